@@ -73,6 +73,7 @@ from hubbub.services.names import NameService
 from hubbub.services.publishing import PublishingService
 from hubbub.services.quarantine import QuarantineService
 from hubbub.services.reply_jobs import ReplyJobs
+from hubbub.services.report_openings import ReportOpenings
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
 from hubbub.services.retention import RetentionService
@@ -227,8 +228,9 @@ class Engine:
         )
         self.restatements = RestatementService(control, queries, self.erasure_store)
         self.reports = ReportService(
-            self.settings, clock, control, queries, self.restatements.store, self.jobs, self.names.called
-        )
+            self.settings, clock, control, queries, self.restatements.store, self.jobs, self.names.called,
+            ReportOpenings(queries, self.alert_store, self.answers.news_of),
+        )  # fmt: skip
 
     def _compose_keeping(self) -> None:
         """What keeps data safe and movable, and what deletes it."""
@@ -249,7 +251,7 @@ class Engine:
         """What is watched, and the messages that go out."""
         settings, clock, control, queries = self.settings, self.clock, self.control, self.queries
         outbox, rules, integrations = self.outbox, self.alert_store, self.integration_store
-        self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports, self.answers.news_of)
+        self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports)
         self.messages = MessageService(settings, clock, control, self.http, integrations, outbox, self.reports)
         self.destinations = DestinationService(clock, control, self.http, integrations, outbox, rules, self.messages)
         self.alerts = AlertService(clock, control, queries, rules, outbox)

@@ -22,14 +22,12 @@ from hubbub.metrics.definition import Better, Score, Unit
 from hubbub.model.question import NONE
 from hubbub.model.window import day_of
 from hubbub.news.answer import NewsNumber
-from hubbub.news.sentences import about
+from hubbub.news.direction import way_beyond
 from hubbub.query.result import UNKNOWN, State
-from hubbub.reports.formatting import moment, shown
+from hubbub.reports.formatting import about, changed, moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "Nothing is known of these days and filters."
-FEW = 10
-"""Fewest things behind a share or duration with a color."""
 MOST_GAPS = 3
 """Most gaps that a widget names."""
 
@@ -118,18 +116,6 @@ def _noise(number: NewsNumber) -> dict[str, Any]:
     return {"way": way_beyond(number), "foot": " · ".join(filter(None, (usual, n)))}
 
 
-def way_beyond(number: NewsNumber) -> str:
-    """Return the class of a change beyond its noise: better, worse or beyond; empty for others."""
-    if number.verdict not in ("news", "beyond") or (number.unit != Unit.COUNT and (number.n or 0) < FEW):
-        return ""
-    value = number.value or 0
-    rises = value > (number.usual.median or 0)
-    if number.previous is not None and (value > number.previous) != rises:
-        return ""
-    way = number.way if number.way in ("better", "worse") else "beyond"
-    return f"{way} {'rises' if rises else 'falls'}"
-
-
 def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
     sparks: dict[str, Markup] = {}
     for grain, names in _by_grain(ask, metrics).items():
@@ -212,20 +198,10 @@ def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, 
         return {"change": "", "way": ""}
     step = moved["absolute"]
     label = "same" if step == 0 else "up" if step > 0 else "down"
-    if unit == Unit.SHARE:
-        words = f"{100 * step:+.1f} points"
-    elif unit == Unit.MS:
-        words = f"{'+' if step > 0 else '-'}{about(abs(step), unit)}" if step else "0"
-    elif unit == Unit.COUNT:
-        share = f" ({moved['relative']:+.0%})" if moved["relative"] else ""
-        words = f"{step:+,.0f}{share}"
-    elif moved["relative"] is not None:
-        words = f"{moved['relative']:+.0%}"
-    else:
-        words = f"{step:+,.2f}"
-    if not words.strip("+-0.% pointsm()"):  # a change too small to write is no change
-        return {"change": words[1:], "way": "same"}
-    return {"change": words.replace("-", "−"), "way": _way(metric, label)}
+    words = changed(step, moved["relative"], unit)
+    if not words.strip("0.% pointsm()"):  # a change too small to write is no change
+        return {"change": words, "way": "same"}
+    return {"change": words, "way": _way(metric, label)}
 
 
 def _way(metric: str, label: str) -> str:

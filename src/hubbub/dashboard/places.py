@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hubbub.dashboard.ask import Ask, Found
-from hubbub.dashboard.build import NOTHING_HERE, change_of, filter_first, unit_of, way_beyond
+from hubbub.dashboard.build import NOTHING_HERE, change_of, filter_first, unit_of
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.news import sliced
@@ -15,6 +15,7 @@ from hubbub.metrics.catalogue import askable, find, title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
 from hubbub.news.answer import NewsNumber
+from hubbub.news.direction import way_beyond
 
 MOST = 40
 """Rows shown at first; the table has all."""

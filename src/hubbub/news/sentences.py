@@ -10,7 +10,7 @@ from hubbub.metrics.definition import WITHIN, Unit
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Verdict
-from hubbub.reports.formatting import near, plain
+from hubbub.reports.formatting import about, near, plain
 
 if TYPE_CHECKING:
     from hubbub.news.news import Number, Point
@@ -63,14 +63,6 @@ def step(difference: float, unit: str) -> str:
     if unit == Unit.MS:
         return f"{about(far, unit)} {'longer' if difference > 0 else 'shorter'}"
     return f"{about(far, unit)} {'more' if difference > 0 else 'less'}"
-
-
-def about(value: float | None, unit: str) -> str:
-    """Write a rounded number: minutes without seconds."""
-    if value is None or unit != Unit.MS or value < 600_000:
-        return near(value, unit)
-    minutes = round(value / 60_000)
-    return near(minutes * 60_000, unit) if minutes >= 60 else f"{minutes} min"
 
 
 def because(cause: Cause, named: str, by: str) -> str:

@@ -1,6 +1,7 @@
-"""A report as one page of HTML with inline charts, to mail and print: it fetches nothing and has no script.
+"""A report as one page of HTML, for screen and print: it fetches nothing, has no script, and its theme is the reader's.
 
-Every number is formatted for people, inside a `<data value="…">` with the exact value.
+First what happened, in words and cards; then what needs somebody, charts and tables; at the end what it was made of. Every number
+is formatted for people, inside a `<data value="…">` with the exact value.
 """
 
 from __future__ import annotations
@@ -12,29 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.reports import charts
-from hubbub.reports.document import Document, drawn, labelled_by, named, points
-from hubbub.reports.formatting import plain, reason, shown, unit_of
+from hubbub.reports.cards import cards
+from hubbub.reports.document import Document, drawn, points
+from hubbub.reports.formatting import plain
+from hubbub.reports.layout import CellShown, Head, Line, labels, layout, left_out
 from hubbub.reports.sections import SECTIONS, Ranking
-
-STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
-body { max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; font-size: .85rem }
-dd { margin: 0; overflow-wrap: anywhere }
-section { margin-top: 2.5rem; break-inside: avoid-page }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #8883; white-space: nowrap }
-th.text, td.text { text-align: left; white-space: normal; overflow-wrap: anywhere }
-tr.total, tr.others, tr.none { font-style: italic }
-tr.total { font-weight: bold }
-svg { max-width: 46rem; width: 100%; display: block; margin: 1rem 0 }
-svg text { font-size: 11px; fill: currentColor }
-.legend { list-style: none; display: flex; gap: 1rem; padding: 0; font-size: .8rem }
-.legend span { display: inline-block; width: .8em; height: .8em; margin-right: .4em }
-.note { font-size: .85rem; opacity: .8 }
-"""
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+from hubbub.reports.style import POLICY, STYLE
+from hubbub.reports.words import colophon, late
 
 
 def write(document: Document, path: Path) -> None:
@@ -44,57 +29,105 @@ def write(document: Document, path: Path) -> None:
 
 
 def _page(document: Document) -> Iterator[str]:
-    title = _text(document.title)
     yield (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><h1>{title}</h1>\n<dl>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(document.title)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}"><meta name="color-scheme" content="light dark">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>\n'
     )
-    for name, value in document.facts:
-        yield f"<dt>{_text(name.replace('_', ' '))}</dt><dd>{_text(value)}</dd>"
-    yield "</dl>\n"
-    for table in document.tables:
-        yield from _section(table)
-    yield "</body></html>\n"
+    yield from _opening(document)
+    for table in document.read:
+        yield from _section(table, document)
+    yield from _end(document)
+    yield "</main></body></html>\n"
 
 
-def _section(table: Mapping[str, Any]) -> Iterator[str]:
-    yield f'<section id="{escape(table["name"])}"><h2>{_text(table["title"])}</h2><p>{_text(table["definition"])}</p>\n'
-    yield _chart(table)
-    yield '<div class="wide"><table><thead><tr>'
-    for column in table["columns"]:
-        kind = ' class="text"' if column["unit"] == "text" else ""
-        yield f'<th scope="col"{kind} title="{_text(column["definition"])}">{_text(column["title"])}</th>'
+def _opening(document: Document) -> Iterator[str]:
+    opening = document.opening
+    yield f'<p class="quiet">{_text(opening.when or document.title)}</p><h1><bdi>{_text(document.name)}</bdi></h1>\n'
+    for number, sentence in enumerate(opening.news):
+        yield f'<p class="{"lead" if number == 0 else "more"}">{_text(sentence)}</p>'
+    if opening.rest:
+        yield f'<p class="quiet">{_text(opening.rest)}</p>'
+    yield from _cards(document)
+    for note in late(document):
+        yield f'<p class="late">{_text(note)}</p>'
+    if opening.needs:
+        items = "".join(f"<li>{_text(need.text)}</li>" for need in opening.needs)
+        yield f'<h2>Needs you</h2><ul class="needs">{items}</ul>\n'
+
+
+def _cards(document: Document) -> Iterator[str]:
+    if shown := cards(document):
+        yield '<ul class="cards">'
+        for card in shown:
+            yield (
+                f'<li><span>{_text(card.title)}</span><b><data value="{json.dumps(card.value)}">{_text(card.text)}</data></b>'
+                f'<span class="change {card.way}">{_text(card.change)}</span><small>{_text(card.foot)}</small></li>'
+            )
+        yield "</ul>\n"
+
+
+def _section(table: Mapping[str, Any], document: Document) -> Iterator[str]:
+    title, definition = _text(table["title"]), _text(table["definition"])
+    yield f'<section id="{escape(table["name"])}"><h2>{title}</h2><p class="quiet">{definition}</p>\n'
+    yield chart(table, document)
+    seen = layout(table, document)
+    yield '<table role="table"><thead><tr role="row">'
+    yield from (_head(head) for head in seen.heads)
     yield "</tr></thead><tbody>\n"
-    for row in table["rows"]:
-        yield f'<tr class="{escape(str(row.get("row", "value")))}">'
-        for column in table["columns"]:
-            yield _cell(named(row, column), unit_of(column, row), reason(row, column["name"]))
-        yield "</tr>\n"
-    yield "</tbody></table></div>"
-    for note in table["notes"]:
-        yield f'<p class="note">{_text(note)}</p>'
-    yield "</section>\n"
+    yield from (_line(line, seen.heads) for line in seen.lines)
+    yield "</tbody></table></section>\n"
 
 
-def _cell(value: Any, unit: str, why: str) -> str:
-    if isinstance(value, str):
-        return f'<td class="text"><bdi>{_text(value)}</bdi></td>'
-    if value is None:
-        return f'<td title="{_text(why)}">–</td>' if why else "<td>–</td>"
-    return f'<td><data value="{json.dumps(value)}">{_text(shown(value, unit))}</data></td>'
-
-
-def _chart(table: Mapping[str, Any]) -> str:
+def chart(table: Mapping[str, Any], document: Document) -> str:
+    """Return the drawing of a section with its legend; empty without one: a ranking has bars in its table."""
     rows, columns = points(table), drawn(table)
-    if not rows or not columns:
+    if not rows or not columns or isinstance(SECTIONS[table["name"]], Ranking):
         return ""
-    section = SECTIONS[table["name"]]
-    if isinstance(section, Ranking):
-        drawing = charts.bars(table["title"], rows, columns, labelled_by(table, section.by))
-    else:
-        drawing = charts.lines(table["title"], rows, columns)
-    return drawing + charts.legend(columns)
+    return charts.legend(columns) + charts.over_time(
+        table["title"], rows, columns, labels(table, document)[: len(rows)]
+    )
+
+
+def _head(head: Head) -> str:
+    kind = "" if head.is_number else ' class="text"'
+    title = f' title="{_text(head.definition)}"' if head.definition else ""
+    return f'<th role="columnheader" scope="col"{kind}{title}>{_text(head.title)}</th>'
+
+
+def _line(line: Line, heads: tuple[Head, ...]) -> str:
+    cells = "".join(_cell(cell, head) for cell, head in zip(line.cells, heads, strict=True))
+    return f'<tr role="row" class="{escape(line.kind)}">{cells}</tr>\n'
+
+
+def _cell(cell: CellShown, head: Head) -> str:
+    if not head.is_number:
+        return f'<td role="rowheader" class="text"><bdi>{_text(cell.text)}</bdi></td>'
+    label = f'role="cell" data-label="{_text(head.title)}"'
+    if cell.value is None:
+        why = f' title="{_text(cell.why)}"' if cell.why else ""
+        return f"<td {label}{why}>{_text(cell.text)}</td>"
+    text = f'<data value="{json.dumps(cell.value)}">{_text(cell.text)}</data>'
+    text = f'<span class="change {cell.way}">{text}</span>' if cell.way else text
+    return f"<td {label}>{_bar(cell.share)}{text}</td>"
+
+
+def _bar(share: float | None) -> str:
+    if share is None:
+        return ""
+    return (
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{100 * share:.1f}" height="10"/></svg>'
+    )
+
+
+def _end(document: Document) -> Iterator[str]:
+    yield '<footer class="quiet">'
+    yield "".join(f"<p>{_text(line)}</p>" for line in colophon(document, left_out(document)))
+    facts = "".join(
+        f"<dt>{_text(name.replace('_', ' '))}</dt> <dd>{_text(value)}</dd> " for name, value in document.facts
+    )
+    yield f"<dl>{facts}</dl></footer>\n"
 
 
 def _text(value: str) -> str:

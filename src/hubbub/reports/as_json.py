@@ -1,14 +1,24 @@
-"""A report as JSON: facts about it, and its data; the hash is of the data without spaces."""
+"""A report as JSON: facts about it, the words before its numbers, and its data; the hash is of the data without spaces."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from hubbub.model.plain import plain, typed
 from hubbub.reports.document import Document
+from hubbub.reports.opening import Opening
 
 
 def write(document: Document, path: Path) -> None:
-    """Write a report: `report` describes it, `data` holds the tables."""
+    """Write a report: `report` describes it, `opening` says the news in words, `data` holds the tables."""
+    content = {"report": document.about, "opening": plain(document.opening), "data": document.data}
     with path.open("w", encoding="ascii") as file:
-        json.dump({"report": document.about, "data": document.data}, file, indent=1, sort_keys=True, allow_nan=False)
+        json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
+
+
+def read(path: Path) -> Document:
+    """Read a report that `write` wrote."""
+    content = json.loads(path.read_text(encoding="ascii"))
+    opening = content.get("opening")  # reports of an earlier version have none
+    return Document(content["report"], content["data"], typed(Opening, opening) if opening else Opening())

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hubbub.reports.formatting import NAMES, moment
+from hubbub.reports.opening import Opening
 
 
 @dataclass(frozen=True)
 class Document:
-    """`about`: facts about the report for every format; `data`: the result of `make`."""
+    """`about`: facts about the report for every format; `data`: the result of `make`; `opening`: the words before the numbers."""
 
     about: Mapping[str, Any]
     data: Mapping[str, Any]
+    opening: Opening = field(default_factory=Opening)
 
     @property
     def title(self) -> str:
-        """The heading."""
-        return f"{self.data['kind'].capitalize()} report of {self.data['tenant']}"
+        """The title of the file."""
+        return f"{self.data['kind'].capitalize()} report of {self.name}"
+
+    @property
+    def name(self) -> str:
+        """What the tenant is called, else its id."""
+        return self.opening.name or str(self.data["tenant"])
 
     @property
     def facts(self) -> Iterator[tuple[str, str]]:
@@ -31,6 +38,16 @@ class Document:
     def tables(self) -> Iterator[Mapping[str, Any]]:
         """The sections."""
         yield from self.data["sections"]
+
+    @property
+    def read(self) -> Iterator[Mapping[str, Any]]:
+        """The sections as people read them: the long table of the summary at the end, as cards show the first of it."""
+        yield from sorted(self.tables, key=lambda table: table["name"] == "summary")
+
+    @property
+    def notes(self) -> list[str]:
+        """What is said about the numbers of any section, each once."""
+        return list(dict.fromkeys(note for table in self.tables for note in table["notes"]))
 
 
 def named(row: Mapping[str, Any], column: Mapping[str, Any]) -> Any:

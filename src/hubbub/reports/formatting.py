@@ -68,6 +68,33 @@ def near(value: float | None, unit: str) -> str:
     return f"{value:.1f}"
 
 
+def about(value: float | None, unit: str) -> str:
+    """Write a rounded number: minutes without seconds."""
+    if value is None or unit != Unit.MS or value < 600_000:
+        return near(value, unit)
+    minutes = round(value / 60_000)
+    return near(minutes * 60_000, unit) if minutes >= 60 else f"{minutes} min"
+
+
+def changed(absolute: float | None, relative: float | None, unit: str) -> str:
+    """Write a change in its own unit: points of shares, time of durations, else a number, with its part of a count.
+
+    Empty for none, and 0 or 0.0 for one too small to write.
+    """
+    if absolute is None:
+        return ""
+    if unit == Unit.SHARE:
+        words = f"{100 * absolute:+.1f} points"
+    elif unit == Unit.MS:
+        words = f"{'+' if absolute > 0 else '-'}{about(abs(absolute), unit)}" if absolute else "0"
+    elif unit == Unit.COUNT:
+        words = f"{absolute:+,.0f}{f' ({relative:+.0%})' if relative else ''}"
+    else:
+        words = f"{absolute:+,.2f}"
+    small = not words.strip("+-0.% pointsm()")
+    return words.lstrip("+-") if small else words.replace("-", "−")
+
+
 def reason(row: Mapping[str, Any], column: str) -> str:
     """Return why a row has no number in a column; empty where it has one or none exists."""
     return UNKNOWN.get(row.get(f"{column}.state", ""), "")

@@ -14,13 +14,14 @@ from hubbub.model.event import nearest
 
 @dataclass(frozen=True)
 class Section:
-    """A table of a report: its metrics, and the drawn ones."""
+    """A table of a report: its metrics, the drawn ones, and those that people read on pages; files have all."""
 
     name: str
     title: str
     doc: str
     metrics: tuple[str, ...]
     drawn: tuple[str, ...] = ()
+    brief: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,10 @@ SECTIONS: dict[str, Section] = {
                 "ai_resolution_rate_7d", "messages_received", "messages_sent",
             ),
             ("conversations_started", "conversations_resolved"),
+            (
+                "conversations_started", "conversations_resolved", "escalation_rate", "ai_resolution_rate",
+                "messages_received", "messages_sent",
+            ),
         ),
         Series(
             "response_times", "Response times", "How long people waited, by the time of the answer.",
@@ -74,6 +79,7 @@ SECTIONS: dict[str, Section] = {
                 "resolution_ms.p50", "resolution_ms.p95",
             ),
             ("response_ms.p50", "response_ms.p95"),
+            ("responses", "response_ms.p50", "response_ms.p95", "first_response_ms.p50", "resolution_ms.p50"),
         ),
         Ranking(
             "staff_performance", "Staff", "Answers, work and ratings of each staff member.",
@@ -81,7 +87,9 @@ SECTIONS: dict[str, Section] = {
                 "conversations_handled", "responses", "response_ms.avg", "response_ms.p50", "response_ms.p95",
                 "first_response_ms.avg", "tasks_completed", "ratings", "rating_avg", "csat",
             ),
-            ("responses",), "staff_id", ("responses", "tasks_completed", "ratings", "first_response_ms.count"), 50,
+            ("responses",),
+            ("responses", "conversations_handled", "response_ms.p50", "tasks_completed", "ratings", "csat"),
+            "staff_id", ("responses", "tasks_completed", "ratings", "first_response_ms.count"), 50,
         ),
         Series(
             "satisfaction", "Satisfaction", "Surveys by the time of sending, ratings by the time of the rating.",
@@ -90,11 +98,14 @@ SECTIONS: dict[str, Section] = {
                 *(f"rating_{n}" for n in range(1, 6)), "rating_avg", "csat", "nps_score",
             ),
             ("csat",),
+            ("surveys_sent", "survey_response_rate", "ratings", "rating_avg", "csat", "nps_score"),
         ),
         Ranking(
             "top_intents", "Top intents", "What contacts wanted most.",
             ("intents", "intent_confidence", "intents_low", "intent_actions", "intents_escalated"),
-            ("intents",), "intent", ("intents", "intent_actions", "intents_low"), 20,
+            ("intents",),
+            ("intents", "intent_confidence", "intent_actions", "intents_escalated"),
+            "intent", ("intents", "intent_actions", "intents_low"), 20,
         ),
         Ranking(
             "channel_breakdown", "Channels", "The same figures by channel.",
@@ -103,7 +114,9 @@ SECTIONS: dict[str, Section] = {
                 "responses", "response_ms.avg", "response_ms.p50", "first_response_ms.p50", "ratings", "csat",
                 "active_contacts",
             ),
-            ("messages_received", "messages_sent"), "channel",
+            ("messages_received", "messages_sent"),
+            ("messages_received", "messages_sent", "conversations_started", "first_response_ms.p50", "csat", "ratings"),
+            "channel",
             (
                 "messages_received", "messages_sent", "conversations_started", "responses", "conversations_resolved",
                 "ratings", "first_response_ms.count", "active_contacts",

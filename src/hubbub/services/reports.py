@@ -11,7 +11,6 @@ from datetime import date as date_
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
@@ -22,6 +21,7 @@ from hubbub.model.page import LARGEST_PAGE, Page, check_limit
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
+from hubbub.reports import as_json
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
 from hubbub.reports.document import Document
@@ -29,11 +29,9 @@ from hubbub.reports.make import data_hash, make
 from hubbub.reports.period import Period, period_of
 from hubbub.reports.store import About, Report, ReportStore, check_report_id, missing, new_report_id
 from hubbub.services.jobs import JobService
+from hubbub.services.report_openings import ReportOpenings
 from hubbub.settings import Settings
 from hubbub.storage.names import Names
-
-if TYPE_CHECKING:
-    pass
 
 
 def _unheard(_: int) -> None:
@@ -85,10 +83,10 @@ class ReportService:
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, queries: Queries, restatements: Restatements,
-        jobs: JobService, called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names],
+        jobs: JobService, called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names], openings: ReportOpenings,
     ) -> None:  # fmt: skip
         self._settings, self._clock, self._control, self._queries = settings, clock, control, queries
-        self._restatements, self._jobs, self._called = restatements, jobs, called
+        self._restatements, self._jobs, self._called, self._openings = restatements, jobs, called, openings
         self.store = ReportStore(settings.reports.folder or settings.data / "reports")
 
     def make(
@@ -120,7 +118,7 @@ class ReportService:
         )  # fmt: skip
 
         def write(folder: Path) -> About:
-            document = Document(plain(about), data)
+            document = Document(plain(about), data, self._openings.of(one, period, data))
             for number, format_ in enumerate(written):
                 format_.write(document, folder / format_.file)
                 progress(95 * (len(chosen) + number + 1) // steps)
@@ -163,6 +161,10 @@ class ReportService:
 
     def _with_changes(self, one: Report) -> Report:
         return replace(one, changed_since=self._restatements.count(one.tenant, one.made_at, one.from_, one.to))
+
+    def document(self, tenant: str, report: str) -> Document:
+        """Return a report that was made as JSON, read again. Raises NotFoundError."""
+        return as_json.read(self.file(tenant, report, "json").path)
 
     def delete(self, tenant: str, report: str) -> Deleted:
         """Delete a report and its files; raises NotFoundError."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from hubbub.alerts.notice import Notice
@@ -27,13 +25,14 @@ from hubbub.control.subscriptions import Subscription, Subscriptions
 from hubbub.errors import BadInputError, HubbubError, NotFoundError
 from hubbub.model.answers import Removed
 from hubbub.model.page import Page
-from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant, check_zone
-from hubbub.news.news import News
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
-from hubbub.reports.digest import digest, missing
+from hubbub.reports.digest import digest
+from hubbub.reports.document import Document
+from hubbub.reports.layout import summary_rows
 from hubbub.reports.period import KINDS, Period, period_of
+from hubbub.reports.words import missing
 from hubbub.services.reports import ReportService
 from hubbub.settings import Settings
 from hubbub.telemetry import log
@@ -53,19 +52,13 @@ class Digests:
 
 
 class SubscriptionService:
-    """Sends digests of days, weeks and months; `news_of` gives the news of a question's range."""
+    """Sends digests of days, weeks and months: each is a kept report in a few lines."""
 
     def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        control: Control,
-        outbox: Outbox,
-        reports: ReportService,
-        news_of: Callable[[Tenant, Question], News],
+        self, settings: Settings, clock: Clock, control: Control, outbox: Outbox, reports: ReportService
     ) -> None:
         self._settings, self._clock, self._control = settings, clock, control
-        self._outbox, self._reports, self._news_of = outbox, reports, news_of
+        self._outbox, self._reports = outbox, reports
         self._store = Subscriptions(control.database)
 
     def add(
@@ -149,15 +142,14 @@ class SubscriptionService:
         if period.end <= one.done_to or now < due:
             return ""
         report = _report_id(one, period, tenant)
-        data = self._data(one, period, report)
-        news = self._news(tenant, period, data)
-        lacking = news.freshness.behind or missing(data)
+        document = self._document(one, period, report)
+        lacking = document.opening.behind or missing(document)
         if lacking and now < due + timedelta(hours=one.wait_hours):
             self._reports.delete(tenant.id, report)
             self._store.waits(one.id, lacking)
             return "waiting"
         notes = _notes(one, due.astimezone(zone), now.astimezone(zone), lacking)
-        notice = self._notice(one, tenant, report, data, news, notes)
+        notice = self._notice(one, tenant, document, notes)
         draft = Draft(
             f"{one.id}.{period.start}",
             tenant.id,
@@ -174,44 +166,25 @@ class SubscriptionService:
         log.info("digest written", tenant=tenant.id, subscription=one.id, report=report)
         return "written"
 
-    def _data(self, one: Subscription, period: Period, report: str) -> dict[str, Any]:
-        """Make the report behind a digest, or find it made, and return its data."""
+    def _document(self, one: Subscription, period: Period, report: str) -> Document:
+        """Make the report behind a digest, or find it made, and return it."""
         sections = list(dict.fromkeys(["summary", *one.sections])) if one.sections else None
         formats = list(dict.fromkeys(["json", "html", *one.formats]))
         self._reports.make(
             one.tenant, one.kind, start=period.start.isoformat(), end=period.end.isoformat(), sections=sections,
             formats=formats, report=report,
         )  # fmt: skip
-        found = json.loads(self._reports.file(one.tenant, report, "json").path.read_text("ascii"))
-        data: dict[str, Any] = found["data"]
-        return data
+        return self._reports.document(one.tenant, report)
 
-    def _news(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> News:
-        """Return the news of a period, with what is usual of the numbers of its report."""
-        window = period.window(tenant)
-        metrics = tuple(
-            row["metric"] for section in data["sections"] if section["name"] == "summary" for row in section["rows"]
-        )
-        return self._news_of(tenant, Question(metrics, window.start, window.end))
-
-    def _notice(
-        self, one: Subscription, tenant: Tenant, report: str, data: Mapping[str, Any], news: News, notes: Sequence[str]
-    ) -> Notice:
+    def _notice(self, one: Subscription, tenant: Tenant, document: Document, notes: Sequence[str]) -> Notice:
         path, stop = f"/t/{tenant.id}/reports", f"/unsubscribe/{one.id}.{self._mac(one.id)}"
-        base = self._settings.address("") if self._settings.public_url else ""
-        usual = {number.metric: number.usual for number in news.numbers if not number.dimension}
-        made = digest(
-            data,
-            usual,
-            [point.whole for point in news.points] or [news.lead],
-            notes,
-            f"{base}{path}" if base else "",
-            f"{base}{stop}" if base else "",
-        )
-        rows = [row for section in data["sections"] if section["name"] == "summary" for row in section["rows"]]
+        base, report = self._settings.address("") if self._settings.public_url else "", str(document.about["id"])
+        made = digest(document, notes, base, f"{base}{stop}" if base else "")
         content = {
-            "tenant": tenant.id, "kind": one.kind, "from": data["from"], "to": data["to"], "report": report,
-            "numbers": [{name: row[name] for name in ("metric", "unit", "value", "previous", "state")} for row in rows],
+            "tenant": tenant.id, "kind": one.kind, "from": document.data["from"], "to": document.data["to"], "report": report,
+            "numbers": [
+                {name: row[name] for name in ("metric", "unit", "value", "previous", "state")} for row in summary_rows(document)
+            ],
         }  # fmt: skip
         files = tuple((report, format_) for format_ in one.formats)
         return Notice("digest", made.title, made.lines, path, content, made.html, stop, files)

@@ -1,0 +1,49 @@
+"""The cards on top of a report: a few numbers of its summary, each with its change and its usual range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hubbub.metrics.catalogue import title_of
+from hubbub.reports.document import Document
+from hubbub.reports.formatting import shown
+from hubbub.reports.layout import change_in_words, summary_rows, usual_in_words
+from hubbub.reports.opening import Beside
+
+CARDS = (
+    "csat", "first_response_ms.p50", "conversations_started", "conversations_resolved", "messages_received", "messages_sent",
+    "active_contacts", "escalation_rate",
+)  # fmt: skip
+"""Metrics of the summary that may be a card, the first ones first."""
+MOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A number of the summary with its change, how the change looks, and what is usual."""
+
+    metric: str
+    title: str
+    value: float
+    text: str
+    change: str
+    way: str
+    foot: str
+
+
+def cards(document: Document) -> list[Card]:
+    """Return up to four known numbers of the summary, the one that leads the news first."""
+    known = {row["metric"]: row for row in summary_rows(document) if row["value"] is not None}
+    order = sorted((name for name in CARDS if name in known), key=lambda name: name != document.opening.leading)
+    return [_card(known[name], document.opening.usual(name)) for name in order[:MOST]]
+
+
+def _card(row: Mapping[str, Any], beside: Beside) -> Card:
+    usual, n = usual_in_words(beside, row["unit"]), row["n"]
+    foot = " · ".join(filter(None, (usual and f"usual {usual}", f"n = {n:,}" if n else "")))
+    text = shown(row["value"], row["unit"])
+    return Card(
+        row["metric"], title_of(row["metric"]), row["value"], text, change_in_words(row), beside.way, foot
+    )  # fmt: skip

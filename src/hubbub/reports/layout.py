@@ -1,0 +1,164 @@
+"""A report's tables as people read them: few columns, formatted cells, the rest in the workbook. Page and PDF show these.
+
+Every cell has the exact number beside its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hubbub.metrics.catalogue import title_of
+from hubbub.metrics.definition import Unit
+from hubbub.query.result import State
+from hubbub.reports.dates import windows_in_words
+from hubbub.reports.document import Document, labelled_by, named
+from hubbub.reports.formatting import about, changed, reason, shown, unit_of
+from hubbub.reports.opening import Beside, Opening
+from hubbub.reports.sections import SECTIONS, Ranking, Summary
+
+FEW = 10
+"""Fewest things behind a mean, a share or a percentile that is not grey."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A column: title, whether it holds numbers, and its meaning."""
+
+    title: str
+    is_number: bool = True
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellShown:
+    """A cell: its text, the exact number if it is one, why there is none, and how it looks.
+
+    `way`: better, worse, beyond (with rises or falls), few or empty. `share`: length of the bar in it, from 0 to 1; null: no bar.
+    """
+
+    text: str
+    value: float | None = None
+    why: str = ""
+    way: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row; `kind`: value, window, others, none or total."""
+
+    kind: str
+    cells: tuple[CellShown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A table of a report as people read it."""
+
+    heads: tuple[Head, ...]
+    lines: tuple[Line, ...]
+
+
+def layout(table: Mapping[str, Any], document: Document) -> Layout:
+    """Return a section's table as people read it."""
+    if isinstance(SECTIONS[table["name"]], Summary):
+        return _summary(table, document.opening)
+    columns, longest = brief(table), _longest(table)
+    heads = (
+        Head(_title(table), is_number=False),
+        *(Head(column["title"], definition=column["definition"]) for column in columns),
+    )
+    lines = [
+        Line(str(row["row"]), (CellShown(label), *(_cell(row, column, longest) for column in columns)))
+        for row, label in zip(table["rows"], labels(table, document), strict=True)
+    ]
+    return Layout(heads, tuple(lines))
+
+
+def labels(table: Mapping[str, Any], document: Document) -> list[str]:
+    """Return what the rows of a section are called: names or windows in words."""
+    section, rows = SECTIONS[table["name"]], table["rows"]
+    if isinstance(section, Ranking):
+        name = labelled_by(table, section.by)
+        return [str(named(row, {"name": name, "unit": "text"})) for row in rows]
+    windows = [row["window"] for row in rows if row["window"] is not None]
+    words = iter(windows_in_words(windows, document.data["step"]))
+    return ["Total" if row["window"] is None else next(words) for row in rows]
+
+
+def brief(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the columns that people read, in the order of the section."""
+    by_name = {column["name"]: column for column in table["columns"]}
+    return [by_name[name] for name in SECTIONS[table["name"]].brief if name in by_name]
+
+
+def left_out(document: Document) -> int:
+    """Return how many columns of numbers only the workbook, CSV and JSON have."""
+    return sum(
+        sum(column["unit"] != "text" for column in table["columns"]) - len(brief(table))
+        for table in document.tables if not isinstance(SECTIONS[table["name"]], Summary)
+    )  # fmt: skip
+
+
+def summary_rows(document: Document) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of the summary, if the report has one."""
+    for table in document.tables:
+        if isinstance(SECTIONS[table["name"]], Summary):
+            yield from table["rows"]
+
+
+def usual_in_words(beside: Beside, unit: str) -> str:
+    """Return the usual range of a number in words; empty where it is not known."""
+    if beside.low is None or beside.high is None:
+        return ""
+    return f"{about(beside.low, unit)} – {about(beside.high, unit)}"
+
+
+def change_in_words(row: Mapping[str, Any]) -> str:
+    """Return the change of a row of the summary in its own unit."""
+    return changed(row["absolute"], row["relative"], row["unit"])
+
+
+def _summary(table: Mapping[str, Any], opening: Opening) -> Layout:
+    heads = (Head("Number", is_number=False), Head("Value"), Head("Before"), Head("Change"), Head("Usual"))
+    return Layout(heads, tuple(Line("value", _of_summary(row, opening)) for row in table["rows"]))
+
+
+def _of_summary(row: Mapping[str, Any], opening: Opening) -> tuple[CellShown, ...]:
+    beside, unit = opening.usual(row["metric"]), row["unit"]
+    few = "few" if row["n"] is not None and row["n"] < FEW else ""
+    return (
+        CellShown(title_of(row["metric"])),
+        CellShown(_live(row, shown(row["value"], unit)), row["value"], reason(row, "value"), few),
+        CellShown(shown(row["previous"], unit), row["previous"], reason(row, "previous")),
+        CellShown(change_in_words(row), row["absolute"], way=beside.way),
+        CellShown(usual_in_words(beside, unit)),
+    )
+
+
+def _title(table: Mapping[str, Any]) -> str:
+    section = SECTIONS[table["name"]]
+    return section.by.removesuffix("_id").capitalize() if isinstance(section, Ranking) else "When"
+
+
+def _longest(table: Mapping[str, Any]) -> dict[str, float]:
+    """Return the greatest value of the column of a ranking that has bars, by its name."""
+    if not isinstance(SECTIONS[table["name"]], Ranking):
+        return {}
+    rows = [row for row in table["rows"] if row["row"] == "value"]
+    return {name: max((row[name] or 0 for row in rows), default=0) for name in table["drawn"][:1]}
+
+
+def _cell(row: Mapping[str, Any], column: Mapping[str, Any], longest: Mapping[str, float]) -> CellShown:
+    name, unit = column["name"], unit_of(column, row)
+    value, n, top = row[name], row.get(f"{column['name'].partition('.')[0]}.n"), longest.get(name, 0)
+    few = unit != Unit.COUNT and n is not None and n < FEW
+    share = min(value / top, 1.0) if value and top and row["row"] == "value" else None
+    return CellShown(_live(row, shown(value, unit)), value, reason(row, name), "few" if few else "", share)
+
+
+def _live(row: Mapping[str, Any], text: str) -> str:
+    """Mark a number whose days have not ended."""
+    return f"{text}*" if row["state"] == State.LIVE and text != "–" else text

@@ -1,0 +1,52 @@
+"""How a report begins, in words: whose it is, of which days, the news, what is not complete, and what needs somebody.
+
+It stands beside the numbers of a report, not among them: the hash is of the numbers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is usual of a number of the summary, in its unit; null where it is not known."""
+
+    metric: str
+    low: float | None
+    high: float | None
+    way: str
+    """better, worse or beyond, and rises or falls; empty within its noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that waits for somebody, and the path of the page where it is done."""
+
+    text: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The words before the numbers of a report."""
+
+    name: str = ""
+    """What the tenant is called."""
+    when: str = ""
+    """Kind, days and comparison."""
+    news: Sequence[str] = ()
+    """Sentences on what was unusual, worst first; on a quiet period that it was quiet."""
+    rest: str = ""
+    """What was within its usual range."""
+    behind: str = ""
+    """Why the last events are not counted; empty where all are."""
+    leading: str = ""
+    """The metric that leads the news; empty for none."""
+    needs: Sequence[Need] = ()
+    beside: Sequence[Beside] = ()
+
+    def usual(self, metric: str) -> Beside:
+        """Return what is usual of a metric."""
+        return next((each for each in self.beside if each.metric == metric), Beside(metric, None, None, ""))

@@ -1,0 +1,44 @@
+"""What a report says about itself: what is late or not complete, and how to read its numbers."""
+
+from __future__ import annotations
+
+from hubbub.metrics.catalogue import title_of
+from hubbub.query.result import State
+from hubbub.reports.document import Document
+from hubbub.reports.layout import summary_rows
+
+WAITING = (State.LIVE, State.INCOMPLETE, State.NOT_FETCHED)
+
+
+def missing(document: Document) -> str:
+    """Return which numbers of a report are incomplete, in words; empty where all are complete.
+
+    A provisional number, which later events may change within its horizon, counts as complete.
+    """
+    titles = [title_of(row["metric"]) for row in summary_rows(document) if row["state"] in WAITING]
+    return f"not complete: {', '.join(titles[:5])}{' and others' if len(titles) > 5 else ''}" if titles else ""
+
+
+def late(document: Document) -> list[str]:
+    """Return sentences on what is not in the numbers yet."""
+    lacking = missing(document)
+    sentences = [f"{lacking[:1].upper()}{lacking[1:]}."] if lacking else []
+    return [*([f"{document.opening.behind}."] if document.opening.behind else []), *sentences]
+
+
+def unsettled(document: Document) -> str:
+    """Return which numbers may still change; empty for none."""
+    names = [title_of(row["metric"]) for row in summary_rows(document) if row["state"] == State.PROVISIONAL]
+    return f"May still change: {', '.join(names)}." if names else ""
+
+
+def colophon(document: Document, left_out: int) -> list[str]:
+    """Return how to read the numbers, and what else was said of them; `left_out`: columns that only files have."""
+    lines = ["Numbers equal those of the dashboard and the API for the same days."]
+    if document.opening.beside:
+        lines.append("A change in color is beyond its usual noise. Numbers of fewer than 10 things are grey.")
+    if any(row.get("state") == State.LIVE for table in document.tables for row in table["rows"]):
+        lines.append("* These days are not over: the number still grows.")
+    if left_out:
+        lines.append(f"Workbook, CSV and JSON have {left_out} more columns.")
+    return [*lines, *filter(None, [unsettled(document)]), *document.notes]

@@ -1,0 +1,93 @@
+"""The words before a report's numbers: the news of its days, what is usual, and what needs somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hubbub.control.alerts import Alerts
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.definition import Unit
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, local_midnight
+from hubbub.news.answer import NewsAnswer, NewsNumber, answer_of
+from hubbub.news.direction import way_beyond
+from hubbub.news.news import News
+from hubbub.query.queries import Queries
+from hubbub.reports.dates import BEFORE, long_days
+from hubbub.reports.formatting import plain, shown
+from hubbub.reports.opening import Beside, Need, Opening
+from hubbub.reports.period import Period
+
+MOST_INCIDENTS = 5
+WAITING = ("waiting_conversations", "oldest_waiting_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOpenings:
+    """Writes the openings of reports; `news_of` gives the news of a question's range."""
+
+    queries: Queries
+    incidents: Alerts
+    news_of: Callable[[Tenant, Question], News]
+
+    def of(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> Opening:
+        """Return the opening of a report's data; without news for a period longer than these cover."""
+        news = self._news(tenant, period, data)
+        return Opening(
+            plain(tenant.name or tenant.id), _when(period),
+            [_sentence(point.sentence, point.in_words) for point in news.points] or [news.lead] if news else [],
+            news.rest if news else "", (news.freshness.behind or "") if news else "",
+            next((point.metric for point in news.points if point.dimension is None), "") if news else "",
+            [*self._open_incidents(tenant, period), *self._waiting(tenant, period)],
+            [_beside(number) for number in news.numbers if number.dimension is None] if news else [],
+        )  # fmt: skip
+
+    def _news(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> NewsAnswer | None:
+        """Return the news of a period, with what is usual of the numbers of its summary."""
+        window = period.window(tenant)
+        metrics = tuple(
+            row["metric"] for table in data["sections"] if table["name"] == "summary" for row in table["rows"]
+        )
+        try:
+            return answer_of(self.news_of(tenant, Question(metrics, window.start, window.end)), tenant)
+        except BadQuestionError:
+            return None
+
+    def _open_incidents(self, tenant: Tenant, period: Period) -> Iterator[Need]:
+        """Yield the incidents that began before the period's end and are open."""
+        end = local_midnight(period.end, tenant.tz)
+        for each in self.incidents.page(tenant.id, is_open=True, limit=MOST_INCIDENTS):
+            if each.start < end:
+                since = each.start.astimezone(tenant.tz)
+                yield Need(
+                    f"{plain(each.title)}: open since {since:%A} {since.day} {since:%B}.",
+                    f"/t/{tenant.id}/incident?id={each.id}",
+                )
+
+    def _waiting(self, tenant: Tenant, period: Period) -> Iterator[Need]:
+        """Yield how many waited for a reply at the end of the period, or now, if any."""
+        window = period.window(tenant)
+        with self.queries.at_once(tenant) as ask:
+            (row,) = ask(Question(WAITING, window.start, window.end, Grain.TOTAL)).rows
+        count, longest = (row.cells[name].value for name in WAITING)
+        if count:
+            verb = "conversation waits" if count == 1 else "conversations wait"
+            yield Need(
+                f"{count:,} {verb} for a reply, the longest for {shown(longest, Unit.MS)}.", f"/t/{tenant.id}/live"
+            )
+
+
+def _when(period: Period) -> str:
+    before = BEFORE.get(period.whole.value, "as many days before")
+    return f"{period.kind.capitalize()} report · {long_days(period.start, period.end)} · against {before}"
+
+
+def _sentence(sentence: str, usual: str | None) -> str:
+    return f"{sentence} {usual}." if usual else sentence
+
+
+def _beside(number: NewsNumber) -> Beside:
+    return Beside(number.metric, number.usual.low, number.usual.high, way_beyond(number))
