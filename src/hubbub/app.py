@@ -73,7 +73,7 @@ from hubbub.services.names import NameService
 from hubbub.services.publishing import PublishingService
 from hubbub.services.quarantine import QuarantineService
 from hubbub.services.reply_jobs import ReplyJobs
-from hubbub.services.report_openings import ReportOpenings
+from hubbub.services.report_introductions import ReportIntroductions
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
 from hubbub.services.retention import RetentionService
@@ -229,7 +229,7 @@ class Engine:
         self.restatements = RestatementService(control, queries, self.erasure_store)
         self.reports = ReportService(
             self.settings, clock, control, queries, self.restatements.store, self.jobs, self.names.called,
-            ReportOpenings(queries, self.alert_store, self.answers.news_of),
+            ReportIntroductions(queries, self.alert_store, self.answers.news_of),
         )  # fmt: skip
 
     def _compose_keeping(self) -> None:

@@ -17,9 +17,9 @@ from hubbub.reports.cards import cards
 from hubbub.reports.document import Document, drawn, points
 from hubbub.reports.formatting import plain
 from hubbub.reports.layout import CellShown, Head, Line, labels, layout, left_out
+from hubbub.reports.remarks import colophon, late
 from hubbub.reports.sections import SECTIONS, Ranking
 from hubbub.reports.style import POLICY, STYLE
-from hubbub.reports.words import colophon, late
 
 
 def write(document: Document, path: Path) -> None:
@@ -34,25 +34,25 @@ def _page(document: Document) -> Iterator[str]:
         f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}"><meta name="color-scheme" content="light dark">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>\n'
     )
-    yield from _opening(document)
+    yield from _introduction(document)
     for table in document.read:
         yield from _section(table, document)
     yield from _end(document)
     yield "</main></body></html>\n"
 
 
-def _opening(document: Document) -> Iterator[str]:
-    opening = document.opening
-    yield f'<p class="quiet">{_text(opening.when or document.title)}</p><h1><bdi>{_text(document.name)}</bdi></h1>\n'
-    for number, sentence in enumerate(opening.news):
+def _introduction(document: Document) -> Iterator[str]:
+    introduction = document.introduction
+    yield f'<p class="quiet">{_text(introduction.when or document.title)}</p><h1><bdi>{_text(document.name)}</bdi></h1>\n'
+    for number, sentence in enumerate(introduction.news):
         yield f'<p class="{"lead" if number == 0 else "more"}">{_text(sentence)}</p>'
-    if opening.rest:
-        yield f'<p class="quiet">{_text(opening.rest)}</p>'
+    if introduction.rest:
+        yield f'<p class="quiet">{_text(introduction.rest)}</p>'
     yield from _cards(document)
     for note in late(document):
         yield f'<p class="late">{_text(note)}</p>'
-    if opening.needs:
-        items = "".join(f"<li>{_text(need.text)}</li>" for need in opening.needs)
+    if introduction.needs:
+        items = "".join(f"<li>{_text(need.text)}</li>" for need in introduction.needs)
         yield f'<h2>Needs you</h2><ul class="needs">{items}</ul>\n'
 
 

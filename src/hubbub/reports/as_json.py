@@ -7,12 +7,12 @@ from pathlib import Path
 
 from hubbub.model.plain import plain, typed
 from hubbub.reports.document import Document
-from hubbub.reports.opening import Opening
+from hubbub.reports.introduction import Introduction
 
 
 def write(document: Document, path: Path) -> None:
-    """Write a report: `report` describes it, `opening` says the news in words, `data` holds the tables."""
-    content = {"report": document.about, "opening": plain(document.opening), "data": document.data}
+    """Write a report: `report` describes it, `introduction` says the news in words, `data` holds the tables."""
+    content = {"report": document.about, "introduction": plain(document.introduction), "data": document.data}
     with path.open("w", encoding="ascii") as file:
         json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
 
@@ -20,5 +20,7 @@ def write(document: Document, path: Path) -> None:
 def read(path: Path) -> Document:
     """Read a report that `write` wrote."""
     content = json.loads(path.read_text(encoding="ascii"))
-    opening = content.get("opening")  # reports of an earlier version have none
-    return Document(content["report"], content["data"], typed(Opening, opening) if opening else Opening())
+    introduction = content.get("introduction")  # reports of an earlier version have none
+    return Document(
+        content["report"], content["data"], typed(Introduction, introduction) if introduction else Introduction()
+    )

@@ -29,7 +29,7 @@ def mail(document: Document, title: str, notes: Sequence[str], base: str, stop: 
     """Return the mail; `base` and `stop`: addresses of the dashboard and to unsubscribe, empty for none."""
     body = "".join(
         (
-            *_opening(document),
+            *_introduction(document),
             *_notes(notes),
             *_needs(document, base),
             *_sections(document),
@@ -45,15 +45,15 @@ def mail(document: Document, title: str, notes: Sequence[str], base: str, stop: 
     )
 
 
-def _opening(document: Document) -> Iterator[str]:
-    opening = document.opening
-    yield f'<p style="margin:0;color:{QUIET};font-size:12px">{_text(opening.when or document.title)}</p>'
+def _introduction(document: Document) -> Iterator[str]:
+    introduction = document.introduction
+    yield f'<p style="margin:0;color:{QUIET};font-size:12px">{_text(introduction.when or document.title)}</p>'
     yield f'<h1 style="margin:2px 0 10px;font-size:24px;line-height:1.2">{_text(document.name)}</h1>'
-    for number, sentence in enumerate(opening.news):
+    for number, sentence in enumerate(introduction.news):
         size = "font-size:18px;font-weight:600" if number == 0 else "font-size:14px"
         yield f'<p style="margin:0 0 10px;{size}">{_text(sentence)}</p>'
-    if opening.rest:
-        yield f'<p style="margin:0 0 10px;color:{QUIET}">{_text(opening.rest)}</p>'
+    if introduction.rest:
+        yield f'<p style="margin:0 0 10px;color:{QUIET}">{_text(introduction.rest)}</p>'
     if shown_cards := cards(document):
         cells = "".join(_card(card, 100 // len(shown_cards)) for card in shown_cards)
         yield f'<table {TABLE} style="margin:8px 0"><tr>{cells}</tr></table>'
@@ -77,10 +77,10 @@ def _notes(notes: Sequence[str]) -> Iterator[str]:
 
 
 def _needs(document: Document, base: str) -> Iterator[str]:
-    if document.opening.needs:
+    if document.introduction.needs:
         rows = "".join(
             f'<tr><td style="{CELL}">{_text(need.text)}</td><td align="right" style="{CELL}">{_link(base, need.path)}</td></tr>'
-            for need in document.opening.needs
+            for need in document.introduction.needs
         )
         yield f"{_heading('Needs you')}<table {TABLE}>{rows}</table>"
 

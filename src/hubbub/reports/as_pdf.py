@@ -20,8 +20,8 @@ from hubbub.reports.cards import Card, cards
 from hubbub.reports.document import Document, drawn, points
 from hubbub.reports.layout import CellShown, Layout, labels, layout, left_out
 from hubbub.reports.pdf_sheets import FONT, HEADING, LEAD, LINE, PAD, QUIET, SMALL, TEXT, TITLE, Sheets
+from hubbub.reports.remarks import colophon, late
 from hubbub.reports.sections import SECTIONS, Ranking, Series
-from hubbub.reports.words import colophon, late
 
 PIXEL = 0.25
 """Millimetres per pixel of a drawing: letters of 11 pixels have 7.8 points."""
@@ -37,7 +37,7 @@ def write(document: Document, path: Path) -> None:
     """Write a report."""
     with TemporaryDirectory(dir=path.parent) as fonts:  # the library reads fonts from files until the end
         sheets = Sheets(document, Path(fonts))
-        _opening(sheets, document)
+        _introduction(sheets, document)
         for table in document.read:
             _section(sheets, table, document)
         _end(sheets, document)
@@ -47,23 +47,23 @@ def write(document: Document, path: Path) -> None:
 # --- words
 
 
-def _opening(sheets: Sheets, document: Document) -> None:
-    opening = document.opening
-    sheets.line_of(opening.when or document.title, SMALL, color=QUIET)
+def _introduction(sheets: Sheets, document: Document) -> None:
+    introduction = document.introduction
+    sheets.line_of(introduction.when or document.title, SMALL, color=QUIET)
     sheets.line_of(document.name, TITLE, "B")
     sheets.ln(2)
-    for number, sentence in enumerate(opening.news):
+    for number, sentence in enumerate(introduction.news):
         sheets.line_of(sentence, LEAD if number == 0 else TEXT, "B" if number == 0 else "")
         sheets.ln(1)
-    if opening.rest:
-        sheets.line_of(opening.rest, TEXT, color=QUIET)
+    if introduction.rest:
+        sheets.line_of(introduction.rest, TEXT, color=QUIET)
     _cards(sheets, cards(document))
     for note in late(document):
         sheets.line_of(note, TEXT, color=(138, 82, 0))
-    if opening.needs:
+    if introduction.needs:
         sheets.ln(4)
         sheets.line_of("Needs you", HEADING, "B")
-        for need in opening.needs:
+        for need in introduction.needs:
             sheets.line_of(f"• {need.text}", TEXT)
 
 

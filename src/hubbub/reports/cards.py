@@ -9,8 +9,8 @@ from typing import Any
 from hubbub.metrics.catalogue import title_of
 from hubbub.reports.document import Document
 from hubbub.reports.formatting import shown
+from hubbub.reports.introduction import Beside
 from hubbub.reports.layout import change_in_words, summary_rows, usual_in_words
-from hubbub.reports.opening import Beside
 
 CARDS = (
     "csat", "first_response_ms.p50", "conversations_started", "conversations_resolved", "messages_received", "messages_sent",
@@ -36,8 +36,8 @@ class Card:
 def cards(document: Document) -> list[Card]:
     """Return up to four known numbers of the summary, the one that leads the news first."""
     known = {row["metric"]: row for row in summary_rows(document) if row["value"] is not None}
-    order = sorted((name for name in CARDS if name in known), key=lambda name: name != document.opening.leading)
-    return [_card(known[name], document.opening.usual(name)) for name in order[:MOST]]
+    order = sorted((name for name in CARDS if name in known), key=lambda name: name != document.introduction.leading)
+    return [_card(known[name], document.introduction.usual(name)) for name in order[:MOST]]
 
 
 def _card(row: Mapping[str, Any], beside: Beside) -> Card:

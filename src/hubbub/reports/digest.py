@@ -16,7 +16,7 @@ from hubbub.reports.dates import short_days
 from hubbub.reports.document import Document
 from hubbub.reports.formatting import plain, shown
 from hubbub.reports.layout import change_in_words, summary_rows
-from hubbub.reports.words import unsettled
+from hubbub.reports.remarks import unsettled
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ def digest(document: Document, notes: Sequence[str], base: str, stop: str) -> Di
 
     `notes`: what is late or missing. `base`: address of the dashboard, for links; `stop`: address to unsubscribe; empty for none.
     """
-    first = " ".join(document.opening.news)
+    first = " ".join(document.introduction.news)
     days = short_days(date.fromisoformat(document.data["from"]), date.fromisoformat(document.data["to"]))
-    lines = (first, *notes, *(need.text for need in document.opening.needs), *_numbers(document))
-    head = document.opening.news[0] if document.opening.news else ""
+    lines = (first, *notes, *(need.text for need in document.introduction.needs), *_lines_of(document))
+    head = document.introduction.news[0] if document.introduction.news else ""
     title = plain(f"{document.name}, {days}: {head}"[:200])
     return Digest(title, tuple(line for line in lines if line), mail(document, title, notes, base, stop))
 
 
-def _numbers(document: Document) -> Iterator[str]:
+def _lines_of(document: Document) -> Iterator[str]:
     for row in summary_rows(document):
         if row["value"] is not None or row["state"] in (State.INCOMPLETE, State.NOT_FETCHED):
             change = change_in_words(row)

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hubbub.reports.formatting import NAMES, moment
-from hubbub.reports.opening import Opening
+from hubbub.reports.introduction import Introduction
 
 
 @dataclass(frozen=True)
 class Document:
-    """`about`: facts about the report for every format; `data`: the result of `make`; `opening`: the words before the numbers."""
+    """`about`: facts for every format; `data`: the result of `make`; `introduction`: the words before the numbers."""
 
     about: Mapping[str, Any]
     data: Mapping[str, Any]
-    opening: Opening = field(default_factory=Opening)
+    introduction: Introduction = field(default_factory=Introduction)
 
     @property
     def title(self) -> str:
@@ -26,7 +26,7 @@ class Document:
     @property
     def name(self) -> str:
         """What the tenant is called, else its id."""
-        return self.opening.name or str(self.data["tenant"])
+        return self.introduction.name or str(self.data["tenant"])
 
     @property
     def facts(self) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from hubbub.query.result import State
 from hubbub.reports.dates import windows_in_words
 from hubbub.reports.document import Document, labelled_by, named
 from hubbub.reports.formatting import about, changed, reason, shown, unit_of
-from hubbub.reports.opening import Beside, Opening
+from hubbub.reports.introduction import Beside, Introduction
 from hubbub.reports.sections import SECTIONS, Ranking, Summary
 
 FEW = 10
@@ -64,7 +64,7 @@ class Layout:
 def layout(table: Mapping[str, Any], document: Document) -> Layout:
     """Return a section's table as people read it."""
     if isinstance(SECTIONS[table["name"]], Summary):
-        return _summary(table, document.opening)
+        return _summary(table, document.introduction)
     columns, longest = brief(table), _longest(table)
     heads = (
         Head(_title(table), is_number=False),
@@ -121,13 +121,13 @@ def change_in_words(row: Mapping[str, Any]) -> str:
     return changed(row["absolute"], row["relative"], row["unit"])
 
 
-def _summary(table: Mapping[str, Any], opening: Opening) -> Layout:
+def _summary(table: Mapping[str, Any], introduction: Introduction) -> Layout:
     heads = (Head("Number", is_number=False), Head("Value"), Head("Before"), Head("Change"), Head("Usual"))
-    return Layout(heads, tuple(Line("value", _of_summary(row, opening)) for row in table["rows"]))
+    return Layout(heads, tuple(Line("value", _of_summary(row, introduction)) for row in table["rows"]))
 
 
-def _of_summary(row: Mapping[str, Any], opening: Opening) -> tuple[CellShown, ...]:
-    beside, unit = opening.usual(row["metric"]), row["unit"]
+def _of_summary(row: Mapping[str, Any], introduction: Introduction) -> tuple[CellShown, ...]:
+    beside, unit = introduction.usual(row["metric"]), row["unit"]
     few = "few" if row["n"] is not None and row["n"] < FEW else ""
     return (
         CellShown(title_of(row["metric"])),

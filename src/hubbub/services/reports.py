@@ -29,7 +29,7 @@ from hubbub.reports.make import data_hash, make
 from hubbub.reports.period import Period, period_of
 from hubbub.reports.store import About, Report, ReportStore, check_report_id, missing, new_report_id
 from hubbub.services.jobs import JobService
-from hubbub.services.report_openings import ReportOpenings
+from hubbub.services.report_introductions import ReportIntroductions
 from hubbub.settings import Settings
 from hubbub.storage.names import Names
 
@@ -83,10 +83,10 @@ class ReportService:
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, queries: Queries, restatements: Restatements,
-        jobs: JobService, called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names], openings: ReportOpenings,
+        jobs: JobService, called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names], introductions: ReportIntroductions,
     ) -> None:  # fmt: skip
         self._settings, self._clock, self._control, self._queries = settings, clock, control, queries
-        self._restatements, self._jobs, self._called, self._openings = restatements, jobs, called, openings
+        self._restatements, self._jobs, self._called, self._introductions = restatements, jobs, called, introductions
         self.store = ReportStore(settings.reports.folder or settings.data / "reports")
 
     def make(
@@ -118,7 +118,7 @@ class ReportService:
         )  # fmt: skip
 
         def write(folder: Path) -> About:
-            document = Document(plain(about), data, self._openings.of(one, period, data))
+            document = Document(plain(about), data, self._introductions.of(one, period, data))
             for number, format_ in enumerate(written):
                 format_.write(document, folder / format_.file)
                 progress(95 * (len(chosen) + number + 1) // steps)

@@ -32,7 +32,7 @@ from hubbub.reports.digest import digest
 from hubbub.reports.document import Document
 from hubbub.reports.layout import summary_rows
 from hubbub.reports.period import KINDS, Period, period_of
-from hubbub.reports.words import missing
+from hubbub.reports.remarks import missing
 from hubbub.services.reports import ReportService
 from hubbub.settings import Settings
 from hubbub.telemetry import log
@@ -143,7 +143,7 @@ class SubscriptionService:
             return ""
         report = _report_id(one, period, tenant)
         document = self._document(one, period, report)
-        lacking = document.opening.behind or missing(document)
+        lacking = document.introduction.behind or missing(document)
         if lacking and now < due + timedelta(hours=one.wait_hours):
             self._reports.delete(tenant.id, report)
             self._store.waits(one.id, lacking)

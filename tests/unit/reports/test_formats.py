@@ -209,7 +209,7 @@ def test_the_page_begins_with_words_and_ends_with_ids(made: dict[str, Any]) -> N
     order = [
         "Weekly report · Monday 10 to Sunday 16 August 2026 · against the week before",
         "acme",
-        made["opening"]["news"][0],
+        made["introduction"]["news"][0],
     ]
     places = [text.index(each) for each in order]
     assert places == sorted(places) and places[-1] < text.index('class="cards"') < text.index("<table")

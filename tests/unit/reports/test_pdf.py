@@ -85,7 +85,7 @@ def test_the_pdf_holds_the_numbers_of_the_page(made: dict[str, Any]) -> None:
 def test_the_pdf_begins_with_the_words_and_cards_of_the_page(made: dict[str, Any]) -> None:
     """Days, name, news, and each card with its number stand on the first page, before the first section."""
     document, first = as_json.read(made["paths"]["json"]), compact(read(made["paths"]["pdf"]).pages[0].extract_text())
-    words = [document.opening.when, document.name, *document.opening.news]
+    words = [document.introduction.when, document.name, *document.introduction.news]
     ends = first.index(compact(SECTIONS["conversations"].doc))
     assert all(first.index(compact(each)) < ends for each in words)
     assert all(compact(card.title) in first and compact(card.text) in first for card in cards(document))

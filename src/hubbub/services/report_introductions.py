@@ -18,7 +18,7 @@ from hubbub.news.news import News
 from hubbub.query.queries import Queries
 from hubbub.reports.dates import BEFORE, long_days
 from hubbub.reports.formatting import plain, shown
-from hubbub.reports.opening import Beside, Need, Opening
+from hubbub.reports.introduction import Beside, Introduction, Need
 from hubbub.reports.period import Period
 
 MOST_INCIDENTS = 5
@@ -26,17 +26,17 @@ WAITING = ("waiting_conversations", "oldest_waiting_ms")
 
 
 @dataclass(frozen=True, slots=True)
-class ReportOpenings:
-    """Writes the openings of reports; `news_of` gives the news of a question's range."""
+class ReportIntroductions:
+    """Writes the introductions of reports; `news_of` gives the news of a question's range."""
 
     queries: Queries
     incidents: Alerts
     news_of: Callable[[Tenant, Question], News]
 
-    def of(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> Opening:
-        """Return the opening of a report's data; without news for a period longer than these cover."""
+    def of(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> Introduction:
+        """Return the introduction of a report's data; without news for a period longer than these cover."""
         news = self._news(tenant, period, data)
-        return Opening(
+        return Introduction(
             plain(tenant.name or tenant.id), _when(period),
             [_sentence(point.sentence, point.in_words) for point in news.points] or [news.lead] if news else [],
             news.rest if news else "", (news.freshness.behind or "") if news else "",

@@ -29,7 +29,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class Introduction:
     """The words before the numbers of a report."""
 
     name: str = ""

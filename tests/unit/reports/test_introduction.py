@@ -30,7 +30,7 @@ VOID = {"meta", "br"}
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Open an engine with ten weeks of four messages a day, a last week of thirty, and an open incident."""
-    with closing(Engine(load(tmp_path_factory.mktemp("opening") / "data", free_floor_mb=0), fixed(NOW))) as made:
+    with closing(Engine(load(tmp_path_factory.mktemp("introduction") / "data", free_floor_mb=0), fixed(NOW))) as made:
         made.add_tenant("hotel", zone="Europe/Rome", name="Hotel <Aurora>")
         made.record("hotel", list(_events()), history=True)
         _incident(made)
@@ -64,24 +64,26 @@ def weekly(engine: Engine, **asked: Any) -> Document:
 
 def test_the_news_of_a_report_are_those_of_the_api(engine: Engine) -> None:
     """Sentences, usual ranges and what leads are the answer of the operation `news` for the same days."""
-    opening = weekly(engine).opening
+    introduction = weekly(engine).introduction
     answer = engine.answers.news("hotel", "2026-11-23", "2026-11-30")
-    assert list(opening.news) == [f"{p.sentence} {p.in_words}." if p.in_words else p.sentence for p in answer.points]
-    assert opening.leading == answer.points[0].metric == "messages"
+    assert list(introduction.news) == [
+        f"{p.sentence} {p.in_words}." if p.in_words else p.sentence for p in answer.points
+    ]
+    assert introduction.leading == answer.points[0].metric == "messages"
     usual = {number.metric: number.usual for number in answer.numbers if number.dimension is None}
-    assert {each.metric: (each.low, each.high) for each in opening.beside if each.metric in usual} == {
+    assert {each.metric: (each.low, each.high) for each in introduction.beside if each.metric in usual} == {
         name: (each.low, each.high) for name, each in usual.items()
     }
-    assert (opening.name, opening.usual("messages_received").way) == ("Hotel <Aurora>", "beyond rises")
+    assert (introduction.name, introduction.usual("messages_received").way) == ("Hotel <Aurora>", "beyond rises")
 
 
 def test_what_needs_somebody_is_said_with_its_page(engine: Engine) -> None:
     """The incident that is open, and how many wait for a reply at the end of the period; a period before both has neither."""
-    needs = {need.path: need.text for need in weekly(engine).opening.needs}
+    needs = {need.path: need.text for need in weekly(engine).introduction.needs}
     assert needs["/t/hotel/incident?id=inc_1"] == "Many messages: open since Saturday 28 November."
     waiting = engine.query("hotel", metrics=["waiting_conversations"], start="2026-11-23", end="2026-11-30")["rows"][0]
     assert needs["/t/hotel/live"].startswith(f"{waiting['waiting_conversations']} conversations wait for a reply")
-    assert not weekly(engine, date="2026-06-01").opening.needs
+    assert not weekly(engine, date="2026-06-01").introduction.needs
 
 
 def test_words_change_no_hash(engine: Engine) -> None:
@@ -93,8 +95,8 @@ def test_words_change_no_hash(engine: Engine) -> None:
 
 def test_a_period_too_long_for_news_has_none(engine: Engine) -> None:
     """Two years have numbers and no news, and no usual range is made up."""
-    opening = weekly(engine, start="2024-11-30", end="2026-11-30").opening
-    assert (list(opening.news), list(opening.beside), opening.rest) == ([], [], "")
+    introduction = weekly(engine, start="2024-11-30", end="2026-11-30").introduction
+    assert (list(introduction.news), list(introduction.beside), introduction.rest) == ([], [], "")
 
 
 def test_a_mail_has_tables_and_no_rule_outside_its_elements(engine: Engine) -> None:
@@ -160,8 +162,8 @@ def test_the_doubled_hour_of_october_is_told_apart() -> None:
 
 
 def test_reports_of_an_earlier_version_are_read(engine: Engine, tmp_path: Path) -> None:
-    """A file without an opening has numbers and no words."""
+    """A file without an introduction has numbers and no words."""
     document = weekly(engine)
     (tmp_path / "report.json").write_text('{"report": {}, "data": {"tenant": "hotel", "sections": []}}')
     older = as_json.read(tmp_path / "report.json")
-    assert (older.name, list(older.opening.news)) == ("hotel", []) and document.opening.news
+    assert (older.name, list(older.introduction.news)) == ("hotel", []) and document.introduction.news

@@ -23,7 +23,7 @@ def late(document: Document) -> list[str]:
     """Return sentences on what is not in the numbers yet."""
     lacking = missing(document)
     sentences = [f"{lacking[:1].upper()}{lacking[1:]}."] if lacking else []
-    return [*([f"{document.opening.behind}."] if document.opening.behind else []), *sentences]
+    return [*([f"{document.introduction.behind}."] if document.introduction.behind else []), *sentences]
 
 
 def unsettled(document: Document) -> str:
@@ -35,7 +35,7 @@ def unsettled(document: Document) -> str:
 def colophon(document: Document, left_out: int) -> list[str]:
     """Return how to read the numbers, and what else was said of them; `left_out`: columns that only files have."""
     lines = ["Numbers equal those of the dashboard and the API for the same days."]
-    if document.opening.beside:
+    if document.introduction.beside:
         lines.append("A change in color is beyond its usual noise. Numbers of fewer than 10 things are grey.")
     if any(row.get("state") == State.LIVE for table in document.tables for row in table["rows"]):
         lines.append("* These days are not over: the number still grows.")
