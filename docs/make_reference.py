@@ -81,6 +81,9 @@ FIELD_NOTES: dict[str, str] = {
     "duration_ms": "A wait or a length in whole milliseconds; 0 or more, less than ten years.",
     "confidence": "Of a classifier, 0 to 1.",
     "revision": "A higher one replaces the event with the same source and id, in any order of arrival.",
+    "asks": "Whether a message's text asks something. Importers and receivers of chats say so of a question mark, in any script, "
+    "in its author's own words: not in an address, code or a quote.",
+    "signs": "Names of reactions, by commas: of a message those that others than its author gave, of message.reacted its own.",
     "attributes": "Whatever else is worth keeping, a JSON object.",
 }
 
@@ -131,6 +134,9 @@ def _examples(worked: Iterable[Example], rollup: Rollup) -> Iterator[str]:
 def _example(one: Example, gives: Mapping[str, tuple[Fraction, str]]) -> str:
     """An example: what happened, what comes out of it, and why."""
     settings_ = [f"zone {one.zone}"] if one.zone != "UTC" else []
+    settings_ += [
+        f"{name} {', '.join(value) if isinstance(value, list) else value}" for name, value in one.threads.items()
+    ]
     settings_ += [f"hotspot_tones {', '.join(one.hotspot_tones)}"] if one.hotspot_tones else []
     days = f"{one.first} to before {one.after}" + "".join(f", {setting}" for setting in settings_)
     rows = (

@@ -17,6 +17,7 @@ from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.event import Event
 from hubbub.storage.identity import ident_of
 from tests.hours import Clock
+from tests.laws.asked import question_waits
 
 HORIZON = timedelta(hours=72)
 DAY = timedelta(hours=24)
@@ -409,6 +410,7 @@ class Oracle:
         )
         found |= self._conversation_numbers(within)
         found |= self._survey_numbers(within)
+        found |= self._question_numbers(within)
         found |= _classified(events, self.tones)
         escalations = self._of("conversation.escalated", "escalation.raised")
         found["intents_escalated"] = count(
@@ -428,6 +430,15 @@ class Oracle:
         found |= self._contact_numbers(start, min(end, now), events)
         found |= self._states(min(end, now)) if start < now else dict.fromkeys(self._states(now))
         return found
+
+    def _question_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
+        waits = question_waits(self.events, lambda event: id(event) not in self._repeats, within)
+        answered = sum(wait is not False for wait in waits)
+        return {
+            "questions": len(waits), "questions_answered": answered, "questions_unanswered": len(waits) - answered,
+            "question_answer_rate": share(answered, len(waits)),
+            **_waits("question_answer_ms", [whole_ms(wait) for wait in waits if isinstance(wait, timedelta)]),
+        }  # fmt: skip
 
     def _deliveries(self, sent: list[Sent]) -> dict[str, Number]:
         seen = self.giving

@@ -161,7 +161,12 @@ class World:
 def _fields(kind: str, dice: int) -> dict[str, Any]:
     """What a type of event says beside who and where; `dice` picks."""
     if kind in ("message.sent", "message.received"):
-        return {"campaign_id": ("p1", None, None)[dice % 3], "status": "private" if dice % 11 == 10 else None}
+        asks = (True, None, False)[dice // 2 % 3] if kind == "message.received" else None
+        return {
+            "campaign_id": ("p1", None, None)[dice % 3],
+            "status": "private" if dice % 11 == 10 else None,
+            "asks": asks,
+        }
     if kind == "response.time_recorded":
         return {"duration_ms": (None, 0, 1, 1234, 98_765_432)[dice % 5]}
     if kind.startswith("task."):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from hubbub.api.work import Counted
 from hubbub.errors import NotFoundError
 from hubbub.model.page import Page
 from hubbub.model.tenant import LONGEST_TONE, MOST_TONES
+from hubbub.model.threads import LONGEST_CHANNEL, LONGEST_SIGN, MOST_CHANNELS, MOST_DAYS, MOST_SIGNS
 from hubbub.services.tenants import TenantView
 
 router = APIRouter(prefix="/v1/tenants", route_class=Counted)
@@ -43,6 +44,27 @@ class RetentionChange(BaseModel):
     facts: Days = None
 
 
+class ThreadsChange(BaseModel):
+    """How questions and silent conversations count; what is absent stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    help_channels: list[Annotated[str, Field(max_length=LONGEST_CHANNEL)]] = Field(
+        default=[],
+        max_length=MOST_CHANNELS,
+        description="Ids of channels in which every message that opens a thread is a question.",
+    )
+    answer_signs: list[Annotated[str, Field(max_length=LONGEST_SIGN)]] = Field(
+        default=[], max_length=MOST_SIGNS, description="Reactions that answer a question, by their names."
+    )
+    silence_days: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_DAYS,
+        description="Days without a message after which a conversation counts as closed; 0: never.",
+    )
+
+
 class NewTenant(BaseModel):
     """A tenant to make."""
 
@@ -66,9 +88,10 @@ class TenantChange(BaseModel):
     contact_names: bool | None = Field(
         None, description="Whether what contacts are called is kept; false deletes what is."
     )
+    threads: ThreadsChange | None = None
 
 
-def _days(change: RetentionChange | None) -> dict[str, int | None] | None:
+def _given(change: BaseModel | None) -> dict[str, Any] | None:
     return change.model_dump(exclude_unset=True) if change is not None else None
 
 
@@ -86,7 +109,7 @@ def tenants(
 @router.post("", status_code=201, summary="Make a tenant (operators only)")
 def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> TenantView:
     """Make a tenant with the default retention, but for what is given."""
-    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _days(body.retention)))
+    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _given(body.retention)))
 
 
 @router.get("/{tenant}", summary="One tenant")
@@ -99,7 +122,13 @@ def one(engine: EngineOf, own: MayRead, tenant: Id) -> TenantView:
 
 @router.patch("/{tenant}", summary="Change a tenant (operators only)")
 def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> TenantView:
-    """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept."""
+    """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have names."""
     return engine.tenants.change(
-        tenant, body.zone, body.name, _days(body.retention), body.hotspot_tones, body.contact_names
+        tenant,
+        body.zone,
+        body.name,
+        _given(body.retention),
+        body.hotspot_tones,
+        body.contact_names,
+        _given(body.threads),
     )

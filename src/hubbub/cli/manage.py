@@ -93,15 +93,40 @@ def set_tenant(
             show_default=False,
         ),
     ] = None,
+    help_channels: Annotated[
+        str | None,
+        typer.Option(
+            help="Ids of channels where every thread is a question, by commas; '' for none.", show_default=False
+        ),
+    ] = None,
+    answer_signs: Annotated[
+        str | None,
+        typer.Option(help="Reactions that answer a question, like 'white_check_mark,done'.", show_default=False),
+    ] = None,
+    silence_days: Annotated[
+        int | None,
+        typer.Option(
+            help="Days without a message after which a conversation counts as closed; 0: never.", show_default=False
+        ),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
     retention: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Change a tenant's zone, name, retention, the tones that hotspots count, or whether names of contacts are kept."""
-    tones = None if hotspot_tones is None else [tone for tone in hotspot_tones.split(",") if tone.strip()]
+    """Change a tenant's zone, name, retention, tones of hotspots, names of contacts, and how questions and silence count."""
+    tones, channels, signs = map(_listed, (hotspot_tones, help_channels, answer_signs))
+    threads = {"help_channels": channels, "answer_signs": signs, "silence_days": silence_days}
+    given = {setting: value for setting, value in threads.items() if value is not None}
     show_answer(
-        data, as_json, lambda engine: engine.tenants.change(tenant, zone, name, retention, tones, contact_names)
+        data,
+        as_json,
+        lambda engine: engine.tenants.change(tenant, zone, name, retention, tones, contact_names, given or None),
     )
+
+
+def _listed(text: str | None) -> list[str] | None:
+    """Return names between commas; None where nothing was given."""
+    return None if text is None else [name for name in text.split(",") if name.strip()]
 
 
 @tenants.command("list")

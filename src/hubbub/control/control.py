@@ -32,6 +32,7 @@ from hubbub.errors import (
 from hubbub.model import calendar
 from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
+from hubbub.model.threads import Threads, changed
 
 SCOPES = ("ingest", "read", "export", "admin", "erase")
 
@@ -46,6 +47,7 @@ tenants = sa.Table(
     sa.Column("delete_at", sa.DateTime, nullable=True),
     sa.Column("hotspot_tones", sa.Text, nullable=True),
     sa.Column("contact_names", sa.Boolean, nullable=True),
+    sa.Column("threads", sa.Text, nullable=True),
     sqlite_autoincrement=True,
 )  # fmt: skip
 """No number is used twice. A tenant with a `delete_at` is closed: nobody can use it, and it is deleted at that time."""
@@ -198,6 +200,7 @@ class Control:
         retention: Retention | None = None,
         hotspot_tones: Sequence[str] | None = None,
         contact_names: bool | None = None,
+        threads: Threads | None = None,
     ) -> Tenant:
         """Change the given properties of a tenant. A changed zone affects numbers from the next refresh."""
         self.tenant(tenant_id)
@@ -212,6 +215,8 @@ class Control:
             values["hotspot_tones"] = json.dumps(check_tones(hotspot_tones))
         if contact_names is not None:
             values["contact_names"] = contact_names
+        if threads is not None:
+            values["threads"] = json.dumps(asdict(threads))
         if values:
             with self._changing(tenant_id) as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
@@ -398,6 +403,7 @@ def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tena
         row.id: Tenant(
             row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)), open_.get(row.id, NO_CALENDAR),
             tuple(json.loads(row.hotspot_tones or "[]")), row.contact_names is not False,
+            changed(Threads(), json.loads(row.threads or "{}")),
         )
         for row in con.execute(query.order_by(tenants.c.no))
     }  # fmt: skip

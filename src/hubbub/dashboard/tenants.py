@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hubbub.dashboard import access_admin
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
@@ -21,12 +23,15 @@ def _tenants(ask: Ask) -> Shown:
         {
             **plain(tenant), **{grain: days if days is not None else FOR_EVER for grain, days in plain(tenant.retention).items()},
             "tones": ", ".join(tenant.hotspot_tones) or None,
+            "help_channels": ", ".join(tenant.threads.help_channels) or None,
+            "answer_signs": ", ".join(tenant.threads.answer_signs) or None, "silence_days": tenant.threads.silence_days,
         }
         for tenant in page.rows
     ]  # fmt: skip
     columns = [
         Column("tenant", "Tenant"), Column("name", "Name", "long"), Column("zone", "Time zone"),
         *(Column(grain, title, "count") for grain, title in GRAINS.items()), Column("tones", "Hotspot tones"),
+        Column("help_channels", "Help channels"), Column("silence_days", "Closed after silent days", "count"),
     ]  # fmt: skip
     links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
     return data_table(
@@ -51,9 +56,15 @@ def _change(row: dict[str, object]) -> Act:
     )
     named = (Field("name", "Name", value=str(row["name"])), Field("zone", "Time zone", value=str(row["zone"])))
     tones = Field("tones", "Tones that hotspots count too", value=str(row["tones"] or ""), hint="negative, angry")
-    return Act(
-        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *retention, tones), title=f"Change {row['tenant']}"
+    threads = (
+        Field("help_channels", "Help channels: ids", value=str(row["help_channels"] or ""), hint="C0123456789"),
+        Field("answer_signs", "Reactions that answer a question", value=str(row["answer_signs"] or "")),
+        Field("silence_days", "Days of silence that close, 0: never", value=str(row["silence_days"])),
     )
+    return Act(
+        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *retention, tones, *threads),
+        title=f"Change {row['tenant']}",
+    )  # fmt: skip
 
 
 def _keys(ask: Ask) -> Shown:
@@ -83,9 +94,23 @@ def _changed(ask: Ask, form: Form) -> Done:
     row = ask.engine.tenants.change(
         form.get("tenant", ""), name=form.get("name"), zone=form.get("zone") or None,
         retention={grain: _days(title, form[grain]) for grain, title in GRAINS.items() if grain in form},
-        hotspot_tones=[tone for tone in form["tones"].split(",") if tone.strip()] if "tones" in form else None,
+        hotspot_tones=_listed(form["tones"]) if "tones" in form else None, threads=_threads(form),
     )  # fmt: skip
-    return Done(f"{row.tenant} is changed. A new zone and other tones count at once.")
+    return Done(
+        f"{row.tenant} is changed. A new zone, other tones, and how questions and silence count, count at once."
+    )
+
+
+def _threads(form: Form) -> dict[str, Any]:
+    """Return the settings of threads that a form names."""
+    given: dict[str, Any] = {name: _listed(form[name]) for name in ("help_channels", "answer_signs") if name in form}
+    if "silence_days" in form:
+        given["silence_days"] = _days("Days of silence", form["silence_days"]) or 0
+    return given
+
+
+def _listed(text: str) -> list[str]:
+    return [name for name in text.split(",") if name.strip()]
 
 
 def _days(title: str, text: str) -> int | None:

@@ -24,6 +24,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import EPOCH
 from hubbub.storage.identity import ident_of
 from hubbub.storage.log import EVENT, Batch, Verdict
+from hubbub.storage.schema import BOOLEANS
 from hubbub.storage.store import Store
 
 _EPOCH = EPOCH.replace(tzinfo=None)
@@ -148,6 +149,7 @@ def batch_of(
     columns["time"] = [(time - _EPOCH) // _MICROSECOND for time in times]
     columns["attributes"] = [None if raw is NOTHING else bytes(raw).decode() or None for raw in by_field["attributes"]]
     columns |= {"tenant": [tenant.no] * n, "seq": [0] * n, "received_at": [received_at] * n}
+    columns |= {name: [None if flag is None else int(flag) for flag in by_field[name]] for name in BOOLEANS}
     rows = list(zip(*(columns[name] for name in EVENT), strict=True))
     return Batch(tenant.no, rows, given, received_at, rejected)
 

@@ -16,6 +16,7 @@ from hubbub.metrics import (
     hours,
     intents,
     messages,
+    questions,
     responses,
     satisfaction,
     staff,
@@ -30,8 +31,9 @@ DEFINITION_VERSION = 4
 """Raised when a metric's meaning changes; every answer names the version it was computed by."""
 
 ROLLUPS: tuple[Rollup, ...] = (
-    *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *hours.ROLLUPS, *tasks.ROLLUPS, *staff.ROLLUPS,
-    *intents.ROLLUPS, *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS, *activity.ROLLUPS,
+    *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *questions.ROLLUPS, *hours.ROLLUPS, *tasks.ROLLUPS,
+    *staff.ROLLUPS, *intents.ROLLUPS, *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS,
+    *activity.ROLLUPS,
 )  # fmt: skip
 FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
 STATISTICS: dict[str, str] = {

@@ -16,6 +16,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from hubbub.model.tenant import MOST_TONES
+from hubbub.model.threads import MOST_CHANNELS, MOST_SIGNS, Threads
 
 
 class Unit(StrEnum):
@@ -82,6 +83,24 @@ TONES = f"({', '.join(f':tone_{n}' for n in range(MOST_TONES))})"
 def tones_bound(tones: Sequence[str]) -> dict[str, str | None]:
     """Return the parameters of `TONES`; unused ones are null, which equals nothing."""
     return {f"tone_{n}": tones[n] if n < len(tones) else None for n in range(MOST_TONES)}
+
+
+HELP_CHANNELS = f"({', '.join(f':help_{n}' for n in range(MOST_CHANNELS))})"
+"""SQL of the channels that a tenant names as help channels."""
+SIGNS = f"(VALUES {', '.join(f'(:sign_{n})' for n in range(MOST_SIGNS))})"
+"""SQL of the reactions that answer a question, one a row (`column1`)."""
+
+
+def threads_bound(threads: Threads) -> dict[str, str | None]:
+    """Return the parameters of `HELP_CHANNELS` and `SIGNS`; unused ones are null, which equals nothing."""
+    return {
+        f"{name}_{n}": names[n] if n < len(names) else None
+        for name, names, most in (
+            ("help", threads.help_channels, MOST_CHANNELS),
+            ("sign", threads.answer_signs, MOST_SIGNS),
+        )
+        for n in range(most)
+    }
 
 
 WITHIN: Mapping[str, int] = {

@@ -31,6 +31,7 @@ class Example:
     after: date = date(YEAR, 3, 3)
     zone: str = "UTC"
     hotspot_tones: tuple[str, ...] = ()
+    threads: Mapping[str, Any] = field(default_factory=dict)
     calendar: Mapping[str, Any] = field(default_factory=dict)
 
     def happened(self) -> list[Event]:

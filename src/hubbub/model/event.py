@@ -82,6 +82,8 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     duration_ms: int | None = None
     confidence: float | None = None
     revision: int | None = None
+    asks: bool | None = None
+    signs: str | None = None
     attributes: msgspec.Raw = NOTHING
 
 
@@ -120,6 +122,8 @@ _worked_out: deque[float] = deque(maxlen=HINTS_A_SECOND)
 MAX_RAW = 262_144
 """Characters stored of a refused record; no valid event is as long, so that only invalid ones are cut."""
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+"""Texts of tables and their values."""
 _MAX_DEPTH = 32
 _CLOUD_FIELDS = {"specversion", "datacontenttype", "dataschema", "subject", "data", "data_base64"}
 _decode_events = msgspec.json.Decoder(list[Event]).decode
@@ -314,6 +318,8 @@ def _fields(value: dict[str, Any], tenant: str | None) -> dict[str, Any]:
             continue
         if name == "sentiment" and isinstance(content, dict) and content.keys() == {"tone"}:
             content = content["tone"]
+        if name == "asks":
+            content = _BOOLEANS.get(str(content).strip().lower(), content)
         if name in TEXT_FIELDS and isinstance(content, int | float) and not isinstance(content, bool):
             content = str(content)
         if name in fields and fields[name] != content:

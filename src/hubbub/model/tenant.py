@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hubbub.errors import BadInputError
 from hubbub.model.calendar import NO_CALENDAR, Calendar
+from hubbub.model.threads import Threads
 from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 
 MOST_TONES, LONGEST_TONE = 20, 64
@@ -64,6 +65,7 @@ class Tenant:
     """Tones, in lower case, whose messages `hotspot_ratio` counts besides the topics complaint and escalation."""
     contact_names: bool = True
     """Whether names of contacts are stored."""
+    threads: Threads = field(default_factory=Threads)
 
     @property
     def tz(self) -> ZoneInfo:

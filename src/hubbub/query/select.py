@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from hubbub.metrics.catalogue import Asked, dimensions_of
-from hubbub.metrics.definition import Count, Extreme, Fact, Ratio, Rollup, Stored, Sum, tones_bound
+from hubbub.metrics.definition import Count, Extreme, Fact, Ratio, Rollup, Stored, Sum, threads_bound, tones_bound
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
@@ -38,7 +38,11 @@ class Context:
     @cached_property
     def bound(self) -> dict[str, Any]:
         """What any statement may name: the tenant's number, and those of its settings that measures depend on."""
-        return {"tenant": self.tenant.no, **tones_bound(self.tenant.hotspot_tones)}
+        return {
+            "tenant": self.tenant.no,
+            **tones_bound(self.tenant.hotspot_tones),
+            **threads_bound(self.tenant.threads),
+        }
 
     @cached_property
     def stretches(self) -> Sequence[Stretch]:

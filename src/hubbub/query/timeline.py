@@ -138,7 +138,7 @@ def newest(reading: Transaction, conversation: str, where: str = "TRUE") -> str:
 
 def public(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored event in the words of the contract: no field that is empty, times in UTC, attributes as they came."""
-    sent = {name: row[name] for name in SENT if row[name] is not None}
+    sent = schema.flagged({name: row[name] for name in SENT if row[name] is not None})
     sent |= {name: rfc3339(row[name]) for name in ("time", "received_at")}
     return sent | ({"attributes": attributes_of(row)} if "attributes" in sent else {})
 

@@ -95,11 +95,11 @@ def export(
 
 
 def settings_of(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant's settings: id, zone, name, retention, business hours, tones of hotspots, whether contacts have names."""
+    """Return a tenant's settings: id, zone, name, retention, business hours, tones of hotspots, names of contacts, threads."""
     return {
         "id": tenant.id, "zone": tenant.zone, "name": tenant.name, "retention": asdict(tenant.retention),
         "calendar": calendar.document(tenant.calendar), "hotspot_tones": list(tenant.hotspot_tones),
-        "contact_names": tenant.contact_names,
+        "contact_names": tenant.contact_names, "threads": asdict(tenant.threads),
     }  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _as_sent(row: dict[str, Any]) -> dict[str, Any]:
     """Return an event in the words in which it was sent, with its identity and its place in the order of arrival."""
     return {
-        "time": _utc(row["time"]), **{name: row[name] for name in _SENT}, "attributes": parsed(row["attributes"]),
+        "time": _utc(row["time"]), **schema.flagged({name: row[name] for name in _SENT}), "attributes": parsed(row["attributes"]),
         "received_at": _utc(row["received_at"]),
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
 from hubbub.model.calendar import Calendar
 from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
+from hubbub.model.threads import Threads, changed
 from hubbub.services.tenant_export import AT_ONCE, FORM, IDENTITIES, MANIFEST, Exported
 from hubbub.storage import schema
 from hubbub.storage.backup import File, Progress, check_files
@@ -43,6 +44,7 @@ class Settings:
     calendar: Calendar
     hotspot_tones: tuple[str, ...] = ()
     contact_names: bool = True
+    threads: Threads = field(default_factory=Threads)
 
 
 def import_tenant(
@@ -113,6 +115,7 @@ def _settings(said: Mapping[str, Any], name: str | None) -> Settings:
         return Settings(
             check_tenant_id(name or said["id"]), check_zone(said["zone"]), str(said["name"]), retention,
             hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())), bool(said.get("contact_names", True)),
+            changed(Threads(), said.get("threads", {})),
         )  # fmt: skip
     except (KeyError, TypeError) as error:
         raise BadInputError(f"{MANIFEST}: the tenant's settings are damaged ({error})") from None
@@ -127,7 +130,9 @@ def _make(control: Control, settings: Settings, left_after: datetime) -> Tenant:
             f"tenant {settings.id!r} exists already, or waits to be deleted: import it under another name with --as, or first "
             f"'hubbub tenants delete {settings.id} --grace 0'"
         ) from None
-    control.change_tenant(tenant.id, hotspot_tones=settings.hotspot_tones, contact_names=settings.contact_names)
+    control.change_tenant(
+        tenant.id, hotspot_tones=settings.hotspot_tones, contact_names=settings.contact_names, threads=settings.threads
+    )
     if settings.calendar:
         control.set_calendar(tenant.id, settings.calendar)
     control.close_tenant(tenant.id, left_after)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hubbub.control.control import Control
 from hubbub.errors import NotFoundError
 from hubbub.model.name import check_seen
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.tenant import Retention, Tenant
+from hubbub.model.threads import Threads, changed
 from hubbub.services.names import NameService
 from hubbub.settings import Settings
 
@@ -31,6 +33,7 @@ class TenantView:
     """Tones that hotspots count beside the topics complaint and escalation."""
     contact_names: bool
     """Whether what contacts are called is kept."""
+    threads: Threads
 
 
 class TenantService:
@@ -67,8 +70,9 @@ class TenantService:
         retention: Mapping[str, int | None] | None = None,
         hotspot_tones: Sequence[str] | None = None,
         contact_names: bool | None = None,
+        threads: Mapping[str, Any] | None = None,
     ) -> TenantView:
-        """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept.
+        """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have names.
 
         All count at once; names of contacts that are no longer kept are deleted. Raises NotFoundError, BadInputError.
         """
@@ -77,12 +81,13 @@ class TenantService:
         kept = None
         if retention is not None:
             kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
-        changed = self._control.change_tenant(
-            tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones, contact_names=contact_names
-        )
-        if not changed.contact_names:
-            self._names.forget(changed, "contact")
-        return _view(changed)
+        after = self._control.change_tenant(
+            tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones, contact_names=contact_names,
+            threads=changed(current.threads, threads) if threads is not None else None,
+        )  # fmt: skip
+        if not after.contact_names:
+            self._names.forget(after, "contact")
+        return _view(after)
 
     def ensure(self, tenant: str, zone: str | None, *, retention: Retention | None = None) -> tuple[Tenant, bool]:
         """Return a tenant, made with `retention` when there was none; and whether it was made."""
@@ -93,4 +98,4 @@ class TenantService:
 
 
 def _view(one: Tenant) -> TenantView:
-    return TenantView(one.id, one.zone, one.name, one.retention, one.hotspot_tones, one.contact_names)
+    return TenantView(one.id, one.zone, one.name, one.retention, one.hotspot_tones, one.contact_names, one.threads)

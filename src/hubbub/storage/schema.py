@@ -8,6 +8,7 @@ and creates changed indexes, views and triggers again. Any other change raises t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hubbub.storage import published
 
@@ -24,9 +25,13 @@ SENT: Mapping[str, str] = {
         ), "TEXT",
     ),
     "value": "REAL", "scale": "INTEGER", "duration_ms": "INTEGER", "confidence": "REAL", "revision": "INTEGER",
-    "attributes": "TEXT", "received_at": "INTEGER NOT NULL",
+    "attributes": "TEXT", "received_at": "INTEGER NOT NULL", "asks": "INTEGER", "signs": "TEXT",
 }  # fmt: skip
-"""Columns of `event` as it was sent. `ident` is a 64-bit hash of source and id; `seq`: the place in the order of arrival."""
+"""Columns of `event` as it was sent. `ident` is a 64-bit hash of source and id; `seq`: the place in the order of arrival.
+Batches in the log hold rows in this order, so a new column goes to the end."""
+
+BOOLEANS = ("asks",)
+"""Columns of `event` that hold 1 for true and 0 for false."""
 
 FOLDED: Mapping[str, str] = {
     "repeats": "INTEGER", "delivered_at": "INTEGER", "receipts": "INTEGER", "answered_at": "INTEGER", "escalated": "INTEGER",
@@ -163,6 +168,12 @@ INDEXES: Mapping[str, str] = {
 
 FOREVER = 2**62
 """The `until` of a state that has not ended."""
+
+
+def flagged(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `event` with booleans in its columns of `BOOLEANS`, as it was sent."""
+    flags = {name: bool(row[name]) for name in BOOLEANS if row.get(name) is not None}
+    return {**row, **flags}
 
 
 def key_columns(table: str) -> tuple[str, ...]:

@@ -25,7 +25,9 @@ from hubbub.metrics.definition import (
     State,
     Stored,
     Unit,
+    threads_bound,
 )
+from hubbub.model.threads import Threads
 from hubbub.storage.store import Store
 
 ENTITIES = ("conversation", "contact", "task", "campaign", "staff")
@@ -150,16 +152,16 @@ def test_every_metric_is_made_of_parts_that_exist(name: str) -> None:
 @pytest.mark.parametrize("fact", catalogue.FACTS, ids=lambda f: f.name)
 def test_every_view_can_be_read_and_has_the_columns_that_are_declared(fact: Fact, tmp_path: Path) -> None:
     """A view runs on an empty store, and holds tenant, key, id, the ends of spells, and all anchors and dimensions read from it."""
-    store = Store(tmp_path)
+    store, bound = Store(tmp_path), threads_bound(Threads())
     with store.facts.read() as reading:
-        reading.rows(f"SELECT tenant, {fact.key}, {fact.id} FROM ({fact.view})")
+        reading.rows(f"SELECT tenant, {fact.key}, {fact.id} FROM ({fact.view})", bound)
         for ends in fact.spells.values():
-            reading.rows(f"SELECT {', '.join(ends)} FROM ({fact.view})")
+            reading.rows(f"SELECT {', '.join(ends)} FROM ({fact.view})", bound)
         for rollup in ROLLUPS:
             read = any(not isinstance(metric, State | First) for metric in rollup.metrics.values())
             if rollup.source is fact and read:
                 assert set(rollup.hidden) <= set(rollup.dimensions)
-                reading.rows(f"SELECT {', '.join((rollup.anchor, *rollup.dimensions))} FROM ({fact.view})")
+                reading.rows(f"SELECT {', '.join((rollup.anchor, *rollup.dimensions))} FROM ({fact.view})", bound)
     store.close()
 
 

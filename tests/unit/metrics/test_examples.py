@@ -13,6 +13,7 @@ from hubbub.metrics.definition import WITHIN, Quantiles
 from hubbub.metrics.examples import Example, examples, read
 from hubbub.model import calendar
 from hubbub.model.tenant import Tenant
+from hubbub.model.threads import Threads, changed
 from hubbub.model.window import Grain, local_midnight
 from tests.laws.conftest import Lab
 
@@ -31,7 +32,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def tenant_of(lab: Lab, example: Example) -> Tenant:
     """Make the tenant of an example."""
     hours = calendar.read(example.calendar) if example.calendar else calendar.NO_CALENDAR
-    return replace(lab.tenant(example.zone, hours), hotspot_tones=example.hotspot_tones)
+    threads = changed(Threads(), example.threads)
+    return replace(lab.tenant(example.zone, hours), hotspot_tones=example.hotspot_tones, threads=threads)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: next(iter(one.gives)))

@@ -27,6 +27,7 @@ from hubbub.model import calendar
 from hubbub.model.event import Event
 from hubbub.model.question import Question
 from hubbub.model.tenant import Retention, Tenant
+from hubbub.model.threads import Threads
 from hubbub.model.window import Grain
 from hubbub.query.queries import Queries
 from hubbub.query.result import Answer
@@ -104,7 +105,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     profile = sample.tenants()[0][0]
     place.control.add_tenant("hotel", "Europe/Rome", "Grand Hôtel", Retention(raw=3, facts=None))
     place.control.set_calendar("hotel", calendar.read(HOURS))
-    place.control.change_tenant("hotel", hotspot_tones=["negative"])
+    place.control.change_tenant("hotel", hotspot_tones=["negative"], threads=Threads(("C1",), ("done",), 14))
     events = list(sample.events(profile, NOW, DAYS))
     for start in range(0, len(events), 700):
         place.send("hotel", events[start : start + 700])
@@ -146,6 +147,7 @@ def test_every_number_is_the_same_elsewhere(here: Place, there: Place, tmp_path:
     assert tenant.retention == here.control.tenant("hotel").retention
     assert tenant.calendar == here.control.tenant("hotel").calendar
     assert tenant.hotspot_tones == ("negative",)
+    assert tenant.threads == Threads(("C1",), ("done",), 14)
     assert stored(there, "grand") == stored(here, "hotel")
     assert exported.rows["event"] > 300 and exported.rows["episode"] > 10 and exported.identities > 300
     for grain in (Grain.DAY, Grain.TOTAL):

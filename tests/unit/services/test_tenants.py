@@ -11,6 +11,7 @@ import pytest
 
 from hubbub.cli.main import run
 from hubbub.errors import BadInputError
+from hubbub.model.threads import CHECK_MARKS, Threads
 from tests.unit.dashboard.conftest import visitor as visitor
 from tests.unit.dashboard.visiting import Visitor
 
@@ -26,7 +27,11 @@ def _by_http(visitor: Visitor, tones: list[str]) -> None:
 
 
 def _by_command(visitor: Visitor, tones: list[str]) -> None:
-    words = ["tenants", "set", "acme", "--hotspot-tones", ",".join(tones), "--data", str(visitor.engine.settings.data)]
+    _command(visitor, "--hotspot-tones", ",".join(tones))
+
+
+def _command(visitor: Visitor, *options: str) -> None:
+    words = ["tenants", "set", "acme", *options, "--data", str(visitor.engine.settings.data)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "argv", ["hubbub", *words])
         patched.setenv("HUBBUB_FREE_FLOOR_MB", "0")
@@ -48,6 +53,21 @@ def test_tones_of_hotspots_can_be_set_and_taken_back(visitor: Visitor, change: A
     assert "angry, negative" in visitor.see("/operate/tenants")
     change(visitor, [])
     assert visitor.engine.tenants.get("acme") == before
+
+
+def test_settings_of_threads_are_the_same_on_every_face(visitor: Visitor) -> None:
+    """HTTP, command and page each set the part that they name, and all of them show the whole."""
+    key = visitor.engine.keys.add(None, ["admin"]).key
+    body = {"threads": {"help_channels": ["C2", "C1"]}}
+    answer = visitor.http.patch("/v1/tenants/acme", json=body, headers={"Authorization": f"Bearer {key}"})
+    assert answer.json()["threads"] == {
+        "help_channels": ["C1", "C2"], "answer_signs": list(CHECK_MARKS), "silence_days": 0,
+    }  # fmt: skip
+    _command(visitor, "--answer-signs", ":done:,eyes", "--silence-days", "14")
+    assert visitor.engine.tenants.get("acme").threads == Threads(("C1", "C2"), ("done", "eyes"), 14)
+    assert "C1, C2" in visitor.see("/operate/tenants")
+    visitor.act("/operate/tenants/change?tenant=acme", PAGE, tenant="acme", help_channels="", silence_days="30")
+    assert visitor.engine.tenants.get("acme").threads == Threads((), ("done", "eyes"), 30)
 
 
 @pytest.mark.parametrize("tones", [[""], ["x" * 65], [f"t{n}" for n in range(21)]])

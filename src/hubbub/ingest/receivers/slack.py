@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from hubbub.ingest.asking import signs_field
 from hubbub.ingest.connectors.slack import WORKSPACE
 from hubbub.ingest.receivers.base import (
     Change,
@@ -39,6 +40,7 @@ from hubbub.ingest.sources.slack_message import (
     micros,
     plain_ts,
     read_message,
+    sign_of,
 )
 from hubbub.model.coverage import Reason
 from hubbub.model.event import NOTHING, Event, Rejection
@@ -193,7 +195,8 @@ def _reaction(event: Fields, moment: str, options: Options) -> Received:
     time = datetime.fromtimestamp(at / 1e6, UTC).isoformat() if at else None
     return Received([filled(
         type="message.reacted", time=time, id=f"{message}:{event.text('reaction')}:{user}", channel="slack", channel_id=channel,
-        message_id=message, contact_id=user, attributes={"reaction": event.text("reaction")},
+        message_id=message, contact_id=user, signs=signs_field([sign_of(event.text("reaction"))]),
+        attributes={"reaction": event.text("reaction")},
     )])  # fmt: skip
 
 

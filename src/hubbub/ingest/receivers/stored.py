@@ -10,7 +10,7 @@ from hubbub.facts.message import HORIZON
 from hubbub.facts.moments import micros, moment
 from hubbub.facts.refresh import store_waiting
 from hubbub.ingest.receivers.base import Change, UpTo
-from hubbub.storage.schema import OF_MESSAGES, SENT
+from hubbub.storage.schema import OF_MESSAGES, SENT, flagged
 from hubbub.storage.store import Store
 
 _COLUMNS = tuple(name for name in SENT if name not in ("tenant", "ident", "seq", "received_at"))
@@ -71,7 +71,7 @@ def _stored_message(store: Store, tenant: int, source: str, change: Change) -> E
         rows = reading.rows(_BY_ID, (tenant, key, source, change.id))
     if not rows:
         return None
-    message = {name: value for name, value in zip(_COLUMNS, rows[0], strict=True) if value is not None}
+    message = flagged({name: value for name, value in zip(_COLUMNS, rows[0], strict=True) if value is not None})
     attributes = json.loads(message.pop("attributes", "{}"))
     return {
         **message,

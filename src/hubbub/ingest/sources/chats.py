@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from hubbub.ingest.asking import asks
 from hubbub.ingest.sources.slack_message import mask_text
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import NOTHING, Event, Rejection
@@ -198,6 +199,7 @@ class _Talks:
             staff_id=person if answers else None,
             kind=message.kind,
             revision=_revision(message, bool(self._team.named)),
+            asks=asks(message.text) if person is not None and self._chat.id else None,
             attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else NOTHING,
         )
 

@@ -7,13 +7,14 @@ identity, revision, kind and text.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from hubbub.ingest.asking import asks, signs_field
 from hubbub.model.event import NOTHING, Event, Rejection
 
 PEOPLE = frozenset({None, "", "thread_broadcast", "me_message", "file_share"})
@@ -138,8 +139,32 @@ def event_of(
         staff_id=person if answers else None,
         kind=kind,
         revision=newest * 1000 + min(reacted, 999),
+        asks=asks(message.text) if kind == "person" else None,
+        signs=signs_of(reactions, message.author),
         attributes=msgspec.Raw(msgspec.json.encode(attributes)) if attributes else NOTHING,
     )
+
+
+def sign_of(name: str) -> str:
+    """Return a reaction's name without a tone of skin, as `thumbsup` of `thumbsup::skin-tone-3`."""
+    return name.partition("::")[0]
+
+
+def signs_of(reactions: Iterable[Any], author: str | None) -> str | None:
+    """Return the names of reactions that others than the author gave, in order, as many as a field holds; None of none."""
+    names = {
+        sign_of(reaction["name"])
+        for reaction in reactions
+        if isinstance(reaction, dict) and isinstance(reaction.get("name"), str) and _by_others(reaction, author)
+    }
+    return signs_field(names)
+
+
+def _by_others(reaction: Mapping[str, Any], author: str | None) -> bool:
+    """Say whether anybody but the author reacted so; `users` may name fewer than there are."""
+    users = reaction.get("users")
+    known = {user for user in users if isinstance(user, str)} if isinstance(users, list) else set()
+    return bool(known - {author}) or count(reaction.get("count")) > len(known)
 
 
 def _person(author: str | None) -> str | None:

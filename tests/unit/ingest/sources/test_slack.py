@@ -73,6 +73,24 @@ def test_an_ordinary_message(tmp_path: Path) -> None:
     assert not bytes(event.attributes)
 
 
+def test_a_question_and_what_others_signed_it_with_are_told(tmp_path: Path) -> None:
+    """A text that asks is marked without being kept; reactions of others have names, without tones of skin."""
+    thanks = {"name": "pray", "users": ["U1"], "count": 1}
+    check = {"name": "white_check_mark", "users": ["U1", "U2"], "count": 2}
+    thumbs = {"name": "+1::skin-tone-3", "users": ["U9"], "count": 1}
+    many = {"name": "eyes", "users": ["U1"], "count": 3}
+    days = {
+        "general/2020-11-05.json": [
+            message(T0, text="Is it up? <https://a.org/?b=c>", reactions=[thanks, check, thumbs, many, 7]),
+            message(T1, text="See <https://a.org/?b=c>"), message(T2, text="Why?", user="U7", bot_id="B1"),
+        ]
+    }  # fmt: skip
+    asked, said, bot = events(export(tmp_path, days)).values()
+    assert (asked.asks, said.asks, bot.asks) == (True, False, None)
+    assert (asked.signs, said.signs) == ("+1,eyes,white_check_mark", None)
+    assert facts(asked) == {"reactions": 7}
+
+
 def test_a_thread_is_a_conversation(tmp_path: Path) -> None:
     """The root and its author's later messages are received; a reply by another is sent by staff to that author."""
     days = {
