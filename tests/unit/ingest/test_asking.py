@@ -40,7 +40,7 @@ def test_without_words_nothing_is_known(text: str | None) -> None:
     before=st.text(alphabet="ab c.\n", max_size=40), mark=st.sampled_from(MARKS), after=st.text("ab c.\n", max_size=40)
 )
 def test_a_mark_among_plain_words_always_asks(before: str, mark: str, after: str) -> None:
-    """Wherever it stands."""
+    """Wherever the mark stands, and whatever plain words surround it."""
     assert asks(before + mark + after) is True
 
 
