@@ -18,7 +18,7 @@ from hubbub.model.window import Grain, window_of
 from hubbub.query.queries import MAX_ROWS
 from hubbub.query.result import UNKNOWN, Answer, Cell, State
 from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, Ask, History, Usual, usual_of, with_history
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Reading
 
 LONGEST_SILENCE = 168
 """Most hours to add up; a source with fewer than 7 events a week is never called silent."""
@@ -33,7 +33,7 @@ class Facts:
 
     tenant: Tenant
     ask: Ask
-    reading: Transaction
+    reading: Reading
 
 
 def series_of(facts: Facts, rule: Rule, start: datetime, end: datetime) -> Iterator[Number]:

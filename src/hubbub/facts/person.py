@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from hubbub.storage.dialect import Dialect
+
 TYPES = ("contact.linked", "contact.unlinked")
 
 
@@ -55,6 +57,6 @@ def roots(contact: str, linked_to: Callable[[str], set[str]]) -> dict[str, str]:
     return dict.fromkeys(same, min(same))
 
 
-def person_of(column: str) -> str:
+def person_of(column: str, dialect: Dialect) -> str:
     """Return SQL for the root of the contact id in a column; it uses the parameter `tenant`."""
-    return f"coalesce((SELECT p.root FROM person AS p WHERE p.tenant = :tenant AND p.contact_id = {column}), {column})"
+    return f"coalesce({dialect.looked_up('person', 'contact_id', 'root', column)}, {column})"

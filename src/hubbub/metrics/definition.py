@@ -4,7 +4,7 @@ A `Fact` is a view with one row for each logical thing. A `Rollup` selects rows,
 by dimensions, and names their measures. Answers, explanations, the catalogue and the reference page follow from these declarations,
 which are not stored.
 
-SQL here is common to SQLite and PostgreSQL, like FILTER, CASE and EXISTS, and holds no user input.
+SQL here is common to all engines, like FILTER and CASE, and holds no user input; `Fact.by_joins` is the exception.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ WITHIN: Mapping[str, int] = {
 class Fact:
     """One row for each logical thing: `docs/facts.md`. `view` is a SELECT of these rows from the store's tables.
 
-    `persons` is the same for tenants with linked contacts, where rows say what a person did under any id.
+    `persons` is the same for tenants with linked contacts, where rows say what a person did under any id. `by_joins` and
+    `persons_by_joins` are the same two, of the rows from `:low` to `:high`, for an engine without correlated subqueries.
     Its columns are `tenant`, the anchor(s) in microseconds, dimensions and inputs of measures. `key` distinguishes rows of the same
     anchor; a fact with the key `ident` belongs to the event at that anchor. `id`: the public id of the thing.
     `event`: condition on `e`, an event at the anchor's time, for the event that the row is about.
@@ -127,6 +128,8 @@ class Fact:
     doc: str
     view: str
     persons: str = ""
+    by_joins: str = ""
+    persons_by_joins: str = ""
     key: str = "ident"
     id: str = "id"
     event: str = ""

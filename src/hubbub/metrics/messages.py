@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from hubbub.metrics.definition import (
@@ -34,27 +35,42 @@ TALK = Fact(
 )
 
 
-def _sent(own: str) -> str:
-    """Return the SELECT of sent messages; `own`: the condition that an event `d` is of the contact of a message `m`."""
+Related = Callable[[str], str]
+"""Makes a condition on an event `d` of the contact of a message `m` the condition on `m` that there is such an event."""
+_CONVERTED = "d.type = 'contact.converted' AND d.time >= m.delivered_at AND d.time < m.delivered_at + 604800000000"
+_ENGAGED = (
+    "d.time >= m.delivered_at AND d.time < m.delivered_at + 604800000000 AND (d.type = 'contact.converted' "
+    "OR (d.type IN ('link.clicked', 'message.reacted') AND d.message_id IS NULL AND d.time < m.delivered_at + 259200000000))"
+)
+_OPTED_OUT = "d.type = 'contact.blocked' AND d.time >= m.time AND d.time < m.time + 604800000000"
+
+
+def _sent(some: Related) -> str:
+    """Return the SELECT of sent messages."""
     return f"""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, campaign_id, contact_id,
             delivered_at IS NOT NULL AS delivered,
             coalesce(receipts & 2, 0) > 0 AS is_read, coalesce(receipts & 4, 0) > 0 AS is_failed,
             delivered_at IS NOT NULL AND answered_at IS NOT NULL AS replied,
-            delivered_at IS NOT NULL AND (answered_at IS NOT NULL OR coalesce(receipts & 8, 0) > 0
-                OR EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND {own}
-                    AND d.time >= m.delivered_at AND d.time < m.delivered_at + 604800000000 AND (d.type = 'contact.converted'
-                        OR (d.type IN ('link.clicked', 'message.reacted') AND d.message_id IS NULL
-                            AND d.time < m.delivered_at + 259200000000)))) AS engaged,
-            delivered_at IS NOT NULL AND EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant
-                AND {own} AND d.type = 'contact.converted' AND d.time >= m.delivered_at
-                AND d.time < m.delivered_at + 604800000000) AS converted,
-            EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND {own}
-                AND d.type = 'contact.blocked' AND d.time >= m.time AND d.time < m.time + 604800000000) AS opted_out
+            delivered_at IS NOT NULL AND (answered_at IS NOT NULL OR coalesce(receipts & 8, 0) > 0 OR {some(_ENGAGED)}) AS engaged,
+            delivered_at IS NOT NULL AND {some(_CONVERTED)} AS converted, {some(_OPTED_OUT)} AS opted_out
         FROM event AS m
         WHERE type = 'message.sent' AND repeats IS NULL AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
             AND coalesce(status, '') <> 'private'
     """
+
+
+def _exists(own: str) -> Related:
+    """Relate by a subquery for each message; `own`: the condition that `d` is of the contact of `m`."""
+    return lambda condition: f"EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND {own} AND {condition})"
+
+
+def _joined(joins: str) -> Related:
+    """Relate by one join for all messages from `:low` to `:high`; `joins`: of `m` with the events of its contact."""
+    return lambda condition: (
+        f"(m.time, m.ident) IN (SELECT m.time, m.ident FROM event AS m {joins} WHERE m.tenant = :tenant AND d.tenant = :tenant "
+        f"AND m.type = 'message.sent' AND m.time >= :low AND m.time < :high AND {condition})"
+    )
 
 
 SENT = Fact(
@@ -63,10 +79,21 @@ SENT = Fact(
     doc="A sent message folded over its receipts in any order, and what its contact did next, under any id of theirs, or whether "
     "it blocked us in 7 days. A receipt is a delivered, read or failed event; clicks and reactions are none.",
     look_ahead=CONVERSION + HORIZON,
-    view=_sent("d.contact_id = m.contact_id"),
+    view=_sent(_exists("d.contact_id = m.contact_id")),
     persons=_sent(
-        "d.contact_id IN (SELECT m.contact_id UNION ALL SELECT q.contact_id FROM person AS p JOIN person AS q "
-        "ON q.tenant = p.tenant AND q.root = p.root WHERE p.tenant = m.tenant AND p.contact_id = m.contact_id)"
+        _exists(
+            "d.contact_id IN (SELECT m.contact_id UNION ALL SELECT q.contact_id FROM person AS p JOIN person AS q "
+            "ON q.tenant = p.tenant AND q.root = p.root WHERE p.tenant = m.tenant AND p.contact_id = m.contact_id)"
+        )
+    ),
+    by_joins=_sent(_joined("JOIN event AS d ON d.contact_id = m.contact_id")),
+    persons_by_joins=_sent(
+        _joined(
+            "LEFT JOIN person AS p ON p.tenant = m.tenant AND p.contact_id = m.contact_id "
+            "JOIN (SELECT e.tenant, e.time, e.type, e.message_id, coalesce(q.root, e.contact_id) AS root FROM event AS e "
+            "LEFT JOIN person AS q ON q.tenant = e.tenant AND q.contact_id = e.contact_id) AS d "
+            "ON d.root = coalesce(p.root, m.contact_id)"
+        )
     ),
 )
 

@@ -25,7 +25,7 @@ from hubbub.query.freshness import Freshness, fresh
 from hubbub.query.result import Cell, Row
 from hubbub.query.usual import Ask, Usual, UsualRow, usual_of_each
 from hubbub.query.usual_stretch import Stretch, usual_of_stretch
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Reading
 
 MOST = 3
 """Most points."""
@@ -103,7 +103,7 @@ class News:
 
 
 def news(
-    ask: Ask, reading: Transaction, tenant: Tenant, question: Question, now: datetime, label: Label, *, most: int = MOST
+    ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, label: Label, *, most: int = MOST
 ) -> News:
     """Return the news of a question's range under its filters, compared as its `compare` says.
 
@@ -150,7 +150,7 @@ def _knows(metric: str, dimensions: Sequence[str]) -> bool:
 
 
 def _judge_all(
-    ask: Ask, reading: Transaction, tenant: Tenant, question: Question, now: datetime
+    ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime
 ) -> tuple[list[Number], Freshness | None]:
     """Return every judged number, of the whole and of slices, and the freshness; None where nothing is judged."""
     candidates = _candidates(question)
@@ -188,7 +188,7 @@ def _slices(question: Question) -> Iterator[tuple[tuple[str, ...], tuple[str, ..
             yield metrics, (name,)
 
 
-def _courses(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> dict[str, tuple[UsualRow, ...]]:
+def _courses(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> dict[str, tuple[UsualRow, ...]]:
     known = tuple(name for name in question.metrics if _knows(name, list(question.where)))
     series = usual_of_each(ask, reading, tenant, replace(question, metrics=known)) if known else []
     return {usual.question.metrics[0]: usual.rows for usual in series}

@@ -110,7 +110,7 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
         raise BadQuestionError("ask for one metric at a time")
     if not 1 <= limit <= MOST:
         raise BadQuestionError(f"'limit' must lie between 1 and {MOST}")
-    with queries.asking(tenant, question.as_of) as (ask, _, now):
+    with queries.counting(tenant, question.as_of) as (ask, _, now):
         return changes_of(ask, now, tenant, question, limit)
 
 

@@ -210,7 +210,8 @@ def _stored(
     if isinstance(one.metric, State | First):
         first = "1"
         if context.linked and one.metric.held[0] == "contact":  # of several ids of a person the first counts
-            first = f"CASE WHEN row_number() OVER (PARTITION BY {person_of('e.id')} ORDER BY e.time, e.id) = 1 THEN 1 ELSE 0 END"
+            person = person_of("e.id", context.dialect)
+            first = f"CASE WHEN row_number() OVER (PARTITION BY {person} ORDER BY e.time, e.id) = 1 THEN 1 ELSE 0 END"
         body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, one, params)}) AS e"
     else:
         body = _facts(context, one, params)

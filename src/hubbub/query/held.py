@@ -47,7 +47,7 @@ def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) 
     entity, state = metric.held
     params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
     once = entity == "contact" and (state == "known" or context.linked)
-    who = person_of("s.id") if once and context.linked else "s.id"
+    who = person_of("s.id", context.dialect) if once and context.linked else "s.id"
     of = f"FROM state AS s WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high"
     if len(asked) == 1:  # the file counts
         ((window, at),) = asked
@@ -108,11 +108,12 @@ def _once(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, i
 
 
 _SEEN_BEFORE = (
-    "SELECT 1 FROM person AS p JOIN person AS q ON q.tenant = p.tenant AND q.root = p.root JOIN state AS o ON o.tenant = q.tenant "
-    "AND o.entity = s.entity AND o.id = q.contact_id AND o.state = s.state WHERE p.tenant = s.tenant AND p.contact_id = s.id "
-    "AND (o.since, o.id) < (s.since, s.id)"
+    "SELECT t.id, t.since FROM person AS p JOIN person AS q ON q.tenant = p.tenant AND q.root = p.root "
+    "JOIN state AS t ON t.tenant = p.tenant AND t.id = p.contact_id JOIN state AS o ON o.tenant = q.tenant AND o.id = q.contact_id "
+    "WHERE p.tenant = :tenant AND t.entity = :entity AND t.state = :state AND o.entity = :entity AND o.state = :state "
+    "AND (o.since, o.id) < (t.since, t.id)"
 )
-"""That the same person was first seen under another id."""
+"""Ids and moments of first sights whose person was first seen under another id."""
 
 
 def firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) -> None:
@@ -121,7 +122,7 @@ def firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) 
     by = [columns[name] for name in context.question.by]
     where = in_state(context, one, metric, params)
     if context.linked:
-        where += f" AND NOT EXISTS ({_SEEN_BEFORE})"
+        where += f" AND (s.id, s.since) NOT IN ({_SEEN_BEFORE})"
     shown = "".join(f", {column}" for column in by)
     for stretch in context.stretches:
         for window, *dims, n in context.reading.each(

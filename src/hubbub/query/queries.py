@@ -30,7 +30,7 @@ from hubbub.query.result import STATED, Answer, Cell, Column, Compared
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Found
 from hubbub.storage.store import Store
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Reading, Transaction
 
 MAX_ROWS = 100_000
 MAX_WINDOWS = 20_000
@@ -62,39 +62,69 @@ class Queries:
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
         """Answer several questions at one moment; their `as_of` is the same."""
-        with self.asking(tenant, questions[0].as_of if questions else None) as (ask, _, _):
+        with self.counting(tenant, questions[0].as_of if questions else None) as (ask, _, _):
             return [ask(question) for question in questions]
 
     @contextmanager
     def at_once(self, tenant: Tenant) -> Iterator[Callable[[Question], Answer]]:
         """Give what answers questions at one moment, like `together`, where the next question hangs on an answer."""
-        with self.asking(tenant) as (ask, _, _):
+        with self.counting(tenant) as (ask, _, _):
             yield ask
+
+    @contextmanager
+    def counting(
+        self, tenant: Tenant, as_of: datetime | None = None
+    ) -> Iterator[tuple[Callable[[Question], Answer], Reading, datetime]]:
+        """Give what answers questions at one moment, what they are read from, and that moment.
+
+        Where the store has a copy that answers, the copy is read, of which every aggregate can be asked but no single event. With
+        `as_of` (aware) all of it is as it was known then. Raises BadQuestionError where that is gone or yet to come.
+        """
+        copy = self._store.copy
+        with ExitStack() as stack:
+            behind = self._refreshed(tenant)
+            reading = stack.enter_context(copy.read(tenant.no)) if copy is not None and as_of is None else None
+            if reading is None:
+                yield stack.enter_context(self._asking(tenant, as_of, behind))
+            else:
+                now = self._clock()
+                yield self._ask(tenant, reading, now, behind), reading, now
 
     @contextmanager
     def asking(
         self, tenant: Tenant, as_of: datetime | None = None
     ) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
-        """Give the same, and beside it what `reading` gives: the facts that these answers are read from.
+        """Give the same of the store itself, whose single events can be read beside what is aggregated, at the same moment."""
+        with self._asking(tenant, as_of, self._refreshed(tenant)) as parts:
+            yield parts
 
-        With `as_of` (aware) all of it is as it was known then. Raises BadQuestionError where that is gone or yet to come.
-        """
-        behind = self._refreshed(tenant)
+    @contextmanager
+    def _asking(
+        self, tenant: Tenant, as_of: datetime | None, behind: str | None
+    ) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
         now = self._clock()
         if as_of is not None and as_of > now:
             raise BadQuestionError(f"'as_of' lies in the future: it is {now:%Y-%m-%dT%H:%M:%SZ}")
-        gaps = self._gaps(tenant, now)
-
-        def ask(question: Question) -> Answer:
-            answer = _answer(reading, tenant, question, now, gaps)
-            return replace(answer, freshness=replace(answer.freshness, behind=behind)) if behind else answer
-
         with ExitStack() as stack:
             reading = stack.enter_context(self._store.facts.read())
             if as_of is not None:
-                now = as_of
+                gaps = self._gaps(tenant, now)
                 reading = stack.enter_context(known_at(reading, tenant.no, micros(as_of)))
-            yield ask, reading, now
+                yield self._ask(tenant, reading, as_of, behind, gaps), reading, as_of
+            else:
+                yield self._ask(tenant, reading, now, behind), reading, now
+
+    def _ask(
+        self, tenant: Tenant, reading: Reading, now: datetime, behind: str | None, gaps: Sequence[Gap] | None = None
+    ) -> Callable[[Question], Answer]:
+        """Return what answers questions from `reading` at a moment; `gaps`: as known at another one."""
+        known = self._gaps(tenant, now) if gaps is None else gaps
+
+        def ask(question: Question) -> Answer:
+            answer = _answer(reading, tenant, question, now, known)
+            return replace(answer, freshness=replace(answer.freshness, behind=behind)) if behind else answer
+
+        return ask
 
     @contextmanager
     def reading(self, tenant: Tenant) -> Iterator[tuple[Transaction, datetime]]:
@@ -159,7 +189,7 @@ def windows_of(question: Question, tenant: Tenant) -> list[Window]:
     return buckets(question.start, question.end, question.grain, tenant)
 
 
-def _answer(reading: Transaction, tenant: Tenant, question: Question, now: datetime, gaps: Sequence[Gap]) -> Answer:
+def _answer(reading: Reading, tenant: Tenant, question: Question, now: datetime, gaps: Sequence[Gap]) -> Answer:
     asked = [find(name) for name in question.metrics]
     check(question, asked, tenant)
     if question.compare is None:
@@ -171,7 +201,7 @@ def _answer(reading: Transaction, tenant: Tenant, question: Question, now: datet
 
 
 def _read(
-    reading: Transaction,
+    reading: Reading,
     tenant: Tenant,
     periods: Sequence[Question],
     asked: Sequence[Asked],

@@ -92,7 +92,7 @@ def _members(select: Select, one: Asked, member: str, measure: str) -> int:
     """Add the count of distinct members with a fact that counts for a measure; contacts that are linked are one person."""
     context, column = select.context, f"f.{member}"
     if member == "contact_id" and context.linked:
-        column = person_of(column)
+        column = person_of(column, context.dialect)
     return select.column(filtered(f"count(DISTINCT {column})", counts(context, one, measure)))
 
 
@@ -149,13 +149,13 @@ def _engagement(context: Context, one: Asked, found: dict[Key, Cell]) -> None:
     days, dates = _days(day_of(moment(first), tenant.tz), end, tenant.tz)
     whole = Context(context.reading, tenant, context.question, days, context.now)
     select = Select(one.rollup, whole)
-    select.column(person_of("f.contact_id") if context.linked else "f.contact_id")
+    select.column(person_of("f.contact_id", context.dialect) if context.linked else "f.contact_id")
     places = {kind: select.column(measured(whole, one, measure)) for measure, kind in DEEDS.items()}
     blocked = {
         row[0]
         for row in context.reading.each(
-            f"SELECT {person_of('id')} FROM state WHERE tenant = :tenant AND entity = 'contact' AND state = 'is blocked' "
-            "AND until >= :end AND since < :end",
+            f"SELECT {person_of('id', context.dialect)} FROM state WHERE tenant = :tenant AND entity = 'contact' "
+            "AND state = 'is blocked' AND until >= :end AND since < :end",
             {"tenant": tenant.no, "end": end},
         )
     }

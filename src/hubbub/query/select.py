@@ -17,7 +17,8 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.bucket import Stretch, stretches
 from hubbub.query.result import Cell
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.dialect import Dialect
+from hubbub.storage.transaction import Reading
 
 _MILLION = 1e6
 Dims = tuple[str | None, ...]
@@ -29,7 +30,7 @@ Found = dict[str, dict[Key, Cell]]
 class Context:
     """What every reader needs of the question being answered; `cut` are its windows, `now` the moment in microseconds."""
 
-    reading: Transaction
+    reading: Reading
     tenant: Tenant
     question: Question
     cut: Sequence[Window]
@@ -49,8 +50,15 @@ class Context:
         """The stretches that the windows form."""
         return stretches(self.cut)
 
+    @property
+    def dialect(self) -> Dialect:
+        """The SQL in which the engine differs from others."""
+        return self.reading.dialect
+
     def rows_of(self, fact: Fact) -> str:
         """Return the SELECT of a fact's rows."""
+        if not self.dialect.correlated and fact.by_joins:
+            return fact.persons_by_joins if self.linked else fact.by_joins
         return fact.persons if fact.persons and self.linked else fact.view
 
     @cached_property
@@ -140,11 +148,11 @@ def measured(context: Context, one: Asked, name: str) -> str:
     if isinstance(measure, Count):
         return filtered("count(*)", condition)
     if isinstance(measure, Sum):
-        trunc = context.reading.dialect.whole
+        trunc = context.dialect.whole
         whole = trunc(f"f.{measure.column} / {_MILLION}")  # apart, so that no sum of integers overflows
         rest = f"(f.{measure.column} - {whole} * {_MILLION}) * {Sum.SCALE}"
         rest = trunc(f"{rest} + CASE WHEN {rest} < 0 THEN -0.5 ELSE 0.5 END")
-        high, low = (filtered(f"sum({part})", condition) for part in (whole, rest))
+        high, low = (filtered(context.dialect.total(part), condition) for part in (whole, rest))
         return f"coalesce({high} * {int(_MILLION) * Sum.SCALE} + {low}, 0)"
     assert isinstance(measure, Extreme)
     return filtered(f"{'max' if measure.largest else 'min'}(f.{measure.column})", condition)

@@ -23,7 +23,7 @@ from hubbub.model.window import Grain, window_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.queries import Queries, check_range
 from hubbub.query.result import Answer, Cell, State, with_state
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Reading
 
 WEEKS = 8
 """Weeks that make up what is usual."""
@@ -103,11 +103,11 @@ def usual(queries: Queries, tenant: Tenant, question: Question) -> UsualAnswer:
 
     Raises BadQuestionError.
     """
-    with queries.asking(tenant, question.as_of) as (ask, reading, _):
+    with queries.counting(tenant, question.as_of) as (ask, reading, _):
         return usual_of(ask, reading, tenant, question)
 
 
-def usual_of(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> UsualAnswer:
+def usual_of(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> UsualAnswer:
     """Do the same at the one moment that `Queries.asking` gives."""
     if len(question.metrics) != 1 or question.compare is not None:
         raise BadQuestionError("ask what is usual of one metric, without a comparison")
@@ -116,7 +116,7 @@ def usual_of(ask: Ask, reading: Transaction, tenant: Tenant, question: Question)
     return answer
 
 
-def usual_of_each(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> list[UsualAnswer]:
+def usual_of_each(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> list[UsualAnswer]:
     """Do the same of several metrics, by the same statements."""
     if question.grain not in GRAINS:
         raise BadQuestionError(f"what is usual is known of hours, days and weeks, not of grain {question.grain}")
@@ -135,7 +135,7 @@ def usual_of_each(ask: Ask, reading: Transaction, tenant: Tenant, question: Ques
     ]  # fmt: skip
 
 
-def with_history(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> tuple[Answer, History]:
+def with_history(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> tuple[Answer, History]:
     """Return an answer that begins `LOOK_BACK` weeks before the question of one metric, and what is known by it."""
     first = window_of(question.start, question.grain, tenant.tz).start
     answer = ask(replace(question, start=_weeks_before(first, tenant)))
@@ -149,7 +149,7 @@ def _weeks_before(start: datetime, tenant: Tenant) -> datetime:
     return past.replace(tzinfo=tenant.tz).astimezone(start.tzinfo)
 
 
-def _known_from(reading: Transaction, tenant: Tenant, grain: Grain) -> datetime | None:
+def _known_from(reading: Reading, tenant: Tenant, grain: Grain) -> datetime | None:
     """Return the end of the window in which a tenant's first event lies: from there on windows are whole."""
     first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
     return window_of(moment(first), grain, tenant.tz).end if first is not None else None

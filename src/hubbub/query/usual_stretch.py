@@ -26,7 +26,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
 from hubbub.query.result import Answer, Cell, State
 from hubbub.query.usual import BAND, LOOK_BACK, WEEKS, Ask, Usual, usual_among
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Reading
 
 Dims = tuple[str | None, ...]
 CHANCE = 3
@@ -44,7 +44,7 @@ class Stretch:
     usual: Usual
 
 
-def usual_of_stretch(ask: Ask, reading: Transaction, tenant: Tenant, answer: Answer, now: datetime) -> list[Stretch]:
+def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer, now: datetime) -> list[Stretch]:
     """Return each number of an answer over a whole range, up to `now`, beside what is usual of it."""
     question = replace(answer.question, compare=None)
     elapsed = min(question.end, now) - question.start
@@ -89,7 +89,7 @@ def _before(ask: Ask, question: Question, elapsed: timedelta, tenant: Tenant) ->
 class _History:
     """The settled numbers of earlier windows, by metric and slice, the newest first."""
 
-    def __init__(self, answer: Answer, starts: Sequence[datetime], reading: Transaction, tenant: Tenant) -> None:
+    def __init__(self, answer: Answer, starts: Sequence[datetime], reading: Reading, tenant: Tenant) -> None:
         """`starts` are those of the windows that count; between them lies what is left of a week."""
         first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
         since = window_of(moment(first), Grain.DAY, tenant.tz).end if first is not None else None

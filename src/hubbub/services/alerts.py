@@ -167,7 +167,7 @@ class AlertService:
         return read
 
     def _replay(self, tenant: Tenant, rule: Rule) -> Replay:
-        with self._queries.asking(tenant) as (ask, reading, now):
+        with self._queries.counting(tenant) as (ask, reading, now):
             return replay(Facts(tenant, ask, reading), rule, now)
 
     def _shown(self, stored: StoredRule) -> dict[str, Any]:

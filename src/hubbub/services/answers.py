@@ -178,7 +178,7 @@ class AnswerService:
         check_dimensions(question)
         if question.end - question.start > LONGEST:
             raise BadQuestionError(f"news are of up to {LONGEST.days} days; eight weeks say nothing of more")
-        with self._queries.asking(tenant, question.as_of) as (ask, reading, now):
+        with self._queries.counting(tenant, question.as_of) as (ask, reading, now):
             return news(ask, reading, tenant, question, now, label)
 
     @cacheable("dashboard", Part.NUMBERS, tier_of_days="period")

@@ -79,7 +79,7 @@ class JudgingService:
         broken = [
             Broken(one.id, one.name, one.reason) for one in self._integrations.page(tenant.id, "broken", limit=1000)
         ]
-        with self._queries.asking(tenant) as (ask, reading, now):
+        with self._queries.counting(tenant) as (ask, reading, now):
             done = evaluate(
                 Facts(tenant, ask, reading), stored, rule, self._store.last(stored.id), self._store.skipped(stored.id),
                 broken, now,

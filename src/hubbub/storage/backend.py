@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hubbub.storage.identity import Identities
 from hubbub.storage.log import Log
 from hubbub.storage.transaction import Database
 
+if TYPE_CHECKING:
+    from hubbub.storage.copy import Copy
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The parts of a store. `databases`: each to poll for changes, rewrite and close, the log's before the facts'."""
+    """The parts of a store. `databases`: each to poll for changes, rewrite and close, the log's before the facts'.
+
+    `copy`: that of the facts in ClickHouse, which answers aggregate; None: they aggregate the facts themselves.
+    """
 
     facts: Database
     identities: Identities
     log: Log
     databases: tuple[Database, ...]
+    copy: Copy | None = None

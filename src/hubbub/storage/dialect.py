@@ -1,7 +1,7 @@
-"""All SQL that differs between the two engines. Every other statement is one text that both understand.
+"""All SQL that differs between the engines. Every other statement is one text that all of them understand.
 
-A statement names its parameters `?` or `:name`. Both engines take `ON CONFLICT (key) DO …`, `FILTER`, `TRUE`, row values and CTEs.
-docs/why/0031 lists what they share; tests check each entry.
+A statement names its parameters `?` or `:name`. SQLite and PostgreSQL hold the store and take the same statements that write;
+ClickHouse holds a copy that is only read. docs/why/0031 and 0044 list what they share; tests check each entry.
 """
 
 from __future__ import annotations
@@ -12,16 +12,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The SQL of one engine where the two differ; each function takes SQL and returns SQL.
+    """The SQL of one engine where they differ, of statements that answer questions; each function takes SQL and returns SQL.
 
-    `row`: the place of a row in a table without a key, valid within one transaction. `whole`: a number cut to its whole part.
-    `numbers`, `texts`: the items of a JSON list that is bound as text. `text_at`, `number_at`: the value of a JSON document at a
-    path, null where it is missing or of another type. `by_index`: follows a table's name to make the planner take this index.
+    `whole`: a number cut to its whole part. `total`: the sum of whole numbers, however large. `looked_up`: the value of a column in
+    the tenant's row that has a key, null without such a row; takes the table, its columns of key and value, and the key.
+    `correlated`: whether a subquery may name columns of the rows around it, wherever it stands.
     """
 
     name: str
-    row: str
     whole: Callable[[str], str]
+    total: Callable[[str], str]
+    looked_up: Callable[[str, str, str, str], str]
+    correlated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FullDialect(Dialect):
+    """The SQL of an engine that holds a store.
+
+    `row`: the place of a row in a table without a key, valid within one transaction. `numbers`, `texts`: the items of a JSON list
+    that is bound as text. `text_at`, `number_at`: the value of a JSON document at a path, null where it is missing or of another
+    type. `by_index`: follows a table's name to make the planner take this index.
+    """
+
+    row: str
     numbers: Callable[[str], str]
     texts: Callable[[str], str]
     text_at: Callable[[str, Sequence[str]], str]
@@ -43,10 +57,24 @@ def _postgresql_at(sql: str, names: Sequence[str], type_: str) -> str:
     return f"CASE WHEN json_typeof({document} #> {place}) = '{type_}' THEN {document} #>> {place} END"
 
 
-SQLITE = Dialect(
+def _by_subquery(table: str, key: str, value: str, sql: str) -> str:
+    return f"(SELECT p.{value} FROM {table} AS p WHERE p.tenant = :tenant AND p.{key} = {sql})"
+
+
+def _by_arrays(table: str, key: str, value: str, sql: str) -> str:
+    """Two constant arrays, in the order of the key: ClickHouse has no subquery for each row inside an aggregate."""
+    rows = f"SELECT {key} AS k, {value} AS v FROM {table} WHERE tenant = :tenant ORDER BY k"
+    keys, values = (f"(SELECT groupArray({column}) FROM ({rows}))" for column in "kv")
+    return f"transform({sql}, {keys}, {values}, NULL)"
+
+
+SQLITE = FullDialect(
     "sqlite",
-    row="rowid",
     whole=lambda sql: f"CAST({sql} AS INTEGER)",
+    total=lambda sql: f"sum({sql})",
+    looked_up=_by_subquery,
+    correlated=True,
+    row="rowid",
     numbers=lambda sql: f"(SELECT value FROM json_each({sql}))",
     texts=lambda sql: f"(SELECT value FROM json_each({sql}))",
     text_at=lambda sql, names: _sqlite_at(sql, names, "'text'"),
@@ -54,13 +82,24 @@ SQLITE = Dialect(
     by_index=lambda name: f"INDEXED BY {name}",
 )
 
-POSTGRESQL = Dialect(
+POSTGRESQL = FullDialect(
     "postgresql",
-    row="ctid",
     whole=lambda sql: f"CAST(trunc({sql}) AS BIGINT)",
+    total=lambda sql: f"sum({sql})",
+    looked_up=_by_subquery,
+    correlated=True,
+    row="ctid",
     numbers=lambda sql: f"(SELECT CAST(jsonb_array_elements_text(CAST({sql} AS JSONB)) AS BIGINT))",
     texts=lambda sql: f"(SELECT jsonb_array_elements_text(CAST({sql} AS JSONB)))",
     text_at=lambda sql, names: _postgresql_at(sql, names, "string"),
     number_at=lambda sql, names: f"CAST({_postgresql_at(sql, names, 'number')} AS DOUBLE PRECISION)",
     by_index=lambda _: "",
+)
+
+CLICKHOUSE = Dialect(
+    "clickhouse",
+    whole=lambda sql: f"toInt64({sql})",
+    total=lambda sql: f"sum(toInt256({sql}))",
+    looked_up=_by_arrays,
+    correlated=False,
 )

@@ -90,13 +90,13 @@ class Transaction(transaction.Transaction):
     dialect = POSTGRESQL
 
     def __init__(self, con: Connection, name: str) -> None:
-        self._con = con
+        self.con = con
         self._name = name
 
     def _run(self, sql: str, params: Params) -> psycopg.Cursor[tuple[Any, ...]]:
         text = translated(sql)
         try:
-            return self._con.execute(text, params if params or "%" in text else None)
+            return self.con.execute(text, params if params or "%" in text else None)
         except psycopg.Error as error:
             raise error_of(error, self._name) from error
 
@@ -111,7 +111,7 @@ class Transaction(transaction.Transaction):
     def scan(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
         """Run a statement and yield its rows, `AT_ONCE` in memory at a time."""
         try:
-            with psycopg.ServerCursor(self._con, f"scan_{next(_numbers)}") as cursor:
+            with psycopg.ServerCursor(self.con, f"scan_{next(_numbers)}") as cursor:
                 cursor.itersize = AT_ONCE
                 cursor.execute(translated(sql), params)
                 yield from cursor
@@ -138,7 +138,7 @@ class Transaction(transaction.Transaction):
         if not rows:
             return 0
         try:
-            with self._con.cursor() as cursor:
+            with self.con.cursor() as cursor:
                 cursor.executemany(translated(sql), rows)
                 return cursor.rowcount
         except psycopg.Error as error:
@@ -233,6 +233,28 @@ class Database(transaction.Database):
             writing.run("COMMIT")
         finally:
             self._end(con)
+
+    def session(self, sql: str, params: Params) -> Transaction:
+        """Return a connection of its own after a statement that takes locks of a session; `end_session` releases them."""
+        con = self._begin("SELECT 1")
+        session = Transaction(con, self.name)
+        try:
+            session.run(sql, params)
+        except BaseException:
+            self.end_session(session)
+            raise
+        return session
+
+    def end_session(self, session: Transaction) -> None:
+        """Roll back what the session did not commit, and release its locks."""
+        con = session.con
+        with suppress(psycopg.Error):
+            if con.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                con.execute("ROLLBACK")
+            con.execute("SELECT pg_advisory_unlock_all()")
+            self._give_back(con)
+            return
+        con.close()
 
     def concerns(self) -> list[str]:
         """Return the server's settings that may lose committed data, one line each."""

@@ -139,7 +139,7 @@ def _release(version: str) -> list[int]:
 
 def _table(making: Transaction, name: str, table: str, columns: Mapping[str, str], key: str, *, exists: bool) -> None:
     if not exists:
-        body = ", ".join(f'"{column}" {_type(type_)}' for column, type_ in columns.items())
+        body = ", ".join(f'"{column}" {column_type(type_)}' for column, type_ in columns.items())
         making.run(f"CREATE TABLE {table} ({body}{f', PRIMARY KEY ({key})' if key else ''})")
         return
     known = dict(
@@ -155,7 +155,7 @@ def _table(making: Transaction, name: str, table: str, columns: Mapping[str, str
                     f"{name}: table {table!r} has no column {column!r}, which cannot be added empty: open it with the Hubbub "
                     "that wrote it, 'hubbub export' its tenants, and import them here"
                 )
-            making.run(f'ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "{column}" {_type(type_)}')
+            making.run(f'ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "{column}" {column_type(type_)}')
         elif known[column] != _KNOWN[type_.split()[0]]:
             raise StoreDamagedError(
                 f"{name}: column {column!r} of {table!r} is {known[column]}, expected {_KNOWN[type_.split()[0]]}: it is no "
@@ -163,6 +163,7 @@ def _table(making: Transaction, name: str, table: str, columns: Mapping[str, str
             )
 
 
-def _type(type_: str) -> str:
+def column_type(type_: str) -> str:
+    """Return PostgreSQL's type for a declared one."""
     first, _, rest = type_.partition(" ")
     return f"{_TYPES[first]} {rest}".strip()

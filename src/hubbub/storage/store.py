@@ -1,4 +1,7 @@
-"""The store: events and facts of all tenants, in the data folder or in PostgreSQL. The interface of storage to the rooms above."""
+"""The store: events and facts of all tenants, in the data folder or in PostgreSQL, there with a copy of the facts in ClickHouse.
+
+It is the interface of storage to the rooms above.
+"""
 
 from __future__ import annotations
 
@@ -79,8 +82,8 @@ class Settling:
 class Store:
     """Events and facts of all tenants. May be used from any thread; several processes may have one open."""
 
-    def __init__(self, folder: Path, url: str = "", *, free_floor: int = 0) -> None:
-        """Open or create the store at a URL, or without one in a folder.
+    def __init__(self, folder: Path, url: str = "", copy_url: str = "", *, free_floor: int = 0) -> None:
+        """Open or create the store at a URL, or without one in a folder; `copy_url`: that of its copy in ClickHouse, if any.
 
         A read-only folder is opened for reading; below `free_floor` bytes of free space the log accepts nothing.
         Raises StoreDamagedError, StoreFullError, StoreUnavailableError.
@@ -88,8 +91,8 @@ class Store:
         with errors_of(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        backend = _postgresql(url) if url else sqlite_store.connect(folder, free_floor)
-        self.facts, self.identities, self.log = backend.facts, backend.identities, backend.log
+        backend = _postgresql(url, copy_url) if url else sqlite_store.connect(folder, free_floor)
+        self.facts, self.identities, self.log, self.copy = backend.facts, backend.identities, backend.log, backend.copy
         self._databases = backend.databases
         self.settling = Settling()
         self._closed = False
@@ -112,6 +115,8 @@ class Store:
         """Write all files again without a byte of deleted rows. Raises StoreBusyError when a reader prevents it for a minute."""
         for database in self._databases:
             database.rewrite()
+        if self.copy is not None:
+            self.copy.rewrite()
 
     def installation(self) -> str | None:
         """Return the id of the installation that this store belongs to; None before it is bound to control data."""
@@ -127,11 +132,13 @@ class Store:
         self.log.close()
         with suppress(*NOT_NOW):  # commits stay in the write-ahead log, and are read from there
             self.facts.checkpoint()
+        if self.copy is not None:
+            self.copy.close()
         self.facts.close()
 
 
-def _postgresql(url: str) -> Backend:
+def _postgresql(url: str, copy_url: str) -> Backend:
     """Open the store of a server; the embedded store does not load its driver."""
     from hubbub.storage import postgresql_store
 
-    return postgresql_store.connect(url)
+    return postgresql_store.connect(url, copy_url)

@@ -1,6 +1,7 @@
-"""The interface of a database of events and facts: transactions that read or write, for both engines.
+"""The interface of a database of events and facts: transactions that read or write.
 
-`sqlite.py` and `postgresql.py` are the two engines. A statement is one text for both, see `dialect.py`.
+`sqlite.py` and `postgresql.py` are the two engines of a store; `clickhouse.py` reads its copy. A statement is one text for all of
+them, see `dialect.py`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from hubbub.storage.dialect import Dialect
+from hubbub.storage.dialect import Dialect, FullDialect
 
 Params = Mapping[str, Any] | Sequence[Any]
 
 
-class Transaction(ABC):
-    """Statements that see one state, and in `Database.write` take effect together or not at all."""
+class Reading(ABC):
+    """Statements that answer questions; they see one state."""
 
     dialect: Dialect
+
+    @abstractmethod
+    def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """Run a statement and return all of its rows."""
+
+    @abstractmethod
+    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+        """Run a statement and return its rows by column name."""
+
+    def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and yield its rows."""
+        yield from self.rows(sql, params)
+
+    def value(self, sql: str, params: Params = ()) -> Any:
+        """Run a statement and return the first column of its first row, or None."""
+        rows = self.rows(sql, params)
+        return rows[0][0] if rows else None
+
+
+class Transaction(Reading):
+    """Statements that see one state, and in `Database.write` take effect together or not at all."""
+
+    dialect: FullDialect
 
     @abstractmethod
     def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
@@ -27,14 +51,6 @@ class Transaction(ABC):
     @abstractmethod
     def scan(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
         """Run a statement and yield its rows, however many, a few thousand of them in memory at a time."""
-
-    @abstractmethod
-    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
-        """Run a statement and return its rows by column name."""
-
-    @abstractmethod
-    def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        """Run a statement and return all of its rows."""
 
     @abstractmethod
     def value(self, sql: str, params: Params = ()) -> Any:

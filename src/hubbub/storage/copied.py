@@ -1,0 +1,69 @@
+"""The tables that ClickHouse holds a copy of, for answers that aggregate many facts: their columns, keys and types.
+
+PostgreSQL stays the store. A row of the copy has the number of the shipment that brought it as `version`; of the rows of one key
+the newest counts, and none where that one is marked as `gone`. Texts and other attributes of events are not copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hubbub.storage.schema import TABLES, key_columns
+
+_LEFT_OUT = {"event": ("seq", "revision", "attributes", "received_at")}
+_NAMES = ("event", "response", "episode", "survey", "state", "person", "receipt_channel", "kept")
+_FEW = ("type", "source", "channel", "kind", "sentiment", "severity", "status", "responder", "entity", "state", "what")
+"""Text columns of few values, which ClickHouse keeps as numbers of a dictionary."""
+_STATE = ("tenant", "entity", "state", "id", "since", "until", "channel", "account_id", "began")
+"""All columns of a state are its key: it has none of its own, and no two rows are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A table of the copy. `columns`: name -> ClickHouse's type; `key`: those that tell rows apart, in the order of sorting."""
+
+    name: str
+    columns: Mapping[str, str]
+    key: Sequence[str]
+    empty: Sequence[object]
+    """What a row that is gone has in each column, unless it is of the key."""
+
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """The columns with those of every copied table."""
+        return {**self.columns, "version": "UInt64", "gone": "UInt8"}
+
+    @property
+    def nullable(self) -> set[str]:
+        """The columns that may be null."""
+        return {name for name, type_ in self.columns.items() if "Nullable" in type_}
+
+    def create(self) -> str:
+        """Return the statement that creates the table; merging its parts removes what is gone, for good."""
+        columns = ", ".join(f"`{name}` {type_}" for name, type_ in self.stored.items())
+        return (
+            f"CREATE TABLE {self.name} ({columns}) ENGINE = ReplacingMergeTree(version, gone) ORDER BY ({', '.join(self.key)}) "
+            "SETTINGS allow_nullable_key = 1, allow_experimental_replacing_merge_with_cleanup = 1, old_parts_lifetime = 30"
+        )
+
+
+def _type(name: str, type_: str) -> str:
+    first, _, rest = type_.partition(" ")
+    type_ = {"INTEGER": "Int64", "REAL": "Float64", "TEXT": "String"}[first]
+    type_ = type_ if rest else f"Nullable({type_})"
+    return f"LowCardinality({type_})" if first == "TEXT" and name in _FEW else type_
+
+
+def _copied(table: str) -> Copied:
+    left_out = _LEFT_OUT.get(table, ())
+    declared = {name: type_ for name, type_ in TABLES[table][0].items() if name not in left_out}
+    columns = {name: _type(name, type_) for name, type_ in declared.items()}
+    empty = [None if "Nullable" in type_ else "" if "String" in type_ else 0 for type_ in columns.values()]
+    return Copied(table, columns, key_columns(table) or _STATE, empty)
+
+
+COPIED = tuple(_copied(name) for name in _NAMES)
+DIGEST = hashlib.blake2b("".join(table.create() for table in COPIED).encode(), digest_size=8).hexdigest()
+"""A copy of other declarations is made again."""

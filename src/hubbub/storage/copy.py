@@ -1,0 +1,196 @@
+"""The copy of a store's facts in ClickHouse: bringing a tenant's rows up to date, and reading them while nothing changes them.
+
+A shipment moves what changed since the one before, under the tenant's lock in PostgreSQL, and is committed there: a process that
+dies in the middle leaves its keys in the outbox and its shipment unfinished, and the next one sends the same rows with a higher
+version, which replace the others. Readers hold the lock together and read only what a finished shipment left, so that all their
+statements see one state. docs/why/0044 says why.
+"""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+from hubbub.errors import NOT_NOW, StoreNewerError
+from hubbub.storage import outbox
+from hubbub.storage.clickhouse import Reading, Server
+from hubbub.storage.copied import COPIED, DIGEST, Copied
+from hubbub.storage.postgresql import Database, Transaction
+from hubbub.storage.postgresql_connection import LONG
+
+LOCKS = zlib.crc32(b"hubbub copy") - (1 << 31)
+"""The first of the two numbers of the copy's advisory locks; the second is a tenant's, or that of all."""
+ALL = 0
+AT_ONCE = 100_000
+"""Rows in one insert."""
+TRIES = 3
+_MADE = "SELECT value FROM meta WHERE key = 'copy'"
+_ID = "CREATE TABLE copy (id String) ENGINE = MergeTree ORDER BY id"
+
+
+class Copy:
+    """The copy of a PostgreSQL store in ClickHouse. May be used from any thread, and by several processes."""
+
+    def __init__(self, database: Database, url: str) -> None:
+        """Note changes from now on. ClickHouse may be away: it is tried when it is needed."""
+        self._database = database
+        self.server = Server(url)
+        self._known = 0
+        self._id = ""
+        outbox.install(database)
+        with suppress(*NOT_NOW):
+            self._verify()
+
+    @property
+    def away(self) -> str | None:
+        """Why the copy cannot be read now, None if it can."""
+        return self.server.away
+
+    @contextmanager
+    def read(self, tenant: int) -> Iterator[Reading | None]:
+        """Give statements that see a tenant's facts as they are now; None where ClickHouse is away: then the store answers."""
+        locked = self._current(tenant) if self.server.ready() else None
+        try:
+            yield Reading(self.server) if locked is not None else None
+        finally:
+            if locked is not None:
+                self._release(locked)
+
+    def ship(self, tenant: int) -> None:
+        """Bring a tenant's rows up to date. Raises StoreUnavailableError, StoreBusyError, StoreFullError."""
+        self._verify()
+        con = self._lock(tenant, shared=False)
+        try:
+            self._ship(con, tenant)
+        finally:
+            self._release(con)
+
+    def ship_all(self) -> int:
+        """Bring all tenants up to date that need it; returns how many."""
+        with self._database.read() as reading:
+            waiting = reading.rows(
+                f"{outbox.WAITING} UNION SELECT tenant FROM copy_position WHERE begun <> done ORDER BY 1"
+            )
+        for (tenant,) in waiting:
+            self.ship(tenant)
+        return len(waiting)
+
+    def rewrite(self) -> None:
+        """Bring everything up to date, and merge the parts so that none holds a byte of deleted rows."""
+        self.ship_all()
+        for table in COPIED:
+            self.server.run(f"OPTIMIZE TABLE {table.name} FINAL CLEANUP")
+
+    def close(self) -> None:
+        """Close the connections to ClickHouse."""
+        self.server.close()
+
+    def _current(self, tenant: int) -> Transaction | None:
+        """Return a shared lock on a tenant whose rows are up to date; None where ClickHouse is away."""
+        try:
+            self._verify()
+            for tries in range(TRIES):
+                con = self._lock(tenant, shared=True)
+                if self._is_whole(con, tenant, even_pending=tries > 0):
+                    return con
+                self._release(con)
+                self.ship(tenant)
+        except NOT_NOW:
+            if self.server.away is None:
+                raise
+        return None
+
+    def _is_whole(self, con: Transaction, tenant: int, *, even_pending: bool) -> bool:
+        """Whether a finished shipment left a tenant's rows, and (unless `even_pending`) nothing changed since."""
+        pending = "FALSE" if even_pending else outbox.PENDING
+        whole, mark = con.rows(
+            f"SELECT (SELECT begun = done AND NOT ({pending}) FROM copy_position WHERE tenant = :tenant), ({_MADE})",
+            {"tenant": tenant},
+        )[0]
+        if mark != self._id:
+            self._known = 0
+            return False
+        return whole is True
+
+    def _ship(self, con: Transaction, tenant: int) -> None:
+        version, done = con.rows(
+            "INSERT INTO copy_position VALUES (?, nextval('copy_number'), 0) ON CONFLICT (tenant) "
+            "DO UPDATE SET begun = nextval('copy_number') RETURNING begun, done", (tenant,),
+        )[0]  # fmt: skip
+        con.run(f"BEGIN ISOLATION LEVEL REPEATABLE READ; {LONG}")
+        for table in COPIED:
+            self._send(con, table, tenant, version, whole=not done)
+        con.run("UPDATE copy_position SET done = begun WHERE tenant = ?", (tenant,))
+        con.run("COMMIT")
+
+    def _send(self, con: Transaction, table: Copied, tenant: int, version: int, *, whole: bool) -> None:
+        rows = outbox.all_of(con, table, tenant) if whole else outbox.taken(con, table, tenant)
+        while some := [(*row[:-1], version, row[-1]) for row in islice(rows, AT_ONCE)]:
+            self.server.insert(table.name, table.stored, some)
+
+    def _lock(self, tenant: int, *, shared: bool) -> Transaction:
+        """Hold the lock of a tenant: together with other readers, or alone."""
+        how = "_shared" if shared else ""
+        return self._database.session(
+            "SELECT pg_advisory_lock_shared(CAST(? AS INTEGER), CAST(? AS INTEGER)), "
+            f"pg_advisory_lock{how}(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, ALL, LOCKS, tenant),
+        )  # fmt: skip
+
+    def _release(self, con: Transaction) -> None:
+        self._database.end_session(con)
+
+    def _verify(self) -> None:
+        """Check once for each connection that ClickHouse holds the copy of this store, and make it again where it does not."""
+        generation = self.server.connect()
+        if generation == self._known:
+            return
+        con = self._database.session("SELECT pg_advisory_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, ALL))
+        try:
+            mark: str | None = con.value(_MADE)
+            if self._id and (mark is None or not mark.startswith(DIGEST)):
+                raise StoreNewerError(
+                    f"{self.server.name}: another version of Hubbub made the copy again while this process ran; stop it, and start "
+                    "that version"
+                )
+            if mark is None or not mark.startswith(DIGEST) or self._mark() != mark or self._newest() > self._last(con):
+                mark = self._make(con)
+            self._id = mark
+        finally:
+            self._release(con)
+        self._known = generation
+
+    def _mark(self) -> str | None:
+        if not self.server.rows("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'copy'"):
+            return None
+        rows = self.server.rows("SELECT id FROM copy")
+        return str(rows[0][0]) if rows else None
+
+    def _newest(self) -> int:
+        """Return the highest version in ClickHouse: higher than PostgreSQL's last number where that was restored."""
+        parts = " UNION ALL ".join(f"SELECT max(version) AS v FROM {table.name}" for table in COPIED)
+        newest: int | None = self.server.rows(f"SELECT max(v) FROM ({parts})")[0][0]
+        return newest or 0
+
+    def _last(self, con: Transaction) -> int:
+        last: int = con.value("SELECT last_value FROM copy_number")
+        return last
+
+    def _make(self, con: Transaction) -> str:
+        """Create ClickHouse's tables again, empty: every tenant is then copied whole, when it is next asked for."""
+        for table in COPIED:
+            self.server.run(f"DROP TABLE IF EXISTS {table.name} SYNC")
+            self.server.run(table.create())
+        mark = f"{DIGEST} {uuid.uuid4().hex}"
+        self.server.run("DROP TABLE IF EXISTS copy SYNC")
+        self.server.run(_ID)
+        self.server.run(f"INSERT INTO copy VALUES ('{mark}')")
+        con.run("BEGIN")
+        con.run("INSERT INTO meta VALUES ('copy', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (mark,))
+        con.run("DELETE FROM copy_position")
+        for table in COPIED:
+            con.run(f"DELETE FROM changed_{table.name}")
+        con.run("COMMIT")
+        return mark

@@ -1,0 +1,105 @@
+"""The keys of rows that changed in PostgreSQL since ClickHouse's copy was last brought up to date, noted by triggers.
+
+A trigger notes a key in the transaction that changes its row, so nothing that is committed is missed, whoever writes it. Taking a
+tenant's keys, together with their rows of the same moment, is one statement for each table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hubbub.storage.copied import COPIED, Copied
+from hubbub.storage.postgresql import ALL, LOCKS, MAKING, Database, Transaction
+from hubbub.storage.postgresql_connection import LONG
+from hubbub.storage.postgresql_schema import LAYOUT, column_type
+
+POSITION = """
+CREATE TABLE IF NOT EXISTS copy_position (tenant BIGINT PRIMARY KEY, begun BIGINT NOT NULL, done BIGINT NOT NULL);
+CREATE SEQUENCE IF NOT EXISTS copy_number;
+"""
+"""The number of the shipment that began last for a tenant, and of the one that ended last: they differ after a process died."""
+PENDING = " OR ".join(f"EXISTS (SELECT 1 FROM changed_{table.name} WHERE tenant = :tenant)" for table in COPIED)
+"""Whether any row of a tenant changed since its last shipment."""
+WAITING = " UNION ".join(f"SELECT tenant FROM changed_{table.name}" for table in COPIED)
+"""Tenants with such rows."""
+
+
+def _outbox(table: Copied) -> str:
+    columns = ", ".join(f'"{name}" {column_type(LAYOUT[table.name][0][name])}' for name in table.key)
+    key, name = ", ".join(f'"{column}"' for column in table.key), table.name
+    triggers = "".join(
+        f"""
+        DROP TRIGGER IF EXISTS {name}_{event.lower()}_{rows.lower()}_is_changed ON {name};
+        CREATE TRIGGER {name}_{event.lower()}_{rows.lower()}_is_changed AFTER {event} ON {name} REFERENCING {rows} TABLE AS changed
+            FOR EACH STATEMENT EXECUTE FUNCTION {name}_is_changed();"""
+        for event, rows in (("INSERT", "NEW"), ("UPDATE", "OLD"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
+    )
+    return f"""
+        CREATE TABLE IF NOT EXISTS changed_{name} ({columns});
+        CREATE INDEX IF NOT EXISTS changed_{name}_tenant ON changed_{name} (tenant);
+        CREATE OR REPLACE FUNCTION {name}_is_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO changed_{name} ({key}) SELECT {key} FROM changed;
+            RETURN NULL;
+        END $$;
+        {triggers}
+    """
+
+
+def install(database: Database) -> None:
+    """Create the tables and triggers, where they are missing, without other writers."""
+    with database.append() as making:
+        making.run(LONG)
+        for lock in (MAKING, ALL):
+            making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, lock))
+        if not _installed(making):
+            making.run(POSITION)
+            for table in COPIED:
+                making.run(_outbox(table))
+
+
+def remove(database: Database) -> None:
+    """Drop the tables and triggers, where there are any: a store without a copy notes no changes."""
+    with database.read() as reading:
+        if not _installed(reading):
+            return
+    with database.append() as making:
+        for lock in (MAKING, ALL):
+            making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, lock))
+        for table in COPIED:
+            making.run(f"DROP FUNCTION IF EXISTS {table.name}_is_changed() CASCADE")
+            making.run(f"DROP TABLE IF EXISTS changed_{table.name}")
+        making.run("DROP TABLE IF EXISTS copy_position")
+        making.run("DELETE FROM meta WHERE key = 'copy'")
+
+
+def _installed(reading: Transaction) -> bool:
+    return reading.value("SELECT to_regclass('copy_position') IS NOT NULL") is True
+
+
+def taken(writing: Transaction, table: Copied, tenant: int) -> Iterator[tuple[Any, ...]]:
+    """Take a tenant's changed keys out, and yield a row for each: its columns, then whether it is gone."""
+    keys = [name for name in table.key if name != "tenant"]
+    listed = ", ".join(f'"{name}"' for name in keys)
+    on = " AND ".join(
+        f'r."{name}" IS NOT DISTINCT FROM k."{name}"' if name in table.nullable else f'r."{name}" = k."{name}"'
+        for name in keys
+    )
+    shown = ", ".join(":tenant" if n == "tenant" else f'{"k" if n in keys else "r"}."{n}"' for n in table.columns)
+    rows = writing.rows(
+        f"WITH c AS (DELETE FROM changed_{table.name} WHERE tenant = :tenant RETURNING {listed}), "
+        f"k AS (SELECT DISTINCT {listed} FROM c) SELECT {shown}, CAST(r.tenant IS NULL AS INTEGER) FROM k "
+        f"LEFT JOIN {table.name} AS r ON r.tenant = :tenant AND {on}", {"tenant": tenant},
+    )  # fmt: skip
+    of_key = [name in table.key for name in table.columns]
+    for row in rows:
+        if row[-1]:
+            row = (*(v if own else e for v, own, e in zip(row, of_key, table.empty, strict=False)), 1)
+        yield row
+
+
+def all_of(writing: Transaction, table: Copied, tenant: int) -> Iterator[tuple[Any, ...]]:
+    """Take a tenant's changed keys out, and yield all of its rows in the same form."""
+    writing.run(f"DELETE FROM changed_{table.name} WHERE tenant = ?", (tenant,))
+    shown = ", ".join(f'"{name}"' for name in table.columns)
+    yield from writing.scan(f"SELECT {shown}, 0 FROM {table.name} WHERE tenant = ?", (tenant,))
