@@ -21,6 +21,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	$(PIP) --require-hashes -r requirements.lock
 	touch $@
 
+# ClickHouse's engine is large, so only all tests need it; without it the tests that do are skipped by name.
+.venv/engines: .venv/ready requirements-engines.lock
+	$(PIP) --require-hashes -r requirements-engines.lock
+	touch $@
+
 demo: .venv/runs
 	$(BIN)/hubbub demo --data $(DATA)
 ifneq ($(SERVE),0)
@@ -44,7 +49,7 @@ TESTS := $(IN_MEMORY) $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope 
 test: check
 	$(TESTS)
 
-test-all: check
+test-all: check .venv/engines
 	HUBBUB_TESTS=all $(TESTS)
 
 # A tenth first: growth is told from both. `$(BIN)/python -m bench.run --events 20000000` takes hours.
@@ -56,12 +61,13 @@ docs: .venv/ready
 	$(BIN)/python docs/make_reference.py
 
 # Versions and hashes only: the locks name no place to download from. The second one is the part of the first that runs.
-LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build --extra pdf
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build --extra pdf --extra clickhouse
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(LOCK) --extra labels --group dev -o requirements.lock
 	$(LOCK) --no-annotate --constraint requirements.lock -o requirements-runtime.lock
+	$(LOCK) --no-annotate --group engines --constraint requirements.lock -o requirements-engines.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

@@ -125,6 +125,20 @@ def empty_database(server: Any) -> str:
     return url.replace("/postgres?", f"/{name}?", 1)
 
 
+@pytest.fixture(scope="session")
+def chdb_folder() -> Iterator[Path]:
+    """Return the folder of the ClickHouse engine in this process, of which there can be one."""
+    pytest.importorskip("chdb")
+    folder = Path(tempfile.mkdtemp(prefix="hubbub-chdb-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty_copy(folder: Path) -> str:
+    """Return the URL of a database of its own in that engine."""
+    return f"chdb://{folder}/hubbub_{next(_numbers)}"
+
+
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def store_url(request: pytest.FixtureRequest) -> str:
     """Return where a store lives, one per module: empty for its folder; when all is tested an empty PostgreSQL too."""

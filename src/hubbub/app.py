@@ -121,7 +121,9 @@ class Engine:
         with ExitStack() as opened:
             self.database = Database(settings.control_address)
             opened.callback(self.database.close)
-            self.store = Store(folder, settings.store_url, free_floor=settings.free_floor_mb << 20)
+            self.store = Store(
+                folder, settings.facts_address, settings.copy_address, free_floor=settings.free_floor_mb << 20
+            )
             opened.callback(self.store.close)
             self._open_stores()
             self._open_data()

@@ -24,6 +24,8 @@ from hubbub.model.configuration import translated
 from hubbub.model.tenant import check_zone, longest
 from hubbub.yaml_file import read_yaml
 
+COPIES = ("clickhouse://", "clickhouses://", "chdb://")
+"""How a URL of ClickHouse begins: over HTTP, over HTTPS, or in this process for tests."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST = re.compile(r"https?://[A-Za-z0-9._~-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -177,7 +179,8 @@ class Settings(BaseSettings):
     data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
     store_url: str = Field(
         "",
-        description="Where events live: empty for the data folder, or postgresql://…, and control data and jobs with them.",
+        description="Where events live: empty for the data folder, or postgresql://…, and control data and jobs with them; or "
+        "clickhouse://user:password@host:8123/database for a copy of the facts of the PostgreSQL that 'control_url' names.",
     )
     control_url: str = Field(
         "", description="Where tenants and keys live: empty for where events live, or postgresql://…."
@@ -238,10 +241,10 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, url: str) -> str:
-        if url and not url.startswith("postgresql://"):
+        if url and not url.startswith(("postgresql://", *COPIES)):
             raise ValueError(
-                "events live in the data folder (leave it empty) or in PostgreSQL, like postgresql://user@host/database; a store "
-                "on ClickHouse comes back, see CHANGELOG.md"
+                "events live in the data folder (leave it empty) or in PostgreSQL, like postgresql://user@host/database, or there "
+                "with a copy of their facts in ClickHouse, like clickhouse://user:password@host:8123/hubbub"
             )
         return url
 
@@ -297,6 +300,25 @@ class Settings(BaseSettings):
             raise ValueError(f"not one of {', '.join(LOG_LEVELS)}")
         return level.lower()
 
+    @model_validator(mode="after")
+    def _copied_from(self) -> Settings:
+        if self.copy_address and not self.control_url.startswith("postgresql://"):
+            raise ValueError(
+                "store_url: ClickHouse holds a copy of facts that live in PostgreSQL: name that as control_url, like "
+                "postgresql://user@host/database"
+            )
+        return self
+
+    @property
+    def copy_address(self) -> str:
+        """The URL of the copy in ClickHouse, empty without one."""
+        return self.store_url if self.store_url.startswith(COPIES) else ""
+
+    @property
+    def facts_address(self) -> str:
+        """The URL of events and facts, empty where they live in the data folder."""
+        return self.control_url if self.copy_address else self.store_url
+
     @property
     def control_address(self) -> str:
         """The URL of control data."""
@@ -305,7 +327,7 @@ class Settings(BaseSettings):
     @property
     def jobs_address(self) -> str:
         """The URL of jobs."""
-        return self.jobs_url or self.store_url or f"sqlite:///{(self.data / 'jobs.db').absolute()}"
+        return self.jobs_url or self.facts_address or f"sqlite:///{(self.data / 'jobs.db').absolute()}"
 
     @classmethod
     def settings_customise_sources(

@@ -1,13 +1,13 @@
 """A ClickHouse that tests reach over HTTP: `python -m tests.clickhouse.front --port N --path FOLDER`.
 
 The engine is ClickHouse's own, in this process (chdb): parsing, types, MergeTree tables on disk, settings, bound parameters and
-error codes are the real ones. The HTTP interface in front of it is ours, with what clickhouse-connect sends: sessions with
-temporary tables, settings and a database in the URL, parameters there or in a form, tables sent along, packed and streamed inserts.
+error codes are the real ones. The HTTP interface in front of it is ours, with what clickhouse-connect sends: settings, a database
+and parameters in the URL, packed and streamed inserts.
 
 So a test that passes here says nothing about: replication, Keeper and ON CLUSTER; users, passwords, roles, quotas and the limits
 of a server's configuration; merges and memory under a real server's load; asynchronous inserts; the query log and other system
 tables that a server writes; TLS; packed answers, and errors in the middle of an answer (it is made whole before it is sent).
-A query goes on when its client is gone. `query_id()` is not the id that the client gave, though KILL QUERY finds that one.
+A query goes on when its client is gone.
 The database `default` has another engine than on a server (Overlay): tests make databases of their own.
 """
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import signal
 import threading
 import uuid
@@ -61,17 +60,6 @@ def unpacked(chunks: Iterator[bytes], make: Callable[[], Any]) -> Iterator[bytes
             yield one.decompress(left)
             left = one.unused_data if one.eof else b""
             one = make() if one.eof else one
-
-
-def form(body: bytes, content_type: str) -> Iterator[tuple[str, bool, bytes]]:
-    """Yield the parts of a form: its name, whether it is a file, what it holds."""
-    boundary = re.search(r'boundary="?([^";]+)', content_type)
-    assert boundary is not None, content_type
-    for part in (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode())[1:-1]:
-        head, _, content = part.partition(b"\r\n\r\n")
-        name = re.search(rb'\bname="([^"]*)"', head)
-        assert name is not None, head
-        yield name[1].decode(), b"filename=" in head, content
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -124,19 +112,11 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, body, headers)
 
     def _request(self, params: dict[str, str], incoming: Iterator[bytes]) -> Request:
-        packing, kind = self.headers.get("Content-Encoding", ""), self.headers.get("Content-Type", "")
+        packing = self.headers.get("Content-Encoding", "")
         data = unpacked(incoming, UNPACK[packing]) if packing else incoming
-        tables = {}
-        if kind.startswith("multipart/form-data"):
-            for name, is_file, content in form(b"".join(data), kind):
-                if is_file:
-                    tables[name] = content
-                else:
-                    params[name] = content.decode(errors="surrogateescape")
-            data = iter(())
         if query := params.get("query"):
             data = chain([query.encode(errors="surrogateescape") + b"\n"], data)
-        return Request(params, data, tables)
+        return Request(params, data)
 
     def _body(self) -> Iterator[bytes]:
         """Yield the body of a request as it comes. Raises ConnectionError when the client is gone before its end."""

@@ -149,12 +149,24 @@ def test_keys_are_not_shown() -> None:
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["clickhouse://h/hubbub", "mysql://h/hubbub", "duckdb:x"])
+@pytest.mark.parametrize("url", ["mysql://h/hubbub", "duckdb:x", "clickhouse:x"])
 def test_no_other_store_is_taken(url: str) -> None:
-    """Events live in the data folder or in PostgreSQL: another URL is refused in one line that says where to read on."""
-    with pytest.raises(BadSettingError, match=r"store_url.*comes back, see CHANGELOG\.md") as caught:
+    """Events live in the data folder or in PostgreSQL: another URL is refused in one line that says what to write."""
+    with pytest.raises(BadSettingError, match=r"store_url.*or there with a copy") as caught:
         load(store_url=url)
     assert "\n" not in caught.value.message
+
+
+def test_clickhouse_stands_beside_postgresql(tmp_path: Path) -> None:
+    """With ClickHouse all that is written lives in the PostgreSQL of `control_url`, jobs too; without one it is refused."""
+    copy, store = "clickhouse://h/hubbub", "postgresql://h/hubbub"
+    for other in ("", "sqlite:////x.db"):
+        with pytest.raises(BadSettingError, match=r"store_url: ClickHouse holds a copy.*control_url"):
+            load(store_url=copy, control_url=other)
+    large = load(store_url=copy, control_url=store)
+    assert (large.copy_address, large.facts_address, large.control_address, large.jobs_address) == (copy, *[store] * 3)
+    shared = load(store_url=store)
+    assert (shared.copy_address, shared.facts_address, shared.control_address, shared.jobs_address) == ("", *[store] * 3)
 
 
 def test_addresses_are_those_that_others_reach(tmp_path: Path) -> None:

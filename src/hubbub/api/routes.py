@@ -315,6 +315,7 @@ def readyz(request: Request, engine: EngineOf) -> Response:
     """Return 200 when the store answers and the refresher is alive, 503 otherwise, with what is wrong as `error`.
 
     While every refresh fails, answers go on from what is stored: 200, with the status `ready, refresh fails` and its `error`.
+    While ClickHouse is away, PostgreSQL answers: 200, with the status `ready, ClickHouse is away`.
     """
     refreshing = request.app.state.refreshing
     worker = request.app.state.worker
@@ -325,6 +326,8 @@ def readyz(request: Request, engine: EngineOf) -> Response:
     body: dict[str, Any] = {"status": status, "behind_batches": None, "error": refreshing.error}
     try:
         body["behind_batches"] = engine.store.log.behind()
+        if status == "ready" and engine.store.copy is not None and engine.store.copy.away:
+            body |= {"status": "ready, ClickHouse is away", "error": engine.store.copy.away}
         engine.control.follow()
     except NOT_NOW as error:
         stuck, body = ["store"], body | {"status": "the store does not answer", "error": error.message}

@@ -72,6 +72,7 @@ def doctor(
             "freshness", not batches and not units, f"{batches} batches in the log and {units} units not folded yet",
             "hubbub refresh, or let 'hubbub serve' run",
         ),
+        *_copy(store),
         _files(store),
         _identities(store),
         _durable(store),
@@ -107,6 +108,20 @@ def _jobs(ended: Callable[[], Mapping[str, int] | None]) -> list[Check]:
     some = [f"{_many(n)} {way}" for way, n in ways.items() if n]
     summary = ", ".join(some) or f"none is parked, none failed in the last {LATELY} days"
     return [_row("jobs", not some, summary, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")]
+
+
+def _copy(store: Store) -> list[Check]:
+    """Check that ClickHouse answers and is up to date, where it holds a copy."""
+    if store.copy is None:
+        return []
+    waiting = len(store.copy.waiting())
+    found = store.copy.away or f"{waiting} tenants wait to be copied to {store.copy.server.name}"
+    advice = (
+        "start ClickHouse; PostgreSQL answers meanwhile"
+        if store.copy.away
+        else "hubbub refresh, or let 'hubbub serve' run"
+    )
+    return [_row("copy", store.copy.away is None and not waiting, found, advice)]
 
 
 def _files(store: Store) -> Check:

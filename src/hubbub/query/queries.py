@@ -62,7 +62,14 @@ class Queries:
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
         """Answer several questions at one moment; their `as_of` is the same."""
-        with self.counting(tenant, questions[0].as_of if questions else None) as (ask, _, _):
+        as_of = questions[0].as_of if questions else None
+        try:
+            with self.counting(tenant, as_of) as (ask, _, _):
+                return [ask(question) for question in questions]
+        except StoreUnavailableError:
+            if self._store.copy is None or self._store.copy.away is None:
+                raise
+        with self.asking(tenant, as_of) as (ask, _, _):
             return [ask(question) for question in questions]
 
     @contextmanager

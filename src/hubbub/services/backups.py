@@ -69,10 +69,10 @@ class BackupService:
         Raises ConflictError when the folder exists, StoreUnavailableError, DatabaseUnavailableError; and BadInputError where events
         live in PostgreSQL, which says how they are backed up.
         """
-        if self._settings.store_url:
+        if self._settings.facts_address:
             from hubbub.storage import dumped
 
-            raise BadInputError(dumped.advice(self._settings.store_url, self._settings.data, Path(target)))
+            raise BadInputError(dumped.advice(self._settings.facts_address, self._settings.data, Path(target)))
         place, left_out = Path(target).absolute(), []
         with backup.making(place) as new:
             as_of, counts = backup.copy_store(self._store.folder, new, lambda: micros(self._clock()), progress)

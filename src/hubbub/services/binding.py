@@ -41,10 +41,13 @@ def bind(settings: Settings, store: Store, control: Control, clock: Clock) -> No
 def bind_again(settings: Settings, *, really: bool) -> Bound:
     """Let folder, control database and keys of an installation belong together from now on; or only say what they are."""
     folder = settings.data
-    if not settings.store_url and not (folder / FILE).is_file():
+    if not settings.facts_address and not (folder / FILE).is_file():
         raise NotFoundError(f"{folder} holds no store: there is nothing to bind")
     secret = settings.secret_key.get_secret_value()
-    with closing(Store(folder, settings.store_url)) as store, closing(Database(settings.control_address)) as database:
+    with (
+        closing(Store(folder, settings.facts_address, settings.copy_address)) as store,
+        closing(Database(settings.control_address)) as database,
+    ):
         control = Control(database, folder, secret)
         with store.facts.read() as reading:
             numbers = [no for (no,) in reading.rows("SELECT DISTINCT tenant FROM event")]

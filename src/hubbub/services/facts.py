@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hubbub.control.control import Control
-from hubbub.errors import BadQuestionError, WindowFrozenError
+from hubbub.errors import NOT_NOW, BadQuestionError, WindowFrozenError
 from hubbub.facts.moments import micros
 from hubbub.facts.rebuild import FOLDED_BY, backfill
 from hubbub.facts.refresh import Progress, quiet, refresh
@@ -70,6 +71,9 @@ class FactService:
             REFRESH_SECONDS.observe(time.perf_counter() - begun)
             BEHIND.set(self._store.log.behind())
         REFRESHES.labels("ok").inc()
+        if only is None and self._store.copy is not None:
+            with suppress(*NOT_NOW):  # answers come from the store meanwhile
+                self._store.copy.ship_all()
         return Refreshed(done.events, done.units)
 
     def backfill(

@@ -17,7 +17,7 @@ from hubbub.control.database import Database
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreBusyError
 from hubbub.facts.refresh import refresh
 from hubbub.services.control_carrying import carry
-from hubbub.settings import Settings
+from hubbub.settings import COPIES, Settings
 from hubbub.storage import backup, schema
 from hubbub.storage.store import FILE, Store
 from hubbub.storage.tenant_copy import Month, copied, copy, forget_notes, prove
@@ -41,13 +41,17 @@ class Target:
 def target_of(settings: Settings, text: str) -> Target:
     """Return what a person means by a URL or a folder. Raises BadInputError, ConflictError."""
     if text.startswith("postgresql://"):
-        if text == settings.store_url:
+        if text == settings.facts_address:
             raise ConflictError("this installation has its events there now: name another database")
         return Target(settings.data, text, text, text)
+    if text.startswith(COPIES):
+        raise BadInputError(
+            "ClickHouse holds a copy of what is in PostgreSQL: move there, then set control_url to it and store_url to ClickHouse"
+        )
     if "://" in text:
         raise BadInputError("a store is a folder, or postgresql://user@host/database")
     folder = Path(text).absolute()
-    if not settings.store_url and folder == settings.data.absolute():
+    if not settings.facts_address and folder == settings.data.absolute():
         raise ConflictError("this installation has its events there now: name another folder")
     return Target(folder, "", f"sqlite:///{folder / 'control.db'}", f"sqlite:///{folder / 'jobs.db'}")
 
@@ -59,10 +63,10 @@ def migrate_store(settings: Settings, to: str, progress: Progress) -> list[Month
     changed meanwhile.
     """
     target = target_of(settings, to)
-    if not settings.store_url and not (settings.data / FILE).is_file():
+    if not settings.facts_address and not (settings.data / FILE).is_file():
         raise NotFoundError(f"{settings.data} holds no store: there is nothing to move")
     with (
-        closing(Store(settings.data, settings.store_url)) as source,
+        closing(Store(settings.data, settings.facts_address, settings.copy_address)) as source,
         closing(Store(target.folder, target.url)) as there,
         closing(Database(settings.control_address)) as database,
     ):

@@ -173,17 +173,24 @@ class Server:
 
 
 def connect(url: str) -> Client:
-    """Connect to the database of a URL, and create it where it is missing. Raises ClickHouseError."""
+    """Connect to the database of a URL, and create it where it is missing. Raises ClickHouseError.
+
+    `clickhouse://user:password@host:port/database`, `clickhouses://…` with TLS, or for tests `chdb:///folder/database`: the one
+    engine of this process.
+    """
     common.set_setting("autogenerate_session_id", False)  # statements of several threads run at the same time
     parts = urlsplit(url)
-    database = parts.path.strip("/") or "hubbub"
+    place, _, database = ((parts.path.strip("/") and parts.path) or "/hubbub").rpartition("/")
     if not re.fullmatch(r"[A-Za-z]\w{0,60}", database):
         raise BadSettingError(f"store_url: the name of ClickHouse's database is a word, not {database[:60]!r}")
-    client = clickhouse_connect.get_client(
-        host=parts.hostname or "127.0.0.1", port=parts.port or 0, secure=parts.scheme == "clickhouses",
-        username=unquote(parts.username or "default"), password=unquote(parts.password or ""), settings=dict(SETTINGS),
-        connect_timeout=CONNECT_SECONDS, send_receive_timeout=ANSWER_SECONDS, query_limit=0,
-    )  # fmt: skip
+    if parts.scheme == "chdb":
+        client = clickhouse_connect.get_client(interface="chdb", path=place, settings=dict(SETTINGS), query_limit=0)
+    else:
+        client = clickhouse_connect.get_client(
+            host=parts.hostname or "127.0.0.1", port=parts.port or 0, secure=parts.scheme == "clickhouses",
+            username=unquote(parts.username or "default"), password=unquote(parts.password or ""), settings=dict(SETTINGS),
+            connect_timeout=CONNECT_SECONDS, send_receive_timeout=ANSWER_SECONDS, query_limit=0,
+        )  # fmt: skip
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
     client.database = database
     return client

@@ -40,6 +40,7 @@ class Copy:
         self.server = Server(url)
         self._known = 0
         self._id = ""
+        self._lost: str | None = None
         outbox.install(database)
         with suppress(*NOT_NOW):
             self._verify()
@@ -47,12 +48,12 @@ class Copy:
     @property
     def away(self) -> str | None:
         """Why the copy cannot be read now, None if it can."""
-        return self.server.away
+        return self._lost or self.server.away
 
     @contextmanager
     def read(self, tenant: int) -> Iterator[Reading | None]:
         """Give statements that see a tenant's facts as they are now; None where ClickHouse is away: then the store answers."""
-        locked = self._current(tenant) if self.server.ready() else None
+        locked = self._current(tenant) if self._lost is None and self.server.ready() else None
         try:
             yield Reading(self.server) if locked is not None else None
         finally:
@@ -68,13 +69,15 @@ class Copy:
         finally:
             self._release(con)
 
+    def waiting(self) -> list[int]:
+        """Return the tenants whose rows are not up to date; those that were never asked for are copied when they are."""
+        with self._database.read() as reading:
+            return [no for (no,) in reading.rows(f"{outbox.WAITING} ORDER BY 1")]
+
     def ship_all(self) -> int:
         """Bring all tenants up to date that need it; returns how many."""
-        with self._database.read() as reading:
-            waiting = reading.rows(
-                f"{outbox.WAITING} UNION SELECT tenant FROM copy_position WHERE begun <> done ORDER BY 1"
-            )
-        for (tenant,) in waiting:
+        waiting = self.waiting()
+        for tenant in waiting:
             self.ship(tenant)
         return len(waiting)
 
@@ -98,6 +101,8 @@ class Copy:
                     return con
                 self._release(con)
                 self.ship(tenant)
+        except StoreNewerError as error:
+            self._lost = error.message
         except NOT_NOW:
             if self.server.away is None:
                 raise
@@ -152,8 +157,8 @@ class Copy:
             mark: str | None = con.value(_MADE)
             if self._id and (mark is None or not mark.startswith(DIGEST)):
                 raise StoreNewerError(
-                    f"{self.server.name}: another version of Hubbub made the copy again while this process ran; stop it, and start "
-                    "that version"
+                    f"{self.server.name}: a process with another 'store_url' or of another version of Hubbub ended this copy; "
+                    "start this one again, and give all the same"
                 )
             if mark is None or not mark.startswith(DIGEST) or self._mark() != mark or self._newest() > self._last(con):
                 mark = self._make(con)
@@ -163,7 +168,9 @@ class Copy:
         self._known = generation
 
     def _mark(self) -> str | None:
-        if not self.server.rows("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'copy'"):
+        """Return what ClickHouse says whose copy it is; None where a table is missing."""
+        tables = self.server.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
+        if not {("copy",), *((table.name,) for table in COPIED)} <= set(tables):
             return None
         rows = self.server.rows("SELECT id FROM copy")
         return str(rows[0][0]) if rows else None

@@ -6,9 +6,12 @@ tenant's keys, together with their rows of the same moment, is one statement for
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from hubbub.storage import schema
 from hubbub.storage.copied import COPIED, Copied
 from hubbub.storage.postgresql import ALL, LOCKS, MAKING, Database, Transaction
 from hubbub.storage.postgresql_connection import LONG
@@ -21,8 +24,13 @@ CREATE SEQUENCE IF NOT EXISTS copy_number;
 """The number of the shipment that began last for a tenant, and of the one that ended last: they differ after a process died."""
 PENDING = " OR ".join(f"EXISTS (SELECT 1 FROM changed_{table.name} WHERE tenant = :tenant)" for table in COPIED)
 """Whether any row of a tenant changed since its last shipment."""
-WAITING = " UNION ".join(f"SELECT tenant FROM changed_{table.name}" for table in COPIED)
-"""Tenants with such rows."""
+WAITING = " UNION ".join(
+    (
+        "SELECT tenant FROM copy_position WHERE begun <> done",
+        *(f"SELECT tenant FROM changed_{table.name}" for table in COPIED),
+    )
+)
+"""Tenants with such rows, or with a shipment that did not end."""
 
 
 def _outbox(table: Copied) -> str:
@@ -46,35 +54,52 @@ def _outbox(table: Copied) -> str:
     """
 
 
+MADE = hashlib.blake2b("".join((POSITION, *map(_outbox, COPIED))).encode(), digest_size=8).hexdigest()
+"""The hash of these declarations, which is noted in `meta` as `outbox` while the triggers are there."""
+
+
 def install(database: Database) -> None:
-    """Create the tables and triggers, where they are missing, without other writers."""
-    with database.append() as making:
+    """Create the tables and triggers, unless they are there, while nobody writes; every tenant is then copied whole."""
+    if _made_by(database) == MADE:
+        return
+    with _alone(database) as making:
         making.run(LONG)
-        for lock in (MAKING, ALL):
-            making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, lock))
-        if not _installed(making):
-            making.run(POSITION)
-            for table in COPIED:
-                making.run(_outbox(table))
+        making.run(POSITION)
+        for table in COPIED:
+            making.run(_outbox(table))
+        _forget(making)
+        making.run(schema.upsert("meta"), ("outbox", MADE))
 
 
 def remove(database: Database) -> None:
-    """Drop the tables and triggers, where there are any: a store without a copy notes no changes."""
-    with database.read() as reading:
-        if not _installed(reading):
-            return
+    """Drop the triggers, where there are any: a store without a copy notes no changes. A process that has one stops using it."""
+    if _made_by(database) is None:
+        return
+    with _alone(database) as making:
+        for table in COPIED:
+            making.run(f"DROP FUNCTION IF EXISTS {table.name}_is_changed() CASCADE")
+        _forget(making)
+        making.run("DELETE FROM meta WHERE key IN ('outbox', 'copy')")
+
+
+def _forget(making: Transaction) -> None:
+    making.run("DELETE FROM copy_position")
+    for table in COPIED:
+        making.run(f"TRUNCATE changed_{table.name}")
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Transaction]:
     with database.append() as making:
         for lock in (MAKING, ALL):
             making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, lock))
-        for table in COPIED:
-            making.run(f"DROP FUNCTION IF EXISTS {table.name}_is_changed() CASCADE")
-            making.run(f"DROP TABLE IF EXISTS changed_{table.name}")
-        making.run("DROP TABLE IF EXISTS copy_position")
-        making.run("DELETE FROM meta WHERE key = 'copy'")
+        yield making
 
 
-def _installed(reading: Transaction) -> bool:
-    return reading.value("SELECT to_regclass('copy_position') IS NOT NULL") is True
+def _made_by(database: Database) -> str | None:
+    with database.read() as reading:
+        made: str | None = reading.value("SELECT value FROM meta WHERE key = 'outbox'")
+        return made
 
 
 def taken(writing: Transaction, table: Copied, tenant: int) -> Iterator[tuple[Any, ...]]:

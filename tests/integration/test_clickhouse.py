@@ -1,0 +1,266 @@
+"""A copy of the facts in ClickHouse: the same numbers as PostgreSQL's, whatever happens to either of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.exceptions import OperationalError
+from clickhouse_connect.driver.query import QueryResult
+
+from hubbub.demo import sample
+from hubbub.facts.refresh import refresh
+from hubbub.ingest.intake import Intake
+from hubbub.model.event import Event
+from hubbub.model.question import Question
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.query.queries import Queries
+from hubbub.storage import clickhouse
+from hubbub.storage.clickhouse import Server
+from hubbub.storage.copied import COPIED
+from hubbub.storage.copy import Copy
+from hubbub.storage.store import Store
+from hubbub.storage.transaction import Params
+from tests.conftest import empty_copy, empty_database
+from tests.extent import ALL
+from tests.integration.store_child import NOW
+from tests.integration.test_postgresql import questions, said
+
+DAYS = 20 if ALL else 2
+TENANT = Tenant(1, "one", "Europe/Rome", "", KEEP_EVERYTHING)
+START = NOW - timedelta(days=30)
+
+
+@dataclass
+class Place:
+    """A PostgreSQL, a ClickHouse, and a folder beside them."""
+
+    url: str
+    copy_url: str
+    folder: Path
+
+    def open(self) -> Store:
+        """Open the store with its copy."""
+        return Store(self.folder, self.url, self.copy_url)
+
+
+@pytest.fixture
+def place(postgres: Any, chdb_folder: Path, tmp_path: Path) -> Place:
+    """An empty database of each."""
+    return Place(empty_database(postgres), empty_copy(chdb_folder), tmp_path)
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    """An empty store with a copy."""
+    made = place.open()
+    yield made
+    made.close()
+
+
+def send(store: Store, *events: Event) -> None:
+    """Store events of the tenant."""
+    assert not Intake(store, lambda: NOW, lambda _: None).accept(TENANT, list(events)).rejected
+
+
+def message(number: int, days: float = 1, revision: int | None = None) -> Event:
+    """Return an inbound message of a contact of its own."""
+    return Event(
+        type="message.received", time=NOW - timedelta(days=days), source="test", id=f"m-{number}", revision=revision, channel="sms",
+        conversation_id=f"c-{number}", contact_id=f"contact-{number}",
+    )  # fmt: skip
+
+
+def counted(store: Store) -> Any:
+    """Return how many messages there are, as the copy says; the store is not asked."""
+    question = Question(("messages", "open_conversations", "active_contacts"), START, NOW)
+    with Queries(store, lambda: NOW).counting(TENANT) as (ask, reading, _):
+        assert reading.dialect.name == "clickhouse"
+        return [column.values[0] for column in ask(question).columns.values()]
+
+
+def without_copy(store: Store) -> Queries:
+    """Return what answers from PostgreSQL."""
+    plain = object.__new__(Store)
+    plain.__dict__ |= store.__dict__ | {"copy": None}
+    return Queries(plain, lambda: NOW)
+
+
+def differences(store: Store, tenant: Tenant, days: int) -> list[Question]:
+    """Return the questions to which ClickHouse and PostgreSQL answer otherwise."""
+    here, there = Queries(store, lambda: NOW), without_copy(store)
+    asked = list(questions(NOW - timedelta(days=days)))
+    assert len(asked) > 200
+    return [question for question in asked if said(here, tenant, question) != said(there, tenant, question)]
+
+
+@pytest.mark.timeout(2_400)
+def test_every_number_is_the_same_as_in_postgresql(store: Store) -> None:
+    """Every metric by every dimension and grain is the same to the last digit, over the demo's events."""
+    tenants = [
+        Tenant(no, id_, zone, "", KEEP_EVERYTHING, hotspot_tones=("negative",))
+        for no, (id_, zone, _) in enumerate(sample.tenants(), 1)
+    ][: None if ALL else 1]
+    for tenant in tenants:
+        events = list(sample.events(tenant.id, NOW, DAYS))
+        assert not Intake(store, lambda: NOW, lambda _: None).accept(tenant, events).rejected
+        assert differences(store, tenant, DAYS) == []
+
+
+def test_what_changes_is_read_by_the_next_question(store: Store) -> None:
+    """New events, a correction that moves one, and a link count at once; nothing that was replaced counts."""
+    send(store, message(1), message(2))
+    assert counted(store) == [2, 2, 2]
+    send(store, message(3), message(1, days=40, revision=1))
+    assert counted(store) == [2, 3, 2]
+    send(store, Event(type="contact.linked", time=NOW, source="test", id="l", contact_id="contact-2", name="contact-3"))
+    assert counted(store) == [2, 3, 1]
+
+
+def test_a_shipment_that_died_is_sent_again_before_anybody_reads(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies after some of its rows leaves its shipment unfinished: nobody sees half of it, or counts it twice."""
+    send(store, message(1))
+    assert counted(store) == [1, 1, 1]
+    send(store, message(2), message(3))
+    refresh(store)
+    insert, left = Server.insert, [2]
+
+    def dying(self: Server, *args: Any) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        insert(self, *args)
+
+    monkeypatch.setattr(Server, "insert", dying)
+    assert store.copy is not None
+    with pytest.raises(KeyboardInterrupt):
+        store.copy.ship(TENANT.no)
+    monkeypatch.setattr(Server, "insert", insert)
+    assert store.copy.waiting() == [TENANT.no]
+    other = place.open()
+    assert counted(other) == counted(store) == [3, 3, 3]
+    other.close()
+
+
+def test_a_late_insert_of_a_dead_process_counts_nothing(store: Store) -> None:
+    """Rows that arrive under an older version than the newest of their key change no number."""
+    send(store, message(1))
+    assert counted(store) == [1, 1, 1]
+    assert store.copy is not None
+    event = next(table for table in COPIED if table.name == "event")
+    old = [(*row, 0, 0) for row in store.copy.server.rows(f"SELECT {', '.join(event.columns)} FROM event")]
+    send(store, message(1, days=40, revision=1))
+    assert counted(store) == [0, 1, 0]
+    store.copy.server.insert("event", event.stored, old)
+    assert counted(store) == [0, 1, 0]
+
+
+def test_postgresql_answers_while_clickhouse_is_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ClickHouse the store answers, with the same numbers, and why is said; when it is back, it is read again."""
+    send(store, message(1))
+    assert counted(store) == [1, 1, 1]
+    send(store, message(2))
+    assert store.copy is not None
+
+    def refused(_: str) -> None:
+        raise OperationalError("refused")
+
+    with monkeypatch.context() as away:
+        away.setattr(clickhouse, "AWAY_SECONDS", 0)
+        away.setattr(clickhouse, "connect", refused)
+        store.copy.server.close()
+        question = Question(("messages",), START, NOW)
+        with Queries(store, lambda: NOW).counting(TENANT) as (ask, reading, _):
+            assert reading.dialect.name == "postgresql"
+            assert ask(question).columns["messages"].values == [2]
+        assert "refused" in (store.copy.away or "")
+        assert Queries(store, lambda: NOW).answer(TENANT, question).columns["messages"].values == [2]
+    assert counted(store) == [2, 2, 2]
+    assert store.copy.away is None
+
+
+def test_a_question_that_loses_clickhouse_is_answered_by_postgresql(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ClickHouse breaks off after the rows were brought up to date: the question is asked of PostgreSQL, whole."""
+    send(store, message(1))
+    assert counted(store) == [1, 1, 1]
+    asked = Server.ask
+
+    def broken(self: Server, sql: str, params: Params = ()) -> QueryResult:
+        if "FROM (" in sql:
+            with self._using():
+                raise OperationalError("connection reset")
+        return asked(self, sql, params)
+
+    monkeypatch.setattr(Server, "ask", broken)
+    question = Question(("messages",), START, NOW)
+    assert Queries(store, lambda: NOW).answer(TENANT, question).columns["messages"].values == [1]
+    assert store.copy is not None and "connection reset" in (store.copy.away or "")
+
+
+def test_a_clickhouse_that_was_emptied_is_filled_again(store: Store, place: Place) -> None:
+    """A database that was dropped, or holds newer rows than PostgreSQL, which was restored, is made again from PostgreSQL."""
+    send(store, message(1), message(2))
+    assert counted(store) == [2, 2, 2]
+    assert store.copy is not None
+    store.copy.server.run("DROP TABLE event SYNC")
+    again = place.open()
+    assert counted(again) == [2, 2, 2]
+    with again.facts.append() as writing:
+        writing.run("SELECT setval('copy_number', 1)")
+    again.close()
+    restored = place.open()
+    with restored.facts.read() as reading:
+        assert reading.value("SELECT count(*) FROM copy_position") == 0
+    assert counted(restored) == [2, 2, 2]
+    restored.close()
+
+
+def test_without_a_copy_no_changes_are_noted(store: Store, place: Place) -> None:
+    """A store that is opened without ClickHouse drops the triggers; who still has the copy reads PostgreSQL from then on."""
+    send(store, message(1))
+    assert counted(store) == [1, 1, 1]
+    plain = Store(place.folder, place.url)
+    send(plain, message(2))
+    with Queries(store, lambda: NOW).counting(TENANT) as (ask, reading, _):
+        assert reading.dialect.name == "postgresql"
+        assert ask(Question(("messages",), START, NOW)).columns["messages"].values == [2]
+    assert store.copy is not None and "ended this copy" in (store.copy.away or "")
+    with plain.facts.read() as facts:
+        assert facts.value("SELECT count(*) FROM changed_event") == 0
+    plain.close()
+    again = place.open()
+    assert counted(again) == [2, 2, 2]
+    again.close()
+
+
+def test_nothing_of_what_is_deleted_stays(store: Store, chdb_folder: Path) -> None:
+    """After a rewrite no live part of the copy holds a byte of a deleted row."""
+    send(store, message(1), message(777_777))
+    assert counted(store) == [2, 2, 2]
+    with store.facts.write(TENANT.no) as writing:
+        for table in ("event", "episode", "state"):
+            of = {"event": "conversation_id", "episode": "conversation_id", "state": "id"}[table]
+            writing.run(f"DELETE FROM {table} WHERE {of} IN ('c-777777', 'contact-777777')")
+    assert isinstance(store.copy, Copy)
+    store.rewrite()
+    parts = store.copy.server.rows(
+        "SELECT path FROM system.parts WHERE active AND database = currentDatabase() AND rows > 0"
+    )
+    assert parts
+    files = [file for (path,) in parts for file in Path(path).rglob("*") if file.is_file()]
+    assert files
+    assert counted(store) == [1, 1, 1]
+    assert store.copy.server.rows("SELECT count(*) FROM event SETTINGS final = 0") == [(1,)]
+    for table in COPIED:
+        texts = [name for name, type_ in table.columns.items() if "String" in type_]
+        for name in texts:
+            held = f"SELECT count(*) FROM {table.name} WHERE {name} LIKE '%777777%' SETTINGS final = 0"
+            assert store.copy.server.rows(held) == [(0,)], (table.name, name)
