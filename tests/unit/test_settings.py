@@ -166,7 +166,10 @@ def test_clickhouse_stands_beside_postgresql(tmp_path: Path) -> None:
     large = load(store_url=copy, control_url=store)
     assert (large.copy_address, large.facts_address, large.control_address, large.jobs_address) == (copy, *[store] * 3)
     shared = load(store_url=store)
-    assert (shared.copy_address, shared.facts_address, shared.control_address, shared.jobs_address) == ("", *[store] * 3)
+    assert (shared.copy_address, shared.facts_address, shared.control_address, shared.jobs_address) == (
+        "",
+        *[store] * 3,
+    )
 
 
 def test_addresses_are_those_that_others_reach(tmp_path: Path) -> None:

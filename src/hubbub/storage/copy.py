@@ -1,7 +1,7 @@
 """The copy of a store's facts in ClickHouse: bringing a tenant's rows up to date, and reading them while nothing changes them.
 
 A shipment moves what changed since the one before, under the tenant's lock in PostgreSQL, and is committed there: a process that
-dies in the middle leaves its keys in the outbox and its shipment unfinished, and the next one sends the same rows with a higher
+dies in the middle leaves its keys noted and its shipment unfinished, and the next one sends the same rows with a higher
 version, which replace the others. Readers hold the lock together and read only what a finished shipment left, so that all their
 statements see one state. docs/why/0044 says why.
 """
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 
 from hubbub.errors import NOT_NOW, StoreNewerError
-from hubbub.storage import outbox
+from hubbub.storage import changed_keys
 from hubbub.storage.clickhouse import Reading, Server
 from hubbub.storage.copied import COPIED, DIGEST, Copied
 from hubbub.storage.postgresql import Database, Transaction
@@ -41,7 +41,7 @@ class Copy:
         self._known = 0
         self._id = ""
         self._lost: str | None = None
-        outbox.install(database)
+        changed_keys.install(database)
         with suppress(*NOT_NOW):
             self._verify()
 
@@ -72,7 +72,7 @@ class Copy:
     def waiting(self) -> list[int]:
         """Return the tenants whose rows are not up to date; those that were never asked for are copied when they are."""
         with self._database.read() as reading:
-            return [no for (no,) in reading.rows(f"{outbox.WAITING} ORDER BY 1")]
+            return [no for (no,) in reading.rows(f"{changed_keys.WAITING} ORDER BY 1")]
 
     def ship_all(self) -> int:
         """Bring all tenants up to date that need it; returns how many."""
@@ -110,7 +110,7 @@ class Copy:
 
     def _is_whole(self, con: Transaction, tenant: int, *, even_pending: bool) -> bool:
         """Whether a finished shipment left a tenant's rows, and (unless `even_pending`) nothing changed since."""
-        pending = "FALSE" if even_pending else outbox.PENDING
+        pending = "FALSE" if even_pending else changed_keys.PENDING
         whole, mark = con.rows(
             f"SELECT (SELECT begun = done AND NOT ({pending}) FROM copy_position WHERE tenant = :tenant), ({_MADE})",
             {"tenant": tenant},
@@ -132,7 +132,7 @@ class Copy:
         con.run("COMMIT")
 
     def _send(self, con: Transaction, table: Copied, tenant: int, version: int, *, whole: bool) -> None:
-        rows = outbox.all_of(con, table, tenant) if whole else outbox.taken(con, table, tenant)
+        rows = changed_keys.all_of(con, table, tenant) if whole else changed_keys.taken(con, table, tenant)
         while some := [(*row[:-1], version, row[-1]) for row in islice(rows, AT_ONCE)]:
             self.server.insert(table.name, table.stored, some)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hubbub.errors import BadSettingError
-from hubbub.storage import outbox, postgresql_schema
+from hubbub.storage import changed_keys, postgresql_schema
 from hubbub.storage.backend import Backend
 from hubbub.storage.postgresql import Database
 from hubbub.storage.postgresql_log import Identities, Log
@@ -32,7 +32,7 @@ def connect(url: str, copy_url: str = "") -> Backend:
 def _copy(database: Database, url: str) -> Copy | None:
     """Open the copy of a store, or stop noting changes for one that there is no more."""
     if not url:
-        outbox.remove(database)
+        changed_keys.remove(database)
         return None
     try:
         from hubbub.storage.copy import Copy

@@ -33,7 +33,7 @@ WAITING = " UNION ".join(
 """Tenants with such rows, or with a shipment that did not end."""
 
 
-def _outbox(table: Copied) -> str:
+def _noting(table: Copied) -> str:
     columns = ", ".join(f'"{name}" {column_type(LAYOUT[table.name][0][name])}' for name in table.key)
     key, name = ", ".join(f'"{column}"' for column in table.key), table.name
     triggers = "".join(
@@ -54,32 +54,32 @@ def _outbox(table: Copied) -> str:
     """
 
 
-MADE = hashlib.blake2b("".join((POSITION, *map(_outbox, COPIED))).encode(), digest_size=8).hexdigest()
-"""The hash of these declarations, which is noted in `meta` as `outbox` while the triggers are there."""
+MADE = hashlib.blake2b("".join((POSITION, *map(_noting, COPIED))).encode(), digest_size=8).hexdigest()
+"""The hash of these declarations, which is noted in `meta` as `noting` while the triggers are there."""
 
 
 def install(database: Database) -> None:
     """Create the tables and triggers, unless they are there, while nobody writes; every tenant is then copied whole."""
     if _made_by(database) == MADE:
         return
-    with _alone(database) as making:
+    with _exclusive(database) as making:
         making.run(LONG)
         making.run(POSITION)
         for table in COPIED:
-            making.run(_outbox(table))
+            making.run(_noting(table))
         _forget(making)
-        making.run(schema.upsert("meta"), ("outbox", MADE))
+        making.run(schema.upsert("meta"), ("noting", MADE))
 
 
 def remove(database: Database) -> None:
     """Drop the triggers, where there are any: a store without a copy notes no changes. A process that has one stops using it."""
     if _made_by(database) is None:
         return
-    with _alone(database) as making:
+    with _exclusive(database) as making:
         for table in COPIED:
             making.run(f"DROP FUNCTION IF EXISTS {table.name}_is_changed() CASCADE")
         _forget(making)
-        making.run("DELETE FROM meta WHERE key IN ('outbox', 'copy')")
+        making.run("DELETE FROM meta WHERE key IN ('noting', 'copy')")
 
 
 def _forget(making: Transaction) -> None:
@@ -89,7 +89,7 @@ def _forget(making: Transaction) -> None:
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[Transaction]:
+def _exclusive(database: Database) -> Iterator[Transaction]:
     with database.append() as making:
         for lock in (MAKING, ALL):
             making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, lock))
@@ -98,7 +98,7 @@ def _alone(database: Database) -> Iterator[Transaction]:
 
 def _made_by(database: Database) -> str | None:
     with database.read() as reading:
-        made: str | None = reading.value("SELECT value FROM meta WHERE key = 'outbox'")
+        made: str | None = reading.value("SELECT value FROM meta WHERE key = 'noting'")
         return made
 
 
