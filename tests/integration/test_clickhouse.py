@@ -213,7 +213,7 @@ def test_a_clickhouse_that_was_emptied_is_filled_again(store: Store, place: Plac
     store.copy.server.run("DROP TABLE event SYNC")
     again = place.open()
     assert counted(again) == [2, 2, 2]
-    with again.facts.append() as writing:
+    with again.facts.write() as writing:
         writing.run("SELECT setval('copy_number', 1)")
     again.close()
     restored = place.open()
@@ -246,9 +246,8 @@ def test_nothing_of_what_is_deleted_stays(store: Store, chdb_folder: Path) -> No
     send(store, message(1), message(777_777))
     assert counted(store) == [2, 2, 2]
     with store.facts.write(TENANT.no) as writing:
-        for table in ("event", "episode", "state"):
-            of = {"event": "conversation_id", "episode": "conversation_id", "state": "id"}[table]
-            writing.run(f"DELETE FROM {table} WHERE {of} IN ('c-777777', 'contact-777777')")
+        for name, of in {"event": "conversation_id", "episode": "conversation_id", "state": "id"}.items():
+            writing.run(f"DELETE FROM {name} WHERE {of} IN ('c-777777', 'contact-777777')")
     assert isinstance(store.copy, Copy)
     store.rewrite()
     parts = store.copy.server.rows(

@@ -14,7 +14,7 @@ import pytest
 
 from hubbub.facts.state import Stretch
 from hubbub.storage import schema
-from hubbub.storage.dialect import POSTGRESQL, SQLITE, Dialect
+from hubbub.storage.dialect import POSTGRESQL, SQLITE, FullDialect
 from hubbub.storage.postgresql import translated
 from hubbub.storage.store import Store
 from hubbub.storage.transaction import Params
@@ -117,7 +117,7 @@ def test_rows_without_a_key_have_a_place(both: Both) -> None:
 def test_an_index_is_named_where_a_planner_needs_it(both: Both) -> None:
     """Both take the statement; one is told which index."""
 
-    def sql(dialect: Dialect) -> str:
+    def sql(dialect: FullDialect) -> str:
         return f"SELECT count(*) FROM event AS e {dialect.by_index('event_conversation')} WHERE e.conversation_id IS NOT NULL"
 
     assert told(both, sql) == 0
