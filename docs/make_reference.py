@@ -30,6 +30,7 @@ from hubbub.metrics import catalogue
 from hubbub.metrics.definition import Rollup
 from hubbub.metrics.examples import Example, examples
 from hubbub.model import event
+from hubbub.model.target import Target
 from hubbub.publishing.tables import TABLES
 from hubbub.storage.published import ROWS, VIEWS
 from hubbub.storage.store import Store
@@ -74,7 +75,7 @@ FIELD_NOTES: dict[str, str] = {
     "topic": "Of topic.classified.",
     "sentiment": "Tone, of topic.classified.",
     "intent": "Of intent events.",
-    "severity": "Of escalation.raised.",
+    "severity": "Of escalation.raised; of other events of a conversation its priority (low, normal, high, urgent …).",
     "status": "Of staff.status_changed and others.",
     "value": "A rating, an amount, an observation; finite, at most 1e18 either way.",
     "scale": "Of a rating: 5 (1 to 5) or 10 (0 to 10).",
@@ -138,6 +139,7 @@ def _example(one: Example, gives: Mapping[str, tuple[Fraction, str]]) -> str:
         f"{name} {', '.join(value) if isinstance(value, list) else value}" for name, value in one.threads.items()
     ]
     settings_ += [f"hotspot_tones {', '.join(one.hotspot_tones)}"] if one.hotspot_tones else []
+    settings_ += [_target(target) for target in one.targets]
     days = f"{one.first} to before {one.after}" + "".join(f", {setting}" for setting in settings_)
     rows = (
         (f"`{name}`", f"{float(value):.10g}" + (f" ({value})" if 1 < value.denominator < 1000 else ""), why)
@@ -145,6 +147,13 @@ def _example(one: Example, gives: Mapping[str, tuple[Fraction, str]]) -> str:
     )
     lines = "\n".join(one.events)
     return f"**Example** ({days}). {one.story}\n\n```text\n{lines}\n```\n\n{table(('metric', 'value', 'why'), rows)}\n"
+
+
+def _target(target: Target) -> str:
+    """A target of an example, in words."""
+    scope = " and ".join(text for text in (target.channel, target.priority) if text) or "all"
+    hours = " of business hours" if target.business else ""
+    return f"{target.aim} of {scope} within {target.minutes} min{hours} from {target.valid_from}"
 
 
 def metrics() -> str:

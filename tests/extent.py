@@ -39,5 +39,8 @@ WORLDS_OF_DELIVERIES = 6 if ALL else 1
 BODIES = 10_000 if ALL else 480
 """Bodies that six services send over a lossy line."""
 
+TIMELINES = 10_000 if ALL else 400
+"""Random conversations whose waits are judged by targets."""
+
 LAWS = os.environ.get("HUBBUB_LAWS") or ("many" if ALL else "few")
 """How many worlds each law is tried on, a profile of tests/laws/conftest.py; `search` looks for new ones."""

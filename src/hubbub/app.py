@@ -81,6 +81,7 @@ from hubbub.services.schedules import ScheduleService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.services.standing import StandingService
 from hubbub.services.subscriptions import SubscriptionService
+from hubbub.services.targets import TargetService
 from hubbub.services.tenants import TenantService
 from hubbub.services.transfer import TransferService
 from hubbub.services.workflows import Workflows
@@ -202,6 +203,7 @@ class Engine:
         self.access = AccessService(self.access_store)
         self.keys = KeyService(control)
         self.calendar = CalendarService(control)
+        self.targets = TargetService(clock, control)
         self.names = NameService(clock, store, control, self.cached, self.erasure_store)
         self.conversations = ConversationService(clock, control, self.queries)
         self.answers = AnswerService(control, self.queries, self.names)

@@ -73,6 +73,7 @@ ACCESS = {
     "POST /v1/labels/undo": "tenant admin", "GET /v1/labels/reviewed": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
     "GET /v1/restatements": "tenant read",
+    "GET /v1/targets": "tenant read", "POST /v1/targets": "tenant admin", "DELETE /v1/targets/{target}": "tenant admin",
     "GET /v1/subscriptions": "tenant read", "POST /v1/subscriptions": "tenant admin",
     "POST /v1/subscriptions/{subscription}/stop": "tenant admin", "DELETE /v1/subscriptions/{subscription}": "tenant admin",
     "GET /v1/alerts": "tenant read", "POST /v1/alerts": "tenant admin", "POST /v1/alerts/try": "tenant read",
@@ -209,10 +210,15 @@ def subscription(engine: Engine) -> str:
     return str(engine.subscriptions.add("a-canary7f3a", destination(engine), "daily").id)
 
 
+def target(engine: Engine) -> str:
+    """Set a target of tenant A; returns its id."""
+    return str(engine.targets.add("a-canary7f3a", "first_response", 15, channel=f"{CANARY} live").id)
+
+
 OBJECTS: dict[str, Callable[[Engine], str]] = {
     "integration_id": integration, "job": job, "key": key, "tenant": lambda _: "a-canary7f3a",
     "report": report, "export": export, "alert": alert, "incident": incident, "destination": destination, "message": message,
-    "subscription": subscription,
+    "subscription": subscription, "target": target,
 }  # fmt: skip
 """What the routes name in their paths, as tenant A's."""
 

@@ -45,6 +45,7 @@ from hubbub.api.reports import router as reports
 from hubbub.api.restatements import router as restatements
 from hubbub.api.routes import api, open_routes
 from hubbub.api.subscriptions import router as subscriptions
+from hubbub.api.targets import router as targets
 from hubbub.api.tenants import router as tenants
 from hubbub.app import Engine
 from hubbub.background import Background
@@ -142,7 +143,7 @@ class Observe:
 
 
 ROUTERS = (
-    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, tenants, keys,
+    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, targets, tenants, keys,
     conversations, names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page,
     unsubscribe, pages, page_files,
 )  # fmt: skip

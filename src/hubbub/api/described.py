@@ -49,6 +49,7 @@ TAGS = {
     "snapshots": "Days, weeks and months, kept as documents.",
     "reports": "Files for people.",
     "calendar": "Business hours.",
+    "targets": "Within how many minutes to answer and resolve.",
     "jobs": "Work in the background.",
     "ai": "Suggested replies.",
     "schedules": "When jobs start.",

@@ -26,6 +26,7 @@ from hubbub.cli import (
     signing_in,
     snapshots,
     subscriptions,
+    targets,
 )
 from hubbub.version import __version__
 
@@ -64,6 +65,7 @@ for group in (
     integrations,
     alerts,
     subscriptions,
+    targets,
     jobs,
     labels,
     manage,

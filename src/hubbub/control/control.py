@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from hubbub.control.database import Database, metadata, now
 from hubbub.control.encryption import derived_key, key_file
+from hubbub.control.targets import stored, targets
 from hubbub.errors import (
     BadInputError,
     ConflictError,
@@ -102,7 +103,7 @@ class Control:
         """Number of changes of tenants seen, by this process or another."""
         self.followers: list[Callable[[sa.Connection], object]] = []
         """Functions to call when another connection may have changed control data."""
-        database.make(tenants, calendars, keys, tenant_changes)
+        database.make(tenants, calendars, targets, keys, tenant_changes)
         self._number: int | None = None
         self._keeping_up = threading.Lock()
         self._seen: int | None = None
@@ -185,7 +186,7 @@ class Control:
             "created_at": now(),
         }  # fmt: skip
         try:
-            with self._changing(tenant_id) as con:
+            with self.changing(tenant_id) as con:
                 con.execute(tenants.insert().values(values))
         except sa.exc.IntegrityError:
             raise ConflictError(f"tenant {tenant_id!r} exists already") from None
@@ -218,7 +219,7 @@ class Control:
         if threads is not None:
             values["threads"] = json.dumps(asdict(threads))
         if values:
-            with self._changing(tenant_id) as con:
+            with self.changing(tenant_id) as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
         return self.tenant(tenant_id)
 
@@ -226,7 +227,7 @@ class Control:
         """Replace a tenant's business hours; removes them when `hours` has no versions."""
         self.tenant(tenant_id)
         of_tenant = calendars.c.tenant == tenant_id
-        with self._changing(tenant_id) as con:
+        with self.changing(tenant_id) as con:
             con.execute(calendars.delete().where(of_tenant))
             if hours:
                 document = json.dumps(calendar.document(hours))
@@ -254,12 +255,12 @@ class Control:
             return [(no, id_, at) for no, id_, at in con.execute(query.order_by(tenants.c.delete_at, tenants.c.no))]
 
     def _set_end(self, tenant_id: str, moment: datetime | None) -> None:
-        with self._changing(tenant_id) as con:
+        with self.changing(tenant_id) as con:
             con.execute(tenants.update().where(tenants.c.id == tenant_id).values(delete_at=moment))
 
     @contextmanager
-    def _changing(self, tenant_id: str) -> Iterator[sa.Connection]:
-        """Change one tenant in a transaction. Reads only it into the cache again, unless others changed too."""
+    def changing(self, tenant_id: str) -> Iterator[sa.Connection]:
+        """Change one tenant, or its targets, in a transaction. Reads only it into the cache again, unless others changed too."""
         try:
             with self.database.write() as con:
                 yield con
@@ -399,11 +400,12 @@ def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tena
     if tenant_id is not None:
         query, hours = query.where(tenants.c.id == tenant_id), hours.where(calendars.c.tenant == tenant_id)
     open_ = {row.tenant: calendar.stored(row.document) for row in con.execute(hours)}
+    aims = stored(con, tenant_id)
     return {
         row.id: Tenant(
             row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)), open_.get(row.id, NO_CALENDAR),
             tuple(json.loads(row.hotspot_tones or "[]")), row.contact_names is not False,
-            changed(Threads(), json.loads(row.threads or "{}")),
+            changed(Threads(), json.loads(row.threads or "{}")), aims.get(row.id, ()),
         )
         for row in con.execute(query.order_by(tenants.c.no))
     }  # fmt: skip

@@ -35,6 +35,7 @@ from hubbub.control import (
     removal,
     restatements,
     subscriptions,
+    targets,
 )
 from hubbub.control.database import Database, metadata
 from hubbub.control.installation import highest_number, reserve
@@ -51,7 +52,7 @@ DBOS = (
 """DBOS's tables of jobs, referenced ones first. A worker writes its queues and versions again when it starts."""
 _DECLARING = (
     access, alerts, control, coverage, deliveries, erasures, idempotency, integrations, label_answers, label_classifiers,
-    label_configurations, label_examples, outbox, payloads, presence, removal, restatements, subscriptions,
+    label_configurations, label_examples, outbox, payloads, presence, removal, restatements, subscriptions, targets,
 )  # fmt: skip
 """Modules with tables of control data: importing them fills `metadata`."""
 Progress = Callable[[str], None]

@@ -80,14 +80,15 @@ class _Machine:
         self.intents: list[Turn] = []
         self.escalations: list[int] = []
         self.last_staff: str | None = carried.get("last_staff")
+        self.priority: str | None = carried.get("priority")
         _load(self.waits, carried.get("waits", {}))
         self.episodes.load(carried.get("episodes", {}))
         self.states.load(carried.get("states", {}))
 
     def carried(self) -> Carried:
         parts = {
-            "last_staff": self.last_staff, "waits": _dump(self.waits, _Waits.CARRIED), "episodes": self.episodes.dump(),
-            "states": self.states.dump(),
+            "last_staff": self.last_staff, "priority": self.priority, "waits": _dump(self.waits, _Waits.CARRIED),
+            "episodes": self.episodes.dump(), "states": self.states.dump(),
         }  # fmt: skip
         return {name: part for name, part in parts.items() if part}
 
@@ -112,6 +113,7 @@ class _Machine:
         # The message with the conversation's id opens it whoever wrote it: a bug report posted by a feed waits too.
         if kind not in ("person", "ai") and not (type_ == "message.received" and turn.id == self.conversation):
             return
+        turn = self._with_priority(turn)
         replies = type_ in REPLIES and public and turn.campaign_id is None
         if replies and turn.staff_id is not None:
             self.last_staff = turn.staff_id
@@ -122,11 +124,17 @@ class _Machine:
         if type_ != "escalation.raised":
             self.states.see(turn, replies)
 
+    def _with_priority(self, turn: Turn) -> Turn:
+        """Return a turn with the conversation's priority as its severity: the latest that the conversation was given."""
+        if turn.severity is not None and turn.type != "escalation.raised":
+            self.priority = turn.severity
+        return turn if turn.severity == self.priority else turn._replace(severity=self.priority)
+
     def folded(self, since: int) -> Folded:
         out = self.out
         out.responses = [] if self.waits.reported else self.waits.responses
         out.episodes = [row for row in self.episodes.rows() if latest(row) >= since]
-        out.states = self.states.tracks.stretches(self.states.channel, self.states.account_id)
+        out.states = self.states.tracks.stretches(self.states.channel, self.states.account_id, self.states.priority)
         out.escalated = {
             (intent.time, intent.ident)
             for intent in self.intents
@@ -172,7 +180,7 @@ class _Waits:
                 Response(
                     turn.time, turn.ident, turn.id, self.conversation, turn.channel or self.channel,
                     self.channel_id or turn.channel_id, self.account_id or turn.account_id, turn.staff_id,
-                    "ai" if ai else "person", self.asked_at,
+                    "ai" if ai else "person", self.asked_at, turn.severity,
                 )
             )  # fmt: skip
             self.asked_at = None
@@ -204,8 +212,8 @@ class _Current:
 
     __slots__ = (
         "account_id", "ai_involved", "anchor", "channel", "channel_id", "escalated", "first_ai", "first_inbound",
-        "first_person_at", "first_reply_at", "first_staff_id", "handed_at", "human_replied", "id", "last_resolve", "person_from",
-        "reopened", "reopened_after", "returned_at", "staff_id",
+        "first_person_at", "first_priority", "first_reply_at", "first_staff_id", "handed_at", "human_replied", "id",
+        "last_resolve", "person_from", "priority", "reopened", "reopened_after", "returned_at", "staff_id",
     )  # fmt: skip
 
     def __init__(self, anchor: int, id_: str) -> None:
@@ -224,6 +232,8 @@ class _Current:
         self.handed_at: int | None = None
         self.last_resolve: int | None = None
         self.returned_at: int | None = None
+        self.first_priority: str | None = None
+        self.priority: str | None = None
         self.reopened = self.reopened_after = self.escalated = self.ai_involved = self.human_replied = False
 
     def see(self, turn: Turn, replies: bool) -> None:
@@ -232,6 +242,9 @@ class _Current:
         self.channel_id = self.channel_id or turn.channel_id
         self.account_id = self.account_id or turn.account_id
         self.staff_id = turn.staff_id or self.staff_id
+        self.priority = turn.severity
+        if self.first_reply_at is None:
+            self.first_priority = turn.severity
         if type_ == "message.received":
             if self.first_inbound is None:
                 self.first_inbound = time
@@ -285,7 +298,7 @@ class _Current:
             self.first_staff_id, "ai" if self.first_ai else "person", self.first_inbound, self.first_reply_at, self.person_from,
             self.first_person_at, self.last_resolve, None if self.reopened_after else self.last_resolve, self.returned_at,
             int(self.escalated), int(self.ai_involved), int(self.ai_involved and taken_over),
-            int(self.ai_involved and resolved and not taken_over and not self.reopened),
+            int(self.ai_involved and resolved and not taken_over and not self.reopened), self.first_priority, self.priority,
         )  # fmt: skip
 
 
@@ -353,13 +366,14 @@ class _Episodes:
 class _States:
     """The states of the conversation and their starts: known, open, closed, waiting, unassigned."""
 
-    CARRIED = ("_assignee", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel")
+    CARRIED = ("_assignee", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel", "priority")
     __slots__ = (*CARRIED, "tracks")
 
     def __init__(self) -> None:
         self.tracks = States("conversation")
         self.channel: str | None = None
         self.account_id: str | None = None
+        self.priority: str | None = None
         self._own: str | None = None
         self._own_at = 0
         self._inbound_at: int | None = None
@@ -379,6 +393,7 @@ class _States:
         time, type_ = turn.time, turn.type
         self.channel = self.channel or turn.channel
         self.account_id = self.account_id or turn.account_id
+        self.priority = turn.severity
         if not type_.startswith("response."):
             self.tracks.begin("known", time)
         if type_ == "message.received":

@@ -20,6 +20,8 @@ class Stretch(NamedTuple):
     channel: str | None
     account_id: str | None
     began: int | None
+    priority: str | None = None
+    """The latest priority of a conversation."""
 
 
 class States:
@@ -63,11 +65,12 @@ class States:
         """Return the current states, each with its `since` and `began`."""
         return [(state, since, began) for state, (since, began) in self._open.items()]
 
-    def stretches(self, channel: str | None, account_id: str | None) -> list[Stretch]:
-        """Return all stretches, with the entity's channel and account."""
+    def stretches(self, channel: str | None, account_id: str | None, priority: str | None = None) -> list[Stretch]:
+        """Return all stretches, with the entity's channel, account and priority."""
         going_on = [(state, since, FOREVER, began) for state, since, began in self.going_on()]
         return [
-            Stretch(s, since, until, channel, account_id, began) for s, since, until, began in (*self._ended, *going_on)
+            Stretch(s, since, until, channel, account_id, began, priority)
+            for s, since, until, began in (*self._ended, *going_on)
         ]
 
 

@@ -27,6 +27,7 @@ class Turn(NamedTuple):
     answered_at: int | None
     escalated: int | None
     credited_staff_id: str | None
+    severity: str | None
     seq: int
 
 
@@ -43,6 +44,8 @@ class Response(NamedTuple):
     staff_id: str | None
     responder: str
     asked_at: int
+    priority: str | None
+    """That of the conversation when the reply came."""
 
 
 class Episode(NamedTuple):
@@ -68,6 +71,10 @@ class Episode(NamedTuple):
     ai_involved: int
     ai_escalated: int
     ai_resolved: int
+    first_priority: str | None
+    """The conversation's priority when the first reply came; the latest before one."""
+    priority: str | None
+    """The latest priority of the conversation in this episode."""
 
 
 @dataclass(slots=True)

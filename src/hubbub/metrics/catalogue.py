@@ -20,6 +20,7 @@ from hubbub.metrics import (
     responses,
     satisfaction,
     staff,
+    targets,
     tasks,
     topics,
 )  # fmt: skip
@@ -33,7 +34,7 @@ DEFINITION_VERSION = 4
 ROLLUPS: tuple[Rollup, ...] = (
     *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *questions.ROLLUPS, *hours.ROLLUPS, *tasks.ROLLUPS,
     *staff.ROLLUPS, *intents.ROLLUPS, *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS,
-    *activity.ROLLUPS,
+    *activity.ROLLUPS, *targets.ROLLUPS,
 )  # fmt: skip
 FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
 STATISTICS: dict[str, str] = {

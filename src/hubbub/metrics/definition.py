@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from hubbub.model.target import Aim
 from hubbub.model.tenant import MOST_TONES
 from hubbub.model.threads import MOST_CHANNELS, MOST_SIGNS, Threads
 
@@ -74,6 +75,13 @@ class Distribution(Measure):
     """The values of a duration in whole ms: a fact's column, or one of its `spells`."""
 
     column: str = ""
+
+
+@dataclass(frozen=True)
+class Judged(Measure):
+    """Spells that a tenant's target judges: all, or those within it (True) or past it (False)."""
+
+    within: bool | None = None
 
 
 TONES = f"({', '.join(f':tone_{n}' for n in range(MOST_TONES))})"
@@ -202,10 +210,12 @@ class State(Metric):
     """The number of entities in a state at the end of a window, or now while it is open; `held`: (entity, state).
 
     With `age`: the age in ms of what the state describes, for the entity longest in it; null without entities.
+    With `past_target`: the number of those that have waited longer than the tenant's target allows; null without a target.
     """
 
     held: tuple[str, str] = ("", "")
     age: bool = False
+    past_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,6 +247,8 @@ class Rollup:
     where: str = "TRUE"
     hidden: tuple[str, ...] = ()
     """Dimensions that hold entities (contacts, conversations): members of distinct counts, never grouped by."""
+    aim: Aim | None = None
+    """The targets that judge its rows: spells from `began` to `ended`; one without an end goes on until `waited_until`."""
 
     @property
     def in_hours(self) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from hubbub.model.event import Event
+from hubbub.model.target import Target
 
 YEAR = 2026
 _LINE = re.compile(r"(?:x(?P<times>\d+) )?(?P<day>\d\d-\d\d) (?P<clock>\S+) (?P<type>\S+)(?P<fields>.*)")
@@ -33,6 +34,7 @@ class Example:
     hotspot_tones: tuple[str, ...] = ()
     threads: Mapping[str, Any] = field(default_factory=dict)
     calendar: Mapping[str, Any] = field(default_factory=dict)
+    targets: tuple[Target, ...] = ()
 
     def happened(self) -> list[Event]:
         """Return the lines as events; an event without an `id` gets its place as id."""
@@ -71,4 +73,6 @@ def _example(story: str, events: list[str], gives: Mapping[str, list[Any]], **re
     if days := rest.pop("days", None):
         rest["first"], rest["after"] = (date.fromisoformat(f"{YEAR}-{day}") for day in days)
     values = {name: (Fraction(str(value)), str(why)) for name, (value, why) in gives.items()}
-    return Example(story.strip(), tuple(events), values, hotspot_tones=tuple(rest.pop("hotspot_tones", ())), **rest)
+    targets = msgspec.convert(rest.pop("targets", ()), tuple[Target, ...])
+    tones = tuple(rest.pop("hotspot_tones", ()))
+    return Example(story.strip(), tuple(events), values, hotspot_tones=tones, targets=targets, **rest)

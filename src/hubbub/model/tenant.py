@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hubbub.errors import BadInputError
 from hubbub.model.calendar import NO_CALENDAR, Calendar
+from hubbub.model.target import Target
 from hubbub.model.threads import Threads
 from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 
@@ -66,6 +67,8 @@ class Tenant:
     contact_names: bool = True
     """Whether names of contacts are stored."""
     threads: Threads = field(default_factory=Threads)
+    targets: tuple[Target, ...] = ()
+    """Within how many minutes it wants to answer and resolve, by the day they are in force from."""
 
     @property
     def tz(self) -> ZoneInfo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
@@ -31,6 +31,7 @@ from hubbub.model.window import Grain, day_of
 from hubbub.query.distributions import spell_of, value_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.hours import open_ms
+from hubbub.query.judged import Judge, Verdict
 from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
 from hubbub.query.result import Number
@@ -194,8 +195,8 @@ def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple
     """Return how many things are behind a number, a page of them, and the cursor of the next."""
     of_state = isinstance(one.metric, State | First)
     after = page.place_of(cursor, int, int, str if of_state or one.rollup.source.key != "ident" else int)
-    if one.rollup.in_hours:
-        total, found = _in_hours(context, one, limit + 1, after) if context.tenant.calendar else (0, [])
+    if one.rollup.aim is not None or one.rollup.in_hours:
+        total, found = _worked_out(context, one, limit + 1, after)
     else:
         total, found = _stored(context, one, limit + 1, after)
     rows, following = page.cut(found, limit, lambda row: (row["counts"], row["time"], row["key"]))
@@ -226,28 +227,53 @@ def _stored(
     return total, found
 
 
-def _in_hours(
+def _worked_out(
     context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Return the same of open times, which are worked out here: those within the asked limit first."""
+    """Return the same of facts whose values are worked out here: open times, and verdicts of targets."""
     params = dict(context.bound)
-    body, opened = _facts(context, one, params), open_ms(context.tenant)
-    most = WITHIN.get(str(one.statistic))
-    places = []
-    for time, key, since, until in context.reading.each(f"SELECT time, key, since, until FROM ({body}) AS b", params):
-        value = opened(since, until)
-        if value is not None:
-            places.append((int(most is not None and value > most), time, key, value))
-    places.sort()
+    body = _facts(context, one, params)
+    valued = (
+        _judged(context, one, body, params) if one.rollup.aim is not None else _in_hours(context, one, body, params)
+    )
+    places = sorted(((1 - row["counts"], time, key, row) for time, key, row in valued), key=lambda place: place[:3])
     begun = (1 - after[0], *after[1:]) if after is not None else ()
-    wanted = {(time, key): (1 - rest, value) for rest, time, key, value in places if (rest, time, key) > begun}
-    wanted = dict(islice(wanted.items(), limit))
+    later = ((time, key, row) for rest, time, key, row in places if (rest, time, key) > begun)
+    wanted = {(time, key): row for time, key, row in islice(later, limit)}
     params |= {f"time_{n}": time for n, (time, _) in enumerate(wanted)}
     params |= {f"key_{n}": key for n, (_, key) in enumerate(wanted)}
     pairs = ", ".join(f"(:time_{n}, :key_{n})" for n in range(len(wanted))) or "(NULL, NULL)"
     rows = context.reading.dicts(f"SELECT * FROM ({body}) AS b WHERE (time, key) IN ({pairs})", params)
-    found = [row | dict(zip(("counts", "value"), wanted[row["time"], row["key"]], strict=True)) for row in rows]
+    found = [row | wanted[row["time"], row["key"]] for row in rows]
     return len(places), sorted(found, key=lambda row: (1 - row["counts"], row["time"], row["key"]))
+
+
+Valued = Iterator[tuple[int, Any, dict[str, int]]]
+"""Time and key of a fact, with `counts` and what else was worked out."""
+
+
+def _in_hours(context: Context, one: Asked, body: str, params: Mapping[str, Any]) -> Valued:
+    """Yield the facts with an open time: those within the asked limit count."""
+    opened, most = open_ms(context.tenant), WITHIN.get(str(one.statistic))
+    for time, key, since, until in context.reading.each(f"SELECT time, key, since, until FROM ({body}) AS b", params):
+        value = opened(since, until)
+        if value is not None:
+            yield time, key, {"counts": int(most is None or value <= most), "value": value}
+
+
+def _judged(context: Context, one: Asked, body: str, params: Mapping[str, Any]) -> Valued:
+    """Yield the spells that a target judged, of breaches only these: how long each lasted, and its target in minutes."""
+    assert one.rollup.aim is not None
+    judge = Judge(context.tenant, one.rollup.aim, context.now)
+    counted = (Verdict.WITHIN, Verdict.BREACH) if isinstance(one.metric, Ratio) else (Verdict.BREACH,)
+    columns = "time, key, until, waited_until, channel, priority"
+    for time, key, *moments_and_scope in context.reading.each(f"SELECT {columns} FROM ({body}) AS b", params):
+        judgement = judge.of(time, *moments_and_scope)
+        if judgement.verdict in counted and judgement.target is not None and judgement.spent_ms is not None:
+            counts_ = judgement.verdict is counted[0]
+            yield time, key, {
+                "counts": int(counts_), "value": judgement.spent_ms, "target_minutes": judgement.target.minutes
+            }  # fmt: skip
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -255,7 +281,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     shown = {
         name: value
         for name, value in row.items()
-        if name not in ("key", "began", "since", "until") and value is not None
+        if name not in ("key", "began", "since", "until", "waited_until") and value is not None
     }
     shown |= {"time": rfc3339(row["time"]), "counts": bool(row["counts"])}
     return shown | ({"since": rfc3339(since)} if since is not None else {})
@@ -272,11 +298,13 @@ def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
     if isinstance(one.metric, Quantiles):
         spell = spell_of(one)
         shown |= {"since": spell[0], "until": spell[1]} if spell else {"value": value_of(one)}
+    if rollup.aim is not None:
+        shown |= {"until": "f.ended", "waited_until": "f.waited_until"}
     event = ""
     if fact.key == "ident":
         shown |= {"source": "e.source", "conversation_id": "e.conversation_id"}
         event = f" LEFT JOIN event AS e ON e.tenant = f.tenant AND e.time = {anchor} AND e.ident = f.ident"
-    elif fact.key == "conversation_id":
+    elif fact.key in ("conversation_id", "spell_id"):
         shown["conversation_id"] = "f.conversation_id"
     elif fact.event:
         of = f"FROM event AS e WHERE e.tenant = f.tenant AND e.time = {anchor} AND {fact.event} ORDER BY e.ident DESC LIMIT 1"

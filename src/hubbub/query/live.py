@@ -5,7 +5,7 @@ Both read by the metrics' own declarations: as many entities are named as the me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.held import in_state, state_columns
+from hubbub.query.judged import waiting_past
 from hubbub.query.queries import Queries, check
 from hubbub.query.reader import read
 from hubbub.query.select import Context
@@ -86,10 +87,18 @@ def entities(context: Context, one: Asked, params: dict[str, Any]) -> str:
         f", max({column}) AS {name}" for name, column in state_columns(one.rollup, metric).items() if column != "s.id"
         and name not in one.rollup.hidden
     )  # fmt: skip
+    if isinstance(metric, State) and metric.past_target:
+        when += f" AND {_among(waiting_past(context, one, metric, high), params)}"
     return (
         f"SELECT s.id AS id, min(s.since) AS time, min(s.began) AS began{dims} FROM state AS s "
         f"WHERE {in_state(context, one, metric, params)} AND {when} GROUP BY s.id"
     )
+
+
+def _among(ids: Sequence[str], params: dict[str, Any]) -> str:
+    """Return the condition that an entity is one of some; they go into `params`."""
+    params |= {f"id_{n}": id_ for n, id_ in enumerate(ids)}
+    return f"s.id IN ({', '.join(f':id_{n}' for n in range(len(ids))) or 'NULL'})"
 
 
 def lately(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -25,6 +25,7 @@ from hubbub.model.window import Grain, Window, local_midnight, windows
 from hubbub.query import gaps as coverage
 from hubbub.query.compare import PERIODS, earlier
 from hubbub.query.freshness import FlaggedRule, fresh
+from hubbub.query.judged import without_target
 from hubbub.query.reader import read
 from hubbub.query.result import STATED, Answer, Cell, Column, Compared
 from hubbub.query.result import State as Known
@@ -284,7 +285,12 @@ def _laid_out(
             f"the answer would have {len(combos) * len(cut)} rows, {MAX_ROWS} are allowed; filter, or take a coarser grain"
         )
     lost = {one.name: _lost(one, cut, now, gone) for one in asked}
-    columns = {one.name: _column(one, cut, combos, found[one.name], now, lost[one.name]) for one in asked}
+    unknown = {
+        one.name: dict.fromkeys(without_target(tenant, one, cut), Known.NO_TARGET)
+        | dict.fromkeys(lost[one.name], Known.GONE)
+        for one in asked
+    }
+    columns = {one.name: _column(one, cut, combos, found[one.name], now, unknown[one.name]) for one in asked}
     starts = [start for window in cut for start in [window.start.astimezone(UTC)] * len(combos)]
     rule = FlaggedRule(FLAGGED, tenant.hotspot_tones) if any(one.rollup.by_tones for one in asked) else None
     known = fresh(question, tenant, now, sum(window.end > now for window in cut), rule)
@@ -313,26 +319,33 @@ def _column(
     combos: Sequence[Dims],
     cells: dict[tuple[int, Dims], Cell],
     now: datetime,
-    lost: set[int],
+    unknown: Mapping[int, Known],
 ) -> Column:
-    """Lay a metric's cells out over all rows: what holds where there is none first, then the cells that there are."""
+    """Lay a metric's cells out over all rows: what holds where there is none first, then the cells that there are.
+
+    `unknown`: the windows whose number is not known, with the reason.
+    """
     width, rows = len(combos), len(cut) * len(combos)
     horizon = one.rollup.source.look_ahead
     column = Column(one.unit, [], [None] * rows, [None] * rows, [0] * rows, [])
     for number, window in enumerate(cut):
         state = Known.LIVE if window.end > now else Known.PROVISIONAL if window.end + horizon > now else Known.SETTLED
-        column.states += [Known.GONE if number in lost else state] * width
-        column.values += [None if number in lost else _without_facts(one, window, now)] * width
-        if number in lost:
+        column.states += [unknown.get(number, state)] * width
+        column.values += [None if number in unknown else _without_facts(one, window, now)] * width
+        if number in unknown:
             column.n[number * width : (number + 1) * width] = [None] * width
     place_of = {dims: place for place, dims in enumerate(combos)}
     for (number, dims), cell in cells.items():
-        if number not in lost and dims in place_of:
+        if number not in unknown and dims in place_of:
             row = number * width + place_of[dims]
             column.values[row], column.n[row] = cell.value, cell.n
             column.numerators[row], column.denominators[row] = cell.numerator, cell.denominator
             if cell.details is not None:
                 column.details[row] = cell.details
+            if cell.state == Known.NO_TARGET or (
+                cell.state == Known.PROVISIONAL and column.states[row] == Known.SETTLED
+            ):
+                column.states[row] = cell.state
     return column
 
 

@@ -22,6 +22,7 @@ from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Sco
 from hubbub.model.window import Grain, Window, day_of, local_midnight, windows
 from hubbub.query.distributions import distributions
 from hubbub.query.held import firsts, states
+from hubbub.query.judged import judged, past_target
 from hubbub.query.result import Cell
 from hubbub.query.select import Context, Dims, Found, Key, Select, counts, filtered, measured
 
@@ -35,9 +36,14 @@ def read(context: Context, asked: Sequence[Asked]) -> Found:
     for one in asked:
         by_rollup.setdefault(one.rollup.name, []).append(one)
     for several in by_rollup.values():
+        if several[0].rollup.aim is not None:
+            judged(context, several, found)
+            continue
         _aggregates(context, several, found)
         for one in several:
-            if isinstance(one.metric, State):
+            if isinstance(one.metric, State) and one.metric.past_target:
+                past_target(context, one, one.metric, found[one.name])
+            elif isinstance(one.metric, State):
                 states(context, one, one.metric, found[one.name])
             elif isinstance(one.metric, First):
                 firsts(context, one, one.metric, found[one.name])

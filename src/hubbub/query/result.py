@@ -31,6 +31,7 @@ class State(StrEnum):
     NOT_FETCHED = "not_fetched"
     NOT_KNOWN_THEN = "not_known_then"
     GONE = "gone"
+    NO_TARGET = "no_target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ UNKNOWN: Mapping[str, str] = {
     State.GONE: "past what is kept of this tenant",
     State.NOT_FETCHED: "not fetched from its source",
     State.NOT_KNOWN_THEN: "not counted at that time",
+    State.NO_TARGET: "no target was in force",
 }
 """States of a number that is not known, with the reason in words: it is None, and never 0."""
 STATED = frozenset({*UNKNOWN, State.INCOMPLETE})

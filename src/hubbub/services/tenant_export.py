@@ -95,11 +95,13 @@ def export(
 
 
 def settings_of(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant's settings: id, zone, name, retention, business hours, tones of hotspots, names of contacts, threads."""
+    """Return a tenant's settings: id, zone, name, retention, business hours, tones of hotspots, names of contacts, threads,
+    targets."""
     return {
         "id": tenant.id, "zone": tenant.zone, "name": tenant.name, "retention": asdict(tenant.retention),
         "calendar": calendar.document(tenant.calendar), "hotspot_tones": list(tenant.hotspot_tones),
         "contact_names": tenant.contact_names, "threads": asdict(tenant.threads),
+        "targets": msgspec.to_builtins(tenant.targets),
     }  # fmt: skip
 
 

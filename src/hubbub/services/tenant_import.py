@@ -8,16 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hubbub.control.control import Control
+from hubbub.control.targets import new_id, put
 from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
 from hubbub.model.calendar import Calendar
+from hubbub.model.target import Target, checked
 from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
 from hubbub.model.threads import Threads, changed
 from hubbub.services.tenant_export import AT_ONCE, FORM, IDENTITIES, MANIFEST, Exported
@@ -45,6 +49,7 @@ class Settings:
     hotspot_tones: tuple[str, ...] = ()
     contact_names: bool = True
     threads: Threads = field(default_factory=Threads)
+    targets: tuple[Target, ...] = ()
 
 
 def import_tenant(
@@ -116,8 +121,9 @@ def _settings(said: Mapping[str, Any], name: str | None) -> Settings:
             check_tenant_id(name or said["id"]), check_zone(said["zone"]), str(said["name"]), retention,
             hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())), bool(said.get("contact_names", True)),
             changed(Threads(), said.get("threads", {})),
+            tuple(map(checked, msgspec.convert(said.get("targets", ()), tuple[Target, ...]))),
         )  # fmt: skip
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
         raise BadInputError(f"{MANIFEST}: the tenant's settings are damaged ({error})") from None
 
 
@@ -135,6 +141,9 @@ def _make(control: Control, settings: Settings, left_after: datetime) -> Tenant:
     )
     if settings.calendar:
         control.set_calendar(tenant.id, settings.calendar)
+    with control.changing(tenant.id) as con:
+        for target in settings.targets:
+            put(con, tenant.id, replace(target, id=new_id()))
     control.close_tenant(tenant.id, left_after)
     return tenant
 

@@ -47,7 +47,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         {
             "tenant": "INTEGER NOT NULL", "anchor": "INTEGER NOT NULL", "ident": "INTEGER NOT NULL", "id": "TEXT NOT NULL",
             "conversation_id": "TEXT NOT NULL", "channel": "TEXT", "channel_id": "TEXT", "account_id": "TEXT", "staff_id": "TEXT",
-            "responder": "TEXT NOT NULL", "asked_at": "INTEGER NOT NULL",
+            "responder": "TEXT NOT NULL", "asked_at": "INTEGER NOT NULL", "priority": "TEXT",
         },
         "tenant, anchor, ident",
     ),
@@ -58,7 +58,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
             "responder": "TEXT NOT NULL", "first_inbound": "INTEGER", "first_reply_at": "INTEGER", "person_from": "INTEGER",
             "first_person_at": "INTEGER", "last_resolve": "INTEGER", "resolved_at": "INTEGER", "returned_at": "INTEGER",
             "escalated": "INTEGER NOT NULL", "ai_involved": "INTEGER NOT NULL", "ai_escalated": "INTEGER NOT NULL",
-            "ai_resolved": "INTEGER NOT NULL",
+            "ai_resolved": "INTEGER NOT NULL", "first_priority": "TEXT", "priority": "TEXT",
         },
         "tenant, anchor, conversation_id",
     ),
@@ -73,6 +73,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         {
             "tenant": "INTEGER NOT NULL", "entity": "TEXT NOT NULL", "id": "TEXT NOT NULL", "state": "TEXT NOT NULL",
             "since": "INTEGER NOT NULL", "until": "INTEGER NOT NULL", "channel": "TEXT", "account_id": "TEXT", "began": "INTEGER",
+            "priority": "TEXT",
         },
         "",
     ),
@@ -135,6 +136,7 @@ OF_MESSAGES = "type BETWEEN 'link.clicked' AND 'message.sent'"
 OF_SURVEYS = "type BETWEEN 'satisfaction.rating_received' AND 'satisfaction.survey_sent'"
 OF_TASKS = "task_id IS NOT NULL AND type BETWEEN 'task.assigned' AND 'task.created'"
 OF_CAMPAIGNS = "campaign_id IS NOT NULL AND type BETWEEN 'campaign.completed' AND 'campaign.started'"
+REPORTED = "type = 'response.time_recorded'"
 OF_STAFF = "staff_id IS NOT NULL AND type BETWEEN 'staff.login' AND 'staff.status_changed'"
 OF_LINKS = "contact_id IS NOT NULL AND name IS NOT NULL AND type IN ('contact.linked', 'contact.unlinked')"
 """Conditions of the partial indexes; a statement that uses an index repeats its condition exactly. Every stored event is checked
@@ -148,17 +150,21 @@ INDEXES: Mapping[str, str] = {
     "event_task": f"event (tenant, task_id) WHERE {OF_TASKS}",
     "event_campaign": f"event (tenant, campaign_id) WHERE {OF_CAMPAIGNS}",
     "event_staff": f"event (tenant, staff_id) WHERE {OF_STAFF}",
+    "event_reported": f"event (tenant, time) WHERE {REPORTED}",
     "event_link": f"event (tenant, contact_id) WHERE {OF_LINKS}",
     "event_link_to": f"event (tenant, name) WHERE {OF_LINKS}",
     "person_root": "person (tenant, root)",
+    "response_asked": "response (tenant, asked_at)",
     "response_conversation": "response (tenant, conversation_id)",
     "episode_conversation": "episode (tenant, conversation_id)",
+    "episode_inbound": "episode (tenant, first_inbound) WHERE first_inbound IS NOT NULL",
     "episode_replied": "episode (tenant, first_reply_at) WHERE first_reply_at IS NOT NULL",
     "episode_person": "episode (tenant, first_person_at) WHERE first_person_at IS NOT NULL",
     "episode_resolved": "episode (tenant, resolved_at) WHERE resolved_at IS NOT NULL",
     "survey_sent": "survey (tenant, sent_at)",
     "survey_rated": "survey (tenant, rated_at)",
     "state_entity": "state (tenant, entity, id)",
+    "state_waiting": "state (tenant, began) WHERE state = 'waiting'",
     "state_until": "state (tenant, entity, state, until, since)",
     "quarantine_tenant": "quarantine (tenant)",
     "quarantine_same": "quarantine (tenant, same)",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from hubbub.control import control_migration
+from hubbub.control import control_migration, targets
 from hubbub.control.access import Access
 from hubbub.control.control import Control
 from hubbub.control.control_migration import carry_control, carry_jobs, control_tables
@@ -25,6 +25,7 @@ from hubbub.control.integrations import Integrations
 from hubbub.control.payloads import Payloads, Promise, new_reference
 from hubbub.errors import ConflictError, StoreBusyError
 from hubbub.jobs.queue import Jobs
+from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import Retention
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -58,6 +59,10 @@ def fill(database: Database, folder: Path) -> None:
     control, encryption = Control(database, folder), Encryption(folder)
     for name in ("gone", "hotel", "bank"):
         control.add_tenant(name, "Europe/Rome", "Zür 🏨", Retention(raw=5, month=None))
+    with control.changing("hotel") as con:
+        targets.put(con, "hotel", Target(
+            id="tgt_1", aim=Aim.RESOLUTION, minutes=240, business=True, channel="Zür 🏨", share=0.5, valid_from=NOW.date()
+        ))  # fmt: skip
     with database.write() as con:
         con.execute(sa.text("DELETE FROM tenants WHERE id = 'gone'"))
     control.add_tenant("last")

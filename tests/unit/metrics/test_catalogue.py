@@ -142,7 +142,7 @@ def test_every_metric_is_made_of_parts_that_exist(name: str) -> None:
         assert set(counted) <= set(measures)
     elif isinstance(metric, State | First):
         assert metric.held[0] in ENTITIES and metric.held[1]
-        assert set(rollup.dimensions) <= {"channel", "account_id", f"{metric.held[0]}_id"}
+        assert set(rollup.dimensions) <= {"channel", "account_id", "priority", f"{metric.held[0]}_id"}
     else:
         assert isinstance(metric, Score)
         assert set(metric.parts) <= set(measures)

@@ -33,7 +33,9 @@ def tenant_of(lab: Lab, example: Example) -> Tenant:
     """Make the tenant of an example."""
     hours = calendar.read(example.calendar) if example.calendar else calendar.NO_CALENDAR
     threads = changed(Threads(), example.threads)
-    return replace(lab.tenant(example.zone, hours), hotspot_tones=example.hotspot_tones, threads=threads)
+    return replace(
+        lab.tenant(example.zone, hours), hotspot_tones=example.hotspot_tones, threads=threads, targets=example.targets
+    )
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: next(iter(one.gives)))

@@ -15,6 +15,7 @@ from hubbub.metrics.catalogue import METRICS
 from hubbub.metrics.definition import State
 from hubbub.model.event import Event
 from hubbub.model.question import NONE, Question
+from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
 from tests.laws.conftest import Lab
@@ -294,7 +295,8 @@ def test_the_years_that_can_be_asked_are_the_tenant_s(fresh: Lab, zone: str) -> 
 def test_no_state_is_known_of_the_future(lab: Lab, tenant: Tenant, metric: str) -> None:
     """States have a number in windows that have begun, and none in those that lie wholly ahead."""
     lab.now = START + timedelta(days=2, hours=12)
-    found = values(lab, tenant, replace(WEEK, metrics=(metric,)))
+    target = Target(aim=Aim.NEXT_RESPONSE, minutes=15, valid_from=date(2000, 1, 1))
+    found = values(lab, replace(tenant, targets=(target,)), replace(WEEK, metrics=(metric,)))
     assert None not in found[:3]
     assert found[3:] == [None] * 4
 

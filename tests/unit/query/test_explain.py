@@ -84,7 +84,9 @@ def test_any_number_can_be_explained(acme: Desk, name: str) -> None:
     counted = sum(row["counts"] for row in rows)
     measure = asked.rollup.measures[metric.measure] if isinstance(metric, Stored) else None
     of_state = isinstance(metric, First) or (isinstance(metric, State) and not metric.age)
-    if isinstance(measure, Count) or of_state:
+    if found["state"] == "no_target":
+        assert (found["value"], rows) == (None, [])
+    elif isinstance(measure, Count) or of_state:
         assert counted == len(rows) == found["value"]
     elif isinstance(metric, Quantiles) and asked.statistic == "within_1h":
         assert (counted, len(rows)) == (found["numerator"] or 0, found["n"] or 0)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from hubbub.control import targets
 from hubbub.control.control import Control
 from hubbub.control.database import Database
 from hubbub.demo import sample
@@ -26,6 +27,7 @@ from hubbub.metrics.definition import Quantiles
 from hubbub.model import calendar
 from hubbub.model.event import Event
 from hubbub.model.question import Question
+from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.model.threads import Threads
 from hubbub.model.window import Grain
@@ -106,6 +108,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     place.control.add_tenant("hotel", "Europe/Rome", "Grand Hôtel", Retention(raw=3, facts=None))
     place.control.set_calendar("hotel", calendar.read(HOURS))
     place.control.change_tenant("hotel", hotspot_tones=["negative"], threads=Threads(("C1",), ("done",), 14))
+    with place.control.changing("hotel") as con:
+        for minutes, channel in ((15, None), (5, "whatsapp")):
+            begun = NOW.date() - timedelta(days=DAYS // 2)
+            targets.put(con, "hotel", Target(
+                id=targets.new_id(), aim=Aim.NEXT_RESPONSE, minutes=minutes, channel=channel, share=0.9, valid_from=begun
+            ))  # fmt: skip
     events = list(sample.events(profile, NOW, DAYS))
     for start in range(0, len(events), 700):
         place.send("hotel", events[start : start + 700])

@@ -1,0 +1,139 @@
+"""Targets: how many answers and resolutions came within the tenant's target, how many did not, and who waits past it now.
+
+A spell counts under the time it began, and is judged by the target in force then (`model/target.py`). Limits are not stored: a
+changed target folds nothing again. `query/targets.py` judges.
+"""
+
+from __future__ import annotations
+
+from hubbub.metrics.conversations import EPISODE, STATE
+from hubbub.metrics.definition import Better, Fact, Judged, Metric, Ratio, Rollup, State, Stored, Unit
+from hubbub.metrics.responses import RESPONSE
+from hubbub.model.target import Aim
+
+FOREVER = 2**62
+"""End of what goes on, as the store has it."""
+_RULE = (
+    "Each counts under the time it began, by the most specific target in force then: for its channel and priority, else its "
+    "priority, else its channel, else for all. A wait of exactly the target is within it. One that still goes on counts as a "
+    "breach from the moment it passes the target, and not at all before; until then its window is provisional. One that a "
+    "resolve or close ended within the target, without an answer, counts nowhere."
+)
+_UNJUDGED = "Null without a target, or with one in business hours where the tenant had no calendar."
+
+WAITING_SPELL = Fact(
+    name="waiting_spell",
+    subjects=RESPONSE.subjects,
+    doc="A wait for a public reply, from the first unanswered inbound message: answered, still waiting, or ended by a resolve or "
+    "close.",
+    key="spell_id",
+    id="spell_id",
+    view=f"""
+        SELECT tenant, asked_at AS began, anchor AS ended, NULL AS waited_until, id AS spell_id, conversation_id, channel,
+            channel_id, account_id, staff_id, responder, priority
+        FROM response
+        UNION ALL
+        SELECT tenant, time - duration_ms * 1000, time, NULL, id, conversation_id, channel, channel_id, account_id, staff_id,
+            CASE WHEN kind = 'ai' THEN 'ai' ELSE 'person' END, severity
+        FROM event WHERE type = 'response.time_recorded' AND duration_ms IS NOT NULL
+        UNION ALL
+        SELECT s.tenant, s.began, NULL, s.until, s.id, s.id, s.channel, NULL, s.account_id, NULL, NULL, s.priority
+        FROM state AS s
+        WHERE s.state = 'waiting' AND s.entity = 'conversation' AND (s.until = {FOREVER} OR EXISTS (
+                SELECT 1 FROM state AS c WHERE c.tenant = s.tenant AND c.entity = s.entity AND c.id = s.id
+                    AND c.state = 'closed' AND c.since = s.until))
+            AND NOT EXISTS (
+                SELECT 1 FROM response AS r WHERE r.tenant = s.tenant AND r.conversation_id = s.id
+                    AND r.asked_at <= s.began AND r.anchor > s.began)
+    """,
+)
+
+FIRST_SPELL = Fact(
+    name="first_spell",
+    subjects=EPISODE.subjects,
+    doc="The wait for the first answer of an episode: answered, still waiting, or ended by a resolve or close.",
+    key="spell_id",
+    id="spell_id",
+    view="""
+        SELECT e.tenant, e.first_inbound AS began, e.first_reply_at AS ended, s.until AS waited_until, e.id AS spell_id,
+            e.conversation_id, e.channel, e.channel_id, e.account_id, e.first_staff_id AS staff_id,
+            CASE WHEN e.first_reply_at IS NOT NULL THEN e.responder END AS responder, e.first_priority AS priority
+        FROM episode AS e
+        LEFT JOIN state AS s ON s.tenant = e.tenant AND s.entity = 'conversation' AND s.id = e.conversation_id
+            AND s.state = 'waiting' AND s.began = e.first_inbound AND e.first_reply_at IS NULL
+        WHERE e.first_inbound IS NOT NULL
+    """,
+)
+
+RESOLUTION_SPELL = Fact(
+    name="resolution_spell",
+    subjects=EPISODE.subjects,
+    doc="An episode from its beginning to its last resolve: resolved, still going on, or closed without one.",
+    key="spell_id",
+    id="spell_id",
+    view=f"""
+        SELECT e.tenant, e.anchor AS began, e.resolved_at AS ended, coalesce(c.since, {FOREVER}) AS waited_until,
+            e.id AS spell_id, e.conversation_id, e.channel, e.channel_id, e.account_id, e.staff_id, e.priority
+        FROM episode AS e
+        LEFT JOIN state AS c ON c.tenant = e.tenant AND c.entity = 'conversation' AND c.id = e.conversation_id
+            AND c.state = 'closed' AND c.until = {FOREVER} AND e.resolved_at IS NULL
+    """,
+)
+
+
+def _judged(aim: Aim, source: Fact, what: str, dimensions: tuple[str, ...], title: str) -> Rollup:
+    """Return the rollup of an aim: `what` its spells are, in the plural."""
+    within, breaches = f"{aim}_within_target", f"{aim}_breaches"
+    metrics: dict[str, Metric] = {
+        within: Ratio(
+            f"{what} within the tenant's target / those that a target judged. {_RULE} {_UNJUDGED}",
+            Unit.SHARE, over={within: 1}, under=f"{aim}_judged", title=f"{title} within target", better=Better.HIGHER,
+        ),
+        breaches: Stored(
+            f"{what} past the tenant's target. {_RULE} {_UNJUDGED}",
+            Unit.COUNT, measure=breaches, title=f"{title}s past target", better=Better.LOWER,
+        ),
+    }  # fmt: skip
+    return Rollup(
+        name=f"{aim}_targets",
+        doc=f"{what}, judged by the tenant's targets, under the time they began.",
+        source=source,
+        anchor="began",
+        dimensions=dimensions,
+        measures={
+            f"{aim}_judged": Judged(f"{what} that a target judged.", Unit.COUNT),
+            within: Judged(f"{what} within their target.", Unit.COUNT, within=True),
+            breaches: Judged(f"{what} past their target.", Unit.COUNT, within=False),
+        },
+        metrics=metrics,
+        aim=aim,
+    )
+
+
+_PLACES = ("channel", "channel_id", "account_id", "priority", "staff_id")
+FIRST_RESPONSE_TARGETS = _judged(
+    Aim.FIRST_RESPONSE, FIRST_SPELL, "First answers of episodes", (*_PLACES, "responder"), "First response"
+)
+NEXT_RESPONSE_TARGETS = _judged(
+    Aim.NEXT_RESPONSE, WAITING_SPELL, "Answers to waiting contacts", (*_PLACES, "responder"), "Response"
+)
+RESOLUTION_TARGETS = _judged(Aim.RESOLUTION, RESOLUTION_SPELL, "Resolutions of episodes", _PLACES, "Resolution")
+
+PAST_TARGET = Rollup(
+    name="past_target",
+    doc="Conversations that have waited longer than the tenant's target allows.",
+    source=STATE,
+    dimensions=("channel", "account_id", "priority", "conversation_id"),
+    hidden=("conversation_id",),
+    measures={},
+    metrics={
+        "waiting_past_target": State(
+            "Open conversations at the end of the window (or now) that wait for a reply and have waited longer than the tenant's "
+            "target for the next response allows, or that for the first response where the wait is an episode's first; by the "
+            "target in force when the wait began. Null without such a target.",
+            Unit.COUNT, held=("conversation", "waiting"), past_target=True, title="Waiting past target", better=Better.LOWER,
+        ),
+    },
+)  # fmt: skip
+
+ROLLUPS = (FIRST_RESPONSE_TARGETS, NEXT_RESPONSE_TARGETS, RESOLUTION_TARGETS, PAST_TARGET)

@@ -1,0 +1,118 @@
+"""Targets of a tenant: within how many minutes it wants to answer and resolve, set, listed and ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from hubbub.clock import Clock
+from hubbub.control.control import Control
+from hubbub.control.targets import end, new_id, put
+from hubbub.errors import BadInputError, NotFoundError
+from hubbub.model.page import Page
+from hubbub.model.question import parse_date
+from hubbub.model.target import MOST_TARGETS, Target, aim_of, checked
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """A target, and the days on which it is in force."""
+
+    id: str
+    aim: str
+    """first_response, next_response or resolution."""
+    minutes: int
+    business: bool
+    """Whether only minutes of the business hours count."""
+    channel: str | None
+    """null: all."""
+    priority: str | None
+    """null: all."""
+    share: float | None
+    """The share that should be within it, 0 to 1; null: none was set."""
+    valid_from: str
+    """Its first local day."""
+    valid_to: str | None
+    """The first local day on which it is not in force any more; null: it has no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedTarget:
+    """What became of a target that was removed."""
+
+    removed: str
+    """Its id."""
+    valid_to: str | None
+    """The first local day on which it is not in force any more; null: it had not judged a whole day, and is deleted."""
+
+
+class TargetService:
+    """Keeps targets. The past stays: a wait is judged by the target in force when it began."""
+
+    def __init__(self, clock: Clock, control: Control) -> None:
+        self._clock, self._control = clock, control
+
+    def of(self, tenant: str) -> Page[TargetView]:
+        """Return a tenant's targets, by aim and first day, those that ended or were replaced included."""
+        one = self._control.tenant(tenant)
+        return Page([_view(one, target) for target in one.targets])
+
+    def add(
+        self, tenant: str, aim: str, minutes: int, channel: str | None = None, priority: str | None = None, *,
+        business: bool = False, share: float | None = None, valid_from: str | None = None,
+    ) -> TargetView:  # fmt: skip
+        """Set a target (aim first_response, next_response or resolution) from a local day on; None: today.
+
+        It takes the place of the target with the same aim, channel and priority from that day on. `business` counts minutes of the
+        business hours alone; `share` is the share that should be within it. Raises BadInputError naming the field.
+        """
+        one = self._control.tenant(tenant)
+        begins = parse_date(valid_from) if valid_from is not None else self._today(one)
+        target = checked(
+            Target(
+                id=new_id(), aim=aim_of(aim), minutes=minutes, business=business, channel=channel or None,
+                priority=priority or None, share=share, valid_from=begins,
+            )
+        )  # fmt: skip
+        if target.business and not one.calendar:
+            raise BadInputError(
+                "business: this tenant has no business hours; set them first (docs/howto/business-hours.md)"
+            )
+        if len(one.targets) >= MOST_TARGETS:
+            raise BadInputError(f"this tenant has {MOST_TARGETS} targets, the maximum")
+        with self._control.changing(one.id) as con:
+            put(con, one.id, target)
+        return _view(self._control.tenant(one.id), target)
+
+    def remove(self, tenant: str, target: str) -> RemovedTarget:
+        """End a target with today; one that begins today or later is deleted. Raises NotFoundError."""
+        one = self._control.tenant(tenant)
+        its = [each for each in one.targets if each.id == target]
+        if not its:
+            raise NotFoundError(f"there is no target {target[:40]!r}")
+        with self._control.changing(one.id) as con:
+            end(con, one.id, its[0], self._today(one))
+        left = [each for each in self._control.tenant(one.id).targets if each.id == target]
+        return RemovedTarget(target, _text(left[0].valid_to) if left else None)
+
+    def _today(self, tenant: Tenant) -> date:
+        return day_of(self._clock(), tenant.tz)
+
+
+def _view(tenant: Tenant, target: Target) -> TargetView:
+    """Return a target with its last day, which may be that before another one takes its place."""
+    later = (
+        each.valid_from for each in tenant.targets
+        if each.aim is target.aim and each.scope == target.scope and each.valid_from > target.valid_from
+    )  # fmt: skip
+    ends = min([*later, *([target.valid_to] if target.valid_to else [])], default=None)
+    return TargetView(
+        target.id, target.aim.value, target.minutes, target.business, target.channel, target.priority, target.share,
+        target.valid_from.isoformat(), _text(ends),
+    )  # fmt: skip
+
+
+def _text(day: date | None) -> str | None:
+    return day.isoformat() if day is not None else None

@@ -1,0 +1,23 @@
+"""The commands for targets: set, listed, ended, and what is wrong in one line."""
+
+from __future__ import annotations
+
+from tests.unit.cli.conftest import Run
+
+
+def test_targets_are_set_listed_and_ended(loaded: Run) -> None:
+    """What is set is listed, with the days it is in force; removed, it ends."""
+    added = loaded(
+        "targets", "add", "first_response", "15", "--tenant", "acme", "--channel", "sms", "--share", "0.9",
+        "--from", "2026-01-01", "--json",
+    ).told  # fmt: skip
+    assert (added["minutes"], added["channel"], added["share"], added["valid_to"]) == (15, "sms", 0.9, None)
+    assert loaded("targets", "list", "--tenant", "acme", "--json").told["rows"] == [added]
+    assert "first_response" in loaded("targets", "list", "--tenant", "acme").out
+    assert loaded("targets", "remove", added["id"], "--tenant", "acme", "--json").told["valid_to"] is not None
+
+
+def test_what_is_wrong_is_one_line(loaded: Run) -> None:
+    """A wrong aim is named with those that there are."""
+    told = loaded("targets", "add", "answer", "15", "--tenant", "acme")
+    assert (told.code, "aim: 'answer' is not one of first_response, next_response, resolution" in told.err) == (1, True)
