@@ -246,12 +246,12 @@ class Visitor:
 @contextmanager
 def visiting(
     browser: Browser, server: Server, tenant: str | None = None, role: str = "operator", *, width: int = 1200, theme: Any = "light",
-    signed_in: bool = True,
+    signed_in: bool = True, touch: bool = False,
 ) -> Iterator[Visitor]:  # fmt: skip
     """Open a window of its own, signed in."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=theme, timezone_id="Pacific/Auckland", locale="en-GB",
-        reduced_motion="reduce",
+        reduced_motion="reduce", has_touch=touch,
     )  # fmt: skip
     context.set_default_timeout(30_000)
     try:

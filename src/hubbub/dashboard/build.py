@@ -15,10 +15,12 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask, Found
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.names import labels
+from hubbub.dashboard.readings import readings, with_n
 from hubbub.dashboard.sparks import share_bar, sparkline
 from hubbub.dashboard.view import FILTERS
 from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import Better, Score, Unit
+from hubbub.model.plain import plain
 from hubbub.model.question import NONE
 from hubbub.model.window import day_of
 from hubbub.news.answer import NewsNumber
@@ -246,6 +248,7 @@ def over_time(
     if before and all(row[before] is None for row in rows):
         before = ""
     series = [(name, names[name]) for name in known]
+    open_at = _open_at([row["window"] for row in rows], ask)
     if mark == "bands":
         spec = charts.bands(rows, series, unit)
     else:
@@ -256,7 +259,7 @@ def over_time(
             mark=mark,
             stacked=stacked,
             before=before,
-            open_at=_open_at([row["window"] for row in rows], ask),
+            open_at=open_at,
             usual=bool(course),
         )
     columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
@@ -266,7 +269,13 @@ def over_time(
         columns += [Column("low", "Usual from", unit), Column("high", "to", unit)]
     span = windows_of(rows, ask)
     links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
-    data = {"spec": spec, "title": names[known[0]] if compare else "", "before": bool(before), "usual": bool(course)}
+    read = readings(
+        ask, rows, {name: names[name] for name in known}, unit, grain or ask.grain, before=before, open_at=open_at
+    )
+    data = {
+        "spec": spec, "title": names[known[0]] if compare else "", "before": bool(before), "usual": bool(course),
+        "readings": plain(read),
+    }  # fmt: skip
     return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
 
 
@@ -289,6 +298,7 @@ def _point(row: Mapping[str, Any], names: Sequence[str], unit: str) -> dict[str,
     for name in names:
         state = row.get(f"{name}.state", "")
         point[name] = row[name]
+        point[f"{name}_n"] = with_n(row, name, unit)
         point[f"{name}_shown"] = UNKNOWN.get(state) or shown(row[name], unit) + (" (incomplete)" if state else "")
         point["gap"] = point.get("gap") or state in (State.NOT_FETCHED, State.INCOMPLETE)
         if "compare" in row:

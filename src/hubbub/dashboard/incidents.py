@@ -10,6 +10,7 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.forms import Act, Fact, Field, asked, choice, data_table, facts
+from hubbub.dashboard.readings import readings
 from hubbub.dashboard.waiting import rows_of
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find, title_of
@@ -157,7 +158,8 @@ def _drawn(ask: Ask) -> Shown:
         Column("to", "Usual up to", unit),
     ]  # fmt: skip
     summary = f"{title} around the incident, beside what was usual"
-    return Shown("chart", {"spec": spec}, Table(columns, rows), summary)
+    read = readings(ask, rows, {"value": title, "to": "Usual up to"}, unit, "minute")
+    return Shown("chart", {"spec": spec, "readings": plain(read)}, Table(columns, rows), summary)
 
 
 def _waiting(ask: Ask) -> Shown:

@@ -10,7 +10,9 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import plain_card, shown_cards
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.readings import readings
 from hubbub.dashboard.waiting import rows_of
+from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.window import day_of
 from hubbub.query.live import Member, lately, members
@@ -91,7 +93,9 @@ def _minutes(ask: Ask) -> Shown:
     spans = [(start, start + timedelta(minutes=1)) for start in starts]
     links = [{name: ask.explained(name, span) for name in MESSAGES} for span in spans]
     summary = f"Received {received}, sent {sent} in the last {MINUTES} minutes."
-    return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary, summary)
+    read = readings(ask, rows, {MESSAGES[0]: "Received", MESSAGES[1]: "Sent"}, "count", "minute")
+    data = {"spec": spec, "readings": plain(read)}
+    return Shown("chart", data, Table(columns, rows, links), summary, summary)
 
 
 def _named(ask: Ask, metric: str, limit: int) -> list[Member] | None:

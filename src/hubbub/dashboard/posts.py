@@ -8,6 +8,8 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import filter_first
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.readings import readings
+from hubbub.model.plain import plain
 from hubbub.model.window import Grain, local_midnight, windows
 from hubbub.query.posts import COUNTERS, LEVELS, Level, levels, posts
 from hubbub.reports.formatting import moment, shown
@@ -43,7 +45,7 @@ def _over_time(ask: Ask) -> Shown:
     spec = charts.over_time(rows, list(COUNTERS.items()), "count", mark="bar", stacked=True)
     totals = {name: sum(counts.get(name) or 0 for counts in by_window.values()) for name in COUNTERS}
     summary = ", ".join(f"{shown(totals[name], 'count')} {title.lower()}" for name, title in COUNTERS.items())
-    data = {"spec": spec, "title": "", "before": False, "usual": False}
+    data = {"spec": spec, "readings": plain(readings(ask, rows, COUNTERS, "count", ask.grain))}
     return Shown("chart", data, Table(columns, rows), f"About posts of these days: {summary}", LAST)
 
 
@@ -97,7 +99,8 @@ def _levels(ask: Ask) -> Shown:
         f"{title}: {shown(level.observed[-1][1], 'count')} at last"
         for (_, title), level in zip(series, lines, strict=True)
     )
-    data = {"spec": charts.over_time(rows, series, "count"), "title": "", "before": False, "usual": False}
+    read = readings(ask, rows, dict(series), "count", ask.grain)
+    data = {"spec": charts.over_time(rows, series, "count"), "readings": plain(read)}
     return Shown("chart", data, Table(columns, rows), summary)
 
 

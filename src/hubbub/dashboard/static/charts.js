@@ -50,12 +50,13 @@ function config() {
 }
 
 async function draw(plot) {
-  const data = plot.querySelector("script[type='application/json']");
+  const data = plot.querySelector("script.spec");
   if (!data) return;
   plot.spec ??= JSON.parse(data.textContent);
   const embed = await load();
   const target = plot.querySelector(".drawn") ?? plot.appendChild(Object.assign(document.createElement("div"), { className: "drawn" }));
-  await embed(target, plot.spec, { actions: false, ast: true, defaultStyle: false, renderer: "canvas", config: config(), tooltip: { disableDefaultStyle: true } });
+  const { view } = await embed(target, plot.spec, { actions: false, ast: true, defaultStyle: false, renderer: "canvas", config: config(), tooltip: { disableDefaultStyle: true } });
+  plot.dispatchEvent(new CustomEvent("drawn", { bubbles: true, detail: view }));
   plot.dataset.done = "1";
 }
 

@@ -1,0 +1,48 @@
+"""What a chart says at a window: the numbers of its table with n, comparison and usual range, and the days that it opens."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from tests.unit.dashboard.busy import VIEW, asked, read
+from tests.unit.dashboard.conftest import Pages
+
+
+def said(http: TestClient, path: str, **view: str) -> list[dict[str, Any]]:
+    """Return the readings of a chart."""
+    found = re.search(r'class="readings">(.*?)</script>', read(http, path, **view), re.DOTALL)
+    assert found is not None
+    readings: list[dict[str, Any]] = json.loads(unescape(found.group(1)))
+    return readings
+
+
+def test_each_day_says_its_number_and_opens_itself(busy: Pages) -> None:
+    """One reading for each day, with the engine's number and of a share its n; its link is the page on that day alone."""
+    http = busy.sign_in()
+    days = asked(busy.engine, "csat", grain="day")
+    found = said(http, "/t/a/satisfaction/chart", **VIEW, metric="csat")
+    assert len(found) == len(days)
+    for reading, day in zip(found, days, strict=True):
+        n = day["details"]["csat"]["n"] if "details" in day else None
+        value = day["csat"]
+        assert reading["lines"][0].startswith("Satisfied: " + ("–" if value is None else f"{value:.1%}"))
+        assert value is None or n is None or f"(n = {n})" in reading["lines"][0]
+        assert f"from={day['window'][:10]}&to=" in reading["link"] and reading["at"][:10] == day["window"][:10]
+
+
+def test_a_comparison_and_what_is_not_over_are_said(busy: Pages) -> None:
+    """The compared number stands in its own line, and the last day says that it goes on."""
+    found = said(busy.sign_in(), "/t/a/messages/chart", range="7d", metric="messages")
+    assert any(line.startswith("Before: ") for reading in found for line in reading["lines"])
+    assert "Not over yet" in found[-1]["lines"] and "Not over yet" not in found[0]["lines"]
+
+
+def test_an_hour_opens_its_explanation(busy: Pages) -> None:
+    """A page has no view of an hour: what explains the number of the hour is opened."""
+    found = said(busy.sign_in(), "/t/a/messages/chart", range="today", metric="messages")
+    assert all("/explain?" in reading["link"] for reading in found)
