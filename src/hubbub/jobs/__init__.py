@@ -1,1 +1,1 @@
-"""Jobs: durable queues, schedules, retries. What is due comes from the store; a job only does it."""
+"""Jobs: durable queues, schedules, retries. The store decides what is due; a job only does it."""

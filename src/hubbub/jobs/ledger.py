@@ -1,8 +1,8 @@
-"""What the clockwork remembers beside the jobs: how far each schedule has come, who is alive, what is to be tried again.
+"""The ledger: the progress of each schedule, live processes, and jobs to retry.
 
-Three tables in the jobs database. A schedule's row says up to which tick jobs were started. Going on is a compare-and-set that
-also writes down the job to start; starting it is idempotent by its id. So two processes that tick at once, and a process
-that dies between the two, start every tick's job exactly once.
+Three tables in the jobs database. A schedule's row holds the last tick whose job was started. Advancing it is a compare-and-set
+that also notes the job to start; starting it is idempotent by its id. So two processes that tick at once, and a process that dies
+between the two steps, start every tick's job exactly once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ retries = sa.Table(
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a schedule has come (times UTC, aware). `pending`: the job that was decided on and may not be started yet."""
+    """The progress of a schedule (times UTC, aware). `pending`: the claimed job that may not be started yet."""
 
     name: str
     done_to: datetime
@@ -64,23 +64,23 @@ class Ledger:
         self._database.close()
 
     def changed(self) -> int | None:
-        """Return what `Database.changed` does, of the jobs database."""
+        """Return the result of `Database.changed` for the jobs database."""
         return self._database.changed()
 
     # --- schedules
 
     def progress(self, names: Mapping[str, datetime]) -> dict[str, Progress]:
-        """Return the progress of the named schedules; one seen for the first time begins at the moment given with its name."""
-        found = self._read()
+        """Return the progress of the named schedules; a new one begins at the moment given with its name."""
+        progress = self._read()
         for name, begin in names.items():
-            if name not in found:
+            if name not in progress:
                 try:
                     with self._database.write() as con:
                         con.execute(schedules.insert().values(name=name, done_to=_naive(begin), paused=False))
                 except sa.exc.IntegrityError:
                     pass  # another process was faster
-        found = self._read() if set(names) - set(found) else found
-        return {name: found[name] for name in names}
+        progress = self._read() if set(names) - set(progress) else progress
+        return {name: progress[name] for name in names}
 
     def _read(self) -> dict[str, Progress]:
         with self._database.read() as con:
@@ -93,7 +93,7 @@ class Ledger:
             }  # fmt: skip
 
     def claim(self, name: str, done_to: datetime, new: datetime, pending: Mapping[str, Any]) -> bool:
-        """Move a schedule on from `done_to` to `new` and note the job to start; False when another process did."""
+        """Advance a schedule from `done_to` to `new` and note the job to start; False when another process did."""
         with self._database.write() as con:
             changed = con.execute(
                 schedules.update()
@@ -104,7 +104,7 @@ class Ledger:
             return changed.rowcount == 1
 
     def started(self, name: str, pending: Mapping[str, Any]) -> None:
-        """Forget the noted job: it is in its queue."""
+        """Delete the noted job: it is in its queue."""
         with self._database.write() as con:
             con.execute(
                 schedules.update()
@@ -118,7 +118,7 @@ class Ledger:
             con.execute(schedules.update().where(schedules.c.name == name).values(paused=True))
 
     def resume(self, name: str, now: datetime) -> None:
-        """Go on with the next tick after `now`; what was due during the pause is left out, backfill starts it."""
+        """Continue with the next tick after `now`; ticks during the pause are skipped, and backfill can start them."""
         with self._database.write() as con:
             paused = schedules.update().where(schedules.c.name == name, schedules.c.paused.is_(True))
             con.execute(paused.values(paused=False, done_to=_naive(now)))
@@ -126,13 +126,13 @@ class Ledger:
     # --- retries
 
     def retry_at(self, job: str, moment: datetime) -> None:
-        """Note that a job failed and is to be tried again at a moment."""
+        """Note that a job failed and is retried at a moment."""
         with self._database.write() as con:
             con.execute(retries.delete().where(retries.c.job == job))
             con.execute(retries.insert().values(job=job, at=_naive(moment)))
 
     def retrying(self, prefix: str = "", until: datetime | None = None) -> list[str]:
-        """Return the jobs to be tried again whose id begins with `prefix`, at latest at `until`."""
+        """Return the jobs to retry whose id begins with `prefix`, at latest at `until`."""
         query = sa.select(retries.c.job).order_by(retries.c.at)
         if prefix:
             query = query.where(retries.c.job.startswith(prefix, autoescape=True))
@@ -142,25 +142,25 @@ class Ledger:
             return list(con.execute(query).scalars())
 
     def no_retry(self, job: str) -> None:
-        """Forget that a job was to be tried again."""
+        """Delete the note that a job is retried."""
         with self._database.write() as con:
             con.execute(retries.delete().where(retries.c.job == job))
 
     # --- processes
 
     def heartbeat(self, process: str, now: datetime) -> None:
-        """Say that a process is alive."""
+        """Note that a process is alive."""
         with self._database.write() as con:
             values = {"beat": _naive(now)}
             if con.execute(processes.update().where(processes.c.id == process).values(**values)).rowcount == 0:
                 con.execute(processes.insert().values(id=process, **values))
 
     def leave(self, process: str) -> None:
-        """Say that a process ends: others may take over what it left at once."""
+        """Note that a process ends: others may take over its jobs at once."""
         with self._database.write() as con:
             con.execute(processes.delete().where(processes.c.id == process))
 
     def beats(self) -> dict[str, datetime]:
-        """Return the last beat of every process that did not leave."""
+        """Return the last heartbeat of every process that did not leave."""
         with self._database.read() as con:
             return {row.id: row.beat for row in con.execute(sa.select(processes))}

@@ -1,4 +1,4 @@
-"""What the jobs of each queue take, and whose they are. What they do stands above, in `services/workflows.py`."""
+"""The payloads of each queue's jobs, and their owners. `services/workflows.py` does the work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = dt.timedelta(days=1)
 
 
 class Task(Protocol):
-    """What a running job can reach."""
+    """The reach of a running job."""
 
     @property
     def id(self) -> str:
@@ -29,19 +29,19 @@ class Task(Protocol):
 
     @property
     def tenant(self) -> str | None:
-        """The tenant whose job it is, or None."""
+        """The job's tenant, or None."""
         ...
 
     def progress(self, percent: int) -> None:
-        """Report progress; raises JobCancelledError when somebody cancelled the job."""
+        """Report progress; raises JobCancelledError when the job was cancelled."""
         ...
 
     def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str, tenant: str | None = None) -> str:
-        """Start another job, once however often it is asked for."""
+        """Start another job; repeated calls start it once."""
         ...
 
     def busy(self, prefix: str) -> bool:
-        """Say whether a job whose id begins with `prefix` has not ended."""
+        """Say whether any job whose id begins with `prefix` has not ended."""
         ...
 
     def ended(self, prefix: str) -> dict[str, int]:
@@ -50,19 +50,19 @@ class Task(Protocol):
 
 
 class Payload(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What every payload may carry: `dates` asked for by hand, or the `ticks` (RFC 3339, UTC) that a schedule's job covers."""
+    """Fields of every payload: `dates` chosen by a person, or the `ticks` (RFC 3339, UTC) that a schedule's job covers."""
 
     dates: list[dt.date] = []
     ticks: list[dt.datetime] = []
     is_backfill: bool = False
 
     def days(self) -> list[dt.date]:
-        """Return the days the job is about: those asked for, or the day before each tick."""
+        """Return the job's days: the given ones, or the day before each tick."""
         return sorted(set(self.dates) or {(tick - DAY).date() for tick in self.ticks})
 
 
 class Aggregation(Payload):
-    """One of the aggregations; without dates it brings what is due up to date."""
+    """An aggregation; without dates it processes what is due."""
 
     relation: str
 
@@ -74,7 +74,7 @@ class Snapshots(Payload):
 
 
 class Ingest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One integration's day. `job_id` names the job that asked for it."""
+    """A day of an integration. `job_id` names the job that started it."""
 
     integration_id: str
     date: dt.date
@@ -83,14 +83,14 @@ class Ingest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class CatchUp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Days of one integration, in the order in which they are to be fetched."""
+    """Days of an integration, in the order of fetching."""
 
     integration_id: str
     dates: list[dt.date]
 
 
 class Reconcile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An integration of whose deliveries some are missing."""
+    """An integration with lost deliveries."""
 
     integration_id: str
 
@@ -104,13 +104,13 @@ class AggregateDay(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A stored question that waits for a suggestion."""
+    """A stored question for which a reply is suggested."""
 
     reference: str
 
 
 class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A report to make under the id `report`; see `Reports.make`."""
+    """A report with the id `report`; see `Reports.make`."""
 
     report: str
     kind: str
@@ -121,7 +121,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Labels(Payload):
-    """What to do: `train` a classifier of a set, which labels what is stored if it is used, or `run` from day to day."""
+    """The task: `train` a classifier of a set, which labels stored messages if it is used, or `run` day by day."""
 
     task: Literal["train", "run"] = "run"
     label_set: str = "topic"
@@ -130,7 +130,7 @@ class Labels(Payload):
 
 
 class Whose(Enum):
-    """Whose a queue's jobs are: one tenant's, everybody's, or either."""
+    """The owner of a queue's jobs: one tenant, everybody, or either."""
 
     ONE = "one"
     ALL = "all"
@@ -139,7 +139,7 @@ class Whose(Enum):
 
 @dataclass(frozen=True)
 class Work:
-    """What a queue's jobs are: the form of their payload, and whose they are."""
+    """A queue's jobs: the form of their payload, and their owner."""
 
     payload: type[Any]
     whose: Whose = Whose.ALL
@@ -168,55 +168,53 @@ _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{0,200}\Z")
 
 
 def owner(queue: str, payload: Mapping[str, Any], tenant: str | None) -> tuple[str | None, dict[str, Any]]:
-    """Return whose job a payload asks for, and the payload without saying so; `tenant` is who asks, None an operator.
+    """Return the owner of a job by its payload, and the payload without it; `tenant` is the caller, None an operator.
 
-    The payload may be spelled as in the replaced systems (camelCase, `organizationId`, `targetDate`). A tenant starts jobs for
-    itself alone. Raises NotFoundError when it names another, ForbiddenError when the queue's jobs are everybody's, BadRequestError
-    when an operator does not say whose.
+    The payload may use the spelling of the replaced systems (camelCase, `organizationId`, `targetDate`). A tenant starts jobs
+    only for itself. Raises NotFoundError when it names another, ForbiddenError when the queue's jobs are for all tenants,
+    BadRequestError when an operator names no tenant.
     """
-    told = _own_words(queue, payload)
-    named = told.pop("tenant", None)
-    if named is not None and (not isinstance(named, str) or tenant not in (None, named)):
-        raise NotFoundError(f"there is no tenant {str(named)[:80]!r}")
-    mine = tenant or named
+    own_payload = _in_snake_case(queue, payload)
+    payload_tenant = own_payload.pop("tenant", None)
+    if payload_tenant is not None and (not isinstance(payload_tenant, str) or tenant not in (None, payload_tenant)):
+        raise NotFoundError(f"there is no tenant {str(payload_tenant)[:80]!r}")
+    owner_id = tenant or payload_tenant
     whose = WORK[queue].whose if queue in WORK else Whose.ANY
-    if mine is not None and whose is Whose.ALL:
+    if owner_id is not None and whose is Whose.ALL:
         raise ForbiddenError(f"jobs of the queue {queue!r} are for all tenants at once: only an operator may start one")
-    if mine is None and whose is Whose.ONE:
-        raise BadRequestError(f"the payload does not fit the queue {queue!r}: say whose it is - at `$.tenant`")
-    return mine, told
+    if owner_id is None and whose is Whose.ONE:
+        raise BadRequestError(f"the payload does not fit the queue {queue!r}: name the tenant - at `$.tenant`")
+    return owner_id, own_payload
 
 
 _ALIASES = dict.fromkeys(TENANT_NAMES, "tenant") | {"target_date": "date"}
 
 
-def _own_words(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a payload in our spelling; where a queue takes several dates, a single one is one of them."""
-    found: dict[str, Any] = {}
+def _in_snake_case(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload in snake case; where a queue takes several dates, a single `date` becomes a list."""
+    fields: dict[str, Any] = {}
     try:
         for name, value in snake_keys(payload).items():
             name = _ALIASES.get(name, name)
             if name == "date" and queue in WORK and issubclass(WORK[queue].payload, Payload):
                 name, value = "dates", [value]
-            if name in found:
-                raise ValueError(f"{name!r} is there twice, in two spellings")
-            found[name] = value
+            if name in fields:
+                raise ValueError(f"{name!r} occurs twice, in two spellings")
+            fields[name] = value
     except ValueError as error:
         raise BadRequestError(f"the payload does not fit the queue {queue!r}: {error}") from None
-    return found
+    return fields
 
 
 def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a payload in the form its queue's jobs need; raises BadRequestError naming the field that is wrong."""
+    """Return a payload in the form of its queue's jobs; raises BadRequestError naming the wrong field."""
     if queue in QUEUES and queue not in WORK:
         raise BadRequestError(f"the queue {queue!r} takes no jobs in this version")
     try:
-        found: dict[str, Any] = msgspec.to_builtins(msgspec.convert(payload, WORK[queue].payload))
+        fields: dict[str, Any] = msgspec.to_builtins(msgspec.convert(payload, WORK[queue].payload))
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise BadRequestError(f"the payload does not fit the queue {queue!r}: {error}") from None
-    for name, value in found.items():
+    for name, value in fields.items():
         if isinstance(value, str) and not _NAME.match(value):
-            raise BadRequestError(
-                f"the payload's {name!r} is longer than 200 characters, or holds some that no name has"
-            )
-    return found
+            raise BadRequestError(f"the payload's {name!r} is longer than 200 characters, or holds control characters")
+    return fields

@@ -1,7 +1,8 @@
-"""How jobs run: one row per queue, and what happens after a failure.
+"""Policies of queues: limits, attempts and pauses of jobs, and classes of failures.
 
-A failure is transient (try again later), permanent (trying again cannot help, a person has to act) or unknown (counted as
-transient, and reported). Attempts, backoff and history are the queue's; `Retry-After` of whoever refused goes first.
+A failure is transient (a later attempt may succeed), permanent (another attempt cannot help, a person must act) or unknown
+(treated as transient, and reported). Attempts, backoff and history belong to the queue; a service's `Retry-After` takes
+precedence.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ Class = Literal["transient", "permanent", "unknown"]
 PRIORITIES = (1, 100)
 """Of a job, first to last."""
 LONGEST_PAUSE = 3600.0
-"""Seconds; a Retry-After beyond it is cut, so that no job sleeps for days on somebody's word."""
+"""Seconds; a longer Retry-After is cut, so that no job sleeps for days because of a service."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """One queue's policy. Seconds for times; `None` is no limit.
+    """A queue's policy. Times in seconds; `None` is no limit.
 
-    `at_once` bounds jobs running in one process, `everywhere` over all processes, `per_tenant` those of one tenant in one
-    process, `tenant_rate` a tenant's starts per second. `completed` and `failed` are how many ended jobs stay visible.
+    `at_once` bounds running jobs in a process, `everywhere` over all processes, `per_tenant` those of a tenant in a process,
+    `tenant_rate` a tenant's starts per second. `completed` and `failed` are the numbers of ended jobs that stay visible.
     """
 
     name: str
@@ -42,11 +43,11 @@ class Queue:
 
     @property
     def by_tenant(self) -> bool:
-        """Whether jobs of this queue are held to limits per tenant."""
+        """Whether the queue has limits by tenant."""
         return self.per_tenant is not None or self.tenant_rate is not None
 
     def delay(self, attempt: int, retry_after: float | None = None) -> float:
-        """Return the seconds to wait after the `attempt`-th try failed: exponential, jittered by a fifth, never too early."""
+        """Return the seconds to wait after the `attempt`-th failure: exponential, jittered by a fifth, never too early."""
         wait = self.pause * self.factor ** (attempt - 1) * random.uniform(1.0, 1.2)
         return min(max(wait, retry_after or 0.0), LONGEST_PAUSE)
 
@@ -63,29 +64,29 @@ QUEUES = {
               completed=100, failed=100),
         Queue("analytics-ingest", "Fetches one day of one integration.", pause=2.0, at_once=32, per_tenant=8,
               completed=10_000, failed=10_000, poll=0.25),
-        Queue("catch-up", "Fetches the days of an integration that are not there yet, newest first.", pause=60.0, at_once=16,
+        Queue("catch-up", "Fetches the missing days of an integration, newest first.", pause=60.0, at_once=16,
               per_tenant=4),
-        Queue("reconcile", "Reads again, through the service's API, what an integration was not delivered.", pause=60.0,
+        Queue("reconcile", "Fetches lost deliveries of an integration through the service's API.", pause=60.0,
               at_once=16, per_tenant=4),
-        Queue("watch-sources", "Looks at sources that send by themselves: silences, and gaps that are mended.", everywhere=1,
+        Queue("watch-sources", "Watches sending sources: finds silences, and closes gaps.", everywhere=1,
               at_once=1, completed=50, failed=100),
         Queue("analytics-aggregate", "Aggregates a day after its ingestion has ended.", attempts=2, pause=5.0, factor=1.0,
               everywhere=1, at_once=1),
-        Queue("ai-responses", "Suggests an answer to a message.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10, poll=0.1),
-        Queue("retention", "Deletes what is past its retention.", everywhere=1, at_once=1, completed=50, failed=100),
-        Queue("alerts", "Judges alert rules, and hands over what waits to be sent.", everywhere=1, at_once=1, pause=10.0,
+        Queue("ai-responses", "Suggests a reply to a message.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10, poll=0.1),
+        Queue("retention", "Deletes data past its retention.", everywhere=1, at_once=1, completed=50, failed=100),
+        Queue("alerts", "Judges alert rules, and sends waiting messages.", everywhere=1, at_once=1, pause=10.0,
               completed=50, failed=100),
-        Queue("restatements", "Closes the numbers of days, and notes which changed later.", everywhere=1, at_once=1, completed=50,
+        Queue("restatements", "Closes the numbers of days, and notes later changes.", everywhere=1, at_once=1, completed=50,
               failed=100),
         Queue("labels", "Trains a classifier, or labels stored messages.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10),
         Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
     )
 }  # fmt: skip
-"""Of five jobs at once one place stays free of any single tenant, so that a tenant at its limit never holds up another."""
+"""Of five jobs at once a single tenant gets four, so that a tenant at its limit never holds up another."""
 
 
 def policy_of(queue: str) -> Queue:
-    """Return a queue's policy, or raise NotFoundError."""
+    """Return a queue's policy. Raises NotFoundError."""
     if queue not in QUEUES:
         raise NotFoundError(f"there is no queue {queue[:80]!r} (there are {', '.join(QUEUES)})")
     return QUEUES[queue]
@@ -93,7 +94,7 @@ def policy_of(queue: str) -> Queue:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a job's error means. `action` says what a person has to do; `retry_after` is in seconds."""
+    """The meaning of a job's error. `action` is for a person; `retry_after` is in seconds."""
 
     kind: Class
     code: str
@@ -103,7 +104,7 @@ class Failure:
 
 
 def classify(error: BaseException) -> Failure:
-    """Say what an error of a job means."""
+    """Return the meaning of a job's error."""
     if isinstance(error, HubbubError):
         return Failure(
             "transient" if error.retry else "permanent",
@@ -113,6 +114,6 @@ def classify(error: BaseException) -> Failure:
             getattr(error, "retry_after", None),
         )
     reason = f"{type(error).__name__}: {error}"[:500]
-    if isinstance(error, OSError | TimeoutError):  # network, files, locks: the next try may find them well
+    if isinstance(error, OSError | TimeoutError):  # network, files, locks: the next try may succeed
         return Failure("transient", "unreachable", reason)
     return Failure("unknown", "internal", reason, "Report it with the job's id and the log lines that carry it.")

@@ -1,9 +1,9 @@
-"""Durable queues on DBOS: only this file, `runner`, which takes jobs out of them, and `rows` for how a job is shown know it.
+"""Durable queues on DBOS: only this file, `runner`, which takes jobs from them, and `rows`, which shows a job, know it.
 
-A job is one DBOS workflow without steps: its body may run again from the start, so what it does is idempotent. A failed job
-that may be tried again is rewound when its pause is over, and waits in no worker's place meanwhile. What DBOS has no field
-for stands in the workflow's attributes: attempts, progress, and the last failure; that it is to be tried again, and when, in
-the ledger. Arguments and results are JSON, never pickle.
+A job is a DBOS workflow without steps: its body may run again from the start, so it is idempotent. A failed job to retry is
+rewound when its pause is over, and occupies no worker meanwhile. Facts without a field in DBOS are in the workflow's attributes:
+attempts, progress, and the last failure; whether and when it is retried is in the ledger. Arguments and results are JSON, never
+pickle.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, JobRow, JobView, payload_
 
 APPLICATION = "hubbub"
 VERSION = "1"
-"""Changes with the form of arguments only: DBOS's own hashes the code, and would strand queued jobs at every edit."""
+"""Changes only with the form of arguments: DBOS's own hashes the code, and would strand queued jobs at every edit."""
 CONNECTIONS, MORE = 6, 14
 """Connections to PostgreSQL that DBOS keeps in one process, to start jobs and to take them, and has more for a while."""
 
@@ -36,14 +36,14 @@ def _refuse_pickle(_: object, __: str) -> Any:
     raise ValueError("this row of the jobs database is a pickle; Hubbub writes JSON only and never opens one")
 
 
-# Whoever can write such a row would run code here.
+# A pickled row would run its author's code in this process.
 _serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
 
 
 class Jobs:
-    """The jobs of an installation, from outside: start, look, cancel, retry. May be used from any thread.
+    """The jobs of an installation: start, list, cancel, retry. Thread-safe.
 
-    Everything raises DatabaseUnavailableError when the database does not answer.
+    Every method raises DatabaseUnavailableError when the database does not answer.
     """
 
     def __init__(self, url: str) -> None:
@@ -81,7 +81,7 @@ class Jobs:
         priority: int | None = None,
         delay: float | None = None,
     ) -> str:
-        """Put a job into a queue; returns its id. A `job_id` that exists already starts nothing.
+        """Put a job into a queue; returns its id. An existing `job_id` starts nothing.
 
         `priority`: 1 (first) to 100; `delay`: seconds. Raises NotFoundError for an unknown queue.
         """
@@ -103,7 +103,7 @@ class Jobs:
         return str(options["workflow_id"])
 
     def row(self, job_id: str, tenant: str | None = None) -> JobView:
-        """Return one job; raises NotFoundError when there is none, or it is another tenant's."""
+        """Return a job. Raises NotFoundError when it does not exist, or is another tenant's."""
         return view_of(self.status(job_id, tenant))
 
     def rows(
@@ -117,46 +117,48 @@ class Jobs:
     ) -> list[JobRow]:
         """Return jobs, newest first. Raises NotFoundError for an unknown queue or state.
 
-        `after` (milliseconds since 1970, n) leaves out what was started later, and the first n of that very moment.
+        `after` (milliseconds since 1970, n) skips later jobs, and the first n of that moment.
         """
         if state is not None and state not in STATES:
             raise NotFoundError(f"there is no job state {state[:40]!r} (there are {', '.join(STATES)})")
         names = [policy_of(queue).name] if queue is not None else list(QUEUES)
-        asked: dict[str, Any] = {
+        filters: dict[str, Any] = {
             "name": names,
             "user": tenant,
             "sort_desc": True,
             "load_input": False,
             "load_output": False,
         }
-        moment, shown = after
-        if moment:  # half a millisecond more: DBOS multiplies a float by 1000 and cuts it
-            asked["end_time"] = datetime.fromtimestamp(moment / 1000 + 0.0005, UTC).isoformat()
+        moment, skipped = after
+        if moment:  # half a millisecond more: DBOS multiplies a float by 1000 and truncates it
+            filters["end_time"] = datetime.fromtimestamp(moment / 1000 + 0.0005, UTC).isoformat()
         if state == "retrying":
             retrying = self.ledger.retrying()
-            found = self._client.list_workflows(workflow_ids=retrying, **asked) if retrying else []
-            return [row_of(one) for one in found][shown : shown + limit]
-        if state == "failed":  # among errors, those to be tried again are few
-            asked["limit"] = shown + limit + len(self.ledger.retrying())
-            rows = [row_of(one) for one in self._client.list_workflows(status="ERROR", **asked)]
-            return [row for row in rows if row.state == "failed"][shown : shown + limit]
-        found = self._client.list_workflows(
-            status=STATES[state] if state is not None else None, limit=limit, offset=shown, **asked
+            workflows = self._client.list_workflows(workflow_ids=retrying, **filters) if retrying else []
+            return [row_of(workflow) for workflow in workflows][skipped : skipped + limit]
+        if state == "failed":  # few errors are retrying
+            filters["limit"] = skipped + limit + len(self.ledger.retrying())
+            rows = [row_of(workflow) for workflow in self._client.list_workflows(status="ERROR", **filters)]
+            return [row for row in rows if row.state == "failed"][skipped : skipped + limit]
+        workflows = self._client.list_workflows(
+            status=STATES[state] if state is not None else None, limit=limit, offset=skipped, **filters
         )
-        return [row_of(one) for one in found]
+        return [row_of(workflow) for workflow in workflows]
 
     def in_flight(self) -> list[JobRow]:
-        """Return every job that waits or runs (for gauges)."""
-        found = self._client.list_workflows(name=list(QUEUES), status=IN_FLIGHT, load_input=False, load_output=False)
-        return [row_of(one) for one in found]
+        """Return every waiting or running job (for gauges)."""
+        workflows = self._client.list_workflows(
+            name=list(QUEUES), status=IN_FLIGHT, load_input=False, load_output=False
+        )
+        return [row_of(workflow) for workflow in workflows]
 
     def any_in_flight(self) -> bool:
         """Say whether any job waits or runs."""
-        asked: dict[str, Any] = {"name": list(QUEUES), "status": IN_FLIGHT, "load_input": False, "load_output": False}
-        return bool(self._client.list_workflows(limit=1, **asked))
+        filters: dict[str, Any] = {"name": list(QUEUES), "status": IN_FLIGHT, "load_input": False, "load_output": False}
+        return bool(self._client.list_workflows(limit=1, **filters))
 
     def busy(self, prefix: str) -> bool:
-        """Say whether any job whose id begins with `prefix` has not ended: it waits, runs, or is to be tried again."""
+        """Say whether any job whose id begins with `prefix` has not ended: it waits, runs, or is retried later."""
         return bool(
             self.ledger.retrying(prefix)
             or self._client.list_workflows(
@@ -165,15 +167,15 @@ class Jobs:
         )
 
     def ended(self, prefix: str) -> dict[str, int]:
-        """Return how many jobs whose id begins with `prefix` there are, by state."""
+        """Return the number of jobs whose id begins with `prefix`, by state."""
         counts: dict[str, int] = {}
-        for one in self._client.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False):
-            state = state_of(one)
+        for workflow in self._client.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False):
+            state = state_of(workflow)
             counts[state] = counts.get(state, 0) + 1
         return counts
 
     def cancel(self, job_id: str, tenant: str | None = None) -> JobView:
-        """Cancel a job that has not ended; one that runs stops at its next report of progress."""
+        """Cancel a job that has not ended; a running one stops at its next report of progress."""
         status = self.status(job_id, tenant)
         state = state_of(status)
         if state == "retrying":
@@ -186,12 +188,12 @@ class Jobs:
         return self.row(job_id)
 
     def retry(self, job_id: str, tenant: str | None = None) -> JobView:
-        """Let a job that failed, was cancelled or parked run again from its first attempt."""
+        """Run a failed, cancelled or parked job again from its first attempt."""
         state = state_of(self.status(job_id, tenant))
         if state not in ("failed", "retrying", "cancelled", "parked"):
             raise ConflictError(f"job {job_id} is {state}: only a failed, cancelled or parked job can be retried")
         self.note(job_id, failures=0, progress=0, retrying=False)
-        self.again(job_id)
+        self.requeue(job_id)
         return self.row(job_id)
 
     def retry_due(self, now: datetime) -> list[str]:
@@ -201,16 +203,16 @@ class Jobs:
             try:
                 status = str(self.status(job_id, None).status)
                 if status == "ERROR":
-                    self.again(job_id)
+                    self.requeue(job_id)
                 elif status not in IN_FLIGHT:
                     self.ledger.no_retry(job_id)
             except NotFoundError:
                 self.ledger.no_retry(job_id)
             except DBOSException:
-                pass  # it just changed: another process put it back, or it has not quite failed yet
+                pass  # it just changed: another process put it back, or its failure is not stored yet
         return due
 
-    def again(self, job_id: str) -> None:
+    def requeue(self, job_id: str) -> None:
         """Put an ended job back into its queue."""
         status = self.status(job_id, None)
         queue = policy_of(status.name)
@@ -219,17 +221,17 @@ class Jobs:
         self.ledger.no_retry(job_id)
 
     def note(self, job_id: str, **attributes: Any) -> None:
-        """Change some attributes of a job."""
+        """Change attributes of a job."""
         self._client.update_workflow_attributes(job_id, attributes, merge=True)
 
     def cancelled(self, job_id: str) -> bool:
-        """Say whether somebody cancelled a job."""
+        """Say whether a job was cancelled."""
         return self.status(job_id, None).status == "CANCELLED"
 
     def prune(self, queue: Queue, keep_younger: float) -> list[Mapping[str, Any]]:
         """Delete ended jobs of a queue beyond its history (and older than `keep_younger` seconds); returns their payloads."""
         before = datetime.fromtimestamp(time.time() - keep_younger, UTC).isoformat()
-        gone: list[WorkflowStatus] = []
+        surplus: list[WorkflowStatus] = []
         for status, keep in (("SUCCESS", queue.completed), ("ERROR", queue.failed), ("CANCELLED", queue.failed)):
             ended = self._client.list_workflows(
                 name=queue.name,
@@ -240,76 +242,85 @@ class Jobs:
                 end_time=before,
                 load_output=False,
             )
-            gone += [one for one in ended if not (one.attributes or {}).get("retrying")]
-        if gone:
-            self._client.delete_workflows([one.workflow_id for one in gone])
-        return [payload_of(one) for one in gone]
+            surplus += [workflow for workflow in ended if not (workflow.attributes or {}).get("retrying")]
+        if surplus:
+            self._client.delete_workflows([workflow.workflow_id for workflow in surplus])
+        return [payload_of(workflow) for workflow in surplus]
 
     def forget(self, job_ids: Sequence[str]) -> int:
-        """Delete jobs with their arguments and results, whether they have ended or not; returns how many there were."""
-        found = self._client.list_workflows(workflow_ids=list(job_ids), load_input=False, load_output=False)
-        there = [one.workflow_id for one in found]
-        for one in found:
-            if str(one.status) in IN_FLIGHT:
-                self._client.cancel_workflow(one.workflow_id)
-            self.ledger.no_retry(one.workflow_id)
-        if there:
-            self._client.delete_workflows(there)
-        return len(there)
+        """Delete jobs with their arguments and results, ended or not; returns their number."""
+        workflows = self._client.list_workflows(workflow_ids=list(job_ids), load_input=False, load_output=False)
+        ids = [workflow.workflow_id for workflow in workflows]
+        for workflow in workflows:
+            if str(workflow.status) in IN_FLIGHT:
+                self._client.cancel_workflow(workflow.workflow_id)
+            self.ledger.no_retry(workflow.workflow_id)
+        if ids:
+            self._client.delete_workflows(ids)
+        return len(ids)
 
     def adopt(self, alive: set[str]) -> dict[str, str]:
-        """Put jobs of processes that are gone back into their queues; returns their queues by id.
+        """Put jobs of dead processes back into their queues; returns their queues by id.
 
-        A job that was already running twice when its process died is taken up alone: should it be the one that kills,
-        no neighbour dies a third time with it.
+        A job whose processes died twice is taken up alone: should it cause the death, no neighbour dies a third time.
         """
-        lost = [
-            one
-            for one in self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
-            if one.executor_id not in alive
+        orphans = [
+            workflow
+            for workflow in self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
+            if workflow.executor_id not in alive
         ]
-        suspects = sorted((one for one in lost if (one.recovery_attempts or 0) >= TRIES - 1), key=_age)
-        fresh = [one for one in lost if (one.recovery_attempts or 0) < TRIES - 1]
+        suspects = sorted(
+            (workflow for workflow in orphans if (workflow.recovery_attempts or 0) >= TRIES - 1), key=_age
+        )
+        fresh = [workflow for workflow in orphans if (workflow.recovery_attempts or 0) < TRIES - 1]
         if suspects and not self._suspect_at_work(alive):
             fresh.append(suspects[0])
-        return {one.workflow_id: one.name for one in fresh if self.put_back(one.workflow_id, str(one.executor_id))}
+        return {
+            workflow.workflow_id: workflow.name
+            for workflow in fresh
+            if self.put_back(workflow.workflow_id, str(workflow.executor_id))
+        }
 
     def stranded(self, process: str, running: Container[str]) -> list[str]:
-        """Return the jobs that count as running in a process and do not.
+        """Return the jobs that count as running in a process but do not run.
 
-        A worker whose database went away between taking a job and reading it has it, and does not know.
+        This happens when the database fails after a worker took a job and before it read it.
         """
-        mine = self._client.list_workflows(status="PENDING", executor_id=process, load_input=False, load_output=False)
-        return [one.workflow_id for one in mine if one.workflow_id not in running]
+        workflows = self._client.list_workflows(
+            status="PENDING", executor_id=process, load_input=False, load_output=False
+        )
+        return [workflow.workflow_id for workflow in workflows if workflow.workflow_id not in running]
 
     def put_back(self, job_id: str, process: str) -> bool:
-        """Put a job of a process back into its queue, unless it is not that process's any more; says whether it was."""
-        # Not public, and the only call with that condition: two that put back at once do it once.
+        """Put a job of a process back into its queue, if it still belongs to that process; says whether it did."""
+        # Not public, but the only call with this condition: of two at once only one succeeds.
         return self._client._sys_db.reenqueue_for_recovery(job_id, [process], self.status(job_id, None).name)
 
     def hand_back(self, process: str) -> list[str]:
-        """Put the running jobs of a process that ends in order back into their queues; that counts as no attempt."""
-        mine = self._client.list_workflows(status="PENDING", executor_id=process, load_input=False, load_output=False)
-        for one in mine:
-            self._client.resume_workflow(one.workflow_id, queue_name=one.name)
-        return [one.workflow_id for one in mine]
+        """Put the running jobs of an ending process back into their queues; that counts as no attempt."""
+        workflows = self._client.list_workflows(
+            status="PENDING", executor_id=process, load_input=False, load_output=False
+        )
+        for workflow in workflows:
+            self._client.resume_workflow(workflow.workflow_id, queue_name=workflow.name)
+        return [workflow.workflow_id for workflow in workflows]
 
     def _suspect_at_work(self, alive: set[str]) -> bool:
-        """Whether a job that was taken up again twice waits or runs."""
+        """Whether a job that was taken up twice waits or runs."""
         waiting = self._client.list_workflows(status="ENQUEUED", limit=500, load_input=False, load_output=False)
         running = self._client.list_workflows(
             status="PENDING", executor_id=list(alive), load_input=False, load_output=False
         )
-        return any((one.recovery_attempts or 0) >= TRIES - 1 for one in waiting) or any(
-            (one.recovery_attempts or 0) >= TRIES for one in running
+        return any((workflow.recovery_attempts or 0) >= TRIES - 1 for workflow in waiting) or any(
+            (workflow.recovery_attempts or 0) >= TRIES for workflow in running
         )
 
     def status(self, job_id: str, tenant: str | None) -> WorkflowStatus:
-        """Return what DBOS knows of a job, of a tenant or (None) anybody's. Raises NotFoundError."""
-        found = self._client.list_workflows(workflow_ids=[job_id], name=list(QUEUES), user=tenant)
-        if not found:
+        """Return DBOS's status of a job, of a tenant or (None) of any. Raises NotFoundError."""
+        workflows = self._client.list_workflows(workflow_ids=[job_id], name=list(QUEUES), user=tenant)
+        if not workflows:
             raise NotFoundError(f"there is no job {job_id[:80]!r}")
-        return found[0]
+        return workflows[0]
 
 
 def _age(status: WorkflowStatus) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A job as a row: what DBOS says of a workflow, in our words."""
+"""A job as a row: DBOS's status of a workflow in Hubbub's words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dbos import WorkflowStatus
 
 TRIES = 3
-"""How often a job may end the process that runs it, before it is parked."""
+"""How often a job's process may die before the job is parked."""
 
 STATES = {
     "waiting": "ENQUEUED",
@@ -23,7 +23,7 @@ STATES = {
     "cancelled": "CANCELLED",
     "parked": "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
 }
-"""A job's state as we call it, and DBOS's status of it. A job to be tried again is an ERROR with the attribute `retrying`."""
+"""A job's state -> DBOS's status. A job to retry is an ERROR with the attribute `retrying`."""
 NAMES = {status: state for state, status in STATES.items()}
 IN_FLIGHT = ["ENQUEUED", "DELAYED", "PENDING"]
 
@@ -33,47 +33,47 @@ class JobRow:
     """A job."""
 
     id: str
-    """Its id."""
+    """The job's id."""
     queue: str
-    """The queue that it is in."""
+    """The job's queue."""
     state: str
     """waiting, delayed, active, retrying, completed, failed, cancelled or parked."""
     tenant: str | None
-    """Whose it is; null: it is about all."""
+    """The job's tenant; null: all tenants."""
     attempts: int
-    """How often it was begun."""
+    """Number of attempts."""
     progress: int
     """In percent."""
     error: str | None
-    """What went wrong."""
+    """The reason of the failure."""
     error_class: str | None
-    """Whether trying again can help: transient, permanent or unknown."""
+    """Whether another attempt can help: transient, permanent or unknown."""
     action: str | None
     """What a person can do."""
     created_at: datetime | None
-    """When it was asked for."""
+    """When it was created."""
     started_at: datetime | None
-    """When it was last begun."""
+    """When the last attempt began."""
     ended_at: datetime | None
     """When it ended."""
     next_try_at: datetime | None
-    """When it is tried again."""
+    """When it is retried."""
     seconds: float | None
-    """How long it worked, once it has ended."""
+    """Duration, once it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobView(JobRow):
-    """A job with what it was started with and what it came to."""
+    """A job with its payload and result."""
 
     payload: Mapping[str, Any]
-    """What it was started with."""
+    """The job's payload."""
     result: Any
-    """What it came to."""
+    """The job's result."""
 
 
 def payload_of(status: WorkflowStatus) -> Mapping[str, Any]:
-    """Return what a job was started with."""
+    """Return a job's payload."""
     args = (status.input or {"args": ()})["args"]
     return args[0] if args else {}
 
@@ -85,12 +85,12 @@ def state_of(status: WorkflowStatus) -> str:
 
 
 def row_of(status: WorkflowStatus) -> JobRow:
-    """Return a job as lists show it."""
+    """Return a job for a list."""
     return JobRow(**_values(status))
 
 
 def view_of(status: WorkflowStatus) -> JobView:
-    """Return a job with payload and result, which were loaded."""
+    """Return a job with its loaded payload and result."""
     done = state_of(status) == "completed"
     result = status.output if done else (status.attributes or {}).get("result")
     return JobView(**_values(status), payload=payload_of(status), result=result)
@@ -100,7 +100,7 @@ def _values(status: WorkflowStatus) -> dict[str, Any]:
     noted, state = status.attributes or {}, state_of(status)
     error = noted.get("error") if state in ("failed", "retrying", "parked", "active", "waiting") else None
     if state == "parked":
-        error = f"its process died {TRIES} times while it ran; 'hubbub jobs retry' gives it another chance"
+        error = f"its process died {TRIES} times while it ran; 'hubbub jobs retry' starts it again"
     seconds = None
     if status.completed_at and status.dequeued_at:
         seconds = round((status.completed_at - status.dequeued_at) / 1000, 3)

@@ -1,4 +1,4 @@
-"""The part of a process that takes jobs out of DBOS's queues and runs them."""
+"""The part of a process that takes jobs from DBOS's queues and runs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it is handed to whoever runs it."""
+    """A job to run."""
 
     id: str
     queue: str
@@ -34,9 +34,9 @@ class Job:
 
 
 def insist(call: Callable[[], T]) -> T:
-    """Return what a call to the jobs database returns, however long the database is away.
+    """Return the result of a call to the jobs database, however long the database is unavailable.
 
-    What a job came to must not be lost because it could not be written down; the wait ends with the process.
+    A job's outcome must not be lost because it could not be stored; the wait ends with the process.
     """
     while True:
         try:
@@ -46,7 +46,7 @@ def insist(call: Callable[[], T]) -> T:
 
 
 class Runner:
-    """The part of this process that takes jobs out of the queues and runs them."""
+    """The part of this process that takes jobs from the queues and runs them."""
 
     def __init__(self, jobs: Jobs, run: Callable[[Job], Any]) -> None:
         self.process = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -56,14 +56,14 @@ class Runner:
         self._run = run
 
     def start(self, queues: Sequence[str] = tuple(QUEUES)) -> None:
-        """Begin to take jobs; also from where an event loop runs, as an application that embeds a worker starts it.
+        """Begin to take jobs; works also inside an event loop, as in an application that embeds a worker.
 
-        Raises what the jobs database raises; then nothing of it has begun, and it can be tried again.
+        Raises what the jobs database raises; then nothing has begun, and another call may succeed.
         """
         global _current
         _current = self
-        with ThreadPoolExecutor(1) as aside:  # DBOS refuses to register a queue in a thread that runs an event loop
-            aside.submit(self._launch, queues).result()
+        with ThreadPoolExecutor(1) as executor:  # DBOS refuses to register a queue in a thread that runs an event loop
+            executor.submit(self._launch, queues).result()
 
     def _launch(self, queues: Sequence[str]) -> None:
         try:
@@ -99,13 +99,13 @@ class Runner:
             )
 
     def stop(self, patience: int) -> list[str]:
-        """Take no more jobs, wait up to `patience` seconds for running ones; hands back those that still run, by id."""
+        """Take no more jobs, wait up to `patience` seconds for running ones; hands back those still running, by id."""
         if not self.resting:
             DBOS.destroy(workflow_completion_timeout_sec=patience)
         return self._jobs.hand_back(self.process)
 
     def rest(self) -> None:
-        """End the threads that ask the queues for jobs, until `wake`: they ask several times a second whether there are any."""
+        """Stop the threads that poll the queues several times a second, until `wake`."""
         self.resting = True
         DBOS.destroy(workflow_completion_timeout_sec=1)
 
@@ -115,11 +115,11 @@ class Runner:
         self.resting = False
 
     def alive(self) -> bool:
-        """Say whether the threads that take jobs live, or none has to."""
+        """Say whether the threads that take jobs live, or rest."""
         return self.resting or any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
 
     def body(self, payload: Mapping[str, Any]) -> Any:
-        """Run one job; what it raises becomes a job error that carries its class."""
+        """Run a job; its error becomes a job error with its class."""
         job_id = str(DBOS.workflow_id)
         self.running.add(job_id)
         try:
@@ -148,14 +148,12 @@ def _body(payload: dict[str, Any]) -> Any:
     return _current.body(payload)
 
 
-for (
-    _name
-) in QUEUES:  # one workflow a queue, under the queue's name: a parked job has lost its queue, and keeps its name
+for _name in QUEUES:  # a workflow for each queue, with its name: a parked job loses its queue, but keeps its name
     DBOS.workflow(name=_name, max_recovery_attempts=TRIES - 1)(_body)
 
 
 def job_error(failure: Failure) -> Exception:
-    """Return what a job raises for DBOS to keep: JSON, and readable from any language."""
+    """Return the error that a job raises for DBOS to store: JSON, and readable from any language."""
     return PortableWorkflowError(
         failure.reason, "JobFailed", failure.code, {"class": failure.kind, "action": failure.action}
     )

@@ -1,7 +1,7 @@
-"""When jobs start by themselves: the whole scheduler is this table. Crons are UTC, and can be changed in the settings.
+"""Schedules: this table is the whole scheduler. Crons are in UTC; the settings can change them.
 
-A tick stands for the time up to it: the job of 02:00 is about the day before. Ticks that were missed (nobody was running, a
-process slept) become one job that covers all of them; see `Ledger` for how each is taken exactly once.
+A tick stands for the time before it: the job of 02:00 is about the day before. Missed ticks (no process ran) become one job that
+covers all of them; `Ledger` takes each exactly once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hubbub.errors import BadSettingError
 
 @dataclass(frozen=True)
 class Schedule:
-    """A job that starts by the clock: its queue, which says what it does, and the fixed part of its payload."""
+    """A job that starts by the clock: its queue, which does the work, and the fixed part of its payload."""
 
     name: str
     cron: str
@@ -38,7 +38,7 @@ SCHEDULES = (
     _aggregation("hourly_message_counts", "0 * * * *", "Messages of the past hour by channel and direction."),
     _aggregation("hourly_response_times", "5 * * * *", "Response times of the past hour by channel."),
     _aggregation("daily_conversation_metrics", "0 1 * * *", "Conversations of the day before by channel."),
-    _aggregation("daily_staff_performance", "0 1 * * *", "What staff did the day before."),
+    _aggregation("daily_staff_performance", "0 1 * * *", "Work of staff on the day before."),
     _aggregation("daily_intent_distribution", "0 1 * * *", "Intents of the day before."),
     _aggregation("weekly_satisfaction_trends", "0 2 * * 0", "Satisfaction of the past week by channel."),
     _aggregation("monthly_summary", "0 3 1 * *", "The month before in one row."),
@@ -47,25 +47,23 @@ SCHEDULES = (
     _snapshots("weekly", "0 3 * * 1", "Snapshots of the week before, Monday to Sunday."),
     _snapshots("monthly", "0 4 1 * *", "Snapshots of the month before."),
     Schedule("analytics-ingest", "0 2 * * *", "fan-out", "Fetches the day before of every integration.", {}),
-    Schedule(
-        "restatements", "15 5 * * *", "restatements", "Closes the numbers of days; notes which changed later.", {}
-    ),
-    Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends what waits.", {}),
+    Schedule("restatements", "15 5 * * *", "restatements", "Closes the numbers of days, and notes later changes.", {}),
+    Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends waiting messages.", {}),
     Schedule(
         "watch-sources",
         "20 * * * *",
         "watch-sources",
-        "Looks for sources that fell silent, and mends what was lost.",
+        "Finds silent sources, and closes gaps.",
         {},
     ),
     Schedule(
         "labels",
         "40 * * * *",
         "labels",
-        "Labels stored messages of tenants that have labels of their own.",
+        "Labels stored messages of tenants with labels of their own.",
         {"task": "run"},
     ),
-    Schedule("retention", "30 4 * * *", "retention", "Deletes what is past its retention.", {}),
+    Schedule("retention", "30 4 * * *", "retention", "Deletes data past its retention.", {}),
 )
 
 
@@ -74,25 +72,25 @@ PUBLISHING = ("aggregation", "trend-aggregation")
 
 
 def schedules(changed: Mapping[str, str], *, aggregation: bool = True) -> dict[str, Schedule]:
-    """Return all schedules by name, with the crons of the settings in place of the given ones.
+    """Return all schedules by name, with the crons of the settings.
 
-    Without `aggregation` those that write published tables are left out. Raises BadSettingError for a name that is not known,
-    and for a cron that cannot be read or never comes.
+    Without `aggregation` schedules that write published tables are left out. Raises BadSettingError for an unknown name, and for
+    an invalid cron or one without any tick.
     """
-    known = {one.name: one for one in SCHEDULES}
+    by_name = {schedule.name: schedule for schedule in SCHEDULES}
     for name, cron in changed.items():
-        if name not in known:
-            raise BadSettingError(f"schedules: there is no schedule {name!r} (there are {', '.join(sorted(known))})")
+        if name not in by_name:
+            raise BadSettingError(f"schedules: there is no schedule {name!r} (there are {', '.join(sorted(by_name))})")
         if not croniter.is_valid(cron) or len(cron.split()) != 5:
             raise BadSettingError(f"schedules.{name}: {cron!r} is not a cron line of five fields, like '0 2 * * *'")
         try:
             next_tick(cron, datetime.now(UTC))
         except CroniterError:
             raise BadSettingError(
-                f"schedules.{name}: {cron!r} names a day that no year has, like 31 February"
+                f"schedules.{name}: {cron!r} names a day that does not exist, like 31 February"
             ) from None
-        known[name] = replace(known[name], cron=cron)
-    return {name: one for name, one in known.items() if aggregation or one.queue not in PUBLISHING}
+        by_name[name] = replace(by_name[name], cron=cron)
+    return {name: schedule for name, schedule in by_name.items() if aggregation or schedule.queue not in PUBLISHING}
 
 
 def next_tick(cron: str, after: datetime) -> datetime:
@@ -112,9 +110,9 @@ def last_tick(cron: str, now: datetime) -> datetime:
 
 def ticks(cron: str, after: datetime, until: datetime, limit: int = 10_000) -> list[datetime]:
     """Return the ticks in `(after, until]`, oldest first, at most `limit` of them."""
-    found: list[datetime] = []
+    due: list[datetime] = []
     tick = next_tick(cron, after)
-    while tick <= until and len(found) < limit:
-        found.append(tick)
+    while tick <= until and len(due) < limit:
+        due.append(tick)
         tick = next_tick(cron, tick)
-    return found
+    return due

@@ -1,7 +1,7 @@
-"""The part of a process that works: it takes jobs, and keeps the clock.
+"""The worker of a process: it takes jobs, and runs the clock.
 
-Every second it starts what schedules have due, puts failed jobs back whose pause is over, and takes over what processes left
-that died. All of it may happen in several processes at once; the ledger sees to it that each thing happens once.
+Every second it starts jobs of due schedules, puts failed jobs back after their pause, and takes over jobs of dead processes.
+Several processes may do so at once; through the ledger each thing happens once.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from hubbub.jobs.schedule import Schedule, ticks
 from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log, seldom
 
 DEAD_AFTER = 15.0
-"""Seconds without a heartbeat until a process counts as dead, by this process's own clock, so that a clock step kills nobody."""
+"""Seconds without a heartbeat until a process counts as dead, by this process's own clock, so that a clock step kills none."""
 STUCK_AFTER = 60.0
 YOUNG = 3600.0
-"""Seconds that an ended job stays visible at least, whatever its queue's history says."""
+"""Seconds that an ended job stays visible at least, whatever its queue's history."""
 PATIENCE = 10
 REST_AFTER = 30.0
-"""Seconds without a job after which the queues are not asked any more; a look at whether anything was written is enough then."""
+"""Seconds without a job after which the queues are not polled any more; checking for changes of the database suffices then."""
 
 
-class Does(Protocol):
-    """What a worker has others do."""
+class JobServices(Protocol):
+    """The services that a worker calls."""
 
     def run(self, task: Task, queue: str, payload: Any) -> Any:
-        """Do a job; returns its result as JSON has it."""
+        """Do a job; returns its result as JSON values."""
         ...
 
     def keep_promises(self) -> None:
@@ -51,7 +51,7 @@ class Does(Protocol):
         ...
 
     def forget_replies(self, references: Sequence[str]) -> None:
-        """Delete what jobs that are no more referred to."""
+        """Delete the questions of deleted jobs."""
         ...
 
 
@@ -73,7 +73,7 @@ class _Task:
         return self.job.tenant
 
     def progress(self, percent: int) -> None:
-        """Note progress, and stop when cancelled."""
+        """Note progress; raises when cancelled."""
         if self._jobs.cancelled(self.job.id):
             raise JobCancelledError
         self._jobs.note(self.job.id, progress=percent)
@@ -96,13 +96,13 @@ def _line_of(error: Exception) -> str:
 
 
 def _note(duty: str, error: Exception) -> None:
-    """Log what a duty of the clock failed with, once a minute while it does."""
+    """Log the failure of a clock's duty, at most once a minute."""
     if seldom(("clock", duty, type(error))):
         log.warning("clock", duty=duty, error=_line_of(error))
 
 
 def end(handed_back: Sequence[str]) -> None:
-    """End the process at once when threads of jobs that were handed back still run; Python would wait for them."""
+    """End the process at once when threads of handed-back jobs still run; Python would wait for them."""
     if handed_back:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -111,7 +111,7 @@ def end(handed_back: Sequence[str]) -> None:
 
 @contextmanager
 def working(worker: Worker, close: Callable[[], None]) -> Iterator[Worker]:
-    """Run a worker, then close what it works with; ends the process when jobs had to be handed back."""
+    """Run a worker, then close its services; ends the process when jobs were handed back."""
     handed: list[str] = []
     try:
         worker.start()
@@ -125,9 +125,9 @@ def working(worker: Worker, close: Callable[[], None]) -> Iterator[Worker]:
 
 
 class Worker:
-    """Takes jobs and keeps the clock on threads of its own, from `start` to `stop`."""
+    """Takes jobs and runs the clock on its own threads, from `start` to `stop`."""
 
-    def __init__(self, jobs: Jobs, does: Does, schedules: Mapping[str, Schedule], clock: Clock) -> None:
+    def __init__(self, jobs: Jobs, does: JobServices, schedules: Mapping[str, Schedule], clock: Clock) -> None:
         self._jobs = jobs
         self._does = does
         self._schedules = schedules
@@ -156,33 +156,33 @@ class Worker:
         log.info("worker started", process=self._runner.process)
 
     def stop(self) -> list[str]:
-        """Take no more jobs, wait a little for running ones, hand back the rest; returns the ids of those.
+        """Take no more jobs, wait a little for running ones, hand back the others; returns the ids of those.
 
-        Their threads go on until the process ends, which must not wait for them: see `end`.
+        Their threads run until the process ends, which must not wait for them: see `end`.
         """
         self._loop.stop(5.0)
         try:
             handed = self._runner.stop(PATIENCE)
             self._jobs.ledger.leave(self._runner.process)
-        except DatabaseUnavailableError as error:  # whoever sees no heartbeat any more takes them over
+        except DatabaseUnavailableError as error:  # a process that misses the heartbeat takes them over
             handed = sorted(self._runner.running)
-            log.warning("worker could not say good-bye", error=error.message)
+            log.warning("worker could not leave the ledger", error=error.message)
         log.info("worker stopped", process=self._runner.process, handed_back=handed)
         return handed
 
     def alive(self) -> bool:
-        """Say whether the clock and the queues' threads go on."""
+        """Say whether the clock and the queues' threads run."""
         if self._loop.stopped:
             return True
         return self._loop.is_alive and self._runner.alive() and time.monotonic() - self._went_well < STUCK_AFTER
 
-    # --- one job
+    # --- a job
 
     def run(self, job: Job) -> Any:
-        """Do a job; what goes wrong is classed, noted, and decided on: again later, or never."""
+        """Do a job; a failure is classed and noted, and retried later or not."""
         policy = QUEUES[job.queue]
-        shown = {k: v for k in ("integration_id", "date") if (v := job.payload.get(k))}
-        with structlog.contextvars.bound_contextvars(job_id=job.id, queue=job.queue, tenant=job.tenant, **shown):
+        context = {k: v for k in ("integration_id", "date") if (v := job.payload.get(k))}
+        with structlog.contextvars.bound_contextvars(job_id=job.id, queue=job.queue, tenant=job.tenant, **context):
             begun = time.monotonic()
             log.info("job started", attempt=job.attempt)
             try:
@@ -203,28 +203,28 @@ class Worker:
     def _failed(self, job: Job, attempts: int, error: Exception, seconds: float) -> Exception:
         failure = classify(error)
         failures = job.failures + 1
-        again = failure.kind != "permanent" and failures < attempts
+        retries = failure.kind != "permanent" and failures < attempts
         noted: dict[str, Any] = {
-            "error": failure.reason, "class": failure.kind, "action": failure.action, "failures": failures, "retrying": again,
+            "error": failure.reason, "class": failure.kind, "action": failure.action, "failures": failures, "retrying": retries,
         }  # fmt: skip
         if isinstance(error, TenantsFailedError):
             noted["result"] = error.details.get("result")
         pause = None
-        if again:
+        if retries:
             pause = QUEUES[job.queue].delay(failures, failure.retry_after)
             moment = self._clock() + timedelta(seconds=pause)
             noted["retry_at"] = moment.timestamp()
             insist(lambda: self._jobs.ledger.retry_at(job.id, moment))
         insist(lambda: self._jobs.note(job.id, **noted))
-        JOBS.labels(job.queue, "retrying" if again else "failed").inc()
-        told = {
+        JOBS.labels(job.queue, "retrying" if retries else "failed").inc()
+        details = {
             "attempt": job.attempt, "error": failure.reason, "error_class": failure.kind, "action": failure.action or None,
             "next_try_in": round(pause, 1) if pause is not None else None, "seconds": round(seconds, 3),
         }  # fmt: skip
         if failure.kind == "unknown":
-            log.exception("job failed", **told, exc_info=error)
+            log.exception("job failed", **details, exc_info=error)
         else:
-            log.warning("job failed", **told)
+            log.warning("job failed", **details)
         return job_error(failure)
 
     # --- the clock
@@ -239,7 +239,7 @@ class Worker:
             try:
                 duty()
                 self._duties[number] = (every, duty, now)
-            except Exception as error:  # the database is away, or was cut off: the next round may go well
+            except Exception as error:  # the database is unavailable: the next round may succeed
                 well = False
                 self._duties[number] = (every, duty, now + 5.0)
                 _note(duty.__name__, error)
@@ -248,7 +248,7 @@ class Worker:
         return 0.0
 
     def _pause(self) -> bool:
-        """Wait for half a second; while at rest, look now and then whether a job was started. Returns whether to stop."""
+        """Wait for half a second; at rest, check for new jobs meanwhile. Returns whether to stop."""
         for _ in range(5):
             if self._loop.rest(0.1):
                 return True
@@ -256,13 +256,13 @@ class Worker:
                 try:
                     self._wake()
                     self._wakes = True
-                except Exception as error:  # the next look may go well
+                except Exception as error:  # the next check may succeed
                     self._wakes = False
                     _note("wake", error)
         return False
 
     def _wake(self) -> None:
-        """Take jobs again when there are any; nothing is read while nothing was written."""
+        """Take jobs again when there are any; nothing is read while the database is unchanged."""
         written = self._jobs.ledger.changed()
         if written != self._written:
             if self._jobs.any_in_flight():
@@ -270,7 +270,7 @@ class Worker:
             self._written = written
 
     def _rest(self) -> None:
-        """Ask the queues no more when there was no job for a while, unless the database does not say that it was written."""
+        """Stop polling the queues after some time without a job, unless the database does not report its changes."""
         now = time.monotonic()
         if self._runner.resting or self._runner.running or self._jobs.any_in_flight():
             self._busy = now
@@ -282,13 +282,13 @@ class Worker:
         self._jobs.ledger.heartbeat(self._runner.process, self._clock())
 
     def _tick(self) -> None:
-        """Start what is due of every schedule; one that cannot be started keeps no other from it."""
+        """Start the due job of every schedule; a failing one holds up no other."""
         now = self._clock()
-        found = self._jobs.ledger.progress(dict.fromkeys(self._schedules, now))
+        progress = self._jobs.ledger.progress(dict.fromkeys(self._schedules, now))
         failed: Exception | None = None
         for schedule in self._schedules.values():
             try:
-                self._start_due(schedule, found[schedule.name], now)
+                self._start_due(schedule, progress[schedule.name], now)
             except Exception as error:
                 failed = error
                 if seldom(("schedule", schedule.name, type(error))):
@@ -297,7 +297,7 @@ class Worker:
             raise failed
 
     def _start_due(self, schedule: Schedule, progress: Progress, now: datetime) -> None:
-        """Start the job that was decided on and not yet started, or else the one for what has come due since."""
+        """Start the claimed job that was not started yet, else the one that is due."""
         if progress.pending is not None:
             self._launch(schedule, progress.pending)
         elif not progress.paused and (due := ticks(schedule.cron, progress.done_to, now)):
@@ -314,7 +314,7 @@ class Worker:
         self._jobs.retry_due(self._clock())
 
     def _adopt(self) -> None:
-        """Take over from processes whose heartbeat stands still, or that left."""
+        """Take over jobs of processes without a heartbeat, or that left."""
         now = time.monotonic()
         beats = self._jobs.ledger.beats()
         self._seen = {
@@ -324,7 +324,7 @@ class Worker:
         alive = {process for process, (_, since) in self._seen.items() if now - since < DEAD_AFTER}
         adopted = self._jobs.adopt(alive | {self._runner.process})
         if adopted:
-            log.warning("jobs taken over from a process that is gone", jobs=list(adopted))
+            log.warning("jobs taken over from a dead process", jobs=list(adopted))
         for queue in adopted.values():
             JOBS.labels(queue, "stalled").inc()
         for process in set(beats) - alive - {self._runner.process}:
@@ -333,7 +333,7 @@ class Worker:
         self._idle = {job: self._idle.get(job, now) for job in stranded}
         for job, since in self._idle.items():
             if now - since >= DEAD_AFTER and self._jobs.put_back(job, self._runner.process):
-                log.warning("a job that was taken and never began is back in its queue", job_id=job)
+                log.warning("a job that was taken but never began is back in its queue", job_id=job)
 
     def _measure(self) -> None:
         """Set the gauges of the queues."""
@@ -354,7 +354,7 @@ class Worker:
         self._does.keep_promises()
 
     def _prune(self) -> None:
-        """Delete ended jobs beyond each queue's history, and what their payloads refer to."""
+        """Delete ended jobs beyond each queue's history, and their stored questions."""
         for queue in QUEUES.values():
             references = [p["reference"] for p in self._jobs.prune(queue, YOUNG) if "reference" in p]
             if references:

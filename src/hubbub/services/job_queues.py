@@ -12,7 +12,7 @@ from hubbub.settings import Settings
 if TYPE_CHECKING:
     from hubbub.jobs.queue import Jobs
     from hubbub.jobs.schedule import Schedule
-    from hubbub.jobs.worker import Does, Worker
+    from hubbub.jobs.worker import JobServices, Worker
 
 
 class JobQueues:
@@ -34,7 +34,7 @@ class JobQueues:
         """Whether a jobs database was ever made."""
         return not self._settings.jobs_address.startswith("sqlite") or (self._settings.data / "jobs.db").exists()
 
-    def worker(self, does: Does, schedules: Mapping[str, Schedule], clock: Clock) -> Worker:
+    def worker(self, does: JobServices, schedules: Mapping[str, Schedule], clock: Clock) -> Worker:
         """Return what takes jobs and keeps the clock in this process."""
         from hubbub.jobs.worker import Worker
 
