@@ -1,4 +1,4 @@
-"""`hubbub alerts`, `hubbub incidents`, `hubbub destinations`: rules, what they found, and who is notified."""
+"""`hubbub alerts`, `hubbub incidents`, `hubbub destinations`: rules, their incidents, and the notified addresses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from hubbub.services.alerts import Tried
 
 alerts = typer.Typer(help="Alert rules.", no_args_is_help=True)
-incidents = typer.Typer(help="What alert rules found.", no_args_is_help=True)
-destinations = typer.Typer(help="Where messages go.", no_args_is_help=True)
+incidents = typer.Typer(help="Incidents of alert rules.", no_args_is_help=True)
+destinations = typer.Typer(help="Addresses of messages.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="Its id.")]
+Id = Annotated[str, typer.Argument(help="The id.")]
 RULES = ("id", "name", "kind", "metric", "grain", "by", "open_incidents", "paused", "judged_to", "error")
 INCIDENTS = ("id", "title", "state", "value", "usual", "peak", "from", "to", "opened_at")
 DESTINATIONS = ("id", "kind", "name", "to")
@@ -33,14 +33,14 @@ def register(app: typer.Typer) -> None:
 
 Kind = Annotated[str, typer.Argument(help="threshold, change, hotspot, sla, source or budget.")]
 Name = Annotated[str, typer.Option("--name", help="Name for people.")]
-Metric = Annotated[str, typer.Option("--metric", help="What is watched, like messages.", show_default=False)]
+Metric = Annotated[str, typer.Option("--metric", help="The watched metric, like messages.", show_default=False)]
 Grain = Annotated[str, typer.Option("--grain", help="hour, day or week.")]
-Direction = Annotated[str, typer.Option("--direction", help="above, below, or either (of the kind change).")]
+Direction = Annotated[str, typer.Option("--direction", help="above, below, or for the kind change either.")]
 Limit = Annotated[
     float | None,
     typer.Option("--limit", help="In the metric's unit: ms of durations, 0 to 1 of shares.", show_default=False),
 ]
-AtLeast = Annotated[float, typer.Option("--at-least", help="Absolute floor: so many things.")]
+AtLeast = Annotated[float, typer.Option("--at-least", help="Absolute floor, as a count.")]
 Times = Annotated[float, typer.Option("--times", help="Relative floor of the kind change.")]
 By = Annotated[
     str | None, typer.Option("--by", help="A dimension: each value has its own incidents.", show_default=False)
@@ -60,7 +60,7 @@ def try_(
     direction: Direction = "above", limit: Limit = None, at_least: AtLeast = 10, times: Times = 2, by: By = None,
     where: Where = None, close_after: CloseAfter = 0, data: Data = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Show when a rule would have fired in the past year, with other floors beside. Nothing is stored."""
+    """Show when a rule would have fired in the past year, also with other floors. Nothing is stored."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -82,9 +82,9 @@ def add(
     limit: Limit = None, at_least: AtLeast = 10, times: Times = 2, by: By = None, where: Where = None,
     close_after: CloseAfter = 0,
     to: Annotated[list[str] | None, typer.Option("--to", help="Id of a destination; may be repeated.")] = None,
-    quiet: Annotated[str, typer.Option("--quiet", help="Hours in which nobody is notified, like 22:00-07:00.")] = "",
-    urgent: Annotated[bool, typer.Option("--urgent", help="Tell in quiet hours too.")] = False,
-    most: Annotated[int, typer.Option("--most", help="Messages a day; the rest is one summary.")] = 10,
+    quiet: Annotated[str, typer.Option("--quiet", help="Hours without notifications, like 22:00-07:00.")] = "",
+    urgent: Annotated[bool, typer.Option("--urgent", help="Notify in quiet hours too.")] = False,
+    most: Annotated[int, typer.Option("--most", help="Messages a day; further ones become one summary.")] = 10,
     data: Data = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Try a rule on the past year and add it; it judges windows that end from now on."""
@@ -104,30 +104,31 @@ def add(
     _show_replay(answer.replay, metric)
 
 
-def _show_replay(tried: Tried, metric: str) -> None:
+def _show_replay(replay: Tried, metric: str) -> None:
     from hubbub.cli import show
     from hubbub.model.plain import plain
 
     rows = [
         {**plain(run), **{name: show.text(getattr(run, name), metric) for name in ("value", "usual", "peak")}}
-        for run in tried.rows
+        for run in replay.rows
     ]
-    show.table(rows, title=f"{tried.incidents} incidents from {tried.from_:%Y-%m-%d} to {tried.to:%Y-%m-%d}")
+    show.table(rows, title=f"{replay.incidents} incidents from {replay.from_:%Y-%m-%d} to {replay.to:%Y-%m-%d}")
     variants = [
         {
-            "this rule": one.own, "at least": one.at_least, "times": one.times, "limit": show.text(one.limit, metric),
-            "a year": one.incidents, "finds tripled": show.text(one.tripled, "coverage"),
+            "this rule": variant.own, "at least": variant.at_least, "times": variant.times,
+            "limit": show.text(variant.limit, metric), "a year": variant.incidents,
+            "finds tripled": show.text(variant.tripled, "coverage"),
         }
-        for one in tried.variants
+        for variant in replay.variants
     ]  # fmt: skip
     show.table(variants, title="With other floors")
-    for why, count in tried.not_judged.items():
+    for why, count in replay.not_judged.items():
         show.say(f"{count} windows were not judged: {why}")
 
 
 @alerts.command("list")
 def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """List rules: what each watches, how far it judged, and how many incidents are open."""
+    """List rules: the watched metric, the last judged window, and the number of open incidents."""
     show_answer(data, as_json, lambda engine: engine.alerts.of(tenant), RULES)
 
 
@@ -139,13 +140,13 @@ def show_(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False)
 
 @alerts.command("pause")
 def pause(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Judge nothing by a rule until it is resumed."""
+    """Stop judging by a rule until it is resumed."""
     show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": True}), RULES)
 
 
 @alerts.command("resume")
 def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Judge windows again that end from now on."""
+    """Judge windows that end from now on."""
     show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": False}), RULES)
 
 
@@ -157,7 +158,7 @@ def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False
 
 @alerts.command("run")
 def run(data: Data = None, as_json: Json = False) -> None:
-    """Judge all rules, write digests that are due, and hand over messages now, as the job does every five minutes."""
+    """Judge all rules, write due digests, and send messages now, as the job does every five minutes."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.model.plain import plain
@@ -174,7 +175,9 @@ Rows = Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show
 def list_incidents(
     tenant: TenantName,
     state: Annotated[str | None, typer.Option("--state", help="open or closed.", show_default=False)] = None,
-    alert: Annotated[str | None, typer.Option("--alert", help="Only those of this rule.", show_default=False)] = None,
+    alert: Annotated[
+        str | None, typer.Option("--alert", help="Only incidents of this rule.", show_default=False)
+    ] = None,
     cursor: Cursor = None,
     rows: Rows = 50,
     data: Data = None,
@@ -186,7 +189,7 @@ def list_incidents(
 
 @incidents.command("show")
 def show_incident(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show an incident: what happened, who was notified, who was not and why."""
+    """Show an incident: its windows, the notified destinations, and those not notified, with the reasons."""
     show_answer(data, as_json, lambda engine: engine.incidents.get(tenant, id_), INCIDENTS)
 
 
@@ -194,11 +197,11 @@ def show_incident(id_: Id, tenant: TenantName, data: Data = None, as_json: Json 
 def acknowledge(
     id_: Id,
     tenant: TenantName,
-    by: Annotated[str, typer.Option("--by", help="Who takes care of it.")] = "",
+    by: Annotated[str, typer.Option("--by", help="The person who takes care of it.")] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Note that somebody takes care of an incident."""
+    """Note that a person takes care of an incident."""
     show_answer(data, as_json, lambda engine: engine.incidents.acknowledge(tenant, id_, by), INCIDENTS)
 
 
@@ -210,7 +213,7 @@ def snooze(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Leave an incident alone until a moment."""
+    """Send nothing about an incident until a moment."""
     show_answer(data, as_json, lambda engine: engine.incidents.snooze(tenant, id_, until), INCIDENTS)
 
 
@@ -236,7 +239,7 @@ def add_destination(
     """Add a mail address, a Slack channel or a webhook. A webhook's secret is printed once."""
     from getpass import getpass
 
-    if to is None:  # an address of a webhook is a secret, and arguments are seen by others
+    if to is None:  # a webhook's address is a secret, and other users see arguments
         to = (getpass("Address: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     show_answer(
         data,
@@ -248,19 +251,19 @@ def add_destination(
 
 @destinations.command("list")
 def list_destinations(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """List destinations, without what is secret of their addresses."""
+    """List destinations, without the secret parts of their addresses."""
     show_answer(data, as_json, lambda engine: engine.destinations.of(tenant), DESTINATIONS)
 
 
 @destinations.command("test")
 def test(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Send a test now, and say whether it arrived."""
+    """Send a test message now, and say whether it arrived."""
     show_answer(data, as_json, lambda engine: engine.destinations.test(tenant, id_), MESSAGES)
 
 
 @destinations.command("remove")
 def remove_destination(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Delete a destination; what waits to be sent there is given up."""
+    """Delete a destination, and give up its waiting messages."""
     show_answer(data, as_json, lambda engine: engine.destinations.remove(tenant, id_), DESTINATIONS)
 
 
@@ -268,18 +271,18 @@ def remove_destination(id_: Id, tenant: TenantName, data: Data = None, as_json: 
 def messages(
     tenant: TenantName,
     about: Annotated[
-        str | None, typer.Option("--about", help="Only those about this incident.", show_default=False)
+        str | None, typer.Option("--about", help="Only messages about this incident.", show_default=False)
     ] = None,
     cursor: Cursor = None,
     rows: Rows = 50,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List messages, newest first: sent, waiting, held or failed, and why."""
+    """List messages, newest first: sent, waiting, held or failed, with the reason."""
     show_answer(data, as_json, lambda engine: engine.messages.of(tenant, about, rows, cursor), MESSAGES)
 
 
 @destinations.command("retry")
 def retry(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Try a message that failed again, for another eight hours."""
+    """Try a failed message again, for another eight hours."""
     show_answer(data, as_json, lambda engine: engine.messages.retry(tenant, id_), MESSAGES)

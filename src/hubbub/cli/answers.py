@@ -1,4 +1,4 @@
-"""Commands that answer: metrics, query, explain, changes, usual, news, dashboard, trends, hotspots."""
+"""Commands with answers: metrics, query, explain, changes, usual, news, dashboard, trends, hotspots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _ask(data: Path | None, ask: Callable[[AnswerService], T]) -> T:
-    """Ask the engine over a data folder."""
+    """Return an answer of the engine on a data folder."""
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:
@@ -34,7 +34,7 @@ def _ask(data: Path | None, ask: Callable[[AnswerService], T]) -> T:
 
 
 def metrics(data: Data = None, as_json: Json = False) -> None:
-    """List everything that can be asked for."""
+    """List all metrics."""
     from hubbub.cli import show
     from hubbub.metrics.catalogue import entries
     from hubbub.model.page import Page
@@ -43,7 +43,7 @@ def metrics(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         show.emit(Page(rows), as_json=True)
         return
-    shown = [
+    cells = [
         {
             "metric": row.name,
             "unit": row.unit,
@@ -52,7 +52,7 @@ def metrics(data: Data = None, as_json: Json = False) -> None:
         }
         for row in rows
     ]
-    show.table(shown)
+    show.table(cells)
 
 
 def query(
@@ -63,7 +63,9 @@ def query(
     grain: Annotated[str, typer.Option("--grain", help="hour, day, week, month or total.")] = "total",
     by: Annotated[list[str] | None, typer.Option("--by", help="Split by this dimension; may be repeated.")] = None,
     where: Where = None,
-    compare: Annotated[str | None, typer.Option("--compare", help="previous: the same stretch before.")] = None,
+    compare: Annotated[
+        str | None, typer.Option("--compare", help="previous: the period of the same length before.")
+    ] = None,
     include_bots: Annotated[bool, typer.Option("--include-bots", help="Count bots and notices too.")] = False,
     as_of: AsOf = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
@@ -89,16 +91,16 @@ def query(
         return
     rows = []
     for row in answer.rows:
-        shown = {name: value for name, value in row.items() if name != "compare" and not name.endswith(".state")}
+        cells = {name: value for name, value in row.items() if name != "compare" and not name.endswith(".state")}
         for name, compared in row.get("compare", {}).items():
             change = compared["change"]
-            shown[f"{name} before"] = compared["previous"]
-            shown[f"{name} change"] = (
+            cells[f"{name} before"] = compared["previous"]
+            cells[f"{name} change"] = (
                 f"{change['relative']:+.1%}" if change["relative"] is not None else change["label"]
             )
         if grain != "hour":
-            shown["window"] = shown["window"][:10]
-        rows.append(shown)
+            cells["window"] = cells["window"][:10]
+        rows.append(cells)
     show.table(rows)
     fresh = answer.freshness
     show.why(answer.rows, fresh)
@@ -117,7 +119,7 @@ def explain(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Explain one number: formula, parts, windows used and the events behind it."""
+    """Explain a number: formula, parts, windows and the events behind it."""
     from hubbub.cli import show
     from hubbub.model.plain import plain
 
@@ -131,7 +133,7 @@ def explain(
     )
     if not as_json:
         answer["value"] = show.text(answer["value"], metric)
-        for row in answer["events"]["rows"]:  # of a distribution: the value of each, a duration
+        for row in answer["events"]["rows"]:  # in a distribution each event's value is a duration
             row |= {name: show.text(row[name], "duration_ms") for name in ("value",) if name in row}
     show.emit(answer, as_json=as_json)
 
@@ -142,17 +144,17 @@ def changes(
     start: From,
     end: To,
     by: Annotated[
-        list[str] | None, typer.Option("--by", help="A dimension; may be repeated. Absent: the usual.")
+        list[str] | None, typer.Option("--by", help="A dimension; may be repeated. Absent: the default ones.")
     ] = None,
     where: Where = None,
     compare: Annotated[
         str, typer.Option("--compare", help="previous, day, week, weekdays or year: the period before.")
     ] = "previous",
-    limit: Annotated[int, typer.Option("--limit", help="Values per dimension; the rest is added up.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", help="Values of each dimension; further ones are added up.")] = 10,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Say which channels, people or topics made a number change, by growing (volume) or getting better or worse (rate)."""
+    """Show which channels, people or topics changed a number, by volume (growing) or by rate (getting better or worse)."""
     from hubbub.cli import show
     from hubbub.model.plain import plain
 
@@ -188,7 +190,7 @@ def usual(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show a metric beside what is usual: the same weekday (and hour) of the last eight settled weeks."""
+    """Show a metric with its usual range: the same weekday (and hour) of the last eight settled weeks."""
     from hubbub.cli import show
 
     answer = _ask(data, lambda answers: answers.usual(tenant, metric, start, end, grain, by or [], pairs(where)))
@@ -197,10 +199,10 @@ def usual(
         return
     rows = []
     for row in answer.rows:
-        shown = {name: value for name, value in row.items() if name != "usual" and not name.endswith(".state")}
+        cells = {name: value for name, value in row.items() if name != "usual" and not name.endswith(".state")}
         usual = {name: show.text(row["usual"][name], metric) for name in ("median", "low", "high")}
         rows.append(
-            shown | {"usual": usual["median"], "from": usual["low"], "to": usual["high"], "weeks": row["usual"]["n"]}
+            cells | {"usual": usual["median"], "from": usual["low"], "to": usual["high"], "weeks": row["usual"]["n"]}
         )
     show.table(rows)
     show.why(answer.rows, answer.freshness)
@@ -216,12 +218,12 @@ def news(
         typer.Option("--compare", help="previous, day, week, weekdays or year. Absent: weekdays of less than a week."),
     ] = None,
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Judge this metric, too; may be repeated.")
+        list[str] | None, typer.Option("--metric", help="A further metric to judge; may be repeated.")
     ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is unusual of some days, the worst first, with its cause; nothing within its own noise."""
+    """Show unusual numbers of some days, the worst first, with causes; numbers within their usual range are left out."""
     from hubbub.cli import show
     from hubbub.reports.formatting import near
 
@@ -240,11 +242,11 @@ def news(
             typer.echo(line)
     rows = [
         {
-            "metric": one.metric, "value": near(one.value, one.unit), "before": near(one.previous, one.unit),
-            "median": near(one.usual.median, one.unit), "low": near(one.usual.low, one.unit),
-            "high": near(one.usual.high, one.unit), "verdict": one.verdict,
+            "metric": number.metric, "value": near(number.value, number.unit), "before": near(number.previous, number.unit),
+            "median": near(number.usual.median, number.unit), "low": near(number.usual.low, number.unit),
+            "high": near(number.usual.high, number.unit), "verdict": number.verdict,
         }
-        for one in answer.numbers if not one.dimension
+        for number in answer.numbers if not number.dimension
     ]  # fmt: skip
     show.table(rows)
 
@@ -258,19 +260,19 @@ def dashboard(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show today so far against the same part of yesterday, and what is the case now."""
+    """Show today so far against the same part of yesterday, and the numbers of the present."""
     from hubbub.cli import show
 
     answer = _ask(data, lambda answers: answers.dashboard(tenant, days, against, account, at))
     if as_json:
         show.emit(answer, as_json=True)
         return
-    shown, before = (
+    title, before = (
         ("today so far", "yesterday by now") if days == 1 else (f"{days} days so far", f"{days} days before")
     )
     rows = [
         {
-            shown: name, "value": show.text(number.value, name),
+            title: name, "value": show.text(number.value, name),
             before if against == "yesterday" else "a week before": show.text(number.previous, name),
             "change": number.change.label,
         }
@@ -294,7 +296,7 @@ def trends(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show topics, tone, escalations and hotspots per day, week or month."""
+    """Show topics, tone, escalations and hotspots by day, week or month."""
     from hubbub.cli import show
 
     answer = _ask(data, lambda answers: answers.trends(tenant, start, end, grain))
@@ -306,7 +308,7 @@ def trends(
 
 
 def _trend(row: TrendRow) -> dict[str, Any]:
-    """Write a window's trends for people: the greatest of each distribution, and what moved."""
+    """Return a window's trends for people: the largest of each distribution, and the movers."""
     from hubbub.cli import show
 
     def greatest(counts: Mapping[str, int] | None) -> str | None:
@@ -336,7 +338,7 @@ def hotspots(
     end: To,
     minimum: Annotated[int, typer.Option("--min", help="Fewest classified messages of a hotspot.")] = 10,
     ratio: Annotated[
-        float, typer.Option("--ratio", help="Share of complaints and escalations above which it is one.")
+        float, typer.Option("--ratio", help="Share of complaints and escalations that makes a hotspot.")
     ] = 0.30,
     data: Data = None,
     as_json: Json = False,

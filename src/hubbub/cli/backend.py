@@ -1,4 +1,4 @@
-"""The engine a command works with: a data folder can be open in several processes, so no server is asked for anything."""
+"""The engine of a command: several processes may open a data folder, so no server is needed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hubbub.telemetry import configure_logs
 
 
 def address(engine: Engine) -> str:
-    """Return the address that a server on the engine's folder has."""
+    """Return the address of a server on the engine's folder."""
     return f"http://{engine.settings.host}:{engine.settings.port}{engine.settings.base_path}"
 
 
 @contextmanager
 def opened(data: Path | None) -> Iterator[Engine]:
-    """Open the data folder. What it logs goes to stderr: stdout is for answers."""
+    """Open the data folder. Log lines go to stderr: stdout is for answers."""
     with open_engine(data) as engine:
         configure_logs(engine.settings.log_level)
         yield engine

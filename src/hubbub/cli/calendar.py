@@ -33,7 +33,7 @@ def set_calendar(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Set a tenant's business hours; numbers follow with the next refresh, from the first day that differs."""
+    """Set a tenant's business hours; numbers change with the next refresh, from the first day that differs."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -57,7 +57,7 @@ def _show(calendar: CalendarView, as_json: bool) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return the document of a file, as plain values; raises BadInputError naming the file and the field."""
+    """Return a file's document as plain values. Raises BadInputError naming the file and the field."""
     import yaml
 
     from hubbub.errors import BadInputError

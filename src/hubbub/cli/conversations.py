@@ -1,4 +1,4 @@
-"""`hubbub conversations`: what stands behind the numbers."""
+"""`hubbub conversations`: conversations and events behind the numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Cursor, Data, From, Json, Limit, TenantName, To, Where, pairs
 
 group = typer.Typer(
-    help="What stands behind the numbers: conversations, events, who waits, counts by the minute.", no_args_is_help=True
+    help="Conversations, events, members of states, and counts by the minute behind the numbers.", no_args_is_help=True
 )
 
 Id = Annotated[str, typer.Argument(help="The conversation's id, as in events.")]
@@ -28,18 +28,19 @@ def list_conversations(
     end: To,
     where: Where = None,
     text: Annotated[
-        str, typer.Option("--find", help="Only where an id, a name or an event holds this.", show_default=False)
+        str,
+        typer.Option("--find", help="Only conversations with this in an id, a name or an event.", show_default=False),
     ] = "",
     state: Annotated[
         str, typer.Option("--state", help="open, waiting or resolved at the range's end.", show_default=False)
     ] = "",
-    include_bots: Annotated[bool, typer.Option("--bots", help="Those too in which only programs spoke.")] = False,
+    include_bots: Annotated[bool, typer.Option("--bots", help="Also conversations of programs alone.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List conversations with an event in a range, those that spoke last first."""
+    """List conversations with an event in a range, the latest message first."""
     filters = pairs(where)
     show_answer(
         data, as_json,
@@ -52,7 +53,7 @@ def list_conversations(
 
 @group.command()
 def show(conversation: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show one conversation as a whole: who, state, episodes."""
+    """Show a conversation: people, state, episodes."""
     show_answer(data, as_json, lambda engine: engine.conversations.get(tenant, conversation))
 
 
@@ -65,7 +66,7 @@ def events(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show the events of a conversation in their order."""
+    """Show the events of a conversation in order."""
     show_answer(
         data, as_json, lambda engine: engine.conversations.events(tenant, conversation, limit=limit, cursor=cursor)
     )
@@ -79,7 +80,7 @@ def event(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show one event as it is stored."""
+    """Show a stored event."""
     show_answer(data, as_json, lambda engine: engine.conversations.event(tenant, source, id_))
 
 
@@ -113,7 +114,7 @@ def members(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Name who or what a metric of the present counts, those in the state longest first."""
+    """List the members of a metric of the present, those longest in the state first."""
     filters = pairs(where)
     show_answer(data, as_json, lambda engine: engine.conversations.members(tenant, metric, filters, at=at, limit=limit))
 
@@ -122,7 +123,7 @@ def members(
 def minutes(
     metrics: Annotated[list[str], typer.Argument(help="Stored counts, like messages_received.")],
     tenant: TenantName,
-    count: Annotated[int, typer.Option("--minutes", min=1, max=1000, help="How many, until now.")] = 60,
+    count: Annotated[int, typer.Option("--minutes", min=1, max=1000, help="Number of minutes, until now.")] = 60,
     where: Where = None,
     data: Data = None,
     as_json: Json = False,

@@ -1,4 +1,4 @@
-"""`hubbub coverage`: which days of each source are there, which are not, and what to do about it."""
+"""`hubbub coverage`: days of each source that are fetched or missing, and what to do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 from hubbub.cli.options import AnyTenant, Cursor, Data, Json, Limit
 
 MARKS = {
-    "fetched": ("█", "there"), "empty": ("·", "there, with nothing in it"), "partial": ("▒", "in part"),
-    "missing": ("✗", "missing"), "unknown": ("?", "nothing came: not known"), "not_over": ("…", "not over yet"),
+    "fetched": ("█", "fetched"), "empty": ("·", "fetched, without events"), "partial": ("▒", "partial"),
+    "missing": ("✗", "missing"), "unknown": ("?", "nothing received: unknown"), "not_over": ("…", "not over yet"),
     "before": (" ", ""),
 }  # fmt: skip
-"""A day in one character, and what that means."""
+"""State of a day -> one character, and its meaning."""
 COLUMNS = ("tenant", "name", "provider", "state", "complete_to", "days", "missing", "action")
 
 
@@ -30,13 +30,15 @@ def coverage(
     end: Annotated[
         str | None, typer.Option("--to", help="Day after the last; tomorrow if absent.", show_default=False)
     ] = None,
-    integration: Annotated[str | None, typer.Option("--integration", help="Only this one.", show_default=False)] = None,
+    integration: Annotated[
+        str | None, typer.Option("--integration", help="Only this integration.", show_default=False)
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show which days of each source are there: one character a day, the gaps below, with what to do."""
+    """Show the days of each source, one character a day, then the gaps, with what to do."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.model.plain import plain
@@ -48,15 +50,15 @@ def coverage(
         return
     rows = [
         {
-            **plain(one), "days": "".join(MARKS[day.state][0] for day in one.days),
-            "missing": sum(day.state in ("partial", "missing") for day in one.days),
+            **plain(source), "days": "".join(MARKS[day.state][0] for day in source.days),
+            "missing": sum(day.state in ("partial", "missing") for day in source.days),
         }
-        for one in page.rows
+        for source in page.rows
     ]  # fmt: skip
     show.table(rows, COLUMNS)
-    for one in page.rows:
-        for gap in one.gaps:
+    for source in page.rows:
+        for gap in source.gaps:
             action = f". {gap.action}" if gap.action else ""
-            show.say(f"{one.name}: {plain(gap.from_)} to {plain(gap.to)}: {gap.message}{action}")
+            show.say(f"{source.name}: {plain(gap.from_)} to {plain(gap.to)}: {gap.message}{action}")
     show.say("  ".join(f"{mark} {meaning}" for mark, meaning in MARKS.values() if meaning))
     show.more(page)

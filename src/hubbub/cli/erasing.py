@@ -1,4 +1,4 @@
-"""`hubbub erase` and `hubbub erasures`: remove a contact from everything, and show that it was done."""
+"""`hubbub erase` and `hubbub erasures`: remove a contact from everything, and list erasures."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ def register(app: typer.Typer) -> None:
 
 def erase(
     tenant: TenantName,
-    contact: Annotated[str, typer.Option("--contact", help="Its id, as in the field contact_id of its events.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would go.")] = False,
+    contact: Annotated[
+        str, typer.Option("--contact", help="The contact's id, as in the field contact_id of its events.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would be deleted.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Remove a contact from events, numbers, snapshots, reports, refused records and replies, and from every file of them.
 
-    Look at --dry-run first: 'contacts' are the ids that are linked to it, which go with it, and 'mentions' events of others that
-    name it, which go too. Backups are yours to look after.
+    Use --dry-run first: 'contacts' are the linked ids, which are removed too, and 'mentions' are events of others that name it,
+    which are deleted too. Backups are your own care.
     """
     show_answer(data, as_json, lambda engine: engine.erasures.erase(tenant, contact, dry_run=dry_run))
 
@@ -34,12 +36,12 @@ def erase(
 def erasures(
     tenant: TenantName,
     contact: Annotated[
-        str | None, typer.Option("--contact", help="Only those of this contact.", show_default=False)
+        str | None, typer.Option("--contact", help="Only erasures of this contact.", show_default=False)
     ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List erasures: when, of whom (a digest of the id) and what each came to."""
+    """List erasures: the time, a digest of the contact's id, and the result of each."""
     show_answer(data, as_json, lambda engine: engine.erasures.of(tenant, contact, limit, cursor))

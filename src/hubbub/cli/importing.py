@@ -1,6 +1,6 @@
-"""`hubbub import`: chats that people export, Slack workspaces, mail and files of events, as history.
+"""`hubbub import`: exported chats, Slack workspaces, mail and files of events, as history.
 
-`hubbub import PATH` looks at what lies there and says what it is; `hubbub import KIND PATH` takes it for that kind.
+`hubbub import PATH` recognises the content; `hubbub import KIND PATH` reads it as that kind.
 """
 
 from __future__ import annotations
@@ -18,43 +18,41 @@ from hubbub.errors import BadQuestionError
 from hubbub.ingest.sources.catalogue import IMPORTERS
 
 if TYPE_CHECKING:
-    from hubbub.cli.import_run import How
+    from hubbub.cli.import_run import Storing
     from hubbub.ingest.sources.importer import Options
     from hubbub.ingest.sources.package import Package
 
 LOOK = "PATH"
-"""The command that is meant where the first word is none."""
+"""The command when the first word is no command."""
 
 
 class _KindOrPath(TyperGroup):
-    """Commands by kind; a first word that is none of them is a path to be looked at."""
+    """Commands by kind; any other first word is a path."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command before a path, or before options."""
+        """Insert the command before a path, or before options."""
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = [LOOK, *args]
         return super().parse_args(ctx, args)
 
 
-group = typer.Typer(help="Bring history in.", no_args_is_help=True, cls=_KindOrPath)
+group = typer.Typer(help="Import history.", no_args_is_help=True, cls=_KindOrPath)
 
-There = Annotated[Path, typer.Argument(help="A file, ZIP or folder.", show_default=False)]
-Owner = Annotated[str, typer.Option("--tenant", help="The tenant; an unknown one is made.")]
+Source = Annotated[Path, typer.Argument(help="A file, ZIP or folder.", show_default=False)]
+Owner = Annotated[str, typer.Option("--tenant", help="The tenant; an unknown one is created.")]
 Zone = Annotated[
     str | None,
     typer.Option(
-        "--zone", help="Zone of times that say none, and of a tenant that is made by this import.", show_default="UTC"
+        "--zone", help="Zone of times without one, and of a tenant that this import creates.", show_default="UTC"
     ),
 ]
 Staff = Annotated[
     list[str] | None,
-    typer.Option("--staff", help="Name or id of one who answers, of mail an address or @domain; may be repeated."),
+    typer.Option("--staff", help="Name or id of a member of staff, for mail an address or @domain; may be repeated."),
 ]
 DayFirst = Annotated[
     bool | None,
-    typer.Option(
-        "--day-first/--month-first", help="How dates are written that can be read both ways.", show_default=False
-    ),
+    typer.Option("--day-first/--month-first", help="The order of ambiguous dates.", show_default=False),
 ]
 KeepText = Annotated[bool, typer.Option("--keep-text", help="Store message text too (addresses and secrets masked).")]
 WithLabels = Annotated[
@@ -71,9 +69,9 @@ def register(app: typer.Typer) -> None:
 
 @group.command(LOOK)
 def look(
-    path: There,
+    path: Source,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", help="Import it for this tenant; without, nothing is stored.")
+        str | None, typer.Option("--tenant", help="Import it for this tenant; without it nothing is stored.")
     ] = None,
     zone: Zone = None,
     staff: Staff = None,
@@ -84,28 +82,28 @@ def look(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Look at a file, ZIP or folder: say what it is and what an import would bring, or with --tenant import it."""
+    """Recognise a file, ZIP or folder and show the result of an import, or with --tenant import it."""
     from hubbub.cli import import_run, show
-    from hubbub.cli.import_run import How
+    from hubbub.cli.import_run import Storing
     from hubbub.ingest.sources import catalogue
     from hubbub.ingest.sources.package import package_at
 
     with package_at(path) as package:
-        kind, what = catalogue.importer_of(package)
-        show.say(f"{path} is {what}.")
+        kind, content = catalogue.importer_of(package)
+        show.say(f"{path} is {content}.")
         options = _options(zone, staff, day_first, keep_text or labels)
         if tenant is None:
             import_run.preview(kind, package, options, as_json=as_json)
         else:
-            how = How(zone, dry_run, labels=labels, keep_text=keep_text)
-            _store(kind, package, tenant, options, how, data=data, as_json=as_json)
+            storing = Storing(zone, dry_run, labels=labels, keep_text=keep_text)
+            _store(kind, package, tenant, options, storing, data=data, as_json=as_json)
 
 
 def _of_kind(kind: str) -> Callable[..., None]:
-    """Return the command that takes a path for a kind."""
+    """Return the command that imports a path as a kind."""
 
     def command(
-        path: There,
+        path: Source,
         tenant: Owner,
         zone: Zone = None,
         staff: Staff = None,
@@ -116,15 +114,15 @@ def _of_kind(kind: str) -> Callable[..., None]:
         data: Data = None,
         as_json: Json = False,
     ) -> None:
-        from hubbub.cli.import_run import How
+        from hubbub.cli.import_run import Storing
         from hubbub.ingest.sources.package import package_at
 
         options = _options(zone, staff, day_first, keep_text or labels)
-        how = How(zone, dry_run, labels=labels, keep_text=keep_text)
+        storing = Storing(zone, dry_run, labels=labels, keep_text=keep_text)
         with package_at(path) as package:
-            _store(kind, package, tenant, options, how, data=data, as_json=as_json)
+            _store(kind, package, tenant, options, storing, data=data, as_json=as_json)
 
-    command.__doc__ = f"{IMPORTERS[kind].reads}; importing it again changes nothing, a newer one corrects and adds."
+    command.__doc__ = f"{IMPORTERS[kind].reads}; a repeated import changes nothing, a newer export corrects and adds."
     return command
 
 
@@ -138,18 +136,20 @@ def events(
     files: Annotated[list[Path], typer.Argument(help="JSONL, JSON, CSV, Parquet or CloudEvents files.")],
     tenant: Annotated[
         str | None,
-        typer.Option("--tenant", help="The tenant; an unknown one is made. Not where the mapping has 'tenant_from'."),
+        typer.Option(
+            "--tenant", help="The tenant; an unknown one is created. Not where the mapping has 'tenant_from'."
+        ),
     ] = None,
     mapping: Annotated[
         Path | None,
         typer.Option(
             "--map",
-            help="Mapping file: which columns are which event fields; or chatwoot, freshdesk, intercom, zendesk.",
+            help="Mapping file, from columns to event fields; or chatwoot, freshdesk, intercom, zendesk.",
         ),
     ] = None,
-    where: Annotated[list[str] | None, typer.Option("--where", help="COLUMN=VALUE: only these rows.")] = None,
+    where: Annotated[list[str] | None, typer.Option("--where", help="COLUMN=VALUE: only matching rows.")] = None,
     zone: Annotated[
-        str | None, typer.Option("--zone", help="Zone of a tenant that is made by this import.", show_default="UTC")
+        str | None, typer.Option("--zone", help="Zone of a tenant that this import creates.", show_default="UTC")
     ] = None,
     labels: WithLabels = False,
     dry_run: DryRun = False,
@@ -161,18 +161,18 @@ def events(
     from hubbub.ingest.sources import files as files_
     from hubbub.ingest.sources import mapping as mapping_
 
-    only = {name: values[-1] for name, values in pairs(where).items()}
+    row_filter = {name: values[-1] for name, values in pairs(where).items()}
     rows = mapping_.named(mapping) if mapping else None
     if rows is not None and rows.tenant is not None:
         if tenant is not None:
             raise BadQuestionError(
-                f"--tenant {tenant}: {mapping} has 'tenant_from', which names the tenant of each row"
+                f"--tenant {tenant}: {mapping} has 'tenant_from', which gives each row's tenant: leave --tenant out"
             )
     elif tenant is None:
-        raise BadQuestionError("--tenant is needed: whose events are these?")
-    how = import_run.How(zone, dry_run, changed=rows is not None and rows.changed, labels=labels)
-    source = files_.read(files, rows, where=only or None, tenant=tenant)
-    import_run.run(source, tenant, how, data=data, as_json=as_json)
+        raise BadQuestionError("--tenant is missing: name the tenant of these events")
+    storing = import_run.Storing(zone, dry_run, changed=rows is not None and rows.changed, labels=labels)
+    source = files_.read(files, rows, where=row_filter or None, tenant=tenant)
+    import_run.run(source, tenant, storing, data=data, as_json=as_json)
 
 
 def _options(zone: str | None, staff: list[str] | None, day_first: bool | None, keep_text: bool) -> Options:
@@ -184,8 +184,8 @@ def _options(zone: str | None, staff: list[str] | None, day_first: bool | None, 
 
 
 def _store(
-    kind: str, package: Package, tenant: str, options: Options, how: How, *, data: Path | None, as_json: bool
+    kind: str, package: Package, tenant: str, options: Options, storing: Storing, *, data: Path | None, as_json: bool
 ) -> None:
     from hubbub.cli import import_run
 
-    import_run.run(IMPORTERS[kind].load().open(package, options), tenant, how, data=data, as_json=as_json)
+    import_run.run(IMPORTERS[kind].load().open(package, options), tenant, storing, data=data, as_json=as_json)

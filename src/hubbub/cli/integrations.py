@@ -24,7 +24,7 @@ SecretFile = Annotated[
     Path | None,
     typer.Option(
         "--secret-file", show_default=False,
-        help="File with the token, or with a line NAME=SECRET for each secret; without it they are asked for, or read from stdin.",
+        help="File with the token, or with a line NAME=SECRET for each secret; without it they are typed in, or read from stdin.",
     ),
 ]  # fmt: skip
 COLUMNS = ("id", "tenant", "provider", "name", "state", "last_ok", "reason", "action", "address")
@@ -37,22 +37,24 @@ def register(app: typer.Typer) -> None:
 
 
 def _secrets(file: Path | None, provider: str) -> dict[str, str]:
-    """Return secrets by name: a text that is no lines of NAME=SECRET is the first that the service needs."""
+    """Return secrets by name: a text without lines of NAME=SECRET is the first secret that the service needs."""
     from getpass import getpass
 
     from hubbub.ingest.providers import PROVIDERS
 
-    wanted = [one for one in PROVIDERS[provider].secrets if not one.ours] if provider in PROVIDERS else []
+    needed = [secret for secret in PROVIDERS[provider].secrets if not secret.ours] if provider in PROVIDERS else []
     if file is None and sys.stdin.isatty():
         return {
-            one.name: found for one in wanted if (found := getpass(f"{one.name} ({one.doc}; empty: none): ").strip())
+            secret.name: typed
+            for secret in needed
+            if (typed := getpass(f"{secret.name} ({secret.doc}; empty: none): ").strip())
         }
     text = (file.read_text(encoding="utf-8") if file is not None else sys.stdin.read()).strip()
     lines = [_LINE.match(line.strip()) for line in text.splitlines()]
-    known = {one.name for one in (PROVIDERS[provider].secrets if provider in PROVIDERS else ())}
-    if lines and all(line is not None and line[1] in known for line in lines):
+    names = {secret.name for secret in (PROVIDERS[provider].secrets if provider in PROVIDERS else ())}
+    if lines and all(line is not None and line[1] in names for line in lines):
         return {line[1]: line[2] for line in lines if line is not None}
-    return {wanted[0].name if wanted else "token": text} if text else {}
+    return {needed[0].name if needed else "token": text} if text else {}
 
 
 @group.command("add")
@@ -61,7 +63,7 @@ def add(
     service: Annotated[
         str | None, typer.Argument(metavar="PROVIDER", help="The service, like slack or whatsapp.", show_default=False)
     ] = None,
-    provider: Annotated[str, typer.Option("--provider", help="The same, as an option.", show_default=False)] = "",
+    provider: Annotated[str, typer.Option("--provider", help="The service, as an option.", show_default=False)] = "",
     name: Annotated[str, typer.Option("--name", help="Name for people.")] = "",
     setting: Annotated[
         list[str] | None,
@@ -71,36 +73,36 @@ def add(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Connect an account, and say what to do at its service; secrets are read from a file or stdin and never shown again."""
+    """Connect an account, and show the steps at its service; secrets are read from a file or stdin and never shown again."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.services.integrations import made_for
 
-    if not (chosen := service or provider):
+    if not (provider_name := service or provider):
         raise typer.BadParameter("name the service, like: hubbub integrations add slack", param_hint="PROVIDER")
     settings = {key: values[-1] for key, values in read_pairs(setting, "--setting", "NAME=VALUE").items()}
     with opened(data) as engine:
-        made = engine.integrations.add(
-            tenant, chosen, name=name, settings=settings, secrets=_secrets(secret_file, chosen)
+        integration = engine.integrations.add(
+            tenant, provider_name, name=name, settings=settings, secrets=_secrets(secret_file, provider_name)
         )
-        receives = made.address is not None or not made.fetches
-        setup = engine.integrations.setup(tenant, made.id) if receives else None
-    show.emit(made, as_json=as_json, columns=COLUMNS)
+        receives = integration.address is not None or not integration.fetches
+        setup = engine.integrations.setup(tenant, integration.id) if receives else None
+    show.emit(integration, as_json=as_json, columns=COLUMNS)
     if setup is not None and not as_json:
-        _walk(setup, made_for(made))
+        _walk(setup, made_for(integration))
 
 
-def _walk(setup: SetupView, made: Mapping[str, str]) -> None:
-    """Print what to do at a service, with the secrets that were made for it, once."""
+def _walk(setup: SetupView, secrets: Mapping[str, str]) -> None:
+    """Print the steps at a service, and once the secrets generated for it."""
     from hubbub.cli import show
 
     for number, step in enumerate(setup.steps, 1):
         show.say(f"{number}. {step}")
-    for name, secret in made.items():
+    for name, secret in secrets.items():
         show.say(f"{name} (shown once): {secret}")
     if setup.scopes:
         show.say(f"It needs: {', '.join(setup.scopes)}")
-    show.say(f"Has something arrived? hubbub integrations setup {setup.id} --tenant {setup.tenant}")
+    show.say(f"To see whether a body has arrived: hubbub integrations setup {setup.id} --tenant {setup.tenant}")
 
 
 @group.command("setup")
@@ -111,7 +113,7 @@ def setup_(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Say what to do at an integration's service, and whether a body has arrived; ends with 1 while none has."""
+    """Show the steps at an integration's service, and whether a body has arrived; ends with 1 while none has."""
     import time
 
     from hubbub.cli import show
@@ -121,19 +123,19 @@ def setup_(
     last = time.monotonic() + wait
     with opened(data) as engine:
         while True:
-            found = engine.integrations.setup(tenant, id_)
-            if found.state == "received" or time.monotonic() >= last:
+            setup = engine.integrations.setup(tenant, id_)
+            if setup.state == "received" or time.monotonic() >= last:
                 break
             time.sleep(1)
     if as_json:
-        show.emit(found, as_json=True)
+        show.emit(setup, as_json=True)
     else:
-        _walk(found, {})
+        _walk(setup, {})
         show.say({
-            "received": f"Received: the newest body came at {plain(found.received_at)}.", "waiting": "Waiting for the first body.",
-            "refused": f"The last body was refused: {found.reason}",
-        }[found.state])  # fmt: skip
-    if found.state != "received":
+            "received": f"Received: the newest body came at {plain(setup.received_at)}.", "waiting": "Waiting for the first body.",
+            "refused": f"The last body was refused: {setup.reason}",
+        }[setup.state])  # fmt: skip
+    if setup.state != "received":
         raise typer.Exit(1)
 
 
@@ -148,13 +150,13 @@ def list_(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List integrations page by page, oldest first: state, last day fetched whole, what is wrong and what to do."""
+    """List integrations page by page, oldest first: state, last complete day, problem and action."""
     show_answer(data, as_json, lambda engine: engine.integrations.of(tenant, state, cursor, limit), COLUMNS)
 
 
 @group.command("show")
 def show_(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show one integration with its settings; never its token."""
+    """Show an integration with its settings; never its token."""
     show_answer(data, as_json, lambda engine: engine.integrations.get(tenant, id_), COLUMNS)
 
 
@@ -166,13 +168,13 @@ def pause(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False)
 
 @group.command("resume")
 def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Fetch from an integration again, also from a broken one whose account was mended."""
+    """Fetch from an integration again, also from a broken one whose account was repaired."""
     show_answer(data, as_json, lambda engine: engine.integrations.resume(tenant, id_), COLUMNS)
 
 
 @group.command("close-gaps")
 def close_gaps(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Say that nothing is missing of what its service sent by itself; days that are to be fetched stay as they are."""
+    """Close the gaps of what its service sends; days to fetch stay as they are."""
     show_answer(data, as_json, lambda engine: engine.coverage.close(tenant, id_), ("integration", "closed"))
 
 
@@ -180,7 +182,7 @@ def close_gaps(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = F
 def rotate(
     id_: Id, tenant: TenantName, secret_file: SecretFile = None, data: Data = None, as_json: Json = False
 ) -> None:
-    """Give an integration a new token, or other secrets; a broken one is active again."""
+    """Set a new token, or other secrets, of an integration; a broken one becomes active."""
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:
@@ -191,5 +193,5 @@ def rotate(
 
 @group.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Delete an integration with its token; events that it brought stay."""
+    """Delete an integration with its token; its events stay."""
     show_answer(data, as_json, lambda engine: engine.integrations.remove(tenant, id_), COLUMNS)

@@ -9,8 +9,8 @@ import typer
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import AnyTenant, Cursor, Data, Json, Limit
 
-jobs = typer.Typer(help="Work in the queues.", no_args_is_help=True)
-schedules = typer.Typer(help="When work starts by itself.", no_args_is_help=True)
+jobs = typer.Typer(help="Jobs in the queues.", no_args_is_help=True)
+schedules = typer.Typer(help="Schedules of jobs.", no_args_is_help=True)
 JobId = Annotated[str, typer.Argument(help="The job's id, as 'hubbub jobs list' shows it.")]
 Name = Annotated[str, typer.Argument(help="The schedule's name, as 'hubbub schedules list' shows it.")]
 
@@ -39,13 +39,13 @@ def list_jobs(
 
 @jobs.command("show")
 def show_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
-    """Show one job with payload, result, and what went wrong."""
+    """Show a job with payload, result, and error."""
     show_answer(data, as_json, lambda engine: engine.jobs.get(job))
 
 
 @jobs.command("retry")
 def retry_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
-    """Let a failed, cancelled or parked job run again."""
+    """Run a failed, cancelled or parked job again."""
     show_answer(data, as_json, lambda engine: engine.jobs.retry(job))
 
 
@@ -93,12 +93,12 @@ def pause(name: Name, data: Data = None, as_json: Json = False) -> None:
 
 @schedules.command("resume")
 def resume(name: Name, data: Data = None, as_json: Json = False) -> None:
-    """Go on with a schedule; what fell into the pause is left out."""
+    """Resume a schedule; ticks during the pause are skipped."""
     show_answer(data, as_json, lambda engine: engine.schedules.resume(name))
 
 
 def worker(data: Data = None) -> None:
-    """Take jobs out of the queues, in a process of its own, until Ctrl-C."""
+    """Run jobs of the queues in a separate process, until Ctrl-C."""
     import signal
     import threading
 
@@ -110,10 +110,10 @@ def worker(data: Data = None) -> None:
 
     settings = load(data)
     configure_logs(settings.log_level)
-    over = threading.Event()
+    stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda *_: stopped.set())
     engine = open_engine(data)
     with working(engine.worker(), engine.close):
-        show.say("Hubbub works on jobs (Ctrl-C ends it)")
-        over.wait()
+        show.say("Hubbub runs jobs (Ctrl-C ends it)")
+        stopped.wait()

@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 
 
 def _long(label: str, data: Path | None, as_json: bool, work: Callable[[Engine, Progress], Answer]) -> Answer:
-    """Print what `work` returns, and show how far it is meanwhile."""
+    """Print the result of `work`, and show its progress meanwhile."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -52,19 +52,19 @@ def _long(label: str, data: Path | None, as_json: bool, work: Callable[[Engine, 
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(metavar="DEST", help="A folder that is not there yet.")],
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder.")],
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Write a consistent copy of everything into a new folder, while servers run. Its keys lie apart, in DEST/keys.
+    """Write a consistent copy of everything into a new folder, while servers run. Its keys are apart, in DEST/keys.
 
-    Who has both can read stored tokens and texts: keep DEST/keys elsewhere. 'hubbub restore' takes them with --keys.
+    Both together open stored tokens and texts: keep DEST/keys elsewhere. 'hubbub restore' reads them with --keys.
     """
     from hubbub.cli import show
 
     answer = _long("backing up", data, as_json, lambda engine, note: engine.backups.make(target.absolute(), note))
     if answer.keys:
-        show.say(f"{target}/keys opens what is encrypted in the rest: keep it elsewhere, and safe.")
+        show.say(f"{target}/keys opens the encrypted data of the backup: keep it elsewhere, and safe.")
     for note in answer.left_out:
         show.say(note)
 
@@ -73,20 +73,20 @@ def restore(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder that 'hubbub backup' wrote.")],
     data: Data = None,
     keys: Annotated[
-        Path | None, typer.Option("--keys", help="Where the backup's keys lie, if not in it.", show_default=False)
+        Path | None, typer.Option("--keys", help="Folder of the backup's keys, if outside it.", show_default=False)
     ] = None,
     erased_since: Annotated[
         str | None,
         typer.Option(
             "--erased-since",
-            help="Who was erased after the backup: the data folder or control database that was in use, or what 'hubbub erasures "
-            "--json' printed. They are erased again.",
+            help="Erasures after the backup: the data folder or control database in use, or the output of 'hubbub erasures "
+            "--json'. They are erased again.",
             show_default=False,
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fill an empty data folder from a backup, after checking every file, then erase again who was erased since.
+    """Fill an empty data folder from a backup, after checking every file, then repeat later erasures.
 
     Example: hubbub restore /backups/monday --data ./restored --erased-since ./hubbub-data
     """
@@ -105,11 +105,11 @@ def restore(
             configure_logs(engine.settings.log_level)
             again = engine.erasures.again(restored.as_of, erased_since, note)
     answer = plain(restored) | plain(again)
-    del answer["as_of"]  # a number that only programs here can read
+    del answer["as_of"]  # a number for internal use
     show.emit(answer, as_json=as_json)
     if erased_since is None:
         show.say(
-            "Whoever was erased after this backup is back: give the list with --erased-since, or erase them again."
+            "Contacts erased after this backup are back: give their list with --erased-since, or erase them again."
         )
     for text in restored.left_out:
         show.say(text)
@@ -117,11 +117,11 @@ def restore(
 
 def export(
     tenant: TenantName,
-    target: Annotated[Path, typer.Argument(metavar="DEST", help="A folder that is not there yet.")],
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder.")],
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Write all that a tenant owns into a new folder, as JSON lines and Parquet; 'hubbub import tenant' reads it elsewhere."""
+    """Write all data of a tenant into a new folder, as JSON lines and Parquet; 'hubbub import tenant' reads it elsewhere."""
     _long("exporting", data, as_json, lambda engine, note: engine.transfer.export(tenant, target.absolute(), note))
 
 
@@ -129,13 +129,13 @@ def import_tenant(
     source: Annotated[
         Path, typer.Argument(metavar="SRC", help="A folder that 'hubbub export' wrote, or an unpacked download.")
     ],
-    name: Annotated[str | None, typer.Option("--as", help="The tenant's name here.", show_default="its own")] = None,
+    name: Annotated[str | None, typer.Option("--as", help="The tenant's new name.", show_default="its own")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make a tenant of an export: every number is as it was, and what is sent again is still a duplicate.
+    """Create a tenant from an export: every number is the same, and repeated events are still duplicates.
 
-    API keys, integrations and erasures stay behind: they belong to the other installation.
+    API keys, integrations and erasures are not imported: they belong to the other installation.
     """
     _long("importing", data, as_json, lambda engine, note: engine.transfer.take_in(source.absolute(), name, note))
 
@@ -144,18 +144,18 @@ def delete_tenant(
     tenant: Name,
     yes: Annotated[
         str | None,
-        typer.Option("--yes", metavar="NAME", help="The name once more, instead of asking.", show_default=False),
+        typer.Option("--yes", metavar="NAME", help="The name again, instead of the prompt.", show_default=False),
     ] = None,
     grace: Annotated[
-        float, typer.Option("--grace", min=0, max=365, help="Days until it is gone for good; 0: at once.")
+        float, typer.Option("--grace", min=0, max=365, help="Days until it is deleted; 0: at once.")
     ] = 7.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count its rows.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Close a tenant: its keys are refused, and it is not found. When the days of grace are over, everything it had is deleted.
+    """Close a tenant: its keys are refused, and it is hidden. After the days of grace all its data are deleted.
 
-    Until then 'hubbub tenants undelete' brings it back. Backups and exports are yours to look after.
+    Until then 'hubbub tenants undelete' restores it. Backups and exports are your own care.
     """
     if not dry_run and yes is None:
         yes = typer.prompt(f"Everything of {tenant} will be deleted. Type its name")
@@ -166,12 +166,12 @@ def delete_tenant(
 
 
 def undelete_tenant(tenant: Name, data: Data = None, as_json: Json = False) -> None:
-    """Bring back a tenant that waits to be deleted, with all it had."""
+    """Restore a closed tenant, with all its data."""
     show_answer(data, as_json, lambda engine: engine.deletion.undelete(tenant))
 
 
 def closed_tenants(data: Data = None, as_json: Json = False) -> None:
-    """List tenants that wait to be deleted, and when that will be."""
+    """List closed tenants, and when they are deleted."""
     show_answer(data, as_json, lambda engine: engine.deletion.closed())
 
 
@@ -184,14 +184,16 @@ def migrate_control(
     ],
     jobs: Annotated[
         str | None,
-        typer.Option("--jobs", help="Where jobs go.", show_default="URL itself; for SQLite, jobs.db beside its file"),
+        typer.Option(
+            "--jobs", help="The database of jobs.", show_default="URL itself; for SQLite, jobs.db beside its file"
+        ),
     ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Carry control data and jobs into another database, and prove that nothing differs. Stop servers and workers first.
+    """Copy control data and jobs into another database, and prove that nothing differs. Stop servers and workers first.
 
-    What was in use stays as it is. DBOS's list of queues and versions is not carried: workers write it again.
+    The old database stays as it is. DBOS's list of queues and versions is not copied: workers write it again.
     """
     from hubbub.cli import show
     from hubbub.services.control_carrying import carry
@@ -199,9 +201,9 @@ def migrate_control(
 
     settings = load(data, control_url=None)
     jobs = jobs or (target if not target.startswith("sqlite") else f"{target.rpartition('/')[0]}/jobs.db")
-    with show.progress("carrying", None, quiet=as_json) as move:
+    with show.progress("copying", None, quiet=as_json) as move:
         carried = carry(settings, target, jobs, lambda note: move(None, note))
-    answer = {"rows": [{"table": one.table, "rows": one.rows} for one in carried]}
+    answer = {"rows": [{"table": count.table, "rows": count.rows} for count in carried]}
     show.emit(answer, as_json=as_json)
     show.say(f"Nothing differs. Now set HUBBUB_CONTROL_URL={masked(target)} and HUBBUB_JOBS_URL={masked(jobs)}.")
 
@@ -214,16 +216,16 @@ def migrate_store(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Carry events, facts, control data and jobs into another store, and prove by tenant and month that nothing differs.
+    """Copy events, facts, control data and jobs into another store, and prove by tenant and month that nothing differs.
 
-    Stop servers and workers first. What was in use stays as it is; cut short, the same command goes on.
+    Stop servers and workers first. The old store stays as it is; after an interruption the same command continues.
     """
     from hubbub.cli import show
     from hubbub.services import store_migration
     from hubbub.settings import load, masked
 
     settings = load(data)
-    with show.progress("carrying", None, quiet=as_json) as move:
+    with show.progress("copying", None, quiet=as_json) as move:
         months = store_migration.migrate_store(settings, target, lambda note: move(None, note))
     show.emit({"rows": [asdict(month) for month in months]}, as_json=as_json)
     where = f"HUBBUB_STORE_URL={masked(target)}" if "://" in target else f"HUBBUB_DATA={target} and no HUBBUB_STORE_URL"
@@ -231,14 +233,14 @@ def migrate_store(
 
 
 def rebind(
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be bound.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Bind them; without it only show what would be bound.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Let a data folder, control database and keys belong together from now on, when the right one of them is lost for good.
+    """Bind a data folder, control database and keys to each other, when the right one of them is lost for good.
 
-    Numbers of tenants that the control database does not know stay in the folder, and nobody gets them. With another key, API keys,
-    stored tokens and texts have to be made again, and erased contacts are taken again.
+    Data of tenants that the control database does not know stay in the folder, out of reach. With another key, API keys, stored
+    tokens and texts must be created again, and events of erased contacts are accepted again.
     """
     from hubbub.cli import show
     from hubbub.services.binding import bind_again

@@ -1,4 +1,4 @@
-"""`hubbub labels`: what a tenant labels, trying it on a text, labelling what is stored, reviewing, training."""
+"""`hubbub labels`: a tenant's labels, trying a text, labelling stored messages, review, training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="Topic, tone, intent and escalation of messages.", no_args_is_help=True)
 BY = "command line"
-"""Who says something of a label here."""
+"""The giver of labels from commands."""
 SetName = Annotated[str, typer.Argument(help="topic, tone, intent or escalation.", metavar="SET")]
 
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 @group.command("show")
 def show_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show a tenant's labels and rules, and the versions that they had; --json is what 'hubbub labels set' reads."""
+    """Show a tenant's labels and rules, and their earlier versions; 'hubbub labels set' reads the JSON."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -38,8 +38,8 @@ def show_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
         show.emit(answer, as_json=True)
         return
     rows = [
-        {"set": name, "label": label, "words": len(said.get("words", ())), "patterns": len(said.get("patterns", ()))}
-        for name, labels in answer.labels.items() if isinstance(labels, dict) for label, said in labels.items()
+        {"set": name, "label": label, "words": len(rule.get("words", ())), "patterns": len(rule.get("patterns", ()))}
+        for name, labels in answer.labels.items() if isinstance(labels, dict) for label, rule in labels.items()
     ]  # fmt: skip
     show.table(rows, title=f"version {answer.version}" + (", the starter" if answer.starter else ""))
 
@@ -51,7 +51,7 @@ def set_(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Give a tenant its labels and rules, in place of those it had; 'hubbub labels run' labels what is stored by them."""
+    """Replace a tenant's labels and rules; 'hubbub labels run' applies them to stored messages."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.labels.configuration import read_file
@@ -71,44 +71,46 @@ def add(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Add a label without rules, to be given by people and learned from them."""
+    """Add a label without rules, for people to give and for classifiers to learn."""
     show_answer(data, as_json, lambda engine: engine.labels.add(tenant, label_set, label))
 
 
 @group.command("rename")
 def rename(
     label_set: SetName,
-    label: Annotated[str, typer.Argument(help="The label as it is.")],
-    to: Annotated[str, typer.Argument(help="Its new name; of one that is there already, both are one from now on.")],
+    label: Annotated[str, typer.Argument(help="The present label.")],
+    to: Annotated[str, typer.Argument(help="The new name; an existing label absorbs this one.")],
     tenant: TenantName,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Rename a label, or merge it into another, in all that was ever labelled."""
+    """Rename a label, or merge it into another, for all labelled messages."""
     show_answer(data, as_json, lambda engine: engine.labels.rename(tenant, label_set, label, to))
 
 
 @group.command("try")
 def try_(
-    text: Annotated[str, typer.Argument(help="What a message says; - reads it from stdin.")],
+    text: Annotated[str, typer.Argument(help="The text of a message; - reads it from stdin.")],
     tenant: TenantName,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Say how a text would be labelled now, by whom and how surely; nothing of it is kept."""
-    said = sys.stdin.read() if text == "-" else text
-    show_answer(data, as_json, lambda engine: engine.labels.try_text(tenant, said))
+    """Show the labels that a text would get now, from which labeller and with which confidence; nothing is stored."""
+    message = sys.stdin.read() if text == "-" else text
+    show_answer(data, as_json, lambda engine: engine.labels.try_text(tenant, message))
 
 
 @group.command("run")
 def run(
     tenant: TenantName,
-    start: Annotated[str | None, typer.Option("--from", help="First day; all when absent.", show_default=False)] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First day; if absent, all days.", show_default=False)
+    ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Day after the last.", show_default=False)] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Label stored messages whose text was kept; running it again changes nothing."""
+    """Label stored messages whose text was stored; a second run changes nothing."""
     show_answer(data, as_json, lambda engine: engine.labels.run(tenant, start, end))
 
 
@@ -119,13 +121,13 @@ def train(
     examples: Annotated[
         Path | None,
         typer.Option(
-            "--examples", help="First learn these too: CSV with the columns text and label.", show_default=False
+            "--examples", help="Further examples to learn: CSV with the columns text and label.", show_default=False
         ),
     ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Train a classifier by what people said (extra 'labels'), and use it unless it is worse than the one in use."""
+    """Train a classifier from people's labels (extra 'labels'), and use it unless it is worse than the present one."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.model.plain import plain
@@ -148,7 +150,7 @@ def switch(
     label_set: SetName,
     tenant: TenantName,
     classifier: Annotated[
-        int | None, typer.Option("--to", help="Its number, as 'hubbub labels show --json' has it; none when absent.")
+        int | None, typer.Option("--to", help="Its number, from 'hubbub labels show --json'; if absent, none.")
     ] = None,
     data: Data = None,
     as_json: Json = False,
@@ -163,21 +165,23 @@ def review(
     tenant: TenantName,
     label: Annotated[
         list[str] | None,
-        typer.Option("--say", help="MESSAGE=LABEL: say it without being asked; may be repeated.", show_default=False),
+        typer.Option(
+            "--say", help="MESSAGE=LABEL: give a label without the prompt; may be repeated.", show_default=False
+        ),
     ] = None,
     limit: Limit = 20,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether labels are right, the least sure first: one key for each label; --json lists them without asking."""
+    """Confirm or correct labels, the least confident first: one key for each label; --json lists them without a prompt."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.cli.options import pairs
 
-    said = {key: values[-1] for key, values in pairs(label, "--say", "MESSAGE=LABEL").items()}
+    given = {key: values[-1] for key, values in pairs(label, "--say", "MESSAGE=LABEL").items()}
     with opened(data) as engine:
-        if said:
-            rows = [engine.labels.review.say(tenant, label_set, key, name, BY) for key, name in said.items()]
+        if given:
+            rows = [engine.labels.review.say(tenant, label_set, key, name, BY) for key, name in given.items()]
             show.emit({"rows": rows}, as_json=as_json)
             return
         queue = engine.labels.review.queue(tenant, label_set, limit)
@@ -188,7 +192,7 @@ def review(
 
 
 def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
-    """Show messages one by one and take a number, Enter for what is suggested, s to skip, u to undo, q to end."""
+    """Show messages one by one and read a number, Enter for the suggestion, s to skip, u to undo, q to end."""
     from hubbub.cli import show
 
     menu = "  ".join(f"{number} {name}" for number, name in enumerate(queue.labels, 1))
@@ -199,7 +203,7 @@ def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
             if key == "q":
                 return
             if key == "u":
-                show.say(f"Taken back: {labels.review.undo(queue.tenant, queue.set, BY).message}")
+                show.say(f"Undone: {labels.review.undo(queue.tenant, queue.set, BY).message}")
                 continue
             chosen = (
                 queue.labels[int(key) - 1] if key.isdigit() and 0 < int(key) <= len(queue.labels) else row.suggested
@@ -220,6 +224,6 @@ def _examples(path: Path) -> list[tuple[str, str]]:
         rows = csv.DictReader(file)
         if not {"text", "label"} <= set(rows.fieldnames or ()):
             raise BadInputError(
-                f"{path}: needs the columns text and label, and has {', '.join(rows.fieldnames or ()) or 'none'}"
+                f"{path}: needs the columns text and label, but has {', '.join(rows.fieldnames or ()) or 'none'}"
             )
         return [(row["text"] or "", row["label"] or "") for row in rows]

@@ -1,4 +1,4 @@
-"""The command `hubbub`: options that all commands share, and how their errors end."""
+"""The command `hubbub`: shared options, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ for group in (
 
 
 def run() -> None:
-    """Run the command line; errors of Hubbub end as one line on stderr: exit 2 for bad usage, 1 otherwise."""
+    """Run the command line; an error of Hubbub ends it with one line on stderr: exit 2 for bad usage, 1 otherwise."""
     try:
         app()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Commands that manage: tenants, keys, quarantine, config, doctor."""
+"""Commands of management: tenants, keys, quarantine, config, doctor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.cli.ask import show_answer
 from hubbub.cli.calendar import calendar
 from hubbub.cli.options import AnyTenant, Cursor, Data, Json, Limit, TenantName
 
-tenants = typer.Typer(help="Owners of data.", no_args_is_help=True)
+tenants = typer.Typer(help="Tenants, the owners of data.", no_args_is_help=True)
 tenants.add_typer(calendar, name="calendar")
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 quarantine = typer.Typer(help="Refused records.", no_args_is_help=True)
@@ -39,11 +39,11 @@ GRAINS = {
 }
 
 
-def keeps(command: Callable[..., None]) -> Callable[..., None]:
+def with_retention_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option `--retention-<grain>` for each of GRAINS; it gets `retention`, the days by grain, or None."""
 
     @wraps(command)
-    def asked(**params: Any) -> None:
+    def with_retention(**params: Any) -> None:
         days = {grain: params.pop(f"retention_{grain}") for grain in GRAINS}
         command(**params, retention={grain: n or None for grain, n in days.items() if n is not None} or None)
 
@@ -52,17 +52,17 @@ def keeps(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         inspect.Parameter(
             f"retention_{grain}", inspect.Parameter.KEYWORD_ONLY, default=None,
-            annotation=Annotated[int | None, typer.Option(help=f"Days that {what} are kept; 0: for ever.", show_default=False)],
+            annotation=Annotated[int | None, typer.Option(help=f"Days to keep {data}; 0: for ever.", show_default=False)],
         )
-        for grain, what in GRAINS.items()
+        for grain, data in GRAINS.items()
     ]  # fmt: skip
-    asked.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
-    asked.__annotations__ = {p.name: p.annotation for p in (*own, *options)}
-    return asked
+    with_retention.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    with_retention.__annotations__ = {p.name: p.annotation for p in (*own, *options)}
+    return with_retention
 
 
 @tenants.command("add")
-@keeps
+@with_retention_options
 def add_tenant(
     tenant: Name,
     zone: Zone = None,
@@ -71,25 +71,25 @@ def add_tenant(
     as_json: Json = False,
     retention: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Make a tenant."""
+    """Create a tenant."""
     show_answer(data, as_json, lambda engine: engine.tenants.add(tenant, zone, name, retention))
 
 
 @tenants.command("set")
-@keeps
+@with_retention_options
 def set_tenant(
     tenant: Name,
     zone: Zone = None,
     name: Annotated[str | None, typer.Option("--name", help="Name for people.", show_default=False)] = None,
     hotspot_tones: Annotated[
         str | None,
-        typer.Option(help="Tones that hotspots count too, like 'negative,angry'; '' for none.", show_default=False),
+        typer.Option(help="Further tones that hotspots count, like 'negative,angry'; '' for none.", show_default=False),
     ] = None,
     contact_names: Annotated[
         bool | None,
         typer.Option(
             "--contact-names/--no-contact-names",
-            help="Whether what contacts are called is kept; 'no' deletes what is.",
+            help="Whether names of contacts are stored; 'no' deletes the stored ones.",
             show_default=False,
         ),
     ] = None,
@@ -139,12 +139,12 @@ def list_tenants(data: Data = None, as_json: Json = False) -> None:
 def add_key(
     tenant: AnyTenant = None,
     scope: Annotated[list[str] | None, typer.Option("--scope", help="ingest, read, export, admin or erase.")] = None,
-    label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
+    label: Annotated[str, typer.Option("--label", help="The purpose.")] = "",
     expires: Annotated[str | None, typer.Option("--expires", help="Date or RFC 3339 time.", show_default=False)] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make an API key (scopes ingest and read unless given); it is shown once."""
+    """Create an API key (by default with the scopes ingest and read); it is shown once."""
     show_answer(data, as_json, lambda engine: engine.keys.add(tenant, scope or ["ingest", "read"], label, expires))
 
 
@@ -158,24 +158,24 @@ def list_keys(tenant: AnyTenant = None, data: Data = None, as_json: Json = False
 def revoke_key(
     key: Annotated[str, typer.Argument(help="Id of the key.")], data: Data = None, as_json: Json = False
 ) -> None:
-    """Make a key useless from now on."""
+    """Revoke a key from now on."""
     show_answer(data, as_json, lambda engine: engine.keys.revoke(key))
 
 
 @keys.command("rotate")
 def rotate_key(
     key: Annotated[str, typer.Argument(help="Id of the key.")],
-    overlap: Annotated[float, typer.Option("--overlap", min=0, help="Seconds that the old key works on.")] = 3600,
+    overlap: Annotated[float, typer.Option("--overlap", min=0, help="Seconds that the old key still works.")] = 3600,
     expires: Annotated[
         str | None,
         typer.Option(
-            "--expires", help="End of the new one: date or RFC 3339 time.", show_default="that of the old one"
+            "--expires", help="End of the new key: date or RFC 3339 time.", show_default="that of the old one"
         ),
     ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key in place of another, with its scopes; it is shown once, and the old one ends after the overlap."""
+    """Replace a key by a new one with its scopes; it is shown once, and the old one ends after the overlap."""
     show_answer(data, as_json, lambda engine: engine.keys.rotate(key, overlap, expires))
 
 
@@ -194,11 +194,11 @@ def list_quarantine(
 @quarantine.command("replay")
 def replay(
     tenant: TenantName,
-    ids: Annotated[list[int] | None, typer.Argument(help="Ids of records; all when none is given.")] = None,
+    ids: Annotated[list[int] | None, typer.Argument(help="Ids of records; if absent, all.")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Try refused records again; those that are taken now leave the quarantine."""
+    """Try refused records again; accepted ones leave the quarantine."""
     show_answer(data, as_json, lambda engine: engine.quarantine.replay(tenant, ids).answer())
 
 
@@ -221,7 +221,7 @@ def show_config(data: Data = None, as_json: Json = False) -> None:
 
 @config.command("check")
 def check_config(data: Data = None, as_json: Json = False) -> None:
-    """Check the settings as 'hubbub serve' does; exits 1 and says why when one cannot work."""
+    """Check the settings as 'hubbub serve' does; exits 1 and gives the reason when one is invalid."""
     from hubbub.cli import show
     from hubbub.services.checked import checked
     from hubbub.settings import load
@@ -231,12 +231,12 @@ def check_config(data: Data = None, as_json: Json = False) -> None:
 
 
 def doctor(data: Data = None, as_json: Json = False) -> None:
-    """Look the installation over; exits 1 when something needs attention."""
+    """Check the installation; exits 1 when something needs attention."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:
-        found = engine.doctoring.checks()
-    show.emit(found, as_json=as_json)
-    if not all(check.ok for check in found.rows):
+        checks = engine.doctoring.checks()
+    show.emit(checks, as_json=as_json)
+    if not all(check.ok for check in checks.rows):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`hubbub names`: what the ids in events are called, and names set by hand."""
+"""`hubbub names`: names of the ids in events, also set by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
 
-group = typer.Typer(help="What ids of people, rooms, accounts and campaigns are called.", no_args_is_help=True)
+group = typer.Typer(help="Names of people, rooms, accounts and campaigns.", no_args_is_help=True)
 
 Kind = Annotated[str, typer.Argument(help="staff, contact, room, account or campaign.")]
 Id = Annotated[str, typer.Argument(help="The id, as in events.")]
@@ -41,12 +41,12 @@ def list_names(
 def set_name(
     kind: Kind,
     id_: Id,
-    name: Annotated[str, typer.Argument(help="What people call it.")],
+    name: Annotated[str, typer.Argument(help="The name.")],
     tenant: TenantName,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Set a name by hand; no source changes it again."""
+    """Set a name by hand; no source changes it any more."""
     show_answer(data, as_json, lambda engine: engine.names.set(tenant, [{"kind": kind, "id": id_, "name": name}]))
 
 
@@ -57,11 +57,11 @@ def import_names(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Set the names of a CSV file by hand, all or none; an empty name is given back to the sources."""
+    """Set the names of a CSV file by hand, all or none; an empty name returns the id to the sources."""
     show_answer(data, as_json, lambda engine: engine.names.set_from(tenant, file))
 
 
 @group.command("remove")
 def remove_name(kind: Kind, id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Remove a name; the next source that knows one gives it again."""
+    """Remove a name; the next source with a name sets it again."""
     show_answer(data, as_json, lambda engine: engine.names.set(tenant, [{"kind": kind, "id": id_, "name": None}]))

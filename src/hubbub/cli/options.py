@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ From = Annotated[str, typer.Option("--from", help="Start: a date in the tenant's
 To = Annotated[str, typer.Option("--to", help="End (exclusive): a date in the tenant's zone, or an RFC 3339 time.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Answer with what was known then: a date or an RFC 3339 time.", show_default=False),
+    typer.Option(
+        "--as-of", help="Answer with the data of that moment: a date or an RFC 3339 time.", show_default=False
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)]
@@ -28,11 +30,11 @@ Where = Annotated[list[str] | None, typer.Option("--where", help="DIMENSION=VALU
 
 
 def pairs(where: list[str] | None, option: str = "--where", form: str = "DIMENSION=VALUE") -> dict[str, list[str]]:
-    """Read options like DIMENSION=VALUE; the same name twice means either value."""
-    found: dict[str, list[str]] = {}
+    """Read options like DIMENSION=VALUE; a repeated name means either value."""
+    values: dict[str, list[str]] = {}
     for pair in where or []:
         name, equals, value = pair.partition("=")
         if not equals:
             raise BadQuestionError(f"{option} {pair[:80]!r} is not {form}")
-        found.setdefault(name, []).append(value)
-    return found
+        values.setdefault(name, []).append(value)
+    return values

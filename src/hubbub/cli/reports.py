@@ -1,4 +1,4 @@
-"""Commands of reports: make one now, list, show and delete the kept ones."""
+"""Commands of reports: make one now, list, show and delete stored ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
 if TYPE_CHECKING:
     from hubbub.services.reports import ReportFile
 
-reports = typer.Typer(help="Kept reports.", no_args_is_help=True)
+reports = typer.Typer(help="Stored reports.", no_args_is_help=True)
 ReportId = Annotated[str, typer.Argument(help="The report's id, as 'hubbub reports list' shows it.")]
 
 
@@ -28,10 +28,10 @@ def report(
     kind: Annotated[str, typer.Option("--kind", help="daily, weekly or monthly.")] = "daily",
     date: Annotated[
         str | None,
-        typer.Option("--date", help="A day of the period (default: the last one that is over).", show_default=False),
+        typer.Option("--date", help="A day of the period (default: the last complete one).", show_default=False),
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="First date, instead of --date; the kind is the step.", show_default=False)
+        str | None, typer.Option("--from", help="First date, instead of --date; the kind sets the step.", show_default=False)
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Date after the last.", show_default=False)] = None,
     sections: Annotated[
@@ -47,21 +47,21 @@ def report(
     data: Data = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Make a report now and keep it: summary, conversations, response times, staff, satisfaction, intents, channels."""
+    """Make and store a report now: summary, conversations, response times, staff, satisfaction, intents, channels."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.model.plain import plain
 
-    chosen = [name.strip() for name in sections.split(",")] if sections is not None else None
+    section_names = [name.strip() for name in sections.split(",")] if sections is not None else None
     with opened(data) as engine, show.progress("report", 100, quiet=as_json) as move:
-        made = engine.reports.make(tenant, kind, date, start, end, chosen, formats, progress=move)
-        files = {name: engine.reports.file(tenant, made.id, name) for name in made.formats}
-    answer = plain(made) | {"paths": {name: _put(file, out) for name, file in files.items()}}
+        view = engine.reports.make(tenant, kind, date, start, end, section_names, formats, progress=move)
+        files = {name: engine.reports.file(tenant, view.id, name) for name in view.formats}
+    answer = plain(view) | {"paths": {name: _put(file, out) for name, file in files.items()}}
     show.emit(answer if as_json else {k: v for k, v in answer.items() if k != "files"}, as_json=as_json)
 
 
 def _put(file: ReportFile, out: Path | None) -> str:
-    """Copy a kept file into a folder under its own name; returns where it is to be found."""
+    """Copy a stored file into a folder under its own name; returns its path."""
     import shutil
 
     if out is None:
@@ -78,14 +78,14 @@ def list_reports(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List kept reports, newest first."""
+    """List stored reports, newest first."""
     columns = ("id", "kind", "from", "to", "zone", "made_at", "formats", "sections")
     show_answer(data, as_json, lambda engine: engine.reports.kept(tenant, limit, cursor), columns)
 
 
 @reports.command("show")
 def show_report(report: ReportId, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show what a report is, or how far its job is."""
+    """Show a report, or the progress of its job."""
     show_answer(data, as_json, lambda engine: engine.reports.show(tenant, report))
 
 

@@ -30,14 +30,14 @@ def restatements(
     ] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="Only this metric.", show_default=False)] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Look at all closed days first, as the job does each night.")
+        bool, typer.Option("--check", help="Check all closed days first, as the job does each night.")
     ] = False,
     rows: Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show.")] = 100,
     cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show numbers of closed days that changed later: what, from, to, when and why."""
+    """Show later changes of numbers of closed days: metric, old and new value, time and cause."""
 
     def ask(engine: Engine) -> Page[Restatement]:
         if check:

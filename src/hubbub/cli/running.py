@@ -1,4 +1,4 @@
-"""Commands that do work: serve, refresh, backfill, verify, retention, demo."""
+"""Commands of work: serve, refresh, backfill, verify, retention, demo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on.", show_default="8321")] = None,
-    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Answer only; leave jobs to others.")] = False,
+    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Only answer; jobs run in other processes.")] = False,
     data: Data = None,
 ) -> None:
     """Serve the pages and the API and run its jobs, until Ctrl-C."""
@@ -45,8 +45,8 @@ def serve(
             url += engine.settings.base_path
             show.say(f"Hubbub listens on {url} (Ctrl-C ends it)")
             path = engine.access.sign_in_link(label="printed by serve").path
-            show.say(f"Sign in with this link, once, within 15 minutes ('hubbub sign-in --url {url}' makes another):")
-            typer.echo(f"  {url}{path}", err=True)  # in one piece, however narrow the terminal is
+            show.say(f"Sign in with this link, once, within 15 minutes ('hubbub sign-in --url {url}' prints another):")
+            typer.echo(f"  {url}{path}", err=True)  # on one line, however narrow the terminal
 
         serve_(engine, listening, jobs=not no_jobs, ready=ready)
 
@@ -55,7 +55,7 @@ Answer = TypeVar("Answer")
 
 
 def _work(name: str, as_json: bool, data: Path | None, work: Callable[[FactService, Progress], Answer]) -> Answer:
-    """Print what `work` returns of the facts, and show how far it is meanwhile."""
+    """Print the result of `work` on the facts, and show its progress meanwhile."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -66,7 +66,7 @@ def _work(name: str, as_json: bool, data: Path | None, work: Callable[[FactServi
 
 
 def refresh(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
-    """Fold what is due now."""
+    """Fold new events now."""
     answer = _work("refresh", as_json, data, lambda facts, step: facts.refresh(tenant, step=step))
     if answer.errors:
         raise typer.Exit(1)
@@ -80,7 +80,7 @@ def backfill(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Fold everything again that has an event in a range."""
+    """Fold all units with an event in a range again."""
     answer = _work("backfill", as_json, data, lambda facts, step: facts.backfill(start, end, tenant, fact, step=step))
     if answer.errors:
         raise typer.Exit(1)
@@ -88,12 +88,14 @@ def backfill(
 
 def verify(
     tenant: AnyTenant = None,
-    start: Annotated[str | None, typer.Option("--from", help="Only from here on.", show_default=False)] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Only before this.", show_default=False)] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Only from this date or time on.", show_default=False)
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only before this date or time.", show_default=False)] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Fold everything once more and compare; exits 1 on any difference."""
+    """Fold everything again and compare; exits 1 on any difference."""
     answer = _work("verify", as_json, data, lambda facts, step: facts.verify(tenant, start, end, step=step))
     if not answer.clean:
         raise typer.Exit(1)
@@ -105,12 +107,12 @@ def retention(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Delete what is past its tenant's retention; what is gone is null from then on, never 0."""
+    """Delete data past the tenant's retention; deleted numbers are null from then on, never 0."""
     show_answer(data, as_json, lambda engine: engine.retained.apply(tenant, dry_run=dry_run))
 
 
 def demo(data: Data = None, as_json: Json = False) -> None:
-    """Fill a data folder with a lively sample of three tenants, and print what it says."""
+    """Fill a data folder with a lively sample of three tenants, and print their numbers."""
     from hubbub.cli.sample import fill
 
     fill(data, as_json)

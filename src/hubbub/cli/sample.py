@@ -19,7 +19,7 @@ BATCH = 5000
 
 
 def fill(data: Path | None, as_json: bool) -> None:
-    """Load the sample into a data folder, bring rollups up to date and print each tenant's answers."""
+    """Load the sample into a data folder, refresh, and print each tenant's answers."""
     now = datetime.now(UTC)
     with opened(data) as engine:
         answer = {"tenants": [_tenant(engine, tenant, zone, name, now) for tenant, zone, name in demo.tenants()]}
@@ -32,7 +32,7 @@ def fill(data: Path | None, as_json: bool) -> None:
 
 
 def _tenant(engine: Engine, tenant: str, zone: str, name: str, now: datetime) -> dict[str, Any]:
-    with suppress(ConflictError):  # a second demo on the same folder adds what is new since the first
+    with suppress(ConflictError):  # a second demo on the same folder adds only newer events
         engine.tenants.add(tenant, zone, name)
     counts: dict[str, Any] = {"tenant": tenant, "accepted": 0, "duplicates": 0, "rejected": 0}
     stream = demo.events(tenant, now)

@@ -1,4 +1,4 @@
-"""How commands print: a table for people, JSON for programs, messages and progress on stderr."""
+"""Output of commands: a table for people, JSON for programs, messages and progress on stderr."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hubbub.query.result import reasons
 from hubbub.reports.formatting import duration
 
 UNITS = {"coverage": Unit.SHARE, "tenant_ratio": Unit.SHARE, "lower_bound": Unit.SHARE}
-"""Units of columns that are no metrics; what ends in `_ms` is a duration."""
+"""Units of columns that are not metrics; columns ending in `_ms` are durations."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
@@ -36,13 +36,13 @@ def say(message: str) -> None:
 
 
 def more(page: Page[Any]) -> None:
-    """Say how to go on where a page is not the last."""
+    """Print the cursor of the next page, if any."""
     if page.next:
         say(f"There are more: --cursor {page.next}")
 
 
 def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, title: str | None = None) -> None:
-    """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields. Say how to go on after a page."""
+    """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields; then the cursor of the next page."""
     if isinstance(answer, Page):
         more(answer)
     answer = plain(answer)
@@ -56,7 +56,7 @@ def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, ti
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str | None = None) -> None:
-    """Print rows as a table, numbers to the right."""
+    """Print rows as a table, numbers right-aligned."""
     if not rows:
         out.print("nothing to show")
         return
@@ -71,9 +71,12 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = Non
 
 
 def why(rows: Iterable[Mapping[str, Any]], freshness: Freshness | None = None) -> None:
-    """Say below a table why some of its numbers are a dash, and which gaps of sources they overlap; nothing where all are known."""
-    found = reasons(rows)
-    texts = [f"{', '.join(n for n, t in found.items() if t == text)}: {text}" for text in dict.fromkeys(found.values())]
+    """Print below a table why some numbers are a dash, and which gaps of sources they overlap; nothing where all are known."""
+    reason_of = reasons(rows)
+    texts = [
+        f"{', '.join(n for n, t in reason_of.items() if t == text)}: {text}"
+        for text in dict.fromkeys(reason_of.values())
+    ]
     if freshness is not None:
         texts += [text for text in (freshness.gone, freshness.gone_before, freshness.behind) if text]
     if texts:
@@ -104,7 +107,7 @@ def unit_of(column: str) -> Unit | None:
 
 
 def text(value: Any, name: str = "") -> str:
-    """Write a value for people by the unit of its column: durations in words, shares in percent, nothing as a dash."""
+    """Return a value for people by its column's unit: durations in words, shares in percent, None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -116,14 +119,14 @@ def text(value: Any, name: str = "") -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {text(one, str(key))}" for key, one in value.items()) or "–"
+        return ", ".join(f"{key} {text(item, str(key))}" for key, item in value.items()) or "–"
     if isinstance(value, list):
-        return ("; " if any(isinstance(one, Mapping) for one in value) else ", ").join(map(text, value)) or "–"
+        return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(map(text, value)) or "–"
     return str(value)
 
 
 def _nowhere(_position: int | None = None, _note: str = "") -> None:
-    """Where progress goes when nobody watches."""
+    """Discard progress when stderr is no terminal."""
 
 
 @contextmanager

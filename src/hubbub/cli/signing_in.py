@@ -1,4 +1,4 @@
-"""The commands that let somebody in and send all out: `sign-in` prints a link that works once, `sign-out` ends sessions."""
+"""`sign-in` prints a link that works once; `sign-out` ends sessions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ def sign_in(
         str | None,
         typer.Option(help="viewer, analyst or admin of the tenant; without a tenant: operator.", show_default=False),
     ] = None,
-    label: Annotated[str, typer.Option(help="Whose it is, for the lists of links.", show_default=False)] = "",
-    minutes: Annotated[float, typer.Option(help="Minutes that it can be used.")] = 15,
-    url: Annotated[
-        str | None, typer.Option("--url", help="Address that people reach the server by.", show_default=False)
-    ] = None,
+    label: Annotated[str, typer.Option(help="The person, for the lists of links.", show_default=False)] = "",
+    minutes: Annotated[float, typer.Option(help="Minutes that the link works.")] = 15,
+    url: Annotated[str | None, typer.Option("--url", help="Public address of the server.", show_default=False)] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -38,15 +36,15 @@ def sign_in(
         link = engine.access.sign_in_link(
             tenant, role or ("operator" if tenant is None else "viewer"), label, minutes * 60
         )
-        whole = (url or address(engine)).rstrip("/") + link.path
+        address_of_link = (url or address(engine)).rstrip("/") + link.path
     if as_json:
-        show.emit({**plain(link), "url": whole}, as_json=True)
+        show.emit({**plain(link), "url": address_of_link}, as_json=True)
     else:
-        typer.echo(whole)
+        typer.echo(address_of_link)
 
 
 def sign_out(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
-    """End all dashboard sessions of a tenant; without one those of operators. One alone ends on the page Access."""
+    """End all dashboard sessions of a tenant, or without --tenant those of operators. The page Access ends single sessions."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 

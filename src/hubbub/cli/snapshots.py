@@ -1,4 +1,4 @@
-"""Commands of snapshots: make those of one day, week or month now, and list the kept ones."""
+"""Commands of snapshots: make those of a day, week or month now, and list stored ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from hubbub.cli.options import AnyTenant, Data, Json, TenantName
 
-snapshots = typer.Typer(help="Kept snapshots.", no_args_is_help=True)
+snapshots = typer.Typer(help="Stored snapshots.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,8 +17,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(snapshots, name="snapshots")
 
 
-def _tell(answer: dict[str, Any], as_json: bool) -> None:
-    """Print snapshots: whole for programs, one line a section for people."""
+def _print(answer: dict[str, Any], as_json: bool) -> None:
+    """Print snapshots: whole for programs, one line for each section for people."""
     from rich.markup import escape
 
     from hubbub.cli import show
@@ -32,8 +32,8 @@ def _tell(answer: dict[str, Any], as_json: bool) -> None:
         show.out.print(escape(f"{row['kind']} {row['date']}, {who} ({row['state']}, {row['zone']})"))
         for section, metrics in SECTIONS.items():
             show.out.print(f"  {section}")
-            told = {name: show.text(row[section].get(name), metric) for name, metric in metrics.items()}
-            show.fields(told, indent=4)
+            texts = {name: show.text(row[section].get(name), metric) for name, metric in metrics.items()}
+            show.fields(texts, indent=4)
     if not answer["rows"]:
         show.out.print("nothing to show")
 
@@ -43,18 +43,18 @@ def snapshot(
     kind: Annotated[str, typer.Option("--kind", help="daily, weekly or monthly.")] = "daily",
     date: Annotated[
         str | None,
-        typer.Option("--date", help="A day of the period (default: the last one that is over).", show_default=False),
+        typer.Option("--date", help="A day of the period (default: the last complete one).", show_default=False),
     ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make the snapshots of one day, week or month now, of the whole team and each account."""
+    """Make the snapshots of a day, week or month now, of the whole team and each account."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:
         answer = engine.snapshot_service.make(kind, date, tenant)
-    _tell(answer, as_json)
+    _print(answer, as_json)
     if answer["errors"]:
         for name, error in answer["errors"].items():
             show.say(f"{name}: {error}")
@@ -75,8 +75,8 @@ def list_snapshots(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List kept snapshots of the periods that begin in a range, as they were made."""
+    """List stored snapshots of the periods that begin in a range."""
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:
-        _tell(engine.snapshot_service.of(tenant, start, end, kind, account), as_json)
+        _print(engine.snapshot_service.of(tenant, start, end, kind, account), as_json)

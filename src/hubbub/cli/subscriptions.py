@@ -1,4 +1,4 @@
-"""`hubbub subscriptions`: digests of days, weeks and months that arrive by themselves."""
+"""`hubbub subscriptions`: digests of days, weeks and months, sent on a schedule."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
-group = typer.Typer(help="Digests that arrive by themselves.", no_args_is_help=True)
+group = typer.Typer(help="Digests, sent on a schedule.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="Its id.")]
+Id = Annotated[str, typer.Argument(help="The id.")]
 COLUMNS = ("id", "kind", "destination", "at", "zone", "state", "done_to", "waits_for")
 _show = partial(show_answer, columns=COLUMNS)
 
@@ -27,18 +27,18 @@ def add(
     kind: Annotated[str, typer.Argument(help="daily, weekly or monthly.")],
     tenant: TenantName,
     to: Annotated[str, typer.Option("--to", help="Id of the destination.")],
-    at: Annotated[str, typer.Option("--at", help="When it goes out on the day after, like 07:00.")] = "07:00",
+    at: Annotated[str, typer.Option("--at", help="Time of sending on the day after, like 07:00.")] = "07:00",
     zone: Annotated[
         str | None, typer.Option("--zone", help="Zone of the recipient.", show_default="the tenant's")
     ] = None,
     wait_hours: Annotated[
-        int, typer.Option("--wait-hours", help="How long it waits where the period is not complete.")
+        int, typer.Option("--wait-hours", help="Longest wait for an incomplete period, in hours.")
     ] = 4,
     section: Annotated[
-        list[str] | None, typer.Option("--section", help="Of the report; may be repeated. None: all.")
+        list[str] | None, typer.Option("--section", help="A section of the report; may be repeated. If absent, all.")
     ] = None,
     file: Annotated[
-        list[str] | None, typer.Option("--file", help="A format that goes with a mail; may be repeated.")
+        list[str] | None, typer.Option("--file", help="Format of a file attached to mails; may be repeated.")
     ] = None,
     data: Data = None,
     as_json: Json = False,
@@ -52,17 +52,17 @@ def add(
 
 @group.command("list")
 def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """List subscriptions: what is sent when, up to which period, and what one waits for."""
+    """List subscriptions: digest, time, last sent period, and the reason of a wait."""
     _show(data, as_json, lambda engine: engine.subscriptions.of(tenant))
 
 
 @group.command("stop")
 def stop(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Send nothing more of a subscription."""
+    """Stop sending a subscription."""
     _show(data, as_json, lambda engine: engine.subscriptions.stop(tenant, id_))
 
 
 @group.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Delete a subscription; reports that it sent stay."""
+    """Delete a subscription; sent reports stay."""
     _show(data, as_json, lambda engine: engine.subscriptions.remove(tenant, id_))
