@@ -1,1 +1,1 @@
-"""The HTTP face: who asks, what the body holds, and one shape for every problem. All answers come from the engine."""
+"""HTTP: authentication, limits, bodies, and one shape for every problem. All answers come from the engine."""

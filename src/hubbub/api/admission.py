@@ -1,7 +1,8 @@
-"""Whom a request is from, before its body is read, a thread taken or a route looked for: so a flood costs others little.
+"""Admission: identifies the caller before the body is read, a thread taken or a route chosen, so that a flood costs others
+little.
 
-A key that is not known, or beyond its limit, ends here. So does a tenant of whom more requests wait than may. Of the threads that
-work a tenant has a share; its other requests wait here for their turn, and take nobody's place.
+An unknown key, or one beyond its limit, is refused. So is a tenant with too many waiting requests. A tenant has a share of the
+threads; its other requests wait for their turn, and block nobody.
 """
 
 from __future__ import annotations
@@ -26,41 +27,41 @@ from hubbub.control.integrations import Integration
 from hubbub.errors import ForgedError, HubbubError, RateLimitedError
 
 SHARE, HEAVY = 10, 3
-"""Requests of one tenant that are worked on at once, small bodies of events and all others; the server has 40 threads for requests.
+"""Requests of a tenant that are processed at once, small bodies of events and all others; the server has 40 threads for requests.
 
-Small bodies wait for the disk, most of them for the same commit. All else takes the processor, which threads share: more of them at
-once would get no more done, and leave the less to other tenants."""
+Small bodies wait for the disk, most of them for the same commit. Others take the processor, which threads share: more of them at
+once would not be faster, and would leave less to other tenants."""
 SMALL = 1 << 16
-"""Bytes of a body that is small."""
+"""Largest small body in bytes."""
 LOOP_SECONDS = 0.0005
-"""What a request takes in the event loop, about: it is not measured, since all requests are there in turns."""
+"""Approximate time of a request in the event loop: it is not measured, since requests take turns there."""
 MOST_WAITING = 200
-"""Requests of one tenant that wait for their turn."""
+"""Most requests of one tenant that wait for their turn."""
 
 
 def _has_body(scope: Scope) -> bool:
-    """Whether a body comes after the head of a request."""
+    """Say whether a body follows the head of a request."""
     headers = dict(scope["headers"])
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 def _share(scope: Scope) -> int:
-    """Return how many requests like this one of a tenant are worked on at once."""
+    """Return how many requests like this one are processed at once for a tenant."""
     length = dict(scope["headers"]).get(b"content-length", b"")
     is_small = length.isdigit() and len(length) < 20 and int(length) <= SMALL
     return SHARE if is_small and kind_of(scope["path"]) == "ingests" else HEAVY
 
 
 class Admission:
-    """Finds out the key of each request to the API, counts it and the work that it causes, and gives tenants their turns.
+    """Identifies the key of each API request, counts it and its work, and gives tenants their turns.
 
-    `find` gives the integration of an address that a service sends to: there its signature is the key.
+    `find` returns the integration of a service's address: there its signature is the key.
     """
 
     def __init__(self, app: ASGIApp, ring: KeyRing, limiter: Limiter, find: Callable[[str, str], Integration]) -> None:
         self._app, self._ring, self._limiter, self._find = app, ring, limiter, find
         self._turns: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
-        self._here: Counter[str] = Counter()
+        self._present: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 401, 429 or 503."""
@@ -68,26 +69,26 @@ class Admission:
             await self._app(scope, receive, send)
             return
         try:
-            key = await self._let_in(scope)
+            key = await self._admit(scope)
         except HubbubError as error:
             await problems.refusal(Request(scope), error)(scope, receive, send)
             return
         owner = key.tenant or key.id
         share = _share(scope)
         turn = self._turns.setdefault((owner, share), asyncio.Semaphore(share))
-        self._here[owner] += 1
-        taken = False
+        self._present[owner] += 1
+        has_turn = False
 
         async def take() -> None:
-            nonlocal taken
+            nonlocal has_turn
             await turn.acquire()
-            taken = True
-            self._limiter.check(key)  # those that went before may have used up what there was
+            has_turn = True
+            self._limiter.check(key)  # earlier requests may have used up the budget
 
         async def received() -> Message:
-            """Take a turn when the whole body is there: a sender that is slow keeps nobody from theirs."""
+            """Take a turn when the whole body is received: a slow sender blocks nobody."""
             message = await receive()
-            if not taken and message["type"] == "http.request" and not message.get("more_body"):
+            if not has_turn and message["type"] == "http.request" and not message.get("more_body"):
                 await take()
             return message
 
@@ -98,36 +99,36 @@ class Admission:
         except RateLimitedError as error:
             await problems.refusal(Request(scope), error)(scope, receive, send)
         finally:
-            if taken:
+            if has_turn:
                 turn.release()
-            self._here[owner] -= 1
-            if not self._here[owner]:
-                del self._here[owner]
+            self._present[owner] -= 1
+            if not self._present[owner]:
+                del self._present[owner]
 
-    async def _let_in(self, scope: Scope) -> Key:
+    async def _admit(self, scope: Scope) -> Key:
         """Return the key of a request, counted.
 
-        Raises UnauthenticatedError, NotFoundError, RateLimitedError, and what the database raises.
+        Raises UnauthenticatedError, NotFoundError, RateLimitedError, and errors of the database.
         """
         key: Key
         if scope["path"].startswith(HOOKS):
             key = await self._integration(scope)
         else:
             text = bearer(Request(scope))
-            known = self._ring.remembered(text)
-            key = known if known is not None else await run_in_threadpool(self._ring.key, text)
+            remembered = self._ring.remembered(text)
+            key = remembered if remembered is not None else await run_in_threadpool(self._ring.key, text)
         scope["state"]["key"] = key
         scope["state"]["limit_headers"] = self._limiter.take(key, kind_of(scope["path"]))
-        if self._here[key.tenant or key.id] >= SHARE + MOST_WAITING:
-            raise RateLimitedError(f"{MOST_WAITING} requests wait for their turn already: wait 1 s", retry_after=1.0)
+        if self._present[key.tenant or key.id] >= SHARE + MOST_WAITING:
+            raise RateLimitedError(f"{MOST_WAITING} requests already wait for their turn: wait 1 s", retry_after=1.0)
         return key
 
     async def _integration(self, scope: Scope) -> Key:
-        """Find the integration that an address is of, and return what it is counted under. Raises NotFoundError."""
+        """Find the integration of an address, and return the key that it is counted under. Raises NotFoundError."""
         provider, _, id_ = scope["path"].removeprefix(HOOKS).partition("/")
-        found = await run_in_threadpool(self._find, provider, id_.partition("/")[0])
-        scope["state"]["integration"] = found
-        return Key(found.id[-KEY_LENGTH:], found.tenant, ("ingest",))
+        integration = await run_in_threadpool(self._find, provider, id_.partition("/")[0])
+        scope["state"]["integration"] = integration
+        return Key(integration.id[-KEY_LENGTH:], integration.tenant, ("ingest",))
 
     async def _work(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
         spent = Account()
@@ -143,5 +144,5 @@ class Admission:
                 "megabytes": state.get("received", 0) / 1e6,
                 "seconds": LOOP_SECONDS + spent.seconds,
             }
-            forged = state.get("problem") == ForgedError.code  # what somebody else sends is not the tenant's work
+            forged = state.get("problem") == ForgedError.code  # a forged body is not the tenant's work
             self._limiter.spend(replace(key, tenant=None) if forged else key, work)

@@ -28,28 +28,28 @@ Text = Annotated[str, Field(max_length=200)]
 
 
 class RuleFields(BaseModel):
-    """What a rule can say; what is left out has the value that is right for most."""
+    """Fields of a rule; absent ones have defaults that suit most."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Text | None = Field(None, description="Name for people.")
-    metric: Text | None = Field(None, description="What is watched, where the kind has no metric of its own.")
+    metric: Text | None = Field(None, description="The watched metric, where the kind has none of its own.")
     grain: Text | None = Field(None, description="hour, day or week.")
-    direction: Text | None = Field(None, description="above, below, or either (of the kind change).")
+    direction: Text | None = Field(None, description="above, below, or for the kind change either.")
     limit: float | None = Field(None, description="In the metric's unit; milliseconds of durations, 0 to 1 of shares.")
-    at_least: float | None = Field(None, description="Absolute floor: so many things; 10 where it is left out.")
-    times: float | None = Field(None, description="Relative floor of the kind change; 2 where it is left out.")
+    at_least: float | None = Field(None, description="Absolute floor, as a count; 10 if absent.")
+    times: float | None = Field(None, description="Relative floor of the kind change; 2 if absent.")
     by: Text | None = Field(None, description="A dimension: each of its values has its own incidents.")
     where: dict[Text, Text | list[Text]] | None = Field(None, description="Only these values of dimensions.")
     close_after: int | None = Field(None, description="Quiet windows that close an incident; 0: the kind's own.")
-    destinations: list[Text] | None = Field(None, max_length=20, description="Ids of destinations that are notified.")
-    quiet: Text | None = Field(None, description="Hours in which nobody is notified, like 22:00-07:00.")
-    urgent: bool | None = Field(None, description="Tell in quiet hours too.")
-    most: int | None = Field(None, description="Messages a day; the rest is one summary.")
+    destinations: list[Text] | None = Field(None, max_length=20, description="Ids of notified destinations.")
+    quiet: Text | None = Field(None, description="Hours without notifications, like 22:00-07:00.")
+    urgent: bool | None = Field(None, description="Notify in quiet hours too.")
+    most: int | None = Field(None, description="Messages a day; further ones become one summary.")
 
 
 class NewRule(RuleFields):
-    """A rule: what is watched, when it fires, who is notified."""
+    """A rule: the watched metric, when it fires, and the notified destinations."""
 
     name: Text = Field(description="Name for people.")
     kind: Text = Field(description="threshold, change, hotspot, sla, source or budget.")
@@ -62,7 +62,7 @@ class RuleChange(RuleFields):
 
 
 class Acknowledged(BaseModel):
-    """Who takes care of an incident."""
+    """The person who takes care of an incident."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ class Acknowledged(BaseModel):
 
 
 class Snoozed(BaseModel):
-    """Until when an incident is left alone."""
+    """The end of an incident's snooze."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,50 +78,52 @@ class Snoozed(BaseModel):
 
 
 class DestinationBody(BaseModel):
-    """Where messages may go."""
+    """An address of messages."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     kind: Text = Field(description="mail, slack or webhook.")
     to: SecretStr = Field(max_length=2000, description="Mail address, Slack webhook or channel id, or https address.")
     name: Text = Field("", description="Name for people.")
-    secret: SecretStr = Field(SecretStr(""), max_length=200, description="Of a webhook: whsec_…; absent: one is made.")
+    secret: SecretStr = Field(
+        SecretStr(""), max_length=200, description="Of a webhook: whsec_…; absent: one is generated."
+    )
     integration: Text = Field("", description="Of Slack: the integration that writes to the channel.")
 
 
-def _given(body: BaseModel) -> dict[str, Any]:
-    """Return what was said, without what was left out."""
+def _fields_set(body: BaseModel) -> dict[str, Any]:
+    """Return the fields of a body that were sent."""
     return {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
 
 
 @router.get("/alerts", summary="Alert rules")
 def rules(engine: EngineOf, tenant: Reads) -> Page[AlertView]:
-    """Return the tenant's rules, oldest first: what each watches, how far it judged, how many incidents are open."""
+    """Return the tenant's rules, oldest first: the watched metric, the last judged window, the number of open incidents."""
     return engine.alerts.of(tenant)
 
 
 @router.post("/alerts", status_code=201, summary="Add an alert rule")
 def add(engine: EngineOf, tenant: Administers, body: NewRule, once: Once) -> NewAlert:
     """Try a rule on the past year and store it; it judges windows that end from now on."""
-    return once(tenant, lambda: engine.alerts.add(tenant, _given(body)))
+    return once(tenant, lambda: engine.alerts.add(tenant, _fields_set(body)))
 
 
 @router.post("/alerts/try", summary="Try an alert rule on the past year")
 def try_(engine: EngineOf, tenant: Reads, body: NewRule) -> Tried:
-    """Return when a rule would have fired, and how often with other floors beside; nothing is stored."""
-    return engine.alerts.try_(tenant, _given(body))
+    """Return when a rule would have fired, and how often with other floors; nothing is stored."""
+    return engine.alerts.try_(tenant, _fields_set(body))
 
 
 @router.get("/alerts/{alert}", summary="One alert rule")
 def rule(engine: EngineOf, tenant: Reads, alert: AlertId) -> OneAlert:
-    """Return a rule, and the windows it could not judge when their time came, with the reasons."""
+    """Return a rule, and the windows that it could not judge, with the reasons."""
     return engine.alerts.get(tenant, alert)
 
 
 @router.patch("/alerts/{alert}", summary="Change, pause or resume an alert rule")
 def change(engine: EngineOf, tenant: Administers, alert: AlertId, body: RuleChange) -> AlertView:
-    """Change fields of a rule; the changed rule has to work on the past year too."""
-    return engine.alerts.change(tenant, alert, _given(body))
+    """Change fields of a rule; the changed rule is tried on the past year too."""
+    return engine.alerts.change(tenant, alert, _fields_set(body))
 
 
 @router.delete("/alerts/{alert}", summary="Remove an alert rule")
@@ -135,41 +137,41 @@ def incidents(
     engine: EngineOf,
     tenant: Reads,
     state: Annotated[str | None, Query(max_length=20, description="open or closed; absent: all.")] = None,
-    alert: Annotated[str | None, Query(max_length=100, description="Only those of this rule.")] = None,
+    alert: Annotated[str | None, Query(max_length=100, description="Only incidents of this rule.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[IncidentView]:
-    """Return the tenant's incidents and `next`, the cursor of the page after."""
+    """Return the tenant's incidents and `next`, the cursor of the next page."""
     return engine.incidents.of(tenant, state, alert, limit, cursor)
 
 
 @router.get("/incidents/{incident}", summary="One incident")
 def incident(engine: EngineOf, tenant: Reads, incident: IncidentId) -> OneIncident:
-    """Return an incident with what happened, newest first, who was notified, and who was not and why."""
+    """Return an incident with its history, newest first, the notified destinations, and those not notified, with the reasons."""
     return engine.incidents.get(tenant, incident)
 
 
 @router.post("/incidents/{incident}/acknowledge", summary="Acknowledge an incident")
 def acknowledge(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Acknowledged) -> IncidentView:
-    """Note that somebody takes care of it; nobody is reminded of it any more."""
+    """Note that a person takes care of it; no more reminders are sent."""
     return engine.incidents.acknowledge(tenant, incident, body.by)
 
 
 @router.post("/incidents/{incident}/snooze", summary="Snooze an incident")
 def snooze(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Snoozed) -> IncidentView:
-    """Leave it alone until a moment; if it is still open then, its rule's destinations are notified again."""
+    """Send nothing about it until a moment; if it is still open then, its rule's destinations are notified again."""
     return engine.incidents.snooze(tenant, incident, body.until)
 
 
 @router.get("/destinations", summary="Destinations")
 def destinations(engine: EngineOf, tenant: Reads) -> Page[DestinationView]:
-    """Return where messages may go, without what is secret of the addresses."""
+    """Return the destinations, without the secret parts of their addresses."""
     return engine.destinations.of(tenant)
 
 
 @router.post("/destinations", status_code=201, summary="Add a destination")
 def add_destination(engine: EngineOf, tenant: Administers, body: DestinationBody, once: Once) -> NewDestination:
-    """Store a destination, its address encrypted; of a webhook the answer holds the secret, which is not shown again."""
+    """Store a destination, its address encrypted; for a webhook the answer holds the secret, which is not shown again."""
     secret, to = body.secret.get_secret_value(), body.to.get_secret_value()
     return once(
         tenant, lambda: engine.destinations.add(tenant, body.kind, to, body.name, secret, body.integration), ["secret"]
@@ -178,13 +180,13 @@ def add_destination(engine: EngineOf, tenant: Administers, body: DestinationBody
 
 @router.post("/destinations/{destination}/test", summary="Send a test")
 def test(engine: EngineOf, tenant: Administers, destination: DestinationId) -> MessageView:
-    """Send a test now; the answer says whether it arrived, and why not."""
+    """Send a test message now; the answer says whether it arrived, and why not."""
     return engine.destinations.test(tenant, destination)
 
 
 @router.delete("/destinations/{destination}", summary="Remove a destination")
 def remove_destination(engine: EngineOf, tenant: Administers, destination: DestinationId) -> Removed:
-    """Delete a destination; what waits to be sent there is given up."""
+    """Delete a destination, and give up its waiting messages."""
     return engine.destinations.remove(tenant, destination)
 
 
@@ -192,15 +194,15 @@ def remove_destination(engine: EngineOf, tenant: Administers, destination: Desti
 def messages(
     engine: EngineOf,
     tenant: Reads,
-    about: Annotated[str | None, Query(max_length=100, description="Only those about this incident.")] = None,
+    about: Annotated[str | None, Query(max_length=100, description="Only messages about this incident.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[MessageView]:
-    """Return the outbox: what was sent, waits, is held for a summary, or failed, with the reason."""
+    """Return the outbox: sent, waiting, held and failed messages, with the reason."""
     return engine.messages.of(tenant, about, limit, cursor)
 
 
 @router.post("/messages/{message}/retry", summary="Try a failed message again")
 def retry(engine: EngineOf, tenant: Administers, message: MessageId) -> MessageView:
-    """Put it back into the outbox for another eight hours."""
+    """Return it to the outbox for another eight hours."""
     return engine.messages.retry(tenant, message)

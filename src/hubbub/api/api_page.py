@@ -1,4 +1,4 @@
-"""The API page: what OpenAPI says of every route, as one page that needs no script and nothing from other hosts."""
+"""The API page: the OpenAPI description of every route, as a page without scripts or other hosts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def docs(request: Request) -> Response:
 
 
 def groups(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the tags of an OpenAPI document with their operations, as the template shows them."""
+    """Yield the tags of an OpenAPI document with their operations, for the template."""
     schemas = document.get("components", {}).get("schemas", {})
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_tag: dict[str, list[dict[str, Any]]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            found.setdefault(operation["tags"][0], []).append(_operation(path, method, operation, schemas))
+            by_tag.setdefault(operation["tags"][0], []).append(_operation(path, method, operation, schemas))
     for tag in document["tags"]:
-        yield {"name": tag["name"], "about": tag["description"], "operations": found.get(tag["name"], [])}
+        yield {"name": tag["name"], "about": tag["description"], "operations": by_tag.get(tag["name"], [])}
 
 
 def _operation(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,18 +35,18 @@ def _operation(path: str, method: str, operation: Mapping[str, Any], schemas: Ma
     return {
         "method": method.upper(), "path": path, "summary": operation.get("summary", ""), "id": operation.get("operationId", path),
         "about": operation.get("description", ""),
-        "scopes": [scope for one in operation.get("security", []) for scopes in one.values() for scope in scopes],
+        "scopes": [scope for part in operation.get("security", []) for scopes in part.values() for scope in scopes],
         "parameters": [
             {
-                "name": one["name"], "where": one["in"], "kind": kind(one["schema"], schemas), "needed": one.get("required", False),
-                "about": one.get("description", ""),
+                "name": part["name"], "where": part["in"], "kind": kind(part["schema"], schemas),
+                "needed": part.get("required", False), "about": part.get("description", ""),
             }
-            for one in operation.get("parameters", [])
+            for part in operation.get("parameters", [])
         ],
         "body": {"about": body.get("description", ""), "forms": _forms(body, schemas)} if body else None,
         "answers": [
-            {"status": status, "about": one.get("description", ""), "forms": _forms(one, schemas)}
-            for status, one in operation.get("responses", {}).items()
+            {"status": status, "about": part.get("description", ""), "forms": _forms(part, schemas)}
+            for status, part in operation.get("responses", {}).items()
         ],
     }  # fmt: skip
 
@@ -56,31 +56,31 @@ def _forms(holder: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[s
     return [
         {
             "media": media,
-            "kind": kind(one.get("schema", {}), schemas),
-            "fields": _fields(one.get("schema", {}), schemas),
+            "kind": kind(form.get("schema", {}), schemas),
+            "fields": _fields(form.get("schema", {}), schemas),
         }
-        for media, one in holder.get("content", {}).items()
+        for media, form in holder.get("content", {}).items()
     ]
 
 
 def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
-    whole = _whole(schema, schemas)
-    needed = whole.get("required", [])
+    resolved = _resolved(schema, schemas)
+    needed = resolved.get("required", [])
     return [
         {
             "name": name,
-            "kind": kind(one, schemas),
+            "kind": kind(field, schemas),
             "needed": name in needed,
-            "about": _whole(one, schemas).get("description", ""),
+            "about": _resolved(field, schemas).get("description", ""),
         }
-        for name, one in whole.get("properties", {}).items()
+        for name, field in resolved.get("properties", {}).items()
     ]
 
 
 def kind(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    """Return in words what a schema takes, like `list of text, or null`."""
+    """Return a schema's type in words, like `list of text, or null`."""
     if choices := schema.get("anyOf") or schema.get("oneOf"):
-        return ", or ".join(dict.fromkeys(kind(one, schemas) for one in choices))
+        return ", or ".join(dict.fromkeys(kind(choice, schemas) for choice in choices))
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if "const" in schema:
@@ -94,7 +94,7 @@ def kind(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     return words.get(plain, plain)
 
 
-def _whole(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
     return schemas.get(_name(schema["$ref"]), {}) if "$ref" in schema else schema
 
 

@@ -1,4 +1,4 @@
-"""The web application and the server process: routes, request ids, the refresh that runs beside them, and its end."""
+"""The web application and the server process: routes, request ids, the refresh loop, and shutdown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hubbub.api.calendar import router as calendar
 from hubbub.api.connection import Patient
 from hubbub.api.conversations import router as conversations
 from hubbub.api.coverage import router as coverage
-from hubbub.api.deliveries import Noted, keep_watch, keep_writing
+from hubbub.api.deliveries import Noted, keep_present, keep_writing
 from hubbub.api.described import ABOUT, Described
 from hubbub.api.erasing import router as erasing
 from hubbub.api.exports import router as exports
@@ -61,16 +61,16 @@ from hubbub.version import __version__
 
 STUCK_AFTER = 300.0
 REST = 3.0
-"""How many times as long as it took a refresh is followed by rest: the processor is there for requests and jobs first."""
+"""Rest after a refresh, as a multiple of its duration: requests and jobs have precedence on the processor."""
 LONGEST_REST = 30.0
 PUBLISH_SECONDS = 60.0
-"""Seconds between looks at what is stale of the published tables."""
+"""Seconds between checks for stale published tables."""
 
 
 class RefreshLoop:
-    """Stores and folds what comes in, and publishes it, again and again on a thread of its own, until stopped.
+    """Stores, folds and publishes arriving events, again and again on its own thread, until stopped.
 
-    Several servers on one folder may all do so: what one has folded the others find done.
+    Several servers on one folder may all do so: each finds the others' work done.
     """
 
     def __init__(self, engine: Engine, pause: float) -> None:
@@ -95,8 +95,8 @@ class RefreshLoop:
                 self._published = begun
                 self._engine.published.publish()
             self.error = None
-        except Exception as error:  # the next round may go well: a full disk is emptied
-            self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited, and did not work
+        except Exception as error:  # the next round may succeed: a full disk is emptied
+            self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited without using the processor
             if seldom(("refresh", type(error))):
                 log.error("refresh failed", error=self.error)
         took, self._ended = time.monotonic() - begun, time.monotonic()
@@ -104,7 +104,7 @@ class RefreshLoop:
 
 
 class Observe:
-    """Gives every request an id, on its problem, its log lines and its answer, and counts how long it took.
+    """Gives every request an id, in its problem, log lines and answer, and measures its duration.
 
     Plain ASGI: Starlette's own middleware helper costs more than storing an event.
     """
@@ -127,8 +127,8 @@ class Observe:
             nonlocal status, begun_answer
             if message["type"] == "http.response.start":
                 status, begun_answer = message["status"], True
-                told = scope["state"].get("limit_headers", ())
-                message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode()), *told]
+                limit_headers = scope["state"].get("limit_headers", ())
+                message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode()), *limit_headers]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -151,7 +151,7 @@ ROUTERS = (
 
 
 def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = None) -> FastAPI:
-    """Build the application over an engine; without `refresh`, folding is left to others and to reading.
+    """Build the application over an engine; without `refresh`, other processes and reading do the folding.
 
     `worker`: takes jobs while the application runs.
     """
@@ -160,7 +160,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_exception_handler(_noted)
-        threads = current_default_thread_limiter()  # requests are worked on in these
+        threads = current_default_thread_limiter()  # the threads of requests
         engine.store.settling.requests = lambda: threads.borrowed_tokens > 0
         if refresh:
             refreshing.start()
@@ -173,11 +173,11 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
             await run_in_threadpool(worker.start)
         beside = [
             asyncio.create_task(keep_writing(engine.delivered)),
-            asyncio.create_task(keep_watch(engine.coverage.here)),
+            asyncio.create_task(keep_present(engine.coverage.here)),
         ]
         yield
-        for one in beside:
-            one.cancel()
+        for task in beside:
+            task.cancel()
         if worker is not None:
             app.state.handed_back = await run_in_threadpool(worker.stop)
         await run_in_threadpool(engine.sockets.stop)
@@ -205,13 +205,13 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
 
 
 def _noted(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what goes wrong outside of requests: where no file can be opened any more, asyncio says so thousands of times."""
+    """Log errors outside of requests at a limited rate: without free file handles asyncio reports thousands."""
     if seldom(("server", context["message"])):
         log.error("server", note=context["message"], error=repr(context.get("exception"))[:300])
 
 
 def configured(app: FastAPI) -> uvicorn.Config:
-    """Return how a server of the application handles connections."""
+    """Return the server's configuration of connections."""
     return uvicorn.Config(
         app, http=Patient, log_config=None, access_log=False, timeout_graceful_shutdown=10, server_header=False
     )
@@ -220,8 +220,8 @@ def configured(app: FastAPI) -> uvicorn.Config:
 def serve(
     engine: Engine, listening: socket.socket, *, jobs: bool = True, ready: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Serve on a bound socket until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address at the start."""
-    # Requests share this process with jobs and refreshes; Python would hand the turn on every 5 ms only
+    """Serve on a bound socket until SIGTERM or Ctrl-C, then finish requests and close. `ready` is called with the address."""
+    # Requests share this process with jobs and refreshes; by default Python switches threads only every 5 ms
     sys.setswitchinterval(0.0005)
     app = create_app(engine, refresh=jobs, worker=engine.worker() if jobs else None)
     keep_what_is_loaded()
@@ -229,16 +229,16 @@ def serve(
     for number in (
         signal.SIGTERM,
         signal.SIGINT,
-    ):  # uvicorn raises it again when it is done: there is still a store to close
+    ):  # uvicorn raises it again at its end, but the store must be closed first
         signal.signal(number, lambda *_: None)
     server = _Server(configured(app), f"http://{_reachable(host)}:{port}", ready)
     try:
-        with suppress(SystemExit):  # uvicorn's way to say that it could not begin
+        with suppress(SystemExit):  # uvicorn could not start
             server.run(sockets=[listening])
     finally:
         engine.close()
     if not server.started:
-        raise HubbubError(f"the server could not begin on {host}:{port}: the log says why")
+        raise HubbubError(f"the server could not start on {host}:{port}: the log has the reason")
     end(app.state.handed_back)
 
 
@@ -247,14 +247,14 @@ def _reachable(host: str) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that says so when it listens."""
+    """A uvicorn server that reports when it listens."""
 
     def __init__(self, config: uvicorn.Config, url: str, ready: Callable[[str], None]) -> None:
         super().__init__(config)
         self._url, self._ready = url, ready
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Listen, then say so."""
+        """Listen, then report the address."""
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
             self._ready(self._url)

@@ -1,4 +1,4 @@
-"""Who asks: an API key names its tenant and scopes."""
+"""Authentication: an API key names its tenant and scopes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REMEMBER_SECONDS = 5.0
 
 
 class KeyRing:
-    """Checks keys, and remembers good ones for five seconds, so that a busy sender does not ask the database each time."""
+    """Checks keys, and remembers good ones for five seconds, so that a busy sender does not query the database each time."""
 
     def __init__(self, engine: Engine) -> None:
         self._control = engine.control
@@ -29,20 +29,20 @@ class KeyRing:
         self._lock = threading.Lock()
 
     def remembered(self, text: str) -> Key | None:
-        """Return the key that `text` was a moment ago, unless one was revoked in this process since."""
+        """Return the key of `text` if checked a moment ago, unless one was revoked in this process since."""
         if self._revocations != self._control.revocations:
             with self._lock:
                 self._known.clear()
                 self._revocations = self._control.revocations
-        found = self._known.get(text)
-        return found[1] if found is not None and found[0] > time.monotonic() else None
+        remembered = self._known.get(text)
+        return remembered[1] if remembered is not None and remembered[0] > time.monotonic() else None
 
     def key(self, text: str) -> Key:
-        """Ask the database which key `text` is. Raises UnauthenticatedError."""
+        """Return the key of `text` from the database. Raises UnauthenticatedError."""
         begun = self._control.revocations
         key = self._control.authenticate(text)
         with self._lock:
-            if begun == self._control.revocations == self._revocations:  # else what was read may be true no more
+            if begun == self._control.revocations == self._revocations:  # else the key may be revoked meanwhile
                 if len(self._known) > 10_000:
                     self._known.clear()
                 self._known[text] = (time.monotonic() + _remember(key), key)
@@ -50,14 +50,14 @@ class KeyRing:
 
 
 def _remember(key: Key) -> float:
-    """Return for how many seconds a key may be trusted without asking: never beyond its end."""
+    """Return how many seconds a key may be remembered: never beyond its end."""
     if key.expires_at is None:
         return _REMEMBER_SECONDS
     return min(_REMEMBER_SECONDS, (key.expires_at.replace(tzinfo=UTC) - system_clock()).total_seconds())
 
 
 def bearer(request: Request) -> str:
-    """Return the bearer token of a request, or raise UnauthenticatedError."""
+    """Return the bearer token of a request. Raises UnauthenticatedError."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
         raise UnauthenticatedError(reason="no_key")
@@ -65,19 +65,19 @@ def bearer(request: Request) -> str:
 
 
 async def engine_of(request: Request) -> Engine:
-    """Return the engine that the app serves."""
+    """Return the app's engine."""
     engine: Engine = request.app.state.engine
     return engine
 
 
 async def caller(request: Request) -> Key:
-    """Return the key of a request, which the gate found out."""
+    """Return the key of a request, found by `Admission`."""
     key: Key = request.state.key
     return key
 
 
 class Access(SecurityBase):
-    """A dependency that lets a request through whose key has a scope. OpenAPI shows it as what the route needs."""
+    """A dependency that requires a scope of the request's key. OpenAPI shows it as the route's security."""
 
     model = HTTPBearer(description="An API key: `hub_live_<id>_<secret>`. Its tenant is the request's tenant.")
     scheme_name = "key"
@@ -88,16 +88,16 @@ class Access(SecurityBase):
     async def key(self, request: Request) -> Key:
         """Return the key of a request. Raises ForbiddenError."""
         key = await caller(request)
-        wanted = self.scope if key.tenant is not None else "admin"
-        if wanted not in key.scopes:
+        needed = self.scope if key.tenant is not None else "admin"
+        if needed not in key.scopes:
             raise ForbiddenError(
-                f"this needs a key with the scope '{wanted}'; yours has {', '.join(key.scopes)}", reason="missing_scope"
+                f"this needs a key with the scope '{needed}'; yours has {', '.join(key.scopes)}", reason="missing_scope"
             )
         return key
 
 
 class OfTenant(Access):
-    """For tenants alone: gives the tenant's id."""
+    """For tenants only: returns the tenant's id."""
 
     async def __call__(self, request: Request) -> str:
         """Return the tenant of the key."""
@@ -108,7 +108,7 @@ class OfTenant(Access):
 
 
 class OfTenantOrAll(Access):
-    """For tenants, and for operators, who see all: gives the tenant's id or None."""
+    """For tenants and operators: returns the tenant's id, or None for all tenants."""
 
     async def __call__(self, request: Request) -> str | None:
         """Return the tenant of the key, or None."""
@@ -116,10 +116,10 @@ class OfTenantOrAll(Access):
 
 
 class OfOperator(Access):
-    """For operators alone: an admin key without a tenant."""
+    """For operators only: an admin key without a tenant."""
 
     async def __call__(self, request: Request) -> None:
-        """Let the request through."""
+        """Allow the request."""
         if (await self.key(request)).tenant is not None:
             raise ForbiddenError("this needs an operator's key: one with the scope 'admin' and no tenant")
 

@@ -1,4 +1,4 @@
-"""A server that is reached under a path of its host, behind a proxy that takes the path off requests or leaves it."""
+"""A server under a path of its host, behind a proxy that removes the path from requests or keeps it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hubbub.dashboard.base import base_path
 
 
 class Based:
-    """Takes the path off requests that have it; what gives out addresses puts it in front of them, see `pages.base.at`."""
+    """Removes the path from requests; addresses in answers get it back, see `dashboard.base.at`."""
 
     def __init__(self, app: ASGIApp, base: str) -> None:
         self._app, self._base = app, base
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on as if it had come to the root of its host."""
+        """Pass a request on as if it were sent to the root of the host."""
         if scope["type"] != "http" or not self._base:
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Read a request body within bounds, also after decompression, before anything looks at it."""
+"""Request bodies: read within bounds, also after decompression, before anything parses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "ap
 
 
 async def read_raw(request: Request, limit: int) -> bytes:
-    """Return the body as it was sent. Raises TooLargeError beyond `limit` bytes, BadRequestError for a sender that is gone."""
+    """Return the body unchanged. Raises TooLargeError beyond `limit` bytes, BadRequestError when the sender disconnects."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLargeError(f"the body has {declared} bytes, {limit} are allowed; send smaller batches")
@@ -30,14 +30,14 @@ async def read_raw(request: Request, limit: int) -> bytes:
                 raise TooLargeError(f"the body has more than the {limit} bytes allowed; send smaller batches")
             parts.append(chunk)
     except ClientDisconnect:
-        raise BadRequestError("the sender was gone before its whole body was there", reason="sender_gone") from None
+        raise BadRequestError("the sender disconnected before the end of its body", reason="sender_gone") from None
     return b"".join(parts)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the body, decompressed when gzip.
 
-    Raises TooLargeError beyond `limit` bytes, BadRequestError for bad gzip and a sender that is gone.
+    Raises TooLargeError beyond `limit` bytes, BadRequestError for bad gzip or a disconnect.
     """
     body = await read_raw(request, limit)
     encoding = request.headers.get("content-encoding", "identity").lower()
@@ -62,14 +62,14 @@ def _unzip(body: bytes, limit: int) -> bytes:
 
 
 def is_lines(request: Request) -> bool:
-    """Say whether the content type names newline-delimited JSON."""
+    """Say whether the content type is newline-delimited JSON."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower() in NDJSON
 
 
 class Bounded:
-    """Bounds a request's body in bytes and in time while it comes in, whichever route reads it.
+    """Bounds a request's body in bytes and time while it arrives, whichever route reads it.
 
-    How many bytes came in stays in the request's state, as `received`.
+    The number of received bytes is in the request's state, as `received`.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -85,7 +85,7 @@ class Bounded:
 
         async def counted() -> Message:
             nonlocal size, more
-            if not more:  # what comes now is the end of the connection, which may take as long as the answer
+            if not more:  # the next message is the end of the connection, which may take as long as the answer
                 return await receive()
             now = asyncio.get_running_loop().time()
             try:
@@ -94,7 +94,7 @@ class Bounded:
             except TimeoutError:
                 raise HTTPException(
                     408,
-                    f"the body did not come in: nothing for {BODY_PAUSE:g} s, or not all of it within {BODY_SECONDS:g} s",
+                    f"the body did not arrive: nothing for {BODY_PAUSE:g} s, or not all of it within {BODY_SECONDS:g} s",
                     {"Retry-After": "5", "Connection": "close"},
                 ) from None
             more = message.get("more_body", False)

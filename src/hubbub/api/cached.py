@@ -1,4 +1,4 @@
-"""Cached answers of routes: the bytes as they were sent, with their age; `Cache-Control: no-cache` works them out again."""
+"""Cached answers of routes: the bytes as sent, with their age; `Cache-Control: no-cache` computes them again."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ async def cached(
     request: Request, engine: Engine, method: Callable[Concatenate[str, P], R], tenant: str, /,
     *args: P.args, **params: P.kwargs,
 ) -> Sent[R]:  # fmt: skip
-    """Answer with what a `cacheable` method of a service returns, cached or worked out now."""
+    """Return the answer of a service's `cacheable` method, cached or computed now."""
     answers = engine.cached
-    asked = answers.asked(method, tenant, *args, **params)
+    call = answers.asked(method, tenant, *args, **params)
     fresh = "no-cache" in request.headers.get("cache-control", "").lower()
-    found = answers.look(asked) if answers.cache.inline and not fresh else None
-    if found is None:
-        worked = await run_in_threadpool(counted(answers.work), asked, fresh=fresh)
-        # not waited for in a thread: a hundred askers of one slow answer would leave none for others
-        found = await asyncio.wrap_future(worked) if isinstance(worked, Future) else worked
-    keep = min(asked.seconds, engine.settings.cache.realtime) if asked.shared else 0
+    answer = answers.look(call) if answers.cache.inline and not fresh else None
+    if answer is None:
+        computed = await run_in_threadpool(counted(answers.work), call, fresh=fresh)
+        # not awaited in a thread: a hundred requests for one slow answer would take all threads
+        answer = await asyncio.wrap_future(computed) if isinstance(computed, Future) else computed
+    keep = min(call.seconds, engine.settings.cache.realtime) if call.shared else 0
     headers = {
-        "Age": str(int(found.age)),
+        "Age": str(int(answer.age)),
         "Cache-Control": f"private, max-age={int(keep)}",
         "Vary": "Authorization",
     }
-    return Sent(found.body, media_type="application/json", headers=headers)
+    return Sent(answer.body, media_type="application/json", headers=headers)

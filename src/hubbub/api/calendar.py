@@ -38,16 +38,16 @@ class CalendarBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    versions: list[VersionBody] = Field(max_length=MAX_VERSIONS, description="None takes the calendar away.")
+    versions: list[VersionBody] = Field(max_length=MAX_VERSIONS, description="An empty list removes the calendar.")
 
 
 @router.get("", summary="The tenant's business hours")
 def calendar(engine: EngineOf, tenant: Administers) -> CalendarView:
-    """Return the tenant's zone and the versions of its calendar; none: it has no calendar."""
+    """Return the tenant's zone and the versions of its calendar; an empty list: no calendar."""
     return engine.calendar.get(tenant)
 
 
 @router.put("", summary="Set the tenant's business hours")
 def set_calendar(engine: EngineOf, tenant: Administers, body: CalendarBody) -> ChangedCalendar:
-    """Replace all versions; answers are right at once, and stored numbers follow from `changed_from` on."""
+    """Replace all versions; answers change at once, and stored numbers from `changed_from` on."""
     return engine.calendar.set(tenant, body.model_dump())

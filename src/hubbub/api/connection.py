@@ -1,4 +1,4 @@
-"""Connections: where the server listens, and how long it waits for a request's head."""
+"""Connections: the listening socket, and the time limit of a request's head."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hubbub.errors import HubbubError
 
 HEAD_SECONDS = 15.0
-"""Within which all of a request's head has to come in; bodies have their own bounds, see `body.Bounded`."""
+"""Longest time for a request's head; bodies have their own bounds, see `body.Bounded`."""
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound, so that an address that is taken is known before anything is opened.
+    """Return a bound socket, so that a used address is reported before anything is opened.
 
     Raises HubbubError.
     """
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
-        made.listen()  # two that are bound at the same moment find out here
+        listening.bind((host, port))
+        listening.listen()  # of two processes bound at the same moment one fails here
     except OSError as error:
-        made.close()
+        listening.close()
         reason = error.strerror or str(error)
         raise HubbubError(
             f"could not listen on {host}:{port} ({reason}): is another server using it? Choose another with --port"
         ) from None
-    return made
+    return listening
 
 
 class Patient(H11Protocol):
-    """Ends a connection on which a request was begun and its head does not come in, or the rest of a refused body."""
+    """Closes a connection whose begun head, or rest of a refused body, does not arrive in time."""
 
     _end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Start the time limit of the first head."""
         super().connection_made(transport)
-        self._wait()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Wait on while what came makes no whole head."""
+        """Stop the time limit once the head is complete."""
         super().data_received(data)
         if self._is_answering():
-            self._wait_no_more()
+            self._stop_timer()
         elif self._end is None:
-            self._wait()
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._wait_no_more()
+        """Stop the time limit."""
+        self._stop_timer()
         super().connection_lost(exc)
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _wait(self) -> None:
+    def _start_timer(self) -> None:
         self._end = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
-    def _wait_no_more(self) -> None:
+    def _stop_timer(self) -> None:
         if self._end is not None:
             self._end.cancel()
             self._end = None

@@ -1,6 +1,6 @@
-"""The routes of what stands behind the numbers: conversations, events, flagged messages, who is in a state, counts by the minute.
+"""The routes of conversations, events, flagged messages, members of states, and counts by the minute behind the numbers.
 
-What holds texts or whole events needs the scope `export`.
+Texts and whole events need the scope `export`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ router = APIRouter(prefix="/v1/conversations", route_class=Counted)
 Id = Annotated[str, Query(alias="id", max_length=1000, description="Id of the conversation, as in events.")]
 
 
-@router.get("", summary="Conversations, those that spoke last first")
+@router.get("", summary="Conversations, the latest message first")
 def conversations(
     engine: EngineOf,
     tenant: Reads,
     start: From,
     end: To,
     where: Where = None,
-    text: Annotated[str, Query(max_length=200, description="Occurs in an id, a name or what an event says.")] = "",
+    text: Annotated[str, Query(max_length=200, description="Occurs in an id, a name or an event.")] = "",
     state: Annotated[str, Query(max_length=20, description="open, waiting or resolved at the range's end.")] = "",
-    include_bots: Annotated[bool, Query(description="Those too in which only programs spoke.")] = False,
+    include_bots: Annotated[bool, Query(description="Also conversations of programs alone.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ConversationRow]:
@@ -42,9 +42,9 @@ def conversations(
     )
 
 
-@router.get("/detail", summary="One conversation as a whole")
+@router.get("/detail", summary="A conversation")
 def conversation(engine: EngineOf, tenant: Reads, id_: Id) -> Conversation:
-    """Return who and what it is, its state now, and its episodes."""
+    """Return people, channel, present state, and episodes."""
     return engine.conversations.get(tenant, id_)
 
 
@@ -52,16 +52,16 @@ def conversation(engine: EngineOf, tenant: Reads, id_: Id) -> Conversation:
 def conversation_events(
     engine: EngineOf, tenant: Exports, id_: Id, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ConversationEvent]:
-    """Return its events in their order, whole, and what waits replies ended."""
+    """Return its whole events in order, and the waits that replies ended."""
     return engine.conversations.events(tenant, id_, limit=limit, cursor=cursor)
 
 
-@router.get("/event", summary="One event as it is stored")
+@router.get("/event", summary="A stored event")
 def event(
     engine: EngineOf,
     tenant: Exports,
-    source: Annotated[str, Query(max_length=1000, description="Its source.")],
-    id_: Annotated[str, Query(alias="id", max_length=1000, description="Its id.")],
+    source: Annotated[str, Query(max_length=1000, description="The event's source.")],
+    id_: Annotated[str, Query(alias="id", max_length=1000, description="The event's id.")],
 ) -> StoredEvent:
     """Return the event of a source and id."""
     return engine.conversations.event(tenant, source, id_)
@@ -81,7 +81,7 @@ def flagged(
     return engine.conversations.flagged(tenant, start, end, where_of(where), limit=limit, cursor=cursor)
 
 
-@router.get("/members", summary="Who or what a metric of the present counts")
+@router.get("/members", summary="Members of a metric of the present")
 def members(
     engine: EngineOf,
     tenant: Reads,
@@ -92,7 +92,7 @@ def members(
     ] = None,
     limit: Limit = 50,
 ) -> Members:
-    """Return ids, since when, and dimensions, those in the state longest first."""
+    """Return ids, start times and dimensions, those longest in the state first."""
     return engine.conversations.members(tenant, metric, where_of(where), at=at, limit=limit)
 
 
@@ -101,8 +101,8 @@ def minutes(
     engine: EngineOf,
     tenant: Reads,
     metric: Annotated[list[str], Query(description="Stored counts, like messages_received; may be repeated.")],
-    minutes: Annotated[int, Query(ge=1, le=1000, description="How many, until now.")] = 60,
+    minutes: Annotated[int, Query(ge=1, le=1000, description="Number of minutes, until now.")] = 60,
     where: Where = None,
 ) -> Minutes:
-    """Return one row for each minute, the oldest first; a minute without events is 0."""
+    """Return a row for each minute, oldest first; a minute without events is 0."""
     return engine.conversations.minutes(tenant, metric, minutes, where_of(where))

@@ -1,4 +1,4 @@
-"""The route that says which days of each source are there. It needs a key with the scope `read`."""
+"""The route of coverage: fetched and missing days of each source. It needs a key with the scope `read`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hubbub.services.coverage import Covered
 router = APIRouter(prefix="/v1/coverage", route_class=Counted)
 
 
-@router.get("", summary="Which days of each source are there")
+@router.get("", summary="Fetched and missing days of each source")
 def coverage(
     engine: EngineOf,
     tenant: MayRead,
@@ -26,5 +26,5 @@ def coverage(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Covered]:
-    """Return the days of each integration and its open gaps, with reason and what to do; of all tenants for operators."""
+    """Return the days of each integration and its open gaps, with reason and action; of all tenants for operators."""
     return engine.coverage.of(tenant, from_, to, cursor=cursor, limit=limit)

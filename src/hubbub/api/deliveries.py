@@ -1,8 +1,7 @@
-"""The one place that notes deliveries: what became of every body that is sent to the events' address or an integration's,
-whoever answered it.
+"""The delivery log: the outcome of every body that is sent to the events' address or an integration's, whoever answered it.
 
-It stands around all other layers and reads what they left in the request's state: the `key` (gate and auth), the `problem` with
-its `details`, the `outcome` of a batch (its route) and how many bytes were `received`.
+This middleware is the outermost layer and reads the request's state: the `key` (admission and auth), the `problem` with its
+`details`, the `outcome` of a batch (its route) and the number of `received` bytes.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from hubbub.ingest.accept import Outcome
 from hubbub.telemetry import log as logs
 
 SECONDS = 3.0
-"""After which what was counted is written."""
+"""Seconds between writes of the counts."""
 WARN_EVERY = 60.0
 REFUSED = "refused"
 LARGEST = 1 << 40
-"""Bytes that are counted of a body that was announced and not read."""
+"""Most bytes that are counted for an announced body that was not read."""
 
 
 class Noted:
-    """Notes each delivery before its sender hears of it."""
+    """Notes each delivery before its sender gets the answer."""
 
     def __init__(self, app: ASGIApp, log: Deliveries) -> None:
         self._app, self._log = app, log
         self._warned: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; note what is answered when it is a delivery."""
+        """Pass a request on; note the answer of a delivery."""
         if scope["type"] != "http" or not _is_delivery(scope):
             await self._app(scope, receive, send)
             return
@@ -53,7 +52,7 @@ class Noted:
         await self._app(scope, receive, noted)
 
     def _warn(self, delivery: Delivery) -> None:
-        """Say in the log, once a minute for each key, that of a body that was taken every event was refused."""
+        """Log, once a minute for each key, that every event of an accepted body was refused."""
         now = time.monotonic()
         if delivery.outcome == REFUSED and now - self._warned.get(delivery.key, -WARN_EVERY) >= WARN_EVERY:
             self._warned[delivery.key] = now
@@ -69,46 +68,46 @@ def _is_delivery(scope: Scope) -> bool:
 
 
 def _delivery(scope: Scope, status: int) -> Delivery:
-    """Return what became of a request's body."""
+    """Return the outcome of a request's body."""
     state: dict[str, Any] = scope["state"]
     details = state.get("details", {})
     key: Key | None = state.get("key") or details.get("key")
-    whose: dict[str, Any] = {"key": key.id, "tenant": key.tenant or ""} if key is not None else {}
+    owner: dict[str, Any] = {"key": key.id, "tenant": key.tenant or ""} if key is not None else {}
     if "integration" in state:
-        whose["origin"] = state["integration"].provider
+        owner["origin"] = state["integration"].provider
     size = state.get("received") or _announced(scope)
     outcome: Outcome | None = state.get("outcome")
     if outcome is None or "problem" in state:
         reason = details.get("reason", "")
-        return Delivery(status, state.get("problem", "internal"), reason=reason, bytes=size, **whose)
+        return Delivery(status, state.get("problem", "internal"), reason=reason, bytes=size, **owner)
     first = outcome.rejected[0] if outcome.rejected else None
-    taken = outcome.accepted + outcome.duplicates
+    stored = outcome.accepted + outcome.duplicates
     return Delivery(
-        status, "accepted" if first is None else "partly_refused" if taken else REFUSED,
+        status, "accepted" if first is None else "partly_refused" if stored else REFUSED,
         reason=first.code if first else "", field=(first.field or "") if first else "", bytes=size,
         accepted=outcome.accepted, duplicates=outcome.duplicates, corrected=outcome.corrected,
-        rejected=len(outcome.rejected), **whose,
+        rejected=len(outcome.rejected), **owner,
     )  # fmt: skip
 
 
 def _announced(scope: Scope) -> int:
-    """Return how long a body that was not read was said to be."""
-    told = dict(scope["headers"]).get(b"content-length", b"")
-    return min(int(told), LARGEST) if told.isdigit() and len(told) < 20 else 0
+    """Return the declared length of a body that was not read."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return min(int(length), LARGEST) if length.isdigit() and len(length) < 20 else 0
 
 
 async def keep_writing(log: Deliveries) -> None:
-    """Write what was counted every few seconds."""
-    await _keep(log.write, SECONDS, "the delivery log waits to be written")
+    """Write the counts every few seconds."""
+    await _keep(log.write, SECONDS, "the delivery log cannot be written")
 
 
-async def keep_watch(here: Callable[[], None]) -> None:
-    """Say every few seconds that a server is there, by `here`; at once for the first time."""
-    await _keep(here, PRESENT, "nobody hears that this server is there", at_once=True)
+async def keep_present(note_presence: Callable[[], None]) -> None:
+    """Note every few seconds that a server runs, with `note_presence`; the first time at once."""
+    await _keep(note_presence, PRESENT, "the presence of this server cannot be noted", at_once=True)
 
 
 async def _keep(work: Callable[[], None], seconds: float, away: str, *, at_once: bool = False) -> None:
-    """Do something again and again, on one of the threads of requests; a database that is away is waited for."""
+    """Repeat a task on a thread of requests; an unavailable database is waited for."""
     well = True
     pause = 0.0 if at_once else seconds
     while True:
@@ -117,7 +116,7 @@ async def _keep(work: Callable[[], None], seconds: float, away: str, *, at_once:
         try:
             await run_in_threadpool(work)
             well = True
-        except Exception as error:  # the next time may go well
+        except Exception as error:  # the next time may succeed
             if well:
                 logs.warning(away, error=type(error).__name__)
             well = False

@@ -1,4 +1,4 @@
-"""The application's description of itself: what its OpenAPI document says beyond what stands with the routes."""
+"""The application's OpenAPI description, beyond the texts of the routes."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ from hubbub.api.shapes import Problem
 ABOUT = """\
 Conversation analytics with exact, explainable numbers.
 
-**Who asks.** `Authorization: Bearer <key>`. A key names its tenant and has scopes; the tenant never comes from the body. What
-belongs to another tenant is not found, in the same words as what does not exist. An operator's key (scope `admin`, no tenant) is
-for what concerns the installation.
+****Keys.** `Authorization: Bearer <key>`. A key names its tenant and has scopes; the tenant never comes from the body. Another
+tenant's data are not found, with the same words as missing data. An operator's key (scope `admin`, no tenant) is
+for the installation.
 
-**Problems** are RFC 9457 documents with a stable `code`; `type` leads to a page about it, and `request_id` is the header
+**Problems** are RFC 9457 documents with a stable `code`; `type` links to a page about it, and `request_id` is the header
 `Request-Id` of every answer.
 
-**Pages.** Lists answer `{"rows": [...], "next": cursor}`; send `next` as `cursor` for the page after, until it is null.
+**Pages.** Lists answer `{"rows": [...], "next": cursor}`; send `next` as `cursor` for the next page, until it is null.
 
-**Once.** POSTs that create take an `Idempotency-Key`: the same request with the same key within 24 hours is answered as before,
-with the header `Idempotent-Replayed: true`, and not done again. The same key with another request is 422, a key whose request
-is still being answered 409. Only what went well is remembered, and secrets are shown in the first answer alone.
+****Idempotency.** POSTs that create accept an `Idempotency-Key`: the same request with the same key within 24 hours gets the same
+answer, with the header `Idempotent-Replayed: true`, and nothing is done twice. The same key with another request is 422, a key
+whose request is still in progress 409. Only successes are remembered, and secrets are shown only in the first answer.
 
-**Limits** hold per key and process: headers `RateLimit-Policy` and `RateLimit` say what is left, and 429 with `Retry-After` when
-to come back.
+****Limits** apply to each key and process: headers `RateLimit-Policy` and `RateLimit` give the remaining budget, and 429 has
+`Retry-After`.
 """
 
 TAGS = {
-    "events": "What happened, stored.",
-    "metrics": "What can be asked.",
+    "events": "Storing events.",
+    "metrics": "The catalogue of metrics.",
     "query": "Any metrics over any range.",
-    "explain": "Where a number comes from.",
-    "dashboard": "Today and now.",
+    "explain": "Numbers down to their events.",
+    "dashboard": "Today and the present.",
     "trends": "Topics, tone and escalations over time.",
     "hotspots": "Channels that need attention.",
-    "changes": "What a difference is made of.",
-    "usual": "What is usual of a number.",
-    "news": "What is unusual, worst first, with causes.",
-    "conversations": "What stands behind the numbers.",
-    "alerts": "What is watched.",
-    "incidents": "What alerts found.",
+    "changes": "Contributions to a change.",
+    "usual": "Usual ranges of numbers.",
+    "news": "Unusual numbers, worst first, with causes.",
+    "conversations": "Conversations and events behind the numbers.",
+    "alerts": "Alert rules.",
+    "incidents": "Incidents of alert rules.",
     "restatements": "Closed numbers that changed later.",
-    "subscriptions": "Digests that arrive by themselves.",
-    "destinations": "Where messages go.",
-    "messages": "What was sent to whom.",
-    "snapshots": "Days, weeks and months, kept as documents.",
+    "subscriptions": "Digests, sent on a schedule.",
+    "destinations": "Addresses of messages.",
+    "messages": "Sent and waiting messages.",
+    "snapshots": "Days, weeks and months, stored as documents.",
     "reports": "Files for people.",
     "calendar": "Business hours.",
     "targets": "Within how many minutes to answer and resolve.",
     "jobs": "Work in the background.",
     "ai": "Suggested replies.",
-    "schedules": "When jobs start.",
+    "schedules": "Schedules of jobs.",
     "integrations": "Accounts of other services.",
-    "hooks": "Where services send what happens.",
-    "coverage": "Which days of which source are there.",
+    "hooks": "Webhooks of services.",
+    "coverage": "Fetched and missing days of sources.",
     "labels": "Topics, tones and intents of texts.",
-    "tenants": "Owners of data.",
-    "keys": "Who may ask.",
-    "names": "What ids are called.",
-    "erase": "A contact, taken out of everything.",
-    "erasures": "That it was done, and when.",
-    "exports": "All that a tenant owns, to take away.",
-    "problems": "What went wrong.",
-    "health": "Whether it runs.",
+    "tenants": "Tenants, the owners of data.",
+    "keys": "API keys.",
+    "names": "Names of ids.",
+    "erase": "Removing a contact from everything.",
+    "erasures": "Erasures, with their time and result.",
+    "exports": "All data of a tenant, for download.",
+    "problems": "Meanings of problems.",
+    "health": "State of the server.",
 }
 
 
 class Described(FastAPI):
-    """An application whose routes are tagged by their subject, the first word of their path."""
+    """An application whose routes are tagged by the first word of their path."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""

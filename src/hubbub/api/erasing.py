@@ -1,6 +1,6 @@
-"""The routes that erase a contact and show that it was done. They need a key with the scope `erase`.
+"""The routes of erasing a contact and of erasures. They need a key with the scope `erase`.
 
-An erasure takes no Idempotency-Key: sent again it finds nothing any more, and what such a key keeps of a request is what has to go.
+An erasure takes no Idempotency-Key: a repeated one finds nothing, and the stored request would hold erased data.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from hubbub.services.erasures import ErasedContact
 
 router = APIRouter(prefix="/v1", route_class=Counted)
 
-Whose = Annotated[
-    str | None, Field(max_length=63, description="The tenant, for operators, who have to name one; a key's own otherwise.")
+TenantName = Annotated[
+    str | None, Field(max_length=63, description="The tenant, required of operators; otherwise the key's own.")
 ]  # fmt: skip
 
 
 class EraseBody(BaseModel):
-    """Whom to erase."""
+    """The contact to erase."""
 
     model_config = ConfigDict(extra="forbid")
 
     contact_id: str = Field(min_length=1, max_length=512, description="As in the events of the contact.")
-    dry_run: bool = Field(False, description="Only count what would go.")
-    tenant: Whose = None
+    dry_run: bool = Field(False, description="Only count what would be deleted.")
+    tenant: TenantName = None
 
 
-@router.post("/erase", summary="Remove a contact from everything that is kept")
+@router.post("/erase", summary="Remove a contact from all stored data")
 def erase(engine: EngineOf, own: MayErase, body: EraseBody) -> ErasedContact:
-    """Answer when no file holds anything of it any more, which may take minutes; cut short, the same request goes on."""
+    """Answer when no file holds any of its data, which may take minutes; after an interruption, the same request continues."""
     return engine.erasures.erase(_tenant(own, body.tenant), body.contact_id, dry_run=body.dry_run)
 
 
@@ -49,14 +49,14 @@ def erasures(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Erasure]:
-    """Return when contacts were erased and what it came to; `contact` is a digest of the id, as `POST /v1/erase` answers it."""
+    """Return times and results of erasures; `contact` is a digest of the id, as in the answer of `POST /v1/erase`."""
     return engine.erasures.of(_tenant(own, tenant), limit=limit, cursor=cursor)
 
 
 def _tenant(own: str | None, named: str | None) -> str:
-    """Return whose contact is meant: a tenant's key names no other tenant, an operator's names one."""
+    """Return the tenant of the contact: a tenant's key names no other tenant, an operator's key must name one."""
     if own is None and named is None:
-        raise BadRequestError("tenant: an operator's key belongs to none, so name one")
+        raise BadRequestError("tenant: an operator's key belongs to no tenant: name the tenant")
     if own is not None and named not in (None, own):
         raise NotFoundError(f"there is no tenant {str(named)[:80]!r}")
     return own or str(named)

@@ -1,4 +1,4 @@
-"""The routes of a tenant's exports: have one made, see how far it is, download it. They need a key with the scope `export`."""
+"""The routes of a tenant's exports: start, state, download. They need a key with the scope `export`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", status_code=202, summary="Have an export made")
+@router.post("", status_code=202, summary="Start an export")
 def start(engine: EngineOf, tenant: Exports, response: Response, once: Once) -> Export:
-    """Begin an export; `Location` says how far it is."""
+    """Start an export; `Location` is its address."""
     begun: Export | dict[str, Any] = once(
         tenant, lambda: engine.transfer.start(tenant)
-    )  # repeated, it is what was answered
+    )  # when repeated, the first answer
     response.headers["Location"] = at(f"/v1/exports/{plain(begun)['id']}")
     return cast(Export, begun)
 
 
-@router.get("/{export}", summary="One export")
+@router.get("/{export}", summary="An export")
 def show(engine: EngineOf, tenant: Exports, export: Id) -> Export:
     """Return its state and progress."""
     return engine.transfer.get(tenant, export)
@@ -43,7 +43,7 @@ def show(engine: EngineOf, tenant: Exports, export: Id) -> Export:
 
 @router.get("/{export}/download", summary="An export as a ZIP file", response_class=FileResponse, responses=FILE)
 def download(engine: EngineOf, tenant: Exports, export: Id) -> FileResponse:
-    """Return the file; unpacked it is what `hubbub import tenant` reads."""
-    found = engine.transfer.file(tenant, export)
+    """Return the file; `hubbub import tenant` reads it after unpacking."""
+    file = engine.transfer.file(tenant, export)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
-    return FileResponse(found.path, media_type="application/zip", filename=found.name, headers=headers)
+    return FileResponse(file.path, media_type="application/zip", filename=file.name, headers=headers)

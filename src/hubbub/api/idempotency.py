@@ -1,6 +1,6 @@
-"""`Idempotency-Key`: a POST that creates, sent again with the same key within a day, is answered again and not done again.
+"""`Idempotency-Key`: a creating POST that is repeated with the same key within a day gets the same answer, and is not done twice.
 
-After draft-ietf-httpapi-idempotency-key-header. A route asks for `Once` and hands it what it does:
+After draft-ietf-httpapi-idempotency-key-header. A route depends on `Once` and passes its work to it:
 
     def add(engine: EngineOf, tenant: Administers, body: New, once: Once) -> Thing:
         return once(tenant, lambda: engine.things.add(tenant, body.name))
@@ -27,22 +27,22 @@ KeyHeader = Annotated[
     Header(
         alias="Idempotency-Key",
         max_length=MAX_KEY,
-        description="A key of your own, like a UUID: sent again with it within 24 hours, the request is answered as before and "
-        "not done again.",
+        description="A key of your own, like a UUID: within 24 hours a repeated request with it gets the same answer, and is "
+        "not done twice.",
     ),
 ]
 
 
 class Claimed:
-    """What a route does once for its request's Idempotency-Key; without one, it just does it."""
+    """The work of a route, done once for its request's Idempotency-Key; without a key it is just done."""
 
     def __init__(self, stored: Idempotency, key: str | None, fingerprint: str, response: Response) -> None:
         self._stored, self._key, self._fingerprint, self._response = stored, key, fingerprint, response
 
     def __call__(self, tenant: str | None, work: Callable[[], Answer], hide: Iterable[str] = ()) -> Answer:
-        """Return what `work` answers, or answered, then as JSON. Fields named in `hide` (secrets) are in the first answer alone.
+        """Return the answer of `work`, or the stored one as JSON. Fields in `hide` (secrets) are only in the first answer.
 
-        `tenant` None is an operator. Raises what `Idempotency.once` raises.
+        `tenant` None is an operator. Raises the errors of `Idempotency.once`.
         """
         if self._key is None:
             return work()
@@ -54,14 +54,14 @@ class Claimed:
 
 
 async def claimed(request: Request, response: Response, engine: EngineOf, idempotency_key: KeyHeader = None) -> Claimed:
-    """Read the key of a request and what it asks for. Raises BadRequestError for a key that is not valid."""
+    """Read a request's key and fingerprint. Raises BadRequestError for an invalid key."""
     key = idempotency_key
     if key is not None:
         key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key  # the draft writes it as a quoted string
         if not key or not (key.isascii() and key.isprintable()):
             raise BadRequestError(f"Idempotency-Key: 1 to {MAX_KEY} printable ASCII characters")
-    asked = [request.method, request.url.path, request.url.query]
-    fingerprint = hashlib.sha256("\0".join(asked).encode() + b"\0" + await request.body())
+    parts = [request.method, request.url.path, request.url.query]
+    fingerprint = hashlib.sha256("\0".join(parts).encode() + b"\0" + await request.body())
     return Claimed(engine.idempotency, key, fingerprint.hexdigest(), response)
 
 

@@ -1,4 +1,4 @@
-"""The routes of integrations. They need an admin key of the tenant; another tenant's integration is not found."""
+"""The routes of integrations. They need an admin key of the tenant; another tenant's integrations are not found."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class IntegrationBody(BaseModel):
     settings: dict[str, str | list[str]] = Field(default_factory=dict, description="Settings of the provider.")
     secret: Secret | None = None
     secrets: Secrets = Field(
-        default_factory=dict, description="Secrets by name, to verify with what the service sends."
+        default_factory=dict, description="Secrets by name, which verify the service's deliveries."
     )
 
 
@@ -50,11 +50,11 @@ class NewSecret(BaseModel):
     secrets: Secrets = Field(default_factory=dict, description="Secrets by name; others stay.")
 
 
-def _shown(secret: SecretStr | None) -> str:
+def _text_of(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret is not None else ""
 
 
-def _all(secrets: Secrets) -> dict[str, str]:
+def _texts_of(secrets: Secrets) -> dict[str, str]:
     return {name: secret.get_secret_value() for name, secret in secrets.items()}
 
 
@@ -69,14 +69,14 @@ def page(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[IntegrationView]:
-    """Return the tenant's integrations, oldest first, and `next`, the cursor of the page after."""
+    """Return the tenant's integrations, oldest first, and `next`, the cursor of the next page."""
     return engine.integrations.of(tenant, state, cursor, limit)
 
 
 @router.post("", status_code=201, summary="Connect an account")
 def add(engine: EngineOf, tenant: Administers, body: IntegrationBody, once: Once) -> IntegrationView | NewIntegration:
-    """Store an integration, encrypting its secrets; it is active at once."""
-    secret, secrets = _shown(body.secret), _all(body.secrets)
+    """Store an integration with encrypted secrets; it is active at once."""
+    secret, secrets = _text_of(body.secret), _texts_of(body.secrets)
     return once(
         tenant,
         lambda: engine.integrations.add(tenant, body.provider, secret, body.name, body.settings, secrets),
@@ -84,9 +84,9 @@ def add(engine: EngineOf, tenant: Administers, body: IntegrationBody, once: Once
     )
 
 
-@router.get("/{integration_id}", summary="One integration")
-def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
-    """Return an integration: state, settings, last day fetched whole, and what a person has to do when it is broken."""
+@router.get("/{integration_id}", summary="An integration")
+def integration(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
+    """Return an integration: state, settings, last complete day, and what a person must do when it is broken."""
     return engine.integrations.get(tenant, integration_id)
 
 
@@ -102,19 +102,19 @@ def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> Integra
     return engine.integrations.resume(tenant, integration_id)
 
 
-@router.post("/{integration_id}/close-gaps", summary="Say that nothing is missing")
+@router.post("/{integration_id}/close-gaps", summary="Close an integration's gaps")
 def close_gaps(engine: EngineOf, tenant: Administers, integration_id: Id) -> ClosedGaps:
-    """Close the gaps of what its service sends by itself; days that are to be fetched stay as they are."""
+    """Close the gaps of what its service sends; days to fetch stay as they are."""
     return engine.coverage.close(tenant, integration_id)
 
 
-@router.post("/{integration_id}/secret", summary="Give an integration a new secret")
+@router.post("/{integration_id}/secret", summary="Replace an integration's secret")
 def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> IntegrationView:
-    """Replace its secret; a broken one is active again."""
-    return engine.integrations.rotate(tenant, integration_id, _shown(body.secret), _all(body.secrets))
+    """Replace its secret; a broken integration becomes active."""
+    return engine.integrations.rotate(tenant, integration_id, _text_of(body.secret), _texts_of(body.secrets))
 
 
 @router.delete("/{integration_id}", summary="Remove an integration")
 def remove(engine: EngineOf, tenant: Administers, integration_id: Id) -> Removed:
-    """Delete it with its secret; events that it brought stay."""
+    """Delete it with its secret; its events stay."""
     return engine.integrations.remove(tenant, integration_id)

@@ -1,4 +1,4 @@
-"""The routes of jobs and schedules. A tenant's key sees and moves that tenant's jobs; schedules are the operator's."""
+"""The routes of jobs and schedules. A tenant's key manages that tenant's jobs; schedules belong to operators."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ ScheduleName = Annotated[str, Path(max_length=200, description="The schedule's n
 
 
 def _schema(form: type[Any]) -> dict[str, Any]:
-    """Return the JSON schema of a form, with what it refers to put in place, as OpenAPI wants it in a body."""
+    """Return a form's JSON schema with references resolved, for OpenAPI bodies."""
     (top,), parts = msgspec.json.schema_components([form], ref_template="{name}")
 
-    def whole(node: Any) -> Any:
+    def resolve(node: Any) -> Any:
         if isinstance(node, dict):
-            return whole(parts[node["$ref"]]) if "$ref" in node else {key: whole(value) for key, value in node.items()}
-        return [whole(one) for one in node] if isinstance(node, list) else node
+            return (
+                resolve(parts[node["$ref"]]) if "$ref" in node else {key: resolve(value) for key, value in node.items()}
+            )
+        return [resolve(element) for element in node] if isinstance(node, list) else node
 
-    found: dict[str, Any] = whole(top)
-    return found
+    schema: dict[str, Any] = resolve(top)
+    return schema
 
 
 REPLY_BODY = {
     "requestBody": {
         "required": True,
-        "description": "The message that wants a reply, with those before it.",
+        "description": "The message to reply to, with those before it.",
         "content": {"application/json": {"schema": _schema(ReplyRequest)}},
     }
 }
@@ -51,27 +53,29 @@ class JobBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    payload: dict[str, Any] = Field(default_factory=dict, description="What the queue's jobs need; see the reference.")
+    payload: dict[str, Any] = Field(
+        default_factory=dict, description="The payload of the queue's jobs; see the reference."
+    )
     priority: int | None = Field(None, ge=1, le=100, description="1 is first.")
     delay: float | None = Field(None, ge=0, le=366 * 86_400, description="Seconds to wait before it may start.")
     id: str | None = Field(
         None,
         max_length=100,
         pattern=r"^[A-Za-z0-9._-]+$",
-        description="An id of your own, under which the job starts once.",
+        description="An id of your own: a job with it starts once.",
     )
 
 
 class TriggerBody(BaseModel):
-    """Which date to run a schedule for."""
+    """The date to run a schedule for."""
 
     model_config = ConfigDict(extra="forbid")
 
-    date: str | None = Field(None, max_length=10, description="A date; without it, what the next tick would do.")
+    date: str | None = Field(None, max_length=10, description="A date; if absent, that of the next tick.")
 
 
 class RangeBody(BaseModel):
-    """Which dates to run a schedule for."""
+    """The dates to run a schedule for."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -94,18 +98,18 @@ def jobs(
 
 @jobs_routes.post("/jobs/{queue}", status_code=202, summary="Start a job")
 def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: JobBody, once: Once) -> JobView:
-    """Start a job; under the same `id` it starts once."""
+    """Start a job; with the same `id` it starts once."""
     own = f"{tenant or 'operator'}:{body.id}" if body.id is not None else None
     return once(tenant, lambda: engine.jobs.start(queue, body.payload, tenant, body.priority, body.delay, own))
 
 
-@jobs_routes.get("/jobs/{job}", summary="One job, with progress, result or error")
+@jobs_routes.get("/jobs/{job}", summary="A job, with progress, result or error")
 def job(engine: EngineOf, tenant: MayRead, job: JobId) -> JobView:
-    """Return one job: state, progress, attempts, result, and what went wrong."""
+    """Return a job: state, progress, attempts, result or error."""
     return engine.jobs.get(job, tenant=tenant)
 
 
-@jobs_routes.post("/jobs/{job}/retry", summary="Let a failed, cancelled or parked job run again")
+@jobs_routes.post("/jobs/{job}/retry", summary="Run a failed, cancelled or parked job again")
 def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> JobView:
     """Return the job, waiting again."""
     return engine.jobs.retry(job, tenant=tenant)
@@ -113,7 +117,7 @@ def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> JobView:
 
 @jobs_routes.post("/jobs/{job}/cancel", summary="Cancel a job that has not ended")
 def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> JobView:
-    """Return the job, cancelled; one that runs stops at its next report of progress."""
+    """Return the job, cancelled; a running one stops at its next report of progress."""
     return engine.jobs.cancel(job, tenant=tenant)
 
 
@@ -126,7 +130,7 @@ def ask_for_reply(
     priority: Annotated[int | None, Query(ge=1, le=100, description="1 is first.")] = None,
     delay: Annotated[float | None, Query(ge=0, le=366 * 86_400, description="Seconds before it may start.")] = None,
 ) -> PromisedJob:
-    """Store the question and start its job; `GET /v1/jobs/{job}` gives progress and the suggestion."""
+    """Store the question and start its job; `GET /v1/jobs/{job}` returns progress and the suggestion."""
     return once(tenant, lambda: engine.reply_jobs.ask(tenant, body, priority, delay))
 
 
@@ -140,7 +144,7 @@ def schedules(engine: EngineOf, _: Operates) -> Page[ScheduleView]:
 def trigger(
     engine: EngineOf, _: Operates, name: ScheduleName, body: Annotated[TriggerBody | None, Body()] = None
 ) -> JobView:
-    """Return the job that was started."""
+    """Return the started job."""
     return engine.schedules.trigger(name, body.date if body is not None else None)
 
 
@@ -148,7 +152,7 @@ def trigger(
     "/schedules/{name}/backfill", status_code=202, summary="Run a schedule for many dates (operators only)"
 )
 def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> JobView:
-    """Return the job that was started; it covers every date."""
+    """Return the started job; it covers every date."""
     return engine.schedules.backfill(name, body.start, body.end)
 
 
@@ -158,7 +162,7 @@ def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> ScheduleView:
     return engine.schedules.pause(name)
 
 
-@jobs_routes.post("/schedules/{name}/resume", summary="Go on with a schedule (operators only)")
+@jobs_routes.post("/schedules/{name}/resume", summary="Resume a schedule (operators only)")
 def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> ScheduleView:
     """Return the schedule."""
     return engine.schedules.resume(name)

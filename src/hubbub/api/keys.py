@@ -1,7 +1,6 @@
-"""The routes of API keys. A tenant's admin key manages that tenant's keys alone, an operator's all of them.
+"""The routes of API keys. A tenant's admin key manages only that tenant's keys, an operator's all keys.
 
-A key's text is in the answer that makes it and nowhere else: only its digest is kept, and a repeated request is answered
-without it.
+A key's text is only in the answer that creates it: a digest is stored, and a repeated request is answered without the text.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ SHOWN_ONCE = ("key",)
 
 
 class KeyBody(BaseModel):
-    """A key to make."""
+    """A key to create."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,20 +35,20 @@ class KeyBody(BaseModel):
         default_factory=lambda: ["ingest", "read"], min_length=1, max_length=5,
         description="Of ingest, read, export, admin, erase.",
     )  # fmt: skip
-    label: str = Field("", max_length=200, description="What it is for.")
+    label: str = Field("", max_length=200, description="The purpose.")
     expires: End = None
     tenant: str | None = Field(
         None, max_length=63,
-        description="Whose it is, for operators; absent: an operator's own, with scope admin. A tenant's key makes its own.",
+        description="The key's tenant, for operators; absent: an operator's key, with scope admin. A tenant's key creates its own.",
     )  # fmt: skip
 
 
 class Rotation(BaseModel):
-    """How a key is replaced."""
+    """The replacement of a key."""
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap: float = Field(3600, ge=0, le=LONGEST_OVERLAP, description="Seconds that the old key works on.")
+    overlap: float = Field(3600, ge=0, le=LONGEST_OVERLAP, description="Seconds that the old key still works.")
     expires: End = None
 
 
@@ -57,30 +56,30 @@ class Rotation(BaseModel):
 def keys(
     engine: EngineOf,
     tenant: MayAdminister,
-    of: Annotated[str | None, Query(alias="tenant", max_length=63, description="Only this tenant's.")] = None,
+    of: Annotated[str | None, Query(alias="tenant", max_length=63, description="Only keys of this tenant.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[KeyView]:
-    """Return what is known of the tenant's keys, or of all to an operator; never a secret."""
+    """Return the tenant's keys, or all keys to an operator; never a secret."""
     return engine.keys.of(_owner(tenant, of), cursor, limit)
 
 
-@router.post("", status_code=201, summary="Make an API key")
+@router.post("", status_code=201, summary="Create an API key")
 def add(engine: EngineOf, tenant: MayAdminister, body: KeyBody, once: Once) -> NewKey:
-    """Make a key; `key` is shown this once. A request that is repeated with its Idempotency-Key is answered without it."""
+    """Create a key; `key` is shown only this once. A request repeated with its Idempotency-Key is answered without it."""
     owner = _owner(tenant, body.tenant)
     return once(tenant, lambda: engine.keys.add(owner, body.scopes, body.label, body.expires), hide=SHOWN_ONCE)
 
 
-@router.get("/{key}", summary="One API key")
-def one(engine: EngineOf, tenant: MayAdminister, key: Id) -> KeyView:
-    """Return tenant, scopes, label, and when it was made, ends and was revoked."""
+@router.get("/{key}", summary="An API key")
+def key(engine: EngineOf, tenant: MayAdminister, key: Id) -> KeyView:
+    """Return tenant, scopes, label, and the times of creation, end and revocation."""
     return engine.keys.get(key, tenant)
 
 
 @router.post("/{key}/revoke", summary="Revoke an API key")
 def revoke(engine: EngineOf, tenant: MayAdminister, key: Id) -> KeyView:
-    """Make it useless: at once in this process, within five seconds in others."""
+    """Revoke it: at once in this process, within five seconds in others."""
     return engine.keys.revoke(key, tenant)
 
 
@@ -88,13 +87,13 @@ def revoke(engine: EngineOf, tenant: MayAdminister, key: Id) -> KeyView:
 def rotate(
     engine: EngineOf, tenant: MayAdminister, key: Id, once: Once, body: Annotated[Rotation | None, Body()] = None
 ) -> RotatedKey:
-    """Make a key in its stead, with its scopes, label and end; `key` is shown this once, the old one works on for `overlap`."""
-    how = body or Rotation(overlap=3600)
-    return once(tenant, lambda: engine.keys.rotate(key, how.overlap, how.expires, tenant), hide=SHOWN_ONCE)
+    """Create a key in its place, with its scopes, label and end; `key` is shown only this once, the old key works for `overlap`."""
+    rotation = body or Rotation(overlap=3600)
+    return once(tenant, lambda: engine.keys.rotate(key, rotation.overlap, rotation.expires, tenant), hide=SHOWN_ONCE)
 
 
 def _owner(tenant: str | None, named: str | None) -> str | None:
-    """Return whose keys are meant: a tenant's key names no other tenant."""
+    """Return the owner of the keys: a tenant's key names no other tenant."""
     if tenant is not None and named not in (None, tenant):
         raise NotFoundError(f"there is no tenant {named[:80]!r}" if named else None)
     return tenant if tenant is not None else named

@@ -1,4 +1,4 @@
-"""The routes of labels: what a tenant labels, and its review. Texts of messages are for keys with the scope `admin`."""
+"""The routes of labels: a tenant's labels, and their review. Texts of messages need a key with the scope `admin`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most to return."
 
 
 class LabelsBody(BaseModel):
-    """Labels and their rules by set, as docs/howto/labels.md describes them."""
+    """Labels and their rules by set; docs/howto/labels.md describes them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,16 +44,16 @@ class RenameBody(BaseModel):
 
     set: SetName
     label: Name
-    to: Name = Field(description="Of a label that is there already, both are one from now on.")
+    to: Name = Field(description="The new name; an existing label absorbs this one.")
 
 
 class ReviewBody(BaseModel):
-    """What a person says of a message."""
+    """A person's label of a message."""
 
     model_config = ConfigDict(extra="forbid")
 
     set: SetName
-    message: str = Field(min_length=1, max_length=512, description="Its key, as `GET /v1/labels/review` has it.")
+    message: str = Field(min_length=1, max_length=512, description="Its key, from `GET /v1/labels/review`.")
     label: Name | None = Field(None, description="One of the set's labels; null: skip it.")
 
 
@@ -67,47 +67,47 @@ class SetBody(BaseModel):
 
 @router.get("", summary="Labels, rules, classifiers")
 def labels(engine: EngineOf, tenant: Reads) -> LabelsView:
-    """Return what the tenant labels, the classifiers it has and uses, and the versions of all that."""
+    """Return the tenant's labels, its classifiers, those in use, and all versions."""
     return engine.labels.of(tenant)
 
 
 @router.put("", summary="Replace labels and rules")
 def set_labels(engine: EngineOf, tenant: Administers, body: LabelsBody) -> LabelsView:
-    """Give the tenant its labels; sets that are not named are the starter's. A job of the queue `labels` labels by them."""
+    """Replace the tenant's labels; absent sets are the starter's. A job of the queue `labels` applies them."""
     return engine.labels.replace(tenant, body.labels, "api")
 
 
 @router.post("/rename", summary="Rename or merge a label")
 def rename(engine: EngineOf, tenant: Administers, body: RenameBody) -> Renamed:
-    """Rename it in all that was ever labelled; what a source sent keeps the source's word."""
+    """Rename it for all labelled messages; labels from a source stay."""
     return engine.labels.rename(tenant, body.set, body.label, body.to, "api")
 
 
-@router.post("/try", summary="How a text would be labelled")
+@router.post("/try", summary="Labels of a text")
 def try_labels(engine: EngineOf, tenant: Reads, body: TryBody) -> Tried:
-    """Say who would label it how, and how surely; nothing of it is kept."""
+    """Return the labels that a text would get, from which labeller and with which confidence; nothing is stored."""
     return engine.labels.try_text(tenant, body.text)
 
 
-@router.get("/review", summary="Messages to be reviewed")
+@router.get("/review", summary="Messages to review")
 def review(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> ReviewQueue:
-    """Return messages whose text is stored, the least sure label first, and how far the review is."""
+    """Return messages with a stored text, the least confident label first, and the progress of the review."""
     return engine.labels.review.queue(tenant, chosen, limit)
 
 
-@router.post("/review", summary="Say which label a message has")
+@router.post("/review", summary="Label a message")
 def say(engine: EngineOf, tenant: Administers, body: ReviewBody) -> Reviewed:
-    """Take a person's word for a message: it is the label from now on, and an example for classifiers."""
+    """Store a person's label of a message: it is the label from now on, and an example for classifiers."""
     return engine.labels.review.say(tenant, body.set, body.message, body.label, "api")
 
 
-@router.post("/undo", summary="Take back the last word")
+@router.post("/undo", summary="Undo the last label")
 def undo(engine: EngineOf, tenant: Administers, body: SetBody) -> Undone:
-    """Take back what was last said through the API of a message of the set."""
+    """Undo the last label of a message of the set that came through the API."""
     return engine.labels.review.undo(tenant, body.set, "api")
 
 
-@router.get("/reviewed", summary="What was reviewed")
+@router.get("/reviewed", summary="Reviewed messages")
 def reviewed(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> ReviewHistory:
-    """Return what was said last, and how often suggestions were right."""
+    """Return the last labels by people, and how often suggestions were right."""
     return engine.labels.review.done(tenant, chosen, limit)

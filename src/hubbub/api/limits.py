@@ -1,9 +1,9 @@
-"""How often one API key may ask, and how much work one tenant may cause: buckets of tokens, in this process's memory.
+"""Limits: requests of one API key, and work of one tenant, as buckets of tokens in this process's memory.
 
-A bucket fills at its rate and holds a burst's worth. Each request takes a token of its key, and one that finds none is refused
-before its body is read. Work (events, bytes, processor time) is known afterwards: it is taken from the tenant's buckets when the
-request was answered, and while one of them is overdrawn the tenant's requests are refused. Several processes count each on its
-own. Headers: draft-ietf-httpapi-ratelimit-headers.
+A bucket fills at its rate and holds a burst. Each request takes a token of its key; without one it is refused before its body is
+read. Work (events, bytes, processor time) is known afterwards: it is taken from the tenant's buckets when the request was
+answered, and while one of them is overdrawn the tenant's requests are refused. Each process counts by itself. Headers:
+draft-ietf-httpapi-ratelimit-headers.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from hubbub.settings import Limits
 Headers = list[tuple[bytes, bytes]]
 MOST_BUCKETS = 20_000
 EVENTS = "/v1/events"
-"""Where events are sent to."""
+"""The address of events."""
 HOOKS = "/v1/hooks/"
-"""Below which services send what happens."""
+"""The prefix of services' addresses."""
 WORK = {"events": "events", "megabytes": "MB of bodies", "seconds": "seconds of processor time"}
-"""Kinds of work, and their units for people."""
+"""Kinds of work -> units for people."""
 WORK_BURST = 10.0
-"""Seconds' worth of work that may be done at once; as much may be overdrawn, so nobody waits longer than this."""
+"""Seconds' worth of work that may be done at once; the same may be overdrawn, so nobody waits longer than this."""
 
 
 def kind_of(path: str) -> str:
-    """Return the kind of request that a path is: `ingests` stores events, all else counts as `reads`."""
+    """Return the kind of a request by its path: `ingests` for events, `reads` for all others."""
     return "ingests" if path == EVENTS or path.startswith(HOOKS) else "reads"
 
 
 class Limiter:
-    """The buckets of all keys and tenants. Runs in the server's event loop alone, so it needs no lock."""
+    """The buckets of all keys and tenants. Runs only in the server's event loop, so it needs no lock."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -52,9 +52,9 @@ class Limiter:
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
 
     def take(self, key: Key, kind: str) -> Headers:
-        """Take a token of a key for a request of a kind, `reads` or `ingests`; returns the headers that tell what is left.
+        """Take a token of a key for a request of a kind, `reads` or `ingests`; returns the headers with the remaining budget.
 
-        Raises RateLimitedError with the seconds until the next request is let in.
+        Raises RateLimitedError with the seconds until the next request is accepted.
         """
         self.check(key)
         now = self._clock()
@@ -79,7 +79,7 @@ class Limiter:
                 self._refuse(message, work, left, -left / rate)
 
     def spend(self, key: Key, work: Mapping[str, float]) -> None:
-        """Take the work of a request that was answered, by kind, from its tenant's buckets."""
+        """Take the work of an answered request, by kind, from its tenant's buckets."""
         now = self._clock()
         owner = _owner(key)
         for kind in self._work:
@@ -103,11 +103,11 @@ class Limiter:
 
     def _headers(self, kind: str, tokens: float) -> Headers:
         seconds = math.ceil((self._sizes[kind] - tokens) / self._rates[kind])
-        told = f'"{kind}";r={max(0, math.floor(tokens))};t={seconds}'
-        return [(b"ratelimit-policy", self._policies[kind]), (b"ratelimit", told.encode())]
+        budget = f'"{kind}";r={max(0, math.floor(tokens))};t={seconds}'
+        return [(b"ratelimit-policy", self._policies[kind]), (b"ratelimit", budget.encode())]
 
     def _forget_fullest(self, now: float) -> None:
-        """Drop the fuller half of the buckets: one that is full is as if it had never been."""
+        """Drop the fuller half of the buckets: a full bucket equals a new one."""
 
         def level(at: tuple[str, str]) -> float:
             return self._level(*at, now) / self._sizes[at[1]]
@@ -117,5 +117,5 @@ class Limiter:
 
 
 def _owner(key: Key) -> str:
-    """Return whose work a key's is: its tenant's, or an operator's own."""
+    """Return the owner of a key's work: its tenant, or an operator's key itself."""
     return f"tenant {key.tenant}" if key.tenant is not None else f"key {key.id}"

@@ -1,4 +1,4 @@
-"""The routes of names: what the ids in events are called. Reading needs the scope `read`, setting by hand `admin`."""
+"""The routes of names: display names of the ids in events. Reading needs the scope `read`, setting by hand `admin`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Kind = Annotated[str, Field(max_length=20, description="staff, contact, room, ac
 
 
 class NameBody(BaseModel):
-    """What an id is called."""
+    """An id's name."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Kind
     id: str = Field(min_length=1, max_length=LONGEST_ID, description="As in events.")
     name: str | None = Field(
-        max_length=4 * LONGEST_NAME, description="For people, on one line; null: what sources say."
+        max_length=4 * LONGEST_NAME, description="For people, on one line; null: the sources' name."
     )
 
 
@@ -39,7 +39,7 @@ class NamesBody(BaseModel):
     names: list[NameBody] = Field(min_length=1, max_length=MOST_AT_ONCE)
 
 
-@router.get("", summary="What ids are called, by kind and id")
+@router.get("", summary="Names, by kind and id")
 def names(
     engine: EngineOf,
     tenant: Reads,
@@ -50,11 +50,11 @@ def names(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[NameView]:
-    """Return names as sources gave them or somebody set them; an id without a name is not listed."""
+    """Return names from sources or set by hand; an id without a name is not listed."""
     return engine.names.of(tenant, kind, find, limit, cursor)
 
 
 @router.put("", summary="Set names by hand")
 def put_names(engine: EngineOf, tenant: Administers, body: NamesBody) -> NamesSet:
-    """Set names that no source changes again, or with null give them back to the sources. All of them, or none."""
-    return engine.names.set(tenant, [one.model_dump() for one in body.names])
+    """Set names that no source changes any more, or with null return them to the sources. All of them, or none."""
+    return engine.names.set(tenant, [name.model_dump() for name in body.names])

@@ -1,4 +1,4 @@
-"""Query parameters that several routes share, each declared once."""
+"""Query parameters that several routes share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Cursor = Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` 
 
 
 def where_of(pairs: list[str] | None) -> dict[str, list[str]]:
-    """Read filters like DIMENSION=VALUE; the same name twice means either value. Raises BadRequestError."""
-    found: dict[str, list[str]] = {}
+    """Read filters like DIMENSION=VALUE; a repeated name means either value. Raises BadRequestError."""
+    filters: dict[str, list[str]] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals:
             raise BadRequestError(f"where {pair[:80]!r} is not DIMENSION=VALUE")
-        found.setdefault(name, []).append(value)
-    return found
+        filters.setdefault(name, []).append(value)
+    return filters

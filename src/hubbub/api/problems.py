@@ -1,4 +1,4 @@
-"""RFC 9457 problem documents: every error leaves as one shape, with a stable code and the id of its request."""
+"""RFC 9457 problem documents: every error has one shape, with a stable code and the id of its request."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from hubbub.telemetry import log, seldom
 MEDIA_TYPE = "application/problem+json"
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "A problem (RFC 9457): what was wrong with the request.", "content": _CONTENT},
-    "5XX": {"description": "A problem (RFC 9457): what is wrong with the server, or behind it.", "content": _CONTENT},
+    "4XX": {"description": "A problem (RFC 9457) of the request.", "content": _CONTENT},
+    "5XX": {"description": "A problem (RFC 9457) of the server, or of a service behind it.", "content": _CONTENT},
 }
-"""What OpenAPI says of every route's errors."""
+"""The errors of every route, for OpenAPI."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: its code, HTTP status, whether trying again can help, and what it means."""
+    """A kind of problem: its code, HTTP status, whether another try can help, and its meaning."""
 
     code: str
     status: int
@@ -42,23 +42,28 @@ class Kind:
 
     @property
     def title(self) -> str:
-        """The same for every problem of the kind."""
+        """The title of every problem of the kind."""
         return self.code.replace("_", " ").capitalize()
 
     @property
     def to_do(self) -> str:
-        """What who asked can do."""
+        """What the caller can do."""
         if self.retry:
-            return "Send the same request again after the seconds that the header Retry-After says."
+            return "Send the same request again after the seconds in the header Retry-After."
         if self.status >= 500:
-            return "Tell whoever runs this server; the log names the request id."
-        return "Sending the same request again gives the same answer: change what the detail names."
+            return "Contact the operator of this server; the log has the request id."
+        return "Sending the same request again gives the same answer: correct what the detail names."
 
 
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind("method_not_allowed", 405, False, "This address has no such method; the header Allow says which it has."),
+        Kind(
+            "method_not_allowed",
+            405,
+            False,
+            "This address does not support the method; the header Allow lists the supported ones.",
+        ),
         *(
             Kind(error.code, error.status, error.retry, inspect.getdoc(error) or "")
             for error in vars(errors).values()
@@ -66,14 +71,16 @@ KINDS = {
         ),
     )
 }
-"""Every kind of problem, by its code: those of `errors`, and what only HTTP knows."""
+"""Every kind of problem, by its code: those of `errors`, and those of HTTP alone."""
 
 problem_routes = APIRouter()
 
 
-@problem_routes.get("/problems/{code}", summary="What a problem means", response_class=HTMLResponse, tags=["problems"])
+@problem_routes.get(
+    "/problems/{code}", summary="The meaning of a problem", response_class=HTMLResponse, tags=["problems"]
+)
 def meaning(code: Annotated[str, PathParam(max_length=60, description="Code of the problem.")]) -> HTMLResponse:
-    """Return a page that says what a problem's code means and what to do; a problem's `type` leads here."""
+    """Return a page about a problem's code and what to do; a problem's `type` links to it."""
     kind = KINDS.get(code)
     if kind is None:
         raise NotFoundError
@@ -92,7 +99,7 @@ _JSON = re.compile(r"\s*application/(?:json|[\w.-]+\+json)\s*(?:;|$)", re.IGNORE
 def problem(
     request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """Return a problem document, and leave its code in the request's state."""
+    """Return a problem document; notes its code in the request's state."""
     request.state.problem = code
     body = {
         "type": at(f"/problems/{code}"),
@@ -106,7 +113,7 @@ def problem(
 
 
 def refusal(request: Request, error: HubbubError) -> JSONResponse:
-    """Return the problem that an error of Hubbub is; its details stay in the request's state, for the delivery log."""
+    """Return the problem of an error of Hubbub; notes its details in the request's state, for the delivery log."""
     headers = {"Retry-After": str(math.ceil(getattr(error, "retry_after", None) or 5))} if error.retry else None
     request.state.details = error.details
     if isinstance(error, RateLimitedError):
@@ -119,11 +126,11 @@ def refusal(request: Request, error: HubbubError) -> JSONResponse:
 
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
-"""Of what only HTTP finds wrong."""
+"""Status -> code of problems of HTTP alone."""
 
 
 def install(app: FastAPI) -> None:
-    """Give an app the handlers that turn every error into a problem."""
+    """Install the handlers that turn every error into a problem."""
 
     @app.exception_handler(HubbubError)
     async def known(request: Request, error: HubbubError) -> JSONResponse:
@@ -133,25 +140,27 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         kind = request.headers.get("content-type", "")
         if any(e["loc"][:1] == ("body",) for e in error.errors()) and not _JSON.match(kind):
-            told = f"its Content-Type is {kind[:80]!r}" if kind else "it has no Content-Type"
-            detail = f"the body was not read, since {told}: send it with the header 'Content-Type: application/json'"
+            reason = f"its Content-Type is {kind[:80]!r}" if kind else "it has no Content-Type"
+            detail = f"the body was not read, since {reason}: send it with the header 'Content-Type: application/json'"
             return problem(request, 400, "bad_request", detail)
         faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()[:10])
         return problem(request, 400, "bad_request", faults)
 
     @app.exception_handler(UnicodeEncodeError)
-    async def halved(request: Request, error: UnicodeEncodeError) -> JSONResponse:  # only what was sent can hold one
-        return problem(request, 400, "bad_request", "a text holds half a character (a lone surrogate): send whole ones")
+    async def halved(request: Request, error: UnicodeEncodeError) -> JSONResponse:  # only the request can hold one
+        return problem(
+            request, 400, "bad_request", "a text holds half a character (a lone surrogate): send complete characters"
+        )
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "bad_request")
-        detail = "There is no such thing here." if error.status_code == 404 else str(error.detail)
+        detail = "This address does not exist." if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, code, detail, dict(error.headers or {}))
 
 
 def unexpected(request: Request, error: Exception) -> JSONResponse:
-    """Log where an unforeseen error came from (places only: values may hold keys or a tenant's texts); return its problem."""
+    """Log the source of an unforeseen error (places only: values may hold keys or a tenant's texts); return its problem."""
     places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-12:]]
     log.error("request failed", path=request.url.path, error=type(error).__name__, at=places)
     return problem(request, 500, "internal", "Something went wrong inside Hubbub; the log names this request id.")

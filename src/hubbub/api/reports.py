@@ -1,4 +1,4 @@
-"""The routes of reports: have one made, list, look, download and delete. Another tenant's report is one that is not there."""
+"""The routes of reports: start, list, show, download and delete. Another tenant's report is not found."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file.",
         "content": {
-            one.media_type.split(";")[0]: {
+            file_format.media_type.split(";")[0]: {
                 "schema": DOCUMENT if name == "json" else {"type": "string", "format": "binary"}
             }
-            for name, one in FORMATS.items()
+            for name, file_format in FORMATS.items()
         },
     }
 }
 
 
 class NewReport(BaseModel):
-    """A report to make: of a date's period, of a range of dates, or of the last period that is over."""
+    """A report to make: of a date's period, of a range of dates, or of the last complete period."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -58,28 +58,28 @@ class NewReport(BaseModel):
     )
 
 
-@router.post("", status_code=202, summary="Have a report made")
+@router.post("", status_code=202, summary="Start a report")
 def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response, once: Once) -> StartedReport:
-    """Start the job that makes it; `Location` is where the report will be, and tells how far it is until then."""
+    """Start the job that makes it; `Location` is the report's address, which shows the progress until then."""
     answer = once(tenant, lambda: engine.reports.start(tenant, **body.model_dump()))
     response.headers["Location"] = at(f"/v1/reports/{plain(answer)['id']}")
     return answer
 
 
-@router.get("", summary="Kept reports, newest first")
+@router.get("", summary="Stored reports, newest first")
 def page(
     engine: EngineOf,
     tenant: Reads,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Report]:
-    """Return the tenant's reports and `next`, the cursor of the page after."""
+    """Return the tenant's reports and `next`, the cursor of the next page."""
     return engine.reports.kept(tenant, limit, cursor)
 
 
-@router.get("/{report}", summary="One report")
+@router.get("/{report}", summary="A report")
 def show(engine: EngineOf, tenant: Reads, report: Id) -> Report | AwaitedReport:
-    """Return what a report is, with state `made`; until then its job's state and progress, or what went wrong."""
+    """Return a report, with state `made`; until then its job's state and progress, or error."""
     return engine.reports.show(tenant, report)
 
 
@@ -90,13 +90,13 @@ def download(
     report: Id,
     format: Annotated[str, Query(max_length=20, description=f"One of {', '.join(FORMATS)}.")] = "json",
 ) -> FileResponse:
-    """Return the file as it was made. A browser keeps it and never runs it."""
-    found = engine.reports.file(tenant, report, format)
+    """Return the stored file. A browser saves it and never runs it."""
+    file = engine.reports.file(tenant, report, format)
     headers = {
         "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store",
         "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
     }  # fmt: skip
-    return FileResponse(found.path, media_type=found.media_type, filename=found.name, headers=headers)
+    return FileResponse(file.path, media_type=file.media_type, filename=file.name, headers=headers)
 
 
 @router.delete("/{report}", summary="Delete a report")

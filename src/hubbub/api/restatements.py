@@ -28,5 +28,5 @@ def restatements(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Restatement]:
-    """Return what changed, newest first: day, metric, channel, old and new value, why, and how many events came for the day."""
+    """Return the changes, newest first: day, metric, channel, old and new value, cause, and the number of events for the day."""
     return engine.restatements.of(tenant, since, metric, limit, cursor)

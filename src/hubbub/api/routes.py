@@ -1,4 +1,4 @@
-"""The routes of the public contract. Each asks the engine and gives its plain answer."""
+"""The routes of the public contract: metrics, events, queries and health. Each returns the engine's answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ api = APIRouter(prefix="/v1", route_class=Counted)
 open_routes = APIRouter()
 
 Text = Annotated[str, Field(max_length=200)]
-"""What OpenAPI says of answers that go out as the bytes that were kept."""
+
 EVENTS_BODY = {
     "requestBody": {
         "required": True,
@@ -48,7 +48,7 @@ EVENTS_BODY = {
 
 
 class QueryBody(BaseModel):
-    """A question: the same as the command line's `query`."""
+    """A question, as in the command `query`."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -60,11 +60,9 @@ class QueryBody(BaseModel):
     where: dict[Text, Text | list[Text]] = Field(default_factory=dict)
     compare: Text | None = None
     include_bots: bool = False
-    as_of: Text | None = Field(
-        None, description="Answer with what was known at this moment; absent: with all that is known."
-    )
+    as_of: Text | None = Field(None, description="Answer with the data of this moment; absent: with all data.")
     details: bool = False
-    names: bool = Field(False, description="Put what ids are called beside them, as `<dimension>.name`.")
+    names: bool = Field(False, description="Add the names of ids, as `<dimension>.name`.")
 
 
 @api.post(
@@ -72,7 +70,7 @@ class QueryBody(BaseModel):
     summary="Store events; answers once they are on disk",
 )  # fmt: skip
 async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONResponse:
-    """Store one event or many; each record gets its own verdict, one bad record refuses itself alone."""
+    """Store one event or many; each record gets its own verdict, and a bad record refuses only itself."""
     body = await read_body(request, engine.settings.max_body_mb << 20)
     return JSONResponse(await run_in_threadpool(_store, request, engine, tenant, body), 202)
 
@@ -104,7 +102,7 @@ def metrics(engine: EngineOf, tenant: Reads) -> Page[MetricEntry]:
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )  # fmt: skip
 async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Sent[Rows]:
-    """Return rows of windows, dimensions and values, and how fresh they are; with `Accept: text/csv` the rows as a table.
+    """Return rows of windows, dimensions and values, and their freshness; with `Accept: text/csv` the rows as a table.
 
     With `Accept: text/csv; charset=utf-8-sig` the table begins with a byte order mark, which spreadsheets need.
     """
@@ -112,9 +110,9 @@ async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBo
     accept = request.headers.get("accept", "").lower()
     if not accept.startswith("text/csv"):
         return answer
-    told = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+    headers = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
     table = answer_table(json.loads(bytes(answer.body))["rows"], mark="utf-8-sig" in accept)
-    return Sent(table, media_type="text/csv", headers=told | {"Vary": "Authorization, Accept"})
+    return Sent(table, media_type="text/csv", headers=headers | {"Vary": "Authorization, Accept"})
 
 
 Grain = Annotated[str, Query(max_length=20, description="hour, day, week, month or total.")]
@@ -128,7 +126,7 @@ def explain(
     start: From,
     end: To,
     where: Where = None,
-    as_of: Annotated[str | None, Query(max_length=60, description="Explain what was known at this moment.")] = None,
+    as_of: Annotated[str | None, Query(max_length=60, description="Explain with the data of this moment.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
     cursor: Cursor = None,
 ) -> Explanation:
@@ -149,7 +147,7 @@ async def changes(
     by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions; absent: the usual ones.")] = None,
     where: Where = None,
     compare: Annotated[str, Query(max_length=20, description="previous, day, week, weekdays or year.")] = "previous",
-    limit: Annotated[int, Query(ge=1, le=100, description="Values per dimension; the rest is added up.")] = 10,
+    limit: Annotated[int, Query(ge=1, le=100, description="Values of each dimension; further ones are added up.")] = 10,
 ) -> Sent[Changes]:
     """Return the difference to an earlier period, and each value's contribution, split into volume and rate."""
     return await cached(
@@ -167,7 +165,7 @@ async def changes(
     )
 
 
-@api.get("/usual", summary="A metric beside what is usual of it")
+@api.get("/usual", summary="A metric with its usual range")
 async def usual(
     request: Request,
     engine: EngineOf,
@@ -185,7 +183,7 @@ async def usual(
     )
 
 
-@api.get("/news", summary="What is unusual of some days, and why")
+@api.get("/news", summary="Unusual numbers of some days, with causes")
 async def news(
     request: Request,
     engine: EngineOf,
@@ -199,19 +197,17 @@ async def news(
             max_length=20, description="previous, day, week, weekdays or year; absent: weekdays of less than a week."
         ),
     ] = None,
-    metric: Annotated[
-        list[str] | None, Query(max_length=20, description="Metrics that are judged beside the declared ones.")
-    ] = None,
+    metric: Annotated[list[str] | None, Query(max_length=20, description="Further metrics to judge.")] = None,
     by: Annotated[
         list[Text] | None,
-        Query(max_length=10, description="Dimensions of which each value is judged by these metrics."),
+        Query(max_length=10, description="Dimensions whose values are judged by these metrics."),
     ] = None,
     grain: Annotated[
-        str, Query(max_length=20, description="hour, day or week: with the course of these metrics; total: without.")
+        str, Query(max_length=20, description="hour, day or week: with these metrics over time; total: without.")
     ] = "total",
     include_bots: Annotated[bool, Query(description="Count bots too.")] = False,
 ) -> Sent[NewsAnswer]:
-    """Return at most three numbers that lie beyond what is usual of them, the worst first, each with its cause; and all judged."""
+    """Return at most three numbers beyond their usual range, worst first, each with its cause; and all judged numbers."""
     return await cached(
         request, engine, engine.answers.news, tenant, start, end, metric or [], grain, by or [], where_of(where), compare,
         include_bots,
@@ -226,7 +222,7 @@ At = Annotated[
 
 @api.get(
     "/dashboard",
-    summary="Today so far, or the last days, against as much before; and now",
+    summary="Today so far, or the last days, against the same time before; and the present",
 )
 async def dashboard(
     request: Request,
@@ -239,13 +235,13 @@ async def dashboard(
     account: Account = None,
     at: At = None,
 ) -> Sent[Dashboard]:
-    """Return numbers with the same elapsed part of an earlier stretch, and what is the case now, or was at a moment."""
+    """Return numbers with those of the same elapsed part of an earlier period, and the present states, or those at a moment."""
     return await cached(
         request, engine, engine.answers.dashboard, tenant, days=days, against=against, account=account, at=at
     )
 
 
-@api.get("/dashboard/now", summary="What is the case now, or was at a moment")
+@api.get("/dashboard/now", summary="Present states, or those at a moment")
 async def states(
     request: Request, engine: EngineOf, tenant: Reads, account: Account = None, at: At = None
 ) -> Sent[States]:
@@ -253,11 +249,11 @@ async def states(
     return await cached(request, engine, engine.answers.states, tenant, account=account, at=at)
 
 
-@api.get("/trends", summary="Topics, tone, escalations and hotspots per window")
+@api.get("/trends", summary="Topics, tone, escalations and hotspots by window")
 async def trends(
     request: Request, engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day"
 ) -> Sent[Trends]:
-    """Return one row per window."""
+    """Return a row for each window."""
     return await cached(request, engine, engine.answers.trends, tenant, start=start, end=end, grain=grain)
 
 
@@ -268,21 +264,23 @@ async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: Fro
 
 
 class SnapshotBody(BaseModel):
-    """Which snapshot to make."""
+    """The snapshot to make."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Text = Field("daily", description="daily, weekly or monthly.")
-    date: Text | None = Field(None, description="A day of the period, in the tenant's zone; absent: the last one over.")
+    date: Text | None = Field(
+        None, description="A day of the period, in the tenant's zone; absent: the last complete one."
+    )
 
 
 @api.post("/snapshots", summary="Make the snapshot of a day, week or month now", response_model=shapes.MadeSnapshot)
 def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody, once: Once) -> dict[str, Any]:
-    """Make it for the whole team and each account, instead of the kept one; return it and how many documents it has."""
+    """Make it for the whole team and each account, in place of the stored one; return it and the number of documents."""
     return once(tenant, lambda: engine.snapshot(body.kind, body.date, tenant))
 
 
-@api.get("/snapshots", summary="Kept snapshots", response_model=shapes.Snapshots)
+@api.get("/snapshots", summary="Stored snapshots", response_model=shapes.Snapshots)
 async def snapshots(
     request: Request,
     engine: EngineOf,
@@ -291,10 +289,10 @@ async def snapshots(
     end: Annotated[str, Query(alias="to", max_length=60, description="Date after the last.")],
     kind: Annotated[str | None, Query(max_length=20, description="Only daily, weekly or monthly.")] = None,
     account: Annotated[
-        str | None, Query(max_length=200, description="Only this account; empty is the whole team alone.")
+        str | None, Query(max_length=200, description="Only this account; empty: only the whole team.")
     ] = None,
 ) -> Response:
-    """Return the snapshots of periods that begin in a range, as they were made."""
+    """Return the stored snapshots of periods that begin in a range."""
     return await cached(
         request, engine, engine.snapshot_service.of, tenant, start=start, end=end, kind=kind, account=account
     )
@@ -302,19 +300,19 @@ async def snapshots(
 
 @open_routes.get("/healthz", summary="The process is alive")
 async def healthz() -> shapes.Health:
-    """Return ok, without waiting for one of the threads that ask the store."""
+    """Return ok, without waiting for a thread of the store."""
     return {"status": "ok"}
 
 
 @open_routes.get(
     "/readyz",
-    summary="The store answers and refreshing goes on",
+    summary="The store answers and the refresh loop runs",
     responses={200: {"model": shapes.ReadyAnswer}, 503: {"model": shapes.ReadyAnswer, "description": "It is stuck."}},
 )
 def readyz(request: Request, engine: EngineOf) -> Response:
-    """Return 200 when the store answers and the refresher is alive, 503 otherwise, with what is wrong as `error`.
+    """Return 200 when the store answers and the refresh loop runs, 503 otherwise, with the reason as `error`.
 
-    While every refresh fails, answers go on from what is stored: 200, with the status `ready, refresh fails` and its `error`.
+    While every refresh fails, answers come from the stored data: 200, with the status `ready, refresh fails` and its `error`.
     While ClickHouse is away, PostgreSQL answers: 200, with the status `ready, ClickHouse is away`.
     """
     refreshing = request.app.state.refreshing

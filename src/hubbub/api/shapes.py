@@ -1,6 +1,6 @@
-"""What answers look like, for OpenAPI and its readers. Routes say that they return these; they are plain dictionaries.
+"""Shapes of answers, for OpenAPI and its readers. Routes declare that they return these; they are plain dictionaries.
 
-Nothing is checked or left out on the way: a test asks every route and compares.
+Nothing is checked or left out at run time: a test calls every route and compares.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema
 
 
 class Like:
-    """Says in OpenAPI that a value is shaped like a model."""
+    """Declares in OpenAPI that a value has a model's shape."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         self._model = model
@@ -23,20 +23,20 @@ class Like:
 
 
 class Shape(BaseModel):
-    """An answer. Fields may be added later: whoever reads one ignores what it does not know."""
+    """An answer. Fields may be added later: readers ignore unknown ones."""
 
     model_config = ConfigDict(extra="allow")
 
 
-Next = Annotated[str | None, Field(description="Cursor of the page after; null: this is the last.")]
+Next = Annotated[str | None, Field(description="Cursor of the next page; null: this is the last.")]
 Moment = Annotated[str | None, Field(description="RFC 3339, UTC.")]
 
 
 class Problem(Shape):
-    """RFC 9457: what was wrong."""
+    """RFC 9457: a problem."""
 
     type: str = Field(description="Address of a page about this kind of problem.", examples=["/problems/not_found"])
-    title: str = Field(description="The kind of problem in words; the same for one code.")
+    title: str = Field(description="The kind of problem in words; the same for each code.")
     status: int = Field(ge=400, le=599, description="The HTTP status.")
     detail: str = Field(description="What happened this time, and what to do.")
     code: str = Field(description="Stable: for programs.", examples=["not_found"])
@@ -46,26 +46,26 @@ class Problem(Shape):
 class Rejection(Shape):
     """Why one record was refused."""
 
-    index: int = Field(description="Its place in what was sent, from 0.")
+    index: int = Field(description="Its place in the request, from 0.")
     code: str
     field: str | None
     message: str
 
 
 class VerdictAnswer(Shape):
-    """What became of the events."""
+    """The verdicts on the events."""
 
     accepted: int = Field(ge=0, description="Stored now.")
-    duplicates: int = Field(ge=0, description="There already.")
+    duplicates: int = Field(ge=0, description="Stored before.")
     corrected: int = Field(ge=0, description="Replaced by a higher revision.")
     rejected: list[Rejection]
     notes: list[Rejection] = Field(
-        default_factory=list, description="On events that are stored and count nowhere; absent where there are none."
+        default_factory=list, description="On stored events that no metric counts; absent when empty."
     )
 
 
 class Snapshot(Shape):
-    """The numbers of a team or account over a day, week or month, as they were made."""
+    """The stored numbers of a team or account over a day, week or month."""
 
     kind: str
     date: str
@@ -78,12 +78,12 @@ class Snapshot(Shape):
     campaigns: dict[str, float | None]
     contacts: dict[str, float | None]
     conversations: dict[str, Any]
-    complete: bool = Field(description="Whether no gap of a source lies in it.")
+    complete: bool = Field(description="Whether it overlaps no gap of a source.")
     gaps: list[dict[str, Any]]
 
 
 class SnapshotsAnswer(Shape):
-    """Kept snapshots."""
+    """Stored snapshots."""
 
     rows: list[Snapshot]
 
@@ -91,21 +91,21 @@ class SnapshotsAnswer(Shape):
 class MadeSnapshotAnswer(Shape):
     """A snapshot made now."""
 
-    processed: int = Field(description="Tenants that were looked at.")
+    processed: int = Field(description="Tenants that were processed.")
     created: int
-    kept: int = Field(description="Tenants whose kept ones stay.")
+    kept: int = Field(description="Tenants whose stored snapshots stay.")
     rows: list[Snapshot]
     errors: dict[str, str]
 
 
 class RemovedAnswer(Shape):
-    """What was removed."""
+    """The removed id."""
 
     removed: str
 
 
 class DeletedAnswer(Shape):
-    """What was deleted."""
+    """The deleted id."""
 
     id: str
     deleted: bool
@@ -118,7 +118,7 @@ class HealthAnswer(Shape):
 
 
 class ReadyAnswer(Shape):
-    """Whether the store answers and refreshing goes on."""
+    """Whether the store answers and the refresh loop runs."""
 
     status: str
     behind_batches: int | None = Field(

@@ -1,4 +1,4 @@
-"""The routes of subscriptions: digests that arrive by themselves. Reading needs the scope `read`, changing anything `admin`."""
+"""The routes of subscriptions: digests on a schedule. Reading needs the scope `read`, changing anything `admin`."""
 
 from __future__ import annotations
 
@@ -27,40 +27,42 @@ class NewSubscription(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    destination: Text = Field(description="Id of the destination that it goes to.")
+    destination: Text = Field(description="Id of the destination.")
     kind: Text = Field(description="daily, weekly or monthly.")
     zone: Text | None = Field(None, description="Zone of the recipient; absent: the tenant's.")
-    at: Text = Field("07:00", description="When it goes out on the day after the period, in that zone.")
-    wait_hours: int = Field(4, description="How long it waits where the period is not complete; 24 at most.")
+    at: Text = Field("07:00", description="Time of sending on the day after the period, in that zone.")
+    wait_hours: int = Field(4, description="Longest wait for an incomplete period, in hours; at most 24.")
     sections: list[Text] = Field(
         default_factory=list,
         max_length=20,
-        description=f"Of the report behind it: some of {', '.join(SECTIONS)}; absent: all.",
+        description=f"Sections of its report: some of {', '.join(SECTIONS)}; absent: all.",
     )
     formats: list[Text] = Field(
-        default_factory=list, max_length=10, description=f"Files that go with a mail: some of {', '.join(FORMATS)}."
+        default_factory=list,
+        max_length=10,
+        description=f"Formats of files attached to mails: some of {', '.join(FORMATS)}.",
     )
 
 
 @router.get("", summary="Subscriptions")
 def subscriptions(engine: EngineOf, tenant: Reads) -> Page[Subscription]:
-    """Return the tenant's subscriptions, oldest first: what is sent when, up to which period, and what one waits for."""
+    """Return the tenant's subscriptions, oldest first: digest, time, last sent period, and the reason of a wait."""
     return engine.subscriptions.of(tenant)
 
 
 @router.post("", status_code=201, summary="Add a subscription")
 def add(engine: EngineOf, tenant: Administers, body: NewSubscription, once: Once) -> Subscription:
-    """Send a digest of every period that ends from now on; its numbers are those of the report behind it."""
+    """Send a digest of every period that ends from now on; its numbers are those of its report."""
     return once(tenant, lambda: engine.subscriptions.add(tenant, **body.model_dump()))
 
 
 @router.post("/{subscription}/stop", summary="Stop a subscription")
 def stop(engine: EngineOf, tenant: Administers, subscription: Id) -> Subscription:
-    """Send nothing more of it."""
+    """Stop sending it."""
     return engine.subscriptions.stop(tenant, subscription)
 
 
 @router.delete("/{subscription}", summary="Remove a subscription")
 def remove(engine: EngineOf, tenant: Administers, subscription: Id) -> Removed:
-    """Delete it; reports that it sent stay."""
+    """Delete it; sent reports stay."""
     return engine.subscriptions.remove(tenant, subscription)

@@ -1,4 +1,4 @@
-"""The routes of tenants. An operator makes, lists and changes them; a tenant's key sees its own alone."""
+"""The routes of tenants. An operator creates, lists and changes them; a tenant's key sees only its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/tenants", route_class=Counted)
 Id = Annotated[str, Path(max_length=63, description="Id of the tenant.")]
 Name = Annotated[str, Field(max_length=200, description="Name for people.")]
 Zone = Annotated[str, Field(max_length=64, description="IANA time zone of its days, like Europe/Rome.")]
-Days = Annotated[int | None, Field(ge=1, le=36_500, description="Days; null keeps for ever.")]
+Days = Annotated[int | None, Field(ge=1, le=36_500, description="Days; null: for ever.")]
 
 
 Tones = Annotated[
@@ -32,7 +32,7 @@ Tones = Annotated[
 
 
 class RetentionChange(BaseModel):
-    """Days that texts, snapshots of each grain and facts are kept; what is absent stays as it is."""
+    """Days to keep texts, snapshots of each grain, and facts; absent ones stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -66,18 +66,18 @@ class ThreadsChange(BaseModel):
 
 
 class NewTenant(BaseModel):
-    """A tenant to make."""
+    """A tenant to create."""
 
     model_config = ConfigDict(extra="forbid")
 
-    tenant: str = Field(max_length=63, description="Its id: a-z, 0-9 and inner hyphens.")
+    tenant: str = Field(max_length=63, description="The id: a-z, 0-9 and inner hyphens.")
     zone: Zone | None = Field(None, description="IANA time zone of its days; absent: the setting `default_zone`.")
     name: Name = ""
-    retention: RetentionChange | None = Field(None, description="What differs from the setting `retention`.")
+    retention: RetentionChange | None = Field(None, description="Differences from the setting `retention`.")
 
 
 class TenantChange(BaseModel):
-    """What to change of a tenant; what is absent stays."""
+    """Fields to change of a tenant; absent ones stay."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -86,12 +86,12 @@ class TenantChange(BaseModel):
     retention: RetentionChange | None = None
     hotspot_tones: Tones | None = None
     contact_names: bool | None = Field(
-        None, description="Whether what contacts are called is kept; false deletes what is."
+        None, description="Whether names of contacts are stored; false deletes the stored ones."
     )
     threads: ThreadsChange | None = None
 
 
-def _given(change: BaseModel | None) -> dict[str, Any] | None:
+def _fields_set(change: BaseModel | None) -> dict[str, Any] | None:
     return change.model_dump(exclude_unset=True) if change is not None else None
 
 
@@ -106,15 +106,15 @@ def tenants(
     return engine.tenants.of(tenant, cursor, limit)
 
 
-@router.post("", status_code=201, summary="Make a tenant (operators only)")
+@router.post("", status_code=201, summary="Create a tenant (operators only)")
 def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> TenantView:
-    """Make a tenant with the default retention, but for what is given."""
-    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _given(body.retention)))
+    """Create a tenant with the default retention, apart from given values."""
+    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _fields_set(body.retention)))
 
 
-@router.get("/{tenant}", summary="One tenant")
-def one(engine: EngineOf, own: MayRead, tenant: Id) -> TenantView:
-    """Return zone, name and retention; a tenant's key finds its own alone."""
+@router.get("/{tenant}", summary="A tenant")
+def show(engine: EngineOf, own: MayRead, tenant: Id) -> TenantView:
+    """Return zone, name and retention; a tenant's key finds only its own."""
     if own not in (None, tenant):
         raise NotFoundError(f"there is no tenant {tenant[:80]!r}")
     return engine.tenants.get(tenant)
@@ -127,8 +127,8 @@ def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> Ten
         tenant,
         body.zone,
         body.name,
-        _given(body.retention),
+        _fields_set(body.retention),
         body.hotspot_tones,
         body.contact_names,
-        _given(body.threads),
+        _fields_set(body.threads),
     )

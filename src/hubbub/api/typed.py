@@ -1,6 +1,6 @@
-"""Typed answers of routes: what an endpoint's signature says it returns is what OpenAPI says, and what goes out as JSON.
+"""Typed answers of routes: an endpoint's return type determines OpenAPI and the JSON answer.
 
-Fields are described by the strings below them. Nothing is checked or left out on the way: a test asks every route and compares.
+Fields are described by the strings below them. Nothing is checked or left out at run time: a test calls every route and compares.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _CONFIG = ConfigDict(use_attribute_docstrings=True, alias_generator=wire_name, e
 
 
 class Shaped:
-    """Says in OpenAPI that a value is shaped like a dataclass."""
+    """Declares in OpenAPI that a value has a dataclass's shape."""
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        listed: Any = GenericAlias(list, self._kind)  # pydantic takes no configuration for a dataclass by itself
+        listed: Any = GenericAlias(list, self._kind)  # pydantic takes no configuration for a single dataclass
         shape: JsonSchemaValue = handler(TypeAdapter(listed, config=_CONFIG).core_schema)["items"]
         return shape
 
@@ -41,20 +41,20 @@ def shaped(kind: Any) -> Any:
 
 
 class Sent(Response, Generic[T]):
-    """An answer that goes out as the bytes that were made of it."""
+    """An answer of prepared bytes."""
 
 
 def answer_of(endpoint: Callable[..., Any]) -> Any:
-    """Return the dataclass that an endpoint returns or sends, or one of which it does; None for any other endpoint."""
+    """Return the dataclass that an endpoint returns or sends, or a union of such; None for any other endpoint."""
     kind = get_type_hints(endpoint, include_extras=True).get("return")
     if get_origin(kind) is Sent:
         (kind,) = get_args(kind)
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    return kind if all(is_dataclass(get_origin(one) or one) for one in kinds) else None
+    return kind if all(is_dataclass(get_origin(part) or part) for part in kinds) else None
 
 
 def in_plain_values(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an endpoint whose answer is given as JSON has it."""
+    """Return an endpoint whose answer is converted to JSON values."""
     if inspect.iscoroutinefunction(endpoint):
 
         @wraps(endpoint)

@@ -1,4 +1,4 @@
-"""What all routes of the API share: work is counted, answers are typed, unknown and repeated query parameters are refused."""
+"""Common behaviour of all API routes: work is counted, answers are typed, unknown and repeated query parameters are refused."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Account:
 
 
 account: ContextVar[Account | None] = ContextVar("account", default=None)
-"""Of the request that is being answered; threads that work for it see the same."""
+"""Of the present request; threads that work for it see the same."""
 
 
 def counted(call: Callable[P, T]) -> Callable[P, T]:
-    """Return a function whose processor time is put to the account of the request that it works for."""
+    """Return a function whose processor time is charged to its request."""
 
     @wraps(call)
     def counting(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -52,9 +52,9 @@ def counted(call: Callable[P, T]) -> Callable[P, T]:
 class Counted(APIRoute):
     """A route whose work is counted, and whose answer is typed: see `typed`.
 
-    A query parameter that it does not know, or gets twice, is refused.
+    An unknown or repeated query parameter is refused.
 
-    One that is async counts what it hands to threads itself.
+    An async route counts the work that it passes to threads itself.
     """
 
     strict = True
@@ -67,9 +67,9 @@ class Counted(APIRoute):
         super().__init__(path, endpoint if is_async else counted(endpoint), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request, which says 400 to a parameter that would be ignored, or that is there twice.
+        """Return the handler, which answers 400 to an unknown or repeated parameter.
 
-        The answer would be that of another question.
+        Ignoring it would answer another question.
         """
         handle = super().get_route_handler()
         parameters = dict(_parameters(self.dependant))
@@ -79,26 +79,24 @@ class Counted(APIRoute):
             if unknown := sorted(set(request.query_params) - known):
                 hint = nearest(unknown[0], known) or f"; it has {', '.join(sorted(known)) or 'none'}"
                 raise BadRequestError(f"{self.path} has no query parameter {unknown[0][:40]!r}{hint}")
-            given = Counter(name for name, _ in request.query_params.multi_items())
-            if twice := sorted(name for name, n in given.items() if n > 1 and not parameters[name]):
-                raise BadRequestError(
-                    f"the query parameter {twice[0]!r} is there {given[twice[0]]} times: give it once"
-                )
+            counts = Counter(name for name, _ in request.query_params.multi_items())
+            if twice := sorted(name for name, n in counts.items() if n > 1 and not parameters[name]):
+                raise BadRequestError(f"the query parameter {twice[0]!r} occurs {counts[twice[0]]} times: give it once")
             return await handle(request)
 
         return checked if self.strict else handle
 
 
-def _parameters(needed: Dependant) -> Iterator[tuple[str, bool]]:
-    """Yield the query parameters of a route and of what it depends on, and whether each is a list, which may be repeated."""
-    for parameter in needed.query_params:
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Yield the query parameters of a route and of its dependencies, and whether each is a list, which may be repeated."""
+    for parameter in dependant.query_params:
         kinds = {parameter.field_info.annotation, *get_args(parameter.field_info.annotation)}
         yield parameter.alias, any((get_origin(kind) or kind) in (list, set, tuple) for kind in kinds)
-    for other in needed.dependencies:
-        yield from _parameters(other)
+    for dependency in dependant.dependencies:
+        yield from _parameters(dependency)
 
 
 class Open(Counted):
-    """A route that others call with parameters of their own."""
+    """A route that services call with their own parameters."""
 
     strict = False

@@ -307,7 +307,7 @@ def test_payloads_are_taken_in_the_original_spelling(
 def test_a_payload_that_says_something_twice_is_refused() -> None:
     """One date in two spellings, or a tenant in two, is refused by its name."""
     for given in ({"date": "2026-08-01", "targetDate": "2026-08-02"}, {"jobId": "a", "job_id": "b"}):
-        with pytest.raises(BadRequestError, match="is there twice"):
+        with pytest.raises(BadRequestError, match="occurs twice"):
             owner("analytics-aggregate", given, "acme")
 
 
