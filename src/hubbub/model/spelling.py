@@ -26,5 +26,5 @@ def snake_keys(value: Any, depth: int = 3) -> Any:
     mapping = {snake(str(name)): snake_keys(item, depth - 1) for name, item in value.items()}
     if len(mapping) < len(value):
         twice = next(name for name in value if snake(str(name)) != name and snake(str(name)) in value)
-        raise ValueError(f"{str(twice)[:80]!r} is there twice, in two spellings")
+        raise ValueError(f"{str(twice)[:80]!r} occurs twice, in two spellings")
     return mapping

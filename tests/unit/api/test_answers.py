@@ -160,7 +160,7 @@ def test_a_parameter_that_is_there_twice_is_refused(told: Face) -> None:
     asked = "/v1/changes?metric=messages&from=2026-08-01&to=2026-08-02"
     refused = told.get(f"{asked}&metric=csat")
     assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
-    assert "'metric' is there 2 times" in refused.json()["detail"]
+    assert "'metric' occurs 2 times" in refused.json()["detail"]
     assert told.get(f"{asked}&where=channel=sms&where=channel=chat").status_code == 200
 
 

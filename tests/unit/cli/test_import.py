@@ -125,8 +125,8 @@ def test_nothing_is_never_imported_in_silence(hubbub: Run) -> None:
     Path("empty.csv").write_text("id,t,c\n")
     Path("bad.csv").write_text("id,t,c\na,soon,x\n")
     for words, said, left_out in (
-        ("rows.csv --map never.yaml", "2 rows fit no 'when'", {"when": 2}),
-        ("rows.csv --map map.yaml --where c=y", "2 rows do not fit 'where'", {"where": 2}),
+        ("rows.csv --map never.yaml", "2 rows match no 'when'", {"when": 2}),
+        ("rows.csv --map map.yaml --where c=y", "2 rows do not match 'where'", {"where": 2}),
         ("empty.csv --map map.yaml", "0 records were read, 0 refused, 0 left out", {}),
         ("bad.csv --map map.yaml", "1 records were read, 1 refused, 0 left out", {}),
     ):

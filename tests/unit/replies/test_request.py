@@ -35,7 +35,7 @@ def test_the_payload_is_taken_in_camel_case() -> None:
         "contextMessages": [{"userId": "U2", "text": "canary context", "ts": "1785585500.000100"}],
     }  # fmt: skip
     assert read_request(camel) == read_request(PAYLOAD)
-    with pytest.raises(BadRequestError, match="'userId' is there twice"):
+    with pytest.raises(BadRequestError, match="'userId' occurs twice"):
         read_request({"userId": "U1", **PAYLOAD})
 
 
