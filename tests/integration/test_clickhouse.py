@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hubbub.facts.refresh import refresh
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import Event
 from hubbub.model.question import Question
+from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.query.queries import Queries
 from hubbub.storage import clickhouse
@@ -52,6 +53,9 @@ class Place:
 def place(postgres: Any, chdb_folder: Path, tmp_path: Path) -> Place:
     """An empty database of each."""
     return Place(empty_database(postgres), empty_copy(chdb_folder), tmp_path)
+
+
+TARGETS = tuple(Target(aim=aim, minutes=15, valid_from=date(2020, 1, 1)) for aim in Aim)
 
 
 @pytest.fixture
@@ -102,7 +106,7 @@ def differences(store: Store, tenant: Tenant, days: int) -> list[Question]:
 def test_every_number_is_the_same_as_in_postgresql(store: Store) -> None:
     """Every metric by every dimension and grain is the same to the last digit, over the demo's events."""
     tenants = [
-        Tenant(no, id_, zone, "", KEEP_EVERYTHING, hotspot_tones=("negative",))
+        Tenant(no, id_, zone, "", KEEP_EVERYTHING, hotspot_tones=("negative",), targets=TARGETS)
         for no, (id_, zone, _) in enumerate(sample.tenants(), 1)
     ][: None if ALL else 1]
     for tenant in tenants:

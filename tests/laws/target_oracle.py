@@ -98,6 +98,7 @@ def walk(events: Sequence[Event]) -> Talk:
                     whole, first, episode_open = Spell(start, None, None), None, True
                     talk.resolutions.append(whole)
                     if resolved is not None and since_resolve is not None:
+                        talk.first = [one for one in talk.first if one.began != start]  # it is this episode's
                         first = Spell(start, None, None)
                         talk.first.append(first)
             if whole is not None:

@@ -21,6 +21,21 @@ _RULE = (
 )
 _UNJUDGED = "Null without a target, or with one in business hours where the tenant had no calendar."
 
+_ANSWERED = """
+    SELECT tenant, asked_at AS began, anchor AS ended, nullif(anchor, anchor) AS waited_until, id AS spell_id, conversation_id, channel,
+        channel_id, account_id, staff_id, responder, priority
+    FROM response
+    UNION ALL
+    SELECT tenant, time - duration_ms * 1000 AS began, time AS ended, NULL AS waited_until, id AS spell_id, conversation_id,
+        channel, channel_id, account_id, staff_id, CASE WHEN kind = 'ai' THEN 'ai' ELSE 'person' END AS responder,
+        severity AS priority
+    FROM event WHERE type = 'response.time_recorded' AND duration_ms IS NOT NULL
+"""
+_UNANSWERED = (
+    "SELECT s.tenant, s.began, NULL, s.until, s.id, s.id, s.channel, NULL, s.account_id, NULL, NULL, s.priority"
+)
+_CLOSED = "c.tenant = s.tenant AND c.entity = s.entity AND c.id = s.id AND c.state = 'closed' AND c.since = s.until"
+
 WAITING_SPELL = Fact(
     name="waiting_spell",
     subjects=RESPONSE.subjects,
@@ -29,39 +44,49 @@ WAITING_SPELL = Fact(
     key="spell_id",
     id="spell_id",
     view=f"""
-        SELECT tenant, asked_at AS began, anchor AS ended, NULL AS waited_until, id AS spell_id, conversation_id, channel,
-            channel_id, account_id, staff_id, responder, priority
-        FROM response
+        {_ANSWERED}
         UNION ALL
-        SELECT tenant, time - duration_ms * 1000, time, NULL, id, conversation_id, channel, channel_id, account_id, staff_id,
-            CASE WHEN kind = 'ai' THEN 'ai' ELSE 'person' END, severity
-        FROM event WHERE type = 'response.time_recorded' AND duration_ms IS NOT NULL
-        UNION ALL
-        SELECT s.tenant, s.began, NULL, s.until, s.id, s.id, s.channel, NULL, s.account_id, NULL, NULL, s.priority
+        {_UNANSWERED}
         FROM state AS s
-        WHERE s.state = 'waiting' AND s.entity = 'conversation' AND (s.until = {FOREVER} OR EXISTS (
-                SELECT 1 FROM state AS c WHERE c.tenant = s.tenant AND c.entity = s.entity AND c.id = s.id
-                    AND c.state = 'closed' AND c.since = s.until))
+        WHERE s.state = 'waiting' AND s.entity = 'conversation'
+            AND (s.until = {FOREVER} OR EXISTS (SELECT 1 FROM state AS c WHERE {_CLOSED}))
             AND NOT EXISTS (
                 SELECT 1 FROM response AS r WHERE r.tenant = s.tenant AND r.conversation_id = s.id
                     AND r.asked_at <= s.began AND r.anchor > s.began)
+    """,
+    by_joins=f"""
+        {_ANSWERED}
+        UNION ALL
+        {_UNANSWERED}
+        FROM state AS s
+        LEFT JOIN state AS c ON {_CLOSED}
+        LEFT JOIN (
+            SELECT DISTINCT w.tenant AS tenant, w.id AS id, w.began AS began FROM state AS w
+            JOIN response AS r ON r.tenant = w.tenant AND r.conversation_id = w.id
+            WHERE w.tenant = :tenant AND w.state = 'waiting' AND w.began >= :low AND w.began < :high
+                AND r.asked_at <= w.began AND r.anchor > w.began
+        ) AS a ON a.tenant = s.tenant AND a.id = s.id AND a.began = s.began
+        WHERE s.state = 'waiting' AND s.entity = 'conversation' AND (s.until = {FOREVER} OR c.id IS NOT NULL) AND a.id IS NULL
     """,
 )
 
 FIRST_SPELL = Fact(
     name="first_spell",
     subjects=EPISODE.subjects,
-    doc="The wait for the first answer of an episode: answered, still waiting, or ended by a resolve or close.",
+    doc="The wait for the first answer of an episode: answered, still waiting, or ended by a resolve or close. A message with which "
+    "a later episode began is that one's.",
     key="spell_id",
     id="spell_id",
     view="""
-        SELECT e.tenant, e.first_inbound AS began, e.first_reply_at AS ended, s.until AS waited_until, e.id AS spell_id,
-            e.conversation_id, e.channel, e.channel_id, e.account_id, e.first_staff_id AS staff_id,
+        SELECT e.tenant AS tenant, e.first_inbound AS began, e.first_reply_at AS ended, s.until AS waited_until, e.id AS spell_id,
+            e.conversation_id AS conversation_id, e.channel AS channel, e.channel_id AS channel_id, e.account_id AS account_id, e.first_staff_id AS staff_id,
             CASE WHEN e.first_reply_at IS NOT NULL THEN e.responder END AS responder, e.first_priority AS priority
         FROM episode AS e
         LEFT JOIN state AS s ON s.tenant = e.tenant AND s.entity = 'conversation' AND s.id = e.conversation_id
             AND s.state = 'waiting' AND s.began = e.first_inbound AND e.first_reply_at IS NULL
-        WHERE e.first_inbound IS NOT NULL
+        LEFT JOIN episode AS n ON n.tenant = e.tenant AND n.conversation_id = e.conversation_id AND n.anchor = e.first_inbound
+            AND e.anchor <> e.first_inbound
+        WHERE e.first_inbound IS NOT NULL AND n.id IS NULL
     """,
 )
 
@@ -72,8 +97,8 @@ RESOLUTION_SPELL = Fact(
     key="spell_id",
     id="spell_id",
     view=f"""
-        SELECT e.tenant, e.anchor AS began, e.resolved_at AS ended, coalesce(c.since, {FOREVER}) AS waited_until,
-            e.id AS spell_id, e.conversation_id, e.channel, e.channel_id, e.account_id, e.staff_id, e.priority
+        SELECT e.tenant AS tenant, e.anchor AS began, e.resolved_at AS ended, coalesce(c.since, {FOREVER}) AS waited_until,
+            e.id AS spell_id, e.conversation_id AS conversation_id, e.channel AS channel, e.channel_id AS channel_id, e.account_id AS account_id, e.staff_id AS staff_id, e.priority AS priority
         FROM episode AS e
         LEFT JOIN state AS c ON c.tenant = e.tenant AND c.entity = 'conversation' AND c.id = e.conversation_id
             AND c.state = 'closed' AND c.until = {FOREVER} AND e.resolved_at IS NULL

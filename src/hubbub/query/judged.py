@@ -197,14 +197,18 @@ def waiters(context: Context, one: Asked, metric: State, moment: int) -> Iterato
     params: dict[str, Any] = {"at": moment}
     where = in_state(context, one, metric, params)
     judges = [Judge(context.tenant, aim, moment) for aim in (Aim.NEXT_RESPONSE, Aim.FIRST_RESPONSE)]
-    first = "SELECT 1 FROM episode AS e WHERE e.tenant = s.tenant AND e.conversation_id = s.id AND e.first_inbound = s.began"
+    first = "e.tenant = s.tenant AND e.conversation_id = s.id AND e.first_inbound = s.began"
     rows = context.reading.each(
         "SELECT s.id, s.began, s.until, s.channel, s.account_id, s.priority, "
-        f"CASE WHEN EXISTS ({first}) THEN 1 ELSE 0 END FROM state AS s "
+        f"CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM state AS s LEFT JOIN episode AS e ON {first} "
         f"WHERE {where} AND s.since < :at AND s.until >= :at ORDER BY s.began, s.id",
         params,
     )
+    seen: tuple[str, int] | None = None
     for id_, began, until, channel, account, priority, is_first in rows:
+        if (id_, began) == seen:  # two episodes with one first message
+            continue
+        seen = id_, began
         several = [judge.of(began, None, until, channel, priority) for judge in judges[: 1 + is_first]]
         target, over = _furthest(several)
         yield Waiter(id_, began, channel, account, priority, target, over)

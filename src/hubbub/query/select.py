@@ -58,7 +58,7 @@ class Context:
     def rows_of(self, fact: Fact) -> str:
         """Return the SELECT of a fact's rows."""
         if not self.dialect.correlated and fact.by_joins:
-            return fact.persons_by_joins if self.linked else fact.by_joins
+            return fact.persons_by_joins if fact.persons and self.linked else fact.by_joins
         return fact.persons if fact.persons and self.linked else fact.view
 
     @cached_property
