@@ -73,6 +73,7 @@ ACCESS = {
     "POST /v1/labels/undo": "tenant admin", "GET /v1/labels/reviewed": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
     "GET /v1/restatements": "tenant read",
+    "GET /v1/live": "tenant read",
     "GET /v1/targets": "tenant read", "POST /v1/targets": "tenant admin", "DELETE /v1/targets/{target}": "tenant admin",
     "GET /v1/subscriptions": "tenant read", "POST /v1/subscriptions": "tenant admin",
     "POST /v1/subscriptions/{subscription}/stop": "tenant admin", "DELETE /v1/subscriptions/{subscription}": "tenant admin",

@@ -40,6 +40,7 @@ from hubbub.api.jobs import jobs_routes
 from hubbub.api.keys import router as keys
 from hubbub.api.labels import router as labels
 from hubbub.api.limits import Limiter
+from hubbub.api.live import router as live
 from hubbub.api.names import router as names
 from hubbub.api.reports import router as reports
 from hubbub.api.restatements import router as restatements
@@ -143,7 +144,7 @@ class Observe:
 
 
 ROUTERS = (
-    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, targets, tenants, keys,
+    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, targets, live, tenants, keys,
     conversations, names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page,
     unsubscribe, pages, page_files,
 )  # fmt: skip

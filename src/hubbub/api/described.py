@@ -49,6 +49,7 @@ TAGS = {
     "snapshots": "Days, weeks and months, stored as documents.",
     "reports": "Files for people.",
     "calendar": "Business hours.",
+    "live": "Who waits now.",
     "targets": "Within how many minutes to answer and resolve.",
     "jobs": "Work in the background.",
     "ai": "Suggested replies.",

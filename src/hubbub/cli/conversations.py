@@ -19,6 +19,7 @@ Id = Annotated[str, typer.Argument(help="The conversation's id, as in events.")]
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.add_typer(group, name="conversations")
+    app.command()(live)
 
 
 @group.command("list")
@@ -131,3 +132,10 @@ def minutes(
     """Count by the minute until now."""
     filters = pairs(where)
     show_answer(data, as_json, lambda engine: engine.conversations.minutes(tenant, metrics, count, filters))
+
+
+def live(tenant: TenantName, where: Where = None, limit: Limit = 50, data: Data = None, as_json: Json = False) -> None:
+    """Show who waits for a reply now, those furthest past their target first."""
+    filters = pairs(where)
+    columns = ("conversation_id", "since", "target_minutes", "countdown", "channel", "priority")
+    show_answer(data, as_json, lambda engine: engine.conversations.live(tenant, filters, limit=limit), columns)

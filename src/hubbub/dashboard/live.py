@@ -16,11 +16,12 @@ from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.window import day_of
 from hubbub.query.live import Member, lately, members
-from hubbub.reports.formatting import reason, shown
+from hubbub.query.waiting import METRIC, Waiting, live
+from hubbub.reports.formatting import COUNTDOWN, about, reason
 
 STATES = (
-    "waiting_conversations", "oldest_waiting_ms", "unassigned_conversations", "open_conversations", "staff_online",
-    "tasks_pending",
+    "waiting_conversations", "waiting_past_target", "oldest_waiting_ms", "unassigned_conversations", "open_conversations",
+    "staff_online",
 )  # fmt: skip
 MESSAGES = ("messages_received", "messages_sent")
 MINUTES, MOST, MOST_STAFF = 30, 20, 100
@@ -108,20 +109,34 @@ def _named(ask: Ask, metric: str, limit: int) -> list[Member] | None:
 def _waiting(ask: Ask) -> Shown:
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
-    waiting = _named(ask, "oldest_waiting_ms", MOST)
-    if waiting is None:
+    question = _question(ask, (METRIC,), ask.now - timedelta(days=1), ask.now)
+    if question is None:
         return Shown(empty="Waiting conversations do not know this filter: take it away to see them.")
-    if not waiting:
+    waiting = live(ask.engine.queries, ask.tenant, question, limit=MOST)
+    if not waiting.rows:
         return Shown(empty="Nobody waits for an answer.")
-    rows = rows_of(waiting, ask.now)
+    rows = [_row(one) for one in waiting.rows]
     columns = [
-        Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel"),
+        Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("target", "Target"),
+        Column("countdown", "Countdown", COUNTDOWN), Column("priority", "Priority"), Column("channel", "Channel"),
         Column("account_id", "Account"),
     ]  # fmt: skip
+    columns = [column for column in columns if any(row[column.name] is not None for row in rows)]
     links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]
-    summary = f"Conversations that wait for an answer; the longest waits {shown(rows[0]['waits'], 'ms')}"
-    note = f"The {MOST} that wait longest; the first number above says how many do." if len(rows) == MOST else ""
+    over = f"{waiting.past_target} are past their target" if waiting.past_target is not None else "no target is set"
+    summary = f"{waiting.waiting} conversations wait for an answer; {over}"
+    note = f"The first {MOST} of {waiting.waiting}." if waiting.waiting > MOST else ""
     return Shown("table", {}, Table(columns, rows, links), summary, note)
+
+
+def _row(one: Waiting) -> dict[str, Any]:
+    minutes = one.target_minutes
+    hours = " of business hours" if one.business else ""
+    return {
+        "id": one.conversation_id, "waits": one.waited_ms, "countdown": one.over_ms, "priority": one.priority,
+        "target": f"{about(minutes * 60_000, 'ms')}{hours}" if minutes is not None else None, "channel": one.channel,
+        "account_id": one.account_id,
+    }  # fmt: skip
 
 
 def online(ask: Ask) -> Shown:
@@ -146,7 +161,7 @@ PAGE = Page(
         Widget("now", "Right now", _cards, size="cards", wide=True),
         Widget("minutes", f"Messages in the last {MINUTES} minutes", _minutes, wide=True),
         Widget("waiting", "Waiting for an answer", _waiting, size="list", role=Role.ANALYST,
-               about="Open conversations that wait for a reply, the longest waiting first."),
+               about="Open conversations that wait for a reply: those furthest past their target first, else the longest waiting."),
         Widget("online", "Staff online", online, size="list"),
     ),
     dated=False, fresh_seconds=30,

@@ -22,8 +22,8 @@ _RULE = (
 _UNJUDGED = "Null without a target, or with one in business hours where the tenant had no calendar."
 
 _ANSWERED = """
-    SELECT tenant, asked_at AS began, anchor AS ended, nullif(anchor, anchor) AS waited_until, id AS spell_id, conversation_id, channel,
-        channel_id, account_id, staff_id, responder, priority
+    SELECT tenant, asked_at AS began, anchor AS ended, nullif(anchor, anchor) AS waited_until, id AS spell_id,
+        conversation_id, channel, channel_id, account_id, staff_id, responder, priority
     FROM response
     UNION ALL
     SELECT tenant, time - duration_ms * 1000 AS began, time AS ended, NULL AS waited_until, id AS spell_id, conversation_id,
@@ -73,13 +73,14 @@ WAITING_SPELL = Fact(
 FIRST_SPELL = Fact(
     name="first_spell",
     subjects=EPISODE.subjects,
-    doc="The wait for the first answer of an episode: answered, still waiting, or ended by a resolve or close. A message with which "
-    "a later episode began is that one's.",
+    doc="The wait for the first answer of an episode: answered, still waiting, or ended by a resolve or close. A message with "
+    "which a later episode began is that one's.",
     key="spell_id",
     id="spell_id",
     view="""
         SELECT e.tenant AS tenant, e.first_inbound AS began, e.first_reply_at AS ended, s.until AS waited_until, e.id AS spell_id,
-            e.conversation_id AS conversation_id, e.channel AS channel, e.channel_id AS channel_id, e.account_id AS account_id, e.first_staff_id AS staff_id,
+            e.conversation_id AS conversation_id, e.channel AS channel, e.channel_id AS channel_id, e.account_id AS account_id,
+            e.first_staff_id AS staff_id,
             CASE WHEN e.first_reply_at IS NOT NULL THEN e.responder END AS responder, e.first_priority AS priority
         FROM episode AS e
         LEFT JOIN state AS s ON s.tenant = e.tenant AND s.entity = 'conversation' AND s.id = e.conversation_id
@@ -98,7 +99,8 @@ RESOLUTION_SPELL = Fact(
     id="spell_id",
     view=f"""
         SELECT e.tenant AS tenant, e.anchor AS began, e.resolved_at AS ended, coalesce(c.since, {FOREVER}) AS waited_until,
-            e.id AS spell_id, e.conversation_id AS conversation_id, e.channel AS channel, e.channel_id AS channel_id, e.account_id AS account_id, e.staff_id AS staff_id, e.priority AS priority
+            e.id AS spell_id, e.conversation_id AS conversation_id, e.channel AS channel, e.channel_id AS channel_id,
+            e.account_id AS account_id, e.staff_id AS staff_id, e.priority AS priority
         FROM episode AS e
         LEFT JOIN state AS c ON c.tenant = e.tenant AND c.entity = 'conversation' AND c.id = e.conversation_id
             AND c.state = 'closed' AND c.until = {FOREVER} AND e.resolved_at IS NULL

@@ -24,8 +24,8 @@ DAY = (
     "responses", "response_ms.avg", "response_ms.p50", "first_response_ms.p50", "escalation_rate", "csat", "rating_avg",
 )  # fmt: skip
 STATES = (
-    "open_conversations", "waiting_conversations", "oldest_waiting_ms", "unassigned_conversations", "staff_online",
-    "tasks_pending", "campaigns_active",
+    "open_conversations", "waiting_conversations", "waiting_past_target", "oldest_waiting_ms",
+    "unassigned_conversations", "staff_online", "tasks_pending", "campaigns_active",
 )  # fmt: skip
 AGAINST = {"yesterday": "day", "week": "week"}
 """What a single day is compared with: the same part of the day before, or of the same weekday a week before."""

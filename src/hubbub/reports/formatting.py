@@ -8,6 +8,7 @@ from typing import Any
 
 from hubbub.metrics.definition import Unit
 from hubbub.query.result import UNKNOWN
+from hubbub.query.waiting import countdown
 
 _UNWRITABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
@@ -15,6 +16,8 @@ _UNWRITABLE = re.compile(
 """Controls, lone surrogates, and marks that change the direction of text."""
 _LINES = re.compile("(\r\n|[\r\n\v\f\x85\u2028\u2029])")
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+COUNTDOWN = "countdown"
+"""Unit of a distance to a target in ms, above 0 past it."""
 NAMES = {"others": "others", "none": "(none)", "total": "total"}
 """Names of summary rows."""
 
@@ -54,6 +57,8 @@ def shown(value: Any, unit: str) -> str:
         return plain(value)
     if unit == Unit.MS:
         return duration(float(value))
+    if unit == COUNTDOWN:
+        return countdown(int(value))
     if unit == Unit.SHARE:
         return f"{value:.1%}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"

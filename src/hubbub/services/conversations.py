@@ -18,6 +18,7 @@ from hubbub.query.conversations import Conversation, ConversationRow, Wanted, co
 from hubbub.query.live import MOST, Member, Minute, lately, members
 from hubbub.query.queries import Queries, check_range
 from hubbub.query.timeline import ConversationEvent, event, timeline
+from hubbub.query.waiting import Live, live
 
 Where = Mapping[str, Sequence[str]]
 """Filters: by dimension the values that count."""
@@ -115,6 +116,12 @@ class ConversationService:
         end = parse_moment(at, one.zone) if at is not None else self._clock()
         question = Question((metric,), end - timedelta(days=1), end, where=_filters(where))
         return Members(members(self._queries, one, question, limit=min(check_limit(limit), MOST)))
+
+    def live(self, tenant: str, where: Where | None = None, *, limit: int = 50) -> Live:
+        """Return who waits for a reply now, those furthest past their target first. Raises BadQuestionError."""
+        one, end = self._control.tenant(tenant), self._clock()
+        question = Question((), end - timedelta(days=1), end, where=_filters(where))
+        return live(self._queries, one, question, limit=min(check_limit(limit), MOST))
 
     def minutes(self, tenant: str, metrics: Sequence[str], minutes: int = 60, where: Where | None = None) -> Minutes:
         """Count by the minute until now, like `messages_received`. Raises BadQuestionError."""

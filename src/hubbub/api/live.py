@@ -1,0 +1,18 @@
+"""The route of the present: who waits for a reply, and how far each is past its target."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from hubbub.api.auth import EngineOf, Reads
+from hubbub.api.parameters import Limit, Where, where_of
+from hubbub.api.work import Counted
+from hubbub.query.waiting import Live
+
+router = APIRouter(prefix="/v1/live", route_class=Counted)
+
+
+@router.get("", summary="Who waits now")
+def live(engine: EngineOf, tenant: Reads, where: Where = None, limit: Limit = 50) -> Live:
+    """Return who waits for a reply, those furthest past their target first; filters are channel, account_id and priority."""
+    return engine.conversations.live(tenant, where_of(where), limit=limit)

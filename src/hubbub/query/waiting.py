@@ -1,0 +1,106 @@
+"""Who waits for a reply now: those furthest past their target first, then those with the least time left, then the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hubbub.errors import BadQuestionError
+from hubbub.facts.moments import micros, moment
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import State
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.query.judged import Waiter, waiters
+from hubbub.query.live import MOST
+from hubbub.query.queries import Queries, check
+from hubbub.query.select import Context
+
+METRIC = "waiting_past_target"
+_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A conversation that waits for a reply."""
+
+    conversation_id: str
+    since: datetime
+    """UTC without zone: the first inbound message that nobody answered."""
+    waited_ms: int
+    """Around the clock."""
+    channel: str | None
+    account_id: str | None
+    priority: str | None
+    target_minutes: int | None
+    """null: no target is for it."""
+    business: bool
+    """Whether the target counts minutes of the business hours alone."""
+    over_ms: int | None
+    """How far past the target it is, in the target's time; negative: so much is left."""
+    countdown: str | None
+    """The same in words, like "3 min left" or "49 min over"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Who waits for a reply at a moment."""
+
+    at: datetime
+    """UTC without zone."""
+    waiting: int
+    """How many wait."""
+    past_target: int | None
+    """How many of these are past their target; null: no target is for any of them."""
+    rows: Sequence[Waiting]
+    """Those furthest past their target first."""
+
+
+def live(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 50) -> Live:
+    """Return who waits now under a question's filters: channel, account_id, priority. Raises BadQuestionError."""
+    if not 0 < limit <= MOST:
+        raise BadQuestionError(f"'limit' must lie between 1 and {MOST}")
+    one = find(METRIC)
+    check(question, [one], tenant)
+    assert isinstance(one.metric, State)
+    with queries.reading(tenant) as (reading, now):
+        context = Context(reading, tenant, question, (), micros(now))
+        several = sorted(waiters(context, one, one.metric, micros(now)), key=_order)
+    with_target = [waiter.over_ms for waiter in several if waiter.over_ms is not None]
+    return Live(
+        _naive(micros(now)), len(several), sum(over > 0 for over in with_target) if with_target else None,
+        [_waiting(waiter, micros(now)) for waiter in several[:limit]],
+    )  # fmt: skip
+
+
+def countdown(over_ms: int) -> str:
+    """Return a distance to a target in words, in begun minutes left or whole minutes over."""
+    if over_ms > 0:
+        return f"{_span(over_ms) if over_ms >= _MINUTE else 'under 1 min'} over"
+    return f"{_span(-(over_ms // _MINUTE) * _MINUTE)} left"
+
+
+def _span(ms: int) -> str:
+    if ms < _HOUR:
+        return f"{ms // _MINUTE} min"
+    if ms < _DAY:
+        return f"{ms // _HOUR} h {ms % _HOUR // _MINUTE} min"
+    return f"{ms // _DAY} d {ms % _DAY // _HOUR} h"
+
+
+def _order(waiter: Waiter) -> tuple[bool, int, int, str]:
+    return waiter.over_ms is None, -(waiter.over_ms or 0), waiter.since, waiter.id
+
+
+def _waiting(waiter: Waiter, now: int) -> Waiting:
+    target, over = waiter.target, waiter.over_ms
+    return Waiting(
+        waiter.id, _naive(waiter.since), (now - waiter.since) // 1000, waiter.channel, waiter.account_id, waiter.priority,
+        target.minutes if target else None, target.business if target else False, over,
+        countdown(over) if over is not None else None,
+    )  # fmt: skip
+
+
+def _naive(us: int) -> datetime:
+    return moment(us).replace(tzinfo=None)
