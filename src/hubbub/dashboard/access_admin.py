@@ -31,9 +31,9 @@ SCOPE_WORDS = {
 }  # fmt: skip
 OVERLAPS = {
     "0": "ends at once",
-    "3600": "works an hour more",
-    "86400": "works a day more",
-    "604800": "works a week more",
+    "3600": "works for another hour",
+    "86400": "works for another day",
+    "604800": "works for another week",
 }
 HOURS = {"0.25": "15 minutes", "1": "1 hour", "24": "1 day", f"{LONGEST_SIGN_IN // 3600}": "7 days"}
 DAYS = {"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", f"{LONGEST_SHARE // DAY}": "400 days"}
@@ -67,17 +67,17 @@ def keys(ask: Ask, tenant: str | None) -> Shown:
     if tenant is not None:
         columns = [column for column in columns if column.name != "tenant"]
     form = Act(
-        "add-key", "Make", {"tenant": tenant or ""}, title="Make a key" if tenant else "Make an operator's key",
+        "add-key", "Make", {"tenant": tenant or ""}, title="Create a key" if tenant else "Create an operator's key",
         fields=(
             Field("label", "For"),
             *(Field(f"scope-{scope}", f"{scope}: {SCOPE_WORDS[scope]}", "checkbox", value="1" if scope in _usual(tenant) else "")
               for scope in SCOPES),
-            Field("expires", "Ends before (may stay empty)", "date"),
+            Field("expires", "Expires before (optional)", "date"),
         ),
     )  # fmt: skip
     return data_table(
         ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[form], following=page.next, cursor="keys",
-        nothing="No key was made yet.",
+        nothing="There is no key yet.",
     )  # fmt: skip
 
 
@@ -110,16 +110,16 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
     ]  # fmt: skip
     roles = {role: role for role in (ROLES[:3] if tenant else ROLES[3:])}
     form = Act(
-        "invite", "Make", {"tenant": tenant or ""}, title="Make a sign-in link",
+        "invite", "Make", {"tenant": tenant or ""}, title="Create a sign-in link",
         fields=(
             Field("label", "For"), Field("role", "Role", "select", options=roles),
-            Field("hours", "Can be used for", "select", "24", HOURS),
+            Field("hours", "Valid for", "select", "24", HOURS),
         ),
     )  # fmt: skip
     return data_table(
         ask, columns, rows, acts=[_link_acts(row, row["id"] in inside) for row in rows], forms=[form],
-        nothing="No sign-in link was made yet.",
-        note="A link signs in once. Who came in by it stays for up to 14 days; to revoke the link ends that, too.",
+        nothing="There is no sign-in link yet.",
+        note="A link signs in once. The session lasts up to 14 days; revoking the link ends it too.",
     )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
     more = f" The newest {MOST_LISTED} of {len(active)} are listed." if len(active) > MOST_LISTED else ""
     return data_table(
         ask, columns, rows, acts=acts, forms=others, nothing="Nobody is signed in.",
-        note=f"Last seen is right to {SEEN_SECONDS // 60} minutes.{more}",
+        note=f"Last seen is accurate to {SEEN_SECONDS // 60} minutes.{more}",
     )  # fmt: skip
 
 
@@ -167,8 +167,8 @@ def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
     ]  # fmt: skip
     forms = [_sharing(ask)] if offers else []
     return data_table(
-        ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=forms, nothing="Nothing was shared yet.",
-        note="Whoever has a shared link sees these numbers, held to its days and filters, and never the rows behind them.",
+        ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=forms, nothing="There is no shared link yet.",
+        note="A person with a shared link sees these numbers, for its days and filters, and never the rows behind them.",
     )  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
 
     def revoke_key(ask: Ask, form: Form) -> Done:
         gone = ask.engine.keys.revoke(form.get("key", ""), whose(ask, form))
-        return Done(f"The key {gone.id} works no more.")
+        return Done(f"The key {gone.id} is revoked.")
 
     def invite(ask: Ask, form: Form) -> Done:
         link = ask.engine.access.sign_in_link(
@@ -244,7 +244,7 @@ def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
 
     def revoke_link(ask: Ask, form: Form) -> Done:
         gone = ask.engine.access.revoke_link(form.get("link", ""), whose(ask, form))
-        return Done(f"The link for {gone.label or 'nobody named'} works no more.")
+        return Done(f"The link for {gone.label or 'nobody named'} is revoked.")
 
     def end_session(ask: Ask, form: Form) -> Done:
         gone = ask.engine.access.end_session(form.get("session", ""), whose(ask, form))

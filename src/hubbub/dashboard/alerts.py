@@ -21,7 +21,7 @@ GRAINS = {"day": "day", "hour": "hour", "week": "week"}
 DIRECTIONS = {
     Direction.ABOVE.value: "rises above",
     Direction.BELOW.value: "falls below",
-    Direction.EITHER.value: "goes either way",
+    Direction.EITHER.value: "changes either way",
 }
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
 """Fields of the rule form, and parameters of the address of a tried rule."""
@@ -44,7 +44,7 @@ def _rules(ask: Ask) -> Shown:
         ]
         for row in rows
     ]
-    return data_table(ask, columns, shown_rows, acts=acts if _may(ask) else [], nothing="There is no alert rule.")
+    return data_table(ask, columns, shown_rows, acts=acts if _may(ask) else [], nothing="There is no alert rule yet.")
 
 
 def _state(row: AlertView) -> str:
@@ -63,10 +63,10 @@ def _new(ask: Ask) -> Shown:
         Field("metric", "Metric", value=ask.param("metric", "messages"), hint="of threshold, change and budget"),
         Field("grain", "Each", "select", ask.param("grain", "day"), GRAINS),
         Field("direction", "Fires when it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
-        Field("limit", "Limit", value=ask.param("limit"), hint="in the metric's unit; none for change and source"),
-        Field("at_least", "At least", value=ask.param("at_least", "10"), hint="how many, before it can fire"),
+        Field("limit", "Limit", value=ask.param("limit"), hint="in the metric's unit; empty for change and source"),
+        Field("at_least", "At least", value=ask.param("at_least", "10"), hint="smallest count that can fire"),
         Field("times", "Times usual", value=ask.param("times", "2")),
-        Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: the whole"),
+        Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: none"),
         Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
         Field("quiet", "Quiet hours", value=ask.param("quiet"), hint="like 22:00-07:00"),
     )
@@ -95,7 +95,7 @@ def find_kind(text: str) -> Kind | None:
 
 def _tried(ask: Ask) -> Shown:
     if not ask.param("name"):
-        return Shown(empty="Try a rule, and it is shown here when it would have fired.")
+        return Shown(empty="Try a rule to see when it would have fired.")
     rule = _read(ask.view.rest)
     answer = ask.engine.alerts.try_(ask.tenant.id, rule)
     unit = find(rule["metric"]).unit if rule.get("metric") in names() else ""
@@ -139,7 +139,7 @@ def _destinations(ask: Ask) -> Shown:
     return data_table(
         ask, columns, plain(rows), acts=acts if _may(ask) else [],
         forms=[Act("destination", "Add", fields=fields, title="Add a destination")] if _may(ask) else [],
-        nothing="There is no destination: nobody is notified of anything.",
+        nothing="There is no destination, so nobody is notified.",
     )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def _do_try(ask: Ask, form: Form) -> Done:
     except HubbubError as error:
         return Done(error.message, failed=True)
     typed = {name: form[name] for name in RULE if form.get(name)}
-    return Done("Below is when it would have fired.", ask.link("alerts", ask.view.on(rest=typed)))
+    return Done("Below are the times at which it would have fired.", ask.link("alerts", ask.view.on(rest=typed)))
 
 
 def _do_add(ask: Ask, form: Form) -> Done:
@@ -163,7 +163,7 @@ def _do_add(ask: Ask, form: Form) -> Done:
     if isinstance(rule, Done):
         return rule
     added = ask.engine.alerts.add(ask.tenant.id, rule)
-    return Done(f"{added.name} judges what ends from now on.", ask.link("alerts", ask.view.on(rest={})))
+    return Done(f"{added.name} judges windows that end from now on.", ask.link("alerts", ask.view.on(rest={})))
 
 
 def _typed(form: Form) -> dict[str, Any] | Done:
@@ -203,7 +203,7 @@ def _do_test(ask: Ask, form: Form) -> Done:
 
 def _do_drop(ask: Ask, form: Form) -> Done:
     ask.engine.destinations.remove(ask.tenant.id, form.get("id", ""))
-    return Done("The destination is removed; what waited for it is given up.")
+    return Done("The destination is removed, and its waiting messages are given up.")
 
 
 PAGE = Page(
@@ -212,7 +212,7 @@ PAGE = Page(
         Widget("rules", "Rules", _rules, size="list", wide=True),
         Widget("new", "A new rule", _new, size="form", wide=True, role=Role.ADMIN, still=True),
         Widget("tried", "The past year with this rule", _tried, size="list", wide=True, role=Role.ADMIN, lazy=True),
-        Widget("destinations", "Who can be notified", _destinations, size="list", wide=True, role=Role.ADMIN),
+        Widget("destinations", "Destinations", _destinations, size="list", wide=True, role=Role.ADMIN),
     ),
     role=Role.ANALYST, header=False, group=Group.SET_UP,
     actions={

@@ -12,7 +12,7 @@ from hubbub.model.plain import plain
 from hubbub.services.standing import DeliveryRow
 
 PAGE_SIZE = 50
-ABOUT = "What was sent over HTTP, by the minute: the last 30 days, of each key and outcome the newest hundred."
+ABOUT = "Deliveries over HTTP by the minute: of the last 30 days, and for each key and outcome the newest hundred."
 
 
 def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = None) -> Shown:
@@ -23,8 +23,8 @@ def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = Non
     columns = [
         Column("minute", "Minute (UTC)", "utc"), Column("tenant", "Tenant"), Column("key", "Key"),
         Column("state", "State", "state"), Column("status", "Answer"), Column("why", "Why", "long"),
-        Column("bodies", "Requests", "count"), Column("accepted", "Events taken", "count"),
-        Column("duplicates", "Known already", "count"), Column("rejected", "Refused", "count"), Column("bytes", "Bytes", "count"),
+        Column("bodies", "Requests", "count"), Column("accepted", "Events accepted", "count"),
+        Column("duplicates", "Duplicates", "count"), Column("rejected", "Refused", "count"), Column("bytes", "Bytes", "count"),
     ]  # fmt: skip
     if of is None:
         columns = [column for column in columns if column.name != "tenant"]
@@ -37,7 +37,7 @@ def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = Non
 
 def _nothing(tenant: str | None, state: str | None) -> str:
     whose = f" of {tenant}" if tenant is not None else ""
-    return f"Nothing{whose} was sent lately." if state is None else f"No delivery{whose} was {state}."
+    return f"Nothing{whose} arrived lately." if state is None else f"No delivery{whose} was {state}."
 
 
 def _why(row: DeliveryRow) -> str | None:

@@ -121,7 +121,7 @@ class Ask:
     def tenant(self) -> Tenant:
         """The tenant of the page. Raises LookupError on a page without one."""
         if self._tenant is None:
-            raise LookupError("this page is about no single tenant")
+            raise LookupError("this page is not about a single tenant")
         return self._tenant
 
     @property

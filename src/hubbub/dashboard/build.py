@@ -29,7 +29,7 @@ from hubbub.query.result import UNKNOWN, State
 from hubbub.reports.formatting import about, changed, moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
-NOT_KNOWN = "Nothing is known of these days and filters."
+NOT_KNOWN = "There are no data of these days and filters."
 MOST_GAPS = 3
 """Most gaps that a widget names."""
 
@@ -386,7 +386,7 @@ def filter_first(metric: str, answer: Found) -> Shown:
 
 
 def _unfiltered(metric: str, answer: Found) -> str:
-    return f"{title_of(metric)} is not known by {answer.unfiltered[metric].lower()}: take that filter away to see it."
+    return f"{title_of(metric)} is not known by {answer.unfiltered[metric].lower()}: remove that filter to see it."
 
 
 def days(first: date, count: int) -> list[date]:

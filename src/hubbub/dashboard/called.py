@@ -26,7 +26,7 @@ def _names(ask: Ask) -> Shown:
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
     acts = [
-        [Act("forget", "Back to the source", {"kind": row.kind, "id": row.id})] if may and row.by_hand else []
+        [Act("forget", "Use the source's name", {"kind": row.kind, "id": row.id})] if may and row.by_hand else []
         for row in page.rows
     ]
     give = Act(
@@ -39,24 +39,24 @@ def _names(ask: Ask) -> Shown:
     return data_table(
         ask, columns, rows, acts=acts, forms=[give] if may else [], following=page.next,
         choices=[choice(ask, "kind", "What", TITLES), Field("find", "Name or id", value=ask.param("find"))],
-        nothing="No name matches. Names come with Slack exports, mails and integrations, or are set by hand.",
+        nothing="No name matches. Slack exports, mails and integrations bring names, and people can set them.",
     )  # fmt: skip
 
 
 def _call(ask: Ask, form: Form) -> Done:
     name = {"kind": form.get("kind", ""), "id": form.get("id", ""), "name": form.get("name", "")}
     ask.engine.names.set(ask.tenant.id, [name])
-    return Done(f"{name['id']} is called {name['name']} from now on; no source changes that.")
+    return Done(f"{name['id']} is called {name['name']} from now on; no source changes it.")
 
 
 def _forget(ask: Ask, form: Form) -> Done:
     ask.engine.names.set(ask.tenant.id, [{"kind": form.get("kind", ""), "id": form.get("id", ""), "name": None}])
-    return Done(f"{form.get('id', '')} is called what its source says, once that says it again.")
+    return Done(f"{form.get('id', '')} gets the source's name when the source sends it again.")
 
 
 PAGE = Page(
     "names", "Names",
-    (Widget("names", "What ids are called", _names, size="tall", wide=True,
-            about="Ids are the identity: a name can change, and no number does with it."),),
+    (Widget("names", "Names of ids", _names, size="tall", wide=True,
+            about="Ids are the identity: a changed name changes no number."),),
     role=Role.ANALYST, header=False, actions={"call": _call, "forget": _forget}, group=Group.SET_UP,
 )  # fmt: skip

@@ -20,7 +20,7 @@ def _chart(ask: Ask) -> Shown:
     name = chosen(ask, (*DRIVING, SCORE))
     if name == SCORE:
         return Shown(
-            empty="The engagement score is a number at the end of these days: choose another one to see it over time."
+            empty="The engagement score is a number at the end of these days: choose another number to see it over time."
         )
     return over_time(ask, [name], compare=True)
 

@@ -17,7 +17,7 @@ from hubbub.query.conversations import conversation_of
 from hubbub.query.timeline import ConversationEvent, episodes, timeline
 from hubbub.reports.formatting import moment, shown
 
-GONE = "No event of a conversation of this id is stored here."
+GONE = "No event of a conversation with this id is stored."
 LONGEST_TEXT, MOST_DETAILS = 4_000, 8
 """Most characters of a message, and facts of an event, in the timeline; the raw event has all."""
 
@@ -42,7 +42,7 @@ _PROGRAMS = {"ai": "AI", "auto": "automatic reply", "bot": "a bot", "system": "t
 def _id(ask: Ask) -> str:
     id_ = ask.param("id")
     if not id_:
-        raise BadRequestError("this address names no conversation: come here from the list of them")
+        raise BadRequestError("this address names no conversation: choose one on the page Conversations")
     return id_
 
 
@@ -50,7 +50,7 @@ def _about(ask: Ask) -> Shown:
     conversation = conversation_of(ask.engine.queries, ask.tenant, _id(ask))
     if conversation is None:
         return Shown(empty=GONE)
-    state = STATE_TITLES.get(conversation.state or "none", "Nothing tells")
+    state = STATE_TITLES.get(conversation.state or "none", "Unknown")
     if conversation.since is not None:
         waits = shown((ask.now.replace(tzinfo=None) - conversation.since).total_seconds() * 1000, "ms")
         state += f", since {moment(local(ask, conversation.since))} ({waits})"
@@ -89,7 +89,7 @@ _EPISODE = (
 def _episodes(ask: Ask) -> Shown:
     listed = episodes(ask.engine.queries, ask.tenant, _id(ask))
     if not listed:
-        return Shown(empty="Nobody wrote in or opened it, so that it has no episode.")
+        return Shown(empty="It has no episode, since nobody wrote in it or opened it.")
     rows = [
         {
             "began": local(ask, episode.anchor),
@@ -172,8 +172,8 @@ PAGE = Page(
     "conversation", "Conversation",
     (
         Widget("about", "This conversation", _about, size="list", wide=True),
-        Widget("episodes", "Episodes", _episodes, size="small", wide=True, about="From first message to last resolve."),
-        Widget("timeline", "What happened", _timeline, size="tall", wide=True),
+        Widget("episodes", "Episodes", _episodes, size="small", wide=True, about="From the first message to the last resolve."),
+        Widget("timeline", "Events", _timeline, size="tall", wide=True),
     ),
     role=Role.ANALYST, header=False,
 )  # fmt: skip

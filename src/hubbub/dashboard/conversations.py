@@ -86,16 +86,14 @@ def _links(ask: Ask, row: ConversationRow) -> dict[str, str]:
 
 def _why_none(wanted: Wanted) -> str:
     if wanted.text:
-        return (
-            "No conversation of these days and filters has that text. The search covers ids, names, and stored texts."
-        )
+        return "No conversation of these days and filters matches. The search covers ids, names, and stored texts."
     return f"No conversation is {wanted.state} at the end of these days." if wanted.state in STATES else NOTHING_HERE
 
 
 def _note(wanted: Wanted) -> str:
     if wanted.state in ("open", "waiting"):
-        return "The state is that at the end of these days, or now; these may have begun long before them."
-    return "The state is that at the end of these days, or now."
+        return "States are at the end of these days, or now; conversations may have begun long before."
+    return "States are at the end of these days, or now."
 
 
 PAGE = Page(

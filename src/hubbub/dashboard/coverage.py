@@ -53,9 +53,7 @@ def _calendars(ask: Ask) -> Shown:
         limit=PAGE_SIZE,
     )  # fmt: skip
     if not page.rows:
-        return Shown(
-            empty="No source is connected: what programs send and what was imported has no days to be fetched."
-        )
+        return Shown(empty="No source is connected: sent and imported events have no days to fetch.")
     columns = [
         Column("source", "Source"), Column("date", "Day"), Column("state", "State"), Column("found", "Events", "count"),
         Column("message", "Why"),
@@ -107,7 +105,7 @@ def _gaps(ask: Ask) -> Shown:
         Column("source", "Source"), Column("from", "From", "moment"), Column("to", "To", "moment"),
         Column("why", "Why", "long"), Column("do", "What to do", "long"),
     ]  # fmt: skip
-    nothing = "No gap is open: of every source all that is over is there." if page.rows else "No source is connected."
+    nothing = "No gap is open: every source is complete." if page.rows else "No source is connected."
     acts = [
         [Act("close", "Nothing is missing", {"integration": source.integration})] if gap.reason in SENT else []
         for source, gap in found
@@ -138,10 +136,10 @@ def _joined(gaps: Sequence[GapView]) -> list[GapView]:
 PAGE = Page(
     "coverage", "Coverage",
     (
-        Widget("gaps", "What is not there", _gaps, size="small", wide=True,
-               about="Numbers over these ranges are not known, or not complete, and say so."),
+        Widget("gaps", "Gaps", _gaps, size="small", wide=True,
+               about="Numbers over these ranges are unknown or incomplete, and are marked."),
         Widget("days", "Day by day", _calendars, size="tall", wide=True, lazy=True,
-               about="An outlined day was fetched and had nothing: that is a zero. A hatched day is not known."),
+               about="An outlined day was fetched and had no events: a zero. A hatched day is unknown."),
     ),
     role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"close": _close},
 )  # fmt: skip

@@ -43,7 +43,7 @@ def _span(ask: Ask) -> tuple[str, str]:
 def _metric(ask: Ask) -> str:
     metric = ask.param("metric")
     if not metric:
-        raise BadRequestError("this address names no metric: come here from a number")
+        raise BadRequestError("this address names no metric: choose a number on a page")
     return metric
 
 
@@ -88,7 +88,7 @@ def _events(ask: Ask) -> Shown:
     explanation = _explained(ask)
     page = explanation.events
     if not page.rows:
-        return Shown(empty="No event of these days is behind this number.")
+        return Shown(empty="This number has no event of these days.")
     split = explanation.numerator_of is not None
     unit = find(_metric(ask)).metric.unit.value
     rows = [
@@ -132,7 +132,7 @@ def _local(ask: Ask, time: str) -> str:
 PAGE = Page(
     "explain", "Explanation",
     (
-        Widget("number", "How it is counted", _number, size="list", wide=True),
+        Widget("number", "Definition and formula", _number, size="list", wide=True),
         Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
     ),
     header=False,

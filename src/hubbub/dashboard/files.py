@@ -39,7 +39,7 @@ def raw_event(request: Request, tenant: str) -> Response:
     params = request.query_params
     row = event(house_of(request).engine.queries, tenant_, params.get("source", ""), params.get("id", ""))
     if row is None:
-        raise NotFoundError("there is no such event")
+        raise NotFoundError("this event does not exist")
     return JSONResponse(row, headers=_HEADERS)
 
 
@@ -50,7 +50,7 @@ def raw_events(request: Request, tenant: str) -> Response:
     tenant_, queries = _of_analyst(request, tenant), house_of(request).engine.queries
     conversation = request.query_params.get("id", "")
     if conversation_of(queries, tenant_, conversation) is None:
-        raise NotFoundError("there is no such conversation")
+        raise NotFoundError("this conversation does not exist")
     headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{tenant_.id}-conversation.jsonl"'}
     return StreamingResponse(lines(queries, tenant_, conversation), media_type="application/x-ndjson", headers=headers)
 

@@ -30,7 +30,7 @@ def _tenants(ask: Ask) -> Shown:
         ask, columns, plain(page.rows),
         links=[{"tenant": ask.link(tenant=row.tenant, cursor=None)} for row in page.rows], choices=choices,
         nothing="No tenant matches.", following=page.next,
-        note=f"{page.tenants} tenants, what is behind first. Choose a tenant to fold its days again.",
+        note=f"{page.tenants} tenants, those behind first. Choose a tenant to fold its days again.",
     )  # fmt: skip
 
 
@@ -43,14 +43,14 @@ def _units(ask: Ask) -> Shown:
         again = Act(
             "refold", "Fold again", {"tenant": tenant}, title=f"Fold days of {tenant} again",
             fields=(
-                Field("from", "From", "date", required=True), Field("to", "Until before", "date", required=True),
+                Field("from", "From", "date", required=True), Field("to", "To (exclusive)", "date", required=True),
                 Field("fact", "Fact", "select", options=facts),
             ),
         )  # fmt: skip
-        forms = [Act("refresh", "Bring up to date", {"tenant": tenant}), again]
+        forms = [Act("refresh", "Refresh", {"tenant": tenant}), again]
     return data_table(
         ask, columns, plain(answer.units), forms=forms,
-        note=f"{answer.batches} accepted batches wait in the log. An answer folds what its own tenant has waiting first.",
+        note=f"{answer.batches} accepted batches wait in the log. An answer first folds its own tenant's batches.",
     )  # fmt: skip
 
 

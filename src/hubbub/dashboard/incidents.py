@@ -39,7 +39,7 @@ def _list(ask: Ask) -> Shown:
     return data_table(
         ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in page.rows],
         acts=[_acts(row) for row in page.rows], choices=[choice(ask, "state", "State", {"open": "Open", "closed": "Closed"})],
-        following=page.next, nothing="No alert rule has found anything. Rules are on the page Alerts.",
+        following=page.next, nothing="There are no incidents. Alert rules are on the page Alerts.",
     )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def _drawn(ask: Ask) -> Shown:
     row = _incident(ask)
     rule = row.alert
     if rule.kind in ("sla", "source"):
-        return Shown(empty="This rule judges what is so now, not a metric's windows.")
+        return Shown(empty="This rule judges the present state, not windows of a metric.")
     first, last = row.from_, row.to
     where = {name: list(values) for name, values in rule.where.items()}
     if rule.by:
@@ -175,25 +175,25 @@ def _waiting(ask: Ask) -> Shown:
     except HubbubError:
         return Shown(empty=f"Waiting conversations are not known by {', '.join(where)}.")
     if not waiting:
-        return Shown(empty="Nobody waits for an answer.")
+        return Shown(empty="No conversation waits for a reply.")
     rows = rows_of(waiting, ask.now)
     columns = [Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
     links = [{"id": ask.link("conversation", id=waiter["id"])} for waiter in rows]
     return Shown(
-        "table", {}, Table(columns, rows, links), f"{len(rows)} conversations wait for an answer, the longest first"
+        "table", {}, Table(columns, rows, links), f"{len(rows)} conversations wait for a reply, the longest first"
     )
 
 
 def _entries(ask: Ask) -> Shown:
     rows = plain(_incident(ask).entries)
     columns = [Column("at", "When", "moment"), Column("what", "What"), Column("text", "In words", "long")]
-    return Shown("table", {}, Table(columns, rows), f"{len(rows)} things happened, the newest first")
+    return Shown("table", {}, Table(columns, rows), f"{len(rows)} entries, newest first")
 
 
 def _messages(ask: Ask) -> Shown:
     rows = plain(_incident(ask).messages)
     if not rows:
-        return Shown(empty="No message was written about it: above it says why.")
+        return Shown(empty="There is no message about it; the reason is above.")
     columns = [
         Column("type", "Message"),
         Column("destination", "To"),
@@ -208,7 +208,7 @@ def _messages(ask: Ask) -> Shown:
 
 def _acknowledge(ask: Ask, form: Form) -> Done:
     ask.engine.incidents.acknowledge(ask.tenant.id, form.get("id", ""), ask.person.label)
-    return Done("It is acknowledged: nobody is reminded of it.")
+    return Done("It is acknowledged: no reminders are sent.")
 
 
 def _snooze(ask: Ask, form: Form) -> Done:
@@ -230,10 +230,10 @@ ONE = Page(
     "incident", "Incident",
     (
         Widget("facts", "This incident", _facts, size="list", wide=True),
-        Widget("drawn", "The number, and what is usual", _drawn, wide=True),
-        Widget("waiting", "Who still waits", _waiting, size="list", wide=True),
-        Widget("entries", "What happened", _entries, size="list", wide=True),
-        Widget("messages", "Who was notified", _messages, size="list", wide=True),
+        Widget("drawn", "The number, with its usual range", _drawn, wide=True),
+        Widget("waiting", "Still waiting", _waiting, size="list", wide=True),
+        Widget("entries", "History", _entries, size="list", wide=True),
+        Widget("messages", "Notifications", _messages, size="list", wide=True),
     ),
     role=Role.ANALYST, header=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
 )  # fmt: skip

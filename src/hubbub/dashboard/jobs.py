@@ -19,7 +19,7 @@ AGAIN = ("failed", "retrying", "cancelled", "parked")
 RUNNING = ("waiting", "delayed", "active", "retrying")
 PAGE = 50
 MOMENTS = {
-    "created_at": "Asked for", "started_at": "Started", "ended_at": "Ended", "next_try_at": "Tries again",
+    "created_at": "Asked for", "started_at": "Started", "ended_at": "Ended", "next_try_at": "Next try",
 }  # fmt: skip
 LONGEST = 20_000
 """Most characters of a payload or result."""
@@ -41,8 +41,8 @@ def _counts(ask: Ask) -> Shown:
         Column("queue", "Queue"), *(Column(state, state.capitalize(), "count") for state in states),
         Column("doc", "What it does", "long"),
     ]  # fmt: skip
-    note = "Only the newest jobs were counted." if answer.more else ""
-    return data_table(ask, columns, rows, links=links, nothing="No job was ever started.", note=note)
+    note = "Only the newest jobs are counted." if answer.more else ""
+    return data_table(ask, columns, rows, links=links, nothing="There is no job yet.", note=note)
 
 
 def those_jobs(**params: str | None) -> str:
@@ -73,7 +73,7 @@ def _jobs(ask: Ask) -> Shown:
         ask, columns, rows,
         links=[{"id": one_job(row.id)} for row in page.rows],
         acts=[_acts(row) for row in page.rows], choices=choices, following=page.next,
-        nothing="No job matches." if any(field.value for field in choices) else "No job was ever started.",
+        nothing="No job matches." if any(field.value for field in choices) else "There is no job yet.",
     )  # fmt: skip
 
 
@@ -111,9 +111,7 @@ def _job(ask: Ask) -> Shown:
     if row.result is not None:
         texts["Result"] = _text(row.result)
     shown = [fact for fact in known if fact.value is not None]
-    return facts(
-        ask, shown, forms=_acts(row), texts=texts, note="Times are UTC. Secrets and messages are in no payload."
-    )
+    return facts(ask, shown, forms=_acts(row), texts=texts, note="Times are UTC. No payload holds secrets or messages.")
 
 
 def _text(value: Any) -> str:

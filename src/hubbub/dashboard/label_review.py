@@ -15,8 +15,8 @@ LISTED = 20
 KEYS = "123456789"
 """Keys of labels, in a fixed order; further labels are clicked."""
 NOTHING = (
-    "No label waits to be reviewed. Messages come here whose text is stored and that were looked at: keep texts ('--keep-text'), "
-    "then 'hubbub labels run'."
+    "No label waits for review. Labelled messages with a stored text appear here: store texts ('--keep-text'), then run "
+    "'hubbub labels run'."
 )
 
 
@@ -58,7 +58,7 @@ def _done(ask: Ask) -> Shown:
         Column("said", "Suggestion"),
         Column("by", "By"),
     ]
-    return data_table(ask, columns, rows, nothing="Nothing was labelled by people yet.")
+    return data_table(ask, columns, rows, nothing="People have labelled nothing yet.")
 
 
 def _said(was: str | None, label: str) -> str:
@@ -90,7 +90,7 @@ def _right(ask: Ask) -> Shown:
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, nothing="No suggestion was checked yet.",
-        note="Under “used from”, a classifier's suggestion is not counted in any number but comes here.",
+        note="Below “used from”, no number counts a classifier's suggestion; it appears here.",
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def _say(ask: Ask, form: Form) -> Done:
 
 def _undo(ask: Ask, form: Form) -> Done:
     undone = ask.engine.labels.review.undo(ask.tenant.id, form.get("set", ""), _by(ask))
-    return Done(f"Taken back: {undone.label or 'skipped'}; {undone.left} more can be.")
+    return Done(f"Undone: {undone.label or 'skipped'}; {undone.left} more can be.")
 
 
 PAGE = Page(

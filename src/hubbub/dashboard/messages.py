@@ -19,12 +19,10 @@ STEPS = {
 """Steps of a sent message by metric: title and rate."""
 STATES = ("campaigns_total", "campaigns_active", "campaigns_completed", "campaigns_failed")
 RECEIPTS = (
-    "Delivered and failed are shares of what was sent on channels that give receipts; read and replied, of what was delivered. "
+    "Delivered and failed are shares of messages sent on channels with receipts; read and replied, of delivered ones. "
     "The last 72 hours may still change."
 )
-NO_RECEIPTS = (
-    "No channel here gives receipts: what was delivered and read is not known, and replies are not counted without it."
-)
+NO_RECEIPTS = "No channel here gives receipts: delivered, read and replied shares are unknown."
 NOT_SENT = "No message was sent in these days and filters."
 
 
@@ -87,14 +85,14 @@ def _campaigns(ask: Ask) -> Shown:
 PAGE = Page(
     "messages", "Messages",
     (
-        Widget("cards", "What was sent", _cards, size="cards", wide=True),
+        Widget("cards", "Sent messages", _cards, size="cards", wide=True),
         Widget("chart", "Over time", _chart, wide=True),
-        Widget("funnel", "What became of it", _funnel),
+        Widget("funnel", "Outcomes", _funnel),
         Widget("failures", "Failed", _failures, lazy=True),
         Widget("channels", "By channel", _channels, size="list", wide=True, lazy=True),
         Widget("states", "Campaigns at the end of these days", _states, size="small", wide=True, lazy=True),
-        Widget("campaigns", "Campaigns that sent", _campaigns, size="list", wide=True, lazy=True,
-               about="The score, 0 to 100, weighs delivery, reading, engagement, conversion and blocks: of 30 messages on."),
+        Widget("campaigns", "Campaigns with messages", _campaigns, size="list", wide=True, lazy=True,
+               about="The score, 0 to 100, weighs delivery, reading, engagement, conversion and blocks; from 30 messages on."),
     ),
     group=Group.NUMBERS,
 )  # fmt: skip

@@ -98,9 +98,9 @@ def _no_rows(ask: Ask) -> Shown:
 
 def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:
     if answer is None:
-        return "News cover up to a year: take fewer days to see what is unusual."
+        return "News cover up to a year: choose fewer days."
     if ask.view.where:
-        return "What is unusual is not known by these filters."
+        return "News are not known by these filters."
     return "These days have not begun."
 
 

@@ -57,7 +57,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """Read a form's fields. Raises TooLargeError, BadRequestError, and ForbiddenError for a form on another site's page."""
     same_origin(request)
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise BadRequestError("this address takes forms only")
+        raise BadRequestError("this address accepts only forms")
     body = b""
     async for part in request.stream():
         body += part

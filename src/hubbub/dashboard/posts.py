@@ -18,10 +18,10 @@ OBSERVED = "observed_sum"
 TOP = 20
 MOST_LINES = 5
 NO_POSTS = (
-    "No post of these days and filters is counted. Connect a page, or import its posts: see the how-to on sources."
+    "There are no posts in these days and filters. Connect a page, or import its posts: see the how-to on sources."
 )
-NO_LEVELS = "Nobody counted followers in these days and filters."
-LAST = "As the service counted last: counters of posts are read again every night for 28 days."
+NO_LEVELS = "There are no counts of followers in these days and filters."
+LAST = "The service's latest counts: counters of posts are read again every night for 28 days."
 
 
 def _over_time(ask: Ask) -> Shown:
@@ -70,7 +70,7 @@ def _top(ask: Ask) -> Shown:
         Column("channel", "Channel"), Column("engagement", "Together", "count"),
         *(Column(name, title, "count") for name, title in COUNTERS.items()),
     ]  # fmt: skip
-    summary = f"{len(rows)} posts that most was done about; the first has {shown(top[0].engagement, 'count')}"
+    summary = f"{len(rows)} posts with the most engagement; the first has {shown(top[0].engagement, 'count')}"
     return Shown("table", {}, Table(columns, rows), summary)
 
 
@@ -119,7 +119,7 @@ PAGE = Page(
         Widget("chart", "Engagement by day of the post", _over_time, wide=True),
         Widget("top", "Top posts", _top, size="list", wide=True, lazy=True, about=LAST),
         Widget("levels", "Followers", _levels, wide=True, lazy=True,
-               about="The last value that was observed in each step; a step without one has none."),
+               about="The last observed value of each step; a step without a value has none."),
     ),
     group=Group.NUMBERS,
 )  # fmt: skip

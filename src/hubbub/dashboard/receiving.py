@@ -35,7 +35,7 @@ def receiving(ask: Ask) -> Shown:
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, following=page.next, cursor="receiving", forms=[CONNECT],
-        nothing="No service sends by itself: hubbub integrations add says how.",
+        nothing="No service sends webhooks yet: 'hubbub integrations add' connects one.",
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def connect(ask: Ask, form: Form) -> Done:
         settings=_pairs("settings", form.get("settings", "")), secrets=_pairs("secrets", form.get("secrets", "")),
     )  # fmt: skip
     secrets = " ".join(f"{name}={secret}" for name, secret in made_for(row).items())
-    return Done(f"{row.name} is connected. What to do at the service stands in its row.", secret=secrets)
+    return Done(f"{row.name} is connected. Its row shows the steps at the service.", secret=secrets)
 
 
 def _pairs(title: str, text: str) -> dict[str, str]:

@@ -17,14 +17,14 @@ from hubbub.reports.store import Report
 QUEUE = "reports"
 MOST = 30
 UNDER_WAY = tuple(state for state in STATES if state not in ("completed", "cancelled"))
-NOTHING = "No report was made yet. Have one made of a day, a week or a month: it is kept until somebody deletes it."
+NOTHING = "There is no report yet. Make one of a day, a week or a month: it is stored until it is deleted."
 _KINDS = {"daily": "Day", "weekly": "Week", "monthly": "Month"}
 
 
 def _make(ask: Ask) -> Shown:
     fields = (
         Field("kind", "Of a", "select", "daily", _KINDS),
-        Field("date", "Any day of it; empty: the last that is over", "date"),
+        Field("date", "Any day of the period; empty: the last complete one", "date"),
     )
     return facts(ask, (), forms=[Act("make", "Make a report", fields=fields)])
 
@@ -34,7 +34,7 @@ def _under_way(ask: Ask) -> Shown:
     jobs.sort(key=lambda row: str(row.created_at), reverse=True)
     columns = [
         Column("report", "Report"), Column("state", "State", "state"), Column("progress", "Done, %", "count"),
-        Column("created_at", "Asked for (UTC)", "utc"), Column("error", "What went wrong", "long"),
+        Column("created_at", "Asked for (UTC)", "utc"), Column("error", "Error", "long"),
     ]  # fmt: skip
     rows = [{**plain(row), "report": row.id.partition(":")[2] or row.id} for row in jobs]
     return data_table(ask, columns, rows, nothing="No report is being made.")
@@ -91,7 +91,7 @@ PAGE = Page(
     (
         Widget("make", "New report", _make, size="form", wide=True, still=True),
         Widget("progress", "Under way or failed", _under_way, size="small", wide=True),
-        Widget("kept", "Kept reports", _kept, size="list", wide=True),
+        Widget("kept", "Stored reports", _kept, size="list", wide=True),
     ),
     role=Role.ANALYST, header=False, actions={"make": _do_make, "delete": _do_delete}, acts=Role.ANALYST, fresh_seconds=5,
     group=Group.SET_UP,

@@ -111,7 +111,7 @@ def _of_guest(request: Request) -> tuple[Person, Tenant]:
 def _operator(request: Request) -> tuple[Person, None]:
     person = people.person_of(request, house_of(request).engine.access_store)
     if not person.may(Role.OPERATOR):
-        raise NotFoundError("there is no such page")
+        raise NotFoundError("this page does not exist")
     return person, None
 
 
@@ -165,7 +165,7 @@ def _held(view: View, locked: View) -> View:
 def _page(pages: Mapping[str, Page], name: str, person: Person) -> Page:
     page = pages.get(name)
     if page is None or not person.may_open(page):
-        raise NotFoundError("there is no such page")
+        raise NotFoundError("this page does not exist")
     return page
 
 
@@ -236,7 +236,7 @@ def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page,
     stem, _, ending = name.partition(".")
     widget = next((other for other in page.widgets if other.name == stem and person.may(other.role)), None)
     if widget is None or ending not in ("", "csv"):
-        raise NotFoundError("there is no such part of this page")
+        raise NotFoundError("this page has no such part")
     ask = _asked(request, person, tenant, page)
     if ending == "csv":
         return _csv(ask, widget)
@@ -259,7 +259,7 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
     engine, fields = house_of(request).engine, dict(form)
     people.signed(person, fields, engine.access_store)
     if action not in page.actions:
-        raise NotFoundError("there is no such action on this page")
+        raise NotFoundError("this page has no such action")
     if not person.may(page.acts):
         raise ForbiddenError(f"this needs the role {page.acts.name.lower()}; yours is {person.role.name.lower()}")
     ask = _asked(request, person, tenant, page)
@@ -288,7 +288,7 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
     person, tenant_ = of_tenant(request, tenant)
     metric = {"staff_id": "responses", "topic": "classifications"}.get(dimension, "messages")
     if dimension not in FILTERS:
-        raise NotFoundError("there is no such filter")
+        raise NotFoundError("this filter does not exist")
     ask = _asked(request, person, tenant_, NUMBERS[FIRST])
     answer = ask.query([metric], by=[dimension])
     rows = sorted(answer.rows, key=lambda row: -(row[metric] or 0))[:200]
@@ -424,5 +424,5 @@ def static(request: Request, name: str) -> Response:
     """Return a static file."""
     response = render.static_response(name, request, house_of(request).engine.settings.data / "cache")
     if response is None:
-        raise NotFoundError("there is no such file")
+        raise NotFoundError("this file does not exist")
     return response

@@ -10,7 +10,7 @@ from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widge
 CARDS = ("csat", "rating_avg", "nps_score", "survey_response_rate", "ratings", "surveys_sent")
 TRUE_NPS = "nps10_score"
 RATINGS = {f"rating_{n}": str(n) for n in range(1, 6)}
-NOT_RATED = "Nobody gave a rating in these days and filters."
+NOT_RATED = "There are no ratings in these days and filters."
 
 
 def _cards(ask: Ask) -> Shown:

@@ -46,8 +46,8 @@ def _schedules(ask: Ask) -> Shown:
     names = {row.name: row.name for row in schedules}
     which = Field("schedule", "Schedule", "select", options=names)
     past = Act(
-        "backfill", "Run for these days", title="Run for days that are past",
-        fields=(which, Field("from", "From", "date", required=True), Field("to", "Until before", "date", required=True)),
+        "backfill", "Run for these days", title="Run for past days",
+        fields=(which, Field("from", "From", "date", required=True), Field("to", "To (exclusive)", "date", required=True)),
     )  # fmt: skip
     return data_table(
         ask, columns, rows,
@@ -73,16 +73,16 @@ def _backfill(ask: Ask, form: Form) -> Done:
 
 def _pause(ask: Ask, form: Form) -> Done:
     row = ask.engine.schedules.pause(form.get("schedule", ""))
-    return Done(f"{row.name} is paused: it starts nothing until it is resumed.")
+    return Done(f"{row.name} is paused: it starts no jobs until it is resumed.")
 
 
 def _resume(ask: Ask, form: Form) -> Done:
     row = ask.engine.schedules.resume(form.get("schedule", ""))
-    return Done(f"{row.name} goes on. What fell into the pause was left out: run it for those days.")
+    return Done(f"{row.name} is resumed. Ticks during the pause were skipped: run it for those days.")
 
 
 PAGE = Page(
-    "schedules", "Schedules", (Widget("list", "What starts by itself", _schedules, size="list", wide=True),),
+    "schedules", "Schedules", (Widget("list", "Schedules of jobs", _schedules, size="list", wide=True),),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
     actions={"run": _run, "backfill": _backfill, "pause": _pause, "resume": _resume},
     group=Group.OPERATOR,

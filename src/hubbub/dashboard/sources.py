@@ -22,13 +22,13 @@ def _sources(ask: Ask) -> Shown:
     rows = [{**plain(row), "silent": 1000 * row.silent_seconds, "late": 1000 * row.late_seconds} for row in page.rows]
     columns = [
         Column("tenant", "Tenant"), Column("source", "Source"), Column("last_event", "Newest event (UTC)", "utc"),
-        Column("late", "Came after", "ms"), Column("last_received", "Last received (UTC)", "utc"),
+        Column("late", "Typical delay", "ms"), Column("last_received", "Last received (UTC)", "utc"),
         Column("silent", "Silent for", "ms"), Column("events_day", "Events in 24 h", "count"),
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
         links=[{"tenant": _of(ask, row["tenant"])} for row in rows], following=page.next,
-        nothing="No event was ever received.", note="The longest silent first.",
+        nothing="No event was ever received.", note="Longest silence first.",
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def _refused(ask: Ask) -> Shown:
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, links=[{"tenant": _of(ask, row["tenant"])} for row in rows],
-        nothing="Nothing was refused.", note="Choose a tenant to see its records, and to try them again." if rows else "",
+        nothing="Nothing was refused.", note="Choose a tenant to see and retry its records." if rows else "",
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def _records(ask: Ask, tenant: str) -> Shown:
     rows = [{**plain(record), "raw": _cut(record.raw or "")} for record in page.rows]
     columns = [
         Column("received_at", "Received (UTC)", "utc"), Column("origin", "Came by"), Column("code", "Reason"),
-        Column("field", "Field"), Column("message", "What is wrong", "long"), Column("raw", "Record", "long"),
+        Column("field", "Field"), Column("message", "Problem", "long"), Column("raw", "Record", "long"),
     ]  # fmt: skip
     every = Act("replay", "Try all again", {"tenant": tenant})
     return data_table(
@@ -105,7 +105,7 @@ def _replay(ask: Ask, form: Form) -> Done:
     id_ = form.get("id", "")
     verdicts = ask.engine.quarantine.replay(form.get("tenant", ""), [int(id_)] if id_.isdecimal() else None)
     refused = verdicts.rejected
-    text = f"{verdicts.accepted} taken now, {verdicts.duplicates} known already, {len(refused)} refused again"
+    text = f"{verdicts.accepted} stored now, {verdicts.duplicates} duplicates, {len(refused)} refused again"
     return Done(f"{text}: {refused[0].message}" if refused else f"{text}.", failed=bool(refused))
 
 
@@ -122,12 +122,12 @@ def _resume(ask: Ask, form: Form) -> Done:
 PAGE = Page(
     "sources", "Sources",
     (
-        Widget("sources", "What sends events", _sources, size="list", wide=True, lazy=True),
+        Widget("sources", "Sources of events", _sources, size="list", wide=True, lazy=True),
         Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
         Widget("refused", "Refused records", _refused, size="list", wide=True, lazy=True,
-               about="Records that could not be read as events. They wait until they are stored or deleted."),
-        Widget("receiving", "Services that send by themselves", receiving, size="list", wide=True, lazy=True),
-        Widget("accounts", "Accounts that are fetched from", _accounts, size="list", wide=True, lazy=True),
+               about="Records that are not valid events. They wait until they are stored or deleted."),
+        Widget("receiving", "Services that send webhooks", receiving, size="list", wide=True, lazy=True),
+        Widget("accounts", "Fetched accounts", _accounts, size="list", wide=True, lazy=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
     actions={"connect": connect, "replay": _replay, "pause": _pause, "resume": _resume},

@@ -15,9 +15,7 @@ CARDS = tuple(f"{wait}.{statistic}" for statistic in ("p50", "p90") for wait in 
 BANDS = {"p50": "Half are faster", "p90": "90 % are faster", "p95": "95 % are faster"}
 STEPS = ("up to 1 min", "1 to 5 min", "5 to 15 min", "15 min to 1 h", "1 to 4 h", "4 h to 1 d", "over 1 d")
 """Ranges between the limits of `WITHIN`."""
-NO_HOURS = (
-    "This tenant has no business hours yet, so no wait can be counted in them: choose all hours, or write hours down."
-)
+NO_HOURS = "This tenant has no business hours yet: choose all hours, or set business hours."
 
 
 def _wait(ask: Ask) -> str:
@@ -66,7 +64,7 @@ def _spread(ask: Ask) -> Shown:
     summary = f"{title_of(wait)}: {whole:,} waits; " + ", ".join(
         f"{row['step']} {shown(row['share'], 'share')}" for row in rows
     )
-    note = "A wait of exactly the limit is within it; percentiles are exact."
+    note = "A response time of exactly the limit is within it; percentiles are exact."
     return Shown(
         "chart",
         {"spec": charts.bars(rows, "step", "n", "count", order=STEPS)},
@@ -95,10 +93,10 @@ PAGE = Page(
     "speed", "Speed",
     (
         Widget("cards", "Waits", _cards, size="cards", wide=True),
-        Widget("bands", "Over time", _bands, wide=True, about="The chosen wait: half of the people waited less than the line."),
-        Widget("spread", "How the waits are spread", _spread, wide=True, lazy=True),
+        Widget("bands", "Over time", _bands, wide=True, about="Half of the replies were faster than the line."),
+        Widget("spread", "Distribution of response times", _spread, wide=True, lazy=True),
         Widget("channels", "By channel", _channels, size="list", lazy=True),
-        Widget("staff", "By staff", _staff, size="list", lazy=True, about="Of whom the answer came."),
+        Widget("staff", "By staff", _staff, size="list", lazy=True, about="By who replied."),
     ),
     group=Group.NUMBERS,
 )  # fmt: skip

@@ -22,7 +22,7 @@ def _checks(ask: Ask) -> Shown:
         columns.pop()
     wanting = sum(not row.ok for row in checks)
     return data_table(
-        ask, columns, rows, note=f"{wanting} of {len(rows)} need somebody." if wanting else "All is well."
+        ask, columns, rows, note=f"{wanting} of {len(rows)} need attention." if wanting else "All is well."
     )
 
 
@@ -35,7 +35,7 @@ def _process(ask: Ask) -> Shown:
             Fact("Runs for", duration(1000 * process.seconds)), Fact("Memory", _mib(process.memory)),
             Fact("Threads", process.threads, "count"), Fact("Process", str(process.id)),
             Fact("Data folder", folder.path), Fact("It takes", _mib(folder.bytes)),
-            Fact("Free beside it", _mib(folder.free)),
+            Fact("Free space", _mib(folder.free)),
             *(Fact(name.capitalize(), version) for name, version in answer.versions.items()),
         ],
     )  # fmt: skip
@@ -47,7 +47,7 @@ def _mib(size: int) -> str:
 
 def _settings(ask: Ask) -> Shown:
     rows = ask.engine.standing.system().settings
-    columns = [Column("setting", "Setting"), Column("value", "Value", "long"), Column("meaning", "What it is", "long")]
+    columns = [Column("setting", "Setting"), Column("value", "Value", "long"), Column("meaning", "Meaning", "long")]
     return data_table(
         ask, columns, rows, note="Secrets are left out. They are set by hubbub.yaml, HUBBUB_ variables, or flags."
     )

@@ -22,9 +22,7 @@ def _chart(ask: Ask) -> Shown:
 
 def _workload(ask: Ask) -> Shown:
     names = ["conversations_handled", "responses", "tasks_completed", "sla_breaches"]
-    return breakdown(
-        ask, "staff_id", names, most=30, nothing="Nobody of the staff answered or did a task in these days."
-    )
+    return breakdown(ask, "staff_id", names, most=30, nothing="No staff replied or did a task in these days.")
 
 
 def _speed(ask: Ask) -> Shown:
@@ -36,7 +34,7 @@ def _speed(ask: Ask) -> Shown:
 
 
 def _satisfaction(ask: Ask) -> Shown:
-    nothing = "Nobody was rated in these days and filters."
+    nothing = "There are no ratings in these days and filters."
     return breakdown(ask, "staff_id", ["ratings", "csat", "rating_avg"], most=30, nothing=nothing)
 
 
@@ -45,9 +43,9 @@ PAGE = Page(
     (
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
         Widget("workload", "Workload", _workload, size="list", wide=True,
-               about="Answers that no person is named for, like those of AI, are (none)."),
+               about="Replies without a person, like those of AI, are (none)."),
         Widget("chart", "Over time", _chart, wide=True),
-        Widget("speed", "Speed", _speed, size="list", lazy=True, about="Waits that ended with an answer of theirs."),
+        Widget("speed", "Speed", _speed, size="list", lazy=True, about="Response times of their replies."),
         Widget("satisfaction", "Satisfaction", _satisfaction, size="list", lazy=True),
         Widget("online", "Online now", online, size="small", lazy=True),
     ),

@@ -37,12 +37,12 @@ def _tenants(ask: Ask) -> Shown:
     return data_table(
         ask, columns, rows, links=links, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
         forms=[_change(rows[0]) if chosen else _ADD], following=page.next, nothing="There is no tenant yet.",
-        note="For how many days texts, snapshots (hourly to monthly) and facts are kept.",
+        note="Days to keep texts, snapshots (hourly to monthly) and facts.",
     )  # fmt: skip
 
 
 _ADD = Act(
-    "add", "Make", title="Make a tenant",
+    "add", "Make", title="Create a tenant",
     fields=(
         Field("new", "Id (a-z, 0-9, hyphens)", required=True), Field("name", "Name"),
         Field("zone", "Time zone", hint="Europe/Rome"),
@@ -55,7 +55,7 @@ def _change(row: dict[str, object]) -> Act:
         Field(grain, f"{title}, days kept", value=str(row[grain]), hint=FOR_EVER) for grain, title in GRAINS.items()
     )
     named = (Field("name", "Name", value=str(row["name"])), Field("zone", "Time zone", value=str(row["zone"])))
-    tones = Field("tones", "Tones that hotspots count too", value=str(row["tones"] or ""), hint="negative, angry")
+    tones = Field("tones", "Further tones that hotspots count", value=str(row["tones"] or ""), hint="negative, angry")
     threads = (
         Field("help_channels", "Help channels: ids", value=str(row["help_channels"] or ""), hint="C0123456789"),
         Field("answer_signs", "Reactions that answer a question", value=str(row["answer_signs"] or "")),
@@ -81,7 +81,7 @@ def _sessions(ask: Ask) -> Shown:
 
 def _shared_links(ask: Ask) -> Shown:
     if (tenant := asked(ask, "tenant")) is None:
-        return Shown(empty="Choose a tenant to see what of it is shared.")
+        return Shown(empty="Choose a tenant to see its shared links.")
     return access_admin.shared_links(ask, tenant, offers=False)
 
 

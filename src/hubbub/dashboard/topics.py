@@ -25,7 +25,7 @@ METRIC = "classifications"
 MOST_SERIES, MOST_BARS = 7, 12
 """Most topics or tones, and bars, of a chart; its table has all."""
 OTHERS = "all others"
-NO_TOPICS = "Nothing was classified in these days and filters. Topics come with events of the type topic.classified."
+NO_TOPICS = "No messages were classified in these days and filters. Labels, or events of the type topic.classified, bring topics."
 TONES = ("positive", "neutral", "negative")
 LONGEST_TEXT = 300
 
@@ -133,9 +133,7 @@ def _shares(series: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]
 
 
 def _unknown(what: str, answer: Found) -> str:
-    return (
-        f"{what} are not known by {next(iter(answer.unfiltered.values())).lower()}: take that filter away to see them."
-    )
+    return f"{what} are not known by {next(iter(answer.unfiltered.values())).lower()}: remove that filter to see them."
 
 
 # --- what moved, and where complaints gather: answers about the whole tenant
@@ -144,7 +142,7 @@ def _unknown(what: str, answer: Found) -> str:
 def _unfilterable(ask: Ask) -> str:
     """Return why an answer without filters is not shown under one; empty without a filter."""
     names = [FILTERS[name].lower() for name in ask.view.where]
-    return f"This is computed over everything, and not by {', '.join(names)}: take filters away." if names else ""
+    return f"This is computed over all messages, not by {', '.join(names)}: remove filters." if names else ""
 
 
 def _span(ask: Ask) -> tuple[str, str]:
@@ -157,9 +155,7 @@ def _movers(ask: Ask) -> Shown:
     answer = ask.kept(ask.engine.answers.trends, *_span(ask), grain="total")
     moved = answer.rows[0].movers if answer.rows else []
     if not moved:
-        return Shown(
-            empty="There are no classified messages in both these days and as many before: nothing to compare."
-        )
+        return Shown(empty="These days, or those before them, have no classified messages: nothing to compare.")
     columns = [
         Column("topic", "Topic"), Column("previous_share", "Share before", "share"), Column("share", "Share now", "share"),
         Column("points", "Change, points", "number"), Column("count", "Messages", "count"),
@@ -180,7 +176,7 @@ def _movers(ask: Ask) -> Shown:
         {},
         Table(columns, rows, links),
         summary,
-        "Compared with the stretch just before: as many whole months, or days.",
+        "Compared with the period before: the same number of whole months, or days.",
     )
 
 
@@ -281,9 +277,9 @@ PAGE = Page(
         Widget("share", "Share of topics", _share, wide=True, about="Of the classified messages, by topic."),
         Widget("topics", "Topics", _topics, size="list"),
         Widget("tones", "Tone by topic", _tones, lazy=True),
-        Widget("movers", "What moved", _movers, size="list", lazy=True),
+        Widget("movers", "Changes", _movers, size="list", lazy=True),
         Widget("escalations", "Escalations by severity", _escalations, size="list", lazy=True),
-        Widget("hotspots", "Where complaints gather", _hotspots, size="small", lazy=True, wide=True),
+        Widget("hotspots", "Complaints by channel", _hotspots, size="small", lazy=True, wide=True),
         Widget(
             "messages", "Complaints and escalations", _messages, size="list", lazy=True, wide=True, role=Role.ANALYST
         ),

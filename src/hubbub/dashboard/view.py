@@ -173,7 +173,7 @@ def read_view(params: Params, tenant: Tenant, now: datetime, *, oldest: date | N
         first = parse_date(start or "")
         after = parse_date(end) if end else first + timedelta(days=1)
         if first >= after:
-            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+            raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
     elif preset not in PRESETS:
         raise BadQuestionError(f"range {preset[:40]!r} is not one of {', '.join(PRESETS)}")
     else:

@@ -47,7 +47,7 @@ def unanswered(ask: Ask, what: str) -> Shown:
     older = len(waiting) - len(since)
     also = f"{older}{'' if len(waiting) < MOST else ' or more'} have waited since before these days." if older else ""
     if not since:
-        return Shown(empty=f"Nobody who wrote in these days waits for a reply. {also}".strip())
+        return Shown(empty=f"No conversation of these days waits for a reply. {also}".strip())
     rows = rows_of(since, min(after, ask.now))
     columns = [Column("id", what), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
     if any(row.get("account_id") for row in rows):

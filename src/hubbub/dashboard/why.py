@@ -22,8 +22,8 @@ from hubbub.reports.formatting import near
 def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     """Show the causes of a metric's change between the view's days and the compared ones."""
     if ask.view.compared is None:
-        nothing = "All time has nothing before it." if ask.view.range == "all" else "Choose a comparison."
-        return Shown(empty=f"{nothing} What moved a number is a question of two periods: choose a comparison.")
+        nothing = "All time has no period before it." if ask.view.range == "all" else "Choose a comparison."
+        return Shown(empty=f"{nothing} Causes need two periods: choose a comparison.")
     name = made_of(metric, (number.previous or number.value) if number else None)
     try:
         answer = ask.kept(
@@ -46,7 +46,7 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     columns = [
         Column("what", FILTERS.get(moved.dimension, moved.dimension).capitalize(), of=moved.dimension),
         Column("before", "Before", unit), Column("after", "Now", unit), Column("n", "n", "count"),
-        Column("moved", "Moved it by", unit),
+        Column("moved", "Contribution", unit),
     ]  # fmt: skip
     links = [{"what": ask.link(view=ask.view.with_filter(row.dimension, row.value))} for row in moved.rows]
     data = {"said": summary, "unit": unit, "left_out": moved.left_out}

@@ -24,7 +24,7 @@ def admin(visitor: Visitor) -> None:
 def test_only_admins_see_it(visitor: Visitor) -> None:
     """Viewers, analysts and other tenants' admins get the page of one that does not exist."""
     visitor.engine.add_tenant("other")
-    assert "No key was made yet." in visitor.see(ON)
+    assert "There is no key yet." in visitor.see(ON)
     visitor.see("/t/other/access", 404)
     for role in ("viewer", "analyst"):
         visitor.enter("acme", role)
@@ -67,7 +67,7 @@ def test_an_admin_sees_what_its_own_keys_sent(visitor: Visitor) -> None:
     made = {tenant: visitor.engine.keys.add(tenant) for tenant in ("acme", "other")}
     gone = visitor.engine.keys.add("acme")
     visitor.engine.keys.revoke(gone.id)
-    assert "Nothing of acme was sent lately." in visitor.see(f"{ON}/deliveries")
+    assert "Nothing of acme arrived lately." in visitor.see(f"{ON}/deliveries")
     for key in (made["acme"].key, made["other"].key, gone.key, "hub_live_0_0"):
         visitor.http.post("/v1/events", json=[event("a")], headers={"Authorization": f"Bearer {key}"})
     for query in ("", "?tenant=other", "?tenant=&arrived="):

@@ -69,7 +69,7 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
     assert "waits" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=waiting")
     assert "conversation?" not in talk.page(f"/t/acme/conversations/list?{VIEW}&state=resolved")
     assert "No conversation is resolved" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=resolved")
-    assert "has that text" in talk.see(f"/t/acme/conversations/list?{VIEW}&find=nothing+like+it")
+    assert "matches" in talk.see(f"/t/acme/conversations/list?{VIEW}&find=nothing+like+it")
     assert "Nothing in these days" in talk.see(f"/t/acme/conversations/list?{VIEW}&channel=fax")
     assert talk.page(f"/t/acme/conversations/list?{VIEW}&find=bo").count("/conversation?") == 1
     form = talk.page(f"/t/acme/conversations?{VIEW}&find=bo&channel=web")
@@ -81,8 +81,8 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
 def test_what_is_not_there_is_said(talk: Visitor) -> None:
     """Unknown conversations, events and addresses without one are told, and never a page of another tenant's."""
     talk.engine.add_tenant("other")
-    assert "No event of a conversation of this id" in talk.see("/t/acme/conversation?id=none")
-    assert "No event of a conversation of this id" in talk.see("/t/other/conversation?id=waits")
+    assert "No event of a conversation with this id" in talk.see("/t/acme/conversation?id=none")
+    assert "No event of a conversation with this id" in talk.see("/t/other/conversation?id=waits")
     assert "names no conversation" in talk.see("/t/acme/conversation")
     for tenant, path in (("acme", "event/json?source=test&id=9"), ("other", "event/json?source=test&id=4"),
                          ("other", "conversation/events?id=waits")):  # fmt: skip

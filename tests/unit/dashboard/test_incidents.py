@@ -31,7 +31,7 @@ def opened(visitor: Visitor) -> str:
 
 def test_a_tenant_without_incidents_is_told_where_rules_are(visitor: Visitor) -> None:
     """Without rules the page says that nothing was found, and where a rule is added."""
-    assert "No alert rule has found anything. Rules are on the page Alerts." in visitor.see(LIST)
+    assert "There are no incidents. Alert rules are on the page Alerts." in visitor.see(LIST)
 
 
 def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:

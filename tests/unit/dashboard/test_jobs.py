@@ -15,7 +15,7 @@ def start(visitor: Visitor, number: int, **payload: object) -> list[str]:
 
 def test_an_installation_without_jobs_says_so(visitor: Visitor) -> None:
     """Before the first job there is a sentence, and no table."""
-    assert "No job was ever started." in visitor.see("/operate/jobs")
+    assert "There is no job yet." in visitor.see("/operate/jobs")
     assert "<table" not in visitor.page("/operate/jobs")
 
 

@@ -39,7 +39,7 @@ def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> No
     reviewing.act(f"{ON}/say", ON, set="topic", message="m1", label="food")
     page = reviewing.page(ON)
     assert "No label waits" in page and "was wifi" in page
-    assert "Taken back: food; 1 more" in reviewing.act(f"{ON}/undo", ON, set="topic").text
+    assert "Undone: food; 1 more" in reviewing.act(f"{ON}/undo", ON, set="topic").text
     assert "1 to review, 1 done" in reviewing.page(ON)
     refused = reviewing.act(f"{ON}/say", ON, BadInputError.status, set="topic", message="m1", label="x")
     assert "has no label" in refused.text

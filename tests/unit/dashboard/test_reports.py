@@ -22,7 +22,7 @@ def kept(visitor: Visitor, tenant: str = "acme", **asked: Any) -> str:
 
 def test_a_report_is_started_as_the_api_starts_it(visitor: Visitor) -> None:
     """The form starts a job of the week that holds the date; until it is done the page shows how far it is."""
-    assert "No report was made yet" in visitor.see(PAGE) and "No report is being made" in visitor.see(PAGE)
+    assert "There is no report yet" in visitor.see(PAGE) and "No report is being made" in visitor.see(PAGE)
     answer = visitor.act(f"{PAGE}/make", PAGE, kind="weekly", date="2026-08-05").text
     assert "report of 2026-08-03 to before 2026-08-10 is being made" in answer
     (job,) = visitor.engine.jobs.of("reports", tenant="acme").rows

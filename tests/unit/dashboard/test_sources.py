@@ -19,11 +19,11 @@ def part(visitor: Visitor, name: str, query: str = "") -> str:
 def test_empty_installation(visitor: Visitor) -> None:
     """Every part says why nothing is there."""
     assert "No event was ever received." in part(visitor, "sources")
-    assert "Nothing was sent lately." in part(visitor, "deliveries")
+    assert "Nothing arrived lately." in part(visitor, "deliveries")
     assert "Nothing was refused." in part(visitor, "refused")
     assert "No account of a service is connected." in part(visitor, "accounts")
     assert [widget.name for widget in PAGE.widgets] == ["sources", "deliveries", "refused", "receiving", "accounts"]
-    assert "No service sends by itself" in part(visitor, "receiving")
+    assert "No service sends webhooks yet" in part(visitor, "receiving")
 
 
 def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
@@ -67,7 +67,7 @@ def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> No
         visitor, "deliveries", "tenant=acme&arrived=partly+refused"
     )
     visitor.engine.add_tenant("new")
-    assert "Nothing of new was sent lately." in part(visitor, "deliveries", "tenant=new")
+    assert "Nothing of new arrived lately." in part(visitor, "deliveries", "tenant=new")
     assert "no tenant" in part(visitor, "deliveries", "tenant=nobody")
     assert visitor.http.get(f"{ON}/deliveries.csv").text.count("\n") == 6
 
@@ -84,7 +84,7 @@ def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> 
     page = visitor.page(f"{ON}/refused?tenant=acme")
     assert XSS not in page and page.count(">Try again</button>") == 2
     told = visitor.act(f"{ON}/replay?tenant=acme", f"{ON}/refused?tenant=acme", tenant="acme")
-    assert "0 taken now, 0 known already, 2 refused again" in told.text
+    assert "0 stored now, 0 duplicates, 2 refused again" in told.text
     with visitor.engine.store.facts.write() as writing:
         writing.run(
             "UPDATE quarantine SET raw = ? WHERE code = 'missing_field'",
@@ -93,7 +93,7 @@ def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> 
     rows = visitor.engine.quarantine.of("acme").rows
     mended = next(str(row.id) for row in rows if row.code == "missing_field")
     told = visitor.act(f"{ON}/replay?tenant=acme", f"{ON}/refused?tenant=acme", tenant="acme", id=mended)
-    assert "1 taken now, 0 known already, 0 refused again." in told.text
+    assert "1 stored now, 0 duplicates, 0 refused again." in told.text
     assert [row.code for row in visitor.engine.quarantine.of("acme").rows] == ["unknown_type"]
 
 

@@ -18,7 +18,7 @@ def test_checks_are_the_doctors(visitor: Visitor) -> None:
     for row in visitor.engine.doctor()["rows"]:
         assert row["check"] in text and row["advice"] in text
         assert row["found"] in text or row["check"] == "disk", "free space is another one by now"
-    assert "correct the sender" in text and "need somebody" in text
+    assert "correct the sender" in text and "need attention" in text
 
 
 def test_process_and_versions(visitor: Visitor) -> None:

@@ -35,6 +35,6 @@ def test_a_name_leads_to_the_page_of_that_person(busy: Pages) -> None:
 def test_nothing_reads_as_nothing(pages: Pages) -> None:
     """Where nobody of the staff did anything each part says so."""
     http = pages.sign_in()
-    assert "Nobody of the staff answered" in read(http, "/t/b/team", **VIEW)
-    assert "Nobody was rated" in read(http, "/t/b/team/satisfaction", **VIEW)
+    assert "No staff replied" in read(http, "/t/b/team", **VIEW)
+    assert "There are no ratings" in read(http, "/t/b/team/satisfaction", **VIEW)
     assert "Nobody is logged in" in read(http, "/t/b/team/online", **VIEW)

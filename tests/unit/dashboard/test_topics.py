@@ -85,7 +85,7 @@ def test_under_a_filter_no_unfiltered_number_is_shown(classified: Visitor) -> No
     for widget in ("share", "tones", "topics", "escalations"):
         assert "staff" in classified.see(f"/t/acme/topics/{widget}?{VIEW}&staff_id=ann")
     for widget in ("movers", "hotspots"):
-        assert "take filters away" in classified.see(f"/t/acme/topics/{widget}?{VIEW}&channel=web")
+        assert "remove filters" in classified.see(f"/t/acme/topics/{widget}?{VIEW}&channel=web")
     assert "no dimension 'staff_id'" in classified.see(f"/t/acme/topics/messages?{VIEW}&staff_id=ann")
 
 
