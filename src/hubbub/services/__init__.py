@@ -1,1 +1,1 @@
-"""The engine's operations by subject: plain values in, plain values out. `Engine` (app.py) inherits them and wires them up."""
+"""Services: operations by subject, with typed answers. `Engine` (app.py) composes them."""

@@ -1,4 +1,4 @@
-"""Access to pages: links that let people in, and the sessions of those who are."""
+"""Access to pages: sign-in links, shared links, and sessions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hubbub.model.page import Page
 
 @dataclass(frozen=True, slots=True)
 class NewLink(Link):
-    """A link that was made."""
+    """A new link."""
 
     path: str
-    """Its address on the server, shown this once."""
+    """Its address on the server, shown only this once."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """Somebody who is signed in; nothing of it signs anybody in."""
+    """A session of a signed-in person; it holds nothing to sign in with."""
 
     id: str
     role: str
@@ -28,20 +28,20 @@ class SessionView:
     created_at: datetime
     expires_at: datetime
     link: str | None
-    """Id of the link that was come in by."""
+    """Id of the link that began it."""
     seen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How many sessions have ended."""
+    """The number of ended sessions."""
 
     tenant: str | None
     ended: int
 
 
 class AccessService:
-    """Lets people in and sends them out: those of a tenant, or (None) operators."""
+    """Manages links and sessions of a tenant, or (None) of operators."""
 
     def __init__(self, store: Access) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class AccessService:
     def sign_in_link(
         self, tenant: str | None = None, role: str = "operator", label: str = "", seconds: float = 900
     ) -> NewLink:
-        """Make a link that signs in once as a role of a tenant, or as an operator."""
+        """Create a link that signs in once with a role of a tenant, or as an operator."""
         link, token = self._store.invite(role, tenant, label, seconds)
         return _new(link, f"/sign-in?token={token}")
 
@@ -63,9 +63,9 @@ class AccessService:
         *,
         alone: bool = False,
     ) -> NewLink:
-        """Make a link by which anybody sees one view (a page's query string) of a tenant's numbers, until it ends.
+        """Create a link that shows one view (a page's query string) of a tenant's numbers to anybody, until it ends.
 
-        It opens `page`, and shows that `alone` or all pages of numbers under the view.
+        It opens `page`, and shows only that page (`alone`) or all pages of numbers with the view.
         """
         link, token = self._store.share(tenant, view, label, seconds, page, alone=alone)
         return _new(link, f"/s/{token}")
@@ -75,25 +75,34 @@ class AccessService:
         return Page(self._store.links(tenant, kind))
 
     def revoke_link(self, link: str, tenant: str | None = None) -> Link:
-        """Make a link useless from now on, and end the session that was come in to by it."""
+        """Revoke a link from now on, and end the session that it began."""
         return self._store.revoke(link, tenant)
 
     def sessions(self, tenant: str | None = None) -> Page[SessionView]:
-        """Return who of a tenant, or of operators, is signed in, newest first."""
-        return Page([_view(one) for one in self._store.sessions(tenant)])
+        """Return the active sessions of a tenant, or of operators, newest first."""
+        return Page([_view(session) for session in self._store.sessions(tenant)])
 
     def end_session(self, session: str, tenant: str | None = None) -> SessionView:
-        """End a session of a tenant's, or of an operator's, by its id."""
+        """End a session of a tenant, or of an operator, by its id."""
         return _view(self._store.end(session, tenant))
 
     def end_sessions(self, tenant: str | None = None, besides: str = "") -> Ended:
-        """End all sessions of a tenant, or of operators, besides the one with an id."""
+        """End all sessions of a tenant, or of operators, except one."""
         return Ended(tenant, self._store.end_all(tenant, besides))
 
 
 def _new(link: Link, path: str) -> NewLink:
-    return NewLink(**{one.name: getattr(link, one.name) for one in fields(link)}, path=path)
+    return NewLink(**{field.name: getattr(link, field.name) for field in fields(link)}, path=path)
 
 
-def _view(one: Session) -> SessionView:
-    return SessionView(one.id, one.role, one.tenant, one.label, one.created_at, one.expires_at, one.link, one.seen_at)
+def _view(session: Session) -> SessionView:
+    return SessionView(
+        session.id,
+        session.role,
+        session.tenant,
+        session.label,
+        session.created_at,
+        session.expires_at,
+        session.link,
+        session.seen_at,
+    )

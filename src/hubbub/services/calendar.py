@@ -1,4 +1,4 @@
-"""Business hours: a tenant's calendar, shown and replaced."""
+"""Business hours: a tenant's calendar."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CalendarVersion:
     week: Mapping[str, Sequence[str]]
     """Weekday to intervals; a day not named is closed."""
     holidays: Mapping[str, Sequence[str]]
-    """Date to its own intervals; none: closed."""
+    """Date to its own intervals; an empty list: closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +31,26 @@ class CalendarView:
     tenant: str
     zone: str
     versions: Sequence[CalendarVersion]
-    """By the day they are in force from; none: no calendar."""
+    """By their first day; an empty list: no calendar."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedCalendar(CalendarView):
-    """A calendar that was set."""
+    """A changed calendar."""
 
     changed_from: date | None
     """The first day whose numbers may change, by the next refresh; null: nothing changed."""
 
 
 class CalendarService:
-    """Keeps business hours."""
+    """Shows and replaces business hours."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
 
     def get(self, tenant: str) -> CalendarView:
         """Return a tenant's business hours."""
-        return CalendarView(*_shown(self._control.tenant(tenant)))
+        return CalendarView(*_view_fields(self._control.tenant(tenant)))
 
     def set(self, tenant: str, calendar: Mapping[str, Any]) -> ChangedCalendar:
         """Replace a tenant's business hours by a document like that of `docs/howto/business-hours.md`.
@@ -59,11 +59,11 @@ class CalendarService:
         """
         before, after = self._control.tenant(tenant).calendar, business_hours.read(calendar)
         return ChangedCalendar(
-            *_shown(self._control.set_calendar(tenant, after)), business_hours.first_change(before, after)
+            *_view_fields(self._control.set_calendar(tenant, after)), business_hours.first_change(before, after)
         )
 
 
-def _shown(tenant: Tenant) -> tuple[str, str, Sequence[CalendarVersion]]:
+def _view_fields(tenant: Tenant) -> tuple[str, str, Sequence[CalendarVersion]]:
     """Return the fields of a `CalendarView`."""
-    versions = [CalendarVersion(**business_hours.version_document(one)) for one in tenant.calendar.versions]
+    versions = [CalendarVersion(**business_hours.version_document(version)) for version in tenant.calendar.versions]
     return tenant.id, tenant.zone, versions

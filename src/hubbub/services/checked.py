@@ -1,4 +1,4 @@
-"""Settings that can work: what only the rooms above `settings.py` can tell is looked at too."""
+"""Checks of settings that need rooms above `settings.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hubbub.settings import Settings
 
 
 def checked(settings: Settings) -> Settings:
-    """Return settings whose schedules and hosts can work, too. Raises BadSettingError."""
+    """Return settings after checking schedules and hosts. Raises BadSettingError."""
     if settings.schedules:
         from hubbub.jobs.schedule import schedules
 

@@ -1,4 +1,4 @@
-"""Carrying control data and jobs of an installation into other databases, without an open engine."""
+"""Copying control data and jobs of an installation into other databases, without an open engine."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hubbub.settings import Settings
 def carry(settings: Settings, control_url: str, jobs_url: str, progress: Progress = quiet) -> list[Carried]:
     """Copy control data and jobs of an installation into empty databases, and prove that nothing differs; the source stays.
 
-    Raises ConflictError for a target that has rows or is the source, StoreBusyError for a source that is changed meanwhile.
+    Raises ConflictError for a target with rows or equal to the source, StoreBusyError for a source that changes meanwhile.
     """
     source, jobs = settings.control_address, settings.jobs_address
     if control_url == source or jobs_url == jobs:
-        raise ConflictError("the target is where this installation has its data now: name another one")
+        raise ConflictError("the target is the present database of this installation: name another one")
     for url in (source, jobs):
         file = file_of(url)
         if file is not None and not file.exists() and url == source:
-            raise NotFoundError(f"{file} is not there: {settings.data} is not the data folder of an installation")
+            raise NotFoundError(f"{file} does not exist: {settings.data} is not the data folder of an installation")
     with closing(Database(source)) as out, closing(Database(control_url)) as into:
         carried = carry_control(out, into, progress)
     file = file_of(jobs)

@@ -1,4 +1,4 @@
-"""What stands behind the numbers: conversations, their events, flagged messages, who is in a state now, counts by the minute."""
+"""Conversations and events behind the numbers: lists, flagged messages, members of states, counts by the minute."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from hubbub.query.timeline import ConversationEvent, event, timeline
 from hubbub.query.waiting import Live, live
 
 Where = Mapping[str, Sequence[str]]
-"""Filters: by dimension the values that count."""
+"""Filters: dimension -> selected values."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One event as it is stored."""
+    """A stored event."""
 
     event: Mapping[str, Any]
-    """The event as it would be sent; fields without a value are left out."""
+    """The event in the form of the API; fields without a value are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Who or what a metric of the present counts, those that are in the state longest first."""
+    """The members of a metric of the present, those longest in the state first."""
 
     rows: Sequence[Member]
 
 
 @dataclass(frozen=True, slots=True)
 class Minutes:
-    """Counts by the minute, the oldest first."""
+    """Counts by the minute, oldest first."""
 
     rows: Sequence[Minute]
 
@@ -56,37 +56,37 @@ class ConversationService:
         self, tenant: str, start: str, end: str, where: Where | None = None, text: str = "", state: str = "", *,
         include_bots: bool = False, limit: int = 50, cursor: str | None = None,
     ) -> Page[ConversationRow]:  # fmt: skip
-        """List conversations with an event in a range, those that spoke last first.
+        """List conversations with an event in a range, the latest message first.
 
-        `text` occurs in an id, a name or what an event says; `state` is open, waiting or resolved at the range's end, or empty.
-        Raises BadQuestionError, BadRequestError.
+        `text` occurs in an id, a name or an event; `state` is open, waiting or resolved at the range's end, or empty. Raises
+        BadQuestionError, BadRequestError.
         """
-        one = self._control.tenant(tenant)
-        wanted = Wanted(*_range(one, start, end), dict(where or {}), include_bots, text, state)
-        return conversations(self._queries, one, wanted, limit=check_limit(limit), cursor=cursor)
+        owner = self._control.tenant(tenant)
+        selection = Wanted(*_range(owner, start, end), dict(where or {}), include_bots, text, state)
+        return conversations(self._queries, owner, selection, limit=check_limit(limit), cursor=cursor)
 
     def get(self, tenant: str, conversation: str) -> Conversation:
-        """Return one conversation as a whole. Raises NotFoundError."""
-        found = conversation_of(self._queries, self._control.tenant(tenant), conversation)
-        if found is None:
-            raise NotFoundError("there is no such conversation")
-        return found
+        """Return a conversation. Raises NotFoundError."""
+        view = conversation_of(self._queries, self._control.tenant(tenant), conversation)
+        if view is None:
+            raise NotFoundError("this conversation does not exist")
+        return view
 
     def events(
         self, tenant: str, conversation: str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[ConversationEvent]:
-        """Return events of a conversation in their order. Raises NotFoundError, BadRequestError."""
-        one = self._control.tenant(tenant)
-        page = timeline(self._queries, one, conversation, limit=check_limit(limit), cursor=cursor)
+        """Return events of a conversation in order. Raises NotFoundError, BadRequestError."""
+        owner = self._control.tenant(tenant)
+        page = timeline(self._queries, owner, conversation, limit=check_limit(limit), cursor=cursor)
         if not page.rows and cursor is None:
-            raise NotFoundError("there is no such conversation")
+            raise NotFoundError("this conversation does not exist")
         return page
 
     def event(self, tenant: str, source: str, id_: str) -> StoredEvent:
-        """Return one event as it is stored. Raises NotFoundError."""
+        """Return a stored event. Raises NotFoundError."""
         stored = event(self._queries, self._control.tenant(tenant), source, id_)
         if stored is None:
-            raise NotFoundError("there is no such event")
+            raise NotFoundError("this event does not exist")
         return StoredEvent(stored)
 
     def flagged(
@@ -100,22 +100,22 @@ class ConversationService:
         cursor: str | None = None,
     ) -> Page[FlaggedMessage]:
         """Return the messages behind `hotspots`, newest first. Raises BadQuestionError, BadRequestError."""
-        one = self._control.tenant(tenant)
+        owner = self._control.tenant(tenant)
         return flagged(
-            self._queries, one, *_range(one, start, end), dict(where or {}), limit=check_limit(limit), cursor=cursor
+            self._queries, owner, *_range(owner, start, end), dict(where or {}), limit=check_limit(limit), cursor=cursor
         )
 
     def members(
         self, tenant: str, metric: str, where: Where | None = None, *, at: str | None = None, limit: int = 50
     ) -> Members:
-        """Name who or what a metric of the present (like `waiting_conversations`) counts, now or at a moment.
+        """Return the members of a metric of the present (like `waiting_conversations`), now or at a moment.
 
         Raises BadQuestionError.
         """
-        one = self._control.tenant(tenant)
-        end = parse_moment(at, one.zone) if at is not None else self._clock()
+        owner = self._control.tenant(tenant)
+        end = parse_moment(at, owner.zone) if at is not None else self._clock()
         question = Question((metric,), end - timedelta(days=1), end, where=_filters(where))
-        return Members(members(self._queries, one, question, limit=min(check_limit(limit), MOST)))
+        return Members(members(self._queries, owner, question, limit=min(check_limit(limit), MOST)))
 
     def live(self, tenant: str, where: Where | None = None, *, limit: int = 50) -> Live:
         """Return who waits for a reply now, those furthest past their target first. Raises BadQuestionError."""
@@ -129,10 +129,10 @@ class ConversationService:
             raise BadQuestionError(f"minutes: {minutes} is not from 1 to {MOST}")
         if not metrics:
             raise BadQuestionError("name at least one metric")
-        one = self._control.tenant(tenant)
+        owner = self._control.tenant(tenant)
         end = self._clock().replace(second=0, microsecond=0) + timedelta(minutes=1)
         question = Question(tuple(metrics), end - timedelta(minutes=minutes), end, where=_filters(where))
-        return Minutes(lately(self._queries, one, question))
+        return Minutes(lately(self._queries, owner, question))
 
 
 def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:

@@ -1,4 +1,4 @@
-"""Deletion of tenants: closed first, and gone with all they had when some days of grace are over."""
+"""Deletion of tenants: closed first, and deleted with all their data after some days of grace."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_GRACE = 365.0
 
 @dataclass(frozen=True, slots=True)
 class DeletedTenant:
-    """What became of a tenant: its rows by table, its state (open, closed, deleted), and when a closed one goes."""
+    """The result of a deletion: rows by table, state (open, closed, deleted), and when a closed tenant is deleted."""
 
     tenant: str
     dry_run: bool
@@ -38,7 +38,7 @@ class DeletedTenant:
 
 @dataclass(frozen=True, slots=True)
 class ReopenedTenant:
-    """A tenant that is there again."""
+    """A reopened tenant."""
 
     tenant: str
     state: str = "open"
@@ -46,7 +46,7 @@ class ReopenedTenant:
 
 @dataclass(frozen=True, slots=True)
 class ClosedTenant:
-    """A tenant that waits to be deleted, and when that will be."""
+    """A closed tenant, and when it is deleted."""
 
     tenant: str
     delete_at: datetime
@@ -54,7 +54,7 @@ class ClosedTenant:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was deleted because its time was over: tenants, and how many exports that nobody fetched."""
+    """What was deleted after its time: tenants, and the number of exports."""
 
     deleted: Sequence[str]
     exports: int
@@ -85,10 +85,10 @@ class DeletionService:
         dry_run: bool = False,
         progress: Progress = quiet,
     ) -> DeletedTenant:
-        """Close a tenant, and delete it when so many days of grace are over; with none, now. `dry_run` only counts its rows.
+        """Close a tenant, and delete it after the days of grace; with zero days, now. `dry_run` only counts its rows.
 
-        `confirm` has to be its name once more. Closed, its keys are refused and it is not found; `undelete` opens it.
-        Raises NotFoundError, BadInputError.
+        `confirm` must repeat its name. While closed, its keys are refused and it is hidden; `undelete` reopens it. Raises
+        NotFoundError, BadInputError.
         """
         if not 0 <= grace <= LONGEST_GRACE:
             raise BadInputError(f"grace: {grace} is not a number of days from 0 to {LONGEST_GRACE:.0f}")
@@ -98,7 +98,7 @@ class DeletionService:
         if dry_run:
             return DeletedTenant(tenant, dry_run, rows, "closed" if tenant in closed else "open", None)
         if confirm != tenant:
-            raise BadInputError(f"confirm: write {tenant!r} once more; all it has will be deleted")
+            raise BadInputError(f"confirm: repeat {tenant!r}; all its data will be deleted")
         moment = self._clock() + timedelta(days=grace)
         if tenant not in closed:
             self._control.close_tenant(tenant, moment)
@@ -109,15 +109,15 @@ class DeletionService:
         return DeletedTenant(tenant, dry_run, rows, "deleted", None)
 
     def undelete(self, tenant: str) -> ReopenedTenant:
-        """Let a closed tenant be there again, with all it had. Raises NotFoundError when none of this name is closed."""
+        """Reopen a closed tenant, with all its data. Raises NotFoundError when no closed tenant has the name."""
         return ReopenedTenant(self._control.reopen_tenant(tenant).id)
 
     def closed(self) -> Page[ClosedTenant]:
-        """Return the tenants that wait to be deleted, soonest first."""
+        """Return the closed tenants, soonest deletion first."""
         return Page([ClosedTenant(id_, at) for _, id_, at in self._control.closed_tenants()])
 
     def purge(self, progress: Progress = quiet) -> Purged:
-        """Delete closed tenants whose time is over, what came late of those deleted before, and exports that nobody fetched."""
+        """Delete closed tenants whose time is over, late data of tenants deleted before, and expired exports."""
         moment = self._clock().astimezone(UTC).replace(tzinfo=None)
         due = [(no, id_) for no, id_, at in self._control.closed_tenants() if at <= moment]
         for no, id_ in due:

@@ -1,4 +1,4 @@
-"""Destinations: where a tenant's messages may go."""
+"""Destinations: the addresses of a tenant's messages."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class DestinationView:
     """mail, slack or webhook."""
     name: str
     to: str
-    """The address, without what is secret of it."""
+    """The address, without its secret part."""
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class NewDestination(DestinationView):
-    """A destination that was added."""
+    """A new destination."""
 
     secret: str | None
-    """Of a webhook; not shown again."""
+    """Of a webhook; shown only this once."""
 
 
 class DestinationService:
-    """Stores destinations, what is secret of their addresses encrypted."""
+    """Stores destinations, the secret parts of their addresses encrypted."""
 
     def __init__(
         self, clock: Clock, control: Control, http: Outgoing, integrations: Integrations, outbox: Outbox, rules: Alerts,
@@ -56,56 +56,64 @@ class DestinationService:
     def add(
         self, tenant: str, kind: str, to: str, name: str = "", secret: str = "", integration: str = ""
     ) -> NewDestination:
-        """Store where messages may go; of a webhook the answer holds its secret, which is not shown again. Raises BadInputError."""
-        one = self._control.tenant(tenant)
-        if integration and self._integrations.get(one.id, integration).provider != "slack":
-            raise BadInputError(f"integration: {integration[:40]} is not one of Slack")
+        """Store a destination; for a webhook the answer holds its secret, which is not shown again. Raises BadInputError."""
+        owner = self._control.tenant(tenant)
+        if integration and self._integrations.get(owner.id, integration).provider != "slack":
+            raise BadInputError(f"integration: {integration[:40]} is not a Slack integration")
         where = address(self._http, kind, to, secret, integration)
         if not name.isprintable() or len(name) > 200:
             raise BadInputError("name: at most 200 printable characters")
-        made = self._outbox.add_destination(
-            new_id("dst"), one.id, kind, name or where.shown, where.shown[:200], where.secret
+        stored = self._outbox.add_destination(
+            new_id("dst"), owner.id, kind, name or where.shown, where.shown[:200], where.secret
         )
         return NewDestination(
-            made.id, made.kind, made.name, made.shown, utc_naive(made.created_at),
+            stored.id, stored.kind, stored.name, stored.shown, utc_naive(stored.created_at),
             where.secret["secret"] if kind == "webhook" else None,
         )  # fmt: skip
 
     def of(self, tenant: str) -> Page[DestinationView]:
-        """Return a tenant's destinations, oldest first, without what is secret of them."""
-        return Page([_view(one) for one in self._outbox.destinations(self._control.tenant(tenant).id)])
+        """Return a tenant's destinations, oldest first, without their secrets."""
+        return Page([_view(destination) for destination in self._outbox.destinations(self._control.tenant(tenant).id)])
 
     def remove(self, tenant: str, destination: str) -> Removed:
-        """Delete a destination; what waits to be sent there is given up.
+        """Delete a destination, and give up its waiting messages.
 
-        Raises NotFoundError, and ConflictError naming the alert rules and subscriptions that send there: nothing they find would
-        be said to anybody.
+        Raises NotFoundError, and ConflictError naming the alert rules and subscriptions that send there: they would notify
+        nobody.
         """
-        one = self._control.tenant(tenant)
-        self._outbox.destination(one.id, destination)
-        rules = [rule.id for rule in self._rules.rules(one.id) if destination in rule.document.get("destinations", ())]
+        owner = self._control.tenant(tenant)
+        self._outbox.destination(owner.id, destination)
+        rules = [
+            rule.id for rule in self._rules.rules(owner.id) if destination in rule.document.get("destinations", ())
+        ]
         digests = [
-            digest.id for digest in self._subscriptions.of(one.id)
+            digest.id for digest in self._subscriptions.of(owner.id)
             if digest.destination == destination and digest.state == "active"
         ]  # fmt: skip
         if used := [*rules, *digests]:
             raise ConflictError(
                 f"{', '.join(used)} send to {destination}: give them another destination, or remove them first"
             )
-        self._outbox.remove_destination(one.id, destination)
+        self._outbox.remove_destination(owner.id, destination)
         return Removed(destination)
 
     def test(self, tenant: str, destination: str) -> MessageView:
-        """Send a test now; the message says whether it arrived, and why not."""
-        one = self._control.tenant(tenant)
-        found, now = self._outbox.destination(one.id, destination), self._clock()
+        """Send a test message now; the answer says whether it arrived, and why not."""
+        owner = self._control.tenant(tenant)
+        stored, now = self._outbox.destination(owner.id, destination), self._clock()
         notice = Notice(
-            "test", "A test from Hubbub", (f"Messages for {one.name or one.id} arrive here.",), "", {"tenant": one.id}
+            "test",
+            "A test from Hubbub",
+            (f"Messages for {owner.name or owner.id} arrive here.",),
+            "",
+            {"tenant": owner.id},
         )
         return self._messages.send_now(
-            Draft(new_id("msg"), one.id, found.id, notice.type, notice.document(), now, now, about=found.id)
+            Draft(new_id("msg"), owner.id, stored.id, notice.type, notice.document(), now, now, about=stored.id)
         )
 
 
-def _view(one: Destination) -> DestinationView:
-    return DestinationView(one.id, one.kind, one.name, one.shown, utc_naive(one.created_at))
+def _view(destination: Destination) -> DestinationView:
+    return DestinationView(
+        destination.id, destination.kind, destination.name, destination.shown, utc_naive(destination.created_at)
+    )

@@ -1,4 +1,4 @@
-"""The doctor: what an operator should know of an installation before users do."""
+"""The doctor: checks of an installation for its operator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hubbub.storage.store import Store
 
 
 class DoctorService:
-    """Looks an installation over."""
+    """Checks an installation."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class DoctorService:
         self._integrations, self._ledger, self._jobs = integrations, ledger, jobs
 
     def checks(self) -> Page[Check]:
-        """Look at everything, and change nothing."""
+        """Run all checks; changes nothing."""
         now = self._clock()
         lost = [text for tenant in self._control.chosen(None) for text in self._ledger.lost(tenant.id, now)]
         return Page(

@@ -1,6 +1,6 @@
-"""What was erased after a backup was taken, so that it does not come back with the backup.
+"""Erasures after a backup, so that erased data do not come back with the backup.
 
-Erasures are kept as digests of ids, under a key that the backup has too: the ids in the restored store are tried against them.
+Erasures are stored as digests of ids, with a key that the backup has too: the ids in the restored store are compared with them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNION SELECT id FROM state WHERE tenant = :tenant AND entity = 'contact' UNION S
 
 @dataclass(frozen=True, slots=True)
 class NotedErasure:
-    """An erasure: whose contact by its digest, when it began, and until when the contact's events are not taken (UTC)."""
+    """An erasure: the contact's digest, its beginning, and until when the contact's events are refused (UTC)."""
 
     id: str
     tenant: str
@@ -46,14 +46,14 @@ class NotedErasure:
 
 @dataclass(slots=True)
 class Later:
-    """What another copy of the installation erased: the erasures, and the digests of events that are not taken again."""
+    """Erasures in another copy of the installation, and digests of refused events."""
 
     erasures: list[NotedErasure] = field(default_factory=list)
     events: list[tuple[bytes, str]] = field(default_factory=list)
 
 
 def later_erasures(database: Database, as_of: int) -> list[NotedErasure]:
-    """Return the erasures of a control database that began at a moment (microseconds) or later, or were never done."""
+    """Return the erasures of a control database that began at a moment (microseconds) or later, or were never finished."""
     since = moment(as_of).replace(tzinfo=None)
     late = sa.or_(erasures.c.at >= since, erasures.c.counts.is_(None))
     with database.read() as con:
@@ -64,9 +64,9 @@ _COLUMNS = [erasures.c[name] for name in ("id", "tenant", "contact", "at", "unti
 
 
 def erasures_of(source: str | Path, own: str | None, as_of: int) -> Later:
-    """Read later erasures from a data folder, a control database's URL, or a file that `hubbub erasures --json` wrote.
+    """Read later erasures from a data folder, a control database's URL, or a file of `hubbub erasures --json`.
 
-    Raises NotFoundError, BadInputError, WrongInstallationError when they are of another installation than `own`.
+    Raises NotFoundError, BadInputError, WrongInstallationError when they belong to another installation than `own`.
     """
     text = str(source)
     path = Path(text)
@@ -74,15 +74,17 @@ def erasures_of(source: str | Path, own: str | None, as_of: int) -> Later:
         return _from_json(path, as_of)
     file = path / "control.db" if path.is_dir() else path
     if "://" not in text and not file.is_file():
-        raise NotFoundError(f"{source} is no data folder with a control.db, no file, and no URL of a control database")
+        raise NotFoundError(
+            f"{source} is neither a data folder with a control.db, nor a file, nor a URL of a control database"
+        )
     with closing(Database(text if "://" in text else f"sqlite:///{file}")) as database:
         with database.read() as con:
             if not sa.inspect(con).has_table(installation.name):
-                raise BadInputError(f"{source} holds no control data of Hubbub")
+                raise BadInputError(f"{source} has no control data of Hubbub")
             whose = con.execute(sa.select(installation.c.id)).scalar()
             if whose != own:
                 raise WrongInstallationError(
-                    f"{source} is of another installation: its erasures say nothing about this one"
+                    f"{source} belongs to another installation: its erasures do not apply to this one"
                 )
             there = sa.inspect(con).has_table(erased_events.name)
             events = [(bytes(row.event), row.tenant) for row in con.execute(sa.select(erased_events))] if there else []
@@ -91,9 +93,9 @@ def erasures_of(source: str | Path, own: str | None, as_of: int) -> Later:
 
 def _from_json(path: Path, as_of: int) -> Later:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        rows: list[Mapping[str, Any]] = said["rows"] if isinstance(said, dict) else said
-        found = [
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rows: list[Mapping[str, Any]] = document["rows"] if isinstance(document, dict) else document
+        noted = [
             NotedErasure(
                 row["id"], row["tenant"], row["contact"], at := _naive(row["at"]), at,
                 json.dumps(row["counts"]) if row["counts"] is not None else None,
@@ -101,24 +103,24 @@ def _from_json(path: Path, as_of: int) -> Later:
             for row in rows
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{path} is not what 'hubbub erasures --json' prints ({error})") from None
+        raise BadInputError(f"{path} is not the output of 'hubbub erasures --json' ({error})") from None
     since = moment(as_of).replace(tzinfo=None)
-    return Later([one for one in found if one.at >= since or one.counts is None])
+    return Later([erasure for erasure in noted if erasure.at >= since or erasure.counts is None])
 
 
 def _naive(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    parsed = datetime.fromisoformat(text)
+    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
 def adopt(database: Database, later: Later) -> None:
-    """Note erasures here that this control database does not know, so that what they name is not taken again."""
+    """Note erasures that this control database does not know, so that their events are refused."""
     with database.write() as con:
         known = set(con.execute(sa.select(tenants.c.id)).scalars())
-        here = set(con.execute(sa.select(erasures.c.id)).scalars())
-        for one in later.erasures:
-            if one.tenant in known and one.id not in here:
-                values = {name: getattr(one, name) for name in ("id", "tenant", "contact", "at", "until", "counts")}
+        noted = set(con.execute(sa.select(erasures.c.id)).scalars())
+        for erasure in later.erasures:
+            if erasure.tenant in known and erasure.id not in noted:
+                values = {name: getattr(erasure, name) for name in ("id", "tenant", "contact", "at", "until", "counts")}
                 con.execute(erasures.insert().values(values))
         for event, tenant in later.events:
             if tenant in known:
@@ -128,12 +130,12 @@ def adopt(database: Database, later: Later) -> None:
 
 
 def found_again(
-    store: Store, known: Mapping[str, Tenant], wanted: Sequence[NotedErasure], digest: Callable[[str, str], str]
+    store: Store, known: Mapping[str, Tenant], noted: Sequence[NotedErasure], digest: Callable[[str, str], str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield tenant and id of each contact in the store whose digest is that of an erasure."""
+    """Yield tenant and id of each contact in the store whose digest belongs to an erasure."""
     by_tenant: dict[str, set[str]] = {}
-    for one in wanted:
-        by_tenant.setdefault(one.tenant, set()).add(one.contact)
+    for erasure in noted:
+        by_tenant.setdefault(erasure.tenant, set()).add(erasure.contact)
     for name, digests in by_tenant.items():
         if name in known:
             refresh(store, known[name].no)

@@ -1,6 +1,6 @@
-"""Erasing a contact, showing that it was done, and doing it again after an older backup was restored.
+"""Erasing a contact, listing erasures, and repeating them after an older backup was restored.
 
-What is found, what is not, and what becomes of what arrives later is told in why/0017-erasure.md.
+why/0017-erasure.md says what is found, what is not, and what happens with later events.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ from hubbub.storage.store import Store
 from hubbub.telemetry import log
 
 LONGEST = 512
-"""Characters of an event's field."""
+"""Longest field of an event, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErasedContact:
-    """What an erasure took out, or would."""
+    """What an erasure removed, or would remove."""
 
     tenant: str
     """The tenant."""
     contact: str
-    """A digest of the id, by which it is known from now on."""
+    """A digest of the id, which identifies it from now on."""
     dry_run: bool
     """Whether nothing was done."""
     erasure: str | None
     """Id of the erasure; null: nothing was done."""
     contacts: int
-    """Ids of the person: those that are linked go together."""
+    """Ids of the person: linked ids are removed together."""
     events: int
     """Events of the contact."""
     mentions: int
     """Other events that named it."""
     superseded: int
-    """Events that were replaced by corrections."""
+    """Events replaced by corrections."""
     quarantine: int
     """Refused records."""
     facts: int
@@ -66,25 +66,25 @@ class ErasedContact:
     snapshots: int
     """Deleted, or made again without it."""
     names: int
-    """What it was called."""
+    """Its names."""
     reports: int
     """Made again without it, or deleted."""
     payloads: int
-    """Replies that were asked for."""
+    """Requested replies."""
     examples: int
-    """Messages that people labelled."""
+    """Messages labelled by people."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErasedAgain:
-    """What a restored backup needed: erasures since it was taken, and contacts that were found and erased again."""
+    """What a restored backup needed: erasures since then, and contacts that were found and erased again."""
 
     erasures: int
     erased_again: int
 
 
 class ErasureService:
-    """Erases contacts, and keeps the ledger of it in `store`."""
+    """Erases contacts, and keeps their ledger in `store`."""
 
     def __init__(
         self,
@@ -105,62 +105,61 @@ class ErasureService:
         self._reply_jobs, self._labels, self._reports, self._snapshots = reply_jobs, labels, reports, snapshots
 
     def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> ErasedContact:
-        """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
+        """Remove a contact from all stored data of a tenant, to the last byte; `dry_run` only counts.
 
-        Ids that are linked to it are the same person, and go with it: unlink first what is to stay. Cut short, the same erasure
-        goes on.
-        Raises NotFoundError, BadInputError, StoreFullError, StoreBusyError.
+        Linked ids are the same person, and are removed too: unlink ids to keep first. After an interruption the same erasure
+        continues. Raises NotFoundError, BadInputError, StoreFullError, StoreBusyError.
         """
-        one = self._control.tenant(tenant)
-        digest = self._store.contact(one.id, _checked(contact))
-        who = erasure.find(self._facts, one, contact, digest)
+        owner = self._control.tenant(tenant)
+        digest = self._store.contact(owner.id, _checked(contact))
+        who = erasure.find(self._facts, owner, contact, digest)
         days, references = erasure.days(self._facts, who), self._references(who)
-        reports = self._reports.touched(one.id, days)
-        periods = self._periods(one, days[0]) if days else []
+        reports = self._reports.touched(owner.id, days)
+        periods = self._periods(owner, days[0]) if days else []
         counts = erasure.count(self._facts, who)
         counts["snapshots"] += len(periods)
-        examples = self._labels.examples.forget(one.id, _naming(who), dry_run=True)
+        examples = self._labels.examples.forget(owner.id, _naming(who), dry_run=True)
         counts |= {"reports": len(reports), "payloads": len(references), "examples": examples}
         if dry_run:
-            return ErasedContact(one.id, digest, dry_run, None, len(who.ids), **counts)
-        begun, *others = self._begin(who)
+            return ErasedContact(owner.id, digest, dry_run, None, len(who.ids), **counts)
+        begun, *further = self._begin(who)
         if any(counts.values()) or erasure.pending(self._facts, who):
             erasure.erase(self._facts, who)
             for kind, day in periods:
-                self._snapshots.again(one, kind, day)
+                self._snapshots.again(owner, kind, day)
             for report in reports:
                 self._reports.make_again(report)
             self._reply_jobs.forget(references)
             erasure.finish(self._facts, who)
-        self._idempotency.forget((one.id, ""), _naming(who))
-        self._labels.examples.forget(one.id, _naming(who))
+        self._idempotency.forget((owner.id, ""), _naming(who))
+        self._labels.examples.forget(owner.id, _naming(who))
         self._control.database.purge(payloads, repeats, label_examples)
-        self._cached.forget(one)
+        self._cached.forget(owner)
         self._store.done(begun, counts)
-        for other in others:  # noted for itself, so that nothing comes back under it
-            self._store.done(other, dict.fromkeys(counts, 0))
-        log.info("contact erased", tenant=one.id, erasure=begun, **counts)
-        return ErasedContact(one.id, digest, dry_run, begun, len(who.ids), **counts)
+        for further_erasure in further:  # noted separately, so that nothing comes back with its id
+            self._store.done(further_erasure, dict.fromkeys(counts, 0))
+        log.info("contact erased", tenant=owner.id, erasure=begun, **counts)
+        return ErasedContact(owner.id, digest, dry_run, begun, len(who.ids), **counts)
 
     def of(self, tenant: str, contact: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[Erasure]:
         """Return the erasures of a tenant, or of one of its contacts, oldest first. Raises NotFoundError, BadRequestError."""
         place = place_of(cursor, str, str)
         after = (_moment(place[0]), place[1]) if place else None
-        found = self._store.page(self._control.tenant(tenant).id, contact, after, check_limit(limit) + 1)
-        return paged(found, limit, lambda row: (plain(row.at), row.id), lambda row: row)
+        rows = self._store.page(self._control.tenant(tenant).id, contact, after, check_limit(limit) + 1)
+        return paged(rows, limit, lambda row: (plain(row.at), row.id), lambda row: row)
 
     def again(self, as_of: int, source: str | Path | None = None, progress: Progress = quiet) -> ErasedAgain:
-        """Erase once more who was erased since the moment `as_of` (microseconds), when the restored backup was taken.
+        """Repeat the erasures since the moment `as_of` (microseconds), when the restored backup was made.
 
-        `source` knows of later erasures: the data folder or control database that this installation had, or what
-        `hubbub erasures --json` printed. Raises NotFoundError, BadInputError, WrongInstallationError.
+        `source` has later erasures: the data folder or control database that this installation had, or the output of `hubbub
+        erasures --json`. Raises NotFoundError, BadInputError, WrongInstallationError.
         """
         known = later_erasures(self._control.database, as_of)
         if source is not None:
-            others = erasures_of(source, self._facts.installation(), as_of)
-            adopt(self._control.database, others)
+            later = erasures_of(source, self._facts.installation(), as_of)
+            adopt(self._control.database, later)
             self._control.follow()
-            known = list({one.id: one for one in (*known, *others.erasures)}.values())
+            known = list({noted.id: noted for noted in (*known, *later.erasures)}.values())
         erased = 0
         for tenant, contact in found_again(self._facts, self._control.tenants(), known, self._store.contact):
             self.erase(tenant, contact)
@@ -169,7 +168,7 @@ class ErasureService:
         return ErasedAgain(len(known), erased)
 
     def _begin(self, who: erasure.Contact) -> list[str]:
-        """Note the erasure of each id of the person, so that nothing of it is taken any more, and return their ids."""
+        """Note the erasure of each id of the person, so that its events are refused, and return the ids of the erasures."""
         at = self._clock()
         moments = erasure.moments(self._facts, who)
         until = max([at, *(last + timedelta(microseconds=1) for last in moments[-1:])])
@@ -180,12 +179,12 @@ class ErasureService:
         return begun
 
     def _references(self, who: erasure.Contact) -> list[str]:
-        """Return the references of replies that were asked for with the contact among those who spoke, or that name it."""
-        found = self._payloads.naming(who.tenant.id, _naming(who))
-        return sorted({f"pay_{id_.partition('_')[2]}" for id_ in found})
+        """Return the references of replies that were requested with the contact as an author, or that name it."""
+        ids = self._payloads.naming(who.tenant.id, _naming(who))
+        return sorted({f"pay_{id_.partition('_')[2]}" for id_ in ids})
 
     def _periods(self, tenant: Tenant, day: date) -> list[tuple[Kind, date]]:
-        """Return the kept snapshots, by kind and date, that end on a day (UTC) or later: who came then is in their totals."""
+        """Return the stored snapshots, by kind and date, that end on a day (UTC) or later: they count the contact."""
         since = micros(datetime(day.year, day.month, day.day, tzinfo=UTC))
         with self._facts.facts.read() as reading:
             rows = reading.rows(
@@ -196,8 +195,8 @@ class ErasureService:
 
 
 def _naming(who: erasure.Contact) -> Callable[[str], bool]:
-    found = re.compile(pattern(who.names))
-    return lambda text: found.search(text) is not None
+    compiled = re.compile(pattern(who.names))
+    return lambda text: compiled.search(text) is not None
 
 
 def _checked(contact: str) -> str:
@@ -210,4 +209,4 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=None)
     except ValueError:
-        raise BadRequestError("this cursor is not the 'next' of a page before") from None
+        raise BadRequestError("this cursor is not the 'next' of an earlier page") from None

@@ -1,6 +1,6 @@
-"""Fetching: the days of integrations that are over, one by one.
+"""Fetching: complete days of integrations, one by one.
 
-A night fetches the last day of each, and goes on with what is still not there.
+A night fetches the last day of each, then its missing days.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from hubbub.storage.store import Store
 from hubbub.telemetry import log
 
 AGAIN = timedelta(days=28)
-"""A day of which a part could not be read is tried again for so long."""
+"""How long a partial day is tried again."""
 CATCH_UP = 31
-"""Days of an integration that one night fetches at most."""
+"""Most days of an integration that one night fetches."""
 NIGHT = 6 * 3600.0
-"""Seconds that a service may keep one day of a catch-up waiting."""
+"""Seconds that a service may delay one day of a catch-up."""
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DueDays:
-    """Days of an integration that are over and not there whole, newest first."""
+    """Missing or partial past days of an integration, newest first."""
 
     tenant: str
     integration_id: str
@@ -58,7 +58,7 @@ class DueDays:
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """An integration of whose deliveries some are missing."""
+    """An integration with missing deliveries."""
 
     tenant: str
     integration_id: str
@@ -66,19 +66,19 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What came of reading again what an integration did not deliver."""
+    """The result of reading an integration's missing deliveries again."""
 
     tenant: str
     integration_id: str
     closed: int
-    """Ranges of which nothing is missing any more."""
+    """Ranges that are complete now."""
     stored: int
-    """Events that were not there."""
+    """New events."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedDay:
-    """A day that was fetched: how many events were what, and what could not be read."""
+    """A fetched day: counts of events, and the reason of missing parts."""
 
     tenant: str
     integration_id: str
@@ -106,153 +106,151 @@ class FetchService:
         self._names, self._labels, self._accept = names, labels, accept
 
     def due(self, cursor: str | None = None, limit: int = 100, tenant: str | None = None) -> Page[DueDays]:
-        """Return the integrations that are fetched from, each with the days that a night has to fetch, `CATCH_UP` at most."""
+        """Return the fetched integrations, each with the days for a night, `CATCH_UP` at most."""
         after, now = (place_of(cursor, str) or ("",))[0], self._clock()
-        found = self._integrations.page(tenant, FETCHED, None, after, check_limit(limit) + 1)
+        integrations = self._integrations.page(tenant, FETCHED, None, after, check_limit(limit) + 1)
         return paged(
-            found,
+            integrations,
             limit,
-            lambda one: (one.id,),
-            lambda one: DueDays(one.tenant, one.id, self._ledger.due(one, now, AGAIN)[:CATCH_UP]),
+            lambda source: (source.id,),
+            lambda source: DueDays(source.tenant, source.id, self._ledger.due(source, now, AGAIN)[:CATCH_UP]),
         )
 
     def day(
         self, tenant: str, integration: str, date: str, *, is_backfill: bool = False, catching_up: bool = False
     ) -> FetchedDay:
-        """Fetch and store one day (YYYY-MM-DD) of an integration; doing it again changes nothing.
+        """Fetch and store one day (YYYY-MM-DD) of an integration; repeating it changes nothing.
 
-        Replies to older threads and counters of older posts are looked for too; not when `catching_up`, which is done after a
-        newer day was fetched, and takes all the time that the service wants. `is_backfill` takes what is older than the tenant
-        keeps raw events. Raises UpstreamUnavailableError (try again) or UpstreamRefusedError, after
-        which the integration is broken, and not fetched from until it is resumed or gets another secret.
+        Replies to older threads and counters of older posts are fetched too; not when `catching_up`, which follows after a newer
+        day, and takes all the time that the service wants. `is_backfill` accepts events older than the tenant's raw retention.
+        Raises UpstreamUnavailableError (try again) or UpstreamRefusedError, after which the integration is broken, and not
+        fetched until it is resumed or gets another secret.
         """
-        one = self._control.tenant(tenant)
-        found = self._integrations.get(tenant, integration)
-        if found.state not in FETCHED:
+        owner = self._control.tenant(tenant)
+        source = self._integrations.get(tenant, integration)
+        if source.state not in FETCHED:
             raise UpstreamRefusedError(
-                f"integration {found.id} is {found.state}" + (f": {found.reason}" if found.reason else ""),
-                action=found.action or f"Resume it: hubbub integrations resume {found.id} --tenant {tenant}",
+                f"integration {source.id} is {source.state}" + (f": {source.reason}" if source.reason else ""),
+                action=source.action or f"Resume it: hubbub integrations resume {source.id} --tenant {tenant}",
             )
-        if not PROVIDERS[found.provider].fetches(found.secret_names):
-            raise BadInputError(f"integration {found.id} has no token: nothing is fetched from it, it receives only")
-        day = Day.of(_date(date), zone_of(found))
+        if not PROVIDERS[source.provider].fetches(source.secret_names):
+            raise BadInputError(f"integration {source.id} has no token: it only receives")
+        day = Day.of(_date(date), zone_of(source))
         if day.start > self._clock():
             raise BadInputError(f"date {date}: this day has not begun")
-        with structlog.contextvars.bound_contextvars(tenant=tenant, integration_id=found.id, date=date):
-            fetched = self._fetch(one, found, day, history=is_backfill, catching_up=catching_up)
+        with structlog.contextvars.bound_contextvars(tenant=tenant, integration_id=source.id, date=date):
+            fetched = self._fetch(owner, source, day, history=is_backfill, catching_up=catching_up)
             row = plain(fetched)
             log.info(
                 "day fetched", **{name: row[name] for name in row if name not in ("tenant", "integration_id", "date")}
             )
         return fetched
 
-    def _fetch(self, tenant: Tenant, found: Integration, day: Day, *, history: bool, catching_up: bool) -> FetchedDay:
-        """Fetch a day; the ledger and the integration's state say how it went."""
-        kind = CONNECTORS[found.provider]
-        notes = Notes(memory={**found.memory}, patience=NIGHT if catching_up else 0.0)
-        whole = partial(changed, self._store, tenant) if kind.observes else list
+    def _fetch(self, tenant: Tenant, source: Integration, day: Day, *, history: bool, catching_up: bool) -> FetchedDay:
+        """Fetch a day; the ledger and the integration's state note the outcome."""
+        kind = CONNECTORS[source.provider]
+        notes = Notes(memory={**source.memory}, patience=NIGHT if catching_up else 0.0)
+        select = partial(changed, self._store, tenant) if kind.observes else list
         fetch = DayFetch(
-            kind(self._http), found, self._integrations.secret(found), day, None if catching_up else self._earlier(found, day),
-            self._ledger, whole, partial(self._accept_fetched, tenant.id, found, history),
+            kind(self._http), source, self._integrations.secret(source), day, None if catching_up else self._earlier(source, day),
+            self._ledger, select, partial(self._accept_fetched, tenant.id, source, history),
             partial(self._names.take, tenant.id), notes,
         )  # fmt: skip
         try:
             state = fetch.run(self._clock())
         except UpstreamRefusedError as error:
-            self._integrations.broken(found, error.reason, error.action)
-            self._ledger.fail(found, day, Reason.REFUSED, error.reason, error.action)
+            self._integrations.broken(source, error.reason, error.action)
+            self._ledger.fail(source, day, Reason.REFUSED, error.reason, error.action)
             log.warning("integration broken", reason=error.reason, action=error.action)
             raise
         except HubbubError as error:
-            self._ledger.fail(found, day, Reason.FAILED, error.message)
+            self._ledger.fail(source, day, Reason.FAILED, error.message)
             raise
-        self._integrations.worked(found, notes.reason, notes.action, notes.memory, whole=notes.whole)
+        self._integrations.worked(source, notes.reason, notes.action, notes.memory, whole=notes.whole)
         if state != PARTIAL:
-            self._integrations.fetched(found, day.on)
-            if PROVIDERS[found.provider].mends(
-                found.secret_names
-            ):  # what a service did not send of this day is there now
-                self._ledger.close(found, day.start, day.end, fetch.done.stored)
+            self._integrations.fetched(source, day.on)
+            if PROVIDERS[source.provider].mends(source.secret_names):  # lost deliveries of this day are fetched now
+                self._ledger.close(source, day.start, day.end, fetch.done.stored)
         done = fetch.done
         return FetchedDay(
-            tenant.id, found.id, day.on, done.stored, done.duplicates, done.corrected, done.rejected, done.pages, state,
+            tenant.id, source.id, day.on, done.stored, done.duplicates, done.corrected, done.rejected, done.pages, state,
             notes.reason or None, notes.action or None,
         )  # fmt: skip
 
     def lacking(self) -> list[Lacking]:
-        """Return the integrations of whose deliveries some are missing, and that have an API to read them again from."""
-        found = []
+        """Return the integrations with missing deliveries and an API to fetch them from."""
+        rows = []
         for tenant, id_ in self._ledger.lacking_of():
-            one = self._integrations.get(tenant, id_)
-            if one.state in FETCHED and PROVIDERS[one.provider].mends(one.secret_names):
-                found.append(Lacking(tenant, id_))
-        return found
+            source = self._integrations.get(tenant, id_)
+            if source.state in FETCHED and PROVIDERS[source.provider].mends(source.secret_names):
+                rows.append(Lacking(tenant, id_))
+        return rows
 
     def reconcile(self, tenant: str, integration: str) -> Reconciled:
-        """Read again, through its service's API, the ranges in which deliveries of an integration were lost, and close them.
+        """Fetch the ranges with lost deliveries of an integration through its service's API, and close them.
 
-        A range of which a part cannot be read stays open. Raises UpstreamUnavailableError (try again), UpstreamRefusedError, after
-        which the integration is broken, NotFoundError, and BadInputError where there is no such API.
+        A range with an unreadable part stays open. Raises UpstreamUnavailableError (try again), UpstreamRefusedError, after which
+        the integration is broken, NotFoundError, and BadInputError without such an API.
         """
-        one, found = self._control.tenant(tenant), self._integrations.get(tenant, integration)
-        if not PROVIDERS[found.provider].mends(found.secret_names):
-            raise BadInputError(f"integration {found.id} has no API here that what it did not deliver can be read from")
+        owner, source = self._control.tenant(tenant), self._integrations.get(tenant, integration)
+        if not PROVIDERS[source.provider].mends(source.secret_names):
+            raise BadInputError(f"integration {source.id} has no API to fetch lost deliveries from")
         stored = closed = 0
-        for lost in self._ledger.lacking(found):
+        for lost in self._ledger.lacking(source):
             window = Window(lost.start.replace(tzinfo=UTC), lost.end.replace(tzinfo=UTC))
             try:
-                outcome, whole = self._read_again(one, found, window)
+                outcome, complete = self._read_again(owner, source, window)
             except UpstreamRefusedError as error:
-                self._integrations.broken(found, error.reason, error.action)
+                self._integrations.broken(source, error.reason, error.action)
                 raise
-            stored, closed = stored + outcome, closed + whole
-        return Reconciled(one.id, found.id, closed, stored)
+            stored, closed = stored + outcome, closed + complete
+        return Reconciled(owner.id, source.id, closed, stored)
 
-    def _read_again(self, tenant: Tenant, found: Integration, lost: Window) -> tuple[int, bool]:
-        """Store what a service has of a range; returns how many events were new, and whether the range is closed now."""
-        notes = Notes(memory={**found.memory}, patience=NIGHT)
+    def _read_again(self, tenant: Tenant, source: Integration, lost: Window) -> tuple[int, bool]:
+        """Store a service's events of a range; returns the number of new ones, and whether the range is closed now."""
+        notes = Notes(memory={**source.memory}, patience=NIGHT)
         stored = inside = 0
-        connector = CONNECTORS[found.provider](self._http)
-        for batch in connector.reconcile(found, self._integrations.secret(found), lost, notes):
+        connector = CONNECTORS[source.provider](self._http)
+        for batch in connector.reconcile(source, self._integrations.secret(source), lost, notes):
             self._names.take(tenant.id, [item for item in batch if isinstance(item, Name)])
             items = [item for item in batch if not isinstance(item, Name)]
             inside += sum(isinstance(item, Event) and lost.start <= item.time < lost.end for item in items)
             if items:
-                stored += self._accept_fetched(tenant.id, found, history=False, items=items).stored
+                stored += self._accept_fetched(tenant.id, source, history=False, items=items).stored
         if notes.whole:
-            self._ledger.close(found, lost.start, lost.end, inside)
-        log.info("deliveries read again", tenant=tenant.id, integration_id=found.id, stored=stored, whole=notes.whole)
+            self._ledger.close(source, lost.start, lost.end, inside)
+        log.info("deliveries read again", tenant=tenant.id, integration_id=source.id, stored=stored, whole=notes.whole)
         return stored, notes.whole
 
-    def _accept_fetched(self, tenant: str, found: Integration, history: bool, items: list[Item]) -> Outcome:
-        """Store what was fetched; where its integration says so, label it by texts that are not stored."""
-        labelled = found.settings.get("labels") == "yes"
+    def _accept_fetched(self, tenant: str, source: Integration, history: bool, items: list[Item]) -> Outcome:
+        """Store fetched events; where the integration is labelled, label them by texts that are not stored."""
+        labelled = source.settings.get("labels") == "yes"
         outcome = self._accept(
-            tenant, without_texts(items) if labelled else items, history=history, origin=found.provider
+            tenant, without_texts(items) if labelled else items, history=history, origin=source.provider
         )
         if labelled:
             self._labels.label_arrived(tenant, items)
         return outcome
 
-    def _earlier(self, found: Integration, day: Day) -> Window:
-        """Return the stretch whose later replies are looked for: from the oldest day that is due up to the end of a day."""
-        due = self._ledger.due(found, self._clock(), AGAIN)
+    def _earlier(self, source: Integration, day: Day) -> Window:
+        """Return the range whose later replies are fetched: from the oldest due day to the end of a day."""
+        due = self._ledger.due(source, self._clock(), AGAIN)
         first = min([day.on, *due[:CATCH_UP]])
-        return Window(Day.of(first, zone_of(found)).start, day.end)
+        return Window(Day.of(first, zone_of(source)).start, day.end)
 
     def forget_texts(self) -> int:
-        """Delete texts of messages that their integrations keep no longer; returns how many."""
+        """Delete texts of messages past their integration's days; returns their number."""
         deleted, after = 0, ""
-        while some := self._integrations.page(after=after):
-            after = some[-1].id
-            for one in some:
-                if days := one.settings.get("keep_text_days"):
-                    deleted += self._payloads.delete_older(self._clock() - int(days) * DAY, kind_of(one.id))
+        while page := self._integrations.page(after=after):
+            after = page[-1].id
+            for source in page:
+                if days := source.settings.get("keep_text_days"):
+                    deleted += self._payloads.delete_older(self._clock() - int(days) * DAY, kind_of(source.id))
         return deleted
 
 
 def feed_of(integration: Integration) -> Feed:
-    """Return what an integration can bring: what its connector says, where days are fetched from it."""
+    """Return what an integration can bring: its connector's feed, where days are fetched."""
     kind = PROVIDERS.get(integration.provider)
     if kind is not None and kind.connector is not None and kind.fetches(integration.secret_names):
         return replace(kind.connector.feed(integration), live=kind.receives(integration.secret_names))

@@ -1,4 +1,4 @@
-"""Incidents: what alert rules found, shown, acknowledged and snoozed."""
+"""Incidents: shown, acknowledged and snoozed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class IncidentView:
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """Something that happened to an incident."""
+    """An entry of an incident's history."""
 
     at: datetime
     what: str
@@ -53,7 +53,7 @@ class EntryView:
 
 @dataclass(frozen=True, slots=True)
 class OneIncident(IncidentView):
-    """An incident with its rule, what happened, newest first, and who was notified."""
+    """An incident with its rule, history, newest first, and messages."""
 
     alert: AlertView
     entries: Sequence[EntryView]
@@ -61,7 +61,7 @@ class OneIncident(IncidentView):
 
 
 class IncidentService:
-    """Shows incidents, and notes what people do with them."""
+    """Shows incidents, and notes people's actions on them."""
 
     def __init__(self, clock: Clock, control: Control, store: Alerts, outbox: Outbox, alerts: AlertService) -> None:
         self._clock, self._control, self._store, self._outbox, self._alerts = clock, control, store, outbox, alerts
@@ -74,59 +74,63 @@ class IncidentService:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[IncidentView]:
-        """Return a tenant's incidents, newest first, all or those that are `open` or `closed`."""
+        """Return a tenant's incidents, newest first, all or only `open` or `closed` ones."""
         if state not in (None, "open", "closed"):
             raise BadInputError(f"state {str(state)[:40]!r} is not one of open, closed")
-        one = self._control.tenant(tenant)
+        owner = self._control.tenant(tenant)
         before = (place_of(cursor, str) or ("",))[0]
         is_open = None if state is None else state == "open"
-        found = self._store.page(one.id, is_open=is_open, rule=alert, before=before, limit=check_limit(limit) + 1)
-        return paged(found, limit, lambda incident: (incident.id,), lambda incident: _view(incident, one))
+        incidents = self._store.page(owner.id, is_open=is_open, rule=alert, before=before, limit=check_limit(limit) + 1)
+        return paged(incidents, limit, lambda incident: (incident.id,), lambda incident: _view(incident, owner))
 
     def get(self, tenant: str, incident: str) -> OneIncident:
-        """Return an incident with what happened, newest first, its rule, and its messages with what became of each."""
-        one = self._control.tenant(tenant)
-        found = self._store.incident(one.id, incident)
-        shown = _view(found, one)
+        """Return an incident with its history, newest first, its rule, and its messages with their outcome."""
+        owner = self._control.tenant(tenant)
+        stored = self._store.incident(owner.id, incident)
+        view = _view(stored, owner)
         return OneIncident(
-            **{field.name: getattr(shown, field.name) for field in fields(shown)},
-            alert=self._alerts.view(self._store.rule(one.id, found.rule)),
+            **{field.name: getattr(view, field.name) for field in fields(view)},
+            alert=self._alerts.view(self._store.rule(owner.id, stored.rule)),
             entries=[
-                EntryView(entry.at.astimezone(one.tz).replace(microsecond=0), entry.what, entry.text)
-                for entry in self._store.entries(found.id)
+                EntryView(entry.at.astimezone(owner.tz).replace(microsecond=0), entry.what, entry.text)
+                for entry in self._store.entries(stored.id)
             ],
-            messages=[message_view(message) for message in self._outbox.page(one.id, about=found.id)],
+            messages=[message_view(message) for message in self._outbox.page(owner.id, about=stored.id)],
         )
 
     def acknowledge(self, tenant: str, incident: str, by: str = "") -> IncidentView:
-        """Note that somebody takes care of an open incident; nobody is notified of it again until it closes. `by` names who."""
-        one, found, now = self._open(tenant, incident)
-        entry = Entry(found.id, now, "acknowledged", f"Acknowledged{f' by {by[:100]}' if by else ''}.")
-        return _view(self._store.note(found, entry, acknowledged_at=now, snoozed_until=None), one)
+        """Note that a person (`by`) takes care of an open incident; no more notifications are sent until it closes."""
+        owner, stored, now = self._open(tenant, incident)
+        entry = Entry(stored.id, now, "acknowledged", f"Acknowledged{f' by {by[:100]}' if by else ''}.")
+        return _view(self._store.note(stored, entry, acknowledged_at=now, snoozed_until=None), owner)
 
     def snooze(self, tenant: str, incident: str, until: str) -> IncidentView:
-        """Leave an open incident alone until a moment (date or RFC 3339); destinations are notified again if it is open then."""
-        one, found, now = self._open(tenant, incident)
-        moment = parse_moment(until, one.zone)
+        """Send nothing about an open incident until a moment (date or RFC 3339); if it is open then, destinations are notified
+        again.
+        """
+        owner, stored, now = self._open(tenant, incident)
+        moment = parse_moment(until, owner.zone)
         if not now < moment <= now + timedelta(days=31):
             raise BadInputError("until: a moment within the next 31 days")
-        entry = Entry(found.id, now, "snoozed", f"Snoozed until {moment.astimezone(one.tz):%a %d %b %H:%M}.")
-        return _view(self._store.note(found, entry, snoozed_until=moment), one)
+        entry = Entry(stored.id, now, "snoozed", f"Snoozed until {moment.astimezone(owner.tz):%a %d %b %H:%M}.")
+        return _view(self._store.note(stored, entry, snoozed_until=moment), owner)
 
     def _open(self, tenant: str, incident: str) -> tuple[Tenant, Incident, datetime]:
-        one = self._control.tenant(tenant)
-        found = self._store.incident(one.id, incident)
-        if found.closed_at is not None:
+        owner = self._control.tenant(tenant)
+        stored = self._store.incident(owner.id, incident)
+        if stored.closed_at is not None:
             raise ConflictError("this incident is closed")
-        return one, found, self._clock()
+        return owner, stored, self._clock()
 
 
-def _view(one: Incident, tenant: Tenant) -> IncidentView:
+def _view(incident: Incident, tenant: Tenant) -> IncidentView:
     def local(moment: datetime) -> datetime:
         return moment.astimezone(tenant.tz).replace(microsecond=0)
 
     return IncidentView(
-        one.id, one.rule, one.title, one.slice or None, one.state, local(one.start), local(one.fired_to), one.value, one.usual,
-        one.peak, local(one.peak_at), local(one.opened_at), one.closed_at and local(one.closed_at),
-        one.acknowledged_at and local(one.acknowledged_at), one.snoozed_until and local(one.snoozed_until),
+        incident.id, incident.rule, incident.title, incident.slice or None, incident.state, local(incident.start),
+        local(incident.fired_to), incident.value, incident.usual, incident.peak, local(incident.peak_at),
+        local(incident.opened_at), incident.closed_at and local(incident.closed_at),
+        incident.acknowledged_at and local(incident.acknowledged_at),
+        incident.snoozed_until and local(incident.snoozed_until),
     )  # fmt: skip

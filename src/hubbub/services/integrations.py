@@ -1,6 +1,6 @@
 """Integrations: a tenant's accounts with other services, connected, shown, paused and removed.
 
-Tenants come first in every method: what belongs to another tenant is not found, in the same words as what does not exist.
+Every method takes the tenant: another tenant's integrations are not found.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ class IntegrationView:
     reason: str
     """Why it is broken or degraded, or a remark."""
     action: str
-    """What a person has to do."""
+    """What a person must do."""
     last_ok: date | None
-    """Last day that was fetched whole."""
+    """Last complete day."""
     since: date | None
-    """First day that is to be fetched."""
+    """First day to fetch."""
     created_at: datetime
     changed_at: datetime
     fetches: bool
-    """Whether days are fetched from it."""
+    """Whether days are fetched."""
     address: str | None
-    """Where its service sends to; null: it only fetches."""
+    """The address for its service's deliveries; null: it only fetches."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewIntegration(IntegrationView):
-    """An account that was connected, and for which secrets were made."""
+    """A connected account with generated secrets."""
 
     made: Annotated[Mapping[str, str], ShownOnce()]
-    """Secrets that were made for it, by name, to paste at the service; shown this once."""
+    """Generated secrets, by name, to paste at the service; shown only this once."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetupView:
-    """What to do at an integration's service, and whether it has sent anything yet."""
+    """The steps at an integration's service, and whether it has sent anything yet."""
 
     id: str
     tenant: str
@@ -78,20 +78,20 @@ class SetupView:
     scopes: Sequence[str]
     steps: Sequence[str]
     state: Literal["waiting", "received", "refused"]
-    """Refused: what came last could not be verified or taken."""
+    """Refused: the last delivery could not be verified or accepted."""
     received_at: datetime | None
-    """The minute of the newest body that was taken within the last 30 days."""
+    """The minute of the newest accepted body of the last 30 days."""
     reason: str
     """Why the last body was refused."""
 
 
-def made_for(one: IntegrationView) -> Mapping[str, str]:
-    """Return the secrets that were made for an integration as it was connected, by name."""
-    return one.made if isinstance(one, NewIntegration) else {}
+def made_for(view: IntegrationView) -> Mapping[str, str]:
+    """Return the secrets generated for a new integration, by name."""
+    return view.made if isinstance(view, NewIntegration) else {}
 
 
 class IntegrationService:
-    """Keeps integrations."""
+    """Manages integrations."""
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, store: Integrations, payloads: Payloads, ledger: Coverage,
@@ -113,13 +113,13 @@ class IntegrationService:
 
         `secret` is the token, `secrets` all by name.
         """
-        one, kind = self._control.tenant(tenant), provider_of(provider)
+        owner, kind = self._control.tenant(tenant), provider_of(provider)
         checked = kind.check_settings(settings or {})
-        given, made = kind.check_secrets({TOKEN: secret, **(secrets or {})} if secret else secrets or {})
+        stored_secrets, generated = kind.check_secrets({TOKEN: secret, **(secrets or {})} if secret else secrets or {})
         today = day_of(self._clock(), ZoneInfo(checked.get("zone", "UTC")))
         since = parse_date(checked["since"]) if "since" in checked else today
-        shown = self._shown(self._store.add(one.id, provider, name or provider, checked, given, since))
-        return NewIntegration(**shown, made=made) if made else IntegrationView(**shown)
+        view = self._view_fields(self._store.add(owner.id, provider, name or provider, checked, stored_secrets, since))
+        return NewIntegration(**view, made=generated) if generated else IntegrationView(**view)
 
     def of(
         self,
@@ -131,7 +131,7 @@ class IntegrationService:
     ) -> Page[IntegrationView]:
         """Return integrations, oldest first, of a tenant or all.
 
-        `state` is one of theirs, or `fetched`: those that are fetched from.
+        `state` is a state, or `fetched`: active and degraded ones.
         """
         if state not in (None, "fetched", *STATES):
             raise BadInputError(f"state {str(state)[:40]!r} is not one of fetched, {', '.join(STATES)}")
@@ -139,40 +139,40 @@ class IntegrationService:
             self._control.tenant(tenant)
         after = (place_of(cursor, str) or ("",))[0]
         states = FETCHED if state == "fetched" else state
-        found = self._store.page(tenant, states, provider, after, check_limit(limit) + 1)
-        return paged(found, limit, lambda one: (one.id,), self._view)
+        integrations = self._store.page(tenant, states, provider, after, check_limit(limit) + 1)
+        return paged(integrations, limit, lambda row: (row.id,), self._view)
 
     def get(self, tenant: str, integration: str) -> IntegrationView:
-        """Return one integration, without its secret."""
+        """Return an integration, without its secret."""
         return self._view(self._store.get(tenant, integration))
 
     def setup(self, tenant: str, integration: str) -> SetupView:
-        """Return what to do at an integration's service, and whether it has sent anything yet. Raises BadInputError."""
-        one = self._store.get(tenant, integration)
-        if not _receives(one):
-            raise BadInputError(f"integration {one.id} only fetches: nothing is to be set up at its service")
-        return self._setup(one)
+        """Return the steps at an integration's service, and whether it has sent anything yet. Raises BadInputError."""
+        stored = self._store.get(tenant, integration)
+        if not _receives(stored):
+            raise BadInputError(f"integration {stored.id} only fetches: there is nothing to set up at its service")
+        return self._setup(stored)
 
     def setups(self, tenant: str | None = None, cursor: str | None = None, limit: int = 100) -> Page[SetupView]:
-        """Return what `setup` says of each integration that receives, of a tenant or all, page by page."""
+        """Return the `setup` of each receiving integration, of a tenant or all, page by page."""
         after = (place_of(cursor, str) or ("",))[0]
-        found = self._store.page(tenant, after=after, limit=check_limit(limit) + 1)
-        some = paged(found, limit, lambda one: (one.id,), lambda one: one)
-        return Page([self._setup(one) for one in some.rows if _receives(one)], some.next)
+        integrations = self._store.page(tenant, after=after, limit=check_limit(limit) + 1)
+        page = paged(integrations, limit, lambda stored: (stored.id,), lambda stored: stored)
+        return Page([self._setup(stored) for stored in page.rows if _receives(stored)], page.next)
 
-    def _setup(self, one: Integration) -> SetupView:
-        receiver, address = PROVIDERS[one.provider].receiver, self._address(one)
+    def _setup(self, stored: Integration) -> SetupView:
+        receiver, address = PROVIDERS[stored.provider].receiver, self._address(stored)
         setup = receiver.setup if receiver is not None else Setup("", (), ())
         steps = setup.steps if address is not None else setup.connected
-        seen = self._delivered.latest(one.id[-KEY_LENGTH:])
-        taken = [latest.minute for latest in seen if state_of(latest.outcome) != REFUSED]
-        refused = next((latest for latest in seen if latest.minute not in taken), None)
-        refused = refused if refused is not None and (not taken or refused.minute > taken[0]) else None
+        deliveries = self._delivered.latest(stored.id[-KEY_LENGTH:])
+        accepted = [latest.minute for latest in deliveries if state_of(latest.outcome) != REFUSED]
+        refused = next((latest for latest in deliveries if latest.minute not in accepted), None)
+        refused = refused if refused is not None and (not accepted or refused.minute > accepted[0]) else None
         return SetupView(
-            one.id, one.tenant, one.provider, one.name, setup.title, address, setup.scopes,
-            [step.format_map(_Shown(address=address or "")) for step in steps],
-            "refused" if refused is not None else "received" if taken else "waiting",
-            taken[0] if taken else None,
+            stored.id, stored.tenant, stored.provider, stored.name, setup.title, address, setup.scopes,
+            [step.format_map(_Placeholders(address=address or "")) for step in steps],
+            "refused" if refused is not None else "received" if accepted else "waiting",
+            accepted[0] if accepted else None,
             _why(refused) if refused is not None else "",
         )  # fmt: skip
 
@@ -187,59 +187,59 @@ class IntegrationService:
     def rotate(
         self, tenant: str, integration: str, secret: str = "", secrets: Mapping[str, str] | None = None
     ) -> IntegrationView:
-        """Give it a new token, or new secrets by name; a broken one is active again. Raises NotFoundError, BadInputError."""
+        """Set a new token, or new secrets by name; a broken one becomes active. Raises NotFoundError, BadInputError."""
         kind = PROVIDERS[self._store.get(tenant, integration).provider]
-        given = {TOKEN: secret, **(secrets or {})} if secret else secrets or {}
-        if not given:
+        by_name = {TOKEN: secret, **(secrets or {})} if secret else secrets or {}
+        if not by_name:
             raise BadInputError(
-                f"secret: give a new token, or new secrets by name ({', '.join(one.name for one in kind.secrets)})"
+                f"secret: give a new token, or new secrets by name ({', '.join(declared.name for declared in kind.secrets)})"
             )
-        kind.check_names(given)
-        return self._view(self._store.rotate(tenant, integration, given))
+        kind.check_names(by_name)
+        return self._view(self._store.rotate(tenant, integration, by_name))
 
     def remove(self, tenant: str, integration: str) -> Removed:
-        """Delete it with its secrets and the texts of its messages; events that it brought stay."""
+        """Delete it with its secrets and the texts of its messages; its events stay."""
         self._store.remove(tenant, integration)
         self._payloads.delete_older(self._clock() + DAY, kind_of(integration))
         self._ledger.forget(integration)
         return Removed(integration)
 
-    def _view(self, one: Integration) -> IntegrationView:
-        return IntegrationView(**self._shown(one))
+    def _view(self, stored: Integration) -> IntegrationView:
+        return IntegrationView(**self._view_fields(stored))
 
-    def _shown(self, one: Integration) -> dict[str, Any]:
+    def _view_fields(self, stored: Integration) -> dict[str, Any]:
         """Return the fields of an `IntegrationView`."""
-        own = {field.name: getattr(one, field.name) for field in fields(IntegrationView) if hasattr(one, field.name)}
+        own = {
+            field.name: getattr(stored, field.name) for field in fields(IntegrationView) if hasattr(stored, field.name)
+        }
         return {
             **own,
-            "fetches": PROVIDERS[one.provider].fetches(one.secret_names),
-            "address": self._address(one),
+            "fetches": PROVIDERS[stored.provider].fetches(stored.secret_names),
+            "address": self._address(stored),
         }
 
-    def _address(self, one: Integration) -> str | None:
-        """Return where an integration's service sends to; None for one that only fetches."""
-        receives = PROVIDERS[one.provider].receives(one.secret_names)
-        return self._settings.address(f"/v1/hooks/{one.provider}/{one.id}") if receives else None
+    def _address(self, stored: Integration) -> str | None:
+        """Return the address for an integration's deliveries; None for one that only fetches."""
+        receives = PROVIDERS[stored.provider].receives(stored.secret_names)
+        return self._settings.address(f"/v1/hooks/{stored.provider}/{stored.id}") if receives else None
 
 
 def _why(refused: Latest) -> str:
-    """Say why the last body was refused, or that all its events were."""
+    """Return why the last body was refused, or that all its events were."""
     why = why_refused(refused.outcome, refused.reason)
     if refused.outcome != REFUSED:
         return why
-    return (
-        f"the body was the service's, and each of its events was refused ({why}): they wait among the refused records"
-    )
+    return f"the body was verified, but each of its events was refused ({why}): they wait among the refused records"
 
 
-def _receives(one: Integration) -> bool:
-    """Say whether an integration's service sends by itself: to an address, or over a connection of ours."""
-    kind = PROVIDERS[one.provider]
-    return kind.receives(one.secret_names) or kind.listens(one.secret_names)
+def _receives(stored: Integration) -> bool:
+    """Say whether an integration's service sends: to an address, or over a connection that Hubbub opens."""
+    kind = PROVIDERS[stored.provider]
+    return kind.receives(stored.secret_names) or kind.listens(stored.secret_names)
 
 
-class _Shown(dict[str, str]):
-    """What is put into a step: a secret that was made here by its name, since its value is shown but once."""
+class _Placeholders(dict[str, str]):
+    """Values of a step's placeholders: a generated secret appears by its name, since its value is shown only once."""
 
     def __missing__(self, name: str) -> str:
         return f"the {name}"

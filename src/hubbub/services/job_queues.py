@@ -1,4 +1,4 @@
-"""The queues of an installation, opened when they are first asked for: DBOS takes a second to load, and most commands need none."""
+"""The queues of an installation, opened on first use: DBOS takes a second to load, and most commands need none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class JobQueues:
-    """Opens the jobs database once. May be used from any thread."""
+    """Opens the jobs database once. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -24,21 +24,21 @@ class JobQueues:
         self._lock = threading.Lock()
 
     def open(self) -> Jobs:
-        """Return the queues; raises DatabaseUnavailableError."""
+        """Return the queues. Raises DatabaseUnavailableError."""
         with self._lock:
             if self._jobs is None:
                 self._jobs = jobs_of(self._settings)
             return self._jobs
 
     def exist(self) -> bool:
-        """Whether a jobs database was ever made."""
+        """Say whether a jobs database was ever created."""
         return not self._settings.jobs_address.startswith("sqlite") or (self._settings.data / "jobs.db").exists()
 
-    def worker(self, does: JobServices, schedules: Mapping[str, Schedule], clock: Clock) -> Worker:
-        """Return what takes jobs and keeps the clock in this process."""
+    def worker(self, services: JobServices, schedules: Mapping[str, Schedule], clock: Clock) -> Worker:
+        """Return the worker of this process."""
         from hubbub.jobs.worker import Worker
 
-        return Worker(self.open(), does, schedules, clock)
+        return Worker(self.open(), services, schedules, clock)
 
     def close(self) -> None:
         """Release connections."""
@@ -47,7 +47,7 @@ class JobQueues:
 
 
 def jobs_of(settings: Settings) -> Jobs:
-    """Open the jobs database of an installation, made when absent; raises DatabaseUnavailableError."""
+    """Open the jobs database of an installation, created when absent. Raises DatabaseUnavailableError."""
     from hubbub.jobs.queue import Jobs
 
     return Jobs(settings.jobs_address)

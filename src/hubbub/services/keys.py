@@ -1,4 +1,4 @@
-"""API keys: made, listed, replaced and revoked. A key's text is in the answer that makes it and nowhere else, ever."""
+"""API keys: created, listed, replaced and revoked. A key's text is only in the answer that creates it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST_OVERLAP = 30 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """What is known of an API key."""
+    """An API key, without its text."""
 
     id: str
     tenant: str | None
@@ -33,36 +33,36 @@ class KeyView:
 
 @dataclass(frozen=True, slots=True)
 class NewKey(KeyView):
-    """A key just made."""
+    """A new key."""
 
     key: Secret
-    """Its text, this once; null when this answer is a repetition."""
+    """Its text, only this once; null when the answer is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotatedKey(NewKey):
-    """A key just made in place of another."""
+    """A new key in place of another."""
 
     replaces: KeyView
     """The old key with its new end."""
 
 
 class KeyService:
-    """Manages API keys. An `owner` finds that tenant's keys alone."""
+    """Manages API keys. An `owner` finds only that tenant's keys."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
 
     def of(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> Page[KeyView]:
-        """Return what is known of a tenant's API keys, or all, oldest first; `limit` cuts them into pages."""
+        """Return a tenant's API keys, or all, oldest first; `limit` splits them into pages."""
         place = place_of(cursor, str, str)
         after = (_moment(place[0]), place[1]) if place else None
-        found = self._control.keys(tenant, after, check_limit(limit) + 1 if limit is not None else None)
-        return paged(found, limit, _place, lambda one: KeyView(*_shown(one)))
+        keys = self._control.keys(tenant, after, check_limit(limit) + 1 if limit is not None else None)
+        return paged(keys, limit, _place, lambda key: KeyView(*_view_fields(key)))
 
     def get(self, key: str, owner: str | None = None) -> KeyView:
-        """Return what is known of one key."""
-        return KeyView(*_shown(self._control.key(key, owner)))
+        """Return a key."""
+        return KeyView(*_view_fields(self._control.key(key, owner)))
 
     def add(
         self,
@@ -71,20 +71,20 @@ class KeyService:
         label: str = "",
         expires: str | None = None,
     ) -> NewKey:
-        """Make a key of a tenant, or of operators. Raises NotFoundError, BadInputError."""
+        """Create a key of a tenant, or of operators. Raises NotFoundError, BadInputError."""
         check_seen("label", label)
         key, text = self._control.add_key(tenant, scopes, label, _end(expires))
-        return NewKey(*_shown(key), text)
+        return NewKey(*_view_fields(key), text)
 
     def revoke(self, key: str, owner: str | None = None) -> KeyView:
-        """Make a key useless from now on."""
+        """Revoke a key from now on."""
         self._control.key(key, owner)
-        return KeyView(*_shown(self._control.revoke_key(key)))
+        return KeyView(*_view_fields(self._control.revoke_key(key)))
 
     def rotate(
         self, key: str, overlap: float = 3600, expires: str | None = None, owner: str | None = None
     ) -> RotatedKey:
-        """Make a key in place of another, which works for `overlap` seconds more.
+        """Create a key in place of another, which works for `overlap` seconds more.
 
         The new one ends with `expires`, or when the old one would have. Raises BadInputError, NotFoundError, and ConflictError
         for a dead key.
@@ -92,11 +92,13 @@ class KeyService:
         if not 0 <= overlap <= LONGEST_OVERLAP:
             raise BadInputError(f"overlap: {overlap} is not a number of seconds from 0 to {LONGEST_OVERLAP} (30 days)")
         self._control.key(key, owner)
-        made, old, text = self._control.rotate_key(key, overlap, _end(expires))
-        return RotatedKey(*_shown(made), text, KeyView(*_shown(old)))
+        new, old, text = self._control.rotate_key(key, overlap, _end(expires))
+        return RotatedKey(*_view_fields(new), text, KeyView(*_view_fields(old)))
 
 
-def _shown(key: Key) -> tuple[str, str | None, Sequence[str], str, datetime | None, datetime | None, datetime | None]:
+def _view_fields(
+    key: Key,
+) -> tuple[str, str | None, Sequence[str], str, datetime | None, datetime | None, datetime | None]:
     """Return the fields of a `KeyView`."""
     return key.id, key.tenant, key.scopes, key.label, key.created_at, key.expires_at, key.revoked_at
 
@@ -113,4 +115,4 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=None)
     except ValueError:
-        raise BadRequestError("this cursor is not the 'next' of a page before") from None
+        raise BadRequestError("this cursor is not the 'next' of an earlier page") from None

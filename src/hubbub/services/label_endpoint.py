@@ -1,4 +1,4 @@
-"""Asking the configured model about labels, within a tenant's daily budget, with what it answered kept by digest."""
+"""Calling the configured model for labels, within a tenant's daily budget; its answers are stored by digest."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hubbub.settings import Ai
 from hubbub.telemetry import log
 
 Digest = Callable[[str, str, str], str]
-"""Makes a keyed digest of a tenant, a kind and a text."""
+"""Returns a keyed digest of a tenant, a kind and a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Answers of a tenant about one set with these labels."""
+    """Stored answers of a tenant about one set with these labels."""
 
     store: LabelAnswers
     tenant: str
@@ -32,13 +32,13 @@ class Kept:
     digest: Digest
 
     def known(self, texts: Sequence[str]) -> Mapping[str, str | None]:
-        """Return the labels that texts had."""
+        """Return the stored labels of texts."""
         by_digest = {self._of(text): text for text in texts}
-        found = self.store.known(self.tenant, list(by_digest))
-        return {by_digest[digest]: label for digest, label in found.items()}
+        labels = self.store.known(self.tenant, list(by_digest))
+        return {by_digest[digest]: label for digest, label in labels.items()}
 
     def keep(self, answers: Mapping[str, str | None]) -> None:
-        """Keep the labels of texts."""
+        """Store the labels of texts."""
         self.store.put(self.tenant, {self._of(text): label for text, label in answers.items()})
 
     def _of(self, text: str) -> str:
@@ -46,34 +46,34 @@ class Kept:
 
 
 class LabelEndpoint:
-    """The model of the settings, for all tenants that have a budget for it."""
+    """The model of the settings, for all tenants with a budget."""
 
     def __init__(self, ai: Ai, http: Outgoing, answers: LabelAnswers, digest: Digest, clock: Clock) -> None:
         self._ai, self._http, self._answers, self._digest, self._clock = ai, http, answers, digest, clock
 
     def guessers(self, tenant: str, own: Configuration, *, asks: bool) -> dict[LabelSet, Guesser]:
-        """Return what asks the model, by set; nothing without a budget, or without an endpoint in the settings.
+        """Return the guessers that call the model, by set; empty without a budget, or without an endpoint in the settings.
 
-        One that does not ask knows what was answered before.
+        Without `asks` they know only stored answers.
         """
         budget = own.endpoint
         if budget is None or not (self._ai.url and self._ai.model):
             return {}
 
         def ask(messages: Sequence[dict[str, str]]) -> str | None:
-            return self._asked(tenant, budget, messages) if asks else None
+            return self._ask(tenant, budget, messages) if asks else None
 
-        found: dict[LabelSet, Guesser] = {}
+        guessers: dict[LabelSet, Guesser] = {}
         for label_set in own.sets:
             names = own.names(label_set)
             if names and label_set is not LabelSet.ESCALATION:
                 about = json.dumps([PROMPT_VERSION, self._ai.model, label_set, names])
                 kept = Kept(self._answers, tenant, hashlib.sha256(about.encode()).hexdigest(), self._digest)
-                found[label_set] = EndpointGuesser(label_set, names, ask, kept)
-        return found
+                guessers[label_set] = EndpointGuesser(label_set, names, ask, kept)
+        return guessers
 
-    def _asked(self, tenant: str, budget: Budget, messages: Sequence[dict[str, str]]) -> str | None:
-        """Ask the model, or return None where the budget of today is used up or the model does not answer."""
+    def _ask(self, tenant: str, budget: Budget, messages: Sequence[dict[str, str]]) -> str | None:
+        """Call the model; None when today's budget is used up or the model does not answer."""
         today = self._clock().date()
         spent = self._answers.spent(tenant, today)
         money = (spent.tokens_in * self._ai.price_in + spent.tokens_out * self._ai.price_out) / 1e6
@@ -83,12 +83,12 @@ class LabelEndpoint:
             return None
         endpoint = Endpoint(self._ai.url, self._ai.key.get_secret_value(), self._ai.model, self._ai.timeout)
         try:
-            found = complete(self._http, endpoint, messages)
+            completion = complete(self._http, endpoint, messages)
         except (
             UpstreamUnavailableError,
             UpstreamRefusedError,
-        ) as error:  # what is left stays unlabelled until the next run
-            log.warning("labels were not asked for", tenant=tenant, reason=error.message)
+        ) as error:  # the remaining messages stay unlabelled until the next run
+            log.warning("labels were not requested", tenant=tenant, reason=error.message)
             return None
-        self._answers.note(tenant, today, found.tokens_in, found.tokens_out)
-        return found.text
+        self._answers.note(tenant, today, completion.tokens_in, completion.tokens_out)
+        return completion.text

@@ -1,6 +1,6 @@
-"""Review: people say whether labels are right, the least sure first; what they say is the label, and what classifiers learn from.
+"""Review: people confirm or correct labels, the least confident first; a person's label counts, and classifiers learn from it.
 
-`LabelService` (labels.py) has one as `review`. Only messages whose text is stored come up.
+`LabelService` (labels.py) has it as `review`. Only messages with a stored text appear.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from hubbub.model.page import check_limit
 from hubbub.model.tenant import Tenant
 from hubbub.storage.store import Store
 
-MOST_LOOKED_AT = 5_000
-"""Labels that are looked through for those to be reviewed, least sure first."""
+MOST_EXAMINED = 5_000
+"""Most labels that are searched for review, least confident first."""
 MOST_EXAMPLES = 100_000
 Names = Callable[[Tenant, LabelSet], list[str]]
 Relabel = Callable[[Tenant, Message], int]
@@ -35,7 +35,7 @@ Relabel = Callable[[Tenant, Message], int]
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What is suggested for a message, by whom and how surely."""
+    """The suggested label of a message, its labeller and confidence."""
 
     label: str | None
     by: str | None
@@ -44,90 +44,90 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class ToReview:
-    """A message to be reviewed, and what is suggested for it."""
+    """A message to review, with its suggested label."""
 
     message: str
     """Its key."""
     text: str
-    """What it says."""
+    """The message's text."""
     time: datetime
-    """When it came."""
+    """The message's time."""
     channel: str | None
-    """Its medium."""
+    """The medium."""
     channel_id: str | None
-    """Its room, page or number."""
+    """The room, page or number."""
     conversation_id: str | None
-    """Its conversation."""
+    """The conversation."""
     suggested: str | None
-    """The label that is suggested; null: unlabelled."""
+    """The suggested label; null: unlabelled."""
     by: str | None
-    """Who suggests it: rules, classifier or endpoint."""
+    """The labeller: rules, classifier or endpoint."""
     confidence: float | None
-    """How sure that is, from 0 to 1; null: nobody guessed."""
+    """The confidence, from 0 to 1; null: no guess."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewQueue:
-    """Messages of a label set to be reviewed, and how far the review is."""
+    """Messages of a label set to review, and the progress of the review."""
 
     tenant: str
     """The tenant."""
     set: str
     """The label set."""
     labels: Sequence[str]
-    """Of the set, in their order."""
+    """Labels of the set, in order."""
     left: int
     """Messages that wait for review."""
     done: int
     """Messages that people labelled."""
     rows: Sequence[ToReview]
-    """The next ones, the least sure first."""
+    """The next messages, the least confident first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What became of a person's word."""
+    """The result of a person's label."""
 
     message: str
     """Key of the message."""
     label: str | None
-    """What was said; null: it was skipped."""
+    """The person's label; null: skipped."""
     was: str | None
-    """What was suggested."""
+    """The suggested label."""
     changed: int
-    """Labels that are others now."""
+    """Changed labels."""
     number: int
     """Number of the example."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What was taken back."""
+    """The undone label."""
 
     message: str
     """Key of the message."""
     label: str | None
-    """What had been said of it; null: it had been skipped."""
+    """The person's label; null: skipped."""
     left: int
-    """How many more can be taken back."""
+    """How many more can be undone."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaidLabel:
-    """What a person said of a message."""
+    """A person's label of a message."""
 
     message: str
     """Key of the message."""
     text: str
-    """What it says."""
+    """The message's text."""
     label: str
-    """What was said."""
+    """The person's label."""
     was: str | None
-    """What was suggested."""
+    """The suggested label."""
     suggested_by: str | None
-    """Who suggested it."""
+    """The labeller of the suggestion."""
     by: str
-    """Who said it."""
+    """The person."""
     at: datetime
     """When."""
 
@@ -139,9 +139,9 @@ class SuggestionScore:
     label: str
     """The label."""
     checked: int
-    """Suggestions that people looked at."""
+    """Suggestions that people reviewed."""
     right: float
-    """Share of them that people said too."""
+    """Share of them that people confirmed."""
     low: float
     """Lower end of its 95 % range."""
     high: float
@@ -150,17 +150,17 @@ class SuggestionScore:
 
 @dataclass(frozen=True, slots=True)
 class ReviewHistory:
-    """What was said last, newest first, and how often suggestions were right."""
+    """People's last labels, newest first, and how often suggestions were right."""
 
     rows: Sequence[SaidLabel]
-    """What people said."""
+    """People's labels."""
     right: Sequence[SuggestionScore]
     """By label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """How many examples a set has now."""
+    """The number of examples of a set."""
 
     tenant: str
     set: str
@@ -168,64 +168,64 @@ class Taught:
 
 
 class LabelReview:
-    """Review of all tenants' labels. `names` gives a set's labels, `relabel` labels a message as things are now."""
+    """Review of all tenants' labels. `names` returns a set's labels, `relabel` labels a message again."""
 
     def __init__(self, store: Store, control: Control, examples: LabelExamples, names: Names, relabel: Relabel) -> None:
         self._store, self._control, self._examples = store, control, examples
         self._names, self._relabel = names, relabel
 
     def queue(self, tenant: str, label_set: str, limit: int = 20) -> ReviewQueue:
-        """Return the messages of a set to be reviewed, the least sure first, and how far the review is."""
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        refresh(self._store, one.no)
-        found = self._unsure(one, chosen)
-        seen = self._examples.seen(one.id, chosen, list(found))
-        left = [key for key in found if key not in seen]
-        messages = stored.of_keys(self._store, one.no, left[: check_limit(limit)])
-        rows = [_row(message, found[message.key]) for message in messages]
-        done = self._examples.of(one.id, chosen)
+        """Return the messages of a set to review, the least confident first, and the progress of the review."""
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        refresh(self._store, owner.no)
+        suggestions = self._unsure(owner, chosen)
+        reviewed = self._examples.seen(owner.id, chosen, list(suggestions))
+        left = [key for key in suggestions if key not in reviewed]
+        messages = stored.of_keys(self._store, owner.no, left[: check_limit(limit)])
+        rows = [_row(message, suggestions[message.key]) for message in messages]
+        done = self._examples.of(owner.id, chosen)
         labelled = sum(example.label is not None for example in done)
-        return ReviewQueue(one.id, chosen.value, self._names(one, chosen), len(left), labelled, rows)
+        return ReviewQueue(owner.id, chosen.value, self._names(owner, chosen), len(left), labelled, rows)
 
     def say(self, tenant: str, label_set: str, message: str, label: str | None, by: str = "") -> Reviewed:
-        """Say which label a message has, or with None skip it; numbers follow at once.
+        """Store a person's label of a message, or with None skip it; numbers change at once.
 
-        Raises NotFoundError for a message whose text is not stored, BadInputError for an unknown label.
+        Raises NotFoundError for a message without a stored text, BadInputError for an unknown label.
         """
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        names = self._names(one, chosen)
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        names = self._names(owner, chosen)
         if label is not None and label not in names:
             hint = nearest(label, names) or f"; add it with 'hubbub labels add {chosen} ...'"
             raise BadInputError(f"{chosen} has no label {label[:100]!r}{hint}")
-        found = self._message(one, message)
-        suggested = self._suggestion(one, chosen, found)
-        body = Sealed(found.key, found.text, found.contact_id, found.time)
+        stored_message = self._message(owner, message)
+        suggested = self._suggestion(owner, chosen, stored_message)
+        body = Sealed(stored_message.key, stored_message.text, stored_message.contact_id, stored_message.time)
         number = self._examples.put(
-            one.id, chosen, label, body, by, suggested=suggested.label, suggested_by=suggested.by,
+            owner.id, chosen, label, body, by, suggested=suggested.label, suggested_by=suggested.by,
             confidence=suggested.confidence,
         )  # fmt: skip
-        changed = self._relabel(one, found) if label is not None else 0
-        return Reviewed(found.key, label, suggested.label, changed, number)
+        changed = self._relabel(owner, stored_message) if label is not None else 0
+        return Reviewed(stored_message.key, label, suggested.label, changed, number)
 
     def undo(self, tenant: str, label_set: str, by: str = "") -> Undone:
-        """Take back the last thing that somebody said of a set's messages. Raises NotFoundError where there is none."""
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        mine = [
+        """Undo a person's last label of a set. Raises NotFoundError when there is none."""
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        own_examples = [
             example
-            for example in self._examples.of(one.id, chosen)
+            for example in self._examples.of(owner.id, chosen)
             if example.made_by == by and example.body.time is not None
         ]
-        if not mine:
-            raise NotFoundError("there is nothing to take back")
-        self._examples.remove(one.id, mine[0].number)
-        for message in stored.of_keys(self._store, one.no, [mine[0].body.key]):
-            self._relabel(one, message)
-        return Undone(mine[0].body.key, mine[0].label, len(mine) - 1)
+        if not own_examples:
+            raise NotFoundError("there is nothing to undo")
+        self._examples.remove(owner.id, own_examples[0].number)
+        for message in stored.of_keys(self._store, owner.no, [own_examples[0].body.key]):
+            self._relabel(owner, message)
+        return Undone(own_examples[0].body.key, own_examples[0].label, len(own_examples) - 1)
 
     def teach(self, tenant: str, label_set: str, examples: Sequence[tuple[str, str]], by: str = "") -> Taught:
-        """Keep texts with their labels as examples, of no message; the same text twice is one."""
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        names = set(self._names(one, chosen))
+        """Store texts with their labels as examples without a message; the same text twice is one example."""
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        names = set(self._names(owner, chosen))
         if len(examples) > MOST_EXAMPLES:
             raise BadInputError(f"{len(examples)} examples at once, {MOST_EXAMPLES} are allowed")
         for number, (text, label) in enumerate(examples, 1):
@@ -234,45 +234,49 @@ class LabelReview:
                 raise BadInputError(f"example {number} {why}{nearest(label, names)}")
         for text, label in examples:
             key = f"text:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
-            self._examples.put(one.id, chosen, label, Sealed(key, text), by)
-        return Taught(one.id, chosen.value, len(self._examples.of(one.id, chosen)))
+            self._examples.put(owner.id, chosen, label, Sealed(key, text), by)
+        return Taught(owner.id, chosen.value, len(self._examples.of(owner.id, chosen)))
 
     def done(self, tenant: str, label_set: str, limit: int = 20) -> ReviewHistory:
-        """Return what was said last, newest first, and how often suggestions were right, by label with a 95 % range."""
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        found = [(example, example.label) for example in self._examples.of(one.id, chosen) if example.label is not None]
-        rows = [_said(example, label) for example, label in found[: check_limit(limit)]]
-        return ReviewHistory(rows, _right([example for example, _ in found]))
+        """Return people's last labels, newest first, and how often suggestions were right, by label with a 95 % range."""
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        labelled = [
+            (example, example.label) for example in self._examples.of(owner.id, chosen) if example.label is not None
+        ]
+        rows = [_said_label(example, label) for example, label in labelled[: check_limit(limit)]]
+        return ReviewHistory(rows, _right([example for example, _ in labelled]))
 
     def _unsure(self, tenant: Tenant, label_set: LabelSet) -> dict[str, Suggestion]:
-        """Return labels that no person gave, by message, the least sure first."""
+        """Return labels that no person gave, by message, the least confident first."""
         kind = next(kind for kind in KINDS if label_set in kind.sets)
         types = [type_ for type_ in (kind.labelled, kind.unlabelled) if type_]
         with self._store.facts.read() as reading:
-            said, place = reading.dialect, ("labels", label_set.value)
-            by, guess = (said.text_at("attributes", (*place, name)) for name in ("by", "guess"))
-            confidence = said.number_at("attributes", (*place, "confidence"))
+            dialect, place = reading.dialect, ("labels", label_set.value)
+            by, guess = (dialect.text_at("attributes", (*place, name)) for name in ("by", "guess"))
+            confidence = dialect.number_at("attributes", (*place, "confidence"))
             rows = reading.rows(
                 f"SELECT message_id, coalesce({FIELDS[label_set]}, {guess}), {by}, {confidence} FROM event "
                 f"WHERE tenant = ? AND source = ? AND type IN ({', '.join('?' * len(types))}) AND message_id IS NOT NULL "
                 f"AND coalesce({by}, '') <> 'person' ORDER BY coalesce({confidence}, 0), time DESC LIMIT ?",
-                (tenant.no, SOURCE, *types, MOST_LOOKED_AT),
+                (tenant.no, SOURCE, *types, MOST_EXAMINED),
             )
         return {key: Suggestion(label, who, sure) for key, label, who, sure in rows}
 
     def _suggestion(self, tenant: Tenant, label_set: LabelSet, message: Message) -> Suggestion:
         kind = next(kind for kind in KINDS if label_set in kind.sets)
-        there = stored.labels(self._store, tenant.no, [message]).get(message.key, {}).get(kind.name)
-        if there is None:
+        stored_label = stored.labels(self._store, tenant.no, [message]).get(message.key, {}).get(kind.name)
+        if stored_label is None:
             return Suggestion(None, None, None)
-        said = there.attributes.get("labels", {}).get(label_set.value, {})
-        return Suggestion(there.labels.get(label_set) or said.get("guess"), said.get("by"), said.get("confidence"))
+        decision = stored_label.attributes.get("labels", {}).get(label_set.value, {})
+        return Suggestion(
+            stored_label.labels.get(label_set) or decision.get("guess"), decision.get("by"), decision.get("confidence")
+        )
 
     def _message(self, tenant: Tenant, key: str) -> Message:
-        found = stored.of_keys(self._store, tenant.no, [key])
-        if not found:
-            raise NotFoundError(f"there is no message {key[:100]!r} whose text is stored")
-        return found[0]
+        messages = stored.of_keys(self._store, tenant.no, [key])
+        if not messages:
+            raise NotFoundError(f"there is no message {key[:100]!r} with a stored text")
+        return messages[0]
 
 
 def _row(message: Message, suggested: Suggestion) -> ToReview:
@@ -282,7 +286,7 @@ def _row(message: Message, suggested: Suggestion) -> ToReview:
     )  # fmt: skip
 
 
-def _said(example: Example, label: str) -> SaidLabel:
+def _said_label(example: Example, label: str) -> SaidLabel:
     return SaidLabel(
         example.body.key, example.body.text, label, example.suggested, example.suggested_by, example.made_by, example.made_at
     )  # fmt: skip

@@ -1,8 +1,7 @@
-"""Training a tenant's classifiers, comparing them with those in use, and switching. `LabelService` (labels.py) has one.
+"""Training a tenant's classifiers, comparing them with those in use, and switching. `LabelService` (labels.py) has it.
 
-A new classifier is used from the start where there was none. Otherwise both are held against the examples that came after the one
-in use was trained: neither learned from these, since the new one judges each as held out. The better one is used; `switch` chooses
-by hand.
+A first classifier is used from the start. Later ones are compared with the one in use on the examples that came after that one's
+training: neither learned from these, since the new one judges each as held out. The better one is used; `switch` chooses by hand.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from hubbub.labels.labelling import Guess, Guesser
 from hubbub.labels.report import LabelReport
 
 FEWEST_COMPARED = 10
-"""Examples that both have not learned from, which a comparison needs."""
+"""Fewest examples, unknown to both, that a comparison needs."""
 IN_MEMORY = 8
-"""Classifiers that are held ready."""
+"""Most classifiers in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierView:
-    """A trained classifier, and how it did on messages that it had not seen."""
+    """A trained classifier, and its results on held-out messages."""
 
     classifier: int
     """Its number."""
@@ -43,20 +42,20 @@ class ClassifierView:
     examples: int
     """Messages labelled by people that it learned from."""
     accuracy: float | None
-    """Share of the held-out messages that it labelled rightly."""
+    """Share of the held-out messages with the right label."""
     counted: float | None
-    """Share of them of which it is sure enough to count."""
+    """Share of them with enough confidence to count."""
     precision: float | None
-    """Share of those that it labelled rightly."""
+    """Share of those with the right label."""
     labels: Sequence[LabelReport]
-    """How each label did."""
+    """The results of each label."""
     left_out: Sequence[str]
-    """Labels with too few examples to be learned."""
+    """Labels with too few examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How often a new classifier and the one in use are right of examples that neither learned from."""
+    """How often a new classifier and the one in use are right on examples that neither learned from."""
 
     examples: int
     right: int
@@ -66,7 +65,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class TrainedClassifier(ClassifierView):
-    """A classifier that was just trained: whether it is used, and how it compares with the one before, if there was one."""
+    """A new classifier: whether it is used, and its comparison with the one before, if any."""
 
     used: bool
     compared: Compared | None
@@ -74,7 +73,7 @@ class TrainedClassifier(ClassifierView):
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """Which classifier of a set is used now (None: none), and the version that says so."""
+    """The classifier of a set now in use (None: none), and the new version."""
 
     tenant: str
     set: str
@@ -83,7 +82,7 @@ class Switched:
 
 
 class Ready:
-    """A classifier that is loaded when it is first asked."""
+    """A classifier that is loaded on first use."""
 
     def __init__(
         self, store: LabelClassifiers, tenant: str, number: int, ready: LRUCache[int, Any], lock: threading.Lock
@@ -95,14 +94,14 @@ class Ready:
         if not texts:
             return []
         with self._lock:
-            found = self._ready.get(self._number)
-        if found is None:
+            classifier = self._ready.get(self._number)
+        if classifier is None:
             from hubbub.labels.classifier import Classifier
 
-            found = Classifier.of(self._store.body(self._tenant, self._number))
+            classifier = Classifier.of(self._store.body(self._tenant, self._number))
             with self._lock:
-                self._ready[self._number] = found
-        guesses: list[Guess] = found.guess(texts)
+                self._ready[self._number] = classifier
+        guesses: list[Guess] = classifier.guess(texts)
         return guesses
 
 
@@ -135,29 +134,31 @@ class Training:
     def train(
         self, tenant: str, label_set: str, precision: float, names: Sequence[str], by: str = ""
     ) -> TrainedClassifier:
-        """Train a classifier by what people said, and use it where it is not worse than the one in use.
+        """Train a classifier from people's labels, and use it unless it is worse than the one in use.
 
-        `names` are the set's labels: an example of another is left out.
-        Raises BadInputError for too few examples, BadSettingError without the extra.
+        `names` are the set's labels: examples of others are left out. Raises BadInputError for too few examples, BadSettingError
+        without the extra.
         """
         from hubbub.labels.training import train
 
         chosen = set_named(label_set)
         known = set(names)
-        found = [one for one in self._examples.of(tenant, chosen) if one.label in known]
-        found.reverse()
-        learned = train([one.body.text for one in found], [one.label or "" for one in found], precision)
+        usable = [example for example in self._examples.of(tenant, chosen) if example.label in known]
+        usable.reverse()
+        learned = train(
+            [example.body.text for example in usable], [example.label or "" for example in usable], precision
+        )
         report = asdict(learned.report)
         judged = dict(zip(learned.learned, report.pop("judged"), strict=True))
-        last = max((one.number for one in found), default=0)
+        last = max((example.number for example in usable), default=0)
         number = self._store.put(tenant, chosen, learned.classifier.as_bytes(), report, last)
         version = self._configurations.current(tenant)
-        compared = self._compared(tenant, version, chosen, found, judged)
+        compared = self._compared(tenant, version, chosen, usable, judged)
         used = compared is None or (compared.examples >= FEWEST_COMPARED and compared.right >= compared.right_in_use)
         if used:
             self._use(tenant, version, chosen, number, by)
-        made = next(one for one in self._store.of(tenant) if one.number == number)
-        return TrainedClassifier(**_values(made), used=used, compared=compared)
+        trained = next(example for example in self._store.of(tenant) if example.number == number)
+        return TrainedClassifier(**_values(trained), used=used, compared=compared)
 
     def _compared(
         self,
@@ -167,12 +168,14 @@ class Training:
         examples: Sequence[Example],
         judged: Mapping[int, bool],
     ) -> Compared | None:
-        """Return how often the new classifier and the one in use are right of examples that neither learned from."""
+        """Return how often the new classifier and the one in use are right on examples that neither learned from."""
         number = version.classifiers.get(label_set.value)
         if number is None:
             return None
-        before = next(one for one in self._store.of(tenant) if one.number == number)
-        later = [place for place, one in enumerate(examples) if one.number > before.last_example and place in judged]
+        before = next(trained for trained in self._store.of(tenant) if trained.number == number)
+        later = [
+            place for place, example in enumerate(examples) if example.number > before.last_example and place in judged
+        ]
         guesses = self.in_use(tenant, version)[label_set].guess([examples[place].body.text for place in later])
         return Compared(
             len(later), sum(judged[place] for place in later), number,
@@ -181,34 +184,34 @@ class Training:
 
     def switch(self, tenant: str, label_set: str, number: int | None, by: str = "") -> Switched:
         """Use a classifier for a set, or none. Raises NotFoundError."""
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        mine = {trained.number: trained for trained in self._store.of(one.id) if trained.label_set == chosen}
-        if number is not None and number not in mine:
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        of_set = {trained.number: trained for trained in self._store.of(owner.id) if trained.label_set == chosen}
+        if number is not None and number not in of_set:
             raise NotFoundError(f"there is no classifier {number} of {chosen}")
-        version = self._use(one.id, self._configurations.current(one.id), chosen, number, by)
-        return Switched(one.id, chosen.value, number, version.number)
+        version = self._use(owner.id, self._configurations.current(owner.id), chosen, number, by)
+        return Switched(owner.id, chosen.value, number, version.number)
 
     def _use(self, tenant: str, version: Version, label_set: LabelSet, number: int | None, by: str) -> Version:
         if not version.number:
             raise BadInputError(
-                "the starter has rules alone: give the tenant labels of its own first ('hubbub labels set')"
+                "the starter has only rules: give the tenant its own labels first ('hubbub labels set')"
             )
-        kept = {name: n for name, n in version.classifiers.items() if name != label_set}
-        used = kept | ({label_set.value: number} if number is not None else {})
-        what = f"{label_set}: classifier {number}" if number is not None else f"{label_set}: no classifier"
-        return self._configurations.add(tenant, version, version.document, used, what, by)
+        others = {name: n for name, n in version.classifiers.items() if name != label_set}
+        used = others | ({label_set.value: number} if number is not None else {})
+        description = f"{label_set}: classifier {number}" if number is not None else f"{label_set}: no classifier"
+        return self._configurations.add(tenant, version, version.document, used, description, by)
 
     def classifiers(self, tenant: str) -> list[ClassifierView]:
         """Return a tenant's classifiers, newest first, with their reports."""
-        return [ClassifierView(**_values(one)) for one in self._store.of(self._control.tenant(tenant).id)]
+        return [ClassifierView(**_values(trained)) for trained in self._store.of(self._control.tenant(tenant).id)]
 
 
-def _values(one: Trained) -> dict[str, Any]:
-    """Return the fields of a classifier's view, with the shares that people ask for."""
-    report = one.report
+def _values(trained: Trained) -> dict[str, Any]:
+    """Return the fields of a classifier's view, with its shares."""
+    report = trained.report
     examples, sure = report["examples"], report["sure"]
     return {
-        "classifier": one.number, "set": one.label_set, "made_at": one.made_at, "examples": examples,
+        "classifier": trained.number, "set": trained.label_set, "made_at": trained.made_at, "examples": examples,
         "accuracy": report["right"] / examples if examples else None, "counted": sure / examples if examples else None,
         "precision": report["sure_right"] / sure if sure else None,
         "labels": [LabelReport(**label) for label in report["labels"]], "left_out": report["left_out"],

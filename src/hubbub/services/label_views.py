@@ -1,4 +1,4 @@
-"""What the label service answers."""
+"""Answers of the label service."""
 
 from __future__ import annotations
 
@@ -19,66 +19,66 @@ class VersionView:
     version: int
     """Its number."""
     what: str
-    """What was changed by it."""
+    """The change."""
     made_by: str
-    """Who made it; empty: unknown."""
+    """The person who made it; empty: unknown."""
     made_at: datetime | None
     """When it was made."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelsView:
-    """What a tenant labels."""
+    """A tenant's labels."""
 
     tenant: str
     """The tenant."""
     version: int
     """The version in force; 0: the starter."""
     starter: bool
-    """Whether it is what every tenant begins with."""
+    """Whether it is the configuration that every tenant begins with."""
     labels: Mapping[str, Any]
-    """Labels by set, with words and patterns, and the precision that is asked for."""
+    """Labels by set, with words and patterns, and the required precision."""
     in_use: Mapping[str, int]
     """The number of the classifier in use, by set."""
     classifiers: Sequence[ClassifierView]
-    """Trained ones, newest first, with their reports."""
+    """Classifiers, newest first, with their results."""
     versions: Sequence[VersionView]
     """The versions, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """What a rename came to."""
+    """The result of a rename."""
 
     tenant: str
     """The tenant."""
     version: int
     """The version in force now."""
     changed: int
-    """Labels that have the new name now."""
+    """Labels with the new name."""
     examples: int
-    """Examples that have it."""
+    """Examples with the new name."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriedLabel:
-    """What a text's label of a set would be."""
+    """The label that a text would get in a set."""
 
     set: LabelSet
     """The label set."""
     label: str | None
     """The label; null: unlabelled."""
     by: Labeller
-    """Who would give it: person, source, rules, classifier or endpoint."""
+    """The labeller: person, source, rules, classifier or endpoint."""
     confidence: float | None
-    """How sure that is, from 0 to 1; null: nobody guessed."""
+    """The confidence, from 0 to 1; null: no guess."""
     guess: str | None
-    """What it would be, were its labeller surer."""
+    """The label with more confidence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """How a text would be labelled."""
+    """The labels that a text would get."""
 
     version: int
     """The version in force."""
@@ -88,7 +88,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What labelling came to: messages looked at, labels that are others now (new ones too), and labels of each set by labeller."""
+    """The result of labelling: examined messages, changed labels (new ones too), and labels of each set by labeller."""
 
     looked_at: int
     changed: int
@@ -100,7 +100,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class LabelRun(Labelled):
-    """The same of stored messages, under which version."""
+    """The result for stored messages, with the version."""
 
     tenant: str
     version: int
@@ -108,7 +108,7 @@ class LabelRun(Labelled):
 
 @dataclass(frozen=True, slots=True)
 class LabelRuns:
-    """What labelling the stored messages of several tenants came to; errors by tenant."""
+    """The result for the stored messages of several tenants; errors by tenant."""
 
     tenants_processed: int
     changed: int

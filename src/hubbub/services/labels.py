@@ -1,4 +1,4 @@
-"""Labels: what a tenant labels, labelling what arrives and what is stored. What people say of labels is in `label_review.py`."""
+"""Labels: a tenant's configuration, and labelling of arriving and stored messages. `label_review.py` has people's labels."""
 
 from __future__ import annotations
 
@@ -72,72 +72,72 @@ class LabelService:
     # --- what is labelled
 
     def of(self, tenant: str) -> LabelsView:
-        """Return a tenant's label sets with their labels and rules, in order, and the versions that they had, newest first."""
-        one = self._control.tenant(tenant)
-        version = self.configurations.current(one.id)
-        versions = [VersionView(v.number, v.what, v.made_by, v.made_at) for v in self.configurations.versions(one.id)]
+        """Return a tenant's label sets with labels and rules, in order, and their versions, newest first."""
+        owner = self._control.tenant(tenant)
+        version = self.configurations.current(owner.id)
+        versions = [VersionView(v.number, v.what, v.made_by, v.made_at) for v in self.configurations.versions(owner.id)]
         return LabelsView(
-            one.id, version.number, version.number == 0, self.configuration(version).document(), version.classifiers,
-            self._training.classifiers(one.id), versions,
+            owner.id, version.number, version.number == 0, self.configuration(version).document(), version.classifiers,
+            self._training.classifiers(owner.id), versions,
         )  # fmt: skip
 
     def replace(self, tenant: str, document: Mapping[str, Any], by: str = "") -> LabelsView:
-        """Give a tenant its labels and rules, in place of those it had; sets that it does not name are the starter's.
+        """Replace a tenant's labels and rules; absent sets are the starter's.
 
-        Numbers follow when `run` has labelled what is stored. Raises BadInputError naming the place.
+        Numbers change once `run` has labelled the stored messages. Raises BadInputError naming the place.
         """
-        one = self._control.tenant(tenant)
-        before = self.configurations.current(one.id)
-        self._change(one, before, read(document), "labels and rules", by)
-        return self.of(one.id)
+        owner = self._control.tenant(tenant)
+        before = self.configurations.current(owner.id)
+        self._change(owner, before, read(document), "labels and rules", by)
+        return self.of(owner.id)
 
     def add(self, tenant: str, label_set: str, label: str, by: str = "") -> LabelsView:
-        """Add a label without rules to a set; one that is there stays."""
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        before = self.configurations.current(one.id)
+        """Add a label without rules to a set; an existing one stays."""
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        before = self.configurations.current(owner.id)
         after = self.configuration(before).with_label(chosen, label)
-        self._change(one, before, after, f"{chosen}: {label!r} was added", by)
-        return self.of(one.id)
+        self._change(owner, before, after, f"{chosen}: {label!r} was added", by)
+        return self.of(owner.id)
 
     def rename(self, tenant: str, label_set: str, label: str, to: str, by: str = "") -> Renamed:
-        """Give a label another name, in all that was ever labelled here; one that is there already takes it in.
+        """Rename a label, for all labelled messages; an existing label of that name absorbs it.
 
-        What a source classified itself keeps the source's word.
+        Labels from a source stay.
         """
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        before = self.configurations.current(one.id)
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        before = self.configurations.current(owner.id)
         after = self.configuration(before).renamed(chosen, label, to)
-        version = self._change(one, before, after, f"{chosen}: {label!r} is {to!r} now", by)
-        examples = self.examples.rename(one.id, chosen, label, to)
-        refresh(self._store, one.no)
-        rows = list(stored.labelled(self._store, one.no, chosen, 0, FOREVER, label))
-        changed = self._take(one, renamed(rows, chosen, to, version.number))
-        return Renamed(one.id, version.number, changed, examples)
+        version = self._change(owner, before, after, f"{chosen}: {label!r} is {to!r} now", by)
+        examples = self.examples.rename(owner.id, chosen, label, to)
+        refresh(self._store, owner.no)
+        rows = list(stored.labelled(self._store, owner.no, chosen, 0, FOREVER, label))
+        changed = self._take(owner, renamed(rows, chosen, to, version.number))
+        return Renamed(owner.id, version.number, changed, examples)
 
     def configuration(self, version: Version) -> Configuration:
-        """Return the configuration of a version; the starter's where a tenant has none of its own."""
+        """Return the configuration of a version; the starter's for a tenant without its own."""
         return read(version.document) if version.number else starter()
 
-    def _change(self, tenant: Tenant, before: Version, after: Configuration, what: str, by: str) -> Version:
+    def _change(self, tenant: Tenant, before: Version, after: Configuration, description: str, by: str) -> Version:
         document = after.document()
         if before.number and document == dict(before.document):
             return before
-        return self.configurations.add(tenant.id, before, document, before.classifiers, what, by)
+        return self.configurations.add(tenant.id, before, document, before.classifiers, description, by)
 
     # --- labelling
 
     def try_text(self, tenant: str, text: str) -> Tried:
-        """Say how a text would be labelled now, by whom and how surely; nothing of it is kept."""
-        one = self._control.tenant(tenant)
+        """Return the labels that a text would get now, with labeller and confidence; nothing is stored."""
+        owner = self._control.tenant(tenant)
         if not text.strip() or len(text) > MOST_TEXT:
             raise BadInputError(f"text: give 1 to {MOST_TEXT} characters")
-        labelling = self.labelling(one)
+        labelling = self.labelling(owner)
         (decisions,) = labelling.decide([Message("", 0, text)])
         rows = [TriedLabel(set_, d.label, d.by, d.confidence, d.guess) for set_, d in decisions.items()]
         return Tried(labelling.version, rows)
 
     def labelling(self, tenant: Tenant, *, asks: bool = False) -> Labelling:
-        """Return what decides for a tenant under the version in force; `asks`: a model may be asked, within the budget."""
+        """Return the labelling of a tenant with the version in force; `asks`: a model may be called, within the budget."""
         version = self.configurations.current(tenant.id)
         own = self.configuration(version)
         return Labelling(
@@ -146,18 +146,18 @@ class LabelService:
         )  # fmt: skip
 
     def train(self, tenant: str, label_set: str, by: str = "") -> TrainedClassifier:
-        """Train a classifier of a set by what people said; see `Training.train`. Labelling again is for `run`."""
-        one, chosen = self._control.tenant(tenant), set_named(label_set)
-        own = self.configuration(self.configurations.current(one.id))
-        return self._training.train(one.id, chosen, own.precision, own.names(chosen), by)
+        """Train a classifier of a set from people's labels; see `Training.train`. `run` labels again."""
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        own = self.configuration(self.configurations.current(owner.id))
+        return self._training.train(owner.id, chosen, own.precision, own.names(chosen), by)
 
     def switch(self, tenant: str, label_set: str, classifier: int | None, by: str = "") -> Switched:
-        """Use another classifier of a set, or none; labelling again is for `run`."""
+        """Use another classifier of a set, or none; `run` labels again."""
         return self._training.switch(tenant, label_set, classifier, by)
 
     def run_all(self) -> LabelRuns:
-        """Label the stored messages of all tenants that have labels of their own; one that fails stops no other."""
-        tenants = [one for one in self.configurations.tenants() if one in self._control.tenants()]
+        """Label the stored messages of all tenants with their own labels; a failing one stops no other."""
+        tenants = [name for name in self.configurations.tenants() if name in self._control.tenants()]
         changed, errors = 0, {}
         for tenant in tenants:
             try:
@@ -167,44 +167,44 @@ class LabelService:
         return LabelRuns(len(tenants) - len(errors), changed, errors)
 
     def run(self, tenant: str, start: str | None = None, end: str | None = None) -> LabelRun:
-        """Label all messages of a range whose text is stored, under the version in force; dates are the tenant's days.
+        """Label all messages of a range with a stored text, with the version in force; dates are the tenant's days.
 
-        Without dates all of them. What is labelled so already stays; running it again changes nothing. Raises BadQuestionError.
+        Without dates all messages. Equal labels stay; a second run changes nothing. Raises BadQuestionError.
         """
-        one = self._control.tenant(tenant)
-        low = micros(parse_moment(start, one.zone)) if start else 0
-        high = micros(parse_moment(end, one.zone)) if end else micros(self._clock() + timedelta(days=2))
+        owner = self._control.tenant(tenant)
+        low = micros(parse_moment(start, owner.zone)) if start else 0
+        high = micros(parse_moment(end, owner.zone)) if end else micros(self._clock() + timedelta(days=2))
         if low >= high:
-            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-        refresh(self._store, one.no)
-        labelling = self.labelling(one, asks=True)
+            raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+        refresh(self._store, owner.no)
+        labelling = self.labelling(owner, asks=True)
         looked_at = changed = 0
         by = _no_labels()
-        for some in stored.messages(self._store, one.no, low, high):
-            found = self._label(one, labelling, some)
-            looked_at, changed = looked_at + found.looked_at, changed + found.changed
+        for messages in stored.messages(self._store, owner.no, low, high):
+            result = self._label(owner, labelling, messages)
+            looked_at, changed = looked_at + result.looked_at, changed + result.changed
             for label_set, counts in by.items():
-                counts.update(getattr(found, label_set))
-        refresh(self._store, one.no)
-        return LabelRun(looked_at, changed, **_by_name(by), tenant=one.id, version=labelling.version)
+                counts.update(getattr(result, label_set))
+        refresh(self._store, owner.no)
+        return LabelRun(looked_at, changed, **_by_name(by), tenant=owner.id, version=labelling.version)
 
     def label_arrived(self, tenant: str, items: Sequence[Item]) -> Labelled:
-        """Label messages that were just accepted, by texts that may not be stored."""
-        one = self._control.tenant(tenant)
-        return self.label(items, one, self.labelling(one))
+        """Label accepted messages, by texts that may not be stored."""
+        owner = self._control.tenant(tenant)
+        return self.label(items, owner, self.labelling(owner))
 
     def label(self, items: Sequence[Item], tenant: Tenant, labelling: Labelling) -> Labelled:
-        """Label the messages among accepted events as `labelling` decides."""
-        found = [
+        """Label the messages among accepted events with `labelling`."""
+        messages = [
             message for item in items
             if isinstance(item, Event) and item.time.tzinfo is not None
             and (message := stored.message_of(item, micros(item.time))) is not None
         ]  # fmt: skip
         refresh(self._store, tenant.no)
-        return self._label(tenant, labelling, found)
+        return self._label(tenant, labelling, messages)
 
     def _label(self, tenant: Tenant, labelling: Labelling, messages: Sequence[Message]) -> Labelled:
-        """Decide of messages and store what differs from the labels they have."""
+        """Decide the labels of messages and store the differences."""
         decisions = labelling.decide(messages)
         there = stored.labels(self._store, tenant.no, messages)
         events = [
@@ -215,21 +215,21 @@ class LabelService:
         return Labelled(len(messages), self._take(tenant, events), **_by_name(_counted(decisions)))
 
     def events_of(
-        self, tenant: Tenant, message: Message, decided: Decisions, there: Mapping[str, Stored], version: int
+        self, tenant: Tenant, message: Message, decided: Decisions, stored_labels: Mapping[str, Stored], version: int
     ) -> list[Event]:
-        """Return the events by which a message's stored labels say what was decided."""
-        return revised(message, decided, there, lambda text: self._text_digest(tenant.id, text), version)
+        """Return the events that bring a message's stored labels to the decided ones."""
+        return revised(message, decided, stored_labels, lambda text: self._text_digest(tenant.id, text), version)
 
     def _names(self, tenant: Tenant, label_set: LabelSet) -> list[str]:
         return self.configuration(self.configurations.current(tenant.id)).names(label_set)
 
     def _relabel(self, tenant: Tenant, message: Message) -> int:
-        """Label one message as things are now; returns how many of its labels are others."""
+        """Label a message again; returns the number of changed labels."""
         refresh(self._store, tenant.no)
         return self._label(tenant, self.labelling(tenant), [message]).changed
 
     def _take(self, tenant: Tenant, events: Sequence[Event]) -> int:
-        """Store label events; returns how many labels are others now."""
+        """Store label events; returns the number of changed labels."""
         if not events:
             return 0
         return self._accept(tenant.id, events).accepted
@@ -246,31 +246,33 @@ class LabelService:
 
 
 def without_texts(items: Sequence[Item]) -> list[Item]:
-    """Return events without the texts of their messages, which were kept in memory to be labelled."""
+    """Return events without the texts of their messages, which were held in memory for labels."""
     return [
         _without_text(item) if isinstance(item, Event) and item.attributes is not NOTHING else item for item in items
     ]
 
 
 def _without_text(event: Event) -> Event:
-    said = stored.attributes_of(event.attributes)
-    if "text" not in said:
+    attributes = stored.attributes_of(event.attributes)
+    if "text" not in attributes:
         return event
-    left = {name: value for name, value in said.items() if name != "text"}
-    return msgspec.structs.replace(event, attributes=msgspec.Raw(msgspec.json.encode(left)) if left else NOTHING)
+    remaining = {name: value for name, value in attributes.items() if name != "text"}
+    return msgspec.structs.replace(
+        event, attributes=msgspec.Raw(msgspec.json.encode(remaining)) if remaining else NOTHING
+    )
 
 
 def _no_labels() -> dict[LabelSet, Counter[Labeller]]:
-    return {one: Counter() for one in FIELDS}
+    return {label_set: Counter() for label_set in FIELDS}
 
 
 def _counted(decisions: Sequence[Decisions]) -> dict[LabelSet, Counter[Labeller]]:
-    found = _no_labels()
+    counts = _no_labels()
     for decided in decisions:
         for label_set, decision in decided.items():
             if decision.label is not None:
-                found[label_set][decision.by] += 1
-    return found
+                counts[label_set][decision.by] += 1
+    return counts
 
 
 def _by_name(counts: Mapping[LabelSet, Mapping[Labeller, int]]) -> dict[str, Mapping[Labeller, int]]:

@@ -1,4 +1,4 @@
-"""Listening: connections of ours over which services send what happens."""
+"""Listening: connections that Hubbub opens, over which services send events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubbub.outgoing.slack import BASE_URL as SLACK
 
 
 class ListeningService:
-    """Opens connections, and takes what comes over them."""
+    """Opens connections, and stores deliveries over them."""
 
     def __init__(
         self, clock: Clock, http: Outgoing, integrations: Integrations, receiving: Receiving, delivered: Deliveries
@@ -25,18 +25,21 @@ class ListeningService:
         self._clock, self._http, self._integrations = clock, http, integrations
         self._receiving, self._delivered = receiving, delivered
 
-    def open(self, one: Integration) -> Socket:
-        """Return the connection over which an integration's service sends, not open yet."""
-        token, base_url = self._integrations.secrets(one)["app_token"], str(one.settings.get("base_url", SLACK))
-        return SlackSocket(self._http, token, base_url, partial(self._take, one), self._clock)
+    def open(self, integration: Integration) -> Socket:
+        """Return the unopened connection of an integration's service."""
+        token, base_url = (
+            self._integrations.secrets(integration)["app_token"],
+            str(integration.settings.get("base_url", SLACK)),
+        )
+        return SlackSocket(self._http, token, base_url, partial(self._take, integration), self._clock)
 
-    def _take(self, one: Integration, delivery: Delivery) -> None:
-        """Store what came over a connection, and note it in the delivery log."""
-        outcome = self._receiving.take_trusted(one, delivery).outcome
+    def _take(self, integration: Integration, delivery: Delivery) -> None:
+        """Store a delivery over a connection, and note it in the delivery log."""
+        outcome = self._receiving.take_trusted(integration, delivery).outcome
         self._delivered.note(
             Noted(
-                200, "accepted" if not outcome.rejected else "partly_refused", one.id[-KEY_LENGTH:], one.tenant,
+                200, "accepted" if not outcome.rejected else "partly_refused", integration.id[-KEY_LENGTH:], integration.tenant,
                 bytes=len(delivery.body), accepted=outcome.accepted, duplicates=outcome.duplicates, corrected=outcome.corrected,
-                rejected=len(outcome.rejected), origin=one.provider,
+                rejected=len(outcome.rejected), origin=integration.provider,
             )
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Messages that go out: what became of each, and handing over what is due."""
+"""Outgoing messages: their outcomes, and delivery of due ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hubbub.settings import Settings
 from hubbub.telemetry import log
 
 AT_ONCE = 8
-"""Messages that are handed over at once: a receiver that does not answer holds up few others."""
+"""Messages that are delivered at once: an unresponsive receiver holds up few others."""
 KEPT = timedelta(days=400)
 
 
@@ -48,7 +48,7 @@ class MessageView:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of messages that were due: sent, tried again later, failed for good."""
+    """Outcomes of due messages: sent, to retry, failed for good."""
 
     sent: int
     waiting: int
@@ -56,7 +56,7 @@ class Delivered:
 
 
 class MessageService:
-    """Hands over what the outbox holds."""
+    """Delivers the outbox's messages."""
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, http: Outgoing, integrations: Integrations, outbox: Outbox,
@@ -68,24 +68,24 @@ class MessageService:
     def of(
         self, tenant: str, about: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> Page[MessageView]:
-        """Return a tenant's messages, newest first; `about` an incident, say."""
-        one = self._control.tenant(tenant)
+        """Return a tenant's messages, newest first; `about`: of an incident or report."""
+        owner = self._control.tenant(tenant)
         before = (place_of(cursor, str) or ("",))[0]
-        found = self._outbox.page(one.id, about=about, before=before, limit=check_limit(limit) + 1)
-        return paged(found, limit, lambda message: (message.id,), message_view)
+        messages = self._outbox.page(owner.id, about=about, before=before, limit=check_limit(limit) + 1)
+        return paged(messages, limit, lambda message: (message.id,), message_view)
 
     def retry(self, tenant: str, message: str) -> MessageView:
-        """Try a message that failed again, for another eight hours."""
+        """Try a failed message again, for another eight hours."""
         return message_view(self._outbox.again(self._control.tenant(tenant).id, message, self._clock()))
 
     def send_now(self, draft: Draft) -> MessageView:
-        """Write a message and hand it over; the answer says whether it arrived, and why not."""
+        """Store a message and deliver it; the answer says whether it arrived, and why not."""
         self._outbox.put(draft)
         self._deliver(draft.id)
         return message_view(self._outbox.message(draft.id))
 
     def deliver(self) -> Delivered:
-        """Hand over what is due."""
+        """Deliver the due messages."""
         states: Counter[str | None] = Counter()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hubbub-deliver") as pool:
             while due := self._outbox.due(self._clock()):
@@ -94,7 +94,7 @@ class MessageService:
         return Delivered(states["sent"], states["waiting"], states["failed"])
 
     def _deliver(self, message_id: str) -> str | None:
-        """Hand a message over, unless somebody else does; returns its state after that."""
+        """Deliver a message, unless another process does; returns its state after that."""
         message = self._outbox.take(message_id, self._clock())
         if message is None:
             return None
@@ -105,7 +105,7 @@ class MessageService:
             self._outbox.failed(message, self._clock(), error.message, again=False)
         except HubbubError as error:
             self._failed(message, destination, error)
-        except Exception as error:  # one message that cannot be written stops no other
+        except Exception as error:  # a failing message stops no other
             log.exception("message could not be written", message=message.id)
             self._outbox.failed(message, self._clock(), f"{type(error).__name__}: {error}", again=True)
         else:
@@ -116,7 +116,7 @@ class MessageService:
         return state
 
     def _failed(self, message: Message, destination: Destination, error: HubbubError) -> None:
-        """Note what went wrong; a webhook is tried again whatever it answered, since its owner may be mending it."""
+        """Note the error; a webhook is always retried, since its owner may be repairing it."""
         action = str(getattr(error, "action", ""))
         why = f"{error.message}{f': {action}' if action and action not in error.message else ''}"
         self._outbox.failed(
@@ -133,18 +133,20 @@ class MessageService:
         return Ways(self._http, server, base, self._slack, self._file)
 
     def _slack(self, tenant: str, integration_id: str) -> tuple[str, str]:
-        found = self._integrations.get(tenant, integration_id)
-        return self._integrations.secret(found), str(found.settings.get("base_url", ""))
+        integration = self._integrations.get(tenant, integration_id)
+        return self._integrations.secret(integration), str(integration.settings.get("base_url", ""))
 
     def _file(self, tenant: str, report: str, format_: str) -> Attachment:
-        found = self._reports.file(tenant, report, format_)
-        return Attachment(found.path, found.media_type, found.name)
+        file = self._reports.file(tenant, report, format_)
+        return Attachment(file.path, file.media_type, file.name)
 
 
-def message_view(one: Message) -> MessageView:
-    """Return what people see of a message."""
+def message_view(message: Message) -> MessageView:
+    """Return the public view of a message."""
+    waits = message.next_try if message.state == "waiting" else None
+    sent = message.sent_at if message.state == "sent" else None
     return MessageView(
-        one.id, one.destination, one.kind, one.document["title"], one.about or None, one.state, one.why, one.tries,
-        utc_naive(one.created_at), utc_naive(one.next_try) if one.next_try and one.state == "waiting" else None,
-        utc_naive(one.sent_at) if one.sent_at and one.state == "sent" else None,
+        message.id, message.destination, message.kind, message.document["title"], message.about or None, message.state,
+        message.why, message.tries, utc_naive(message.created_at), utc_naive(waits) if waits else None,
+        utc_naive(sent) if sent else None,
     )  # fmt: skip

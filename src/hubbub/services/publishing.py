@@ -1,4 +1,4 @@
-"""Publishing: the tables of `hubbub.db` for other programs are brought up to date."""
+"""Publishing: refreshing the tables of `hubbub.db` for other programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubbub.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Aggregated:
-    """What bringing a table up to date came to: tenants looked after, rows of it, errors by tenant."""
+    """The result of refreshing a table: tenants, rows, errors by tenant."""
 
     processed: int
     created: int
@@ -26,7 +26,7 @@ class Aggregated:
 
 @dataclass(frozen=True, slots=True)
 class TrendsMade:
-    """What bringing rows of trends up to date came to: tenants looked after, rows, errors by tenant."""
+    """The result of refreshing rows of trends: tenants, rows, errors by tenant."""
 
     tenants_processed: int
     trends_created: int
@@ -34,29 +34,29 @@ class TrendsMade:
 
 
 class PublishingService:
-    """Writes the published tables of all tenants; one that fails stops no other."""
+    """Writes the published tables of all tenants; a failing one stops no other."""
 
     def __init__(self, clock: Clock, store: Store, control: Control, queries: Queries, facts: FactService) -> None:
         self._clock, self._store, self._control, self._queries, self._facts = clock, store, control, queries, facts
 
     def publish(self) -> Published:
-        """Write again what is stale."""
+        """Write the stale days again."""
         return publish(self._store, self._queries, self._control.chosen(None), self._clock())
 
     def aggregate(
         self, relation: str | None = None, start: str | None = None, end: str | None = None, tenant: str | None = None
     ) -> Aggregated:
-        """Bring the published tables up to date, after folding `[start, end)` again where it is given.
+        """Refresh the published tables, after folding `[start, end)` again where given.
 
-        `relation` names the job whose table somebody waits for, and whose rows are counted; None: all.
+        `relation` is the table whose rows are counted; None: all.
         """
         errors = self._facts.backfill(start, end, tenant).errors if start is not None and end is not None else {}
-        chosen = [one for one in self._control.chosen(tenant) if one.id not in errors]
+        chosen = [owner for owner in self._control.chosen(tenant) if owner.id not in errors]
         done = publish(self._store, self._queries, chosen, self._clock(), table=relation)
         return Aggregated(len(chosen), done.rows, {**errors, **done.errors})
 
     def trends(self, dates: Sequence[str]) -> TrendsMade:
-        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date."""
+        """Refresh the rows of `communication_trends` of dates (in each tenant's own zone)."""
         tenants = self._control.chosen(None)
         days = [parse_date(day) for day in dates]
         span = (min(days), max(days) + timedelta(days=1)) if days else None

@@ -1,4 +1,4 @@
-"""Quarantine: records that were refused, with the reason of each; they can be tried again."""
+"""Quarantine: refused records with their reasons; they can be tried again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hubbub.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record that was refused."""
+    """A refused record."""
 
     id: int
     received_at: datetime
@@ -29,40 +29,40 @@ class Refused:
     field: str | None
     message: str
     raw: str | None
-    """As it came, as long as it is kept."""
+    """The record as received, while stored."""
 
 
 class QuarantineService:
-    """Shows what was refused, and tries it again."""
+    """Shows refused records, and tries them again."""
 
     def __init__(self, store: Store, control: Control, intake: Intake) -> None:
         self._store, self._control, self._intake = store, control, intake
 
     def of(self, tenant: str, limit: int = 100, cursor: str | None = None) -> Page[Refused]:
         """Return refused records of a tenant, newest first."""
-        before, one = (place_of(cursor, int) or (FOREVER,))[0], self._control.tenant(tenant)
-        refresh(self._store, one.no)
+        before, owner = (place_of(cursor, int) or (FOREVER,))[0], self._control.tenant(tenant)
+        refresh(self._store, owner.no)
         with self._store.facts.read() as reading:
-            found = reading.rows(
+            records = reading.rows(
                 "SELECT id, received_at, origin, code, field, message, raw FROM quarantine WHERE tenant = :tenant "
                 "AND id < :before ORDER BY id DESC LIMIT :limit",
-                {"tenant": one.no, "limit": check_limit(limit) + 1, "before": before},
+                {"tenant": owner.no, "limit": check_limit(limit) + 1, "before": before},
             )
         return paged(
-            found, limit, lambda row: (row[0],), lambda row: Refused(row[0], utc_naive(moment(row[1])), *row[2:])
+            records, limit, lambda row: (row[0],), lambda row: Refused(row[0], utc_naive(moment(row[1])), *row[2:])
         )
 
     def replay(self, tenant: str, ids: Sequence[int] | None = None) -> Outcome:
-        """Try refused records again (all, or some); those that are taken now leave the quarantine."""
-        one = self._control.tenant(tenant)
-        refresh(self._store, one.no)
+        """Try refused records again (all, or some); accepted ones leave the quarantine."""
+        owner = self._control.tenant(tenant)
+        refresh(self._store, owner.no)
         with self._store.facts.read() as reading:
-            rows = reading.rows("SELECT id, raw FROM quarantine WHERE tenant = ? ORDER BY id", (one.no,))
-        wanted = [(id_, raw) for id_, raw in rows if raw and (ids is None or id_ in ids)]
-        items = [read_one(raw.encode(), index, one.id) for index, (_, raw) in enumerate(wanted)]
-        outcome = self._intake.accept(one, items, quarantine=False, history=True)
+            rows = reading.rows("SELECT id, raw FROM quarantine WHERE tenant = ? ORDER BY id", (owner.no,))
+        selected = [(id_, raw) for id_, raw in rows if raw and (ids is None or id_ in ids)]
+        items = [read_one(raw.encode(), index, owner.id) for index, (_, raw) in enumerate(selected)]
+        outcome = self._intake.accept(owner, items, quarantine=False, history=True)
         refused = {r.index for r in outcome.rejected}
-        done = [(one.no, id_) for i, (id_, _) in enumerate(wanted) if i not in refused]
+        done = [(owner.no, id_) for i, (id_, _) in enumerate(selected) if i not in refused]
         with self._store.facts.write() as writing:
             writing.many("DELETE FROM quarantine WHERE tenant = ? AND id = ?", done)
         return outcome

@@ -1,7 +1,7 @@
-"""Replies by jobs: asked for, promised on disk, started, and read.
+"""Jobs of replies: requested, promised on disk, started, and read.
 
-Somebody waits who has three seconds for everything. So the promise is on disk when an id is answered, and the job is put into its
-queue right after, where it would wait its turn behind the jobs that run; a crash between the two is mended by `keep_promises`.
+The caller has three seconds for everything. So the promise is on disk before the answer, and the job enters its queue right
+after; `keep_promises` repairs a crash between the two.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hubbub.services.job_queues import JobQueues
 
 AI = "ai-responses"
 UNSTARTED_AFTER = 10.0
-"""Seconds after which a promised job that is not in its queue counts as forgotten by its process."""
+"""Seconds after which a promised job that is not in its queue counts as forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromisedJob:
-    """A job that will be in its queue, also when this process dies now."""
+    """A job that will be in its queue, even if this process dies now."""
 
     id: str
     """Its id."""
@@ -35,7 +35,7 @@ class PromisedJob:
 
 
 class ReplyJobs:
-    """Jobs that make suggested replies."""
+    """Jobs that suggest replies."""
 
     def __init__(self, queues: JobQueues, payloads: Payloads, replies: Replies) -> None:
         self._queues, self._payloads, self._replies = queues, payloads, replies
@@ -44,9 +44,9 @@ class ReplyJobs:
     def ask(
         self, tenant: str, payload: Mapping[str, Any], priority: int | None = None, delay: float | None = None
     ) -> PromisedJob:
-        """Store what a reply is asked for and promise its job, whose arguments hold a reference only. `delay` is in seconds.
+        """Store a question and promise its job, whose arguments hold only a reference. `delay` is in seconds.
 
-        A Slack message that comes again is the same job: see `natural_key`. Raises BadRequestError.
+        A repeated Slack message is the same job: see `natural_key`. Raises BadRequestError.
         """
         key = natural_key(payload)
         promise = Promise(new_reference(tenant, *key) if key else new_reference(), tenant, priority, delay)
@@ -55,14 +55,14 @@ class ReplyJobs:
         return PromisedJob(_job_of(promise.reference), AI, "delayed" if delay else "waiting")
 
     def keep_promises(self) -> int:
-        """Start promised jobs that were not started, of processes that died; returns how many."""
+        """Start promised jobs of dead processes; returns their number."""
         left = self._payloads.promises(older=UNSTARTED_AFTER)
         for promise in left:
             self._keep(promise)
         return len(left)
 
     def keep(self, job: str, tenant: str | None) -> None:
-        """Start a job that was promised to a tenant (None: to any), if it is one and was not started."""
+        """Start a job that was promised to a tenant (None: any), if it was not started."""
         if not job.startswith(f"{AI}:"):
             return
         for promise in self._payloads.promises(reference=job.removeprefix(f"{AI}:")):
@@ -70,14 +70,14 @@ class ReplyJobs:
                 self._keep(promise)
 
     def with_text(self, job: JobView) -> Any:
-        """Return a job's result with the text of the suggestion that it made, if it made one."""
+        """Return a job's result with the text of its suggestion, if any."""
         if not (isinstance(job.result, dict) and "suggestion_id" in job.result):
             return job.result
-        made = self._replies.suggestion(str(job.tenant), job.result["suggestion_id"])
-        return {**job.result, "suggestion": made.suggestion}
+        suggestion = self._replies.suggestion(str(job.tenant), job.result["suggestion_id"])
+        return {**job.result, "suggestion": suggestion.suggestion}
 
     def forget(self, references: Sequence[str]) -> None:
-        """Delete what replies were asked for, their promises and their jobs, whatever they are doing."""
+        """Delete questions of replies, their promises and their jobs in any state."""
         for reference in references:
             self._payloads.kept(reference)
         if references and self._queues.exist():
@@ -85,7 +85,7 @@ class ReplyJobs:
         self._replies.forget(references)
 
     def close(self) -> None:
-        """Finish starting what was promised."""
+        """Finish starting promised jobs."""
         self._starter.shutdown()
 
     def _keep(self, promise: Promise) -> None:

@@ -1,4 +1,4 @@
-"""Restatements: closing the numbers of days that are over, and saying which changed later."""
+"""Restatements: closing the numbers of past days, and noting later changes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hubbub.query.queries import Queries
 from hubbub.query.restated import AT_ONCE, compare, seen
 
 LONGEST = timedelta(days=400)
-"""How far back closed days are looked at again."""
+"""How far back closed days are checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """What a look at the closed days did: tenants looked at, days that were stored, numbers that changed, errors by tenant."""
+    """The result of checking closed days: tenants, stored days, changed numbers, errors by tenant."""
 
     tenants: int
     days: int
@@ -34,7 +34,7 @@ class Restated:
 
 
 class RestatementService:
-    """Closes days, and keeps the ledger of what changed."""
+    """Closes days, and keeps the ledger of changes."""
 
     def __init__(self, control: Control, queries: Queries, erasures: Erasures) -> None:
         self._control, self._queries, self._erasures = control, queries, erasures
@@ -52,27 +52,27 @@ class RestatementService:
 
         Raises BadQuestionError.
         """
-        one = self._control.tenant(tenant)
+        owner = self._control.tenant(tenant)
         if metric is not None:
             find(metric)
         place = place_of(cursor, int)
-        found = self.store.page(
-            one.id, parse_moment(since, one.zone) if since is not None else None, metric, place[0] if place else None,
+        rows = self.store.page(
+            owner.id, parse_moment(since, owner.zone) if since is not None else None, metric, place[0] if place else None,
             check_limit(limit) + 1,
         )  # fmt: skip
-        return paged(found, limit, lambda row: (row[0],), lambda row: row[1])
+        return paged(rows, limit, lambda row: (row[0],), lambda row: row[1])
 
     def restate(self, tenant: str | None = None) -> Restated:
-        """Look at the days that are over of all tenants or one: close what is settled, and note what changed since it was closed.
+        """Check the past days of all tenants or one: close settled numbers, and note changes of closed ones.
 
-        One tenant's error stops no other.
+        A tenant's error stops no other.
         """
         done, errors = [], {}
-        for one in self._control.chosen(tenant):
+        for owner in self._control.chosen(tenant):
             try:
-                done.append(self._restate(one))
+                done.append(self._restate(owner))
             except HubbubError as error:
-                errors[one.id] = error.message
+                errors[owner.id] = error.message
         return Restated(len(done), sum(days for days, _ in done), sum(changed for _, changed in done), errors)
 
     def _restate(self, tenant: Tenant) -> tuple[int, int]:

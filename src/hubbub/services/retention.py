@@ -1,4 +1,4 @@
-"""Retention: what is older than a tenant keeps goes; what is gone is null from then on, never 0."""
+"""Retention: deleting data past a tenant's retention; deleted numbers are null from then on, never 0."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from hubbub.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """What went, or would go: a row for each tenant with counts by table, and up to where facts are gone."""
+    """Deleted data, or data to delete: a row for each tenant with counts by table, and the end of deleted facts."""
 
     rows: Sequence[Mapping[str, Any]]
     dry_run: bool
 
 
 class RetentionService:
-    """Deletes what is past its retention; of all tenants also what else is over: closed tenants, exports, texts."""
+    """Deletes data past retention; for all tenants also closed tenants, exports and texts past their time."""
 
     def __init__(
         self,
@@ -39,11 +39,11 @@ class RetentionService:
         self._deletion, self._fetching = deletion, fetching
 
     def apply(self, tenant: str | None = None, *, dry_run: bool = False) -> Retained:
-        """Delete what each tenant's retention says, or count it. Raises NotFoundError."""
+        """Delete, or count, data past each tenant's retention. Raises NotFoundError."""
         if tenant is None and not dry_run:
             self._deletion.purge()
             self._fetching.forget_texts()
         chosen = self._control.chosen(tenant)
         rows = retention(self._store, chosen, self._clock(), dry_run=dry_run)
         self._cached.drop([] if dry_run else chosen)
-        return Retained([one.answer() for one in rows], dry_run)
+        return Retained([row.answer() for row in rows], dry_run)
