@@ -177,7 +177,7 @@ def test_a_deleted_tenant_leaves_no_byte(engine: Engine, tmp_path: Path, clock: 
     assert b"CANARYhotel" in everything(tmp_path / "data")
     counted = engine.deletion.delete("hotel", dry_run=True)
     assert counted.rows["event"] == 60 and counted.rows["api_keys"] == 1
-    with pytest.raises(BadInputError, match="once more"):
+    with pytest.raises(BadInputError, match="repeat"):
         engine.deletion.delete("hotel", "bank")
     assert engine.deletion.delete("hotel", "hotel").state == "closed"
     with pytest.raises(NotFoundError):

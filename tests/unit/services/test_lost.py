@@ -103,7 +103,7 @@ def test_a_time_without_a_server_is_a_gap_of_each_source_that_sends(place: Place
     answer = place.engine.query("acme", metrics=["messages"], start="2026-08-20", end="2026-08-21")
     (gap,) = answer["freshness"]["gaps"]
     assert (answer["freshness"]["complete"], gap["source"], gap["reason"]) == (False, "whatsapp", "down")
-    assert gap["message"] == "no server was running" and "sends again" in gap["action"]
+    assert gap["message"] == "no server was running" and "sends refused bodies again" in gap["action"]
 
 
 def test_a_gap_that_is_shorter_than_its_service_tries_closes_by_itself(place: Place) -> None:
@@ -264,7 +264,7 @@ def test_a_quiet_day_of_a_source_that_sends_is_unknown(place: Place) -> None:
     place.pass_(timedelta(hours=40))
     (row,) = place.engine.coverage.of("acme", "2026-08-23", "2026-08-26", integration=quiet).rows
     assert [(day.state, day.found, day.message) for day in row.days][1:2] == [
-        ("unknown", None, "nothing came, and nobody looked whether there was something")
+        ("unknown", None, "nothing arrived, and nothing shows whether anything was sent")
     ]
 
 

@@ -123,7 +123,7 @@ def test_names_of_contacts_can_be_switched_off(engine: Engine) -> None:
     assert engine.tenants.change(T, contact_names=False).contact_names is False
     engine.names.take(T, both)
     assert kept(engine) == {("staff", "U2"): "Bo"}
-    with pytest.raises(BadInputError, match="keeps no names of contacts"):
+    with pytest.raises(BadInputError, match="stores no names of contacts"):
         engine.names.set(T, [{"kind": "contact", "id": "U1", "name": "Ada"}])
     engine.tenants.change(T, contact_names=True)
     engine.names.take(T, both)
@@ -177,7 +177,7 @@ def test_names_are_set_from_a_csv_file(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"names.csv line 3: names\[1\].id"):
         engine.names.set_from(T, file)
     file.write_text("id,name\nC1,x\n")
-    with pytest.raises(BadInputError, match="line 1: there is no column 'kind'"):
+    with pytest.raises(BadInputError, match="line 1: the column 'kind' is missing"):
         engine.names.set_from(T, file)
     assert len(kept(engine)) == 2
 
