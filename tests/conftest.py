@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +140,32 @@ def empty_copy(folder: Path) -> str:
     return f"chdb://{folder}/hubbub_{next(_numbers)}"
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """Return where a store lives, one per module: empty for its folder; when all is tested an empty PostgreSQL too."""
-    return "" if request.param == "sqlite" else empty_database(request.getfixturevalue("postgres"))
+@dataclass(frozen=True)
+class Shape:
+    """Where a store lives: `url` empty for its folder; `copy_url` that of a copy in ClickHouse, empty without one."""
+
+    url: str = ""
+    copy_url: str = ""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The same as settings."""
+        return {"store_url": self.copy_url, "control_url": self.url} if self.copy_url else {"store_url": self.url}
+
+
+FOLDER = Shape()
+
+
+@pytest.fixture(
+    scope="module",
+    params=["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "clickhouse"))],
+)
+def shape(request: pytest.FixtureRequest) -> Shape:
+    """Return where a store lives, one per module: in its folder; when all is tested in PostgreSQL, without and with a copy, too."""
+    if request.param == "sqlite":
+        return FOLDER
+    copy_url = empty_copy(request.getfixturevalue("chdb_folder")) if request.param == "clickhouse" else ""
+    return Shape(empty_database(request.getfixturevalue("postgres")), copy_url)
 
 
 @pytest.fixture(autouse=True)

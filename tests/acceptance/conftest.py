@@ -24,6 +24,7 @@ from hubbub.model.event import Event, Item, Rejection
 from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.settings import load as load_settings
 from hubbub.storage import schema
+from tests.conftest import FOLDER, Shape
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("HUBBUB_SHARED") or ROOT.parent / "shared" / "data")
@@ -82,9 +83,9 @@ class Loaded:
     summary: dict[str, object] = field(default_factory=dict)
 
 
-def open_engine(folder: Path, clock: Clock = lambda: NOW, store_url: str = "") -> Engine:
+def open_engine(folder: Path, clock: Clock = lambda: NOW, shape: Shape = FOLDER) -> Engine:
     """Open an engine on a folder, small and without a floor of free space."""
-    settings = load_settings(data=folder, free_floor_mb=0, store_url=store_url)
+    settings = load_settings(data=folder, free_floor_mb=0, **shape.settings)
     return Engine(settings, clock)
 
 
@@ -194,7 +195,7 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> Iterator[Engine]:
     """Open an engine on an empty store, one per module, on each engine of storage."""
-    with open_engine(tmp_path_factory.mktemp("acceptance"), store_url=store_url) as made:
+    with open_engine(tmp_path_factory.mktemp("acceptance"), shape=shape) as made:
         yield made

@@ -23,6 +23,7 @@ from hubbub.query.queries import Queries
 from hubbub.query.result import Answer
 from hubbub.storage import schema
 from hubbub.storage.store import Store
+from tests.conftest import FOLDER, Shape
 from tests.extent import LAWS
 from tests.laws.oracle import utc
 
@@ -41,9 +42,9 @@ Stored = dict[str, list[tuple[Any, ...]]]
 class Lab:
     """Everything between an event and an answer, without faces."""
 
-    def __init__(self, folder: Path, url: str = "") -> None:
+    def __init__(self, folder: Path, shape: Shape = FOLDER) -> None:
         """Open a store in a folder, or behind a URL."""
-        self.store = Store(folder, url)
+        self.store = Store(folder, shape.url, shape.copy_url)
         self.now = utc(2026, 12, 31)
         self.tenants: list[Tenant] = []
         self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)
@@ -110,8 +111,8 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> Iterator[Lab]:
     """A laboratory for all examples of a module, on each engine; each begins with `lab.empty()`."""
-    made = Lab(tmp_path_factory.mktemp("lab"), store_url)
+    made = Lab(tmp_path_factory.mktemp("lab"), shape)
     yield made
     made.store.close()
