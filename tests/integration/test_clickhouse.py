@@ -15,6 +15,7 @@ from clickhouse_connect.driver.query import QueryResult
 from hubbub.demo import sample
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.intake import Intake
+from hubbub.metrics import catalogue
 from hubbub.model.event import Event
 from hubbub.model.question import Question
 from hubbub.model.target import Aim, Target
@@ -113,6 +114,19 @@ def test_every_number_is_the_same_as_in_postgresql(store: Store) -> None:
         events = list(sample.events(tenant.id, NOW, DAYS))
         assert not Intake(store, lambda: NOW, lambda _: None).accept(tenant, events).rejected
         assert differences(store, tenant, DAYS) == []
+
+
+def test_what_clickhouse_cannot_say_is_asked_of_postgresql(store: Store) -> None:
+    """Metrics with correlated subqueries come from the store, in answers where others come from the copy; they are few."""
+    correlated = {catalogue.find(name).rollup.name for name in catalogue.names() if catalogue.find(name).correlated}
+    assert correlated == {"questions", "next_response_targets", "past_target"}
+    send(store, message(1))
+    asked: list[str] = []
+    with Queries(store, lambda: NOW).counting(TENANT) as (ask, reading, _):
+        assert isinstance(reading, clickhouse.Reading)
+        for metric in ("messages", "questions", "waiting_past_target"):
+            asked += [str(ask(Question((metric,), START, NOW)).columns[metric].values[0])]
+    assert asked == ["1", "0", "None"]
 
 
 def test_what_changes_is_read_by_the_next_question(store: Store) -> None:

@@ -71,6 +71,13 @@ class Asked:
             return Better.HIGHER
         return None if self.statistic in ("count", "sum") else self.metric.better
 
+    @property
+    def correlated(self) -> bool:
+        """Whether it is read by subqueries that name columns of the rows around them, which not every engine has."""
+        fact = self.rollup.source
+        of_waits = isinstance(self.metric, State) and self.metric.past_target
+        return of_waits or ("EXISTS (" in fact.view and not fact.by_joins)
+
 
 METRICS: dict[str, tuple[Metric, Rollup]] = {name: (m, r) for r in ROLLUPS for name, m in r.metrics.items()}
 

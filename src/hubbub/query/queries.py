@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import cache
 from itertools import pairwise
 
 from hubbub.calculations import change
@@ -85,8 +86,9 @@ class Queries:
     ) -> Iterator[tuple[Callable[[Question], Answer], Reading, datetime]]:
         """Give what answers questions at one moment, what they are read from, and that moment.
 
-        Where the store has a copy that answers, the copy is read, of which every aggregate can be asked but no single event. With
-        `as_of` (aware) all of it is as it was known then. Raises BadQuestionError where that is gone or yet to come.
+        Where the store has a copy that answers, the copy is read, which has no attributes of events, and the store for questions
+        that its engine cannot say. With `as_of` (aware) all of it is as it was known then. Raises BadQuestionError where that is
+        gone or yet to come.
         """
         copy = self._store.copy
         with ExitStack() as stack:
@@ -96,7 +98,9 @@ class Queries:
                 yield stack.enter_context(self._asking(tenant, as_of, behind))
             else:
                 now = self._clock()
-                yield self._ask(tenant, reading, now, behind), reading, now
+                here = self._ask(tenant, reading, now, behind)
+                there = cache(lambda: self._ask(tenant, stack.enter_context(self._store.facts.read()), now, behind))
+                yield (lambda question: there()(question) if _correlated(question) else here(question)), reading, now
 
     @contextmanager
     def asking(
@@ -149,6 +153,10 @@ class Queries:
         except (StoreFullError, StoreUnavailableError) as error:
             return f"what came last is not counted: {error.message}"
         return None
+
+
+def _correlated(question: Question) -> bool:
+    return any(find(name).correlated for name in question.metrics)
 
 
 def check_range(question: Question, tenant: Tenant) -> None:

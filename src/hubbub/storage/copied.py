@@ -14,10 +14,23 @@ from hubbub.storage.schema import TABLES, key_columns
 
 _LEFT_OUT = {"event": ("seq", "revision", "attributes", "received_at")}
 _NAMES = ("event", "response", "episode", "survey", "state", "person", "receipt_channel", "kept")
-_FEW = ("type", "source", "channel", "kind", "sentiment", "severity", "status", "responder", "entity", "state", "what")
+_FEW = (
+    "type",
+    "source",
+    "channel",
+    "priority",
+    "kind",
+    "sentiment",
+    "severity",
+    "status",
+    "responder",
+    "entity",
+    "state",
+    "what",
+)
 """Text columns of few values, which ClickHouse keeps as numbers of a dictionary."""
-_STATE = ("tenant", "entity", "state", "id", "since", "until", "channel", "account_id", "began")
-"""All columns of a state are its key: it has none of its own, and no two rows are equal."""
+_STATE = ("tenant", "entity", "state", "id", "since", "until")
+"""The order in which states are sorted. All of their columns are the key: they have none of their own, and no two rows are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,8 @@ def _copied(table: str) -> Copied:
     declared = {name: type_ for name, type_ in TABLES[table][0].items() if name not in left_out}
     columns = {name: _type(name, type_) for name, type_ in declared.items()}
     empty = [None if "Nullable" in type_ else "" if "String" in type_ else 0 for type_ in columns.values()]
-    return Copied(table, columns, key_columns(table) or _STATE, empty)
+    every = (*_STATE, *(name for name in columns if name not in _STATE))
+    return Copied(table, columns, key_columns(table) or every, empty)
 
 
 COPIED = tuple(_copied(name) for name in _NAMES)
