@@ -30,7 +30,7 @@ _FEW = (
 )
 """Text columns of few values, which ClickHouse keeps as numbers of a dictionary."""
 _STATE = ("tenant", "entity", "state", "id", "since", "until")
-"""The order in which states are sorted. All of their columns are the key: they have none of their own, and no two rows are equal."""
+"""The order in which states are sorted. All of their columns are the key: they have none of their own, and no two are equal."""
 
 
 @dataclass(frozen=True, slots=True)
