@@ -201,6 +201,10 @@ class Book:
             return "breach"
         return "within" if spell.ended else "none" if spell.closed else "open"
 
+    def waits(self, talk: Talk, moment: datetime) -> bool:
+        """Whether a conversation waits at a moment."""
+        return any(one.start < moment and (one.end is None or one.end >= moment) for one in talk.waiting)
+
     def over(self, talk: Talk, moment: datetime) -> int | None:
         """Return how many ms a conversation that waits at a moment is past its target; None: it does not wait, or without one."""
         several = []

@@ -1,4 +1,4 @@
-"""Spells judged by the tenant's targets: how many are within, how many past, and which conversations wait past theirs.
+"""Spells judged by the tenant's targets: how many are within, and how many past. `waiters.py` says who waits past theirs.
 
 The meaning stands in `metrics/targets.py`. A spell is judged here, row by row, since business hours are not in the store.
 """
@@ -16,11 +16,10 @@ from hubbub.metrics.definition import Ratio, State
 from hubbub.model.target import Aim, Target, TargetsOf
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
-from hubbub.query.held import in_state, moments_of, state_columns
 from hubbub.query.hours import open_ms
 from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
-from hubbub.query.select import Context, Dims, Found, Key, Select
+from hubbub.query.select import Context, Found, Key, Select
 
 COLUMNS = ("f.began", "f.ended", "f.waited_until", "f.channel", "f.priority")
 """What a spell is judged by, in the order of `Judge.of`."""
@@ -68,6 +67,12 @@ class Judge:
         if waited_until is None or waited_until <= began:
             return Judgement(Verdict.NOWHERE, target)
         return self._going_on(target, began, waited_until)
+
+    def over(self, began: int, at: int, channel: str | None, priority: str | None) -> tuple[int, Target] | None:
+        """Return how many ms a wait is past its target at a moment (negative: left), and the target; None without one."""
+        target = self._targets.at(began, channel, priority)
+        spent = self._spent(target, began, at) if target is not None else None
+        return (spent - target.limit_ms, target) if target is not None and spent is not None else None
 
     def _ended(self, target: Target, began: int, ended: int) -> Judgement:
         spent = self._spent(target, began, ended)
@@ -172,83 +177,3 @@ def _rows(context: Context, one: Asked) -> Iterator[tuple[Key, tuple[Any, ...]]]
         select.column(column)
     for window, dims, row in select.run(group=False):
         yield (window, dims), row
-
-
-# --- who waits now
-
-
-@dataclass(frozen=True, slots=True)
-class Waiter:
-    """A conversation that waits at a moment, and the target that it is furthest past, or nearest to."""
-
-    id: str
-    since: int
-    """Microseconds."""
-    channel: str | None
-    account_id: str | None
-    priority: str | None
-    target: Target | None
-    over_ms: int | None
-    """Past its target; negative: so much is left. None without a target."""
-
-
-def waiters(context: Context, one: Asked, metric: State, moment: int) -> Iterator[Waiter]:
-    """Yield the conversations that wait at a moment (microseconds), under a question's filters."""
-    params: dict[str, Any] = {"at": moment}
-    where = in_state(context, one, metric, params)
-    judges = [Judge(context.tenant, aim, moment) for aim in (Aim.NEXT_RESPONSE, Aim.FIRST_RESPONSE)]
-    first = "e.tenant = s.tenant AND e.conversation_id = s.id AND e.first_inbound = s.began"
-    rows = context.reading.each(
-        "SELECT s.id, s.began, s.until, s.channel, s.account_id, s.priority, "
-        f"CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM state AS s LEFT JOIN episode AS e ON {first} "
-        f"WHERE {where} AND s.since < :at AND s.until >= :at ORDER BY s.began, s.id",
-        params,
-    )
-    seen: tuple[str, int] | None = None
-    for id_, began, until, channel, account, priority, is_first in rows:
-        if (id_, began) == seen:  # two episodes with one first message
-            continue
-        seen = id_, began
-        several = [judge.of(began, None, until, channel, priority) for judge in judges[: 1 + is_first]]
-        target, over = _furthest(several)
-        yield Waiter(id_, began, channel, account, priority, target, over)
-
-
-def _furthest(several: Sequence[Judgement]) -> tuple[Target | None, int | None]:
-    """Return the target that a wait is furthest past, and how far, in ms."""
-    known = [
-        (one.spent_ms - one.target.limit_ms, one.target) for one in several if one.target and one.spent_ms is not None
-    ]
-    if not known:
-        return None, None
-    over, target = max(known, key=lambda pair: pair[0])
-    return target, over
-
-
-def waiting_past(context: Context, one: Asked, metric: State, moment: int) -> list[str]:
-    """Return the ids of the conversations that have waited past their target at a moment (microseconds)."""
-    return [
-        waiter.id
-        for waiter in waiters(context, one, metric, moment)
-        if waiter.over_ms is not None and waiter.over_ms > 0
-    ]
-
-
-def past_target(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) -> None:
-    """How many conversations waited past their target at the end of each window."""
-    columns = state_columns(one.rollup, metric)
-    for window, moment in moments_of(context):
-        counts: dict[Dims, list[int]] = {}
-        for waiter in waiters(context, one, metric, moment):
-            dims = tuple(_value(waiter, columns[name]) for name in context.question.by)
-            count = counts.setdefault(dims, [0, 0])
-            count[0] += waiter.target is not None
-            count[1] += waiter.over_ms is not None and waiter.over_ms > 0
-        for dims, (with_target, over) in counts.items():
-            missing = Cell(None, None, None, 0, Known.NO_TARGET)
-            found[window, dims] = Cell(over, over, None, over) if with_target else missing
-
-
-def _value(waiter: Waiter, column: str) -> str | None:
-    value: str | None = getattr(waiter, column.removeprefix("s."))
-    return value

@@ -18,10 +18,10 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.held import in_state, state_columns
-from hubbub.query.judged import waiting_past
 from hubbub.query.queries import Queries, check
 from hubbub.query.reader import read
 from hubbub.query.select import Context
+from hubbub.query.waiters import waiting_past
 
 MOST = 1000
 """Entities that can be named at once, and windows of `lately`."""

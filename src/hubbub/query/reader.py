@@ -22,9 +22,10 @@ from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Sco
 from hubbub.model.window import Grain, Window, day_of, local_midnight, windows
 from hubbub.query.distributions import distributions
 from hubbub.query.held import firsts, states
-from hubbub.query.judged import judged, past_target
+from hubbub.query.judged import judged
 from hubbub.query.result import Cell
 from hubbub.query.select import Context, Dims, Found, Key, Select, counts, filtered, measured
+from hubbub.query.waiters import past_target
 
 Cellmaker = Callable[[tuple[Any, ...]], Cell]
 

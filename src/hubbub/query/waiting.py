@@ -11,11 +11,12 @@ from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import State
 from hubbub.model.question import Question
+from hubbub.model.target import Target
 from hubbub.model.tenant import Tenant
-from hubbub.query.judged import Waiter, waiters
 from hubbub.query.live import MOST
 from hubbub.query.queries import Queries, check
 from hubbub.query.select import Context
+from hubbub.query.waiters import Distances, Waiter, waiters
 
 METRIC = "waiting_past_target"
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
@@ -66,12 +67,14 @@ def live(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 5
     assert isinstance(one.metric, State)
     with queries.reading(tenant) as (reading, now):
         context = Context(reading, tenant, question, (), micros(now))
-        several = sorted(waiters(context, one, one.metric, micros(now)), key=_order)
-    with_target = [waiter.over_ms for waiter in several if waiter.over_ms is not None]
-    return Live(
-        _naive(micros(now)), len(several), sum(over > 0 for over in with_target) if with_target else None,
-        [_waiting(waiter, micros(now)) for waiter in several[:limit]],
-    )  # fmt: skip
+        distances = Distances(tenant)
+        found = [
+            (waiter, distances.of(waiter, context.now))
+            for waiter in waiters(context, one, one.metric, context.now, context.now)
+        ]
+    overs = [known[0] for _, known in found if known is not None]
+    rows = [_waiting(*pair, context.now) for pair in sorted(found, key=_order)[:limit]]
+    return Live(_naive(context.now), len(found), sum(over > 0 for over in overs) if overs else None, rows)
 
 
 def countdown(over_ms: int) -> str:
@@ -89,14 +92,15 @@ def _span(ms: int) -> str:
     return f"{ms // _DAY} d {ms % _DAY // _HOUR} h"
 
 
-def _order(waiter: Waiter) -> tuple[bool, int, int, str]:
-    return waiter.over_ms is None, -(waiter.over_ms or 0), waiter.since, waiter.id
+def _order(pair: tuple[Waiter, tuple[int, Target] | None]) -> tuple[bool, int, int, str]:
+    waiter, known = pair
+    return known is None, -known[0] if known else 0, waiter.began, waiter.id
 
 
-def _waiting(waiter: Waiter, now: int) -> Waiting:
-    target, over = waiter.target, waiter.over_ms
+def _waiting(waiter: Waiter, known: tuple[int, Target] | None, now: int) -> Waiting:
+    over, target = known if known is not None else (None, None)
     return Waiting(
-        waiter.id, _naive(waiter.since), (now - waiter.since) // 1000, waiter.channel, waiter.account_id, waiter.priority,
+        waiter.id, _naive(waiter.began), (now - waiter.began) // 1000, waiter.channel, waiter.account_id, waiter.priority,
         target.minutes if target else None, target.business if target else False, over,
         countdown(over) if over is not None else None,
     )  # fmt: skip
