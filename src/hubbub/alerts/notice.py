@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from hubbub.alerts.judge import Judged
+from hubbub.alerts.rules import PAST_TARGET
 from hubbub.control.alerts import Incident
 from hubbub.metrics.catalogue import Asked, title_of
 from hubbub.metrics.definition import Unit
@@ -62,6 +63,9 @@ def sentence(rule: Rule, metric: Asked, judged: Judged, tenant: Tenant) -> str:
         return (
             f"No event came since before {when(judged.end, Grain.HOUR, tenant)}, where about {expected} were expected."
         )
+    if rule.metric == PAST_TARGET:
+        some = "1 conversation has" if judged.value == 1 else f"{value} conversations have"
+        return f"{some} waited for a reply longer than the target."
     if rule.kind is Kind.SLA:
         return f"Somebody has waited {value} for a reply; the limit is {number(rule.limit, metric.unit)}."
     span = when(judged.start, rule.grain, tenant)

@@ -32,9 +32,10 @@ CLOSE_AFTER = {Grain.HOUR: 3, Grain.DAY: 2, Grain.WEEK: 1}
 CLOSE_STATE_AFTER = 3
 """The same for waits, which are judged each tick: a quarter of an hour."""
 HOTSPOT_RATIO = 0.30
+PAST_TARGET = "waiting_past_target"
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)\Z")
-_FIXED = {Kind.HOTSPOT: "hotspot_ratio", Kind.SLA: "oldest_waiting_ms", Kind.SOURCE: "events"}
-"""Kinds with a fixed metric."""
+_FIXED = {Kind.HOTSPOT: ("hotspot_ratio",), Kind.SLA: ("oldest_waiting_ms", PAST_TARGET), Kind.SOURCE: ("events",)}
+"""Kinds with a fixed metric; a rule on waits without a limit is about the tenant's targets."""
 
 
 def rule_from(values: Mapping[str, Any]) -> Rule:
@@ -52,10 +53,13 @@ def rule_from(values: Mapping[str, Any]) -> Rule:
         rule = msgspec.convert({**values, "where": spelled}, Rule)
     except msgspec.ValidationError as error:
         raise BadInputError(f"the rule: {error}") from None
-    fixed = _FIXED.get(rule.kind)
-    if fixed is not None and rule.metric not in ("", fixed):
-        raise BadInputError(f"metric: a rule of the kind {rule.kind} is about {fixed}; leave the metric out")
-    rule = replace(rule, metric=fixed or rule.metric)
+    fixed = _FIXED.get(rule.kind, ())
+    if fixed and rule.metric not in ("", *fixed):
+        raise BadInputError(f"metric: a rule of the kind {rule.kind} is about {fixed[0]}; leave the metric out")
+    if rule.kind is Kind.SLA and rule.limit is None:
+        rule = replace(rule, metric=PAST_TARGET, limit=0)
+    elif fixed and not rule.metric:
+        rule = replace(rule, metric=fixed[0])
     if rule.kind is Kind.HOTSPOT:
         rule = replace(rule, by="channel_id", limit=HOTSPOT_RATIO if rule.limit is None else rule.limit)
     if rule.kind is Kind.SOURCE:

@@ -169,7 +169,8 @@ def _waiting(ask: Ask) -> Shown:
     where = {name: tuple(values) for name, values in rule.where.items()}
     if rule.by and row.slice:
         where[rule.by] = (row.slice,)
-    question = Question(("oldest_waiting_ms",), ask.now - timedelta(days=1), ask.now, where=where)
+    metric = rule.metric if rule.kind == "sla" else "oldest_waiting_ms"
+    question = Question((metric,), ask.now - timedelta(days=1), ask.now, where=where)
     try:
         waiting = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
     except HubbubError:

@@ -19,7 +19,7 @@ class Kind(StrEnum):
     HOTSPOT = "hotspot"
     """A channel's share of complaints is above a limit."""
     SLA = "sla"
-    """Somebody has waited for a reply longer than a limit, now."""
+    """Somebody has waited for a reply longer than a limit, or without one longer than the tenant's target, now."""
     SOURCE = "source"
     """Expected events stopped coming, or an integration is broken, now."""
     BUDGET = "budget"

@@ -61,10 +61,11 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
     params: dict[str, Any] = {"limit": limit}
     with queries.reading(tenant) as (reading, now):
         context = Context(reading, tenant, question, (), micros(now))
+        says_since = one.metric.age or one.metric.past_target
         rows = reading.dicts(f"{entities(context, one, params)} ORDER BY began NULLS FIRST, id LIMIT :limit", params)
     return [
         Member(
-            row["id"], moment(row["began"]).replace(tzinfo=None) if one.metric.age and row["began"] is not None else None,
+            row["id"], moment(row["began"]).replace(tzinfo=None) if says_since and row["began"] is not None else None,
             {name: value for name, value in row.items() if name not in ("id", "time", "began")},
         )
         for row in rows

@@ -250,6 +250,33 @@ def test_who_waits_too_long_is_an_incident_until_answered(clocked: Clocked) -> N
     assert closed == [0, 0, 1, 0]
 
 
+def test_a_breach_of_a_target_is_an_incident_until_answered(clocked: Clocked) -> None:
+    """A rule on waits without a limit fires when a conversation passes its target, by channel; one that is still within it, and one
+    without a target, fire nothing; an open incident rings once for all that pass, and closes when nobody is past it."""
+    tenant = clocked.tenant("a")
+    clocked.engine.targets.add(tenant, "next_response", 60, "chat", valid_from="2020-01-01")
+    clocked.engine.alerts.add(tenant, {"name": "Breaches", "kind": "sla", "by": "channel"})
+    (rule,) = clocked.engine.alerts.of(tenant).rows
+    assert (rule.metric, rule.limit) == ("waiting_past_target", 0)
+    for minutes, channel in ((0, "chat"), (30, "chat"), (0, "mail")):
+        asked = BEGIN + timedelta(hours=12, minutes=minutes)
+        conversation = f"{channel}-{minutes}"
+        event = {"type": "message.received", "time": asked, "channel": channel, "conversation_id": conversation}
+        clocked.engine.record(tenant, event, history=True)
+    assert clocked.go(0, hours=12.9).opened == 0
+    assert [clocked.go(0, hours=hours).opened for hours in (13.1, 13.7)] == [1, 0]
+    (incident,) = clocked.engine.incidents.of(tenant).rows
+    found = clocked.engine.incidents.get(tenant, incident.id)
+    assert (found.slice, found.value, found.peak) == ("chat", 1, 2)
+    assert "1 conversation has waited for a reply longer than the target." in found.entries[-1].text
+    for minutes in (0, 30):
+        answer = {
+            "type": "message.sent", "time": BEGIN + timedelta(hours=13.8), "channel": "chat", "conversation_id": f"chat-{minutes}",
+        }  # fmt: skip
+        clocked.engine.record(tenant, answer, history=True)
+    assert [clocked.go(0, hours=14 + tick / 12).closed for tick in range(4)] == [0, 0, 1, 0]
+
+
 def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked) -> None:
     """A source that brings something every hour is silent after enough hours; a broken integration opens an incident at once."""
     tenant = clocked.tenant("a")
