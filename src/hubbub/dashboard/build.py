@@ -14,12 +14,13 @@ from hubbub.calculations import change
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask, Found
 from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.judged import judged, ways_of_slices
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.readings import readings, with_n
 from hubbub.dashboard.sparks import share_bar, sparkline
 from hubbub.dashboard.view import FILTERS
 from hubbub.metrics.catalogue import find, title_of
-from hubbub.metrics.definition import Better, Score, Unit
+from hubbub.metrics.definition import Score, Unit
 from hubbub.model.plain import plain
 from hubbub.model.question import NONE
 from hubbub.model.window import day_of
@@ -72,13 +73,14 @@ def cards(
     beside: Mapping[str, NewsNumber] = MappingProxyType({}),
     titles: Mapping[str, str] = MappingProxyType({}),
 ) -> Shown:
-    """Show metrics with change, direction, sparkline and n. `driving`: the metric of the chart below.
+    """Show metrics with change, direction, sparkline, usual range and n. `driving`: the metric of the chart below.
 
-    `beside`: the same numbers from the news, if known; then cards use these, and noise decides their color. `titles`: titles of
-    cards.
+    `beside`: the same numbers from the news, if known. Noise decides the color of a change. `titles`: titles of cards.
     """
-    total = _of_news(ask, metrics, beside) if beside else ask.query(metrics, compare=ask.view.compared)
-    lines = _courses(ask, beside) if beside else _sparks(ask, metrics)
+    beside = beside or judged(ask, metrics)
+    whole = all(name in beside or ask.unfiltered(name) for name in metrics)
+    total = _of_news(ask, metrics, beside) if beside and whole else ask.query(metrics, compare=ask.view.compared)
+    lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
     drawn = [
         _card(ask, name, total, lines.get(name, ""), driving, page)
         | ({"title": titles[name]} if name in titles else {})
@@ -158,7 +160,8 @@ def _card(ask: Ask, name: str, total: Found, spark: str, driving: str | None, pa
         "chosen": name == driving,
         "chart": ask.link(page, metric=name) if driving is not None else "",
         "foot": None,
-        **change_of(name, compared, unit),
+        "change": change_in_words(compared, unit),
+        "way": "",
     }
 
 
@@ -193,25 +196,10 @@ def shown_cards(drawn: Sequence[Mapping[str, Any]]) -> Shown:
     return Shown("cards", {"cards": drawn}, Table(columns, rows), summary)
 
 
-def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, str]:
-    """Return `change` in words and `way` (better, worse, or only up, down, same) of a compared number."""
+def change_in_words(compared: Mapping[str, Any], unit: str) -> str:
+    """Return the change of a compared number in its own unit; empty for none."""
     moved = compared.get("change")
-    if not moved or moved["absolute"] is None:
-        return {"change": "", "way": ""}
-    step = moved["absolute"]
-    label = "same" if step == 0 else "up" if step > 0 else "down"
-    words = changed(step, moved["relative"], unit)
-    if not words.strip("0.% pointsm()"):  # a change too small to write is no change
-        return {"change": words, "way": "same"}
-    return {"change": words, "way": _way(metric, label)}
-
-
-def _way(metric: str, label: str) -> str:
-    """Return better or worse for a metric with a good direction, else the label."""
-    better = find(metric).better
-    if better is None or label == "same":
-        return label
-    return "better" if (label == "up") == (better is Better.HIGHER) else "worse"
+    return changed(moved["absolute"], moved["relative"], unit) if moved else ""
 
 
 def over_time(
@@ -348,6 +336,7 @@ def breakdown(
         return Shown(empty=nothing)
     ranked.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
     top, whole = max((row[rank] or 0) for row in ranked) or 1, sum(row[rank] or 0 for row in ranked)
+    ways = ways_of_slices(ask, known, dimension, where or {}) if compare and ask.view.compared else {}
     rows, links = [], []
     for row in ranked:
         value = row[dimension]
@@ -362,7 +351,13 @@ def breakdown(
                 **{name: row[name] for name in known},
                 **{f"{name}_n": row["details"][name]["n"] for name in known},
                 "bar": share_bar((row[rank] or 0) / top),
-                "changes": {name: change_of(name, (row.get("compare") or {}).get(name, {}), unit_of(name)) for name in known},
+                "changes": {
+                    name: {
+                        "change": change_in_words((row.get("compare") or {}).get(name, {}), unit_of(name)),
+                        "way": ways.get((name, value if value is not None else NONE), ""),
+                    }
+                    for name in known
+                },
             }
         )  # fmt: skip
         explained = {dimension: value if value is not None else NONE}

@@ -154,26 +154,84 @@ def _solid(mark: str, encoding: Spec, count: int) -> Spec:
 
 
 def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], unit: str) -> Spec:
-    """Draw the first of `names` (column and title) over the rows' `window` as a line, and the space from each to the next above."""
+    """Draw the first of `names` (column and title) over the rows' `window` as a line, and the space from each to the next above.
+
+    The scale is logarithmic: a band up to ten hours flattens no median of two minutes.
+    """
     values = [{"t": wall(row["window"]), "at": row["at"], **_fields(row, names)} for row in rows]
-    tooltip = [{"field": "at", "title": "When"}, *({"field": f"s{i}", "title": n[1]} for i, n in enumerate(names))]
-    top = _top(rows, [name for name, _ in names])
+    known = [row[name] for row in rows for name, _ in names if row[name]]
     layers: list[Spec] = [
         {
-            "mark": {"type": "area", "opacity": 0.34 / (i + 1), "tooltip": True},
-            "encoding": {"y": _value(f"v{i}", unit, None, top), "y2": {"field": f"v{i + 1}"}, "tooltip": tooltip},
+            "mark": {"type": "area", "opacity": 0.34 / (i + 1)},
+            "encoding": {"y": _decades(f"v{i}", unit, known), "y2": {"field": f"v{i + 1}"}},
         }
         for i in range(len(names) - 1)
     ]
-    line = {"type": "line", "point": len(rows) <= 62, "tooltip": True}
-    layers.append({"mark": line, "encoding": {"y": _value("v0", unit, None, top), "tooltip": tooltip}})
+    line = {"type": "line", "point": len(rows) <= 62}
+    layers.append({"mark": line, "encoding": {"y": _decades("v0", unit, known)}})
     return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(len(rows))}})
+
+
+def _decades(name: str, unit: str, known: Sequence[float]) -> Spec:
+    """Return the axis of durations on a log scale, with its lines at 1 s, 10 s, 1 min, 10 min, 1 h, 10 h, 4 d."""
+    low, high = min(known, default=1.0), max(known, default=1.0)
+    first = max((n for n, tick in enumerate(_DECADES) if tick <= low), default=0)
+    last = next((n for n, tick in enumerate(_DECADES) if tick >= high and n > first), len(_DECADES) - 1)
+    ticks = list(_DECADES[min(first, last - 1) : last + 1])
+    value = _value(name, unit, None)
+    axis = value["axis"] | {"values": ticks, "labelOverlap": False}
+    return value | {
+        "scale": {"type": "log", "domain": [ticks[0], ticks[-1]], "clamp": True, "nice": False},
+        "axis": axis,
+    }
 
 
 def _fields(row: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return the values of columns as v0, v1, …, because field names may not have dots."""
     pairs = [(f"v{i}", row[name]) for i, (name, _) in enumerate(names)]
     return dict(pairs + [(f"s{i}", row[f"{name}_shown"]) for i, (name, _) in enumerate(names)])
+
+
+def weekly(
+    weeks: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]], name: str, before: str, unit: str
+) -> Spec:
+    """Draw a share of few things by week, as steps with their values, over faint days whose size is their n.
+
+    Each week has `window`, `until`, its value by `name`, by `before` that of the compared period, `low` and `high` if known, and
+    `open`; each day has `window` and `<name>_n`.
+    """
+    drawn = [
+        {
+            "t": wall(week["window"]), "until": wall(week["until"]), "v": week[name], "before": week.get(before),
+            "low": week.get("low"), "high": week.get("high"), "shown": week[f"{name}_shown"], "open": week["open"],
+        }
+        for week in weeks
+    ]  # fmt: skip
+    points = [{"t": f"{day['window'][:10]}T12:00:00Z", "v": day[name], "n": day[f"{name}_n"]} for day in days]
+    y, until = _value("v", unit, None), {"field": "until", "type": "temporal"}
+    width = {"type": "rule", "strokeWidth": 2.5, "style": "now"}
+    size = {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [12, 160]}}
+    layers: list[Spec] = [
+        {
+            "transform": [{"filter": "isValid(datum.low)"}],
+            "mark": {"type": "rect", "style": "usual"},
+            "encoding": {"x2": until, "y": _value("low", unit, None), "y2": {"field": "high"}},
+        },
+        {"data": {"values": points}, "mark": {"type": "circle", "opacity": 0.28}, "encoding": {"y": y, "size": size}},
+        {
+            "transform": [{"filter": "isValid(datum.before)"}],
+            "mark": {"type": "rule", "style": "before"},
+            "encoding": {"x2": until, "y": _value("before", unit, None)},
+        },
+        {"transform": [{"filter": "!datum.open"}], "mark": width, "encoding": {"x2": until, "y": y}},
+        {"transform": [{"filter": "datum.open"}], "mark": width | {"strokeDash": [3, 4]}, "encoding": {"x2": until, "y": y}},
+        {
+            "transform": [{"filter": "isValid(datum.v)"}],
+            "mark": {"type": "text", "align": "left", "dx": 4, "dy": 12, "fontWeight": 600},
+            "encoding": {"y": y, "text": {"field": "shown"}},
+        },
+    ]  # fmt: skip
+    return _spec(drawn, {"layer": [*_gaps(days), *layers], "encoding": {"x": _time(len(days))}})
 
 
 def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
@@ -252,6 +310,7 @@ def _time(count: int) -> Spec:
     }
 
 
+_DECADES = (100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 345_600_000, 3_456_000_000)
 _SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
 _STEPS = (
     *(n * _SECOND for n in (1, 5, 15, 30)), *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)), *(n * _HOUR for n in (1, 2, 3, 6, 12)),

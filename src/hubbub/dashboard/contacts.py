@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.driven import driven
 from hubbub.reports.formatting import shown
 
 SCORE = "contact_engagement_score"
@@ -22,7 +23,7 @@ def _chart(ask: Ask) -> Shown:
         return Shown(
             empty="The engagement score is a number at the end of these days: choose another number to see it over time."
         )
-    return over_time(ask, [name], compare=True)
+    return driven(ask, name)
 
 
 def _channels(ask: Ask) -> Shown:

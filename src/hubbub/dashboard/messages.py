@@ -8,6 +8,7 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.driven import driven
 from hubbub.reports.formatting import shown
 
 CARDS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "failure_rate", "engagement_rate")
@@ -31,7 +32,7 @@ def _cards(ask: Ask) -> Shown:
 
 
 def _chart(ask: Ask) -> Shown:
-    return over_time(ask, [chosen(ask, CARDS)], compare=True)
+    return driven(ask, chosen(ask, CARDS))
 
 
 def _funnel(ask: Ask) -> Shown:

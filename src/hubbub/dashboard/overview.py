@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from hubbub.dashboard import news
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, cards, over_time, unit_of
+from hubbub.dashboard.build import NOTHING_HERE, cards
 from hubbub.dashboard.components import WEEKDAYS, Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.driven import driven
 from hubbub.dashboard.places import places
 from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
-from hubbub.metrics.catalogue import title_of
-from hubbub.metrics.definition import Unit
-from hubbub.model.window import Grain, day_of, first_day, next_first_day
+from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer, NewsNumber
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
@@ -90,16 +88,7 @@ def _cards(ask: Ask) -> Shown:
 
 def _chart(ask: Ask) -> Shown:
     name = _chosen(ask)
-    number = _beside(ask).get(name)
-    days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days
-    if number and number.unit == Unit.SHARE and ask.grain == "day" and days > 7 and (number.n or 0) < FEW_A_DAY * days:
-        shown = over_time(ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True, grain="week")
-        about = f"Drawn by week: a day has {(number.n or 0) / days:.0f} on average."
-        return shown if shown.empty else replace(shown, note=about)
-    return over_time(
-        ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True,
-        mark="bar" if unit_of(name) == Unit.COUNT else "line", usual=number,
-    )  # fmt: skip
+    return driven(ask, name, _beside(ask).get(name), _titles(ask).get(name, ""))
 
 
 def _why(ask: Ask) -> Shown:

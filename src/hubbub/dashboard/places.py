@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hubbub.dashboard.ask import Ask, Found
-from hubbub.dashboard.build import NOTHING_HERE, change_of, filter_first, unit_of
+from hubbub.dashboard.build import NOTHING_HERE, change_in_words, filter_first, unit_of
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.news import sliced
@@ -108,7 +108,7 @@ def _shown(
         if beside is None and not row["level"]:
             beside = noise.get((name, "channel", row["channel"]))
         way = way_beyond(beside) if beside is not None and name in row["values"] and not few[name] else ""
-        text = change_of(name, row["compare"].get(name, {}), unit_of(name))["change"]
+        text = change_in_words(row["compare"].get(name, {}), unit_of(name))
         changes[name] = {"change": text if way else "", "way": way}
     return {
         "channel": row["channel"], "room": row["room"], "level": row["level"], "bar": share_bar(share), "changes": changes,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.build import breakdown, cards, chosen, filter_first
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.driven import driven
 
 CARDS = ("csat", "rating_avg", "nps_score", "survey_response_rate", "ratings", "surveys_sent")
 TRUE_NPS = "nps10_score"
@@ -24,7 +25,7 @@ def _chosen(ask: Ask) -> str:
 
 
 def _chart(ask: Ask) -> Shown:
-    return over_time(ask, [_chosen(ask)], compare=True)
+    return driven(ask, _chosen(ask))
 
 
 def _ratings(ask: Ask) -> Shown:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown, cards, chosen, over_time
+from hubbub.dashboard.build import breakdown, cards, chosen
 from hubbub.dashboard.components import Group, Page, Shown, Widget
+from hubbub.dashboard.driven import driven
 from hubbub.dashboard.live import online
 
 CARDS = (
@@ -17,7 +18,7 @@ def _cards(ask: Ask) -> Shown:
 
 
 def _chart(ask: Ask) -> Shown:
-    return over_time(ask, [chosen(ask, CARDS)], compare=True)
+    return driven(ask, chosen(ask, CARDS))
 
 
 def _workload(ask: Ask) -> Shown:

@@ -108,6 +108,23 @@ class NewsAnswer:
     freshness: Freshness
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedNumbers:
+    """Numbers beside their usual range, and how fresh they are."""
+
+    numbers: Sequence[NewsNumber]
+    freshness: Freshness
+
+
+def numbers_of(numbers: Sequence[Number], freshness: Freshness, tenant: Tenant) -> JudgedNumbers:
+    """Return judged numbers of a tenant in the form of the news."""
+    return JudgedNumbers([_number(number, tenant) for number in numbers], freshness)
+
+
+def _number(number: Number, tenant: Tenant) -> NewsNumber:
+    return NewsNumber(**_shared(number), course=_course(number.course, tenant))
+
+
 def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
     """Return the news of a tenant in this form."""
     return NewsAnswer(
@@ -117,7 +134,7 @@ def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
         news.lead,
         news.rest,
         [_point(point) for point in news.points],
-        [NewsNumber(**_shared(number), course=_course(number.course, tenant)) for number in news.numbers],
+        [_number(number, tenant) for number in news.numbers],
         news.freshness,
     )
 

@@ -111,7 +111,7 @@ def news(
     With a `grain` its metrics have a course; each value of a dimension of `by` has a number, too.
     """
     question = replace(question, compare=question.compare or compared(question, now))
-    numbers, judged_by = _judge_all(ask, reading, tenant, question, now)
+    numbers, judged_by = _judge_all(ask, reading, tenant, question, now, _candidates(question))
     begun = question.start < now
     freshness = judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
     worst = sorted(_once([number for number in numbers if number.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
@@ -124,6 +124,15 @@ def news(
         sentences.lead(points, known) if begun else "These days have not begun.", points,
         sentences.rest(points, known), tuple(numbers), freshness,
     )  # fmt: skip
+
+
+def numbers_beside_usual(
+    ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime
+) -> tuple[list[Number], Freshness]:
+    """Return a question's metrics judged as the news judge them, and how fresh they are; with dimensions their slices alone."""
+    question = replace(question, compare=question.compare or compared(question, now))
+    numbers, judged_by = _judge_all(ask, reading, tenant, question, now, [])
+    return numbers, judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
 
 
 def check_dimensions(question: Question) -> None:
@@ -150,10 +159,9 @@ def _knows(metric: str, dimensions: Sequence[str]) -> bool:
 
 
 def _judge_all(
-    ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime
+    ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, candidates: Sequence[Candidate]
 ) -> tuple[list[Number], Freshness | None]:
     """Return every judged number, of the whole and of slices, and the freshness; None where nothing is judged."""
-    candidates = _candidates(question)
     by_metric = {candidate.metric: candidate for candidate in candidates if not candidate.by}
     of_whole = [
         *by_metric,
@@ -162,7 +170,8 @@ def _judge_all(
     comparable = _is_comparable(question, now)
     if not of_whole or question.start >= now or question.end - question.start > LONGEST:
         return [], None
-    groups = [(tuple(of_whole), ()), *(((c.metric,), (c.by,)) for c in candidates if c.by), *_slices(question)]
+    whole = [(tuple(of_whole), ())] if candidates or not question.by else []
+    groups = [*whole, *(((c.metric,), (c.by,)) for c in candidates if c.by), *_slices(question)]
     question, grain = replace(question, grain=Grain.TOTAL, by=()), question.grain
     numbers: list[Number] = []
     freshness: Freshness | None = None

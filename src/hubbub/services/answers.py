@@ -17,8 +17,8 @@ from hubbub.model.name import KIND_OF
 from hubbub.model.page import Page
 from hubbub.model.question import Question, parse_grain, parse_moment
 from hubbub.model.tenant import Tenant
-from hubbub.news.answer import NewsAnswer, answer_of
-from hubbub.news.news import LONGEST, News, check_dimensions, news
+from hubbub.news.answer import JudgedNumbers, NewsAnswer, answer_of, numbers_of
+from hubbub.news.news import LONGEST, News, check_dimensions, news, numbers_beside_usual
 from hubbub.query.cached import Part, cacheable
 from hubbub.query.changes import TOP, Changes, changes
 from hubbub.query.dashboard import Dashboard, States, dashboard, states
@@ -166,6 +166,25 @@ class AnswerService:
         one = self._control.tenant(tenant)
         question = _question(one, metrics, start, end, grain, by, where, compare, include_bots, as_of)
         return answer_of(self.news_of(one, question), one)
+
+    @cacheable("period", Part.NUMBERS)
+    def judged(
+        self, tenant: str, start: Moment, end: Moment, metrics: Sequence[str], grain: str = "total", by: Sequence[str] = (),
+        where: Where | None = None, compare: str | None = None, include_bots: bool = False,
+    ) -> JudgedNumbers:  # fmt: skip
+        """Return metrics of a range of days beside their usual range, as `news` does for its `metrics`; with `by` the slices."""
+        one = self._control.tenant(tenant)
+        question = _question(one, metrics, start, end, grain, by, where, compare, include_bots)
+        self._check_news(one, question)
+        with self._queries.asking(one) as (ask, reading, now):
+            return numbers_of(*numbers_beside_usual(ask, reading, one, question, now), one)
+
+    @staticmethod
+    def _check_news(tenant: Tenant, question: Question) -> None:
+        check_range(question, tenant)
+        check_dimensions(question)
+        if question.end - question.start > LONGEST:
+            raise BadQuestionError(f"news are of up to {LONGEST.days} days; eight weeks say nothing of more")
 
     def news_of(self, tenant: Tenant, question: Question) -> News:
         """Return the news of a question's range."""

@@ -40,6 +40,7 @@ function config() {
     line: { strokeWidth: 2 },
     mark: { color: color.accent },
     style: {
+      now: { color: color.accent, stroke: color.accent },
       before: { color: color.before, stroke: color.before, strokeWidth: 1.5, strokeDash: [4, 3] },
       usual: { color: color.usual, fill: color.usual },
       open: { filled: true, fill: color.surface, strokeWidth: 2, size: 60 },

@@ -1,0 +1,106 @@
+"""The chart of the card that is chosen: counts as bars, others as lines, and a share of few things a day by week.
+
+A day of three ratings says nothing: such a share is drawn as weekly steps over faint days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import over_time, unit_of, windows_of
+from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.judged import judged
+from hubbub.dashboard.readings import readings, with_n
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import title_of
+from hubbub.metrics.definition import Unit
+from hubbub.model.plain import plain
+from hubbub.model.window import day_of
+from hubbub.news.answer import NewsNumber
+from hubbub.query.result import State
+from hubbub.reports.formatting import moment, shown
+
+FEW_A_DAY = 10
+"""Fewest things a day of a share that is drawn day by day."""
+
+
+def driven(ask: Ask, name: str, number: NewsNumber | None = None, title: str = "") -> Shown:
+    """Show a card's number over time beside the compared period and its usual range; `number`: as judged, if it is known."""
+    number = number or judged(ask, [name]).get(name)
+    title = title or title_of(name)
+    days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days
+    few = number is not None and number.unit == Unit.SHARE and (number.n or 0) < FEW_A_DAY * days
+    if few and ask.grain == "day" and days > 7:
+        drawn = _weekly(ask, name, title)
+        return drawn if drawn.empty else replace(drawn, note=_why(number, days))
+    mark = "bar" if unit_of(name) == Unit.COUNT else "line"
+    return over_time(ask, [name], titles=[title], compare=True, mark=mark, usual=number)
+
+
+def _why(number: NewsNumber | None, days: int) -> str:
+    return f"Drawn by week: a day has {((number and number.n) or 0) / days:.0f} on average."
+
+
+def _weekly(ask: Ask, name: str, title: str) -> Shown:
+    answer = ask.query([name], grain="week", compare=ask.view.compared)
+    days = ask.query([name], grain="day")
+    unit = unit_of(name)
+    if answer.unfiltered or not any(row[name] is not None for row in answer.rows):
+        return over_time(ask, [name], titles=[title])
+    weeks = [_week(row, name, unit) for row in answer.rows]
+    usual = _usual(ask, name)
+    for week, (_, until) in zip(weeks, windows_of(answer.rows, ask), strict=True):
+        week |= {"until": until.isoformat(), **usual.get(week["window"], {})}
+    rows = [_day(row, name, unit, weeks) for row in days.rows]
+    before = "before" if any(week["before"] is not None for week in weeks) else ""
+    columns = [
+        Column("window", "From", "moment"), Column(name, title, unit), Column("n", "n", "count"), Column("week", "Its week", unit),
+        *([Column("before", "Before", unit)] if before else []),
+    ]  # fmt: skip
+    read = readings(ask, rows, {name: title, "week": "Its week"}, unit, "day", before=before)
+    data = {
+        "spec": charts.weekly(weeks, rows, name, "before", unit), "title": f"{title}, by week", "before": bool(before),
+        "usual": bool(usual), "days": True, "readings": plain(read),
+    }  # fmt: skip
+    links = [{name: ask.explained(name, span)} for span in windows_of(rows, ask)]
+    words = ", ".join(f"{week['at']} {week[f'{name}_shown']}" for week in weeks)
+    return Shown("chart", data, Table(columns, rows, links), f"{title} by week: {words}")
+
+
+def _week(row: Mapping[str, Any], name: str, unit: str) -> dict[str, Any]:
+    previous = ((row.get("compare") or {}).get(name) or {}).get("previous")
+    return {
+        "window": row["window"], "at": moment(row["window"]), name: row[name], f"{name}_shown": shown(row[name], unit),
+        "n": with_n(row, name, unit), "before": previous, "open": row["details"][name]["state"] == State.LIVE,
+    }  # fmt: skip
+
+
+def _day(row: Mapping[str, Any], name: str, unit: str, weeks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    week = next(week for week in reversed(weeks) if week["window"][:10] <= row["window"][:10])
+    n = with_n(row, name, unit)
+    return {
+        "window": row["window"], "at": moment(row["window"]), name: row[name], f"{name}_n": n, "n": n, "week": week[name],
+        "week_n": week["n"], "before": week["before"], "low": week.get("low"), "high": week.get("high"),
+        "gap": f"{name}.state" in row,
+    }  # fmt: skip
+
+
+def _usual(ask: Ask, name: str) -> dict[str, dict[str, float]]:
+    """Return the usual range of each week by its beginning, where one is known."""
+    view = ask.view
+    where = {dimension: list(values) for dimension, values in view.where.items()}
+    try:
+        answer = ask.kept(
+            ask.engine.answers.usual, name, view.first.isoformat(), view.after.isoformat(), "week", (), where, view.bots
+        )
+    except BadQuestionError:
+        return {}
+    return {
+        row["window"]: {"low": row["usual"]["low"], "high": row["usual"]["high"]}
+        for row in answer.rows if row["usual"]["low"] is not None
+    }  # fmt: skip

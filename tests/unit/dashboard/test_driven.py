@@ -1,0 +1,85 @@
+"""Noise decides color on every page of numbers, and a share of few things a day is drawn by week over faint days."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from tests.unit.dashboard.busy import read
+from tests.unit.dashboard.conftest import Pages
+from tests.unit.dashboard.test_overview import _weeks
+
+VIEW = {"from": "2026-07-24", "to": "2026-08-21"}
+
+
+def spec(http: TestClient, path: str, **view: str) -> dict[str, Any]:
+    """Return the drawing of a chart."""
+    found = re.search(r'class="spec">(.*?)</script>', read(http, path, **view), re.DOTALL)
+    assert found is not None
+    drawing: dict[str, Any] = json.loads(unescape(found.group(1)))
+    return drawing
+
+
+def test_a_change_within_its_noise_has_no_color(pages: Pages) -> None:
+    """On quiet weeks nothing on Satisfaction is red or green; on bad ones the share is red, and its usual range stands there."""
+    _weeks(pages, 1)
+    http = pages.sign_in()
+    for part in ("cards", "channels"):
+        html = read(http, f"/t/b/satisfaction/{part}", **VIEW)
+        assert "change worse" not in html and "change better" not in html
+
+
+def test_a_change_beyond_its_noise_has_a_color(pages: Pages) -> None:
+    """The same answer as of the news decides it, in cards and in rows; a row within its noise is grey."""
+    _weeks(pages, 4)
+    http = pages.sign_in()
+    cards = read(http, "/t/b/satisfaction/cards", **VIEW)
+    assert re.search(r'change worse falls">−3\d\.\d points', cards) and "usual " in cards
+    rows = read(http, "/t/b/satisfaction/channels", **VIEW)
+    assert len(re.findall(r'change worse falls">−\d+\.\d points', rows)) == 1  # of web, not of mail
+
+
+def test_judged_numbers_are_those_of_the_news(pages: Pages) -> None:
+    """Asked alone, a metric and its slices have the value, usual range, verdict and way that the news give it."""
+    _weeks(pages, 4)
+    answers, days = pages.engine.answers, ("2026-07-24", "2026-08-21")
+    whole = {n.metric: n for n in answers.judged("b", *days, ["csat", "ratings"]).numbers}
+    news = {n.metric: n for n in answers.news("b", *days, ["csat", "ratings"]).numbers if n.dimension is None}
+    for name, number in whole.items():
+        other = news[name]
+        assert (number.value, number.usual, number.way, number.previous) == (
+            other.value, other.usual, other.way, other.previous,
+        )  # fmt: skip
+    slices = {n.slice: n for n in answers.judged("b", *days, ["ratings"], by=["channel"]).numbers}
+    both = {
+        n.slice: n for n in answers.news("b", *days, ["ratings"], by=["channel"]).numbers if n.dimension == "channel"
+    }
+    assert slices == both and set(slices) == {"web", "mail"}
+
+
+def test_a_share_of_few_things_is_drawn_by_week(pages: Pages) -> None:
+    """Each week is a step with the engine's value, each day a dot of its n, and the page says why."""
+    _weeks(pages, 1)
+    http, view = pages.sign_in(), {**VIEW, "channel": "web"}
+    drawing = spec(http, "/t/b/satisfaction/chart", **view)
+    where = {"channel": "web"}
+    weeks = pages.engine.query("b", metrics=["csat"], start=VIEW["from"], end=VIEW["to"], grain="week", where=where)[
+        "rows"
+    ]
+    assert [row["v"] for row in drawing["data"]["values"]] == [row["csat"] for row in weeks]
+    dots = next(
+        layer for layer in drawing["layer"] if isinstance(layer["mark"], dict) and layer["mark"]["type"] == "circle"
+    )
+    assert len(dots["data"]["values"]) == 28 and {row["n"] for row in dots["data"]["values"]} == {5}
+    assert "Drawn by week: a day has 5 on average." in read(http, "/t/b/satisfaction/chart", **view)
+
+
+def test_waits_have_a_log_scale(busy: Pages) -> None:
+    """A band up to hours flattens no median of minutes; its lines stand at powers and their units."""
+    drawing = spec(busy.sign_in(), "/t/a/speed/bands", **{"from": "2026-08-01", "to": "2026-08-21"})
+    scales = [layer["encoding"]["y"]["scale"] for layer in drawing["layer"] if "y" in layer["encoding"]]
+    assert scales and all(scale["type"] == "log" and scale["domain"][0] > 0 for scale in scales)
