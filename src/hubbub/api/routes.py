@@ -129,9 +129,12 @@ def explain(
     as_of: Annotated[str | None, Query(max_length=60, description="Explain with the data of this moment.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
     cursor: Cursor = None,
+    part: Annotated[str, Query(max_length=20, description="Only the events in the `numerator`, or the `rest`.")] = "",
 ) -> Explanation:
     """Return definition, formula, parts, windows used, and a page of the events behind a number."""
-    return engine.answers.explain(tenant, metric, start, end, where_of(where), as_of=as_of, limit=limit, cursor=cursor)
+    return engine.answers.explain(
+        tenant, metric, start, end, where_of(where), as_of=as_of, limit=limit, cursor=cursor, part=part
+    )
 
 
 @api.get("/changes", summary="What contributed to the change of a number")

@@ -116,6 +116,7 @@ def explain(
     as_of: AsOf = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    part: Annotated[str, typer.Option(help="Only the events in the numerator of a share, or the rest.")] = "",
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -127,7 +128,7 @@ def explain(
         _ask(
             data,
             lambda answers: answers.explain(
-                tenant, metric, start, end, pairs(where), as_of=as_of, limit=limit, cursor=cursor
+                tenant, metric, start, end, pairs(where), as_of=as_of, limit=limit, cursor=cursor, part=part
             ),
         )
     )

@@ -337,31 +337,18 @@ def breakdown(
     ranked.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
     top, whole = max((row[rank] or 0) for row in ranked) or 1, sum(row[rank] or 0 for row in ranked)
     ways = ways_of_slices(ask, known, dimension, where or {}) if compare and ask.view.compared else {}
-    rows, links = [], []
-    for row in ranked:
-        value = row[dimension]
-        filtered = (
-            ask.link(view=ask.view.with_filter(dimension, value if value is not None else NONE))
-            if dimension in FILTERS
-            else ""
-        )
-        rows.append(
-            {
-                "name": value if value is not None else NONE,
-                **{name: row[name] for name in known},
-                **{f"{name}_n": row["details"][name]["n"] for name in known},
-                "bar": share_bar((row[rank] or 0) / top),
-                "changes": {
-                    name: {
-                        "change": change_in_words((row.get("compare") or {}).get(name, {}), unit_of(name)),
-                        "way": ways.get((name, value if value is not None else NONE), ""),
-                    }
-                    for name in known
-                },
-            }
-        )  # fmt: skip
-        explained = {dimension: value if value is not None else NONE}
-        links.append({"name": filtered, **{name: ask.explained(name, where=explained) for name in known}})
+    values = [row[dimension] if row[dimension] is not None else NONE for row in ranked]
+    rows = [
+        _slice(row, value, known, share_bar((row[rank] or 0) / top), ways)
+        for row, value in zip(ranked, values, strict=True)
+    ]
+    links = [
+        {
+            "name": ask.link(view=ask.view.with_filter(dimension, value)) if dimension in FILTERS else "",
+            **{name: ask.explained(name, where={dimension: value}) for name in known},
+        }
+        for value in values
+    ]
     columns = [
         Column("name", title or FILTERS.get(dimension, dimension.capitalize()), of=dimension),
         *(Column(n, titles.get(n) or title_of(n), unit_of(n)) for n in known),
@@ -373,6 +360,21 @@ def breakdown(
     left = len(rows) - most
     note = f"{left} more in the table below" if left > 0 else ""
     return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), summary, note)
+
+
+def _slice(
+    row: Mapping[str, Any], value: str, names: Sequence[str], bar: Markup, ways: Mapping[tuple[str, str], str]
+) -> dict[str, Any]:
+    """Return a row of a breakdown: its numbers with n and change, whose look is in `ways`."""
+    compared = row.get("compare") or {}
+    return {
+        "name": value, "bar": bar, **{name: row[name] for name in names},
+        **{f"{name}_n": row["details"][name]["n"] for name in names},
+        "changes": {
+            name: {"change": change_in_words(compared.get(name, {}), unit_of(name)), "way": ways.get((name, value), "")}
+            for name in names
+        },
+    }  # fmt: skip
 
 
 def filter_first(metric: str, answer: Found) -> Shown:

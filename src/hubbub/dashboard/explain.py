@@ -1,24 +1,38 @@
-"""Explain a number: how it is counted, its parts, and the events behind it. Every number leads here."""
+"""Explain a number: what it is, how it is counted, whether it can change, and the rows behind it. Every number leads here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import unit_of
 from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import raw_event
+from hubbub.dashboard.forms import Fact, facts
+from hubbub.dashboard.sparks import share_bar
 from hubbub.errors import BadRequestError
 from hubbub.metrics.catalogue import find, title_of
-from hubbub.metrics.definition import State
+from hubbub.metrics.definition import State, Unit
 from hubbub.model.question import parse_moment
 from hubbub.query.explain import Explanation
 from hubbub.query.result import UNKNOWN
 from hubbub.reports.formatting import shown
 
 PAGE_SIZE = 50
+PARTS = {"numerator": "In the numerator", "rest": "Not in it", "all": "All"}
+STATES = {
+    "settled": "Final: only a late event can change it.",
+    "provisional": "It may still change: what it waits for may come for some days.",
+    "live": "These days are not over: it still grows.",
+    "incomplete": "A source has a gap in these days: some of it is counted.",
+    "not_fetched": "Nothing is known: these days were not fetched from their source.",
+    "not_known_then": "Nothing was counted at that moment.",
+    "gone": "Past what is kept of this tenant.",
+    "no_target": "No target stands for it in these days.",
+}
 TITLES = {"counts": "Part", "time": "Time", "value": "Value"}
 
 
@@ -53,9 +67,22 @@ def _explained(ask: Ask) -> Explanation:
     return ask.once(
         "explain",
         lambda: ask.engine.answers.explain(
-            ask.tenant.id, _metric(ask), start, end, _where(ask), limit=PAGE_SIZE, cursor=ask.param("cursor") or None
+            ask.tenant.id,
+            _metric(ask),
+            start,
+            end,
+            _where(ask),
+            limit=PAGE_SIZE,
+            cursor=ask.param("cursor") or None,
+            part=_part(ask),
         ),
     )
+
+
+def _part(ask: Ask) -> str:
+    """Return the part of the rows that the address names; of a share first those in its numerator."""
+    part = ask.param("part", "numerator" if find(_metric(ask)).unit is Unit.SHARE else "all")
+    return "" if part == "all" else part
 
 
 def _number(ask: Ask) -> Shown:
@@ -65,31 +92,84 @@ def _number(ask: Ask) -> Shown:
     ask.freshness = answer.freshness
     ask.see(answer.freshness)
     unit = unit_of(metric)
-    facts = {
-        "value": shown(answer.value, unit),
-        "numerator": answer.numerator,
-        "denominator": answer.denominator,
-        "numerator_of": answer.numerator_of or "",
-        "denominator_of": answer.denominator_of or "",
-        "n": answer.n,
-        "why": UNKNOWN.get(answer.state, ""),
-    }
-    return Shown(
-        "number",
-        {
-            "metric": metric, "title": title_of(metric), "found": answer, "facts": facts, "where": _where(ask),
-            "start": start, "end": end,
-        },
-        summary=f"{title_of(metric)}: {facts['value']}",
-    )  # fmt: skip
+    share = answer.value if unit == Unit.SHARE and answer.value is not None else None
+    data = {
+        "metric": metric, "title": title_of(metric), "found": answer, "value": shown(answer.value, unit),
+        "why": UNKNOWN.get(answer.state, ""), "where": _where(ask), "start": start, "end": end,
+        "bar": share_bar(share) if share is not None else "", "sentence": _sentence(answer) if share is not None else "",
+    }  # fmt: skip
+    return Shown("number", data, summary=f"{title_of(metric)}: {data['value']}")
+
+
+def _sentence(answer: Explanation) -> str:
+    """Return a share as a fraction in words."""
+    if answer.numerator_of is None or answer.denominator_of is None:
+        return ""
+    return (
+        f"{shown(answer.numerator, 'count')} ({_lower(answer.numerator_of)}) of {shown(answer.denominator, 'count')} "
+        f"({_lower(answer.denominator_of)})"
+    )
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _counted(ask: Ask) -> Shown:
+    """Show how the number is counted, in words and as its formula."""
+    answer = _explained(ask)
+    parts = [
+        Fact(title, f"{shown(value, 'count')}{f' – {meaning}' if meaning else ''}")
+        for title, value, meaning in (
+            ("Numerator", answer.numerator, answer.numerator_of),
+            ("Denominator", answer.denominator, answer.denominator_of),
+        ) if answer.denominator is not None
+    ]  # fmt: skip
+    return facts(ask, [
+        Fact("Definition", answer.definition), Fact("Counted from", answer.fact), *parts, Fact("Formula", answer.formula),
+        *([Fact("n", shown(answer.n, "count"))] if answer.n is not None else []),
+        Fact("Version", f"Definitions, version {answer.definition_version}"),
+    ])  # fmt: skip
+
+
+def _reliable(ask: Ask) -> Shown:
+    """Show whether the number can still change, what is missing in it, what changed in it, and how to ask for it elsewhere."""
+    answer = _explained(ask)
+    ask.see(answer.freshness)
+    changed = _restated(ask)
+    return facts(ask, [
+        Fact("State", STATES.get(answer.state, answer.state)),
+        Fact("Coverage", ". ".join(ask.gaps) if ask.gaps else "No source has a gap in these days."),
+        Fact("Changed since", changed or "No closed day of it has changed."),
+        Fact("Elsewhere", _command(ask), "text"),
+    ])  # fmt: skip
+
+
+def _restated(ask: Ask) -> str:
+    """Return in words what changed in closed days of the number, of the whole tenant; empty for nothing."""
+    first, after = (parse_moment(text, ask.tenant.zone).astimezone(ask.tenant.tz).date() for text in _span(ask))
+    rows = ask.engine.restatements.of(ask.tenant.id, metric=_metric(ask)).rows
+    mine = [row for row in rows if row.channel is None and first <= row.window <= after]
+    if not mine:
+        return ""
+    last, unit = mine[0], unit_of(_metric(ask))
+    times = "Once" if len(mine) == 1 else f"{len(mine)} times"
+    return f"{times}. Last: {last.window} went from {shown(last.old, unit)} to {shown(last.new, unit)} ({last.cause})."
+
+
+def _command(ask: Ask) -> str:
+    start, end = _span(ask)
+    where = "".join(f" --where {quote(f'{name}={value}')}" for name, values in _where(ask).items() for value in values)
+    return f"hubbub explain {_metric(ask)} --tenant {ask.tenant.id} --from {start} --to {end}{where}"
 
 
 def _events(ask: Ask) -> Shown:
     explanation = _explained(ask)
     page = explanation.events
-    if not page.rows:
-        return Shown(empty="This number has no event of these days.")
     split = explanation.numerator_of is not None
+    tabs = _tabs(ask, explanation) if split and find(_metric(ask)).unit is Unit.SHARE else []
+    if not page.rows and not tabs:
+        return Shown(empty="This number has no event of these days.")
     unit = find(_metric(ask)).metric.unit.value
     rows = [
         {**row, "time": _local(ask, row["time"]), "counts": "numerator" if row["counts"] else "denominator only"}
@@ -100,11 +180,23 @@ def _events(ask: Ask) -> Shown:
     units = {"time": "moment", "value": unit}
     columns = [Column(name, TITLES.get(name, name.replace("_", " ")), units.get(name, "text")) for name in names]
     following = ask.link(cursor=page.next) if page.next else ""
-    first = f", {sum(row['counts'] for row in page.rows)} of them in the numerator, first" if split else ""
+    first = f", {sum(row['counts'] for row in page.rows)} of them in the numerator" if split else ""
     return Shown(
-        "rows", {"next": following, "total": page.total}, Table(columns, rows, [_links(ask, row) for row in page.rows]),
+        "rows", {"next": following, "total": page.total, "tabs": tabs},
+        Table(columns, rows, [_links(ask, row) for row in page.rows]),
         f"{page.total} rows behind it; {len(rows)} on this page{first}",
     )  # fmt: skip
+
+
+def _tabs(ask: Ask, explanation: Explanation) -> list[tuple[str, str, bool]]:
+    """Return title, address and whether it is shown, for the rows in the numerator, the others, and all."""
+    now = _part(ask) or "all"
+    numerator, whole = explanation.numerator or 0, explanation.denominator or 0
+    counts = {"numerator": numerator, "rest": whole - numerator, "all": whole}
+    return [
+        (f"{title} · {shown(counts[part], 'count')}", ask.link(part=part, cursor=None), part == now)
+        for part, title in PARTS.items()
+    ]
 
 
 def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
@@ -132,7 +224,9 @@ def _local(ask: Ask, time: str) -> str:
 PAGE = Page(
     "explain", "Explanation",
     (
-        Widget("number", "Definition and formula", _number, size="list", wide=True),
+        Widget("number", "The number", _number, size="small"),
+        Widget("rely", "Can I rely on it?", _reliable, size="small"),
+        Widget("counted", "Definition and formula", _counted, size="small", wide=True),
         Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
     ),
     header=False,

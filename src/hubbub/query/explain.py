@@ -39,6 +39,8 @@ from hubbub.query.select import Context, counts, filters
 
 PAGE = 50
 MAX_PAGE = 1000
+PARTS: Mapping[str, tuple[int, ...]] = {"": (0, 1), "numerator": (1,), "rest": (0,)}
+"""Parts of what is behind a share or mean, by whether it counts in the numerator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +102,34 @@ class Explanation:
 
 
 def explain(
-    queries: Queries, tenant: Tenant, question: Question, *, limit: int = PAGE, cursor: str | None = None
+    queries: Queries,
+    tenant: Tenant,
+    question: Question,
+    *,
+    limit: int = PAGE,
+    cursor: str | None = None,
+    part: str = "",
 ) -> Explanation:
     """Explain one metric over `[start, end)`: value, formula, parts, and what it is made of.
 
     `events` are the things counted (the reply of a response, the message of a count, the conversations that are open): first those
     in the numerator, which `counts` says, then by time; `limit` of them after what `cursor`, the `next` of the page before, says.
+    `part` (numerator or rest) leaves out the others.
     Raises BadQuestionError, and BadRequestError for a cursor that is not valid.
     """
     if len(question.metrics) != 1:
         raise BadQuestionError("explain one metric at a time")
     if not 0 < limit <= MAX_PAGE:
         raise BadQuestionError(f"'limit' must lie between 1 and {MAX_PAGE}")
+    if part not in PARTS:
+        raise BadQuestionError(f"part {part[:40]!r} is not one of numerator, rest")
     one = find(question.metrics[0])
     question = replace(question, grain=Grain.TOTAL, by=(), compare=None)
     with queries.asking(tenant, question.as_of) as (ask, reading, now):
         answer = ask(question)
-        total, rows, following = _page(Context(reading, tenant, question, (), micros(now)), one, limit, cursor)
+        total, rows, following = _page(
+            Context(reading, tenant, question, (), micros(now)), one, limit, cursor, PARTS[part]
+        )
     cell = answer.columns[one.name].cell(0)
     numerator_of, denominator_of = _made_of(one)
     return Explanation(
@@ -191,20 +204,22 @@ def _made_of(one: Asked) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple[int, list[dict[str, Any]], str | None]:
+def _page(
+    context: Context, one: Asked, limit: int, cursor: str | None, part: tuple[int, ...]
+) -> tuple[int, list[dict[str, Any]], str | None]:
     """Return how many things are behind a number, a page of them, and the cursor of the next."""
     of_state = isinstance(one.metric, State | First)
     after = page.place_of(cursor, int, int, str if of_state or one.rollup.source.key != "ident" else int)
     if one.rollup.aim is not None or one.rollup.in_hours:
-        total, found = _worked_out(context, one, limit + 1, after)
+        total, found = _worked_out(context, one, limit + 1, after, part)
     else:
-        total, found = _stored(context, one, limit + 1, after)
+        total, found = _stored(context, one, limit + 1, after, part)
     rows, following = page.cut(found, limit, lambda row: (row["counts"], row["time"], row["key"]))
     return total, [_shown(row) for row in rows], following
 
 
 def _stored(
-    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None
+    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]]]:
     """Return how many things are behind a number whose facts say all, and the first of them after a place."""
     params: dict[str, Any] = {**context.bound, "limit": limit}
@@ -216,6 +231,9 @@ def _stored(
         body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, one, params)}) AS e"
     else:
         body = _facts(context, one, params)
+    if len(part) == 1:
+        params |= {"part": part[0]}
+        body = f"SELECT * FROM ({body}) AS p WHERE counts = :part"
     total: int = context.reading.value(f"SELECT count(*) FROM ({body}) AS b", params)
     later = "TRUE"
     if after is not None:
@@ -228,7 +246,7 @@ def _stored(
 
 
 def _worked_out(
-    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None
+    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]]]:
     """Return the same of facts whose values are worked out here: open times, and verdicts of targets."""
     params = dict(context.bound)
@@ -236,7 +254,10 @@ def _worked_out(
     valued = (
         _judged(context, one, body, params) if one.rollup.aim is not None else _in_hours(context, one, body, params)
     )
-    places = sorted(((1 - row["counts"], time, key, row) for time, key, row in valued), key=lambda place: place[:3])
+    places = sorted(
+        ((1 - row["counts"], time, key, row) for time, key, row in valued if row["counts"] in part),
+        key=lambda place: place[:3],
+    )
     begun = (1 - after[0], *after[1:]) if after is not None else ()
     later = ((time, key, row) for rest, time, key, row in places if (rest, time, key) > begun)
     wanted = {(time, key): row for time, key, row in islice(later, limit)}

@@ -96,11 +96,15 @@ class AnswerService:
         as_of: Moment | None = None,
         limit: int = PAGE,
         cursor: str | None = None,
+        part: str = "",
     ) -> Explanation:
-        """Explain one number down to event ids, a page of them; `as_of` as it was known at a moment."""
+        """Explain one number down to event ids, a page of them; `as_of` as it was known at a moment.
+
+        `part`: only the events in the `numerator` of a share, or the `rest`.
+        """
         one = self._control.tenant(tenant)
         question = _question(one, metric, start, end, where=where, as_of=as_of)
-        return explain(self._queries, one, question, limit=limit, cursor=cursor)
+        return explain(self._queries, one, question, limit=limit, cursor=cursor, part=part)
 
     @cacheable("period", Part.NUMBERS)
     def changes(

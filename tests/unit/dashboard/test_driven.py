@@ -66,15 +66,14 @@ def test_a_share_of_few_things_is_drawn_by_week(pages: Pages) -> None:
     _weeks(pages, 1)
     http, view = pages.sign_in(), {**VIEW, "channel": "web"}
     drawing = spec(http, "/t/b/satisfaction/chart", **view)
-    where = {"channel": "web"}
-    weeks = pages.engine.query("b", metrics=["csat"], start=VIEW["from"], end=VIEW["to"], grain="week", where=where)[
-        "rows"
-    ]
+    span = {"metrics": ["csat"], "start": VIEW["from"], "end": VIEW["to"], "where": {"channel": "web"}, "details": True}
+    weeks, days = (pages.engine.query("b", grain=grain, **span)["rows"] for grain in ("week", "day"))
     assert [row["v"] for row in drawing["data"]["values"]] == [row["csat"] for row in weeks]
     dots = next(
         layer for layer in drawing["layer"] if isinstance(layer["mark"], dict) and layer["mark"]["type"] == "circle"
     )
-    assert len(dots["data"]["values"]) == 28 and {row["n"] for row in dots["data"]["values"]} == {5}
+    told = [(row["v"], row["n"]) for row in dots["data"]["values"]]
+    assert told == [(day["csat"], day["details"]["csat"]["n"]) for day in days] and len(told) == 28
     assert "Drawn by week: a day has 5 on average." in read(http, "/t/b/satisfaction/chart", **view)
 
 

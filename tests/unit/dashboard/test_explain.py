@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 
+from hubbub.errors import BadQuestionError
 from tests.unit.dashboard.busy import EVIL, VIEW, read, rows
 from tests.unit.dashboard.conftest import Pages
 
@@ -31,12 +32,55 @@ def test_a_number_has_its_name_and_its_parts_in_words(
     assert all(part in text for part in said), text
 
 
-def test_the_numerator_comes_first_and_is_marked(busy: Pages) -> None:
-    """Of four ratings the three of 4 and 5 come first, marked; a count, which has no denominator, has no such column."""
+def test_the_numerator_comes_first_and_by_itself(busy: Pages) -> None:
+    """Of four ratings the three of 4 and 5 are the first tab, the fourth the second; a count has neither tabs nor such a column."""
     http = busy.sign_in()
-    parts = [row["counts"] for row in rows(http, "/t/a/explain/events", metric="csat", **VIEW)]
-    assert parts == ["numerator"] * 3 + ["denominator only"]
+    found = {
+        part: [row["counts"] for row in rows(http, "/t/a/explain/events", metric="csat", **{**VIEW, **part_of(part)})]
+        for part in ("", "numerator", "rest", "all")
+    }
+    assert found[""] == found["numerator"] == ["numerator"] * 3 and found["rest"] == ["denominator only"]
+    assert found["all"] == ["numerator"] * 3 + ["denominator only"]
+    html = unescape(read(http, "/t/a/explain/events", metric="csat", **VIEW))
+    assert all(tab in html for tab in ("In the numerator · 3", "Not in it · 1", "All · 4"))
     assert "counts" not in rows(http, "/t/a/explain/events", metric="messages", **VIEW)[0]
+    assert 'class="tabs"' not in read(http, "/t/a/explain/events", metric="messages", **VIEW)
+
+
+def part_of(part: str) -> dict[str, str]:
+    """Return the parameter of a tab; none for the page as it is."""
+    return {"part": part} if part else {}
+
+
+def test_each_part_is_paged_by_itself(busy: Pages) -> None:
+    """Pages of one row, read to their end, are the numerator and then the rest, each once; an unknown part is refused."""
+    answers, days = busy.engine.answers, (VIEW["from"], VIEW["to"])
+    whole = [row["id"] for row in answers.explain("a", "csat", *days).events.rows]
+    seen: list[str] = []
+    for part in ("numerator", "rest"):
+        cursor, first = None, answers.explain("a", "csat", *days, part=part).events
+        while True:
+            page = answers.explain("a", "csat", *days, limit=1, cursor=cursor, part=part).events
+            seen += [row["id"] for row in page.rows]
+            assert page.total == first.total
+            if (cursor := page.next) is None:
+                break
+    assert seen == whole
+    with pytest.raises(BadQuestionError, match="is not one of numerator, rest"):
+        answers.explain("a", "csat", *days, part="some")
+
+
+def test_whether_a_number_can_be_relied_on(busy: Pages) -> None:
+    """Its state in words, the gaps of its days, what changed in it since, and the command that gives the same."""
+    text = unescape(read(busy.sign_in(), "/t/a/explain/rely", metric="csat", **VIEW))
+    for said in (
+        "No source has a gap in these days.",
+        "No closed day of it has changed.",
+        "hubbub explain csat --tenant a",
+    ):
+        assert said in text
+    number = unescape(read(busy.sign_in(), "/t/a/explain/number", metric="csat", **VIEW))
+    assert "3 (ratings of 4 + Ratings of 5) of 4 (valid 5-point ratings)." in number
 
 
 @pytest.mark.parametrize(
