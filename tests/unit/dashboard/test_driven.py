@@ -66,7 +66,13 @@ def test_a_share_of_few_things_is_drawn_by_week(pages: Pages) -> None:
     _weeks(pages, 1)
     http, view = pages.sign_in(), {**VIEW, "channel": "web"}
     drawing = spec(http, "/t/b/satisfaction/chart", **view)
-    span = {"metrics": ["csat"], "start": VIEW["from"], "end": VIEW["to"], "where": {"channel": "web"}, "details": True}
+    span: dict[str, Any] = {
+        "metrics": ["csat"],
+        "start": VIEW["from"],
+        "end": VIEW["to"],
+        "where": {"channel": "web"},
+        "details": True,
+    }
     weeks, days = (pages.engine.query("b", grain=grain, **span)["rows"] for grain in ("week", "day"))
     assert [row["v"] for row in drawing["data"]["values"]] == [row["csat"] for row in weeks]
     dots = next(
