@@ -70,16 +70,19 @@ FIELD_NOTES: dict[str, str] = {
     "task_id": "Ties the steps of a task together.",
     "campaign_id": "The campaign that a message or click belongs to.",
     "survey_id": "Ties an answer to its survey.",
-    "name": "Of an observed metric or a campaign.",
-    "kind": f"Who is behind a message: {', '.join(sorted(event.KINDS))}.",
+    "name": "Of an observed metric or a campaign; the model of response.ai_generated.",
+    "kind": f"Who is behind a message, or hands a conversation off: {', '.join(sorted(event.KINDS))}.",
     "topic": "Of topic.classified.",
     "sentiment": "Tone, of topic.classified.",
     "intent": "Of intent events.",
     "severity": "Of escalation.raised; of other events of a conversation its priority (low, normal, high, urgent …).",
     "status": "Of staff.status_changed and others.",
-    "value": "A rating, an amount, an observation; finite, at most 1e18 either way.",
+    "reason": "Why a conversation was escalated or assigned.",
+    "value": "A rating, an amount, an observation, the cost of response.ai_generated; finite, at most 1e18 either way.",
     "scale": "Of a rating: 5 (1 to 5) or 10 (0 to 10).",
     "duration_ms": "A wait or a length in whole milliseconds; 0 or more, less than ten years.",
+    "input_tokens": "Of response.ai_generated; without it `gen_ai.usage.input_tokens` of its attributes.",
+    "output_tokens": "Of response.ai_generated; without it `gen_ai.usage.output_tokens` of its attributes.",
     "confidence": "Of a classifier, 0 to 1.",
     "revision": "A higher one replaces the event with the same source and id, in any order of arrival.",
     "asks": "Whether a message's text asks something. Importers and receivers of chats say so of a question mark, in any script, "
@@ -140,6 +143,7 @@ def _example(one: Example, gives: Mapping[str, tuple[Fraction, str]]) -> str:
     ]
     settings_ += [f"hotspot_tones {', '.join(one.hotspot_tones)}"] if one.hotspot_tones else []
     settings_ += [_target(target) for target in one.targets]
+    settings_ += [f"ai_minutes_saved {one.ai_minutes_saved:g}"] if one.ai_minutes_saved is not None else []
     days = f"{one.first} to before {one.after}" + "".join(f", {setting}" for setting in settings_)
     rows = (
         (f"`{name}`", f"{float(value):.10g}" + (f" ({value})" if 1 < value.denominator < 1000 else ""), why)

@@ -97,6 +97,10 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faces]:
                 engine.calendar.set(tenant.id, one.calendar)
             if one.hotspot_tones:
                 engine.tenants.change(tenant.id, hotspot_tones=one.hotspot_tones)
+            if one.threads:
+                engine.tenants.change(tenant.id, threads=one.threads)
+            if one.ai_minutes_saved is not None:
+                engine.tenants.change(tenant.id, ai_minutes_saved=one.ai_minutes_saved)
             assert engine.accept(tenant.id, one.happened(), history=True).rejected == []
             keys.append(engine.keys.add(tenant.id, ["read"]).key)
         assert engine.refresh()["errors"] == {}

@@ -157,6 +157,11 @@ class Episode:
     ai_handled: tuple[bool, bool, bool] = (False, False, False)
     """Whether AI alone resolved it for 24 hours, 72 hours and 7 days."""
     ai_escalated: bool = False
+    ai_silences: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    """How long the contact said nothing after an AI reply, before people came in: from and until."""
+    ai_resolved_at: datetime | None = None
+    ai_reopened: bool = False
+    handed_off_at: datetime | None = None
     first_reply_at: datetime | None = None
     first_response_ms: int | None = None
     first_person_at: datetime | None = None
@@ -413,10 +418,11 @@ class Oracle:
         found["conversations_handled"] = len(
             {r.conversation for r in self.responses if within(r.time) and r.staff and r.conversation}
         )
-        found |= self._conversation_numbers(within)
         found |= dict.fromkeys(OF_TARGETS)
+        found |= self._conversation_numbers(within, now)
         found |= self._survey_numbers(within)
         found |= self._question_numbers(within)
+        found |= _usage([e for e in events if e.type == "response.ai_generated"])
         found |= _classified(events, self.tones)
         escalations = self._of("conversation.escalated", "escalation.raised")
         found["intents_escalated"] = count(
@@ -477,10 +483,17 @@ class Oracle:
             ),
         }
 
-    def _conversation_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
+    def _conversation_numbers(self, within: Callable[[datetime | None], bool], now: datetime) -> dict[str, Number]:
         begun = [e for e in self.episodes if within(e.start)]
         involved = [e for e in begun if e.ai_involved]
         handled = {name: sum(e.ai_handled[i] for e in begun) for i, name in enumerate(("", "_72h", "_7d"))}
+        assumed = {
+            name: sum(
+                not e.ai_handled[i] and any((until or now) - since > lasting for since, until in e.ai_silences)
+                for e in involved
+            )
+            for i, (name, lasting) in enumerate((("", DAY), ("_72h", HORIZON), ("_7d", WEEK)))
+        }
         firsts = [e for e in self.episodes if within(e.first_reply_at)]
         persons = [e.first_person_ms for e in self.episodes if within(e.first_person_at)]
         resolved = [e for e in self.episodes if within(e.resolved_at)]
@@ -491,6 +504,19 @@ class Oracle:
             "ai_escalated": sum(e.ai_escalated for e in begun),
             **{f"ai_handled{name}": n for name, n in handled.items()},
             **{f"ai_resolution_rate{name}": share(n, len(involved)) for name, n in handled.items()},
+            **{f"ai_assumed{name}": n for name, n in assumed.items()},
+            **{
+                f"ai_assumed_resolution_rate{name}": share(handled[name] + n, len(involved))
+                for name, n in assumed.items()
+            },
+            "ai_contained": sum(not e.ai_escalated for e in involved),
+            "ai_containment_rate": share(sum(not e.ai_escalated for e in involved), len(involved)),
+            "ai_reopened": sum(e.ai_reopened for e in involved),
+            "ai_reopen_rate": share(
+                sum(e.ai_reopened for e in involved), sum(bool(e.ai_resolved_at) for e in involved)
+            ),
+            "ai_hours_saved": None,  # the tenants of laws state no minutes
+            "ai_hand_offs": sum(e.ai_escalated and within(e.handed_off_at) for e in self.episodes),
             "conversations_resolved": sum(within(e.resolved_at) for e in self.episodes),
             **_waits("first_response_ms", [e.first_response_ms for e in firsts]),
             **_waits("first_response_business_ms", [e.first_response_business_ms for e in firsts]),
@@ -718,6 +744,7 @@ def _judge(episode: Episode, returned: datetime | None, hours: Clock) -> None:
     alone = episode.ai_involved and bool(resolves) and not taken_over and not reopens
     lasted = [alone and (returned is None or returned > max(resolves) + lasting) for lasting in (DAY, HORIZON, WEEK)]
     episode.ai_handled = lasted[0], lasted[1], lasted[2]
+    _judge_ai(episode, returned, [id(e) for e in by_people])
     after = [e.time for e in replies if inbound is not None and e.time >= inbound]
     if inbound is not None and after:
         episode.first_reply_at = min(after)
@@ -731,6 +758,45 @@ def _judge(episode: Episode, returned: datetime | None, hours: Clock) -> None:
     if persons:
         episode.first_person_at = min(persons)
         episode.first_person_ms = whole_ms(min(persons) - waiting)
+
+
+def _judge_ai(episode: Episode, returned: datetime | None, by_people: list[int]) -> None:
+    """Say when people came in, when AI alone had resolved it, whether that was undone, and when the contact was silent."""
+    turns, start = episode.turns, episode.start
+    assert start is not None
+
+    def comes_in(turn: Event) -> bool:
+        return (
+            id(turn) in by_people or turn.type == "conversation.escalated"
+            or (turn.type == "conversation.assigned" and bool(turn.staff_id))
+            or (turn.type == "escalation.raised" and turn.time <= start + WEEK)
+        )  # fmt: skip
+
+    people = [place for place, turn in enumerate(turns) if comes_in(turn)]
+    before = turns[: people[0]] if people else turns
+    episode.handed_off_at = turns[people[0]].time if people else None
+    ai = [place for place, turn in enumerate(turns) if _replies(turn) and id(turn) not in by_people]
+    alone = [
+        e.time
+        for place, e in enumerate(before)
+        if e.type == "conversation.resolved" and any(other < place for other in ai)
+    ]
+    resolves = [place for place, turn in enumerate(turns) if turn.type == "conversation.resolved"]
+    reopens = [
+        place for place, turn in enumerate(turns)
+        if turn.type == "conversation.reopened" and any(other < place for other in resolves)
+    ]  # fmt: skip
+    if alone:
+        episode.ai_resolved_at = alone[0]
+        place = next(place for place in resolves if turns[place].time == alone[0] and turns[place] in before)
+        backs = [turns[other].time for other in reopens if other > place] + ([returned] if returned else [])
+        episode.ai_reopened = bool(backs) and backs[0] <= alone[0] + WEEK
+    for place in ai:
+        if place < len(before):
+            ends = [turns[other].time for other in people[:1] if other > place]
+            ends += [e.time for e in turns[place + 1 :] if e.type == "message.received"][:1]
+            ends += [turns[other].time for other in reopens if other > place][:1] + ([returned] if returned else [])
+            episode.ai_silences.append((turns[place].time, min(ends, default=None)))
 
 
 def _taken_back(turns: list[Event], handed: datetime | None) -> datetime | None:
@@ -767,6 +833,24 @@ def _waits(name: str, found: Iterable[int | None]) -> dict[str, Number]:
             f"{name}.within_{limit}": share(sum(ms <= minutes * 60_000 for ms in values), len(values))
             for limit, minutes in (("1min", 1), ("5min", 5), ("15min", 15), ("1h", 60), ("4h", 240), ("1d", 1440))
         },
+    }
+
+
+def _usage(replies: list[Event]) -> dict[str, Number]:
+    """Sum what AI replies used: 0 without replies, and not known where none says."""
+
+    def total(values: list[int | float]) -> Number:
+        return math.fsum(values) if values or not replies else None
+
+    costs = [e.value for e in replies if e.value is not None]
+    metered = sum(e.input_tokens is not None or e.output_tokens is not None for e in replies)
+    return {
+        "ai_replies": len(replies),
+        "ai_input_tokens": total([e.input_tokens for e in replies if e.input_tokens is not None]),
+        "ai_output_tokens": total([e.output_tokens for e in replies if e.output_tokens is not None]),
+        "ai_cost": total([*costs]),
+        "ai_cost_per_reply": share(math.fsum(costs), len(costs)),
+        "ai_usage_coverage": share(metered, len(replies)),
     }
 
 

@@ -199,6 +199,13 @@ def _fields(kind: str, dice: int) -> dict[str, Any]:
         return {"name": CONTACTS[dice % 4]}
     if kind == "escalation.raised":
         return {"severity": ("high", None)[dice % 2]}
+    if kind == "response.ai_generated":
+        return {
+            "name": ("small", "large", None)[dice % 3], "input_tokens": (0, 17, 10**12, None)[dice % 4],
+            "output_tokens": (3, None)[dice % 2], "value": (0.000_001, 0.25, None)[dice % 3],
+        }  # fmt: skip
+    if kind in ("conversation.escalated", "conversation.assigned"):
+        return {"reason": ("refund", "asked", None)[dice % 3]}
     return {}
 
 

@@ -13,7 +13,7 @@ from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.errors import NotFoundError
 from hubbub.model.page import Page
-from hubbub.model.tenant import LONGEST_TONE, MOST_TONES
+from hubbub.model.tenant import LONGEST_TONE, MOST_MINUTES, MOST_TONES
 from hubbub.model.threads import LONGEST_CHANNEL, LONGEST_SIGN, MOST_CHANNELS, MOST_DAYS, MOST_SIGNS
 from hubbub.services.tenants import TenantView
 
@@ -89,6 +89,10 @@ class TenantChange(BaseModel):
         None, description="Whether names of contacts are stored; false deletes the stored ones."
     )
     threads: ThreadsChange | None = None
+    ai_minutes_saved: float | None = Field(
+        None, ge=0, le=MOST_MINUTES, allow_inf_nan=False,
+        description="Minutes that a conversation handled by AI is assumed to save a person; 0: no assumption.",
+    )  # fmt: skip
 
 
 def _fields_set(change: BaseModel | None) -> dict[str, Any] | None:
@@ -122,7 +126,7 @@ def show(engine: EngineOf, own: MayRead, tenant: Id) -> TenantView:
 
 @router.patch("/{tenant}", summary="Change a tenant (operators only)")
 def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> TenantView:
-    """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have names."""
+    """Change zone, name, parts of the retention or of the settings of threads, tones, names of contacts, what AI saves."""
     return engine.tenants.change(
         tenant,
         body.zone,
@@ -131,4 +135,5 @@ def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> Ten
         body.hotspot_tones,
         body.contact_names,
         _fields_set(body.threads),
+        body.ai_minutes_saved,
     )

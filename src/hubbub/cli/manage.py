@@ -109,18 +109,27 @@ def set_tenant(
             help="Days without a message after which a conversation counts as closed; 0: never.", show_default=False
         ),
     ] = None,
+    ai_minutes_saved: Annotated[
+        float | None,
+        typer.Option(
+            help="Minutes that a conversation handled by AI is assumed to save a person; 0 for none.",
+            show_default=False,
+        ),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
     retention: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Change a tenant's zone, name, retention, tones of hotspots, names of contacts, and how questions and silence count."""
+    """Change a tenant's zone, name, retention, tones, names of contacts, how questions and silence count, what AI saves."""
     tones, channels, signs = map(_listed, (hotspot_tones, help_channels, answer_signs))
     threads = {"help_channels": channels, "answer_signs": signs, "silence_days": silence_days}
     given = {setting: value for setting, value in threads.items() if value is not None}
     show_answer(
         data,
         as_json,
-        lambda engine: engine.tenants.change(tenant, zone, name, retention, tones, contact_names, given or None),
+        lambda engine: engine.tenants.change(
+            tenant, zone, name, retention, tones, contact_names, given or None, ai_minutes_saved
+        ),
     )
 
 

@@ -16,6 +16,8 @@ from hubbub.errors import ConflictError
 from hubbub.model.plain import plain
 
 BATCH = 5000
+MINUTES_SAVED = 6
+"""Minutes that a conversation handled by AI is assumed to save a person."""
 
 
 def fill(data: Path | None, as_json: bool) -> None:
@@ -34,6 +36,7 @@ def fill(data: Path | None, as_json: bool) -> None:
 def _tenant(engine: Engine, tenant: str, zone: str, name: str, now: datetime) -> dict[str, Any]:
     with suppress(ConflictError):  # a second demo on the same folder adds only newer events
         engine.tenants.add(tenant, zone, name)
+        engine.tenants.change(tenant, ai_minutes_saved=MINUTES_SAVED)
     counts: dict[str, Any] = {"tenant": tenant, "accepted": 0, "duplicates": 0, "rejected": 0}
     stream = demo.events(tenant, now)
     with show.progress(f"{name}", None) as move:

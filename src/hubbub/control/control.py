@@ -32,7 +32,7 @@ from hubbub.errors import (
 )
 from hubbub.model import calendar
 from hubbub.model.calendar import NO_CALENDAR, Calendar
-from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
+from hubbub.model.tenant import Retention, Tenant, check_minutes, check_tenant_id, check_tones, check_zone
 from hubbub.model.threads import Threads, changed
 
 SCOPES = ("ingest", "read", "export", "admin", "erase")
@@ -49,6 +49,7 @@ tenants = sa.Table(
     sa.Column("hotspot_tones", sa.Text, nullable=True),
     sa.Column("contact_names", sa.Boolean, nullable=True),
     sa.Column("threads", sa.Text, nullable=True),
+    sa.Column("ai_minutes_saved", sa.Float, nullable=True),
     sqlite_autoincrement=True,
 )  # fmt: skip
 """No number is used twice. A tenant with a `delete_at` is closed: nobody can use it, and it is deleted at that time."""
@@ -202,10 +203,11 @@ class Control:
         hotspot_tones: Sequence[str] | None = None,
         contact_names: bool | None = None,
         threads: Threads | None = None,
+        ai_minutes_saved: float | None = None,
     ) -> Tenant:
         """Change the given properties of a tenant. A changed zone affects numbers from the next refresh."""
         self.tenant(tenant_id)
-        values: dict[str, str | bool] = {}
+        values: dict[str, str | bool | float | None] = {}
         if zone is not None:
             values["zone"] = check_zone(zone)
         if name is not None:
@@ -218,6 +220,8 @@ class Control:
             values["contact_names"] = contact_names
         if threads is not None:
             values["threads"] = json.dumps(asdict(threads))
+        if ai_minutes_saved is not None:
+            values["ai_minutes_saved"] = check_minutes(ai_minutes_saved)
         if values:
             with self.changing(tenant_id) as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
@@ -406,6 +410,7 @@ def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tena
             row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)), open_.get(row.id, NO_CALENDAR),
             tuple(json.loads(row.hotspot_tones or "[]")), row.contact_names is not False,
             changed(Threads(), json.loads(row.threads or "{}")), aims.get(row.id, ()),
+            row.ai_minutes_saved,
         )
         for row in con.execute(query.order_by(tenants.c.no))
     }  # fmt: skip

@@ -61,8 +61,11 @@ def _change(row: dict[str, object]) -> Act:
         Field("answer_signs", "Reactions that answer a question", value=str(row["answer_signs"] or "")),
         Field("silence_days", "Days of silence that close, 0: never", value=str(row["silence_days"])),
     )
+    saved = Field(
+        "ai_minutes_saved", "Minutes a conversation by AI saves", value=str(row["ai_minutes_saved"] or ""), hint="6.5"
+    )
     return Act(
-        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *retention, tones, *threads),
+        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *retention, tones, *threads, saved),
         title=f"Change {row['tenant']}",
     )  # fmt: skip
 
@@ -95,6 +98,7 @@ def _changed(ask: Ask, form: Form) -> Done:
         form.get("tenant", ""), name=form.get("name"), zone=form.get("zone") or None,
         retention={grain: _days(title, form[grain]) for grain, title in GRAINS.items() if grain in form},
         hotspot_tones=_listed(form["tones"]) if "tones" in form else None, threads=_threads(form),
+        ai_minutes_saved=_minutes(form["ai_minutes_saved"]) if "ai_minutes_saved" in form else None,
     )  # fmt: skip
     return Done(
         f"{row.tenant} is changed. A new zone, other tones, and how questions and silence count, count at once."
@@ -111,6 +115,14 @@ def _threads(form: Form) -> dict[str, Any]:
 
 def _listed(text: str) -> list[str]:
     return [name for name in text.split(",") if name.strip()]
+
+
+def _minutes(text: str) -> float:
+    """Read minutes; empty: 0, no assumption."""
+    try:
+        return float(text.strip() or 0)
+    except ValueError:
+        raise BadInputError(f"Minutes a conversation by AI saves: {text[:40]!r} is not a number, like 6.5") from None
 
 
 def _days(title: str, text: str) -> int | None:

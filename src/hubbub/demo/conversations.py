@@ -11,6 +11,9 @@ from hubbub.demo.writer import Writer
 SEVERITIES = ("low", "medium", "high", "critical")
 OPENS, CLOSES = 8, 21
 """Hours of staff; messages at night wait for the morning, unless AI answers."""
+REASONS = ("refund", "late check-out", "not understood", "asked for a person")
+MODEL, PRICE_IN, PRICE_OUT = "concierge-small", 0.4e-6, 1.6e-6
+"""The model that answers, and prices of its tokens."""
 
 
 def write_conversations(writer: Writer) -> None:
@@ -101,11 +104,11 @@ class _Conversation:
 
     def hand_off(self) -> None:
         self.by_ai = False
-        self.escalate()
+        self.escalate(kind="ai", reason=REASONS[self.clock.second % len(REASONS)])
         self.event("conversation.assigned", self.clock + self.writer.seconds(1, 30), staff_id=self.staff)
 
-    def escalate(self) -> None:
-        self.event("conversation.escalated")
+    def escalate(self, **by: Any) -> None:
+        self.event("conversation.escalated", **by)
         if self.writer.chance(0.35):
             severity = self.writer.rng.choices(SEVERITIES, (4, 3, 2, 1))[0]
             self.event("escalation.raised", self.clock + self.writer.seconds(1, 20), severity=severity)
@@ -115,7 +118,12 @@ class _Conversation:
         if self.by_ai:
             wait = writer.seconds(1.5, 14)
             self.clock += wait
-            self.event("response.ai_generated", message_id=message, duration_ms=wait // timedelta(milliseconds=1))
+            ms = wait // timedelta(milliseconds=1)
+            read, wrote = 300 + ms % 900, 40 + ms % 160
+            self.event(
+                "response.ai_generated", message_id=message, duration_ms=ms, name=MODEL, input_tokens=read, output_tokens=wrote,
+                value=round(read * PRICE_IN + wrote * PRICE_OUT, 7),
+            )  # fmt: skip
             self.event("message.sent", message_id=message, kind="ai")
         else:
             self.clock = self.in_hours(self.clock + writer.minutes_about(self.story.wait if self.story else 5))

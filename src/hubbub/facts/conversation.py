@@ -51,7 +51,7 @@ def latest(row: Episode) -> int:
     """Return the latest time in an episode's row."""
     moments = (
         row.first_inbound, row.first_reply_at, row.person_from, row.first_person_at, row.last_resolve, row.resolved_at,
-        row.returned_at,
+        row.returned_at, row.handed_off_at, row.ai_resolved_at, row.ai_returned_at, row.silent_since,
     )  # fmt: skip
     return max(row.anchor, *(moment or 0 for moment in moments))
 
@@ -211,9 +211,10 @@ class _Current:
     """The running episode."""
 
     __slots__ = (
-        "account_id", "ai_involved", "anchor", "channel", "channel_id", "escalated", "first_ai", "first_inbound",
-        "first_person_at", "first_priority", "first_reply_at", "first_staff_id", "handed_at", "human_replied", "id",
-        "last_resolve", "person_from", "priority", "reopened", "reopened_after", "returned_at", "staff_id",
+        "account_id", "ai_involved", "ai_resolved_at", "ai_returned_at", "anchor", "channel", "channel_id", "escalated",
+        "first_ai", "first_inbound", "first_person_at", "first_priority", "first_reply_at", "first_staff_id", "handed_at", "handed_off_at",
+        "handed_off_by", "human_replied", "id", "last_resolve", "longest_silence", "person_from", "priority", "reason", "reopened",
+        "reopened_after", "returned_at", "silent_since", "staff_id",
     )  # fmt: skip
 
     def __init__(self, anchor: int, id_: str) -> None:
@@ -234,6 +235,15 @@ class _Current:
         self.returned_at: int | None = None
         self.first_priority: str | None = None
         self.priority: str | None = None
+        self.handed_off_at: int | None = None
+        self.handed_off_by: str | None = None
+        self.reason: str | None = None
+        self.ai_resolved_at: int | None = None
+        self.ai_returned_at: int | None = None
+        self.longest_silence: int | None = None
+        """Of the contact after an AI reply, before people came in, and ended; in microseconds."""
+        self.silent_since: int | None = None
+        """Start of such a silence that goes on."""
         self.reopened = self.reopened_after = self.escalated = self.ai_involved = self.human_replied = False
 
     def see(self, turn: Turn, replies: bool) -> None:
@@ -249,30 +259,60 @@ class _Current:
             if self.first_inbound is None:
                 self.first_inbound = time
                 self._person_from(time)
+            self._end_silence(time)
         elif replies:
             self._replied(turn)
         elif type_ == "conversation.resolved":
             self.last_resolve, self.reopened_after = time, False
+            if self.ai_involved and self.handed_off_at is None:
+                self.ai_resolved_at = self.ai_resolved_at or time
         elif type_ == "conversation.reopened":
             if self.last_resolve is not None:
                 self.reopened = self.reopened_after = True
-                self.returned_at = self.returned_at or time
+                self.come_back(time)
                 if self.ai_involved and not self.human_replied and self.handed_at is None:
                     self._person_from(time)  # people take over what AI had resolved
         elif type_ in ("conversation.escalated", "escalation.raised"):
-            self.escalated = self.escalated or time <= self.anchor + ESCALATES_WITHIN
+            in_time = time <= self.anchor + ESCALATES_WITHIN
+            self.escalated = self.escalated or in_time
             if type_ == "conversation.escalated":
                 self._handed(time)
+            if type_ == "conversation.escalated" or in_time:
+                self._hand_off(turn)
         elif type_ == "conversation.assigned" and turn.staff_id is not None:
             self._handed(time)
+            self._hand_off(turn)
+
+    def come_back(self, time: int) -> None:
+        """Note that the contact came back after a resolve."""
+        self.returned_at = self.returned_at or time
+        if self.ai_resolved_at is not None:
+            self.ai_returned_at = self.ai_returned_at or time
+        self._end_silence(time)
+
+    def _hand_off(self, turn: Turn) -> None:
+        """Note who gave the conversation to people first, and the first reason given."""
+        if self.handed_off_at is None:
+            self.handed_off_at, self.handed_off_by = turn.time, _author(turn)
+            self._end_silence(turn.time)
+        self.reason = self.reason or turn.reason
+
+    def _end_silence(self, time: int) -> None:
+        """End the contact's silence after an AI reply; the longest one is kept."""
+        if self.silent_since is not None:
+            self.longest_silence = max(self.longest_silence or 0, time - self.silent_since)
+            self.silent_since = None
 
     def _replied(self, turn: Turn) -> None:
         time = turn.time
         ai = turn.type == "response.ai_generated" or (turn.type == "message.sent" and turn.kind == "ai")
         if ai:
             self.ai_involved = True
+            if self.handed_off_at is None:
+                self.silent_since = self.silent_since or time
         else:
             self.human_replied = True
+            self._hand_off(turn)
         if self.first_inbound is not None and self.first_reply_at is None:
             self.first_reply_at, self.first_staff_id, self.first_ai = time, turn.staff_id, ai
         if not ai and self.person_from is not None and self.first_person_at is None:
@@ -291,6 +331,7 @@ class _Current:
                 self.first_person_at = None
 
     def row(self, conversation: str) -> Episode:
+        outcome = self if self.ai_involved else _WITHOUT_AI
         taken_over = self.human_replied or self.handed_at is not None or self.escalated
         resolved = self.last_resolve is not None
         return Episode(
@@ -299,7 +340,22 @@ class _Current:
             self.first_person_at, self.last_resolve, None if self.reopened_after else self.last_resolve, self.returned_at,
             int(self.escalated), int(self.ai_involved), int(self.ai_involved and taken_over),
             int(self.ai_involved and resolved and not taken_over and not self.reopened), self.first_priority, self.priority,
+            outcome.handed_off_at,
+            outcome.handed_off_by, outcome.reason, outcome.ai_resolved_at, outcome.ai_returned_at, outcome.longest_silence,
+            outcome.silent_since,
         )  # fmt: skip
+
+
+_WITHOUT_AI = _Current(0, "")
+
+
+def _author(turn: Turn) -> str | None:
+    """Return who handed a conversation off: ai, agent, contact; None where its event does not say."""
+    if turn.kind == "ai":
+        return "ai"
+    if turn.staff_id is not None or turn.type in REPLIES:
+        return "agent"
+    return "contact" if turn.kind == "person" else None
 
 
 class _Episodes:
@@ -339,7 +395,7 @@ class _Episodes:
         waited = self._asked_at is not None and self._resolved is not None
         start = self._asked_at if waited and self._asked_at is not None else turn.time
         if self._current is not None:
-            self._current.returned_at = self._current.returned_at or start
+            self._current.come_back(start)
             self._ended.append(self._current)
         self._current = _Current(start, turn.id)
         if waited:

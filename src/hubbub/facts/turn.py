@@ -24,6 +24,7 @@ class Turn(NamedTuple):
     kind: str | None
     status: str | None
     duration_ms: int | None
+    reason: str | None
     answered_at: int | None
     escalated: int | None
     credited_staff_id: str | None
@@ -75,6 +76,13 @@ class Episode(NamedTuple):
     """The conversation's priority when the first reply came; the latest before one."""
     priority: str | None
     """The latest priority of the conversation in this episode."""
+    handed_off_at: int | None
+    handed_off_by: str | None
+    reason: str | None
+    ai_resolved_at: int | None
+    ai_returned_at: int | None
+    longest_silence: int | None
+    silent_since: int | None
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ import msgspec
 
 from hubbub.control.erasures import Erased
 from hubbub.facts.survey import valid
+from hubbub.ingest.genai import MOST_TOKENS, fill_usage
 from hubbub.model.event import (
     FIELDS,
     KINDS,
@@ -149,6 +150,10 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
         return "out_of_range", "confidence", "'confidence' must lie between 0 and 1"
     if event.duration_ms is not None and not 0 <= event.duration_ms <= MAX_DURATION_MS:
         return "out_of_range", "duration_ms", "'duration_ms' must be 0 or more, and less than ten years"
+    for name in ("input_tokens", "output_tokens"):
+        tokens = getattr(event, name)
+        if tokens is not None and not 0 <= tokens <= MOST_TOKENS:
+            return "out_of_range", name, f"'{name}' must be a whole number from 0 to {MOST_TOKENS}"
     if event.value is not None and not (math.isfinite(event.value) and abs(event.value) <= 1e18):
         return "out_of_range", "value", "'value' must be a finite number between -1e18 and 1e18"
     if event.revision is not None and not 0 <= event.revision <= MAX_REVISION:
@@ -192,6 +197,9 @@ def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[date
     times: list[datetime] = []
     rejected: list[Rejection] = []
     items = list(items)
+    for item in items:
+        if isinstance(item, Event):
+            fill_usage(item)
     odd = _odd_texts([item for item in items if isinstance(item, Event)])
     for index, item in enumerate(items):
         if isinstance(item, Rejection):

@@ -10,6 +10,7 @@ from functools import cache
 from hubbub.errors import BadQuestionError
 from hubbub.metrics import (
     activity,
+    ai,
     campaigns,
     contacts,
     conversations,
@@ -32,7 +33,7 @@ DEFINITION_VERSION = 4
 """Raised when a metric's meaning changes; every answer names the version it was computed by."""
 
 ROLLUPS: tuple[Rollup, ...] = (
-    *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *questions.ROLLUPS, *hours.ROLLUPS, *tasks.ROLLUPS,
+    *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *ai.ROLLUPS, *questions.ROLLUPS, *hours.ROLLUPS, *tasks.ROLLUPS,
     *staff.ROLLUPS, *intents.ROLLUPS, *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS,
     *activity.ROLLUPS, *targets.ROLLUPS,
 )  # fmt: skip

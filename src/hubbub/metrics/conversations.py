@@ -1,4 +1,4 @@
-"""Conversations: episodes from first message to resolve, escalations, resolutions by AI alone, and open ones."""
+"""Conversations: episodes from first message to resolve, escalations, resolutions, and open ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from hubbub.metrics.definition import (
 
 LASTING: Mapping[str, tuple[str, int]] = {"": ("24 hours", 24), "_72h": ("72 hours", 72), "_7d": ("7 days", 168)}
 """How long an AI resolution must last: ending of a metric's name -> text and hours."""
-
 EPISODE = Fact(
     name="episode",
     subjects=("message", "response", "conversation", "escalation", "intent"),
@@ -41,7 +40,9 @@ EPISODE = Fact(
             f"ai_resolved > 0 AND coalesce(returned_at > last_resolve + {hours} * 3600000000, TRUE) AS ai_resolved{ending}"
             for ending, (_, hours) in LASTING.items()
         )
-    }, (first_reply_at - first_inbound + 500) / 1000 AS first_response_ms,
+    }, ai_resolved_at, handed_off_at, handed_off_by, reason, longest_silence, silent_since,
+            coalesce(ai_returned_at <= ai_resolved_at + 168 * 3600000000, FALSE) AS ai_reopened,
+            (first_reply_at - first_inbound + 500) / 1000 AS first_response_ms,
             (first_person_at - person_from + 500) / 1000 AS first_person_response_ms,
             (last_resolve - anchor + 500) / 1000 AS resolution_ms
         FROM episode
@@ -80,12 +81,6 @@ CONVERSATIONS = Rollup(
     measures={
         "conversations_started": Count("Episodes begun.", Unit.COUNT),
         "episodes_escalated": Count("Of these, escalated within 7 days.", Unit.COUNT, "f.escalated"),
-        "ai_involved": Count("Of these, with an AI reply.", Unit.COUNT, "f.ai_involved"),
-        **{
-            f"ai_handled{ending}": Count(f"Of these, resolved by AI alone for {text}.", Unit.COUNT, f"f.ai_resolved{ending}")
-            for ending, (text, _) in LASTING.items()
-        },
-        "ai_escalated": Count("AI-involved episodes that went to people.", Unit.COUNT, "f.ai_escalated"),
     },
     metrics={
         "conversations_started": Stored(
@@ -96,24 +91,6 @@ CONVERSATIONS = Rollup(
             "Episodes begun in the window with at least one escalation within 7 days / episodes begun.",
             Unit.SHARE, over={"episodes_escalated": 1}, under="conversations_started", better=Better.LOWER,
         ),
-        "ai_involved": Stored("Episodes begun in which AI replied.", Unit.COUNT, measure="ai_involved"),
-        **{
-            f"ai_handled{ending}": Stored(
-                "AI-involved episodes begun, and resolved with no human reply, hand-off or escalation, that nobody reopened or "
-                f"came back to within {text} of the resolve.",
-                Unit.COUNT, measure=f"ai_handled{ending}", title=f"Handled by AI{f' for {text}' if ending else ''}",
-            )
-            for ending, (text, _) in LASTING.items()
-        },
-        "ai_escalated": Stored("AI-involved episodes that people took over.", Unit.COUNT, measure="ai_escalated"),
-        **{
-            f"ai_resolution_rate{ending}": Ratio(
-                f"AI-involved episodes resolved by AI alone, for at least {text} / AI-involved episodes begun.",
-                Unit.SHARE, over={f"ai_handled{ending}": 1}, under="ai_involved", better=Better.HIGHER,
-                title=f"AI resolution rate ({text})",
-            )
-            for ending, (text, _) in LASTING.items()
-        },
     },
 )  # fmt: skip
 

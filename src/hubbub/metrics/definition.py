@@ -10,13 +10,13 @@ SQL here is common to all engines, like FILTER and CASE, and holds no user input
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
 from hubbub.model.target import Aim
-from hubbub.model.tenant import MOST_TONES
+from hubbub.model.tenant import MOST_TONES, Tenant
 from hubbub.model.threads import MOST_CHANNELS, MOST_SIGNS, Threads
 
 
@@ -54,10 +54,14 @@ class Count(Measure):
 
 @dataclass(frozen=True)
 class Sum(Measure):
-    """The sum of a fact's column in whole millionths, so that the order of rows does not change the last digit."""
+    """The sum of a fact's column in whole millionths, so that the order of rows does not change the last digit.
+
+    `known`: null, with state `not_fetched`, where there are facts and none has a value; else such a sum is 0.
+    """
 
     column: str = ""
     where: str | None = None
+    known: bool = False
 
     SCALE = 1_000_000
 
@@ -111,6 +115,9 @@ def threads_bound(threads: Threads) -> dict[str, str | None]:
     }
 
 
+NOW = ":now"
+"""SQL of the moment of the answer, in microseconds, for conditions of measures."""
+
 WITHIN: Mapping[str, int] = {
     "within_1min": 60_000, "within_5min": 300_000, "within_15min": 900_000, "within_1h": 3_600_000, "within_4h": 14_400_000,
     "within_1d": 86_400_000,
@@ -161,10 +168,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Stored(Metric):
-    """A measure over the windows of a question. `divide` turns millionths back into the unit."""
+    """A measure over the windows of a question. `divide` turns millionths back into the unit.
+
+    `times`: a factor that the tenant states; null while it states none.
+    """
 
     measure: str = ""
     divide: int = 1
+    times: Callable[[Tenant], float | None] | None = None
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -33,6 +33,7 @@ class Example:
     zone: str = "UTC"
     hotspot_tones: tuple[str, ...] = ()
     threads: Mapping[str, Any] = field(default_factory=dict)
+    ai_minutes_saved: float | None = None
     calendar: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
 

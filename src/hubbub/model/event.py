@@ -77,9 +77,12 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     intent: str | None = None
     severity: str | None = None
     status: str | None = None
+    reason: str | None = None
     value: float | None = None
     scale: int | None = None
     duration_ms: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     confidence: float | None = None
     revision: int | None = None
     asks: bool | None = None

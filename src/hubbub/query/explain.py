@@ -168,7 +168,8 @@ def _formula(one: Asked) -> str:
         factor = f" * {metric.factor:g}" if metric.factor not in (1, 1e-6) else ""
         return f"({over}) / {metric.under}{factor}"
     if isinstance(metric, Stored):
-        return f"{metric.measure}: {rollup.measures[metric.measure].doc}"
+        assumed = "" if metric.times is None else " Times what the tenant states."
+        return f"{metric.measure}: {rollup.measures[metric.measure].doc}{assumed}"
     if isinstance(metric, Quantiles):
         limit = WITHIN.get(str(one.statistic))
         if limit is not None:

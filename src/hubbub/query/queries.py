@@ -28,7 +28,7 @@ from hubbub.query.compare import PERIODS, earlier
 from hubbub.query.freshness import FlaggedRule, fresh
 from hubbub.query.judged import without_target
 from hubbub.query.reader import read
-from hubbub.query.result import STATED, Answer, Cell, Column, Compared
+from hubbub.query.result import STATED, UNKNOWN, Answer, Cell, Column, Compared
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Found
 from hubbub.storage.store import Store
@@ -298,7 +298,7 @@ def _laid_out(
         | dict.fromkeys(lost[one.name], Known.GONE)
         for one in asked
     }
-    columns = {one.name: _column(one, cut, combos, found[one.name], now, unknown[one.name]) for one in asked}
+    columns = {one.name: _column(one, cut, combos, found[one.name], now, unknown[one.name], tenant) for one in asked}
     starts = [start for window in cut for start in [window.start.astimezone(UTC)] * len(combos)]
     rule = FlaggedRule(FLAGGED, tenant.hotspot_tones) if any(one.rollup.by_tones for one in asked) else None
     known = fresh(question, tenant, now, sum(window.end > now for window in cut), rule)
@@ -328,6 +328,7 @@ def _column(
     cells: dict[tuple[int, Dims], Cell],
     now: datetime,
     unknown: Mapping[int, Known],
+    tenant: Tenant,
 ) -> Column:
     """Lay a metric's cells out over all rows: what holds where there is none first, then the cells that there are.
 
@@ -339,7 +340,7 @@ def _column(
     for number, window in enumerate(cut):
         state = Known.LIVE if window.end > now else Known.PROVISIONAL if window.end + horizon > now else Known.SETTLED
         column.states += [unknown.get(number, state)] * width
-        column.values += [None if number in unknown else _without_facts(one, window, now)] * width
+        column.values += [None if number in unknown else _without_facts(one, window, now, tenant)] * width
         if number in unknown:
             column.n[number * width : (number + 1) * width] = [None] * width
     place_of = {dims: place for place, dims in enumerate(combos)}
@@ -350,19 +351,19 @@ def _column(
             column.numerators[row], column.denominators[row] = cell.numerator, cell.denominator
             if cell.details is not None:
                 column.details[row] = cell.details
-            if cell.state == Known.NO_TARGET or (
+            if cell.state in UNKNOWN or (
                 cell.state == Known.PROVISIONAL and column.states[row] == Known.SETTLED
             ):
                 column.states[row] = cell.state
     return column
 
 
-def _without_facts(one: Asked, window: Window, now: datetime) -> int | None:
+def _without_facts(one: Asked, window: Window, now: datetime, tenant: Tenant) -> int | None:
     """A window without facts: counts are 0, everything that divides or has no value is null, as are states yet to come."""
     metric = one.metric
     counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
     if isinstance(metric, Stored) and metric.measure not in ("observed_min", "observed_max"):
-        counted = True
+        counted = metric.times is None or metric.times(tenant) is not None
     if isinstance(metric, State) and (window.start >= now or metric.age):
         counted = False
     return 0 if counted and not isinstance(metric, Score) else None

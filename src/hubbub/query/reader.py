@@ -18,12 +18,13 @@ from hubbub.facts.moments import micros, moment
 from hubbub.facts.person import person_of
 from hubbub.metrics.catalogue import Asked
 from hubbub.metrics.contacts import DEEDS
-from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Score, State, Stored
+from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Score, State, Stored, Sum, Unit
 from hubbub.model.window import Grain, Window, day_of, local_midnight, windows
 from hubbub.query.distributions import distributions
 from hubbub.query.held import firsts, states
 from hubbub.query.judged import judged
 from hubbub.query.result import Cell
+from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Found, Key, Select, counts, filtered, measured
 from hubbub.query.waiters import past_target
 
@@ -70,12 +71,20 @@ def _maker(select: Select, one: Asked) -> Cellmaker | None:
     metric, context = one.metric, select.context
     if isinstance(metric, Stored):
         place, divide = select.column(measured(context, one, metric.measure)), metric.divide
+        measure = one.rollup.measures[metric.measure]
+        unknown = Known.NOT_FETCHED if isinstance(measure, Sum) and measure.known else Known.SETTLED
+        if metric.times is not None:
+            factor = metric.times(context.tenant)
+            return lambda row: Cell(None if factor is None else row[place] * factor, row[place], None, row[place])
 
         def stored(row: tuple[Any, ...]) -> Cell:
             value = row[place]
-            if divide == 1 or value is None:
-                return Cell(value, value, None, value if divide == 1 else None)
-            return Cell(value / divide, value / divide)
+            if value is None:
+                return Cell(None, state=unknown)
+            if divide == 1:
+                return Cell(value, value, None, value)
+            total = value // divide if one.unit is Unit.COUNT else value / divide
+            return Cell(total, total)
 
         return stored
     if isinstance(metric, Ratio):

@@ -38,9 +38,10 @@ class Context:
 
     @cached_property
     def bound(self) -> dict[str, Any]:
-        """What any statement may name: the tenant's number, and those of its settings that measures depend on."""
+        """What any statement may name: the tenant's number, the moment, and those of its settings that measures depend on."""
         return {
             "tenant": self.tenant.no,
+            "now": self.now,
             **tones_bound(self.tenant.hotspot_tones),
             **threads_bound(self.tenant.threads),
         }
@@ -153,6 +154,7 @@ def measured(context: Context, one: Asked, name: str) -> str:
         rest = f"(f.{measure.column} - {whole} * {_MILLION}) * {Sum.SCALE}"
         rest = trunc(f"{rest} + CASE WHEN {rest} < 0 THEN -0.5 ELSE 0.5 END")
         high, low = (filtered(context.dialect.total(part), condition) for part in (whole, rest))
-        return f"coalesce({high} * {int(_MILLION) * Sum.SCALE} + {low}, 0)"
+        total = f"{high} * {int(_MILLION) * Sum.SCALE} + {low}"
+        return total if measure.known else f"coalesce({total}, 0)"
     assert isinstance(measure, Extreme)
     return filtered(f"{'max' if measure.largest else 'min'}(f.{measure.column})", condition)

@@ -102,6 +102,7 @@ def settings_of(tenant: Tenant) -> dict[str, Any]:
         "calendar": calendar.document(tenant.calendar), "hotspot_tones": list(tenant.hotspot_tones),
         "contact_names": tenant.contact_names, "threads": asdict(tenant.threads),
         "targets": msgspec.to_builtins(tenant.targets),
+        "ai_minutes_saved": tenant.ai_minutes_saved,
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
 from hubbub.model.calendar import Calendar
 from hubbub.model.target import Target, checked
-from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
+from hubbub.model.tenant import Retention, Tenant, check_minutes, check_tenant_id, check_tones, check_zone
 from hubbub.model.threads import Threads, changed
 from hubbub.services.tenant_export import AT_ONCE, FORM, IDENTITIES, MANIFEST, Exported
 from hubbub.storage import schema
@@ -50,6 +50,7 @@ class Settings:
     contact_names: bool = True
     threads: Threads = field(default_factory=Threads)
     targets: tuple[Target, ...] = ()
+    ai_minutes_saved: float | None = None
 
 
 def import_tenant(
@@ -122,6 +123,7 @@ def _settings(said: Mapping[str, Any], name: str | None) -> Settings:
             hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())), bool(said.get("contact_names", True)),
             changed(Threads(), said.get("threads", {})),
             tuple(map(checked, msgspec.convert(said.get("targets", ()), tuple[Target, ...]))),
+            check_minutes(said.get("ai_minutes_saved") or 0),
         )  # fmt: skip
     except (KeyError, TypeError, msgspec.ValidationError) as error:
         raise BadInputError(f"{MANIFEST}: the tenant's settings are damaged ({error})") from None
@@ -137,8 +139,9 @@ def _make(control: Control, settings: Settings, left_after: datetime) -> Tenant:
             f"'hubbub tenants delete {settings.id} --grace 0'"
         ) from None
     control.change_tenant(
-        tenant.id, hotspot_tones=settings.hotspot_tones, contact_names=settings.contact_names, threads=settings.threads
-    )
+        tenant.id, hotspot_tones=settings.hotspot_tones, contact_names=settings.contact_names, threads=settings.threads,
+        ai_minutes_saved=settings.ai_minutes_saved,
+    )  # fmt: skip
     if settings.calendar:
         control.set_calendar(tenant.id, settings.calendar)
     with control.changing(tenant.id) as con:

@@ -34,6 +34,8 @@ class TenantView:
     contact_names: bool
     """Whether what contacts are called is kept."""
     threads: Threads
+    ai_minutes_saved: float | None
+    """Minutes that a conversation handled by AI is assumed to save a person; null: no assumption."""
 
 
 class TenantService:
@@ -71,10 +73,12 @@ class TenantService:
         hotspot_tones: Sequence[str] | None = None,
         contact_names: bool | None = None,
         threads: Mapping[str, Any] | None = None,
+        ai_minutes_saved: float | None = None,
     ) -> TenantView:
         """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have names.
 
-        All count at once; names of contacts that are no longer kept are deleted. Raises NotFoundError, BadInputError.
+        `ai_minutes_saved`: minutes that an episode handled by AI is assumed to save a person; 0: no assumption. All count at
+        once; names of contacts that are no longer kept are deleted. Raises NotFoundError, BadInputError.
         """
         check_seen("name", name or "")
         current = self._control.tenant(tenant)
@@ -83,7 +87,7 @@ class TenantService:
             kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
         after = self._control.change_tenant(
             tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones, contact_names=contact_names,
-            threads=changed(current.threads, threads) if threads is not None else None,
+            threads=changed(current.threads, threads) if threads is not None else None, ai_minutes_saved=ai_minutes_saved,
         )  # fmt: skip
         if not after.contact_names:
             self._names.forget(after, "contact")
@@ -98,4 +102,13 @@ class TenantService:
 
 
 def _view(one: Tenant) -> TenantView:
-    return TenantView(one.id, one.zone, one.name, one.retention, one.hotspot_tones, one.contact_names, one.threads)
+    return TenantView(
+        one.id,
+        one.zone,
+        one.name,
+        one.retention,
+        one.hotspot_tones,
+        one.contact_names,
+        one.threads,
+        one.ai_minutes_saved,
+    )

@@ -102,8 +102,9 @@ def unpacked(n: int, tenant: int, events: bytes, rejected: bytes, name: str) -> 
     """Return a batch from its packed form; `name`: the log's, for the error. Raises StoreDamagedError."""
     try:
         rows, replaced = msgspec.msgpack.decode(events)
-        whole = [(*row, *(None,) * (len(EVENT) - len(row))) for row in rows]  # an older Hubbub had fewer columns
-        return Entry(n, tenant, whole, dict(replaced), msgspec.msgpack.decode(rejected))
+        if rows and len(rows[0]) < len(EVENT):  # written before the last columns were added
+            rows = [[*row, *[None] * (len(EVENT) - len(row))] for row in rows]
+        return Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise StoreDamagedError(f"{name} is damaged at batch {n} ({error}): restore it from a backup") from error
 

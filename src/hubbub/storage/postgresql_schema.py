@@ -14,7 +14,7 @@ from hubbub.storage import published
 from hubbub.storage.postgresql import ALL, LOCKS, MADE_BY, MAKING, Database, Transaction
 from hubbub.storage.postgresql_connection import LONG
 from hubbub.storage.published import DAY, MOMENTS
-from hubbub.storage.schema import EMBEDDED, INDEXES, TABLES, VERSION
+from hubbub.storage.schema import EMBEDDED, INDEXES, TABLES, VERSION, refold
 from hubbub.version import __version__
 
 _TYPES = {"INTEGER": "BIGINT", "TEXT": 'TEXT COLLATE "C"', "REAL": "DOUBLE PRECISION"}
@@ -156,6 +156,8 @@ def _table(making: Transaction, name: str, table: str, columns: Mapping[str, str
                     "that wrote it, 'hubbub export' its tenants, and import them here"
                 )
             making.run(f'ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "{column}" {column_type(type_)}')
+            if units := refold(table, column):
+                making.run(units)
         elif known[column] != _KNOWN[type_.split()[0]]:
             raise StoreDamagedError(
                 f"{name}: column {column!r} of {table!r} is {known[column]}, expected {_KNOWN[type_.split()[0]]}: it is no "

@@ -25,7 +25,8 @@ SENT: Mapping[str, str] = {
         ), "TEXT",
     ),
     "value": "REAL", "scale": "INTEGER", "duration_ms": "INTEGER", "confidence": "REAL", "revision": "INTEGER",
-    "attributes": "TEXT", "received_at": "INTEGER NOT NULL", "asks": "INTEGER", "signs": "TEXT",
+    "attributes": "TEXT", "received_at": "INTEGER NOT NULL", "asks": "INTEGER", "signs": "TEXT", "reason": "TEXT",
+    "input_tokens": "INTEGER", "output_tokens": "INTEGER",
 }  # fmt: skip
 """Columns of `event` as it was sent. `ident` is a 64-bit hash of source and id; `seq`: the place in the order of arrival.
 Batches in the log hold rows in this order, so a new column goes to the end."""
@@ -59,6 +60,8 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
             "first_person_at": "INTEGER", "last_resolve": "INTEGER", "resolved_at": "INTEGER", "returned_at": "INTEGER",
             "escalated": "INTEGER NOT NULL", "ai_involved": "INTEGER NOT NULL", "ai_escalated": "INTEGER NOT NULL",
             "ai_resolved": "INTEGER NOT NULL", "first_priority": "TEXT", "priority": "TEXT",
+            "handed_off_at": "INTEGER", "handed_off_by": "TEXT", "reason": "TEXT",
+            "ai_resolved_at": "INTEGER", "ai_returned_at": "INTEGER", "longest_silence": "INTEGER", "silent_since": "INTEGER",
         },
         "tenant, anchor, conversation_id",
     ),
@@ -161,6 +164,7 @@ INDEXES: Mapping[str, str] = {
     "episode_replied": "episode (tenant, first_reply_at) WHERE first_reply_at IS NOT NULL",
     "episode_person": "episode (tenant, first_person_at) WHERE first_person_at IS NOT NULL",
     "episode_resolved": "episode (tenant, resolved_at) WHERE resolved_at IS NOT NULL",
+    "episode_handed_off": "episode (tenant, handed_off_at) WHERE handed_off_at IS NOT NULL",
     "survey_sent": "survey (tenant, sent_at)",
     "survey_rated": "survey (tenant, rated_at)",
     "state_entity": "state (tenant, entity, id)",
@@ -171,6 +175,15 @@ INDEXES: Mapping[str, str] = {
     **published.INDEXES,
 }  # fmt: skip
 """Index -> what it covers."""
+
+REFOLD: Mapping[tuple[str, str], str] = {
+    (
+        "episode",
+        "handed_off_at",
+    ): "SELECT DISTINCT 'conversation', tenant, conversation_id FROM episode WHERE ai_involved > 0",
+}
+"""Column that a later version added -> the units whose rows lack it. Adding the column puts them into `todo`, so that they are
+folded again; of columns that came together one is named. Rows from before a cut of retention keep null."""
 
 FOREVER = 2**62
 """The `until` of a state that has not ended."""
@@ -197,6 +210,12 @@ def insert(table: str, columns: Sequence[str] = ()) -> str:
 def insert_new(table: str, columns: Sequence[str] = ()) -> str:
     """Return the statement that adds a row unless its key exists."""
     return f"{insert(table, columns)} ON CONFLICT DO NOTHING"
+
+
+def refold(table: str, column: str) -> str | None:
+    """Return the statement that marks the units to fold again for an added column; None where there are none."""
+    units = REFOLD.get((table, column))
+    return f"INSERT INTO todo (unit, tenant, key) {units} ON CONFLICT DO NOTHING" if units else None
 
 
 def upsert(table: str, columns: Sequence[str] = ()) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hubbub.errors import StoreDamagedError
 from hubbub.storage import published
 from hubbub.storage.published import DAY, MOMENTS
-from hubbub.storage.schema import INDEXES, TABLES, VERSION
+from hubbub.storage.schema import INDEXES, TABLES, VERSION, refold
 
 STATISTICS: Mapping[str, Mapping[str, str]] = {
     "event": {
@@ -20,6 +20,7 @@ STATISTICS: Mapping[str, Mapping[str, str]] = {
     "episode": {
         "episode": "130000 1300 1 1", "episode_conversation": "130000 1300 1", "episode_replied": "130000 1300 1",
         "episode_person": "130000 1300 1", "episode_resolved": "130000 1300 1",
+        "episode_handed_off": "130000 1300 1",
     },
     "survey": {"survey": "40000 400 1", "survey_sent": "40000 400 1", "survey_rated": "40000 400 1"},
     "state": {"state_entity": "400000 4000 2000 4", "state_until": "400000 4000 2000 800 2 1"},
@@ -128,6 +129,8 @@ def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str,
                     "wrote it, 'hubbub export' its tenants, and import them here"
                 )
             con.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {type_}')
+            if units := refold(table, name):
+                con.execute(units)
         elif known[name] != type_.split()[0]:
             raise StoreDamagedError(
                 f"{path}: column {name!r} of {table!r} is {known[name]}, expected {type_.split()[0]}: open it with the Hubbub "

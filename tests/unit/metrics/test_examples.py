@@ -34,8 +34,9 @@ def tenant_of(lab: Lab, example: Example) -> Tenant:
     hours = calendar.read(example.calendar) if example.calendar else calendar.NO_CALENDAR
     threads = changed(Threads(), example.threads)
     return replace(
-        lab.tenant(example.zone, hours), hotspot_tones=example.hotspot_tones, threads=threads, targets=example.targets
-    )
+        lab.tenant(example.zone, hours), hotspot_tones=example.hotspot_tones, threads=threads, targets=example.targets,
+        ai_minutes_saved=example.ai_minutes_saved,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: next(iter(one.gives)))

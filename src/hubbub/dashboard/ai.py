@@ -1,0 +1,93 @@
+"""AI: what AI resolved, how long that lasted, who took over and why, and what it used."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.metrics.conversations import LASTING
+
+CARDS = (
+    "ai_resolution_rate",
+    "ai_assumed_resolution_rate",
+    "ai_containment_rate",
+    "ai_reopen_rate",
+    "ai_hours_saved",
+    "ai_cost",
+)
+NO_AI = "AI replied in no conversation that began in these days and filters."
+NO_HAND_OFFS = "AI handed no conversation to people in these days and filters."
+NO_REPLIES = "No reply by AI was reported in these days and filters."
+
+
+def _cards(ask: Ask) -> Shown:
+    if not ask.query(["ai_involved"]).cell("ai_involved")["value"]:
+        return Shown(empty=NO_AI)
+    return cards(ask, CARDS, driving=_chosen(ask))
+
+
+def _chosen(ask: Ask) -> str:
+    return chosen(ask, CARDS)
+
+
+def _chart(ask: Ask) -> Shown:
+    return over_time(ask, [_chosen(ask)], compare=True)
+
+
+def _lasting(ask: Ask) -> Shown:
+    """Show confirmed and assumed resolutions by how long they lasted."""
+    kinds = {"ai_handled": "confirmed", "ai_assumed": "assumed", "ai_assumed_resolution_rate": "share"}
+    answer = ask.query([f"{name}{ending}" for ending in LASTING for name in kinds] + ["ai_involved"])
+    if answer.unfiltered:
+        return filter_first("ai_involved", answer)
+    involved = answer.cell("ai_involved")["value"]
+    if not involved:
+        return Shown(empty=NO_AI)
+    rows = [
+        {"lasting": text, **{column: answer.cell(f"{name}{ending}")["value"] for name, column in kinds.items()}}
+        for ending, (text, _) in LASTING.items()
+    ]
+    links = [{column: ask.explained(f"{name}{ending}") for name, column in kinds.items()} for ending in LASTING]
+    columns = [
+        Column("lasting", "Lasted for"), Column("confirmed", "Resolved", "count"),
+        Column("assumed", "Assumed from silence", "count"), Column("share", "Both, of all with AI", "share"),
+    ]  # fmt: skip
+    summary = f"{involved:,} conversations with AI; " + ", ".join(
+        f"{row['share']:.1%} resolved for {row['lasting']}" for row in rows
+    )
+    note = "Resolved: a resolve ended it, and nobody came in. Assumed: nobody wrote again after AI's reply, and no resolve came."
+    return Shown("table", {}, Table(columns, rows, links), summary, note)
+
+
+def _hand_offs(ask: Ask) -> Shown:
+    return breakdown(ask, "handed_off_by", ["ai_hand_offs"], title="Handed off by", nothing=NO_HAND_OFFS)
+
+
+def _reasons(ask: Ask) -> Shown:
+    return breakdown(ask, "reason", ["ai_hand_offs"], title="Reason", nothing=NO_HAND_OFFS)
+
+
+def _usage(ask: Ask) -> Shown:
+    names = ["ai_replies", "ai_input_tokens", "ai_output_tokens", "ai_cost"]
+    return breakdown(ask, "model", names, title="Model", compare=False, nothing=NO_REPLIES)
+
+
+def _channels(ask: Ask) -> Shown:
+    return breakdown(
+        ask, "channel", ["ai_involved", "ai_resolution_rate", "ai_containment_rate", "ai_reopen_rate"], nothing=NO_AI
+    )
+
+
+PAGE = Page(
+    "ai", "AI",
+    (
+        Widget("cards", "What AI did", _cards, size="cards", wide=True),
+        Widget("chart", "Over time", _chart, wide=True),
+        Widget("lasting", "Resolved by AI alone, and for how long", _lasting, size="list", wide=True),
+        Widget("hand-offs", "Handed to people, by whom", _hand_offs, size="list"),
+        Widget("reasons", "Handed to people, why", _reasons, size="list"),
+        Widget("channels", "By channel", _channels, size="list", lazy=True),
+        Widget("usage", "Replies, tokens and cost", _usage, size="list", lazy=True),
+    ),
+    group=Group.NUMBERS,
+)  # fmt: skip
