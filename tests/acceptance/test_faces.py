@@ -97,6 +97,11 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faces]:
                 engine.calendar.set(tenant.id, one.calendar)
             if one.hotspot_tones:
                 engine.tenants.change(tenant.id, hotspot_tones=one.hotspot_tones)
+            for target in one.targets:
+                engine.targets.add(
+                    tenant.id, target.aim.value, target.minutes, target.channel, target.priority, business=target.business,
+                    share=target.share, valid_from=target.valid_from.isoformat(),
+                )  # fmt: skip
             if one.threads:
                 engine.tenants.change(tenant.id, threads=one.threads)
             if one.ai_minutes_saved is not None:

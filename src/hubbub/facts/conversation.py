@@ -212,9 +212,9 @@ class _Current:
 
     __slots__ = (
         "account_id", "ai_involved", "ai_resolved_at", "ai_returned_at", "anchor", "channel", "channel_id", "escalated",
-        "first_ai", "first_inbound", "first_person_at", "first_priority", "first_reply_at", "first_staff_id", "handed_at", "handed_off_at",
-        "handed_off_by", "human_replied", "id", "last_resolve", "longest_silence", "person_from", "priority", "reason", "reopened",
-        "reopened_after", "returned_at", "silent_since", "staff_id",
+        "first_ai", "first_inbound", "first_person_at", "first_priority", "first_reply_at", "first_staff_id", "handed_at",
+        "handed_off_at", "handed_off_by", "human_replied", "id", "last_resolve", "longest_silence", "person_from", "priority",
+        "reason", "reopened", "reopened_after", "returned_at", "silent_since", "staff_id",
     )  # fmt: skip
 
     def __init__(self, anchor: int, id_: str) -> None:

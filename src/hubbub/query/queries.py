@@ -351,9 +351,7 @@ def _column(
             column.numerators[row], column.denominators[row] = cell.numerator, cell.denominator
             if cell.details is not None:
                 column.details[row] = cell.details
-            if cell.state in UNKNOWN or (
-                cell.state == Known.PROVISIONAL and column.states[row] == Known.SETTLED
-            ):
+            if cell.state in UNKNOWN or (cell.state == Known.PROVISIONAL and column.states[row] == Known.SETTLED):
                 column.states[row] = cell.state
     return column
 
