@@ -28,7 +28,7 @@ from tests.acceptance.conftest import open_engine
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 GONE, EDGE, KEPT = ("2026-06-15", "2026-06-22"), ("2026-07-18", "2026-07-24"), ("2026-08-10", "2026-08-17")
 """A week that is gone, days on both sides of the cut (21 July), and a week that is kept."""
-WHY = "past what is kept of this tenant"
+WHY = "past the retention of this tenant"
 SITE = {"Origin": "http://testserver"}
 
 

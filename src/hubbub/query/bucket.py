@@ -1,7 +1,7 @@
-"""Windows in SQL: which of an answer's windows a moment lies in, for any zone, grain and clock change.
+"""Windows in SQL: the window of a moment, for any zone, grain and clock change.
 
 Neighbouring windows of one length become one run, so that a quarter of days is two or three divisions, and an hour of Lord Howe
-no special case. Moments are whole microseconds.
+is no special case. Moments are whole microseconds.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ class Stretch:
     _runs: tuple[tuple[int, int, int, int], ...]
 
     def number(self, column: str) -> str:
-        """Return SQL for the number of the window that a moment of `[low, high)` lies in."""
+        """Return SQL for the number of the window of a moment in `[low, high)`."""
         return _number(column, self._runs)
 
 
 def stretches(windows: Sequence[Window]) -> list[Stretch]:
-    """Return the stretches that ordered windows form; a window's number is its place in `windows`."""
-    found: list[list[tuple[int, int]]] = []
+    """Return the gapless stretches of ordered windows; a window's number is its place in `windows`."""
+    groups: list[list[tuple[int, int]]] = []
     end = None
     for window in windows:
         low, high = micros(window.start), micros(window.end)
         if low != end:
-            found.append([])
-        found[-1].append((low, high))
+            groups.append([])
+        groups[-1].append((low, high))
         end = high
     result, first = [], 0
-    for spans in found:
+    for spans in groups:
         result.append(Stretch(spans[0][0], spans[-1][1], first, len(spans), tuple(_runs(spans, first))))
         first += len(spans)
     return result

@@ -1,6 +1,6 @@
-"""Cached answers: which, for how long, what drops them, and one computation for all who ask at once.
+"""Cached answers: their keys, lifetimes and invalidation, and one computation for all simultaneous callers.
 
-A server's routes ask here. Commands and the embedded engine do not: who asks there wants the number of this moment.
+A server's routes use it. Commands and the embedded engine do not: they return the number of the moment.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class Part(StrEnum):
-    """What of a tenant can change, and so drop answers."""
+    """The parts of a tenant's data whose change drops answers."""
 
     NUMBERS = "numbers"
     """Facts were folded again or deleted."""
     EVENTS = "events"
-    """Events came in, which no window knows yet."""
+    """Events arrived that no window counts yet."""
     SNAPSHOTS = "snapshots"
     """Snapshots were made or deleted."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a method's answers are cached: the setting that says for how many seconds, and what drops them sooner."""
+    """How a method's answers are cached: the setting with their seconds, and the parts that drop them."""
 
     tier: str
     parts: tuple[Part, ...]
@@ -63,7 +63,7 @@ def cacheable(tier: str, *parts: Part, tier_of_days: str | None = None) -> Calla
 
 
 def rule_of(method: Callable[..., object]) -> Rule:
-    """Return how a method's answers are cached; raises LookupError for one whose answers are not."""
+    """Return the rule of a method's answers. Raises LookupError for a method without one."""
     rule: Rule | None = getattr(method, "rule", None)
     if rule is None:
         raise LookupError(f"the answers of {method.__qualname__} are not cached")
@@ -76,7 +76,7 @@ _ALL = "all"
 
 @dataclass(frozen=True)
 class Asked(Generic[R]):
-    """A method with its parameters: the key and tags that its answer is cached under, and for how many seconds."""
+    """A method with its parameters: the key and tags of its cached answer, and its seconds."""
 
     method: Callable[..., R]
     tenant: str
@@ -85,12 +85,12 @@ class Asked(Generic[R]):
     tags: tuple[str, ...]
     seconds: float
     shared: bool
-    """Whether whoever gets the answer may keep it for a while too: not when an event can drop it."""
+    """Whether the caller may cache the answer too: not when an event can drop it."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer as JSON, and how many seconds ago it was worked out."""
+    """An answer as JSON, and its age in seconds."""
 
     body: bytes
     age: float
@@ -98,14 +98,14 @@ class Answered:
 
 @dataclass
 class _Flight:
-    """A computation that others wait for; once a tag of it is dropped nobody joins it any more."""
+    """A computation that others wait for; nobody joins it once one of its tags is dropped."""
 
     tags: frozenset[str]
     future: Future[Answered]
 
 
 class CachedAnswers:
-    """Asks methods of services, and caches what they answer. May be used from any thread."""
+    """Calls methods of services, and caches their answers. Thread-safe."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class CachedAnswers:
         refresh: Callable[[Tenant], object] = lambda _: None,
         gaps: Callable[[Tenant], str] = lambda _: "",
     ) -> None:
-        """`refresh` folds what waits of a tenant, and drops what it changes. `gaps` names those of its sources in a text."""
+        """`refresh` folds a tenant's waiting events, and drops changed answers. `gaps` returns the gaps of its sources as text."""
         self.cache = cache
         self._seconds = seconds
         self._tenant = tenant
@@ -130,54 +130,54 @@ class CachedAnswers:
     def asked(
         self, method: Callable[Concatenate[str, P], R], tenant: str, /, *args: P.args, **params: P.kwargs
     ) -> Asked[R]:
-        """Name the answer of a method that is `cacheable`; raises NotFoundError for an unknown tenant.
+        """Return the call of a `cacheable` method. Raises NotFoundError for an unknown tenant.
 
-        Its key holds all that the answer depends on but what is stored: method, parameters, all that is known of the tenant
-        (number, zone, retention), the gaps of its sources, its local day, and the version of the metrics' definitions.
+        Its key holds everything the answer depends on except stored data: method, parameters, the tenant's settings (number,
+        zone, retention), the gaps of its sources, its local day, and the version of the metrics' definitions.
         """
-        rule, one = rule_of(method), self._tenant(tenant)
-        given = _parameters(method, args, params)
-        tier = rule.tier_of_days if rule.tier_of_days is not None and given.get("days", 1) > 1 else rule.tier
-        day = day_of(self._clock(), one.tz).isoformat()
-        about = [method.__qualname__, given, self._text_of(one), self._gaps(one), day, DEFINITION_VERSION]
+        rule, owner = rule_of(method), self._tenant(tenant)
+        parameters = _parameters(method, args, params)
+        tier = rule.tier_of_days if rule.tier_of_days is not None and parameters.get("days", 1) > 1 else rule.tier
+        day = day_of(self._clock(), owner.tz).isoformat()
+        about = [method.__qualname__, parameters, self._text_of(owner), self._gaps(owner), day, DEFINITION_VERSION]
         text = json.dumps(about, sort_keys=True)
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
-        tags = (_ALL, *(f"{one.no}:{part}" for part in rule.parts))
+        tags = (_ALL, *(f"{owner.no}:{part}" for part in rule.parts))
         return Asked(
-            method, tenant, given, f"{one.no}:{digest}", tags, self._seconds[tier], Part.EVENTS not in rule.parts
+            method, tenant, parameters, f"{owner.no}:{digest}", tags, self._seconds[tier], Part.EVENTS not in rule.parts
         )
 
     def _text_of(self, tenant: Tenant) -> str:
-        """Return all that is known of a tenant as text, written once for as long as it is the same object."""
+        """Return the tenant's settings as text, made once for each object."""
         known = self._texts.get(tenant.no)
         if known is None or known[0] is not tenant:
             known = self._texts[tenant.no] = tenant, repr(tenant)
         return known[1]
 
     def look(self, asked: Asked[R]) -> Answered | None:
-        """Return the cached answer, if there is one."""
+        """Return the cached answer, if any."""
         return self._read(self.cache.get(asked.key, asked.tags)[0])
 
     def work(self, asked: Asked[R], *, fresh: bool = False) -> Answered | Future[Answered]:
-        """Return the cached answer, or work it out, or return what it will be when another thread is working it out already.
+        """Return the cached answer, compute it, or return the future of another thread's computation.
 
-        `fresh` works it out in any case, and caches it. Raises what the method raises; errors are not cached.
+        `fresh` computes and caches it in any case. Raises what the method raises; errors are not cached.
         """
         answered = None if fresh else self.look(asked)
         if answered is not None:
             return answered
-        self._refresh(self._tenant(asked.tenant))  # first: what it changes would drop the answer that asked for it
+        self._refresh(self._tenant(asked.tenant))  # first: its changes would drop this answer
         stamp = self.cache.get(asked.key, asked.tags)[1]
         if fresh:
             return self._compute(asked, stamp)
         own = _Flight(frozenset(asked.tags), Future())
-        own.future.set_running_or_notify_cancel()  # who waits and goes away cancels nothing
+        own.future.set_running_or_notify_cancel()  # a waiting caller that disconnects cancels nothing
         with self._lock:
             flight = self._flights.setdefault((asked.key, stamp), own)
         if flight is not own:
             return flight.future
         try:
-            answered = self.look(asked) or self._compute(asked, stamp, own)  # another may have been done in between
+            answered = self.look(asked) or self._compute(asked, stamp, own)  # another may have finished meanwhile
             own.future.set_result(answered)
             return answered
         except BaseException as error:
@@ -189,26 +189,26 @@ class CachedAnswers:
                     del self._flights[asked.key, stamp]
 
     def answer(self, asked: Asked[R], *, fresh: bool = False) -> Answered:
-        """Do the same, and wait for it."""
+        """Return the result of `work`, waiting for it."""
         answered = self.work(asked, fresh=fresh)
         return answered.result() if isinstance(answered, Future) else answered
 
     def value(self, asked: Asked[R]) -> R:
-        """Do the same, and return what the method returns."""
+        """Return the result of `work` as the method's return value."""
         return typed(_returned(asked.method), msgspec.json.decode(self.answer(asked).body))
 
     def drop(self, tenants: Iterable[Tenant | int], *parts: Part) -> None:
-        """Drop the answers that depend on these parts (all when none is given) of these tenants (or their numbers)."""
-        numbers = [one if isinstance(one, int) else one.no for one in tenants]
+        """Drop answers that depend on these parts (all by default) of these tenants (or their numbers)."""
+        numbers = [owner if isinstance(owner, int) else owner.no for owner in tenants]
         self._drop([f"{no}:{part}" for no in numbers for part in parts or Part])
 
     def forget(self, tenant: Tenant) -> None:
-        """Drop a tenant's answers, and delete them where they are cached."""
+        """Drop a tenant's answers, and delete them from the cache."""
         self.drop([tenant])
         self.cache.forget(f"{tenant.no}:")
 
     def drop_all(self) -> None:
-        """Drop every answer: a server that starts does not know what happened to its store meanwhile."""
+        """Drop every answer: a starting server does not know earlier changes of its store."""
         self._drop([_ALL])
 
     def _drop(self, tags: list[str]) -> None:
@@ -216,7 +216,7 @@ class CachedAnswers:
             return
         self.cache.drop(tags)
         with self._lock:
-            self._flights = {key: one for key, one in self._flights.items() if one.tags.isdisjoint(tags)}
+            self._flights = {key: flight for key, flight in self._flights.items() if flight.tags.isdisjoint(tags)}
 
     def _read(self, kept: Kept | None) -> Answered | None:
         if kept is None:
@@ -226,16 +226,16 @@ class CachedAnswers:
 
     def _compute(self, asked: Asked[R], stamp: Stamp, flight: _Flight | None = None) -> Answered:
         CACHE.labels("miss").inc()
-        made = self._clock().timestamp()
+        computed_at = self._clock().timestamp()
         body = msgspec.json.encode(plain(asked.method(asked.tenant, **asked.params)))
         dropped = flight is not None and self._flights.get((asked.key, stamp)) is not flight
-        if not dropped:  # else it would be in vain, and take the place of a newer one
-            self.cache.put(asked.key, stamp, Kept(body, made), asked.seconds)
+        if not dropped:  # else it would replace a newer one
+            self.cache.put(asked.key, stamp, Kept(body, computed_at), asked.seconds)
         return Answered(body, 0.0)
 
 
 def _parameters(method: Callable[..., object], args: tuple[Any, ...], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all parameters but the tenant: left out and given as they are anyway are the same question."""
+    """Return all parameters except the tenant: an absent one equals its default."""
     names, defaults = _signature(getattr(method, "__func__", method))
     return {**defaults, **dict(zip(names, args, strict=False)), **params}
 
@@ -243,8 +243,8 @@ def _parameters(method: Callable[..., object], args: tuple[Any, ...], params: Ma
 @cache
 def _signature(function: Callable[..., object]) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     """Return the names of a method's parameters after the tenant, and their defaults."""
-    own = [one for one in inspect.signature(function).parameters.values() if one.name not in ("self", "tenant")]
-    return tuple(one.name for one in own), {one.name: one.default for one in own if one.default is not one.empty}
+    own = [each for each in inspect.signature(function).parameters.values() if each.name not in ("self", "tenant")]
+    return tuple(each.name for each in own), {each.name: each.default for each in own if each.default is not each.empty}
 
 
 def _returned(method: Callable[..., R]) -> type[R]:

@@ -1,4 +1,4 @@
-"""What changed: how much each channel, person or topic contributed to the difference of a metric between two periods.
+"""What changed: the contribution of each channel, person or topic to a metric's difference between two periods.
 
 A count's difference is the sum of its parts' differences. A mean or share is a numerator over a denominator, and its difference
 has two causes: parts got better or worse (rate), and parts grew or shrank beside the others (volume). With s a part's share of the
@@ -28,7 +28,7 @@ from hubbub.query.queries import Queries, check
 from hubbub.query.result import STATED, Answer, Cell, Number
 
 USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
-"""Dimensions looked at when none is named."""
+"""Dimensions when none is given."""
 Ask = Callable[[Question], Answer]
 TOP = 10
 MOST = 100
@@ -36,25 +36,25 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A dimension's value and what it did to the difference; `volume` and `rate` add up to `contribution`."""
+    """A dimension's value and its contribution to the difference: the sum of `volume` and `rate`."""
 
     value: str | None
     before: float | None
     after: float | None
     contribution: float
     volume: float
-    """By growing or shrinking beside the others."""
+    """By a larger or smaller share of the total."""
     rate: float
-    """By getting better or worse."""
+    """By a better or worse value."""
     n: int = 0
-    """How many things the number after goes over."""
+    """Things that the number after counts."""
     n_before: int = 0
-    """The same of the one before."""
+    """Things that the number before counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The values of a dimension beyond the greatest, added up."""
+    """The sum of the smaller contributions of a dimension."""
 
     count: int
     contribution: float
@@ -64,13 +64,13 @@ class Others:
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """What the values of a dimension did to a difference, the greatest contributions first."""
+    """The contributions of a dimension's values to a difference, the greatest first."""
 
     rows: Sequence[Part]
     others: Others | None
     """null: all values are in the rows."""
     unexplained: float | None
-    """What the parts do not add up to; null without a difference."""
+    """The difference less all contributions; null without a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Periods:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What contributed to the difference of a number between two periods."""
+    """The contributions to the difference of a number between two periods."""
 
     metric: str
     unit: str
@@ -91,51 +91,51 @@ class Changes:
     before: Number
     after: Number
     difference: float | None
-    """null where one of both is not known."""
+    """null where one of the two is unknown."""
     dimensions: Mapping[str, Contributions]
     before__state: str | None = field(default=None, metadata=ABSENT)
-    """Why the number before is not known, or known in part; absent where it is known."""
+    """Why the number before is unknown or incomplete; absent where it is known."""
     after__state: str | None = field(default=None, metadata=ABSENT)
-    """The same of the number after."""
+    """Why the number after is unknown or incomplete; absent where it is known."""
 
 
 def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int = TOP) -> Changes:
     """Return the difference of one metric and the contribution of each value of `by` (or of the usual dimensions) to it.
 
-    The periods are the question's range and what its `compare` names. Per dimension at most `limit` values, the greatest
-    contributions first, then `others`; `unexplained` is what the parts do not add up to, as where one contact is in two
-    channels. Raises BadQuestionError for percentiles and scores, which are of no parts.
+    The periods are the question's range and that of its `compare`. Per dimension at most `limit` values, the greatest
+    contributions first, then `others`; `unexplained` is the rest, as where one contact is in two channels. Raises
+    BadQuestionError for percentiles and scores, which have no parts.
     """
     if len(question.metrics) != 1:
         raise BadQuestionError("ask for one metric at a time")
     if not 1 <= limit <= MOST:
-        raise BadQuestionError(f"'limit' must lie between 1 and {MOST}")
+        raise BadQuestionError(f"'limit' must be between 1 and {MOST}")
     with queries.counting(tenant, question.as_of) as (ask, _, now):
         return changes_of(ask, now, tenant, question, limit)
 
 
 def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limit: int = TOP) -> Changes:
-    """Do the same at the one moment that `Queries.asking` gives."""
-    one = find(question.metrics[0])
-    _splittable(one)
+    """Return the same at the moment of `Queries.asking`."""
+    metric = find(question.metrics[0])
+    _splittable(metric)
     question = replace(question, grain=Grain.TOTAL, compare=question.compare or "previous")
-    check(question, [one], tenant)
-    allowed = askable(one.rollup)
+    check(question, [metric], tenant)
+    allowed = askable(metric.rollup)
     by = question.by or tuple(d for d in USUAL if d in allowed)
     compared = earlier(question, tenant, now)
     periods = ((question.start, min(question.end, now)), compared)
-    asked = [
+    questions = [
         replace(question, start=start, end=end, by=split, compare=None)
         for split in ((), *((d,) for d in by)) for start, end in periods
     ]  # fmt: skip
-    found = map(ask, asked)
-    after, before = (answer.rows[0].cells[one.name] for answer in (next(found), next(found)))
+    answers = map(ask, questions)
+    after, before = (answer.rows[0].cells[metric.name] for answer in (next(answers), next(answers)))
     difference = None if after.value is None or before.value is None else _number(after) - _number(before)
     dimensions = {
-        name: _dimension(name, one, next(found), next(found), after, before, difference, limit) for name in by
+        name: _dimension(name, metric, next(answers), next(answers), after, before, difference, limit) for name in by
     }
     return Changes(
-        one.name, one.unit.value,
+        metric.name, metric.unit.value,
         Periods(*([moment.astimezone(tenant.tz).isoformat() for moment in period] for period in periods)),
         before.value, after.value, difference, dimensions, _stated(before), _stated(after),
     )  # fmt: skip
@@ -145,51 +145,51 @@ def _stated(cell: Cell) -> str | None:
     return cell.state if cell.state in STATED else None
 
 
-def _splittable(one: Asked) -> None:
-    metric = one.metric
-    extreme = isinstance(metric, Stored) and isinstance(one.rollup.measures[metric.measure], Extreme)
+def _splittable(asked: Asked) -> None:
+    metric = asked.metric
+    extreme = isinstance(metric, Stored) and isinstance(asked.rollup.measures[metric.measure], Extreme)
     if isinstance(metric, Score) or extreme or (isinstance(metric, State) and metric.age):
-        raise BadQuestionError(f"'{one.name}' is not made of parts: ask for the metrics it is made from")
-    if isinstance(metric, Quantiles) and one.statistic not in ("avg", "count", "sum", *WITHIN):
+        raise BadQuestionError(f"'{asked.name}' is not made of parts: ask for the metrics it is made from")
+    if isinstance(metric, Quantiles) and asked.statistic not in ("avg", "count", "sum", *WITHIN):
         raise BadQuestionError(
-            f"'{one.name}' is not the sum or mean of its parts; ask for '{one.name.partition('.')[0]}.avg', '.count' or a share "
+            f"'{asked.name}' is not a sum or mean of parts; ask for '{asked.name.partition('.')[0]}.avg', '.count' or a share "
             "within a limit like '.within_15min'"
         )
 
 
 def _dimension(
-    name: str, one: Asked, after: Answer, before: Answer, whole: Cell, old: Cell, difference: float | None, limit: int
+    name: str, asked: Asked, after: Answer, before: Answer, total: Cell, old: Cell, difference: float | None, limit: int
 ) -> Contributions:
     now, then = (
         {
             row.dims[name]: cell
             for row in answer.rows
-            for cell in [row.cells[one.name]]
+            for cell in [row.cells[asked.name]]
             if cell.value is not None and cell.n != 0
         }
         for answer in (after, before)
     )
     if difference is None:
         return Contributions([], None, None)
-    split = _of_mean if _is_mean(one) else _of_sum
+    split = _of_mean if _is_mean(asked) else _of_sum
     parts = sorted(
-        split(one, now, then, whole, old), key=lambda p: (-abs(p.contribution), p.value is None, p.value or "")
+        split(asked, now, then, total, old), key=lambda p: (-abs(p.contribution), p.value is None, p.value or "")
     )
     rest = parts[limit:]
     left = difference - sum(p.contribution for p in parts)
     others = Others(
         len(rest), sum(p.contribution for p in rest), sum(p.volume for p in rest), sum(p.rate for p in rest)
     )
-    is_noise = abs(left) <= 1e-9 * max(1.0, abs(difference), abs(_number(whole)))
+    is_noise = abs(left) <= 1e-9 * max(1.0, abs(difference), abs(_number(total)))
     return Contributions(parts[:limit], others if rest else None, 0.0 if is_noise else left)
 
 
-def _is_mean(one: Asked) -> bool:
-    return one.unit is Unit.SHARE or isinstance(one.metric, Ratio) or one.statistic == "avg"
+def _is_mean(asked: Asked) -> bool:
+    return asked.unit is Unit.SHARE or isinstance(asked.metric, Ratio) or asked.statistic == "avg"
 
 
 def _of_sum(
-    one: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], whole: Cell, old: Cell
+    asked: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], total: Cell, old: Cell
 ) -> Sequence[Part]:
     """Split a count or sum: all of it is volume."""
     return [
@@ -200,11 +200,11 @@ def _of_sum(
 
 
 def _of_mean(
-    one: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], whole: Cell, old: Cell
+    asked: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], total: Cell, old: Cell
 ) -> Sequence[Part]:
     """Split a mean or share into volume and rate."""
-    total_after, total_before = float(whole.denominator or 0), float(old.denominator or 0)
-    middle = (_number(whole) + _number(old)) / 2
+    total_after, total_before = float(total.denominator or 0), float(old.denominator or 0)
+    middle = (_number(total) + _number(old)) / 2
     parts = []
     for value in {**now, **then}:
         cell, past = now.get(value), then.get(value)

@@ -1,4 +1,4 @@
-"""The messages behind hotspots: those that were classified as a complaint or an escalation, newest first."""
+"""The messages behind hotspots: classified as a complaint or an escalation, newest first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class FlaggedMessage:
-    """A message that was classified as a complaint or an escalation, or under a tone that counts as one."""
+    """A message classified as a complaint or an escalation, or with a tone that counts as one."""
 
     time: datetime
     """Time of the classification."""
@@ -46,20 +46,19 @@ class FlaggedMessage:
     sentiment: str | None
     """Its tone."""
     confidence: float | None
-    """How sure the labeller was, from 0 to 1."""
+    """The labeller's confidence, from 0 to 1."""
     text: str | None
-    """What the message says, where texts are stored."""
+    """The message's text, where stored."""
 
 
 def flagged(
     queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], *,
     tones: Sequence[str] | None = None, limit: int = PAGE, cursor: str | None = None,
 ) -> page.Page[FlaggedMessage]:  # fmt: skip
-    """Return a page of the classifications of `[start, end)` and of a filter that `hotspots` counts.
+    """Return a page of the classifications in `[start, end)` and a filter that `hotspots` counts.
 
-    `tones` count beside the topics of complaint and escalation; None: those of the tenant's `hotspot_tones`. `text` is what the
-    classified message says, where that is stored.
-    Raises BadQuestionError for a filter that classifications do not know, BadRequestError for a cursor that is not valid.
+    `tones` count beside the topics complaint and escalation; None: the tenant's `hotspot_tones`. `text` is the message's, where
+    stored. Raises BadQuestionError for a filter that classifications lack, BadRequestError for an invalid cursor.
     """
     params: dict[str, Any] = {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit + 1}
     topics, moods = (
@@ -72,7 +71,7 @@ def flagged(
     ]
     for number, (name, values) in enumerate(where.items()):
         if name not in _FILTERED:
-            raise BadQuestionError(f"classifications have no dimension {name[:40]!r}: take that filter away")
+            raise BadQuestionError(f"classifications have no dimension {name[:40]!r}: remove that filter")
         among = _among(f"where_{number}", [value for value in values if value != NONE], params)
         missing = f" OR {name} IS NULL" if NONE in values else ""
         parts.append(f"({name} IN ({among}){missing})")
@@ -81,11 +80,11 @@ def flagged(
         parts.append("(time, seq) < (:time, :seq)")
         params |= {"time": after[0], "seq": after[1]}
     with queries.reading(tenant) as (reading, _):
-        found = reading.dicts(
+        classifications = reading.dicts(
             f"SELECT seq, {', '.join(_SHOWN)} FROM event WHERE {' AND '.join(parts)} ORDER BY time DESC, seq DESC LIMIT :limit",
             params,
         )
-        events, following = page.cut(found, limit, lambda row: (row["time"], row["seq"]))
+        events, following = page.cut(classifications, limit, lambda row: (row["time"], row["seq"]))
         texts = _texts(reading, tenant, {row["message_id"] for row in events if row["message_id"] is not None})
     rows = []
     for row in events:
@@ -96,18 +95,18 @@ def flagged(
 
 
 def _among(name: str, values: Sequence[str], params: dict[str, Any]) -> str:
-    """Return the list of bound values for IN, which of none is nothing; they go into `params`."""
+    """Return a list of bound values for IN, NULL for none; the values go into `params`."""
     params |= {f"{name}_{place}": value for place, value in enumerate(values)}
     return ", ".join(f":{name}_{place}" for place in range(len(values))) or "NULL"
 
 
 def _texts(reading: Transaction, tenant: Tenant, messages: set[str]) -> dict[str, Any]:
-    """Return what messages say, by their ids, of those whose text is stored."""
+    """Return the stored texts of messages, by their ids."""
     params: dict[str, Any] = {"tenant": tenant.no}
     among = _among("message", sorted(messages), params)
-    found = reading.dicts(
+    rows = reading.dicts(
         f"SELECT coalesce(message_id, id) AS message, attributes FROM event WHERE tenant = :tenant AND {OF_MESSAGES} "
         f"AND coalesce(message_id, id) IN ({among}) AND type IN ('message.received', 'message.sent') AND attributes IS NOT NULL",
         params,
     )
-    return {row["message"]: attributes_of(row).get("text") for row in found}
+    return {row["message"]: attributes_of(row).get("text") for row in rows}

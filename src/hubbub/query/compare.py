@@ -1,4 +1,4 @@
-"""Which earlier period a question is compared with: the same stretch of local time, cut at the same elapsed moment."""
+"""The earlier period of a comparison: the same stretch of local time, cut at the same elapsed moment."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from hubbub.model.tenant import Tenant
 
 SHIFTS = {"day": 1, "week": 7}
 PERIODS = ("previous", *SHIFTS, "weekdays", "year")
-"""What can be compared with: the stretch just before, of as many calendar months where the range is whole months, else of as many
-local days, whatever the grain; the same stretch so many local days earlier; the last one before that begins on the same weekday;
-the same dates a year before."""
+"""Values of `compare`: the stretch just before, of as many calendar months where the range is whole months, else of as many local
+days, whatever the grain; the same stretch so many local days earlier; the last one before that begins on the same weekday; the
+same dates a year before.
+"""
 
 
 def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
-    """Return the range compared with: local days earlier (so that 23-hour days stay days), elapsed time cut alike.
+    """Return the earlier range, in local days (so that 23-hour days remain days), cut at the same elapsed time.
 
-    Raises BadQuestionError for a range that would overlap itself, or that has not begun.
+    Raises BadQuestionError for a range that would overlap itself, or has not begun.
     """
     if question.compare in SHIFTS:
         return _shifted(question, tenant, now, lambda day: day - timedelta(days=SHIFTS[str(question.compare)]))
@@ -47,7 +48,7 @@ def _day_after(question: Question, tenant: Tenant) -> date:
 
 
 def _year_before(day: date) -> date:
-    """Return the same date a year before; of 29 February, the 28th."""
+    """Return the same date a year before; for 29 February, the 28th."""
     return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
 
 
@@ -61,7 +62,7 @@ def _shifted(
     start, end = back(question.start), back(question.end)
     if end > question.start:
         raise BadQuestionError(
-            f"the range is longer than what 'compare' goes back ({question.compare}); compare with 'previous'"
+            f"the range overlaps the earlier one of 'compare' ({question.compare}); compare with 'previous'"
         )
     local = question.end.astimezone(tenant.tz)
     if (
@@ -72,7 +73,7 @@ def _shifted(
 
 
 def _cut(start: datetime, end: datetime, question: Question, now: datetime) -> tuple[datetime, datetime]:
-    """Where the asked range reaches beyond now, the earlier one ends after as much elapsed time."""
+    """Return the earlier range; where the range reaches beyond now, it ends after the same elapsed time."""
     if now < question.start:
         raise BadQuestionError("the range has not begun, so there is nothing to compare: take earlier days")
     if question.start < now < question.end:

@@ -15,39 +15,39 @@ from hubbub.query.select import Context, Found, Key, Select
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
-def spell_of(one: Asked) -> tuple[str, str] | None:
-    """Return the two moments (SQL) between which a distribution counts open time; None for values that are stored."""
-    spell = one.rollup.source.spells.get(_column(one))
+def spell_of(asked: Asked) -> tuple[str, str] | None:
+    """Return the two moments (SQL) between which a distribution counts open time; None for stored values."""
+    spell = asked.rollup.source.spells.get(_column(asked))
     return (f"f.{spell[0]}", f"f.{spell[1]}") if spell else None
 
 
-def value_of(one: Asked) -> str:
-    """Return SQL for the value of a fact in a distribution that is stored."""
-    return f"f.{_column(one)}"
+def value_of(asked: Asked) -> str:
+    """Return SQL for the value of a fact in a stored distribution."""
+    return f"f.{_column(asked)}"
 
 
-def _column(one: Asked) -> str:
-    assert isinstance(one.metric, Quantiles)
-    measure = one.rollup.measures[one.metric.measure]
+def _column(asked: Asked) -> str:
+    assert isinstance(asked.metric, Quantiles)
+    measure = asked.rollup.measures[asked.metric.measure]
     assert isinstance(measure, Distribution)
     return measure.column
 
 
-def distributions(context: Context, several: Sequence[Asked], found: Found) -> None:
-    """Statistics of distributions from their values in order: percentiles by linear interpolation (type 7, Hyndman and Fan)."""
+def distributions(context: Context, several: Sequence[Asked], cells: Found) -> None:
+    """Compute distributions from their values in order: percentiles by linear interpolation (type 7, Hyndman and Fan)."""
     by_column: dict[str, list[Asked]] = {}
-    for one in several:
-        if isinstance(one.metric, Quantiles):
-            by_column.setdefault(_column(one), []).append(one)
-    for mine in by_column.values():
-        select, spell = Select(mine[0].rollup, context), spell_of(mine[0])
+    for asked in several:
+        if isinstance(asked.metric, Quantiles):
+            by_column.setdefault(_column(asked), []).append(asked)
+    for same_column in by_column.values():
+        select, spell = Select(same_column[0].rollup, context), spell_of(same_column[0])
         if spell is not None:
             if context.tenant.calendar:
-                _in_order(_opened(select, spell), mine, found)
-        elif any(one.statistic in QUANTILES for one in mine):
-            _in_order(_values(select, value_of(mine[0])), mine, found)
+                _in_order(_opened(select, spell), same_column, cells)
+        elif any(asked.statistic in QUANTILES for asked in same_column):
+            _in_order(_values(select, value_of(same_column[0])), same_column, cells)
         else:
-            _summed(select, value_of(mine[0]), mine, found)
+            _summed(select, value_of(same_column[0]), same_column, cells)
 
 
 def _values(select: Select, value: str) -> Iterator[tuple[Key, int]]:
@@ -58,7 +58,7 @@ def _values(select: Select, value: str) -> Iterator[tuple[Key, int]]:
 
 
 def _opened(select: Select, spell: tuple[str, str]) -> Iterator[tuple[Key, int]]:
-    """Yield every open time, which is worked out here."""
+    """Yield every open time, computed in Python."""
     start, end = map(select.column, spell)
     opened = open_ms(select.context.tenant)
     for window, dims, row in select.run(group=False):
@@ -67,18 +67,18 @@ def _opened(select: Select, spell: tuple[str, str]) -> Iterator[tuple[Key, int]]
             yield (window, dims), number
 
 
-def _in_order(found_values: Iterable[tuple[Key, int]], mine: Sequence[Asked], found: Found) -> None:
+def _in_order(found_values: Iterable[tuple[Key, int]], same_column: Sequence[Asked], cells: Found) -> None:
     values: dict[Key, list[int]] = {}
     for key, number in found_values:
         values.setdefault(key, []).append(number)
     for key, numbers in values.items():
         numbers.sort()
-        for one in mine:
-            found[one.name][key] = statistic(str(one.statistic), numbers)
+        for asked in same_column:
+            cells[asked.name][key] = statistic(str(asked.statistic), numbers)
 
 
 def statistic(name: str, ordered: Sequence[int]) -> Cell:
-    """Return one statistic of ordered values, of which there is at least one."""
+    """Return a statistic of ordered values, at least one."""
     n = len(ordered)
     if name in QUANTILES:
         return Cell(quantile(ordered, QUANTILES[name]), None, None, n)
@@ -89,7 +89,7 @@ def statistic(name: str, ordered: Sequence[int]) -> Cell:
 
 
 def quantile(ordered: Sequence[int], share: float) -> float:
-    """Return a percentile of ordered values, by linear interpolation between the two ranks next to it."""
+    """Return a percentile of ordered values, by linear interpolation between the two nearest ranks."""
     rank = (len(ordered) - 1) * share
     low = math.floor(rank)
     first = ordered[low]
@@ -105,21 +105,21 @@ def _plain(name: str, n: int, total: int | None, low: int | None, high: int | No
     return Cell(low if name == "min" else high, None, None, n)
 
 
-def _summed(select: Select, value: str, mine: Sequence[Asked], found: Found) -> None:
-    """Statistics that need no order, by one statement."""
+def _summed(select: Select, value: str, same_column: Sequence[Asked], cells: Found) -> None:
+    """Compute statistics that need no order, in one statement."""
     for sql in (f"count({value})", f"sum({value})", f"min({value})", f"max({value})"):
         select.column(sql)
     limits = {
-        str(one.statistic): select.column(f"count(*) FILTER (WHERE {value} <= {WITHIN[str(one.statistic)]})")
-        for one in mine if one.statistic in WITHIN
+        str(asked.statistic): select.column(f"count(*) FILTER (WHERE {value} <= {WITHIN[str(asked.statistic)]})")
+        for asked in same_column if asked.statistic in WITHIN
     }  # fmt: skip
     for window, dims, row in select.run(more=f"{value} IS NOT NULL"):
         n, total, low, high = row[:4]
         if not n:
             continue
-        for one in mine:
-            name = str(one.statistic)
-            found[one.name][window, dims] = (
+        for asked in same_column:
+            name = str(asked.statistic)
+            cells[asked.name][window, dims] = (
                 Cell(row[limits[name]] / n, row[limits[name]], n, n)
                 if name in limits
                 else _plain(name, n, total, low, high)

@@ -1,4 +1,4 @@
-"""Freshness: how far an answer is complete, and what of it is not known."""
+"""Freshness: until when an answer is complete, and which of its numbers are unknown."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class FlaggedRule:
 
     topics: Sequence[str]
     tones: Sequence[str]
-    """Those that the tenant counts beside the topics."""
+    """Tones that the tenant counts as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerGap:
-    """A stretch of a source of which something is missing, as an answer names it."""
+    """A range of a source with missing data."""
 
     source: str
     integration: str
@@ -35,48 +35,48 @@ class AnswerGap:
     message: str
     """The reason in words."""
     action: str | None
-    """What a person can do."""
+    """The remedy, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far an answer is complete, and what of it is not known. Moments are RFC 3339, in the tenant's zone."""
+    """Until when an answer is complete, and which of its numbers are unknown. Moments are RFC 3339, in the tenant's zone."""
 
     as_of: str
-    """What was known at this moment is counted."""
+    """Everything known at this moment is counted."""
     complete_to: str
-    """Up to here all windows are over and no source has a gap."""
+    """Until this moment all windows are over and no source has a gap."""
     source: str
-    """What the numbers were read from."""
+    """Where the numbers were read."""
     live_windows: int
     """Windows that have not ended."""
     zone: str
     quantiles: str
-    """How percentiles were made."""
+    """How percentiles were computed."""
     complete: bool = True
-    """Whether no gap of a source lies in the range."""
+    """Whether the range has no gap of a source."""
     hotspot_rule: FlaggedRule | None = field(default=None, metadata=ABSENT)
-    """What counts as a complaint; absent where nothing asked for depends on it."""
+    """Which messages count as complaints; absent where no metric depends on it."""
     gone: str | None = field(default=None, metadata=ABSENT)
-    """Which windows are null since what they count is past retention; absent: none."""
+    """Which windows are null because their data is past retention; absent: none."""
     kept_from: str | None = field(default=None, metadata=ABSENT)
-    """Where facts begin; absent where nothing asked for lies before."""
+    """The beginning of facts; absent where the range begins later."""
     gaps: Sequence[AnswerGap] | None = field(default=None, metadata=ABSENT)
     """Gaps of sources in the range; absent: none."""
     gone_before: str | None = field(default=None, metadata=ABSENT)
-    """`gone` of the period compared with."""
+    """`gone` of the earlier period."""
     gaps_before: Sequence[AnswerGap] | None = field(default=None, metadata=ABSENT)
-    """`gaps` of the period compared with."""
+    """`gaps` of the earlier period."""
     compared_with: Sequence[str] | None = field(default=None, metadata=ABSENT)
-    """The period compared with: from and to."""
+    """The earlier period: from and to."""
     behind: str | None = field(default=None, metadata=ABSENT)
-    """Why what came last is not counted; absent: it is."""
+    """Why the latest events are not counted; absent: they are."""
 
 
 def fresh(
     question: Question, tenant: Tenant, now: datetime, live_windows: int, rule: FlaggedRule | None = None
 ) -> Freshness:
-    """Return the freshness of an answer to which no gap and no retention has done anything."""
+    """Return the freshness of an answer without gaps and past retention."""
     hour = window_of(now, Grain.HOUR, tenant.tz).start.astimezone(UTC)
     return Freshness(
         as_of=now.astimezone(tenant.tz).isoformat(),

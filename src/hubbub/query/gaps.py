@@ -1,8 +1,8 @@
-"""What gaps of sources do to an answer: which numbers are known in part or not at all, and which sources say so.
+"""Effects of gaps of sources on an answer: which numbers are incomplete or unknown, and why.
 
-A gap concerns a metric when its source can bring events that the metric's facts are made of, and a row when what is missing may
-belong to it. A number over a window that touches such a gap is incomplete. One that would be nothing at all, over a window most of
-which lies in gaps, is not known: nothing was fetched that could have been counted.
+A gap concerns a metric when its source can bring events of the metric's facts, and a row when the missing data may belong to it.
+A number over a window that overlaps such a gap is incomplete. A number without any data, over a window mostly covered by gaps, is
+unknown: nothing was fetched that could count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hubbub.query.result import UNKNOWN, Column, State
 from hubbub.query.select import Dims
 
 MOST = 20
-"""Stretches of gaps that an answer names."""
+"""Most gaps that an answer lists."""
 
 
 def relevant(gaps: Sequence[Gap], asked: Sequence[Asked], question: Question) -> list[Gap]:
@@ -29,7 +29,7 @@ def relevant(gaps: Sequence[Gap], asked: Sequence[Asked], question: Question) ->
     return [
         gap for gap in gaps
         if gap.start < question.end and gap.end > question.start
-        and any(gap.concerns(one.rollup.source.subjects, question.where) for one in asked)
+        and any(gap.concerns(metric.rollup.source.subjects, question.where) for metric in asked)
     ]  # fmt: skip
 
 
@@ -42,18 +42,18 @@ def mark(
     gaps: Sequence[Gap],
     now: datetime,
 ) -> None:
-    """Give the numbers that gaps touch their state, and take away those that are not known."""
+    """Set the states of numbers that gaps affect, and remove unknown numbers."""
     starts = [window.start for window in cut]
-    for one in asked:
-        mine = [gap for gap in gaps if gap.concerns(one.rollup.source.subjects, question.where)]
+    for metric in asked:
+        own_gaps = [gap for gap in gaps if gap.concerns(metric.rollup.source.subjects, question.where)]
         touched: dict[tuple[int, ...], Sequence[tuple[int, bool]]] = {}
-        for place, dims in enumerate(combos if mine else ()):
-            theirs = tuple(n for n, gap in enumerate(mine) if _may_belong(gap, question.by, dims))
+        for place, dims in enumerate(combos if own_gaps else ()):
+            theirs = tuple(n for n, gap in enumerate(own_gaps) if _may_belong(gap, question.by, dims))
             if theirs not in touched:
-                touched[theirs] = list(_windows([mine[n] for n in theirs], cut, starts, now))
+                touched[theirs] = list(_windows([own_gaps[n] for n in theirs], cut, starts, now))
             for number, mostly in touched[theirs]:
                 is_open = cut[number].end > now
-                _mark(columns[one.name], number * len(combos) + place, mostly=mostly, is_open=is_open)
+                _mark(columns[metric.name], number * len(combos) + place, mostly=mostly, is_open=is_open)
 
 
 def _may_belong(gap: Gap, by: Sequence[str], dims: Dims) -> bool:
@@ -64,9 +64,9 @@ def _may_belong(gap: Gap, by: Sequence[str], dims: Dims) -> bool:
 def _windows(
     gaps: Sequence[Gap], cut: Sequence[Window], starts: Sequence[datetime], now: datetime
 ) -> Iterator[tuple[int, bool]]:
-    """Yield the windows that gaps touch, in order, and whether at least half of what has passed of each lies in gaps.
+    """Yield the windows that gaps overlap, in order, and whether gaps cover at least half of the elapsed part of each.
 
-    Half, since the days of a source may be cut in another zone than the tenant's.
+    Half, since the days of a source may be of another zone than the tenant's.
     """
     covered: dict[int, timedelta] = {}
     for start, end in _joined(gaps):
@@ -81,14 +81,14 @@ def _windows(
 
 
 def _joined(gaps: Sequence[Gap]) -> list[tuple[datetime, datetime]]:
-    """Return the stretches that gaps cover together, in order."""
-    found: list[tuple[datetime, datetime]] = []
+    """Return the union of the gaps' ranges, in order."""
+    joined: list[tuple[datetime, datetime]] = []
     for start, end in sorted((gap.start, gap.end) for gap in gaps):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
         else:
-            found.append((start, end))
-    return found
+            joined.append((start, end))
+    return joined
 
 
 def _mark(column: Column, row: int, *, mostly: bool, is_open: bool) -> None:
@@ -126,7 +126,7 @@ def told(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[Answer
 
 
 def sentences(freshness: Freshness, *, daily: bool = True) -> list[str]:
-    """Return what an answer's freshness says of gaps, each in words; without `daily` those of days that are not over."""
+    """Return an answer's gaps as sentences; without `daily` not those of days that are not over."""
     return [
         f"{gap.source}: {gap.from_[:16]} to {gap.to[:16]} is not complete: {gap.message}"
         f"{'. ' + gap.action if gap.action else ''}"
@@ -140,5 +140,5 @@ def _local(moment: datetime, tenant: Tenant) -> str:
 
 
 def complete_to(gaps: Sequence[Gap], moment: datetime) -> datetime:
-    """Return how far an answer is complete that would be up to a moment: to where its first gap begins."""
+    """Return until when an answer up to a moment is complete: the start of its first gap."""
     return min([moment, *(gap.start for gap in gaps)]).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Open time: how many milliseconds of a wait a tenant was open, by the calendar in force at each instant."""
+"""Open time: the milliseconds of a wait in a tenant's business hours, by the calendar in force at each instant."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hubbub.model.window import Grain, day_of, first_day, next_first_day
 
 
 def open_ms(tenant: Tenant) -> Callable[[int | None, int | None], int | None]:
-    """Return the function of two moments that gives the open milliseconds between them, half of one rounded up.
+    """Return the function of two moments that returns the open milliseconds between them, rounded half up.
 
-    It gives None without a calendar, and where the first moment lies before the calendar begins.
+    It returns None without a calendar, and where the first moment is before the calendar's beginning.
     """
     if not tenant.calendar:
         return lambda start, end: None
@@ -41,8 +41,8 @@ def _open_until(starts: list[int], rows: list[tuple[int, int]], at: int) -> int:
 
 @lru_cache(maxsize=512)
 def _steps(calendar: Calendar, zone: str, first: date, last: date) -> tuple[list[int], list[tuple[int, int]]]:
-    found = steps(calendar, zone, first, last + timedelta(days=1))
-    return [_micros(start) for start, _, _, _ in found], [(length, before) for _, _, length, before in found]
+    intervals = steps(calendar, zone, first, last + timedelta(days=1))
+    return [_micros(start) for start, _, _, _ in intervals], [(length, before) for _, _, length, before in intervals]
 
 
 def _micros(naive: datetime) -> int:

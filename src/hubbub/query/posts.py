@@ -1,7 +1,7 @@
-"""Posts of a tenant's pages: what people did about each, and levels, like followers, as they were observed last.
+"""Posts of a tenant's pages: the engagement of each, and levels, like followers, as last observed.
 
-A post's counters are dated by the post, and replaced by each later reading. A level is one of an account: adding up what was
-observed of it would count the same people every day.
+A post's counters are dated by the post, and replaced by each later reading. A level belongs to an account: adding up its
+observations would count the same people every day.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 
 COUNTERS = {"num_reactions": "Reactions", "num_comments": "Comments", "num_shares": "Shares"}
-"""Observed numbers of a post that together are its engagement, and what people call them."""
+"""Counters of a post that make up its engagement -> titles."""
 LEVELS = {
     "page_follows": "Followers", "page_fans": "Fans", "followers": "Followers", "followers_count": "Followers",
     "fan_count": "Fans", "subscribers": "Subscribers", "members": "Members",
 }  # fmt: skip
-"""Observed numbers of an account that are levels, and what people call them."""
+"""Observed numbers of an account that are levels -> titles."""
 FILTERED = ("channel", "channel_id", "account_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post, and how often people did what about it, as its service counted last; None where it did not count that."""
+    """A post, with its latest counters; None where the service reported none."""
 
     message_id: str
     channel: str | None
@@ -39,13 +39,13 @@ class Post:
 
     @property
     def engagement(self) -> int:
-        """All of it together."""
+        """The sum of the counters."""
         return sum(value or 0 for value in self.counters.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What was observed of a level of an account, in order of time."""
+    """The observations of an account's level, in order of time."""
 
     name: str
     account_id: str | None
@@ -55,7 +55,7 @@ class Level:
 def posts(
     queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], limit: int
 ) -> list[Post]:
-    """Return the posts of `[start, end)` that most was done about, the most first. Raises BadQuestionError for a filter."""
+    """Return the posts in `[start, end)` with the most engagement, the largest first. Raises BadQuestionError for a filter."""
     filtered, params = _filtered(where)
     sums = ", ".join(f"sum(CASE WHEN name = '{name}' THEN value END) AS {name}" for name in COUNTERS)
     with queries.reading(tenant) as (reading, _):
@@ -68,7 +68,7 @@ def posts(
         )
     return [
         Post(
-            row["message_id"], row["channel"], row["account_id"], moment(row["time"]), _whole(row)
+            row["message_id"], row["channel"], row["account_id"], moment(row["time"]), _rounded(row)
         )
         for row in rows
     ]  # fmt: skip
@@ -87,14 +87,14 @@ def levels(
             ORDER BY time, ident""",
             {"tenant": tenant.no, "low": micros(start), "high": micros(end), **params},
         )
-    found: dict[tuple[str, str | None], list[tuple[datetime, int]]] = {}
+    observations: dict[tuple[str, str | None], list[tuple[datetime, int]]] = {}
     for name, account, time, value in rows:
-        found.setdefault((name, account), []).append((moment(time), round(value)))
-    made = [Level(name, account, observed) for (name, account), observed in found.items()]
-    return sorted(made, key=lambda one: (-one.observed[-1][1], one.name, one.account_id or ""))
+        observations.setdefault((name, account), []).append((moment(time), round(value)))
+    levels_found = [Level(name, account, observed) for (name, account), observed in observations.items()]
+    return sorted(levels_found, key=lambda level: (-level.observed[-1][1], level.name, level.account_id or ""))
 
 
-def _whole(row: Mapping[str, Any]) -> dict[str, int | None]:
+def _rounded(row: Mapping[str, Any]) -> dict[str, int | None]:
     return {name: round(row[name]) if row[name] is not None else None for name in COUNTERS}
 
 
@@ -103,14 +103,14 @@ def _among(names: Mapping[str, str]) -> str:
 
 
 def _filtered(where: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, Any]]:
-    """Return the condition of some filters, and its parameters."""
+    """Return the condition of filters, and its parameters."""
     parts: list[str] = ["TRUE"]
     params: dict[str, Any] = {}
     for number, (name, values) in enumerate(where.items()):
         if name not in FILTERED:
             raise BadQuestionError(f"posts have no dimension {name[:40]!r}")
-        given = {f"where_{number}_{place}": value for place, value in enumerate(v for v in values if v != NONE)}
-        params |= given
-        among = ", ".join(f":{key}" for key in given) or "NULL"
+        bound = {f"where_{number}_{place}": value for place, value in enumerate(v for v in values if v != NONE)}
+        params |= bound
+        among = ", ".join(f":{key}" for key in bound) or "NULL"
         parts.append(f"({name} IN ({among}){f' OR {name} IS NULL' if NONE in values else ''})")
     return " AND ".join(parts), params

@@ -1,6 +1,6 @@
-"""Which numbers of closed days changed: the settled ones of each day, beside what they were when they were seen last.
+"""Changes of closed numbers: the settled ones of each day, compared with those stored before.
 
-A number is closed once it is settled: nothing but late events, erasures, links, settings and definitions can change it then.
+A number is closed once it is settled: after that only late events, erasures, links, settings and definitions can change it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hubbub.query.usual import Ask
 from hubbub.storage.transaction import Transaction
 
 AT_ONCE = 31
-"""Days that one question asks for."""
+"""Days of one question."""
 CHANNEL = "channel"
 
 
@@ -37,7 +37,7 @@ def watched() -> tuple[str, ...]:
 
 def seen(ask: Ask, tenant: Tenant, first: date, after: date) -> dict[date, dict[str, dict[str, float | int | None]]]:
     """Return the settled numbers of local days `[first, after)`: by day, metric, and slice."""
-    found: dict[date, dict[str, dict[str, float | int | None]]] = {}
+    by_day: dict[date, dict[str, dict[str, float | int | None]]] = {}
     start, end = local_midnight(first, tenant.tz), local_midnight(after, tenant.tz)
     names = watched()
     by_channel = tuple(name for name in names if CHANNEL in askable(METRICS[name.partition(".")[0]][1]))
@@ -46,16 +46,16 @@ def seen(ask: Ask, tenant: Tenant, first: date, after: date) -> dict[date, dict[
             slice_ = (row.dims[CHANNEL] or NONE) if by else ""
             for name, cell in row.cells.items():
                 if cell.state == State.SETTLED:
-                    day = found.setdefault(day_of(row.start, tenant.tz), {})
+                    day = by_day.setdefault(day_of(row.start, tenant.tz), {})
                     day.setdefault(name, {})[slice_] = cell.value
-    return found
+    return by_day
 
 
 def changed(was: Numbers, now: Numbers) -> Iterator[tuple[str, str, float | int | None, float | int | None]]:
-    """Yield metric, slice, old and new of the numbers that were closed and are others now; a count without a slice is 0 there."""
+    """Yield metric, slice, old and new of closed numbers that changed; a count without the slice is 0."""
     for metric, old in was.items():
         new = now.get(metric)
-        if new is None:  # not settled or not known any more
+        if new is None:  # not settled or unknown now
             continue
         nothing = 0 if isinstance(old.get("", new.get("")), int) else None
         for slice_ in sorted({*old, *new}):
@@ -68,9 +68,9 @@ def compare(
     reading: Transaction, tenant: Tenant, was: Mapping[date, Closed], now_: Mapping[date, Numbers], erased_at: datetime | None,
     now: datetime,
 ) -> tuple[list[Closed], list[Restatement]]:  # fmt: skip
-    """Return the days that are to be stored as they are seen now, and what changed of those that were closed.
+    """Return the days to store, and the changes of closed ones.
 
-    `erased_at`: when a contact of the tenant was erased last. A day that is as it was is in neither.
+    `erased_at`: the last erasure of a contact of the tenant. An unchanged day is in neither.
     """
     days, changes = [], []
     for day, numbers in now_.items():
@@ -78,21 +78,21 @@ def compare(
         if before is None:
             days.append(Closed(day, tenant.zone, DEFINITION_VERSION, now, numbers))
             continue
-        found = list(changed(before.numbers, numbers))
+        differences = list(changed(before.numbers, numbers))
         merged = {**before.numbers, **numbers}
-        if found:
+        if differences:
             cause, events = _cause(reading, tenant, before, erased_at)
             changes += [
                 Restatement(now, day, metric, slice_ or None, old, new, cause, events)
-                for metric, slice_, old, new in found
+                for metric, slice_, old, new in differences
             ]
-        if merged.keys() != before.numbers.keys() or found:
+        if merged.keys() != before.numbers.keys() or differences:
             days.append(Closed(day, tenant.zone, DEFINITION_VERSION, now, merged))
     return days, changes
 
 
 def _cause(reading: Transaction, tenant: Tenant, before: Closed, erased_at: datetime | None) -> tuple[str, int]:
-    """Return why a day's numbers changed, as far as it is known, and how many events came for the day since it was seen."""
+    """Return why a day's numbers changed, as far as known, and the number of events that arrived for it since."""
     start, end = (micros(local_midnight(day, tenant.tz)) for day in (before.day, before.day + timedelta(days=1)))
     events = reading.value(
         "SELECT count(*) FROM event WHERE tenant = ? AND time >= ? AND time < ? AND received_at > ?",

@@ -1,6 +1,6 @@
 """An answer: columns of numbers, one for each metric, over rows of a window and its dimension values.
 
-A number keeps its unit, its parts and its state on the way to every face; a face that wants one number takes a `Cell`.
+A number keeps its unit, parts and state up to every interface; for a single number there is `Cell`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Number = float | int | None
 
 
 class State(StrEnum):
-    """What is to be thought of a number: whether it may still change, or why there is none."""
+    """Whether a number may still change, or why it is unknown."""
 
     SETTLED = "settled"
     LIVE = "live"
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number with its parts; `n` is over how many things it goes."""
+    """A number with its parts; `n`: how many things it counts."""
 
     value: Number
     numerator: Number = None
@@ -48,21 +48,21 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a number was in the period before, and how it changed."""
+    """A number in the earlier period, and its change."""
 
     previous: Number
     change: Change
     previous_state: str | None = field(default=None, metadata=ABSENT)
-    """Why the one before is not known, or known in part; absent where it is known."""
+    """Why the earlier number is unknown or incomplete; absent where it is known."""
 
 
 Comparison = Mapping[str, Compared]
-"""What each metric of a row was before."""
+"""The earlier number of each metric of a row."""
 
 
 @dataclass(slots=True)
 class Column:
-    """A metric's numbers, row by row; `details` holds what only some metrics have, by row."""
+    """A metric's numbers, row by row; `details` holds by row what only some metrics have."""
 
     unit: Unit
     values: list[Number] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of an answer, for faces that go through it number by number; `start` is aware, in UTC."""
+    """A row of an answer, for code that reads number by number; `start` is aware, in UTC."""
 
     start: datetime
     dims: dict[str, str | None]
@@ -92,16 +92,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of windows, dimensions and values, and how fresh they are."""
+    """Rows of windows, dimensions and values, and their freshness."""
 
     rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
-    """`window`, dimensions and metrics by their names; `<metric>.state` beside one that is not known, or in part."""
+    """`window`, dimensions and metrics by their names; `<metric>.state` beside an unknown or incomplete one."""
     freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Columns by the metrics' asked names; `starts` (aware, UTC) and `dims` say what each row is about, in order."""
+    """Columns by the metrics' asked names; `starts` (aware, UTC) and `dims` identify each row, in order."""
 
     question: Question
     zone: str
@@ -124,9 +124,9 @@ class Answer:
             yield Row(start, dict(zip(by, dims, strict=True)), cells, self.compare[i] if self.compare else None)
 
     def public(self, *, details: bool = False) -> Rows:
-        """Return the rows as every face has them: `{"window": ..., <dims>, <metric>: value}`.
+        """Return the rows in their public form: `{"window": ..., <dims>, <metric>: value}`.
 
-        A number that is not known, or known in part, says so beside it as `<metric>.state`; `details` gives each its parts.
+        An unknown or incomplete number has its reason beside it as `<metric>.state`; `details` adds the parts of each.
         """
         tz, by = ZoneInfo(self.zone), self.question.by
         windows = {start: start.astimezone(tz).isoformat() for start in set(self.starts)}
@@ -154,32 +154,32 @@ class Answer:
 
 
 UNKNOWN: Mapping[str, str] = {
-    State.GONE: "past what is kept of this tenant",
+    State.GONE: "past the retention of this tenant",
     State.NOT_FETCHED: "not fetched from its source",
     State.NOT_KNOWN_THEN: "not counted at that time",
     State.NO_TARGET: "no target was in force",
 }
-"""States of a number that is not known, with the reason in words: it is None, and never 0."""
+"""States of unknown numbers, with the reason in words: their value is None, never 0."""
 STATED = frozenset({*UNKNOWN, State.INCOMPLETE})
-"""States that stand beside a number wherever it is shown."""
+"""States that are shown beside a number."""
 
 
 def with_state(name: str, cell: Cell) -> dict[str, Number | str]:
-    """Return a number by its name, and beside one that is not known, or in part, its reason as `<name>.state`."""
+    """Return a number by its name, with the reason of an unknown or incomplete one as `<name>.state`."""
     return {name: cell.value, **({f"{name}.state": cell.state} if cell.state in STATED else {})}
 
 
 def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return which numbers of rows are not known, and why, in words by name; rows may hold a comparison."""
-    found: dict[str, str] = {}
+    """Return the reasons of unknown numbers, in words by name; rows may hold a comparison."""
+    by_name: dict[str, str] = {}
     for row in rows:
         for name, value in row.items():
             if name.endswith(".state") and value in UNKNOWN:
-                found.setdefault(name.removesuffix(".state"), UNKNOWN[value])
+                by_name.setdefault(name.removesuffix(".state"), UNKNOWN[value])
         for name, pair in row.get("compare", {}).items():
             if pair.get("previous_state") in UNKNOWN:
-                found.setdefault(f"{name} before", UNKNOWN[pair["previous_state"]])
-    return found
+                by_name.setdefault(f"{name} before", UNKNOWN[pair["previous_state"]])
+    return by_name
 
 
 def _details(cell: Cell) -> dict[str, Any]:

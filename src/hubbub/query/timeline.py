@@ -1,4 +1,4 @@
-"""One conversation: its events in order as they were stored, what each reply ended as a wait, and its episodes."""
+"""One conversation: its stored events in order, the waits that its replies ended, and its episodes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from hubbub.storage.transaction import Transaction
 
 PAGE = 200
 CHUNK = 2_000
-"""Events that are read at once of a conversation that is handed out whole."""
+"""Events of one read of a whole conversation."""
 
 SENT = tuple(name for name in schema.SENT if name not in ("tenant", "ident", "seq"))
-"""Columns of an event as it was sent, and when it was received."""
+"""Columns of an event as sent, and when it was received."""
 _COLUMNS = ", ".join(f"e.{name}" for name in SENT)
 _MOMENTS = frozenset(
     ("time", "received_at", "anchor", "first_inbound", "first_reply_at", "first_person_at", "last_resolve", "resolved_at",
@@ -39,21 +39,21 @@ class Episode:
     """A stretch of a conversation from its first message to its last resolve."""
 
     episode_id: str
-    """Id of the event that began it."""
+    """Id of its first event."""
     anchor: datetime
     """When it began."""
     first_response_ms: int | None
-    """Until the first public reply, where there was one."""
+    """Until the first public reply, if any."""
     first_staff_id: str | None
-    """Who of the staff gave it."""
+    """Author of that reply."""
     responder: str | None
-    """Whether a person or an AI gave it."""
+    """Whether a person or an AI wrote it."""
     first_person_response_ms: int | None
     """Until the first reply by a person."""
     resolved_at: datetime | None
     """When it was resolved; null: it is open."""
     resolution_ms: int | None
-    """From its beginning to its last resolve."""
+    """From the first event to the last resolve."""
     escalated: bool
     """Whether it was escalated."""
     ai_involved: bool
@@ -67,23 +67,24 @@ class ConversationEvent:
     """An event of a conversation, and the wait that it ended."""
 
     event: Mapping[str, Any]
-    """The event as it is stored and would be sent; fields without a value are left out."""
+    """The stored event, in the form in which events are sent, without absent fields."""
     waited_ms: int | None
-    """Of a reply that ended a wait: how long it lasted, as the metric `response_ms` counts it."""
+    """For a reply that ended a wait: its length, as the metric `response_ms` counts it."""
     asked_at: datetime | None
-    """Of such a reply: when the wait began."""
+    """For such a reply: when the wait began."""
 
 
 def timeline(
     queries: Queries, tenant: Tenant, conversation: str, *, limit: int = PAGE, cursor: str | None = None
 ) -> page.Page[ConversationEvent]:
-    """Return a conversation's events in order, up to `limit` after `cursor`. No rows: there is no such conversation.
-    Raises BadRequestError for a cursor that is not valid.
+    """Return a conversation's events in order, up to `limit` after `cursor`; no rows for an unknown conversation.
+
+    Raises BadRequestError for an invalid cursor.
     """
     after = page.place_of(cursor, int, int)
     with queries.reading(tenant) as (reading, _):
-        found = _events(reading, tenant, conversation, limit + 1, after)
-        events, following = page.cut(found, limit, lambda row: (row["time"], row["seq"]))
+        rows_found = _events(reading, tenant, conversation, limit + 1, after)
+        events, following = page.cut(rows_found, limit, lambda row: (row["time"], row["seq"]))
         waits = _waits(reading, tenant, conversation, events)
     nothing = (None, None)
     rows = [(public(event), *waits.get((event["time"], event["ident"]), nothing)) for event in events]
@@ -93,38 +94,38 @@ def timeline(
 def episodes(queries: Queries, tenant: Tenant, conversation: str) -> list[Episode]:
     """Return a conversation's episodes in their order, as the metrics count them."""
     with queries.reading(tenant) as (reading, _):
-        found = reading.dicts(
+        rows = reading.dicts(
             f"SELECT * FROM ({EPISODE.view}) AS e WHERE {_MINE} ORDER BY e.anchor", _params(tenant, conversation)
         )
     return [
-        Episode(**{name: value for name, value in converted(row).items() if name in Episode.__slots__}) for row in found
+        Episode(**{name: value for name, value in converted(row).items() if name in Episode.__slots__}) for row in rows
     ]
 
 
 def event(queries: Queries, tenant: Tenant, source: str, id: str) -> dict[str, Any] | None:
-    """Return an event as it is stored and would be sent, or None when there is none of this identity."""
+    """Return the stored event of an identity, in the form in which events are sent; None if absent."""
     with queries.reading(tenant) as (reading, _):
-        found = reading.dicts(
+        rows = reading.dicts(
             f"SELECT {_COLUMNS} FROM event AS e WHERE e.tenant = ? AND e.source = ? AND e.id = ?",
             (tenant.no, source, id),
         )
-    return public(found[0]) if found else None
+    return public(rows[0]) if rows else None
 
 
 def lines(queries: Queries, tenant: Tenant, conversation: str) -> Iterator[bytes]:
     """Yield all events of a conversation in order, some thousands at once, each as a line of JSON."""
     place: tuple[int, int] | None = None
     while True:
-        with queries.reading(tenant) as (reading, _):  # not open while somebody takes long to read what was yielded
-            found = _events(reading, tenant, conversation, CHUNK, place)
-        if not found:
+        with queries.reading(tenant) as (reading, _):  # closed while a slow client reads
+            rows = _events(reading, tenant, conversation, CHUNK, place)
+        if not rows:
             return
-        yield b"".join(json.dumps(public(row), ensure_ascii=False).encode() + b"\n" for row in found)
-        place = found[-1]["time"], found[-1]["seq"]
+        yield b"".join(json.dumps(public(row), ensure_ascii=False).encode() + b"\n" for row in rows)
+        place = rows[-1]["time"], rows[-1]["seq"]
 
 
 def newest(reading: Transaction, conversation: str, where: str = "TRUE") -> str:
-    """Return columns with what the newest events of a conversation say, of each what was said last.
+    """Return columns with the last value of each of `WHO` in a conversation's events.
 
     The index is named because SQLite would go through all days of the tenant `:tenant` where `conversation` is a column.
     """
@@ -137,7 +138,7 @@ def newest(reading: Transaction, conversation: str, where: str = "TRUE") -> str:
 
 
 def public(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored event in the words of the contract: no field that is empty, times in UTC, attributes as they came."""
+    """Return a stored event in the form in which events are sent: no absent field, times in UTC, attributes unchanged."""
     sent = schema.flagged({name: row[name] for name in SENT if row[name] is not None})
     sent |= {name: rfc3339(row[name]) for name in ("time", "received_at")}
     return sent | ({"attributes": attributes_of(row)} if "attributes" in sent else {})
@@ -145,12 +146,12 @@ def public(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def attributes_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event's attributes; none are an empty mapping."""
-    found: dict[str, Any] = json.loads(row["attributes"]) if row["attributes"] else {}
-    return found
+    attributes: dict[str, Any] = json.loads(row["attributes"]) if row["attributes"] else {}
+    return attributes
 
 
 def in_utc(us: int | None) -> datetime | None:
-    """Return microseconds as a moment in UTC without a zone, as answers have it."""
+    """Return microseconds as a moment in UTC without a zone, as answers do."""
     return moment(us).replace(tzinfo=None) if us is not None else None
 
 

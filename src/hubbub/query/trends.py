@@ -24,7 +24,7 @@ PERIODS = {Grain.DAY: "daily", Grain.WEEK: "weekly", Grain.MONTH: "monthly", Gra
 
 @dataclass(frozen=True, slots=True)
 class HotspotRule:
-    """What a hotspot is: which messages are flagged, from how many classified ones and above which share of them."""
+    """The definition of a hotspot: flagged messages, fewest classified ones, and the share above which it is one."""
 
     topics: Sequence[str]
     tones: Sequence[str]
@@ -34,7 +34,7 @@ class HotspotRule:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """A topic and its share of the classified messages, beside the window before."""
+    """A topic's share of the classified messages, with that of the window before."""
 
     topic: str
     count: int
@@ -56,18 +56,18 @@ class Hotspot:
     hotspot_ratio: float
     """Flagged of the classified."""
     hotspot: bool
-    """Whether there are enough messages, and the ratio is high enough."""
+    """Whether it has enough messages and a ratio above the rule's."""
     lower_bound: float | None
     """Of the ratio's 95 % Wilson interval."""
     tenant_ratio: float
     """The tenant's own ratio over the window."""
     strong: bool
-    """Whether it is a hotspot whose lower bound lies above the tenant's own ratio."""
+    """Whether it is a hotspot whose lower bound is above the tenant's own ratio."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrendRow:
-    """A window's classified messages. What is not known is null, with the reason as `state`."""
+    """A window's classified messages. Unknown values are null, with the reason as `state`."""
 
     trend_date: str
     trend_period: str
@@ -84,7 +84,7 @@ class TrendRow:
     """Classified messages over people's messages; null where there are none."""
     avg_confidence: Number
     confidence_n: int | None
-    """How many classifications the average goes over."""
+    """Number of classifications in the average."""
     state: str
 
 
@@ -117,7 +117,7 @@ def trends(
     *,
     tones: Sequence[str] | None = None,
 ) -> Trends:
-    """Return one row per window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots."""
+    """Return a row for each window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots."""
     tenant = _counting(tenant, tones)
 
     def asked(metrics: Sequence[str], *by: str) -> Question:
@@ -141,32 +141,32 @@ def trends(
         before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
     rows = []
     for row in totals.rows:
-        seen, confidence = row.cells["classifications"], row.cells["topic_confidence"]
-        known = seen.state not in UNKNOWN
-        mine = topics.get(row.start, {}) if known else None
+        classified, confidence = row.cells["classifications"], row.cells["topic_confidence"]
+        known = classified.state not in UNKNOWN
+        of_window = topics.get(row.start, {}) if known else None
         messages = row.cells["messages"].value
         rows.append(
             TrendRow(
                 trend_date=row.start.astimezone(tenant.tz).date().isoformat(),
                 trend_period=PERIODS.get(grain, grain.value),
-                topic_distribution=mine,
+                topic_distribution=of_window,
                 sentiment_distribution=moods.get(row.start, {}) if known else None,
-                movers=_movers(mine, before),
+                movers=_movers(of_window, before),
                 escalation_counts=severities.get(row.start, {}) if known else None,
                 channel_hotspots=[spot for spot in spots.get(row.start, []) if spot.hotspot] if known else None,
-                total_classifications=seen.value,
-                coverage=seen.value / messages if seen.value is not None and messages else None,
+                total_classifications=classified.value,
+                coverage=classified.value / messages if classified.value is not None and messages else None,
                 avg_confidence=confidence.value,
                 confidence_n=confidence.n,
-                state=seen.state,
+                state=classified.state,
             )
         )
-        before = mine
+        before = of_window
     return Trends(tenant.id, rows, _rule(tenant), totals.freshness)
 
 
 def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: datetime) -> tuple[datetime, datetime]:
-    """Return the window before the first one, whole; of a total the stretch before it."""
+    """Return the whole window before the first; for a total the period before."""
     if grain is Grain.TOTAL:
         return earlier(Question(("classifications",), start, end), tenant, now)
     first = window_of(start, grain, tenant.tz)
@@ -175,9 +175,9 @@ def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: d
 
 
 def _movers(now: Mapping[str, int] | None, before: Mapping[str, int] | None) -> list[Mover] | None:
-    """Return the topics whose share of the classified messages changed most, greatest first; none without two windows.
+    """Return the topics whose share of the classified messages changed most, largest first; empty without two windows.
 
-    None where a window is not known.
+    None where a window is unknown.
     """
     if now is None or before is None:
         return None
@@ -193,12 +193,12 @@ def _movers(now: Mapping[str, int] | None, before: Mapping[str, int] | None) -> 
 
 
 def _by_window(answer: Answer, dimension: str, metric: str) -> dict[datetime, dict[str, int]]:
-    found: dict[datetime, dict[str, int]] = {}
+    by_window: dict[datetime, dict[str, int]] = {}
     for row in answer.rows:
         value = row.cells[metric].value
         if value and row.dims[dimension] is not None:
-            found.setdefault(row.start, {})[str(row.dims[dimension])] = int(value)
-    return found
+            by_window.setdefault(row.start, {})[str(row.dims[dimension])] = int(value)
+    return by_window
 
 
 def hotspots(
@@ -229,7 +229,7 @@ def _rule(tenant: Tenant, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RAT
 
 
 def rule_text(tones: Sequence[str]) -> str:
-    """Return in words which messages hotspots count."""
+    """Return which messages hotspots count, in words."""
     named = (
         f", and tones that this tenant counts: {', '.join(tones)}" if tones else "; no tones (setting hotspot_tones)"
     )
@@ -237,12 +237,12 @@ def rule_text(tones: Sequence[str]) -> str:
 
 
 def _counting(tenant: Tenant, tones: Sequence[str] | None) -> Tenant:
-    """Return the tenant as one that counts these tones; None: those of its setting."""
+    """Return the tenant with these tones; None: those of its setting."""
     return tenant if tones is None else replace(tenant, hotspot_tones=check_tones(tones))
 
 
 def _spots(start: datetime, end: datetime, grain: Grain) -> Question:
-    """Return the question that hotspots are read from."""
+    """Return the question of hotspots."""
     return Question(("hotspot_ratio",), start, end, grain, ("channel_id",))
 
 
@@ -255,15 +255,15 @@ def _hotspot_rows(
         if cell.denominator:
             counted = int(cell.numerator or 0), int(cell.denominator)
             windows.setdefault(row.start, {})[row.dims["channel_id"]] = counted
-    found: dict[datetime, list[Hotspot]] = {}
+    by_window: dict[datetime, list[Hotspot]] = {}
     for start, channels in windows.items():
         own = sum(count for count, _ in channels.values()) / sum(n for _, n in channels.values())
         for channel, (count, n) in channels.items():
-            if channel is None:  # part of the tenant's own rate, but no channel
+            if channel is None:  # counts in the tenant's own rate, but is no channel
                 continue
             share, lower = count / n, wilson_lower(count, n)
             hot = n >= minimum and share > ratio
-            found.setdefault(start, []).append(
+            by_window.setdefault(start, []).append(
                 Hotspot(channel, count, n, share, hot, lower, own, strong=hot and lower is not None and lower > own)
             )
-    return found
+    return by_window

@@ -1,7 +1,7 @@
-"""What is usual of a number: median and spread of the same weekday, and hour where asked, of the last eight settled weeks.
+"""Usual ranges: median and spread of the same weekday, and hour where asked, of the last eight settled weeks.
 
-Alert rules, reports and pages all mean this when they say "usual". A window without enough known weeks before it has no usual
-value: null, never 0. Weeks before a tenant's first event are not known.
+Alert rules, reports and pages all use this meaning of "usual". A window without enough known weeks has no usual value: null,
+never 0. Weeks before a tenant's first event are unknown.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from hubbub.query.result import Answer, Cell, State, with_state
 from hubbub.storage.transaction import Reading
 
 WEEKS = 8
-"""Weeks that make up what is usual."""
+"""Weeks of a usual range."""
 LOOK_BACK = 12
-"""Weeks among which the last eight settled ones are looked for: a gap of a month leaves enough of them."""
+"""Weeks that are searched for the last eight settled ones: a gap of a month leaves enough."""
 LEAST = 4
-"""Known weeks below which nothing is usual."""
+"""Fewest known weeks of a usual range."""
 BAND = 3 * 1.4826
 """Spreads (MAD) on each side of the median that are noise: three standard deviations, were the values normal."""
 GRAINS = (Grain.HOUR, Grain.DAY, Grain.WEEK)
@@ -40,15 +40,15 @@ Ask = Callable[[Question], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual of a number, in its unit; null where fewer than four weeks are known."""
+    """The usual range of a number, in its unit; null with fewer than four known weeks."""
 
     median: float | None
     spread: float | None
     """Median absolute deviation."""
     n: int
-    """Weeks that it is known of."""
+    """Known weeks."""
     low: float | None = None
-    """From here to `high` is noise; of a count, duration or share 0 at least."""
+    """From here to `high` is noise; at least 0 for a count, duration or share."""
     high: float | None = None
 
 
@@ -64,7 +64,7 @@ class UsualRow:
 
 @dataclass(frozen=True, slots=True)
 class UsualTable:
-    """Windows of a metric, each beside what is usual of it."""
+    """Windows of a metric, each with its usual range."""
 
     metric: str
     unit: str
@@ -84,7 +84,7 @@ class UsualAnswer:
     freshness: Freshness
 
     def public(self, tenant: Tenant) -> UsualTable:
-        """Return the rows as every face has them."""
+        """Return the public form."""
         name = self.question.metrics[0]
         rows = [
             {
@@ -99,7 +99,7 @@ class UsualAnswer:
 
 
 def usual(queries: Queries, tenant: Tenant, question: Question) -> UsualAnswer:
-    """Return one metric's numbers over the question's windows (hours, days or weeks), each beside what is usual of it.
+    """Return a metric's numbers over the question's windows (hours, days or weeks), each with its usual range.
 
     Raises BadQuestionError.
     """
@@ -108,18 +108,18 @@ def usual(queries: Queries, tenant: Tenant, question: Question) -> UsualAnswer:
 
 
 def usual_of(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> UsualAnswer:
-    """Do the same at the one moment that `Queries.asking` gives."""
+    """Return the same at the moment of `Queries.asking`."""
     if len(question.metrics) != 1 or question.compare is not None:
-        raise BadQuestionError("ask what is usual of one metric, without a comparison")
+        raise BadQuestionError("ask for the usual range of one metric, without a comparison")
     check_range(question, tenant)
     (answer,) = usual_of_each(ask, reading, tenant, question)
     return answer
 
 
 def usual_of_each(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> list[UsualAnswer]:
-    """Do the same of several metrics, by the same statements."""
+    """Return the same for several metrics, with the same statements."""
     if question.grain not in GRAINS:
-        raise BadQuestionError(f"what is usual is known of hours, days and weeks, not of grain {question.grain}")
+        raise BadQuestionError(f"usual ranges exist for hours, days and weeks, not for grain {question.grain}")
     first = window_of(question.start, question.grain, tenant.tz).start
     answer = ask(replace(question, start=_weeks_before(first, tenant)))
     known = _known_from(reading, tenant, question.grain)
@@ -176,8 +176,8 @@ class History:
     def earlier(self, start: datetime, dims: tuple[str | None, ...]) -> list[float | None]:
         """Return the values 1, 2, ... `LOOK_BACK` weeks before a window, None where one is not known or not settled."""
         day, hour = self._place(start)
-        found = self._at.get(dims, {})
-        return [found.get((day - timedelta(weeks=back), hour)) for back in range(1, LOOK_BACK + 1)]
+        values = self._at.get(dims, {})
+        return [values.get((day - timedelta(weeks=back), hour)) for back in range(1, LOOK_BACK + 1)]
 
     def usual(self, start: datetime, dims: tuple[str | None, ...]) -> Usual:
         """Return what is usual of a window."""
@@ -186,7 +186,7 @@ class History:
 
 
 def usual_among(values: list[float], *, from_zero: bool) -> Usual:
-    """Return what is usual among values of earlier windows; `from_zero` where none can lie below 0."""
+    """Return the usual range of values of earlier windows; `from_zero` when none can be below 0."""
     if len(values) < LEAST:
         return Usual(None, None, len(values))
     middle = float(median(values))

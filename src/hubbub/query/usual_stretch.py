@@ -1,14 +1,14 @@
-"""What is usual of a whole stretch of days: the noise that its numbers have anyway, which a change has to exceed.
+"""The usual range of a whole stretch of days: the noise that a change has to exceed.
 
 A stretch of up to seven days is compared with the same weekdays and hours of the weeks before, window by window, as
-`query/usual.py` does with days. A longer one is compared with the eight settled weeks before it begins: what adds up is their
-median and spread for as many weeks as the stretch has, what does not (shares, means, percentiles) their median, with a spread that
-shrinks by the root of that number. Of distinct members weeks do not add up: their middle is the stretch before, their spread the
-weeks'.
+`query/usual.py` does with days. A longer one is compared with the eight settled weeks before it: of numbers that add up, their
+median and spread for as many weeks as the stretch has; of others (shares, means, percentiles), their median, with a spread that
+shrinks by the root of that number. Distinct members do not add up over weeks: their middle is the stretch before, their spread
+the weeks'.
 
-The band is never narrower than chance alone: a count of n differs by more than three times the root of n, a share of n
-things by more than three times its standard error. Of up to a week it takes in what there was in each of these weeks: of a few days
-eight numbers say too little about the spread.
+The range is never narrower than chance alone: a count of n differs by more than three times the root of n, a share of n things by
+more than three times its standard error. For up to a week it includes the number of each of these weeks: eight numbers over a few
+days say too little about the spread.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from hubbub.storage.transaction import Reading
 
 Dims = tuple[str | None, ...]
 CHANCE = 3
-"""Standard errors on each side that are chance."""
+"""Standard errors on each side that count as chance."""
 WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A metric's number over a stretch, of a slice, and what is usual of it."""
+    """A metric's number over a stretch, of a slice, and its usual range."""
 
     metric: str
     dims: Dims
@@ -45,7 +45,7 @@ class Stretch:
 
 
 def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer, now: datetime) -> list[Stretch]:
-    """Return each number of an answer over a whole range, up to `now`, beside what is usual of it."""
+    """Return each number of an answer over a whole range, up to `now`, with its usual range."""
     question = replace(answer.question, compare=None)
     elapsed = min(question.end, now) - question.start
     if elapsed <= timedelta(0):
@@ -55,14 +55,14 @@ def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer,
     cut = tuple(sorted({*starts, *(rests if elapsed < WEEK else ()), question.start}))
     history = _History(ask(replace(question, start=cut[0], end=cut[-1], cut=cut)), starts, reading, tenant)
     before = _before(ask, question, elapsed, tenant)
-    found = []
+    stretches = []
     for name, column in answer.columns.items():
-        one = find(name)
+        metric = find(name)
         for row, dims in enumerate(answer.dims):
             cell, values = column.cell(row), history.values(name, dims)
-            middle = before.get((name, dims)) if isinstance(one.metric, Distinct) else None
-            found.append(Stretch(name, dims, cell, _usual(one, values, cell, elapsed / WEEK, middle)))
-    return found
+            middle = before.get((name, dims)) if isinstance(metric.metric, Distinct) else None
+            stretches.append(Stretch(name, dims, cell, _usual(metric, values, cell, elapsed / WEEK, middle)))
+    return stretches
 
 
 def _weeks_earlier(at: datetime, weeks: int, tenant: Tenant) -> datetime:
@@ -71,7 +71,7 @@ def _weeks_earlier(at: datetime, weeks: int, tenant: Tenant) -> datetime:
 
 
 def _before(ask: Ask, question: Question, elapsed: timedelta, tenant: Tenant) -> dict[tuple[str, Dims], float]:
-    """Return the numbers of distinct members over the stretch just before a long one."""
+    """Return the numbers of distinct members over the stretch before a long one."""
     names = tuple(name for name in question.metrics if isinstance(find(name).metric, Distinct))
     if not names or elapsed <= WEEK:
         return {}
@@ -90,7 +90,7 @@ class _History:
     """The settled numbers of earlier windows, by metric and slice, the newest first."""
 
     def __init__(self, answer: Answer, starts: Sequence[datetime], reading: Reading, tenant: Tenant) -> None:
-        """`starts` are those of the windows that count; between them lies what is left of a week."""
+        """`starts`: the windows that count; between them are the rests of weeks."""
         first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
         since = window_of(moment(first), Grain.DAY, tenant.tz).end if first is not None else None
         self._answer = answer
@@ -100,12 +100,12 @@ class _History:
             self._rows.setdefault(dims, []).append(row)
 
     def values(self, metric: str, dims: Dims) -> list[float]:
-        """Return the numbers of the last eight windows that are known and settled.
+        """Return the numbers of the last eight known, settled windows.
 
-        Of a slice of a count a window in which others were counted, and it was not, is 0.
+        A slice of a count is 0 in a window in which only others were counted.
         """
         column, starts = self._answer.columns[metric], self._answer.starts
-        found = {
+        by_start = {
             starts[row]: float(value)
             for row in self._rows.get(dims, ())
             if starts[row] in self._starts and column.states[row] == State.SETTLED
@@ -114,46 +114,48 @@ class _History:
         }
         if self._answer.question.by and column.unit is Unit.COUNT:
             alive = {start for start, value in zip(starts, column.values, strict=True) if value} & self._starts
-            found = {start: found.get(start, 0.0) for start in alive}
-        return [found[start] for start in sorted(found, reverse=True)][:WEEKS]
+            by_start = {start: by_start.get(start, 0.0) for start in alive}
+        return [by_start[start] for start in sorted(by_start, reverse=True)][:WEEKS]
 
 
-def _usual(one: Asked, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
-    """Return what is usual of a stretch of so many weeks, by the numbers of single weeks (or of its part of each)."""
-    from_zero = one.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
+def _usual(metric: Asked, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
+    """Return the usual range of a stretch of that many weeks, from the numbers of single weeks (or of its part of each)."""
+    from_zero = metric.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
     week = usual_among(list(values), from_zero=from_zero)
     if week.median is None or week.spread is None:
         return week
     middle, spread = week.median, week.spread
     if weeks > 1:
-        if isinstance(one.metric, Distinct):
+        if isinstance(metric.metric, Distinct):
             if before is None or not middle:
                 return Usual(None, None, week.n)
             middle, spread = before, spread * before / middle / math.sqrt(weeks)
-        elif _adds_up(one):
+        elif _adds_up(metric):
             middle, spread = middle * weeks, spread * math.sqrt(weeks)
         else:
             spread /= math.sqrt(weeks)
-    half = max(BAND * spread, CHANCE * _chance(one.unit, middle, cell.n))
+    half = max(BAND * spread, CHANCE * _chance(metric.unit, middle, cell.n))
     low, high = middle - half, middle + half
     if weeks <= 1:
         low, high = min(low, *values), max(high, *values)
-    if one.unit is Unit.SHARE:
+    if metric.unit is Unit.SHARE:
         high = min(1.0, high)
     return Usual(middle, spread, week.n, max(0.0, low) if from_zero else low, high)
 
 
-def _adds_up(one: Asked) -> bool:
-    """Whether a metric's numbers of several weeks make the number of all of them."""
-    stored = isinstance(one.metric, Stored) and not isinstance(one.rollup.measures[one.metric.measure], Extreme)
-    return stored or isinstance(one.metric, First) or one.statistic in ("count", "sum")
+def _adds_up(metric: Asked) -> bool:
+    """Whether the sum of a metric's numbers over weeks is its number over all of them."""
+    stored = isinstance(metric.metric, Stored) and not isinstance(
+        metric.rollup.measures[metric.metric.measure], Extreme
+    )
+    return stored or isinstance(metric.metric, First) or metric.statistic in ("count", "sum")
 
 
 def _chance(unit: Unit, middle: float, n: int | None) -> float:
-    """Return the standard error that a number has by chance alone; 0 where nothing is known of it."""
+    """Return the standard error of a number by chance alone; 0 where unknown."""
     if unit is Unit.COUNT:
         return math.sqrt(max(middle, 1.0))
     if unit is Unit.SHARE and n:
-        near = (middle * n + 1) / (n + 2)  # a share of 0 or 1 of a few things is none of many
+        near = (middle * n + 1) / (n + 2)  # a share of 0 or 1 of few things proves little
         return math.sqrt(near * (1 - near) / n)
     return 0.0

@@ -1,7 +1,7 @@
-"""Work out answers before somebody asks: when snapshots were made, a thread goes through the tenants one by one.
+"""Computing answers ahead: after new snapshots, a thread goes through the tenants one by one.
 
-It rests as long as each took, so that it never has more than half a processor, and it stops after a while: answers that
-nobody asked for by then would be too old, and leave no room for those that are.
+It rests as long as each took, so that it never uses more than half a processor, and it stops after a while: later answers would
+be too old, and would displace requested ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hubbub.telemetry import log
 
 
 class Warmer:
-    """Works answers out on a thread of its own, while it is started. `seconds`: how long it works on what is wanted at once."""
+    """Computes answers on its own thread, while started. `seconds`: longest work on one batch of calls."""
 
     def __init__(self, answers: CachedAnswers, seconds: float) -> None:
         self._answers = answers
@@ -26,24 +26,24 @@ class Warmer:
         self._loop = Background("warmer", self._run)
         self.start, self.stop = self._loop.start, self._loop.stop
 
-    def want(self, wanted: Iterable[Callable[[], Asked[Any]]]) -> None:
-        """Have these worked out soon; nothing happens where nobody serves, or when there is more to do than can be done."""
+    def want(self, calls: Iterable[Callable[[], Asked[Any]]]) -> None:
+        """Compute these answers soon; does nothing outside a server, or when too much waits already."""
         if self._loop.started and not self._wanted.full():
-            self._wanted.put(wanted)
+            self._wanted.put(calls)
 
     def _run(self) -> float:
         try:
-            wanted = self._wanted.get(timeout=0.5)
+            calls = self._wanted.get(timeout=0.5)
         except queue.Empty:
             return 0.0
         until = time.monotonic() + self._seconds
-        for name in wanted:
+        for call in calls:
             begun = time.monotonic()
             if begun > until or self._loop.stopped:
                 break
             try:
-                self._answers.answer(name())
-            except Exception as error:  # who asks for it will hear of it; the other tenants' are worked out
-                log.warning("an answer was not worked out ahead", error=f"{type(error).__name__}: {error}"[:200])
+                self._answers.answer(call())
+            except Exception as error:  # its caller will get the error; the others are computed
+                log.warning("an answer could not be computed ahead", error=f"{type(error).__name__}: {error}"[:200])
             self._loop.rest(time.monotonic() - begun)
         return 0.0

@@ -1,4 +1,4 @@
-"""Schedules: what starts by itself, run now or for days that are past, paused and resumed."""
+"""Schedules: listed, run now or for past days, paused and resumed."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ class ScheduleView:
     name: str
     """Its name."""
     queue: str
-    """The queue that its jobs go into."""
+    """The queue of its jobs."""
     cron: str
     """When, in UTC."""
     next_run: dt.datetime | None
-    """The next tick; null: it is paused."""
+    """The next tick; null: paused."""
     last_run: dt.datetime | None
-    """The last tick that a job was started for."""
+    """The last tick with a job."""
     paused: bool
-    """Whether it starts nothing until it is resumed."""
+    """Whether it is paused."""
     doc: str
     """What its jobs do."""
 
 
 class ScheduleService:
-    """The schedules of an installation, as its settings have them."""
+    """The schedules of an installation, with the crons of its settings."""
 
     def __init__(self, settings: Settings, clock: Clock, queues: JobQueues) -> None:
         self._settings, self._clock, self._queues = settings, clock, queues
 
     @cached_property
     def known(self) -> Mapping[str, Schedule]:
-        """The schedules by name; crons take a while to load, and most commands need none."""
+        """The schedules by name; loading crons takes a while, and most commands need none."""
         from hubbub.jobs.schedule import schedules
 
         return schedules(self._settings.schedules, aggregation=self._settings.aggregation.enabled)
@@ -61,19 +61,20 @@ class ScheduleService:
         from hubbub.jobs.schedule import next_tick
 
         now = self._clock()
-        found = self._queues.open().ledger.progress(dict.fromkeys(self.known, now))
+        progress = self._queues.open().ledger.progress(dict.fromkeys(self.known, now))
         return Page(
             [
                 ScheduleView(
-                    one.name, one.queue, one.cron, None if found[one.name].paused else next_tick(one.cron, now),
-                    found[one.name].last_run, found[one.name].paused, one.doc,
+                    schedule.name, schedule.queue, schedule.cron,
+                    None if progress[schedule.name].paused else next_tick(schedule.cron, now),
+                    progress[schedule.name].last_run, progress[schedule.name].paused, schedule.doc,
                 )
-                for one in self.known.values()
+                for schedule in self.known.values()
             ]
         )  # fmt: skip
 
     def trigger(self, name: str, date: str | None = None) -> JobView:
-        """Start a schedule's job now, for a date or for what its next tick would do. Raises NotFoundError, BadRequestError."""
+        """Start a schedule's job now, for a date or like its next tick. Raises NotFoundError, BadRequestError."""
         about = {"dates": [_date(date).isoformat()]} if date is not None else {"ticks": [self._clock().isoformat()]}
         return self._start(self._schedule(name), about)
 
@@ -84,7 +85,7 @@ class ScheduleService:
         days = (last - first).days
         if not 1 <= days <= MOST_DAYS:
             raise BadRequestError(
-                f"'from' must lie before 'to', and at most {MOST_DAYS} days before it; this is {days} days"
+                f"'from' must be before 'to', and at most {MOST_DAYS} days before it; this is {days} days"
             )
         dates = [(first + dt.timedelta(days=n)).isoformat() for n in range(days)]
         return self._start(schedule, {"dates": dates, "is_backfill": True})
@@ -96,7 +97,7 @@ class ScheduleService:
         return self._view(name)
 
     def resume(self, name: str) -> ScheduleView:
-        """Go on with the next tick; what fell into the pause is left out ('backfill' starts it). Raises NotFoundError."""
+        """Continue with the next tick; ticks during the pause are skipped ('backfill' starts them). Raises NotFoundError."""
         self._begun(name)
         self._queues.open().ledger.resume(name, self._clock())
         return self._view(name)
@@ -112,12 +113,12 @@ class ScheduleService:
         return self.known[name]
 
     def _begun(self, name: str) -> None:
-        """See to it that the ledger knows a schedule."""
+        """Note a schedule in the ledger, if new."""
         self._schedule(name)
         self._queues.open().ledger.progress({name: self._clock()})
 
     def _view(self, name: str) -> ScheduleView:
-        return next(one for one in self.of().rows if one.name == name)
+        return next(view for view in self.of().rows if view.name == name)
 
 
 def _date(text: str) -> dt.date:

@@ -1,4 +1,4 @@
-"""Snapshots: made of days, weeks and months, settled when the last receipts have come, and read."""
+"""Snapshots of days, weeks and months: made, settled after the last receipts, and read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hubbub.storage.store import Store
 
 
 class SnapshotService:
-    """Makes snapshots, and reads those that are kept."""
+    """Makes snapshots, and reads stored ones."""
 
     def __init__(
         self,
@@ -44,57 +44,58 @@ class SnapshotService:
     ) -> dict[str, Any]:
         """Make the snapshots of one day, week or month (kind Daily, Weekly, Monthly) of all tenants or one, after a refresh.
 
-        `date` is any day of it, read in each tenant's zone; None takes the last one that was over at the moment `at` (now when
-        None). Returns processed tenants, created documents, kept tenants (a settled snapshot whose raw events are gone stays),
-        and errors by tenant; of one tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant
-        WindowFrozenError.
+        `date` is any day of it, read in each tenant's zone; None takes the last complete one at the moment `at` (now when None).
+        Returns processed tenants, created documents, kept tenants (a settled snapshot without raw events stays), and errors by
+        tenant; for one tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant WindowFrozenError.
         """
-        wanted, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
+        checked_kind, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
         now = self._clock()
         over = parse_moment(at, "UTC") if at is not None else now
         try:
-            answer = snapshots.make(self._store, self._queries, chosen, wanted, day, now, over=over).answer()
+            answer = snapshots.make(self._store, self._queries, chosen, checked_kind, day, now, over=over).answer()
         finally:
-            self._made(chosen)
-        self._warmer.want(self._asked_next(chosen, wanted, day, over))
+            self._drop_cached(chosen)
+        self._warmer.want(self._likely_questions(chosen, checked_kind, day, over))
         if tenant is not None:
-            made = snapshots.period_of(chosen[0], wanted, day, over)
-            answer["rows"] = snapshots.read(self._store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
+            period = snapshots.period_of(chosen[0], checked_kind, day, over)
+            answer["rows"] = snapshots.read(
+                self._store, chosen[0], period.day, period.day + timedelta(days=1), checked_kind
+            )
         return answer
 
     @cacheable("snapshots", Part.SNAPSHOTS)
     def of(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
     ) -> dict[str, Any]:
-        """Return kept snapshots of the periods that begin in `[start, end)`; `account` "" is the whole team alone."""
-        one, wanted = self._control.tenant(tenant), _kind(kind) if kind else None
+        """Return stored snapshots of the periods that begin in `[start, end)`; `account` "" is only the whole team."""
+        owner, checked_kind = self._control.tenant(tenant), _kind(kind) if kind else None
         low, high = parse_date(start), parse_date(end)
         if low >= high:
-            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-        return {"rows": snapshots.read(self._store, one, low, high, wanted, account)}
+            raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+        return {"rows": snapshots.read(self._store, owner, low, high, checked_kind, account)}
 
     def again(self, tenant: Tenant, kind: Kind, day: date) -> None:
-        """Make a kept snapshot again; one whose facts are gone stays as it was made: totals, and nobody's name."""
-        with suppress(WindowFrozenError):  # one whose facts are gone stays as it was made
+        """Make a stored snapshot again; one without facts stays unchanged: it has totals, and no names."""
+        with suppress(WindowFrozenError):  # without facts it stays unchanged
             snapshots.make(self._store, self._queries, [tenant], kind, day, self._clock())
 
     def settle(self) -> Made:
-        """Make those snapshots again that were made before the last receipts could come, and now can be settled."""
+        """Make the snapshots again that were made before the last receipts, and can be settled now."""
         total = Made()
         known = {t.no: t for t in self._control.tenants().values()}
         for kind, day, numbers in snapshots.unsettled(self._store, self._clock()):
-            mine = [known[no] for no in numbers if no in known]
+            owners = [known[no] for no in numbers if no in known]
             try:
-                made = snapshots.make(self._store, self._queries, mine, kind, day, self._clock())
+                made = snapshots.make(self._store, self._queries, owners, kind, day, self._clock())
             finally:
-                self._made(mine)
+                self._drop_cached(owners)
             total.processed += made.processed
             total.created += made.created
             total.kept += made.kept
             total.errors |= made.errors
         return total
 
-    def _made(self, tenants: Sequence[Tenant]) -> None:
+    def _drop_cached(self, tenants: Sequence[Tenant]) -> None:
         self._cached.drop(tenants, Part.SNAPSHOTS)
 
     def _chosen(self, tenant: str | None) -> list[Tenant]:
@@ -103,16 +104,16 @@ class SnapshotService:
         self._control.follow()
         return list(self._control.tenants().values())
 
-    def _asked_next(
+    def _likely_questions(
         self, tenants: Sequence[Tenant], kind: Kind, day: date | None, over: datetime
     ) -> Iterator[Callable[[], Asked[Any]]]:
-        """Yield what is likely to be asked when snapshots were made: each tenant's dashboard, and what was made."""
-        for one in tenants:
-            made = snapshots.period_of(one, kind, day, over).day
-            span = made.isoformat(), (made + timedelta(days=1)).isoformat()
-            yield partial(self._cached.asked, self._answers.dashboard, one.id)
-            yield partial(self._cached.asked, self.of, one.id, *span)
-            yield partial(self._cached.asked, self.of, one.id, *span, kind.value.lower())
+        """Yield likely questions after new snapshots: each tenant's dashboard, and the new snapshots."""
+        for owner in tenants:
+            first_day = snapshots.period_of(owner, kind, day, over).day
+            span = first_day.isoformat(), (first_day + timedelta(days=1)).isoformat()
+            yield partial(self._cached.asked, self._answers.dashboard, owner.id)
+            yield partial(self._cached.asked, self.of, owner.id, *span)
+            yield partial(self._cached.asked, self.of, owner.id, *span, kind.value.lower())
 
 
 def _kind(text: str) -> Kind:

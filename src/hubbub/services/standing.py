@@ -1,4 +1,4 @@
-"""How things stand, for operators: freshness of facts, what sources send and how it fares, and this process."""
+"""The state of an installation, for operators: freshness of facts, sources and deliveries, and this process."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from hubbub.settings import Settings, told
 from hubbub.storage.store import Store
 
 STATES = ("behind", "fresh", "empty")
-"""Of a tenant, the worst first: something waits to be folded, nothing does, nothing was ever stored."""
+"""States of a tenant, the worst first: units to fold, none to fold, no events."""
 
 PARTS = ("hubbub", "dbos", "fastapi", "pyarrow", "sqlalchemy")
-"""Packages whose versions tell most when something goes wrong."""
+"""Packages whose versions matter for a fault."""
 _BEGUN = time.monotonic()
-"""When this process loaded this file, which it does as it starts."""
+"""When this process loaded this file, which it does at its start."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantFacts:
-    """How far a tenant's facts have come."""
+    """The freshness of a tenant's facts."""
 
     tenant: str
     state: str
     """behind, fresh or empty."""
     behind: int
-    """Units (conversations, messages, …) that are to be folded."""
+    """Units (conversations, messages, …) to fold."""
     newest: date | None
     """The local day of the newest event."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitsWaiting:
-    """How many units of a kind are to be folded."""
+    """The number of units of a kind to fold."""
 
     unit: str
     waiting: int
@@ -59,21 +59,21 @@ class UnitsWaiting:
 
 @dataclass(frozen=True, slots=True)
 class FactsFreshness:
-    """A page of tenants, what is behind first, and what waits of all."""
+    """A page of tenants, those behind first, and the totals of all."""
 
     rows: Sequence[TenantFacts]
     next: str | None
-    """Cursor of the page after; null: this is the last."""
+    """Cursor of the next page; null: this is the last."""
     tenants: int
     """On all pages."""
     batches: int
-    """Accepted batches that wait in the log."""
+    """Accepted batches waiting in the log."""
     units: Sequence[UnitsWaiting]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """What a source sent to a tenant. Moments are in UTC."""
+    """A source of a tenant. Moments are in UTC."""
 
     tenant: str
     source: str
@@ -81,19 +81,19 @@ class SourceRow:
     """Time of its newest event."""
     last_received: datetime
     late_seconds: float
-    """Between the newest event's time and its arrival."""
+    """From the newest event's time to its arrival."""
     silent_seconds: float
     events_day: int
-    """Events that came in the last 24 hours."""
+    """Events that arrived in the last 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """What was sent over HTTP within a minute, by key and outcome. Moments are in UTC."""
+    """Deliveries over HTTP within a minute, by key and outcome. Moments are in UTC."""
 
     minute: datetime
     tenant: str | None
-    """null where no key, or an unknown one, came along."""
+    """null without a key, or with an unknown one."""
     key: str | None
     state: str
     """accepted, partly refused or refused."""
@@ -109,13 +109,13 @@ class DeliveryRow:
     corrected: int
     rejected: int
     reason: str | None
-    """Of the first refused event, or what is known beyond the problem's code."""
+    """Of the first refused event, or details of the problem."""
     field: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalRow:
-    """Records in quarantine for one reason, with the message of one of them."""
+    """Quarantined records with one reason, with the message of one of them."""
 
     tenant: str
     origin: str
@@ -129,11 +129,11 @@ class RefusalRow:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What this process takes."""
+    """The resources of this process."""
 
     id: int
     seconds: int
-    """Since it began."""
+    """Since its start."""
     memory: int
     """Bytes."""
     threads: int
@@ -141,17 +141,17 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What the data folder takes, in bytes."""
+    """The size of the data folder, in bytes."""
 
     path: str
     free: int
-    """Beside it."""
+    """Free space on its disk."""
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Versions, this process, the data folder and all settings; a secret, or the password of an address, is never in it."""
+    """Versions, this process, the data folder and all settings, without secrets and passwords of addresses."""
 
     versions: Mapping[str, str]
     process: Process
@@ -160,7 +160,7 @@ class System:
 
 
 class StandingService:
-    """Tells operators how things stand."""
+    """Reports the state of an installation."""
 
     def __init__(self, settings: Settings, clock: Clock, store: Store, control: Control, delivered: Deliveries) -> None:
         self._settings, self._clock, self._store, self._control = settings, clock, store, control
@@ -169,9 +169,9 @@ class StandingService:
     def freshness(
         self, state: str | None = None, tenant: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> FactsFreshness:
-        """Return how far each tenant's facts have come, what is behind first, page by page; and what waits by kind of unit.
+        """Return the freshness of each tenant's facts, those behind first, page by page; and waiting units by kind.
 
-        `state` keeps tenants in it, `tenant` those whose id holds this text. Raises BadInputError, BadRequestError.
+        `state` selects tenants in it, `tenant` those whose id contains this text. Raises BadInputError, BadRequestError.
         """
         if state is not None and state not in STATES:
             raise BadInputError(f"state {state[:40]!r} is not one of {', '.join(STATES)}")
@@ -180,13 +180,13 @@ class StandingService:
             todo = reading.rows("SELECT tenant, unit, count(*) FROM todo GROUP BY tenant, unit")
             rows = [
                 TenantFacts(
-                    one.id, "behind" if count else "fresh" if newest is not None else "empty", count,
-                    day_of(moment(newest), one.tz) if newest is not None else None,
+                    owner.id, "behind" if count else "fresh" if newest is not None else "empty", count,
+                    day_of(moment(newest), owner.tz) if newest is not None else None,
                 )
-                for one in self._control.tenants().values()
-                if tenant is None or tenant in one.id
-                for count in [sum(n for no, _, n in todo if no == one.no)]
-                for newest in [reading.value("SELECT max(time) FROM event WHERE tenant = ?", (one.no,))]
+                for owner in self._control.tenants().values()
+                if tenant is None or tenant in owner.id
+                for count in [sum(n for no, _, n in todo if no == owner.no)]
+                for newest in [reading.value("SELECT max(time) FROM event WHERE tenant = ?", (owner.no,))]
             ]  # fmt: skip
         rows = [row for row in rows if state in (None, row.state)]
         rows.sort(key=lambda row: (STATES.index(row.state), -row.behind, row.tenant))
@@ -198,13 +198,13 @@ class StandingService:
         )  # fmt: skip
 
     def sources(self, tenant: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[SourceRow]:
-        """Return what each tenant's sources sent, the longest silent first; `tenant` asks for one alone."""
+        """Return each tenant's sources, the longest silent first; `tenant` selects one tenant."""
         skipped, now = (place_of(cursor, int) or (0,))[0], micros(self._clock())
         only = self._control.tenant(tenant).no if tenant is not None else None
-        names = {one.no: one.id for one in self._control.tenants().values() if only in (None, one.no)}
+        names = {owner.no: owner.id for owner in self._control.tenants().values() if only in (None, owner.no)}
         refresh(self._store, only)
         with self._store.facts.read() as reading:
-            found = reading.rows(
+            grouped = reading.rows(
                 "WITH s AS (SELECT tenant, source, max(time) AS newest, max(received_at) AS last, "
                 "count(*) FILTER (WHERE received_at >= :since) AS day FROM event "
                 f"WHERE {'TRUE' if only is None else 'tenant = :tenant'} GROUP BY tenant, source) "
@@ -212,7 +212,7 @@ class StandingService:
                 "AND e.time = s.newest AND e.source = s.source), s.last, s.day FROM s",
                 {"since": now - DAY, "tenant": only},
             )
-        known = sorted((row for row in found if row[0] in names), key=lambda row: (row[4], names[row[0]], row[1]))
+        known = sorted((row for row in grouped if row[0] in names), key=lambda row: (row[4], names[row[0]], row[1]))
         rows = [
             SourceRow(
                 names[no], source, _utc(last), _utc(received),
@@ -225,13 +225,13 @@ class StandingService:
     def deliveries(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[DeliveryRow]:
-        """Return what was sent over HTTP in the last 30 days, the newest minute first: by key and outcome, and why it was refused.
+        """Return deliveries over HTTP of the last 30 days, newest minute first, by key and outcome, with the reason of refusals.
 
-        `state`: accepted, partly refused or refused. `tenant` asks for one alone. Raises BadInputError, BadRequestError,
+        `state`: accepted, partly refused or refused. `tenant` selects one tenant. Raises BadInputError, BadRequestError,
         NotFoundError.
         """
         only = self._control.tenant(tenant).id if tenant is not None else None
-        found, following = self._delivered.page(only, state, cursor, limit)
+        minutes, following = self._delivered.page(only, state, cursor, limit)
         rows = [
             DeliveryRow(
                 minute=row["minute"], tenant=row["tenant"] or None, key=row["key"] or None,
@@ -240,50 +240,50 @@ class StandingService:
                 corrected=row["corrected"], rejected=row["rejected"],
                 reason=row["reason"] or None, field=row["field"] or None,
             )
-            for row in found
+            for row in minutes
         ]  # fmt: skip
         return Page(rows, following)
 
     def refusals(self, tenant: str | None = None) -> Page[RefusalRow]:
-        """Return how many refused records wait in quarantine, by tenant, origin and reason, the most first."""
-        names = {one.no: one.id for one in self._control.tenants().values()}
+        """Return the numbers of quarantined records, by tenant, origin and reason, the largest first."""
+        names = {owner.no: owner.id for owner in self._control.tenants().values()}
         only = self._control.tenant(tenant).no if tenant is not None else None
         refresh(self._store, only)
         with self._store.facts.read() as reading:
-            found = reading.rows(
+            groups = reading.rows(
                 "SELECT tenant, origin, code, field, count(*), max(received_at), max(message) FROM quarantine "
                 f"WHERE {'TRUE' if only is None else 'tenant = ?'} GROUP BY tenant, origin, code, field",
                 () if only is None else (only,),
             )
         rows = [
             RefusalRow(names[no], origin, code, field, n, _utc(last), message)
-            for no, origin, code, field, n, last, message in found
+            for no, origin, code, field, n, last, message in groups
             if no in names
         ]
         return Page(sorted(rows, key=lambda row: (-row.records, row.tenant, row.code)))
 
     def system(self) -> System:
-        """Return versions, what this process takes and since when it runs, what the data folder takes, and all settings."""
+        """Return versions, resources and age of this process, the size of the data folder, and all settings."""
         folder = self._settings.data
         return System(
             {"python": platform.python_version(), **{name: version(name) for name in PARTS}},
             Process(os.getpid(), round(time.monotonic() - _BEGUN), _memory(), threading.active_count()),
             Folder(
-                str(folder.absolute()), shutil.disk_usage(folder).free, sum(_size(one) for one in folder.rglob("*"))
+                str(folder.absolute()), shutil.disk_usage(folder).free, sum(_size(file) for file in folder.rglob("*"))
             ),
             told(self._settings),
         )
 
 
 def _size(file: Path) -> int:
-    """Return a file's bytes; one that went meanwhile has none."""
+    """Return a file's bytes; 0 for a file deleted meanwhile."""
     with suppress(OSError):
         return file.stat().st_size if file.is_file() else 0
     return 0
 
 
 def _memory() -> int:
-    """Return the bytes of memory that this process holds; where the system does not say, the most it ever held."""
+    """Return this process's memory in bytes; where the system does not report it, the highest ever."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -291,5 +291,5 @@ def _memory() -> int:
 
 
 def _utc(us: int) -> datetime:
-    """Return microseconds of the store as a moment in UTC without zone, as control data has them."""
+    """Return microseconds of the store as a UTC moment without zone, like control data."""
     return moment(us).replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""Deletion of a tenant: its rows in every table and file, and no byte of them left."""
+"""Deletion of a tenant: its rows in every table and file, to the last byte."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import Owner, Table, count, tables
 
 AT_ONCE = 5_000
-"""Rows that go in one transaction: others write in between."""
+"""Rows deleted in one transaction: others write in between."""
 
 
 def rows_of(store: Store, database: Database, no: int, tenant: str) -> dict[str, int]:
-    """Return how many rows a tenant has, by table."""
+    """Return the number of a tenant's rows, by table."""
     with store.facts.read() as reading:
         return count(reading, Owner(no, tenant)) | removal.count(database, tenant)
 
 
 def remove(store: Store, database: Database, no: int, tenant: str, progress: Progress) -> None:
-    """Take a tenant, which is closed, out of the store and out of control data. Cut short, the same goes on.
+    """Remove a closed tenant from the store and from control data. After an interruption, the same call continues.
 
-    Raises StoreBusyError while somebody reads for longer than a minute: then all is deleted, and bytes of it are left in a file.
+    Raises StoreBusyError when somebody reads for longer than a minute: then all rows are deleted, but bytes of them remain in a
+    file.
     """
     remove_rows(store, Owner(no, tenant), progress)
     removal.take_out(database, no, tenant)
@@ -30,7 +31,7 @@ def remove(store: Store, database: Database, no: int, tenant: str, progress: Pro
 
 
 def remove_rows(store: Store, owner: Owner, progress: Progress) -> int:
-    """Delete a tenant's rows and identities; returns how many rows."""
+    """Delete a tenant's rows and identities; returns the number of rows."""
     total = 0
     with store.settling:
         total += store.log.forget_tenant(owner.no)
@@ -44,11 +45,11 @@ def remove_rows(store: Store, owner: Owner, progress: Progress) -> int:
 
 
 def _empty(store: Store, table: Table, owner: Owner, progress: Progress) -> int:
-    gone = 0
+    deleted = 0
     while True:
         with store.facts.write(owner.no) as writing:
             count = table.delete_some(writing, owner, AT_ONCE)
-        gone += count
+        deleted += count
         if count < AT_ONCE:
-            return gone
-        progress(f"{table.name}: {gone} rows deleted")
+            return deleted
+        progress(f"{table.name}: {deleted} rows deleted")

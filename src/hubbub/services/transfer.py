@@ -1,4 +1,4 @@
-"""Transfer: all that a tenant owns into a folder or a file, and out of it into another installation."""
+"""Transfer: all data of a tenant into a folder or a file, and from there into another installation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hubbub.telemetry import log
 
 @dataclass(frozen=True, slots=True)
 class ExportedTenant:
-    """A tenant's export in a folder: rows by table, and events that are known to have been stored."""
+    """A tenant's export in a folder: rows by table, and the number of known event identities."""
 
     tenant: str
     export: str
@@ -28,7 +28,7 @@ class ExportedTenant:
 
 @dataclass(frozen=True, slots=True)
 class ImportedTenant:
-    """A tenant that was made of an export."""
+    """A tenant created from an export."""
 
     tenant: str
     rows: Mapping[str, int]
@@ -36,20 +36,20 @@ class ImportedTenant:
 
 
 class TransferService:
-    """Exports and imports tenants; `exports` are those that are made in the background."""
+    """Exports and imports tenants; `exports` are those made in the background."""
 
     def __init__(self, clock: Clock, store: Store, control: Control, exports: Exports) -> None:
         self._clock, self._store, self._control, self._exports = clock, store, control, exports
 
     def export(self, tenant: str, target: str | Path, progress: Progress = quiet) -> ExportedTenant:
-        """Write all that a tenant owns into a new folder. Raises NotFoundError, ConflictError."""
-        one = self._control.tenant(tenant)
-        found = tenant_export.export(self._store, one, Path(target), self._clock(), progress)
-        log.info("tenant exported", tenant=tenant, identities=found.identities)
-        return ExportedTenant(tenant, str(target), found.rows, found.identities)
+        """Write all data of a tenant into a new folder. Raises NotFoundError, ConflictError."""
+        owner = self._control.tenant(tenant)
+        exported = tenant_export.export(self._store, owner, Path(target), self._clock(), progress)
+        log.info("tenant exported", tenant=tenant, identities=exported.identities)
+        return ExportedTenant(tenant, str(target), exported.rows, exported.identities)
 
     def take_in(self, source: str | Path, name: str | None = None, progress: Progress = quiet) -> ImportedTenant:
-        """Make a tenant of an export, under its own id or `name`, with every number as it was.
+        """Create a tenant from an export, with its own id or `name`; every number is the same.
 
         Raises NotFoundError, BadInputError, ConflictError, StoreDamagedError.
         """
@@ -57,35 +57,35 @@ class TransferService:
         def remove(no: int, tenant: str) -> None:
             tenant_deletion.remove(self._store, self._control.database, no, tenant, quiet)
 
-        tenant, found = tenant_import.import_tenant(
+        tenant, imported = tenant_import.import_tenant(
             self._store, self._control, Path(source), self._clock(), remove, progress, name
         )
         log.info("tenant imported", tenant=tenant.id)
-        return ImportedTenant(tenant.id, found.rows, found.identities)
+        return ImportedTenant(tenant.id, imported.rows, imported.identities)
 
     def start(self, tenant: str) -> Export:
-        """Begin an export that can be downloaded. Raises NotFoundError, ConflictError for too many."""
-        one = self._control.tenant(tenant)
+        """Start an export for download. Raises NotFoundError, ConflictError for too many."""
+        owner = self._control.tenant(tenant)
 
-        def write(folder: Path, heard: Callable[[int], None]) -> Contents:
-            refresh(self._store, one.no)
+        def write(folder: Path, report: Callable[[int], None]) -> Contents:
+            refresh(self._store, owner.no)
             with self._store.facts.read() as reading:
-                total = sum(count(reading, Owner(one.no, one.id)).values()) or 1
+                total = sum(count(reading, Owner(owner.no, owner.id)).values()) or 1
             done = [0]
 
             def written(rows: int) -> None:
                 done[0] += rows
-                heard(min(99, 100 * done[0] // total))
+                report(min(99, 100 * done[0] // total))
 
-            found = tenant_export.export(self._store, one, folder, self._clock(), quiet, written)
-            return Contents(found.rows, found.identities)
+            exported = tenant_export.export(self._store, owner, folder, self._clock(), quiet, written)
+            return Contents(exported.rows, exported.identities)
 
-        return self._exports.start(one.id, write)
+        return self._exports.start(owner.id, write)
 
     def get(self, tenant: str, export: str) -> Export:
-        """Return state and progress of an export, and when it will be deleted; raises NotFoundError."""
+        """Return state, progress and expiry of an export. Raises NotFoundError."""
         return self._exports.show(self._control.tenant(tenant).id, export)
 
     def file(self, tenant: str, export: str) -> ExportFile:
-        """Return an export as a ZIP file; raises NotFoundError."""
+        """Return an export as a ZIP file. Raises NotFoundError."""
         return self._exports.file(self._control.tenant(tenant).id, export)

@@ -1,4 +1,4 @@
-"""What the jobs of each queue do. Every job may run again from its start, and does no harm by it."""
+"""The work of each queue's jobs. Every job may run again from its start without harm."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Row = TypeVar("Row")
 
 
 class Workflows:
-    """What jobs do, by the services that do it."""
+    """The work of jobs, done by services."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Workflows:
         self._restatements = restatements
 
     def run(self, task: Task, queue: str, payload: Any) -> Any:
-        """Do a job of a queue; returns its result as JSON has it."""
+        """Do a job of a queue; returns its result as JSON values."""
         work: Mapping[str, Callable[[Task, Any], Any]] = {
             "trend-aggregation": self.trends,
             "aggregation": self.aggregation,
@@ -97,11 +97,11 @@ class Workflows:
         return plain(work[queue](task, payload))
 
     def keep_promises(self) -> None:
-        """Start promised jobs that were not started, of processes that died."""
+        """Start promised jobs of dead processes."""
         self._reply_jobs.keep_promises()
 
     def forget_replies(self, references: Sequence[str]) -> None:
-        """Delete what jobs that are no more referred to."""
+        """Delete the questions of deleted jobs."""
         self._replies.forget(references)
 
     def aggregation(self, task: Task, payload: Aggregation) -> Any:
@@ -109,13 +109,13 @@ class Workflows:
         return self._by_days(task, payload, relation=payload.relation)
 
     def trends(self, task: Task, payload: Payload) -> Any:
-        """Bring the trend rows of the days up to date: `{tenants_processed, trends_created, errors}`, also in the old spelling."""
+        """Refresh the trend rows of the days: `{tenants_processed, trends_created, errors}`, also in the old spelling."""
         answer = _checked(self._published.trends([day.isoformat() for day in payload.days()]))
         spelled = {"organizationsProcessed": "tenants_processed", "trendsCreated": "trends_created"}
         return {**answer, **{theirs: answer[ours] for theirs, ours in spelled.items() if ours in answer}}
 
     def snapshots(self, task: Task, payload: Snapshots) -> Any:
-        """Make the snapshots of each date, or of the last whole period before each tick; daily ticks settle earlier ones too."""
+        """Make the snapshots of each date, or of the last complete period before each tick; daily ticks settle earlier ones too."""
         moments = (
             [{"date": day.isoformat()} for day in _firsts(payload)]
             or [{"at": t.isoformat()} for t in payload.ticks]
@@ -131,33 +131,34 @@ class Workflows:
         return _checked(total)
 
     def fan_out(self, task: Task, payload: Payload) -> Any:
-        """Start one job per integration that is fetched from and day; when all of a day have ended, aggregate it.
+        """Start one job for each fetched integration and day; when all of a day have ended, aggregate it.
 
-        A tick fetches the last day that was over in the integration's own zone, and after that starts a job for what is still not
-        there of each, which nobody waits for. A day that is over is fetched once, whoever asks for it first; a backfill, and a day
-        that is not over yet, are fetched under ids of their own, and leave the night to come.
+        A tick fetches the last complete day of each integration's own zone, and then starts a job for the missing days of each,
+        without waiting for it. A complete day is fetched once, for whichever job starts it first; a backfill, and an incomplete
+        day, are fetched with their own ids, and leave the night's job in place.
         """
         report: dict[str, Any] = {}
-        asked: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
-        for number, moment in enumerate(sorted(set(asked))):
+        moments: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
+        for number, moment in enumerate(sorted(set(moments))):
             prefixes: dict[dt.date, set[str]] = {}
-            for one in _all(lambda cursor: self._integrations.of(task.tenant, "fetched", cursor, PAGE)):
-                if not one.fetches:
+            for integration in _all(lambda cursor: self._integrations.of(task.tenant, "fetched", cursor, PAGE)):
+                if not integration.fetches:
                     continue
-                zone = ZoneInfo(one.settings.get("zone", "UTC"))
+                zone = ZoneInfo(integration.settings.get("zone", "UTC"))
                 day = (moment.astimezone(zone) - DAY).date() if isinstance(moment, dt.datetime) else moment
                 is_over = dt.datetime.now(zone).date() > day
                 prefix = f"ingest:{day}:" if is_over and not payload.is_backfill else f"ingest-again:{task.id}:{day}:"
                 task.start(
                     "analytics-ingest",
-                    {"integration_id": one.id, "date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
-                    job_id=f"{prefix}{one.tenant}:{one.id}", tenant=one.tenant,
+                    {"integration_id": integration.id, "date": day.isoformat(), "job_id": task.id,
+                     "is_backfill": payload.is_backfill},
+                    job_id=f"{prefix}{integration.tenant}:{integration.id}", tenant=integration.tenant,
                 )  # fmt: skip
                 prefixes.setdefault(day, set()).add(prefix if task.tenant is None else f"{prefix}{task.tenant}:")
             for day, waited in sorted(prefixes.items()):
                 while any(map(task.busy, waited)):
                     time.sleep(1)
-                    task.progress(100 * number // len(asked))
+                    task.progress(100 * number // len(moments))
                 report[day.isoformat()] = dict(sum(map(Counter, map(task.ended, waited)), Counter()))
                 task.start(
                     "analytics-aggregate",
@@ -168,18 +169,18 @@ class Workflows:
         return {"days": report, "catching_up": 0 if payload.dates else self._catch_up(task)}
 
     def _catch_up(self, task: Task) -> int:
-        """Start a job for each integration with days that are not there, unless one still runs; returns how many."""
+        """Start a job for each integration with missing days, unless one still runs; returns their number."""
         count = 0
-        for one in _all(lambda cursor: self._fetching.due(cursor, PAGE, task.tenant)):
-            prefix = f"catch-up:{one.tenant}:{one.integration_id}:"
-            if one.dates and not task.busy(prefix):
-                payload = {"integration_id": one.integration_id, "dates": plain(one.dates)}
-                task.start("catch-up", payload, job_id=f"{prefix}{task.id}", tenant=one.tenant)
+        for due in _all(lambda cursor: self._fetching.due(cursor, PAGE, task.tenant)):
+            prefix = f"catch-up:{due.tenant}:{due.integration_id}:"
+            if due.dates and not task.busy(prefix):
+                payload = {"integration_id": due.integration_id, "dates": plain(due.dates)}
+                task.start("catch-up", payload, job_id=f"{prefix}{task.id}", tenant=due.tenant)
                 count += 1
         return count
 
     def catch_up(self, task: Task, payload: CatchUp) -> Any:
-        """Fetch the days of an integration one after the other; a day that fails ends the job, which is tried again."""
+        """Fetch the days of an integration one by one; a failing day ends the job, which is retried."""
         total: dict[str, Any] = {"days": 0}
         for number, day in enumerate(payload.dates):
             fetched = self._fetching.day(owner_of(task), payload.integration_id, day.isoformat(), catching_up=True)
@@ -188,7 +189,7 @@ class Workflows:
         return total
 
     def ingest(self, task: Task, payload: Ingest) -> Any:
-        """Fetch one day of one integration."""
+        """Fetch a day of an integration."""
         return self._fetching.day(
             owner_of(task), payload.integration_id, payload.date.isoformat(), is_backfill=payload.is_backfill
         )
@@ -199,24 +200,22 @@ class Workflows:
         return self._by_days(task, days, tenant=task.tenant)
 
     def reply(self, task: Task, payload: Reply) -> Any:
-        """Have a suggestion made and handed over."""
-        task.progress(10)  # the worker may sit beside the server, which does the work and cannot report from afar
+        """Suggest a reply and deliver it."""
+        task.progress(10)  # the model's server does the work, and cannot report progress
         return self._replies.reply(owner_of(task), payload.reference, task.progress)
 
     def report(self, task: Task, payload: Report) -> Any:
-        """Make a report and keep it; one that an earlier try has made stays."""
+        """Make and store a report; one from an earlier try stays."""
         return self._reports.make(
             owner_of(task), payload.kind, start=payload.start.isoformat(), end=payload.end.isoformat(),
             sections=payload.sections, formats=payload.formats, report=payload.report, progress=task.progress,
         )  # fmt: skip
 
     def labels(self, task: Task, payload: Labels) -> Any:
-        """Train a classifier of a set, or label stored messages: one tenant's, or those of all that have labels of their own."""
+        """Train a classifier of a set, or label stored messages: one tenant's, or those of all tenants with their own labels."""
         if task.tenant is None:
             if payload.task != "run":
-                raise BadRequestError(
-                    "the payload does not fit the queue 'labels': say whose classifier it is - at `$.tenant`"
-                )
+                raise BadRequestError("the payload does not fit the queue 'labels': name the tenant - at `$.tenant`")
             return _checked(self._labels.run_all())
         if payload.task == "train":
             trained = self._labels.train(task.tenant, payload.label_set, by="job")
@@ -225,44 +224,47 @@ class Workflows:
         return self._labels.run(task.tenant, start, end)
 
     def retention(self, task: Task, payload: Payload) -> Any:
-        """Delete what is past its retention."""
+        """Delete data past its retention."""
         return self._retained.apply()
 
     def alerts(self, task: Task, payload: Payload) -> Any:
-        """Judge what became ripe of every rule, write digests that are due, then hand over what waits: also from earlier tries."""
+        """Judge due windows of every rule, write due digests, then deliver waiting messages, also from earlier tries."""
         judged, digests = self._judging.judge(), self._subscriptions.send()
         return {**plain(judged), "digests": digests, "messages": self._messages.deliver()}
 
     def restatements(self, task: Task, payload: Payload) -> Any:
-        """Close what is settled of the days that are over, and note which closed numbers changed."""
+        """Close settled numbers of past days, and note changes of closed ones."""
         return _checked(self._restatements.restate())
 
     def watch_sources(self, task: Task, payload: Payload) -> Any:
-        """Look at what came by itself, and start a job for each integration whose lost deliveries can be read again."""
+        """Check sending sources, and start a job for each integration whose lost deliveries can be fetched."""
         watched = self._coverage.watch()
         count = 0
-        for one in self._fetching.lacking():
-            prefix = f"reconcile:{one.tenant}:{one.integration_id}:"
+        for lacking in self._fetching.lacking():
+            prefix = f"reconcile:{lacking.tenant}:{lacking.integration_id}:"
             if not task.busy(prefix):
                 task.start(
-                    "reconcile", {"integration_id": one.integration_id}, job_id=f"{prefix}{task.id}", tenant=one.tenant
+                    "reconcile",
+                    {"integration_id": lacking.integration_id},
+                    job_id=f"{prefix}{task.id}",
+                    tenant=lacking.tenant,
                 )
                 count += 1
         return {**plain(watched), "reconciling": count}
 
     def reconcile(self, task: Task, payload: Reconcile) -> Any:
-        """Read again what an integration was not delivered."""
+        """Fetch lost deliveries of an integration."""
         return self._fetching.reconcile(owner_of(task), payload.integration_id)
 
     def _by_days(self, task: Task, payload: Payload, **params: str | None) -> Any:
-        """Publish what is due, or each day that was asked for; adds up what came back."""
+        """Publish stale days, or each given day; adds up the results."""
         if not payload.dates:
             return _checked(self._published.aggregate(**params))
         total: dict[str, Any] = {}
         days = sorted(set(payload.dates))
         for number, day in enumerate(days):
-            found = self._published.aggregate(start=day.isoformat(), end=(day + DAY).isoformat(), **params)
-            total = _add(total, plain(found))
+            answer = self._published.aggregate(start=day.isoformat(), end=(day + DAY).isoformat(), **params)
+            total = _add(total, plain(answer))
             task.progress(100 * (number + 1) // len(days))
         return _checked(total)
 
@@ -278,14 +280,14 @@ def _all(ask: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
 
 
 def owner_of(task: Task) -> str:
-    """Return the tenant of a job of a queue whose jobs are one tenant's each."""
+    """Return the tenant of a job of a single-tenant queue."""
     if task.tenant is None:
-        raise BadRequestError("a job of this queue is for one tenant, and this one names none")
+        raise BadRequestError("a job of this queue is for one tenant, but this one names none")
     return task.tenant
 
 
 def _firsts(payload: Snapshots) -> list[dt.date]:
-    """One date of every asked period."""
+    """Return the first day of every given period."""
 
     def first(day: dt.date) -> dt.date:
         if payload.kind == "weekly":
@@ -296,7 +298,7 @@ def _firsts(payload: Snapshots) -> list[dt.date]:
 
 
 def _add(total: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up the counts of two answers; who was processed is the same in both, errors are joined."""
+    """Add up the counts of two answers; processed tenants are the same in both, errors are joined."""
     joined = dict(total)
     for name, value in answer.items():
         if isinstance(value, Mapping):
@@ -311,7 +313,7 @@ def _add(total: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(answer: Any) -> Any:
-    """Return an answer without errors; one with errors is a failure, so that the failed tenants are tried again."""
+    """Return an answer without errors; one with errors is a failure, so that the failed tenants are retried."""
     answer = plain(answer)
     if answer.get("errors"):
         raise TenantsFailedError(result=answer)
