@@ -103,6 +103,25 @@ def test_pages_fit_a_phone(browser: Browser, server: Server) -> None:
     assert not wide
 
 
+WIDTHS = (320, 390, 600, 720, 721, 800, 900, 961, 1024, 1180, 1280, 1281, 1366, 1440, 1920)
+"""Phones, tablets and screens, and both sides of each width where the frame changes."""
+
+
+@pytest.mark.slow
+def test_no_page_is_wider_than_its_window(browser: Browser, server: Server) -> None:
+    """At fifteen widths no page scrolls sideways; a table may, within its own frame."""
+    wide = {}
+    with visiting(browser, server) as visitor:
+        for name, path in addresses(server, HOTEL):
+            visitor.visit(path)
+            for width in WIDTHS:
+                visitor.page.set_viewport_size({"width": width, "height": 900})
+                visitor.page.wait_for_timeout(50)
+                if (needs := visitor.page.evaluate("document.documentElement.scrollWidth")) > width:
+                    wide[name, width] = needs
+    assert not wide
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_can_be_used_by_everybody(browser: Browser, server: Server, theme: str) -> None:

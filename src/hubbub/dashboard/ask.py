@@ -216,6 +216,17 @@ class Ask:
         kind = KIND_OF.get(dimension, "")
         return self.called({kind: [value]}).get((kind, value), value)
 
+    @property
+    def complete(self) -> str:
+        """How far the newest answer is complete, in words: 17:00 today, or Sun 29 Nov, 24:00; empty without an answer."""
+        if self.freshness is None:
+            return ""
+        at, now = datetime.fromisoformat(self.freshness.complete_to), self.now.astimezone(self.tenant.tz)
+        if at.date() == now.date():
+            return f"{at:%H:%M} today"
+        year = f" {at.year}" if at.year != now.year else ""
+        return f"{at:%a} {at.day} {at:%b}{year}, {at:%H:%M}"
+
     # --- addresses
 
     @property

@@ -205,7 +205,6 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
         "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
         "groups": navigation(ask, page),
         "presets": PRESETS, "compared": COMPARED, "filters": FILTERS, "roles": Role,
-        "refreshes": house.refresh_seconds,
         "theme": request.cookies.get("theme", ""),
     }  # fmt: skip
 

@@ -7,6 +7,7 @@ from hubbub.dashboard.build import breakdown, cards, chosen
 from hubbub.dashboard.components import Group, Page, Shown, Widget
 from hubbub.dashboard.driven import driven
 from hubbub.dashboard.live import online
+from hubbub.dashboard.ranges import ranges
 
 CARDS = (
     "conversations_handled", "responses", "tasks_completed", "open_conversations", "waiting_conversations", "staff_online",
@@ -36,7 +37,7 @@ def _speed(ask: Ask) -> Shown:
 
 def _satisfaction(ask: Ask) -> Shown:
     nothing = "There are no ratings in these days and filters."
-    return breakdown(ask, "staff_id", ["ratings", "csat", "rating_avg"], most=30, nothing=nothing)
+    return ranges(ask, "staff_id", "csat", "ratings", ["rating_avg"], nothing)
 
 
 PAGE = Page(

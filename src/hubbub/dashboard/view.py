@@ -16,6 +16,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.model.question import parse_date
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
+from hubbub.reports.dates import short_days
 
 PRESETS: dict[str, str] = {
     "today": "Today",
@@ -83,10 +84,14 @@ class View:
     @property
     def title(self) -> str:
         """The days in words."""
-        last = self.after - timedelta(days=1)
         if self.range in PRESETS:
             return PRESETS[self.range]
-        return _day(self.first) if self.days == 1 else f"{_day(self.first)} – {_day(last)}"
+        return self.dates
+
+    @property
+    def dates(self) -> str:
+        """The days as dates: 3 – 30 Nov 2026."""
+        return short_days(self.first, self.after)
 
     @property
     def compared(self) -> str | None:
@@ -206,7 +211,3 @@ def _months(day: date, months: int) -> date:
     """Return the first day of the month `months` later."""
     index = day.year * 12 + day.month - 1 + months
     return date(index // 12, index % 12 + 1, 1)
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%b} {day.year}"

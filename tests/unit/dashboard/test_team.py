@@ -38,3 +38,34 @@ def test_nothing_reads_as_nothing(pages: Pages) -> None:
     assert "No staff replied" in read(http, "/t/b/team", **VIEW)
     assert "There are no ratings" in read(http, "/t/b/team/satisfaction", **VIEW)
     assert "Nobody is logged in" in read(http, "/t/b/team/online", **VIEW)
+
+
+def _rated(pages: Pages, by_person: dict[str, tuple[int, int]]) -> None:
+    """Give people ratings: how many satisfied of how many."""
+    made = [
+        {
+            "type": "satisfaction.rating_received", "time": "2026-08-10T10:00:00Z", "id": f"{who}{n}", "survey_id": f"{who}{n}",
+            "staff_id": who, "value": 5 if n < good else 1,
+        }
+        for who, (good, whole) in by_person.items() for n in range(whole)
+    ]  # fmt: skip
+    pages.engine.record("b", made, history=True)
+
+
+def test_ratings_that_differ_by_chance_do_not_tell_people_apart(pages: Pages) -> None:
+    """Where all 95 % ranges overlap a sentence says so; a range has the value in it and is Wilson's, written out for readers."""
+    _rated(pages, {"ann": (4, 5), "bob": (2, 5)})
+    http = pages.sign_in()
+    assert "All 95 % ranges overlap: these ratings do not tell people apart." in read(
+        http, "/t/b/team/satisfaction", **VIEW
+    )
+    (ann, _) = sorted(rows(http, "/t/b/team/satisfaction", **VIEW), key=lambda row: row["name"])
+    low, share, high = (float(ann[name]) for name in ("low", "csat", "high"))
+    assert (round(low, 3), share, round(high, 3)) == (0.376, 0.8, 0.964)
+
+
+def test_people_whose_ranges_do_not_overlap_are_named(pages: Pages) -> None:
+    """The one above and the one below, with their shares; whoever lies between is in no pair."""
+    _rated(pages, {"ann": (39, 40), "bob": (8, 40), "cy": (3, 5)})
+    text = read(pages.sign_in(), "/t/b/team/satisfaction", **VIEW)
+    assert "Ratings tell apart ann (97.5%) above bob (20.0%)" in text and "cy (60.0%) above" not in text
