@@ -107,13 +107,15 @@ class IncidentService:
     def snooze(self, tenant: str, incident: str, until: str) -> IncidentView:
         """Send nothing about an open incident until a moment (date or RFC 3339); if it is open then, destinations are notified
         again.
+
+        The later of acknowledging and snoozing counts: an acknowledged incident that is snoozed is notified of, too.
         """
         owner, stored, now = self._open(tenant, incident)
         moment = parse_moment(until, owner.zone)
         if not now < moment <= now + timedelta(days=31):
             raise BadInputError("until: a moment within the next 31 days")
         entry = Entry(stored.id, now, "snoozed", f"Snoozed until {moment.astimezone(owner.tz):%a %d %b %H:%M}.")
-        return _view(self._store.note(stored, entry, snoozed_until=moment), owner)
+        return _view(self._store.note(stored, entry, acknowledged_at=None, snoozed_until=moment), owner)
 
     def _open(self, tenant: str, incident: str) -> tuple[Tenant, Incident, datetime]:
         owner = self._control.tenant(tenant)

@@ -91,6 +91,8 @@ def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
     id_ = opened(visitor)
     page = visitor.page("/t/acme/overview")
     assert "1 open incident" in visitor.see("/t/acme/overview") and f"id={id_}" in page and XSS not in page
+    visitor.act("/t/acme/incidents/snooze", "/t/acme/overview", id=id_, hours="4")
+    assert visitor.engine.incidents.get("acme", id_).state == "snoozed"
     visitor.act("/t/acme/incidents/acknowledge", "/t/acme/overview", id=id_)
     assert visitor.engine.incidents.get("acme", id_).state == "acknowledged"
     assert "/incidents/acknowledge" not in visitor.page("/t/acme/overview")
