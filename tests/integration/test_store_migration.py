@@ -108,7 +108,7 @@ def test_what_differs_is_named_and_the_target_is_no_installation(
         StoreBusyError, match=r"parts differ, like acme, .*: 1 rows and 0: the source was changed meanwhile"
     ):
         migrate_store(settings(tmp_path / "here"), str(tmp_path / "there"), quiet)
-    with pytest.raises(NotFoundError, match="holds no store"):
+    with pytest.raises(NotFoundError, match="has no store"):
         migrate_store(settings(tmp_path / "nowhere"), str(tmp_path / "there"), quiet)
-    with pytest.raises(ConflictError, match="has its events there now"):
+    with pytest.raises(ConflictError, match="already has its events there"):
         migrate_store(settings(tmp_path / "here"), str(tmp_path / "here"), quiet)

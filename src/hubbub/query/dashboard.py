@@ -1,6 +1,6 @@
-"""A tenant's dashboard: a day so far, or the last days, against an earlier stretch as long; and what is the case at that moment.
+"""A tenant's dashboard: today so far, or the last days, compared with an equally long earlier range; and the current states.
 
-Two tiers of an answer: the numbers of the days, and the states, which a screen asks for again and again on their own.
+Two tiers of an answer: the numbers of the days, and the states, which a screen refreshes often on their own.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ STATES = (
     "unassigned_conversations", "staff_online", "tasks_pending", "campaigns_active",
 )  # fmt: skip
 AGAINST = {"yesterday": "day", "week": "week"}
-"""What a single day is compared with: the same part of the day before, or of the same weekday a week before."""
+"""The comparison of a single day: the same part of the day before, or of the same weekday a week before."""
 MOST_DAYS = 366
 
 
 @dataclass(frozen=True, slots=True)
 class TodayNumber:
-    """A number of the days so far, and the same part of those compared with."""
+    """A number of the days so far, and of the same part of the earlier ones."""
 
     value: Number
     n: int | None
-    """How many things it goes over."""
+    """How many things it counts."""
     state: str
     previous: Number
     change: Change
     previous_state: str | None = field(default=None, metadata=ABSENT)
-    """Why the one before is not known, or known in part; absent where it is known."""
+    """Why the earlier number is unknown or incomplete; absent where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Today so far, or some days, and what is the case now."""
+    """Today so far, or some days, and the current states."""
 
     tenant: str
     account: str | None
@@ -60,13 +60,13 @@ class Dashboard:
     today: Mapping[str, TodayNumber]
     """By metric."""
     now: Mapping[str, Number | str]
-    """By metric; null with `<metric>.state` beside it where it is not known."""
+    """By metric; null with `<metric>.state` beside it where unknown."""
     freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """What is the case at a moment."""
+    """The states at a moment."""
 
     tenant: str
     account: str | None
@@ -74,7 +74,7 @@ class States:
     at: str
     """RFC 3339, in the tenant's zone."""
     now: Mapping[str, Number | str]
-    """By metric; null with `<metric>.state` beside it where it is not known."""
+    """By metric; null with `<metric>.state` beside it where unknown."""
     freshness: Freshness
 
 
@@ -87,13 +87,13 @@ def dashboard(
     account: str | None = None,
     at: datetime | None = None,
 ) -> Dashboard:
-    """Return the numbers of some days beside those before, and what is the case now, of the tenant or one account.
+    """Return the numbers of some days with those before, and the current states, of the tenant or one account.
 
-    `days` local days end with that of the moment `at` (aware; now when None), and are compared with as many days before (whole
-    months with whole months); a single day with what `against` names. Raises BadQuestionError.
+    `days` local days end with the one of the moment `at` (aware; now when None), and are compared with as many days before (whole
+    months with whole months); a single day according to `against`. Raises BadQuestionError.
     """
     if not 1 <= days <= MOST_DAYS:
-        raise BadQuestionError(f"'days' must lie between 1 and {MOST_DAYS}")
+        raise BadQuestionError(f"'days' must be between 1 and {MOST_DAYS}")
     if against not in AGAINST or (days > 1 and against != "yesterday"):
         raise BadQuestionError(
             f"'against' {against[:40]!r} is not one of {', '.join(AGAINST)}, which go with a single day; "
@@ -125,7 +125,7 @@ def dashboard(
 
 
 def states(queries: Queries, tenant: Tenant, *, account: str | None = None, at: datetime | None = None) -> States:
-    """Return the states alone, at a moment (aware; now when None), and when that was."""
+    """Return only the states, at a moment (aware; now when None), and that moment."""
     now = queries.now()
     day = _day(tenant, now, at)
     where: Mapping[str, tuple[str, ...]] = {"account_id": (account,)} if account is not None else {}
@@ -135,11 +135,11 @@ def states(queries: Queries, tenant: Tenant, *, account: str | None = None, at: 
 
 
 def _day(tenant: Tenant, now: datetime, at: datetime | None) -> Window:
-    """Return the local day of now; of an earlier moment, its day up to it: at midnight that is the whole day before."""
+    """Return the local day of now; of an earlier moment, its day up to it: at midnight the whole day before."""
     if at is None:
         return window_of(now, Grain.DAY, tenant.tz)
     if at > now:
-        raise BadQuestionError("'at' lies in the future")
+        raise BadQuestionError("'at' is in the future")
     return Window(window_of(at - timedelta(microseconds=1), Grain.DAY, tenant.tz).start, at)
 
 

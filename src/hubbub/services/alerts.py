@@ -1,6 +1,6 @@
 """Alert rules: tried on the past year, added, changed and removed.
 
-Tenants come first in every method: what is another's is not found, in the same words as what does not exist.
+`tenant` is the first parameter of every method; another tenant's rule is not found, with the same error as an unknown one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hubbub.model.window import utc_naive
 from hubbub.query.queries import Queries
 
 MOST_RUNS = 200
-"""Runs of a replay that are shown."""
+"""Most runs of a replay in an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class AlertView(Rule):
     id: str
     paused: bool
     judged_to: datetime
-    """Windows that ended by then are judged."""
+    """Windows that ended before are judged."""
     error: str | None
     """Why it cannot be judged now."""
     open_incidents: int
@@ -45,7 +45,7 @@ class AlertView(Rule):
 
 @dataclass(frozen=True, slots=True)
 class NotJudged:
-    """A window that could not be judged when its time came."""
+    """A window that could not be judged in time."""
 
     window: datetime
     slice: str | None
@@ -54,7 +54,7 @@ class NotJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneAlert(AlertView):
-    """A rule with what it could not judge."""
+    """A rule with the windows that it could not judge."""
 
     not_judged: Sequence[NotJudged]
 
@@ -73,7 +73,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What a rule would have done in the past year."""
+    """The incidents that a rule would have opened in the past year."""
 
     from_: datetime
     to: datetime
@@ -83,69 +83,69 @@ class Tried:
     judged: int
     """Windows that could be judged."""
     not_judged: Mapping[str, int]
-    """Windows that could not, by reason."""
+    """Windows that could not be judged, by reason."""
     variants: Sequence[Variant]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAlert(AlertView):
-    """A rule that was added, and what it would have done."""
+    """An added rule, and what it would have opened in the past year."""
 
     replay: Tried
 
 
 class AlertService:
-    """Keeps alert rules."""
+    """Stores alert rules."""
 
     def __init__(self, clock: Clock, control: Control, queries: Queries, store: Alerts, outbox: Outbox) -> None:
         self._clock, self._control, self._queries = clock, control, queries
         self._store, self._outbox = store, outbox
 
     def try_(self, tenant: str, rule: Mapping[str, Any]) -> Tried:
-        """Return what a rule would have done in the past year: when it fires, and how often with other floors. Stores nothing.
+        """Return the incidents that a rule would have opened in the past year, and how many with other floors. Stores nothing.
 
         Raises BadInputError and BadQuestionError for a rule that cannot work, with the reason.
         """
-        one = self._control.tenant(tenant)
-        return _tried(self._replay(one, self._read(one, rule)), one)
+        owner = self._control.tenant(tenant)
+        return _tried(self._replay(owner, self._read(owner, rule)), owner)
 
     def add(self, tenant: str, rule: Mapping[str, Any]) -> NewAlert:
         """Try a rule on the past year and store it; it judges windows that end from now on. Returns both."""
-        one = self._control.tenant(tenant)
-        read = self._read(one, rule)
-        tried = self._replay(one, read)
-        stored = self._store.add(one.id, plain(read), self._clock())
-        return NewAlert(**self._shown(stored), replay=_tried(tried, one))
+        owner = self._control.tenant(tenant)
+        checked = self._read(owner, rule)
+        tried = self._replay(owner, checked)
+        stored = self._store.add(owner.id, plain(checked), self._clock())
+        return NewAlert(**self._shown(stored), replay=_tried(tried, owner))
 
     def of(self, tenant: str) -> Page[AlertView]:
         """Return a tenant's rules, oldest first."""
-        return Page([self.view(one) for one in self._store.rules(self._control.tenant(tenant).id)])
+        return Page([self.view(stored) for stored in self._store.rules(self._control.tenant(tenant).id)])
 
     def get(self, tenant: str, alert: str) -> OneAlert:
-        """Return a rule, and the windows that it could not judge when their time came, newest first, with the reasons."""
-        one = self._control.tenant(tenant)
-        stored = self._store.rule(one.id, alert)
+        """Return a rule, and the windows that it could not judge in time, newest first, with the reasons."""
+        owner = self._control.tenant(tenant)
+        stored = self._store.rule(owner.id, alert)
         skipped = [
-            NotJudged(skip.start.astimezone(one.tz), skip.slice or None, skip.why)
+            NotJudged(skip.start.astimezone(owner.tz), skip.slice or None, skip.why)
             for skip in reversed(self._store.skipped(stored.id)[-MOST_RUNS:])
         ]
         return OneAlert(**self._shown(stored), not_judged=skipped)
 
     def change(self, tenant: str, alert: str, changes: Mapping[str, Any]) -> AlertView:
-        """Change fields of a rule, or pause it (`paused`); one that is resumed judges windows that end from then on."""
-        one = self._control.tenant(tenant)
-        stored = self._store.rule(one.id, alert)
-        given = {name: value for name, value in changes.items() if name != "paused"}
+        """Change fields of a rule, or pause it (`paused`); a resumed rule judges windows that end from then on."""
+        owner = self._control.tenant(tenant)
+        stored = self._store.rule(owner.id, alert)
+        new_fields = {name: value for name, value in changes.items() if name != "paused"}
         paused = changes.get("paused", stored.paused)
         if not isinstance(paused, bool):
             raise BadInputError("paused: true or false")
         values: dict[str, Any] = {"paused": paused}
-        if given:
-            read = self._read(one, {**stored.document, **given})
-            self._replay(one, read)
-            values["document"] = plain(read)
+        if new_fields:
+            checked = self._read(owner, {**stored.document, **new_fields})
+            self._replay(owner, checked)
+            values["document"] = plain(checked)
         resumed = stored.paused and not paused
-        return self.view(self._store.change(one.id, alert, judged_to=self._clock() if resumed else None, **values))
+        return self.view(self._store.change(owner.id, alert, judged_to=self._clock() if resumed else None, **values))
 
     def remove(self, tenant: str, alert: str) -> Removed:
         """Delete a rule with its incidents."""
@@ -153,44 +153,44 @@ class AlertService:
         return Removed(alert)
 
     def view(self, stored: StoredRule) -> AlertView:
-        """Return what people see of a rule."""
+        """Return the public form of a rule."""
         return AlertView(**self._shown(stored))
 
     def _read(self, tenant: Tenant, rule: Mapping[str, Any]) -> Rule:
-        read = rule_from(rule)
-        if "contact_id" in (read.by, *read.where):
+        checked = rule_from(rule)
+        if "contact_id" in (checked.by, *checked.where):
             raise BadInputError(
                 "by, where: a rule is not about single contacts, whose ids messages would carry elsewhere"
             )
-        for id_ in read.destinations:
+        for id_ in checked.destinations:
             self._outbox.destination(tenant.id, id_)
-        return read
+        return checked
 
     def _replay(self, tenant: Tenant, rule: Rule) -> Replay:
         with self._queries.counting(tenant) as (ask, reading, now):
             return replay(Facts(tenant, ask, reading), rule, now)
 
     def _shown(self, stored: StoredRule) -> dict[str, Any]:
-        """Return the fields of an `AlertView`; those of the rule as they were stored, since 10 is not to become 10.0."""
+        """Return the fields of an `AlertView`; those of the rule as stored, so that 10 does not become 10.0."""
         return {
             **stored.document,
             "id": stored.id,
             "paused": stored.paused,
             "judged_to": utc_naive(stored.judged_to).replace(microsecond=0),
             "error": stored.error or None,
-            "open_incidents": sum(one.closed_at is None for one in self._store.last(stored.id).values()),
+            "open_incidents": sum(incident.closed_at is None for incident in self._store.last(stored.id).values()),
             "created_at": utc_naive(stored.created_at).replace(microsecond=0),
         }
 
 
-def _tried(found: Replay, tenant: Tenant) -> Tried:
+def _tried(replayed: Replay, tenant: Tenant) -> Tried:
     runs = [
         RunView(
             run.start.astimezone(tenant.tz), run.fired_to.astimezone(tenant.tz), run.slice or None, run.value, run.usual, run.peak
         )
-        for run in found.runs[:MOST_RUNS]
+        for run in replayed.runs[:MOST_RUNS]
     ]  # fmt: skip
     return Tried(
-        found.start.astimezone(tenant.tz), found.end.astimezone(tenant.tz), len(found.runs), runs, found.judged, found.unknown,
-        found.variants,
+        replayed.start.astimezone(tenant.tz), replayed.end.astimezone(tenant.tz), len(replayed.runs), runs, replayed.judged,
+        replayed.unknown, replayed.variants,
     )  # fmt: skip

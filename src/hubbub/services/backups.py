@@ -1,4 +1,4 @@
-"""Backups: everything of an installation in a new folder, while all goes on, and back out of it."""
+"""Backups: copies of an installation in a new folder, made while it runs, and restoring them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hubbub.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class BackupMade:
-    """A backup: its folder, what is in it, its size, what it lacks, and where its keys lie in it."""
+    """A backup: its folder, contents and size, what it lacks, and its key files."""
 
     backup: str
     events: int
@@ -40,7 +40,7 @@ class BackupMade:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A restored backup: the data folder, what is in it, what has to be done by hand, and when it was taken, in microseconds."""
+    """A restored backup: the data folder, its contents, what remains to be done by hand, and its moment in microseconds."""
 
     data: str
     events: int
@@ -64,10 +64,10 @@ class BackupService:
         )
 
     def make(self, target: str | Path, progress: Progress = quiet) -> BackupMade:
-        """Write a consistent copy of everything into a new folder, while all goes on.
+        """Write a consistent copy of everything into a new folder, while the installation runs.
 
-        Raises ConflictError when the folder exists, StoreUnavailableError, DatabaseUnavailableError; and BadInputError where events
-        live in PostgreSQL, which says how they are backed up.
+        Raises ConflictError when the folder exists, StoreUnavailableError, DatabaseUnavailableError; and BadInputError for events
+        in PostgreSQL, with the way to back them up.
         """
         if self._settings.facts_address:
             from hubbub.storage import dumped
@@ -83,7 +83,7 @@ class BackupService:
             keys = backup.copy_keys(self._store.folder, new)
             manifest = Manifest(__version__, as_of, self._store.installation(), counts, left_out)
             backup.write_manifest(new, manifest, progress)
-        installation.renew(self._store, self._control.database, self._clock)  # from now on, this copy is an older one
+        installation.renew(self._store, self._control.database, self._clock)  # a restored copy is recognized as older
         size = sum(file.bytes for file in manifest.files.values())
         log.info("backup made", path=str(place), bytes=size, **counts)
         return BackupMade(
@@ -108,7 +108,7 @@ class BackupService:
     def _back_up_jobs(self, new: Path, progress: Progress) -> list[str]:
         file = file_of(self._settings.jobs_address)
         if file is None:
-            return ["jobs_url: jobs lie in PostgreSQL and are not in this backup; back that up with pg_dump"]
+            return ["jobs_url: jobs are in PostgreSQL and not in this backup; back it up with pg_dump"]
         if file.exists():
             backup.copy_database(file, new / "jobs.db")
             progress("jobs.db copied")

@@ -1,4 +1,4 @@
-"""Which data folder, control database and keys belong together: bound when an installation is opened, and again on purpose."""
+"""Binding data folder, control database and keys to each other: when an installation is opened, and again by command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubbub.storage.store import FILE, Store
 
 @dataclass(frozen=True, slots=True)
 class BoundTenant:
-    """A number of a tenant: its name where control data knows it, and whether the folder has events of it."""
+    """A number of a tenant: its id where control data has it, and whether the folder has events of it."""
 
     number: int
     tenant: str | None
@@ -26,7 +26,7 @@ class BoundTenant:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The id of an installation, whether its parts were bound again, and its tenants."""
+    """The id of an installation, whether it was bound again, and its tenants."""
 
     installation: str | None
     bound: bool
@@ -34,15 +34,15 @@ class Bound:
 
 
 def bind(settings: Settings, store: Store, control: Control, clock: Clock) -> None:
-    """Check that folder, control database and keys belong together; new ones do from now on. Raises WrongInstallationError."""
+    """Check that folder, control database and keys belong together; new ones are bound. Raises WrongInstallationError."""
     installation.bind(store, control.database, _keys(settings, control), clock)
 
 
 def bind_again(settings: Settings, *, really: bool) -> Bound:
-    """Let folder, control database and keys of an installation belong together from now on; or only say what they are."""
+    """Bind folder, control database and keys of an installation to each other; or only return what they are."""
     folder = settings.data
     if not settings.facts_address and not (folder / FILE).is_file():
-        raise NotFoundError(f"{folder} holds no store: there is nothing to bind")
+        raise NotFoundError(f"{folder} has no store: there is nothing to bind")
     secret = settings.secret_key.get_secret_value()
     with (
         closing(Store(folder, settings.facts_address, settings.copy_address)) as store,
@@ -51,11 +51,11 @@ def bind_again(settings: Settings, *, really: bool) -> Bound:
         control = Control(database, folder, secret)
         with store.facts.read() as reading:
             numbers = [no for (no,) in reading.rows("SELECT DISTINCT tenant FROM event")]
-        known = {one.no: one.id for one in control.tenants().values()}
+        ids = {tenant.no: tenant.id for tenant in control.tenants().values()}
         if really:
             installation.rebind(store, database, _keys(settings, control), system_clock)
-        tenants = [BoundTenant(no, known.get(no), no in numbers) for no in sorted({*numbers, *known})]
-        return Bound(store.installation(), really, tenants)
+        bound_tenants = [BoundTenant(no, ids.get(no), no in numbers) for no in sorted({*numbers, *ids})]
+        return Bound(store.installation(), really, bound_tenants)
 
 
 def _keys(settings: Settings, control: Control) -> dict[str, str]:

@@ -23,7 +23,7 @@ from hubbub.telemetry import BEHIND, REFRESH_SECONDS, REFRESHES
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a refresh did: events that were stored, units that were folded by kind."""
+    """The result of a refresh: stored events, and folded units by kind."""
 
     events: int
     units: Mapping[str, int]
@@ -32,7 +32,7 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class Refolded:
-    """What folding a range again did: units in all and by kind, errors by tenant."""
+    """The result of folding a range again: units in all and by kind, errors by tenant."""
 
     folded: int
     units: Mapping[str, int]
@@ -41,7 +41,7 @@ class Refolded:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What folding everything beside what is stored found: units and rows compared, rows that differ in all and by table."""
+    """The result of a verification: compared units and rows, and differing rows in all and by table."""
 
     clean: bool
     units: int
@@ -49,17 +49,17 @@ class Verified:
     differences: int
     by_table: Mapping[str, int]
     examples: Mapping[str, Sequence[str]]
-    """Of each table, the units of a few rows that differ."""
+    """By table, the units of a few differing rows."""
 
 
 class FactService:
-    """Facts of all tenants, or of one."""
+    """Refreshes and verifies facts of all tenants, or of one."""
 
     def __init__(self, store: Store, control: Control) -> None:
         self._store, self._control = store, control
 
     def refresh(self, tenant: str | None = None, *, step: Progress = quiet) -> Refreshed:
-        """Store what waits in the log and fold what it touches. Raises NotFoundError."""
+        """Store the waiting events of the log and fold the affected units. Raises NotFoundError."""
         only = self._control.tenant(tenant).no if tenant is not None else None
         begun = time.perf_counter()
         try:
@@ -79,41 +79,43 @@ class FactService:
     def backfill(
         self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Progress = quiet
     ) -> Refolded:
-        """Fold everything again that has an event in a range; dates are read in each tenant's zone.
+        """Fold everything again that has an event in a range; dates are days of each tenant's zone.
 
-        `fact` names what to fold, None everything. Raises BadQuestionError for a range without days, or an unknown fact, and
-        for one tenant WindowFrozenError where all of the range is gone; of several it is among the errors.
+        `fact`: the fact to fold, None for all. Raises BadQuestionError for a range without days or an unknown fact, and for one
+        tenant WindowFrozenError where all of the range is gone; with several tenants that is among the errors.
         """
         if fact is not None and fact not in FOLDED_BY:
             raise BadQuestionError(f"there is no fact {fact[:80]!r}{nearest(fact, list(FOLDED_BY))}")
         units: dict[str, int] = {}
         errors: dict[str, str] = {}
-        for one in self._control.chosen(tenant):
-            low, high = _range(one, start, end)
+        for owner in self._control.chosen(tenant):
+            low, high = _range(owner, start, end)
             try:
-                for unit, count in backfill(self._store, [one], low, high, fact, step).items():
+                for unit, count in backfill(self._store, [owner], low, high, fact, step).items():
                     units[unit] = units.get(unit, 0) + count
             except WindowFrozenError as error:
                 if tenant is not None:
                     raise
-                errors[one.id] = error.message
+                errors[owner.id] = error.message
         return Refolded(sum(units.values()), units, errors)
 
     def verify(
         self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Progress = quiet
     ) -> Verified:
-        """Fold everything once more beside what is stored, and count what differs. Raises NotFoundError, BadQuestionError."""
+        """Fold everything again, and count differences to the stored rows. Raises NotFoundError, BadQuestionError."""
         tenants = self._control.chosen(tenant)
         low, high = _range(tenants[0], start, end) if tenants else (0, FOREVER)
-        found = verify(self._store, tenants, low, high, step)
-        differences = sum(found.differences.values())
-        return Verified(found.clean, found.units, found.rows, differences, found.differences, found.examples)
+        compared = verify(self._store, tenants, low, high, step)
+        differences = sum(compared.differences.values())
+        return Verified(
+            compared.clean, compared.units, compared.rows, differences, compared.differences, compared.examples
+        )
 
 
 def _range(tenant: Tenant, start: str | None, end: str | None) -> tuple[int, int]:
-    """Return a range in microseconds; dates are days of the tenant. Raises BadQuestionError for one that holds nothing."""
+    """Return a range in microseconds; dates are days of the tenant. Raises BadQuestionError for an empty one."""
     low = micros(parse_moment(start, tenant.zone)) if start else 0
     high = micros(parse_moment(end, tenant.zone)) if end else FOREVER
     if low >= high:
-        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
     return low, high

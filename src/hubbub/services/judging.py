@@ -1,4 +1,4 @@
-"""Judging alert rules: what became ripe is judged, incidents open and close, and messages are written."""
+"""Judging alert rules: complete windows are judged, incidents opened and closed, and messages written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hubbub.telemetry import log
 
 @dataclass(frozen=True, slots=True)
 class JudgedRules:
-    """What a round of judging did: rules judged, incidents opened and closed, errors by rule."""
+    """The result of a round: judged rules, opened and closed incidents, errors by rule."""
 
     rules: int
     opened: int
@@ -50,25 +50,25 @@ class JudgingService:
         self._store, self._outbox = store, outbox
 
     def judge(self, tenant: str | None = None) -> JudgedRules:
-        """Judge what became ripe of every rule, open and close incidents, and write messages into the outbox.
+        """Judge the newly complete windows of every rule, open and close incidents, and write messages into the outbox.
 
-        A rule that cannot be judged stops no other; its error is shown with it.
+        A rule that cannot be judged stops no other; its error is stored with it.
         """
         self._control.follow()
         done: list[tuple[int, int]] = []
         errors: dict[str, str] = {}
         for name in self._store.tenants() if tenant is None else [tenant]:
-            one = self._control.tenants().get(name)
-            if one is None:  # it is being deleted
+            owner = self._control.tenants().get(name)
+            if owner is None:  # it is being deleted
                 continue
-            for stored in self._store.rules(one.id):
+            for stored in self._store.rules(owner.id):
                 if stored.paused:
                     continue
                 try:
-                    done.append(self._evaluate(one, stored))
+                    done.append(self._evaluate(owner, stored))
                 except HubbubError as error:
                     errors[stored.id] = error.message
-                    self._store.change(one.id, stored.id, error=error.message[:500])
+                    self._store.change(owner.id, stored.id, error=error.message[:500])
         self._remind()
         self._sum_up()
         self._store.forget(self._clock() - KEPT)
@@ -77,7 +77,8 @@ class JudgingService:
     def _evaluate(self, tenant: Tenant, stored: StoredRule) -> tuple[int, int]:
         rule = rule_from(stored.document)
         broken = [
-            Broken(one.id, one.name, one.reason) for one in self._integrations.page(tenant.id, "broken", limit=1000)
+            Broken(integration.id, integration.name, integration.reason)
+            for integration in self._integrations.page(tenant.id, "broken", limit=1000)
         ]
         with self._queries.counting(tenant) as (ask, reading, now):
             done = evaluate(
@@ -104,7 +105,7 @@ class JudgingService:
         return len(done.opened), len(done.closed)
 
     def _remind(self) -> None:
-        """Tell of snoozed incidents whose snooze is over and that nobody acknowledged."""
+        """Write messages about snoozed incidents whose snooze is over without an acknowledgement."""
         now = self._clock()
         for incident in self._store.snoozed(now):
             with suppress(NotFoundError):
@@ -123,21 +124,21 @@ class JudgingService:
                     ))  # fmt: skip
 
     def _sum_up(self) -> None:
-        """Send one summary of the messages that were held on days that are over."""
+        """Write one summary of the messages held on past days."""
         now = self._clock()
         groups: dict[tuple[str, str, str], list[Any]] = {}
         for held in self._outbox.held(now):
             tenant = self._control.tenants().get(held.tenant)
             if tenant is not None and held.created_at < local_midnight(day_of(now, tenant.tz), tenant.tz):
                 groups.setdefault((held.tenant, held.cause, held.destination), []).append(held)
-        for (tenant_id, cause, destination), some in groups.items():
-            one = self._control.tenant(tenant_id)
+        for (tenant_id, cause, destination), messages in groups.items():
+            owner = self._control.tenant(tenant_id)
             try:
                 rule = rule_from(self._store.rule(tenant_id, cause).document)
             except NotFoundError:
                 continue
-            notice = summary(rule.name, one, [notice_of(held.document).title for held in reversed(some)])
-            at = after_quiet(rule, one, now)
-            self._outbox.summed_up(some, Draft(
+            notice = summary(rule.name, owner, [notice_of(held.document).title for held in reversed(messages)])
+            at = after_quiet(rule, owner, now)
+            self._outbox.summed_up(messages, Draft(
                 new_id("msg"), tenant_id, destination, notice.type, notice.document(), now, at, cause
             ))  # fmt: skip

@@ -1,6 +1,6 @@
-"""Reports: make one now, have a job make it, list, show and delete them, hand out a file.
+"""Reports: made now or by a job, listed, shown, deleted, and returned as files.
 
-Tenants come first in every method: what is another's is not found, in the same words as what does not exist.
+`tenant` is the first parameter of every method; another tenant's report is not found, with the same error as an unknown one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from hubbub.settings import Settings
 from hubbub.storage.names import Names
 
 
-def _unheard(_: int) -> None:
+def _ignore(_: int) -> None:
     pass
 
 
@@ -56,7 +56,7 @@ class StartedReport:
 
 @dataclass(frozen=True, slots=True)
 class AwaitedReport:
-    """A report that is not made yet, and how far its job is."""
+    """A report that a job is making, with the job's progress."""
 
     id: str
     tenant: str
@@ -71,7 +71,7 @@ class AwaitedReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportFile:
-    """A report in a format: where it is, and its name for saving it elsewhere."""
+    """A report in a format: its file, and a file name for downloads."""
 
     path: Path
     media_type: str
@@ -79,7 +79,7 @@ class ReportFile:
 
 
 class ReportService:
-    """Makes and keeps reports. `called` gives the names of some ids, given by kind."""
+    """Makes and stores reports. `called` returns the names of ids, given by kind."""
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, queries: Queries, restatements: Restatements,
@@ -92,15 +92,15 @@ class ReportService:
     def make(
         self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
         sections: Sequence[str] | None = None, formats: Sequence[str] | None = None, report: str | None = None,
-        progress: Callable[[int], None] = _unheard,
+        progress: Callable[[int], None] = _ignore,
     ) -> Report:  # fmt: skip
-        """Make a report (kind daily, weekly, monthly) now and keep it.
+        """Make a report (kind daily, weekly, monthly) now and store it.
 
-        `date` is any day of the period; None takes the last one that is over. `start` and `end` are dates instead of it. No
-        `sections` are all, no `formats` those of the settings. Under the id `report` it is made once. `progress` hears
-        percent. Raises BadQuestionError, BadRequestError, NotFoundError, ForbiddenError when reports are off.
+        `date` is any day of the period; None takes the last complete period. `start` and `end` are dates instead of it.
+        `sections`: None for all; `formats`: None for those of the settings. A report with the id `report` is made once.
+        `progress` receives percent. Raises BadQuestionError, BadRequestError, NotFoundError, ForbiddenError when reports are off.
         """
-        one = self._control.tenant(tenant)
+        owner = self._control.tenant(tenant)
         period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
         report = check_report_id(report) if report else new_report_id(self._clock())
         try:
@@ -109,16 +109,17 @@ class ReportService:
             pass
         steps = len(chosen) + len(written)
         data = make(
-            self._queries, one, period, chosen, lambda done: progress(95 * done // steps), partial(self._called, one)
-        )
+            self._queries, owner, period, chosen,
+            lambda done: progress(95 * done // steps), partial(self._called, owner),
+        )  # fmt: skip
         about = About(
-            report, tenant, kind, period.start, period.end, one.zone,
-            self._clock().astimezone(one.tz).replace(microsecond=0), data_hash(data), data["definition_version"],
+            report, tenant, kind, period.start, period.end, owner.zone,
+            self._clock().astimezone(owner.tz).replace(microsecond=0), data_hash(data), data["definition_version"],
             tuple(section.name for section in chosen), tuple(format_.name for format_ in written),
         )  # fmt: skip
 
         def write(folder: Path) -> About:
-            document = Document(plain(about), data, self._introductions.of(one, period, data))
+            document = Document(plain(about), data, self._introductions.of(owner, period, data))
             for number, format_ in enumerate(written):
                 format_.write(document, folder / format_.file)
                 progress(95 * (len(chosen) + number + 1) // steps)
@@ -130,7 +131,7 @@ class ReportService:
         self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
         sections: Sequence[str] | None = None, formats: Sequence[str] | None = None,
     ) -> StartedReport:  # fmt: skip
-        """Have a job make a report, of the period that is meant now. See `make`."""
+        """Start a job that makes a report, of the period as of now. See `make`."""
         period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
         report = new_report_id(self._clock())
         payload = {
@@ -141,12 +142,12 @@ class ReportService:
         return StartedReport(report, job.id, job.state, period.start, period.end)
 
     def kept(self, tenant: str, limit: int = 50, cursor: str | None = None) -> Page[Report]:
-        """Return a tenant's kept reports, newest first."""
-        found = self.store.page(self._control.tenant(tenant).id, check_limit(limit), cursor)
-        return replace(found, rows=[self._with_changes(row) for row in found.rows])
+        """Return a tenant's stored reports, newest first."""
+        page = self.store.page(self._control.tenant(tenant).id, check_limit(limit), cursor)
+        return replace(page, rows=[self._with_changes(row) for row in page.rows])
 
     def show(self, tenant: str, report: str) -> Report | AwaitedReport:
-        """Return a report, or until it is made how far its job is; raises NotFoundError."""
+        """Return a report, or the progress of its job; raises NotFoundError."""
         try:
             return self._with_changes(self.store.about(self._control.tenant(tenant).id, report))
         except NotFoundError:
@@ -159,11 +160,13 @@ class ReportService:
             raise missing(report)
         return AwaitedReport(report, tenant, job.id, job.state, job.progress, job.error)
 
-    def _with_changes(self, one: Report) -> Report:
-        return replace(one, changed_since=self._restatements.count(one.tenant, one.made_at, one.from_, one.to))
+    def _with_changes(self, report: Report) -> Report:
+        return replace(
+            report, changed_since=self._restatements.count(report.tenant, report.made_at, report.from_, report.to)
+        )
 
     def document(self, tenant: str, report: str) -> Document:
-        """Return a report that was made as JSON, read again. Raises NotFoundError."""
+        """Return a stored report, read from its JSON. Raises NotFoundError."""
         return as_json.read(self.file(tenant, report, "json").path)
 
     def delete(self, tenant: str, report: str) -> Deleted:
@@ -172,22 +175,22 @@ class ReportService:
         return Deleted(report)
 
     def touched(self, tenant: str, days: Sequence[date_]) -> list[Report]:
-        """Return a tenant's kept reports whose period holds one of these days (UTC: the zone's own lie within a day of them)."""
+        """Return a tenant's stored reports whose period has one of these days (UTC: a day more on each side for the zone)."""
         page = self.store.page(tenant, LARGEST_PAGE)
-        found = list(page.rows)
+        reports = list(page.rows)
         while page.next is not None:
             page = self.store.page(tenant, LARGEST_PAGE, page.next)
-            found += page.rows
+            reports += page.rows
         aside = timedelta(days=1)
-        return [one for one in found if any(one.from_ - aside <= day < one.to + aside for day in days)]
+        return [report for report in reports if any(report.from_ - aside <= day < report.to + aside for day in days)]
 
-    def make_again(self, one: Report) -> bool:
-        """Make a kept report again, under its id, from what is stored now; one that cannot be made is deleted. Says which."""
-        self.store.delete(one.tenant, one.id)
+    def make_again(self, report: Report) -> bool:
+        """Make a stored report again, under its id, from current data; returns whether that worked, and deletes it otherwise."""
+        self.store.delete(report.tenant, report.id)
         try:
             self.make(
-                one.tenant, one.kind, start=one.from_.isoformat(), end=one.to.isoformat(), sections=one.sections,
-                formats=one.formats, report=one.id,
+                report.tenant, report.kind, start=report.from_.isoformat(), end=report.to.isoformat(), sections=report.sections,
+                formats=report.formats, report=report.id,
             )  # fmt: skip
         except (BadQuestionError, BadRequestError, ForbiddenError):
             return False
@@ -196,7 +199,7 @@ class ReportService:
     def file(self, tenant: str, report: str, format: str) -> ReportFile:
         """Return a report in a format.
 
-        Raises NotFoundError when there is no such report, or it was not made in this format; BadQuestionError.
+        Raises NotFoundError for an unknown report, or one without this format; BadQuestionError.
         """
         (chosen,) = formats_.chosen([format])
         about = self.store.about(self._control.tenant(tenant).id, report)
@@ -211,7 +214,7 @@ class ReportService:
         sections: Sequence[str] | None, formats: Sequence[str] | None,
     ) -> tuple[Period, list[sections_.Section], list[formats_.Format]]:  # fmt: skip
         if not self._settings.reports.enabled:
-            raise ForbiddenError("reports are switched off here: the setting 'reports.enabled' is false")
+            raise ForbiddenError("reports are off: the setting 'reports.enabled' is false")
         period = period_of(self._control.tenant(tenant), kind, self._clock(), date, start, end)
         return period, sections_.chosen(sections), formats_.writable(formats or self._settings.reports.formats)
 

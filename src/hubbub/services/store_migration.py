@@ -1,7 +1,7 @@
-"""Move a whole installation from its store into another: from the data folder to PostgreSQL, from there to a folder, or elsewhere.
+"""Moving an installation from its store to another: from the data folder to PostgreSQL, back, or elsewhere.
 
-What was in use is only read. Cut short, the same call goes on; what is there is compared by tenant and month before the target can
-be opened as an installation: its id is written last.
+The source is only read. An interrupted move goes on with the next call. The copy is compared by tenant and month before the
+target can be opened as an installation: its id is written last.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from hubbub.storage.tenant_tables import Owner
 
 Progress = Callable[[str], None]
 KEPT = ("installation", "mark")
-"""What `meta` says of an installation, which is the same in both."""
+"""Keys of `meta` about the installation, equal in both stores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a store goes: a URL of PostgreSQL, or a folder; and where control data and jobs go with it."""
+    """The destination of a store: a URL of PostgreSQL, or a folder; with those of control data and jobs."""
 
     folder: Path
     url: str
@@ -39,10 +39,10 @@ class Target:
 
 
 def target_of(settings: Settings, text: str) -> Target:
-    """Return what a person means by a URL or a folder. Raises BadInputError, ConflictError."""
+    """Return the target of a URL or folder. Raises BadInputError, ConflictError."""
     if text.startswith("postgresql://"):
         if text == settings.facts_address:
-            raise ConflictError("this installation has its events there now: name another database")
+            raise ConflictError("this installation already has its events there: give another database")
         return Target(settings.data, text, text, text)
     if text.startswith(COPIES):
         raise BadInputError(
@@ -52,58 +52,58 @@ def target_of(settings: Settings, text: str) -> Target:
         raise BadInputError("a store is a folder, or postgresql://user@host/database")
     folder = Path(text).absolute()
     if not settings.facts_address and folder == settings.data.absolute():
-        raise ConflictError("this installation has its events there now: name another folder")
+        raise ConflictError("this installation already has its events there: give another folder")
     return Target(folder, "", f"sqlite:///{folder / 'control.db'}", f"sqlite:///{folder / 'jobs.db'}")
 
 
 def migrate_store(settings: Settings, to: str, progress: Progress) -> list[Month]:
-    """Copy events, facts, control data and jobs into another store, prove that nothing differs; rows by tenant and month.
+    """Copy events, facts, control data and jobs to another store, and prove that nothing differs; rows by tenant and month.
 
-    Raises BadInputError, NotFoundError, ConflictError for a target that holds something else, StoreBusyError where the source
-    changed meanwhile.
+    Raises BadInputError, NotFoundError, ConflictError for a target with other data, StoreBusyError for a source that changed
+    meanwhile.
     """
     target = target_of(settings, to)
     if not settings.facts_address and not (settings.data / FILE).is_file():
-        raise NotFoundError(f"{settings.data} holds no store: there is nothing to move")
+        raise NotFoundError(f"{settings.data} has no store: there is nothing to move")
     with (
         closing(Store(settings.data, settings.facts_address, settings.copy_address)) as source,
-        closing(Store(target.folder, target.url)) as there,
+        closing(Store(target.folder, target.url)) as destination,
         closing(Database(settings.control_address)) as database,
     ):
-        _begin(source, there)
+        _begin(source, destination)
         _copy_keys(settings.data, target.folder)
         refresh(source)
         control = Control(database, settings.data, settings.secret_key.get_secret_value())
-        owners = [Owner(one.no, one.id) for one in control.tenants().values()]
+        owners = [Owner(tenant.no, tenant.id) for tenant in control.tenants().values()]
         owners += [Owner(no, id_) for no, id_, _ in control.closed_tenants()]
         for owner in owners:
-            if not copied(there, owner):
-                copy(source, there, owner, progress)
-        there.log.go_on_behind(_last(source) >> 20)
-        months = _proved(source, there, owners, progress)
+            if not copied(destination, owner):
+                copy(source, destination, owner, progress)
+        destination.log.go_on_behind(_last(source) >> 20)
+        months = _proved(source, destination, owners, progress)
         if not _carried(settings, target, source.installation()):
             carry(settings, target.control, target.jobs, progress)
-        _finish(source, there)
+        _finish(source, destination)
     return months
 
 
-def _begin(source: Store, there: Store) -> None:
-    """Note in the target whose copy it becomes. Raises ConflictError where it is something else already."""
-    mine = source.installation() or ""
-    with there.facts.write() as writing:
-        begun = writing.value("SELECT value FROM meta WHERE key = 'copying'")
-        if begun is None and (
+def _begin(source: Store, destination: Store) -> None:
+    """Note the source's id in the target. Raises ConflictError for a target with other data."""
+    own_id = source.installation() or ""
+    with destination.facts.write() as writing:
+        copying = writing.value("SELECT value FROM meta WHERE key = 'copying'")
+        if copying is None and (
             writing.value("SELECT 1 FROM event LIMIT 1")
             or writing.value("SELECT 1 FROM meta WHERE key = 'installation'")
         ):
-            raise ConflictError(f"{there.facts.name} is not empty: give an empty database, or a new folder")
-        if begun not in (None, mine):
-            raise ConflictError(f"{there.facts.name} holds part of another installation: give an empty one")
-        writing.run(schema.upsert("meta"), ("copying", mine))
+            raise ConflictError(f"{destination.facts.name} is not empty: give an empty database, or a new folder")
+        if copying not in (None, own_id):
+            raise ConflictError(f"{destination.facts.name} has part of another installation: give an empty one")
+        writing.run(schema.upsert("meta"), ("copying", own_id))
 
 
 def _copy_keys(source: Path, target: Path) -> None:
-    """Let the folder of the target have the keys of the source, where these are files."""
+    """Copy the source's key files to the target's folder."""
     for name in ("pepper", "secret.key"):
         if (source / name).is_file() and not (target / name).exists():
             backup.copy_file(source / name, target / name)
@@ -116,36 +116,36 @@ def _last(source: Store) -> int:
     return max(events, refused, 0)
 
 
-def _proved(source: Store, there: Store, owners: list[Owner], progress: Progress) -> list[Month]:
-    months, wrong = [], []
+def _proved(source: Store, destination: Store, owners: list[Owner], progress: Progress) -> list[Month]:
+    months, differing = [], []
     for owner in owners:
-        equal, differs = prove(source, there, owner)
+        equal, differs = prove(source, destination, owner)
         months += equal
-        wrong += differs
+        differing += differs
         progress(f"{owner.id}: compared")
-    if wrong:
+    if differing:
         raise StoreBusyError(
-            f"{len(wrong)} parts differ, like {wrong[0]}: the source was changed meanwhile; stop all servers and workers, "
-            "and begin again with an empty target"
+            f"{len(differing)} parts differ, like {differing[0]}: the source changed meanwhile; stop all servers and workers, "
+            "and start again with an empty target"
         )
     return months
 
 
-def _carried(settings: Settings, target: Target, mine: str | None) -> bool:
-    """Say whether control data and jobs are there already: since they are carried as a whole, one row tells."""
+def _carried(settings: Settings, target: Target, own_id: str | None) -> bool:
+    """Whether control data and jobs are already in the target: one row tells, as they are copied as a whole."""
     if target.control == settings.control_address:
         return True
     with closing(Database(target.control)) as database:
         database.make(installation.installation)
         with database.read() as con:
-            return con.execute(installation.installation.select()).first() is not None and mine is not None
+            return con.execute(installation.installation.select()).first() is not None and own_id is not None
 
 
-def _finish(source: Store, there: Store) -> None:
-    """Make the target an installation: write down which, and forget that it was a copy."""
-    forget_notes(there)
+def _finish(source: Store, destination: Store) -> None:
+    """Make the target an installation: write its id, and delete the notes of the copy."""
+    forget_notes(destination)
     with source.facts.read() as reading:
-        said = [(key, reading.value("SELECT value FROM meta WHERE key = ?", (key,))) for key in KEPT]
-    with there.facts.write() as writing:
-        writing.many(schema.upsert("meta"), [(key, value) for key, value in said if value is not None])
+        values = [(key, reading.value("SELECT value FROM meta WHERE key = ?", (key,))) for key in KEPT]
+    with destination.facts.write() as writing:
+        writing.many(schema.upsert("meta"), [(key, value) for key, value in values if value is not None])
         writing.run("DELETE FROM meta WHERE key = 'copying'")

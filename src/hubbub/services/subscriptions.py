@@ -1,7 +1,6 @@
-"""Subscriptions: digests of days, weeks and months that arrive by themselves.
+"""Subscriptions: digests of days, weeks and months, sent automatically.
 
-A digest that is due waits until its period is complete, up to some hours, and then
-says what is not.
+A due digest waits up to some hours until its period is complete; after that it is sent with what is missing.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _HOUR = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """What became of the digests that were due: how many were written or wait, and errors by subscription."""
+    """The result of a round: digests written and waiting, and errors by subscription."""
 
     written: int
     waiting: int
@@ -52,7 +51,7 @@ class Digests:
 
 
 class SubscriptionService:
-    """Sends digests of days, weeks and months: each is a kept report in a few lines."""
+    """Sends digests of days, weeks and months: each is a stored report in a few lines."""
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, outbox: Outbox, reports: ReportService
@@ -67,33 +66,33 @@ class SubscriptionService:
     ) -> Subscription:  # fmt: skip
         """Send a digest of every period (kind daily, weekly, monthly) that ends from now on to a destination.
 
-        It goes out at `at` in `zone` (None: the tenant's) on the day after the period, or up to `wait_hours` later where the
-        period is not complete. `sections` are those of the report behind it (none: all), `formats` the files that go with a mail.
+        It is sent at `at` in `zone` (None: the tenant's) on the day after the period, or up to `wait_hours` later for an
+        incomplete period. `sections`: sections of its report (none: all); `formats`: files attached to a mail.
         """
-        one = self._control.tenant(tenant)
-        found = self._outbox.destination(one.id, destination)
+        owner = self._control.tenant(tenant)
+        target = self._outbox.destination(owner.id, destination)
         if kind not in KINDS:
             raise BadInputError(f"kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
         if not 0 <= wait_hours <= LONGEST_WAIT:
             raise BadInputError(f"wait_hours: 0 to {LONGEST_WAIT}")
-        if formats and found.kind != "mail":
-            raise BadInputError("formats: only a mail has files with it")
+        if formats and target.kind != "mail":
+            raise BadInputError("formats: only mails can have files")
         chosen = [section.name for section in sections_.chosen(list(sections) or None)] if sections else []
-        written = [one.name for one in formats_.writable(list(formats))] if formats else []
+        written = [format_.name for format_ in formats_.writable(list(formats))] if formats else []
         return self._store.add(
-            new_id("sub"), one.id, destination, kind, check_zone(zone or one.zone), _hour(at), wait_hours, chosen, written,
-            period_of(one, kind, self._clock()).end,
+            new_id("sub"), owner.id, destination, kind, check_zone(zone or owner.zone), _hour(at), wait_hours, chosen, written,
+            period_of(owner, kind, self._clock()).end,
         )  # fmt: skip
 
     def of(self, tenant: str) -> Page[Subscription]:
-        """Return a tenant's subscriptions, oldest first: what is sent when, up to which period, and what one waits for."""
+        """Return a tenant's subscriptions, oldest first: times, last period sent, and what each waits for."""
         return Page(self._store.of(self._control.tenant(tenant).id))
 
     def stop(self, tenant: str, subscription: str) -> Subscription:
-        """Send nothing more of a subscription."""
-        found = self._store.get(self._control.tenant(tenant).id, subscription)
-        self._store.stop(found.id)
-        return self._store.get(found.tenant, found.id)
+        """Stop a subscription."""
+        stored = self._store.get(self._control.tenant(tenant).id, subscription)
+        self._store.stop(stored.id)
+        return self._store.get(stored.tenant, stored.id)
 
     def remove(self, tenant: str, subscription: str) -> Removed:
         """Delete a subscription."""
@@ -103,10 +102,10 @@ class SubscriptionService:
     # --- without signing in
 
     def unsubscribe(self, token: str, *, stop: bool = False) -> Subscription:
-        """Return the subscription that a link out of a message names, and stop it if asked to. Raises NotFoundError."""
+        """Return the subscription of a message's link, and stop it if `stop`. Raises NotFoundError."""
         id_, _, mac = token.partition(".")
         if not hmac.compare_digest(mac, self._mac(id_)):
-            raise NotFoundError("this link names no subscription: it may have been cut")
+            raise NotFoundError("this link belongs to no subscription: part of it may be missing")
         self._store.find(id_)
         if stop:
             self._store.stop(id_)
@@ -119,92 +118,93 @@ class SubscriptionService:
     # --- when one is due
 
     def send(self) -> Digests:
-        """Write the digests that are due into the outbox."""
+        """Write due digests into the outbox."""
         self._control.follow()
         states: Counter[str] = Counter()
         errors: dict[str, str] = {}
-        for one in self._store.active():
-            tenant = self._control.tenants().get(one.tenant)
+        for subscription in self._store.active():
+            tenant = self._control.tenants().get(subscription.tenant)
             if tenant is None:
                 continue
             try:
-                states[self._send(one, tenant)] += 1
+                states[self._send(subscription, tenant)] += 1
             except HubbubError as error:
-                errors[one.id] = error.message
-                self._store.waits(one.id, error.message)
+                errors[subscription.id] = error.message
+                self._store.waits(subscription.id, error.message)
         return Digests(states["written"], states["waiting"], errors)
 
-    def _send(self, one: Subscription, tenant: Tenant) -> str:
-        """Write the digest of the last period that is over, if it is due, complete or late enough; says what became of it."""
-        now, zone = self._clock(), ZoneInfo(one.zone)
-        period = period_of(tenant, one.kind, now)
-        due = max(datetime.combine(period.end, _time(one.at), zone), period.window(tenant).end + GRACE)
-        if period.end <= one.done_to or now < due:
+    def _send(self, subscription: Subscription, tenant: Tenant) -> str:
+        """Write the digest of the last complete period, if it is due, complete or late enough; returns the outcome."""
+        now, zone = self._clock(), ZoneInfo(subscription.zone)
+        period = period_of(tenant, subscription.kind, now)
+        due = max(datetime.combine(period.end, _time(subscription.at), zone), period.window(tenant).end + GRACE)
+        if period.end <= subscription.done_to or now < due:
             return ""
-        report = _report_id(one, period, tenant)
-        document = self._document(one, period, report)
+        report = _report_id(subscription, period, tenant)
+        document = self._document(subscription, period, report)
         lacking = document.introduction.behind or missing(document)
-        if lacking and now < due + timedelta(hours=one.wait_hours):
+        if lacking and now < due + timedelta(hours=subscription.wait_hours):
             self._reports.delete(tenant.id, report)
-            self._store.waits(one.id, lacking)
+            self._store.waits(subscription.id, lacking)
             return "waiting"
-        notes = _notes(one, due.astimezone(zone), now.astimezone(zone), lacking)
-        notice = self._notice(one, tenant, document, notes)
+        notes = _notes(subscription, due.astimezone(zone), now.astimezone(zone), lacking)
+        notice = self._notice(subscription, tenant, document, notes)
         draft = Draft(
-            f"{one.id}.{period.start}",
+            f"{subscription.id}.{period.start}",
             tenant.id,
-            one.destination,
+            subscription.destination,
             notice.type,
             notice.document(),
             now,
             now,
-            one.id,
+            subscription.id,
             report,
         )
-        if not self._store.sent(one, period.end, draft):
+        if not self._store.sent(subscription, period.end, draft):
             return ""
-        log.info("digest written", tenant=tenant.id, subscription=one.id, report=report)
+        log.info("digest written", tenant=tenant.id, subscription=subscription.id, report=report)
         return "written"
 
-    def _document(self, one: Subscription, period: Period, report: str) -> Document:
-        """Make the report behind a digest, or find it made, and return it."""
-        sections = list(dict.fromkeys(["summary", *one.sections])) if one.sections else None
-        formats = list(dict.fromkeys(["json", "html", *one.formats]))
+    def _document(self, subscription: Subscription, period: Period, report: str) -> Document:
+        """Return the report of a digest, made if it does not exist."""
+        sections = list(dict.fromkeys(["summary", *subscription.sections])) if subscription.sections else None
+        formats = list(dict.fromkeys(["json", "html", *subscription.formats]))
         self._reports.make(
-            one.tenant, one.kind, start=period.start.isoformat(), end=period.end.isoformat(), sections=sections,
+            subscription.tenant, subscription.kind, start=period.start.isoformat(), end=period.end.isoformat(), sections=sections,
             formats=formats, report=report,
         )  # fmt: skip
-        return self._reports.document(one.tenant, report)
+        return self._reports.document(subscription.tenant, report)
 
-    def _notice(self, one: Subscription, tenant: Tenant, document: Document, notes: Sequence[str]) -> Notice:
-        path, stop = f"/t/{tenant.id}/reports", f"/unsubscribe/{one.id}.{self._mac(one.id)}"
+    def _notice(self, subscription: Subscription, tenant: Tenant, document: Document, notes: Sequence[str]) -> Notice:
+        path, stop = f"/t/{tenant.id}/reports", f"/unsubscribe/{subscription.id}.{self._mac(subscription.id)}"
         base, report = self._settings.address("") if self._settings.public_url else "", str(document.about["id"])
-        made = digest(document, notes, base, f"{base}{stop}" if base else "")
+        message = digest(document, notes, base, f"{base}{stop}" if base else "")
         content = {
-            "tenant": tenant.id, "kind": one.kind, "from": document.data["from"], "to": document.data["to"], "report": report,
+            "tenant": tenant.id, "kind": subscription.kind, "from": document.data["from"], "to": document.data["to"],
+            "report": report,
             "numbers": [
                 {name: row[name] for name in ("metric", "unit", "value", "previous", "state")} for row in summary_rows(document)
             ],
         }  # fmt: skip
-        files = tuple((report, format_) for format_ in one.formats)
-        return Notice("digest", made.title, made.lines, path, content, made.html, stop, files)
+        files = tuple((report, format_) for format_ in subscription.formats)
+        return Notice("digest", message.title, message.lines, path, content, message.html, stop, files)
 
 
-def _notes(one: Subscription, due: datetime, now: datetime, lacking: str) -> list[str]:
-    """Say when a digest is late, and what of it is not complete."""
+def _notes(subscription: Subscription, due: datetime, now: datetime, lacking: str) -> list[str]:
+    """Return the notes about a digest's delay and missing data."""
     notes = []
     if now - due >= timedelta(minutes=15):
-        why = f": {one.waits_for}" if one.waits_for and not lacking else ""
+        why = f": {subscription.waits_for}" if subscription.waits_for and not lacking else ""
         notes.append(f"Sent at {now:%H:%M} instead of {due:%H:%M}{why}.")
     if lacking:
-        notes.append(f"It was not waited for any longer; {lacking}.")
+        notes.append(f"It was sent without waiting longer; {lacking}.")
     return notes
 
 
-def _report_id(one: Subscription, period: Period, tenant: Tenant) -> str:
-    """Return the one id of a subscription's report of a period; ids sort by the end of the period."""
+def _report_id(subscription: Subscription, period: Period, tenant: Tenant) -> str:
+    """Return the only id of a subscription's report of a period; ids sort by the end of the period."""
     ended = int(period.window(tenant).end.timestamp() * 1000)
-    return f"rep_{ended:012x}{hashlib.sha256(f'{one.id} {period.start}'.encode()).hexdigest()[:12]}"
+    return f"rep_{ended:012x}{hashlib.sha256(f'{subscription.id} {period.start}'.encode()).hexdigest()[:12]}"
 
 
 def _hour(text: str) -> str:
@@ -213,7 +213,7 @@ def _hour(text: str) -> str:
 
 
 def _time(text: str) -> time:
-    found = _HOUR.match(text)
-    if found is None:
+    match = _HOUR.match(text)
+    if match is None:
         raise BadInputError(f"at: {text[:20]!r} is not a time of day like 07:00")
-    return time(int(found[1]), int(found[2]))
+    return time(int(match[1]), int(match[2]))

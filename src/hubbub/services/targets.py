@@ -1,4 +1,4 @@
-"""Targets of a tenant: within how many minutes it wants to answer and resolve, set, listed and ended."""
+"""Targets of a tenant: within how many minutes to answer and resolve; added, listed and ended."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ class TargetView:
     priority: str | None
     """null: all."""
     share: float | None
-    """The share that should be within it, 0 to 1; null: none was set."""
+    """The share of waits to be within it, 0 to 1; null: not set."""
     valid_from: str
     """Its first local day."""
     valid_to: str | None
-    """The first local day on which it is not in force any more; null: it has no end."""
+    """The first local day after it; null: no end."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemovedTarget:
-    """What became of a target that was removed."""
+    """A target that was ended or deleted."""
 
     removed: str
     """Its id."""
     valid_to: str | None
-    """The first local day on which it is not in force any more; null: it had not judged a whole day, and is deleted."""
+    """The first local day after it; null: it had not judged a whole day, and is deleted."""
 
 
 class TargetService:
-    """Keeps targets. The past stays: a wait is judged by the target in force when it began."""
+    """Stores targets. The past stays: a wait is judged by the target in force when it began."""
 
     def __init__(self, clock: Clock, control: Control) -> None:
         self._clock, self._control = clock, control
 
     def of(self, tenant: str) -> Page[TargetView]:
-        """Return a tenant's targets, by aim and first day, those that ended or were replaced included."""
-        one = self._control.tenant(tenant)
-        return Page([_view(one, target) for target in one.targets])
+        """Return a tenant's targets, by aim and first day, including ended and replaced ones."""
+        owner = self._control.tenant(tenant)
+        return Page([_view(owner, target) for target in owner.targets])
 
     def add(
         self, tenant: str, aim: str, minutes: int, channel: str | None = None, priority: str | None = None, *,
@@ -65,44 +65,44 @@ class TargetService:
     ) -> TargetView:  # fmt: skip
         """Set a target (aim first_response, next_response or resolution) from a local day on; None: today.
 
-        It takes the place of the target with the same aim, channel and priority from that day on. `business` counts minutes of the
-        business hours alone; `share` is the share that should be within it. Raises BadInputError naming the field.
+        It replaces the target with the same aim, channel and priority from that day on. `business` counts only minutes of the
+        business hours; `share` is the share of waits to be within it. Raises BadInputError naming the field.
         """
-        one = self._control.tenant(tenant)
-        begins = parse_date(valid_from) if valid_from is not None else self._today(one)
+        owner = self._control.tenant(tenant)
+        first_day = parse_date(valid_from) if valid_from is not None else self._today(owner)
         target = checked(
             Target(
                 id=new_id(), aim=aim_of(aim), minutes=minutes, business=business, channel=channel or None,
-                priority=priority or None, share=share, valid_from=begins,
+                priority=priority or None, share=share, valid_from=first_day,
             )
         )  # fmt: skip
-        if target.business and not one.calendar:
+        if target.business and not owner.calendar:
             raise BadInputError(
                 "business: this tenant has no business hours; set them first (docs/howto/business-hours.md)"
             )
-        if len(one.targets) >= MOST_TARGETS:
+        if len(owner.targets) >= MOST_TARGETS:
             raise BadInputError(f"this tenant has {MOST_TARGETS} targets, the maximum")
-        with self._control.changing(one.id) as con:
-            put(con, one.id, target)
-        return _view(self._control.tenant(one.id), target)
+        with self._control.changing(owner.id) as con:
+            put(con, owner.id, target)
+        return _view(self._control.tenant(owner.id), target)
 
     def remove(self, tenant: str, target: str) -> RemovedTarget:
-        """End a target with today; one that begins today or later is deleted. Raises NotFoundError."""
-        one = self._control.tenant(tenant)
-        its = [each for each in one.targets if each.id == target]
-        if not its:
+        """End a target today; one that begins today or later is deleted. Raises NotFoundError."""
+        owner = self._control.tenant(tenant)
+        same_id = [each for each in owner.targets if each.id == target]
+        if not same_id:
             raise NotFoundError(f"there is no target {target[:40]!r}")
-        with self._control.changing(one.id) as con:
-            end(con, one.id, its[0], self._today(one))
-        left = [each for each in self._control.tenant(one.id).targets if each.id == target]
-        return RemovedTarget(target, _text(left[0].valid_to) if left else None)
+        with self._control.changing(owner.id) as con:
+            end(con, owner.id, same_id[0], self._today(owner))
+        remaining = [each for each in self._control.tenant(owner.id).targets if each.id == target]
+        return RemovedTarget(target, _text(remaining[0].valid_to) if remaining else None)
 
     def _today(self, tenant: Tenant) -> date:
         return day_of(self._clock(), tenant.tz)
 
 
 def _view(tenant: Tenant, target: Target) -> TargetView:
-    """Return a target with its last day, which may be that before another one takes its place."""
+    """Return a target with its last day, which is at most the day before its successor's first."""
     later = (
         each.valid_from for each in tenant.targets
         if each.aim is target.aim and each.scope == target.scope and each.valid_from > target.valid_from

@@ -116,7 +116,7 @@ def test_what_is_not_folded_is_waited_for_and_then_named(clocked: Clocked, monke
     with monkeypatch.context() as patched:
         patched.setattr(queries, "refresh", full)
         assert clocked.at("2026-03-04T08:00:00+00:00").written == 1
-    assert any("not waited for any longer" in line for line in _documents(clocked)[0]["lines"])
+    assert any("without waiting longer" in line for line in _documents(clocked)[0]["lines"])
     assert clocked.engine.subscriptions.of("hotel").rows[0].id == made.id
 
 
