@@ -105,7 +105,7 @@ def test_what_differs_is_named_and_the_target_is_no_installation(
         opened.record("acme", event, history=True)
     monkeypatch.setattr(tenant_copy, "_write", lambda *_: 0)
     with pytest.raises(
-        StoreBusyError, match=r"parts differ, like acme, .*: 1 rows and 0: the source was changed meanwhile"
+        StoreBusyError, match=r"parts differ, like acme, .*: 1 rows and 0: the source changed meanwhile"
     ):
         migrate_store(settings(tmp_path / "here"), str(tmp_path / "there"), quiet)
     with pytest.raises(NotFoundError, match="has no store"):

@@ -40,30 +40,30 @@ from hubbub.query.select import Context, counts, filters
 PAGE = 50
 MAX_PAGE = 1000
 PARTS: Mapping[str, tuple[int, ...]] = {"": (0, 1), "numerator": (1,), "rest": (0,)}
-"""Parts of what is behind a share or mean, by whether it counts in the numerator."""
+"""Parts of what a share or mean counts, by whether it counts in the numerator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A page of what is behind a number."""
+    """A page of what a number counts."""
 
     total: int
     rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
-    """`id`, `time`, whether it `counts` in the numerator, and what its fact has."""
+    """`id`, `time`, whether it `counts` in the numerator, and values of its fact."""
     next: str | None
-    """Cursor of the page after; null: this is the last."""
+    """Cursor of the following page; null: this is the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a number was read from."""
+    """What a number was computed from."""
 
     facts: int
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The business hours that durations were counted in."""
+    """The business hours that count for durations."""
 
     zone: str
     versions: Sequence[Mapping[str, Any]]
@@ -71,34 +71,34 @@ class Hours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A number, and what it is made of."""
+    """A number, and what it is computed from."""
 
     metric: str
     definition: str
     definition_version: int
     unit: str
     fact: str
-    """What a row of the fact is that it counts."""
+    """What a row of its fact is."""
     formula: str
     numerator_of: str | None = field(default=None, metadata=ABSENT)
-    """What the numerator of a share or mean counts, in words; absent of other numbers."""
+    """What the numerator of a share or mean counts, in words; absent for other numbers."""
     denominator_of: str | None = field(default=None, metadata=ABSENT)
     """What its denominator counts."""
     value: Number
     numerator: Number
-    """Of a share or mean."""
+    """Only for a share or mean."""
     denominator: Number
-    """Of a share or mean."""
+    """Only for a share or mean."""
     n: int | None
-    """How many things the value is of."""
+    """How many things the value counts."""
     state: str
-    """Whether the value is settled, and else why not."""
+    """Whether the value is settled, or why not."""
     parts: Mapping[str, Any]
     windows: Used
     events: Behind
     freshness: Freshness
     calendar: Hours | None = field(default=None, metadata=ABSENT)
-    """Of a duration in business hours; absent of other numbers."""
+    """Only for a duration in business hours."""
 
 
 def explain(
@@ -110,35 +110,34 @@ def explain(
     cursor: str | None = None,
     part: str = "",
 ) -> Explanation:
-    """Explain one metric over `[start, end)`: value, formula, parts, and what it is made of.
+    """Explain one metric over `[start, end)`: value, formula, parts, and what it counts.
 
-    `events` are the things counted (the reply of a response, the message of a count, the conversations that are open): first those
-    in the numerator, which `counts` says, then by time; `limit` of them after what `cursor`, the `next` of the page before, says.
-    `part` (numerator or rest) leaves out the others.
-    Raises BadQuestionError, and BadRequestError for a cursor that is not valid.
+    `events` are the counted things (the reply of a response, the message of a count, the open conversations): first those in the
+    numerator (`counts`), then by time; `limit` of them after `cursor`, the `next` of the previous page. `part` (numerator or
+    rest) selects one kind. Raises BadQuestionError, and BadRequestError for an invalid cursor.
     """
     if len(question.metrics) != 1:
         raise BadQuestionError("explain one metric at a time")
     if not 0 < limit <= MAX_PAGE:
-        raise BadQuestionError(f"'limit' must lie between 1 and {MAX_PAGE}")
+        raise BadQuestionError(f"'limit' must be between 1 and {MAX_PAGE}")
     if part not in PARTS:
         raise BadQuestionError(f"part {part[:40]!r} is not one of numerator, rest")
-    one = find(question.metrics[0])
+    metric = find(question.metrics[0])
     question = replace(question, grain=Grain.TOTAL, by=(), compare=None)
     with queries.asking(tenant, question.as_of) as (ask, reading, now):
         answer = ask(question)
         total, rows, following = _page(
-            Context(reading, tenant, question, (), micros(now)), one, limit, cursor, PARTS[part]
+            Context(reading, tenant, question, (), micros(now)), metric, limit, cursor, PARTS[part]
         )
-    cell = answer.columns[one.name].cell(0)
-    numerator_of, denominator_of = _made_of(one)
+    cell = answer.columns[metric.name].cell(0)
+    numerator_of, denominator_of = _made_of(metric)
     return Explanation(
-        metric=one.name,
-        definition=one.metric.doc,
+        metric=metric.name,
+        definition=metric.metric.doc,
         definition_version=DEFINITION_VERSION,
-        unit=one.unit.value,
-        fact=one.rollup.source.doc,
-        formula=_formula(one),
+        unit=metric.unit.value,
+        fact=metric.rollup.source.doc,
+        formula=_formula(metric),
         value=cell.value,
         numerator=cell.numerator,
         denominator=cell.denominator,
@@ -150,19 +149,19 @@ def explain(
         freshness=answer.freshness,
         numerator_of=numerator_of,
         denominator_of=denominator_of,
-        calendar=_calendar(tenant, question) if one.rollup.in_hours else None,
+        calendar=_calendar(tenant, question) if metric.rollup.in_hours else None,
     )
 
 
 def _calendar(tenant: Tenant, question: Question) -> Hours:
-    """Return the business hours that spells which end in the range are counted in; they may reach back to any version."""
+    """Return the business hours for spells that end in the range; they may reach back to any version."""
     last = day_of(question.end - timedelta(microseconds=1), tenant.tz)
     used = [calendar.version_document(v) for v in tenant.calendar.versions if v.valid_from <= last]
     return Hours(tenant.zone, used)
 
 
-def _formula(one: Asked) -> str:
-    metric, rollup = one.metric, one.rollup
+def _formula(asked: Asked) -> str:
+    metric, rollup = asked.metric, asked.rollup
     if isinstance(metric, Ratio):
         over = " + ".join(m if w == 1 else f"{w:g} * {m}" for m, w in metric.over.items())
         factor = f" * {metric.factor:g}" if metric.factor not in (1, 1e-6) else ""
@@ -171,25 +170,25 @@ def _formula(one: Asked) -> str:
         assumed = "" if metric.times is None else " Times what the tenant states."
         return f"{metric.measure}: {rollup.measures[metric.measure].doc}{assumed}"
     if isinstance(metric, Quantiles):
-        limit = WITHIN.get(str(one.statistic))
+        limit = WITHIN.get(str(asked.statistic))
         if limit is not None:
             return f"values of {metric.measure} up to {limit} ms / all of them"
-        return f"{one.statistic} of {metric.measure}"
+        return f"{asked.statistic} of {metric.measure}"
     if isinstance(metric, State | First):
         entity, state = metric.held
         if isinstance(metric, First):
             return f"entities ({entity}) that came into the state '{state}'"
-        what = "ms since the earliest beginning of entities" if metric.age else "entities"
-        return f"{what} ({entity}) in the state '{state}'"
+        counted = "ms since the earliest beginning of entities" if metric.age else "entities"
+        return f"{counted} ({entity}) in the state '{state}'"
     return metric.doc
 
 
-def _made_of(one: Asked) -> tuple[str | None, str | None]:
-    """Return in words what the numerator and the denominator of a share or mean count; None of other numbers."""
-    metric = one.metric
+def _made_of(asked: Asked) -> tuple[str | None, str | None]:
+    """Return in words what the numerator and the denominator of a share or mean count; None for other numbers."""
+    metric = asked.metric
 
     def meaning(measure: str) -> str:
-        return one.rollup.measures[measure].doc.rstrip(".")
+        return asked.rollup.measures[measure].doc.rstrip(".")
 
     if isinstance(metric, Ratio):
         parts = [
@@ -200,38 +199,38 @@ def _made_of(one: Asked) -> tuple[str | None, str | None]:
     if isinstance(metric, DistinctRatio):
         who = f"different {metric.member.removesuffix('_id')}s"
         return f"{who}: {meaning(metric.over)}", f"{who}: {meaning(metric.under)}"
-    if one.statistic in WITHIN:
-        return f"values {STATISTICS[str(one.statistic)]}", "all values"
+    if asked.statistic in WITHIN:
+        return f"values {STATISTICS[str(asked.statistic)]}", "all values"
     return None, None
 
 
 def _page(
-    context: Context, one: Asked, limit: int, cursor: str | None, part: tuple[int, ...]
+    context: Context, asked: Asked, limit: int, cursor: str | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]], str | None]:
-    """Return how many things are behind a number, a page of them, and the cursor of the next."""
-    of_state = isinstance(one.metric, State | First)
-    after = page.place_of(cursor, int, int, str if of_state or one.rollup.source.key != "ident" else int)
-    if one.rollup.aim is not None or one.rollup.in_hours:
-        total, found = _worked_out(context, one, limit + 1, after, part)
+    """Return how many things a number counts, a page of them, and the cursor of the next."""
+    of_state = isinstance(asked.metric, State | First)
+    after = page.place_of(cursor, int, int, str if of_state or asked.rollup.source.key != "ident" else int)
+    if asked.rollup.aim is not None or asked.rollup.in_hours:
+        total, rows_found = _computed(context, asked, limit + 1, after, part)
     else:
-        total, found = _stored(context, one, limit + 1, after, part)
-    rows, following = page.cut(found, limit, lambda row: (row["counts"], row["time"], row["key"]))
-    return total, [_shown(row) for row in rows], following
+        total, rows_found = _stored(context, asked, limit + 1, after, part)
+    rows, following = page.cut(rows_found, limit, lambda row: (row["counts"], row["time"], row["key"]))
+    return total, [_public(row) for row in rows], following
 
 
 def _stored(
-    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
+    context: Context, asked: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many things are behind a number whose facts say all, and the first of them after a place."""
+    """Return how many things a number counts whose facts hold all values, and the first of them after a place."""
     params: dict[str, Any] = {**context.bound, "limit": limit}
-    if isinstance(one.metric, State | First):
+    if isinstance(asked.metric, State | First):
         first = "1"
-        if context.linked and one.metric.held[0] == "contact":  # of several ids of a person the first counts
+        if context.linked and asked.metric.held[0] == "contact":  # of a person's ids the first counts
             person = person_of("e.id", context.dialect)
             first = f"CASE WHEN row_number() OVER (PARTITION BY {person} ORDER BY e.time, e.id) = 1 THEN 1 ELSE 0 END"
-        body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, one, params)}) AS e"
+        body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, asked, params)}) AS e"
     else:
-        body = _facts(context, one, params)
+        body = _facts(context, asked, params)
     if len(part) == 1:
         params |= {"part": part[0]}
         body = f"SELECT * FROM ({body}) AS p WHERE counts = :part"
@@ -240,20 +239,22 @@ def _stored(
     if after is not None:
         later = "(1 - counts, time, key) > (1 - :counts, :time, :key)"
         params |= {"counts": after[0], "time": after[1], "key": after[2]}
-    found = context.reading.dicts(
+    rows = context.reading.dicts(
         f"SELECT * FROM ({body}) AS b WHERE {later} ORDER BY 1 - counts, time, key LIMIT :limit", params
     )
-    return total, found
+    return total, rows
 
 
-def _worked_out(
-    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
+def _computed(
+    context: Context, asked: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Return the same of facts whose values are worked out here: open times, and verdicts of targets."""
+    """Return the same for facts whose values are computed here: open times, and verdicts of targets."""
     params = dict(context.bound)
-    body = _facts(context, one, params)
+    body = _facts(context, asked, params)
     valued = (
-        _judged(context, one, body, params) if one.rollup.aim is not None else _in_hours(context, one, body, params)
+        _judged(context, asked, body, params)
+        if asked.rollup.aim is not None
+        else _in_hours(context, asked, body, params)
     )
     places = sorted(
         ((1 - row["counts"], time, key, row) for time, key, row in valued if row["counts"] in part),
@@ -261,33 +262,35 @@ def _worked_out(
     )
     begun = (1 - after[0], *after[1:]) if after is not None else ()
     later = ((time, key, row) for rest, time, key, row in places if (rest, time, key) > begun)
-    wanted = {(time, key): row for time, key, row in islice(later, limit)}
-    params |= {f"time_{n}": time for n, (time, _) in enumerate(wanted)}
-    params |= {f"key_{n}": key for n, (_, key) in enumerate(wanted)}
-    pairs = ", ".join(f"(:time_{n}, :key_{n})" for n in range(len(wanted))) or "(NULL, NULL)"
+    on_page = {(time, key): row for time, key, row in islice(later, limit)}
+    params |= {f"time_{n}": time for n, (time, _) in enumerate(on_page)}
+    params |= {f"key_{n}": key for n, (_, key) in enumerate(on_page)}
+    pairs = ", ".join(f"(:time_{n}, :key_{n})" for n in range(len(on_page))) or "(NULL, NULL)"
     rows = context.reading.dicts(f"SELECT * FROM ({body}) AS b WHERE (time, key) IN ({pairs})", params)
-    found = [row | wanted[row["time"], row["key"]] for row in rows]
-    return len(places), sorted(found, key=lambda row: (1 - row["counts"], row["time"], row["key"]))
+    merged = [row | on_page[row["time"], row["key"]] for row in rows]
+    return len(places), sorted(merged, key=lambda row: (1 - row["counts"], row["time"], row["key"]))
 
 
 Valued = Iterator[tuple[int, Any, dict[str, int]]]
-"""Time and key of a fact, with `counts` and what else was worked out."""
+"""Time and key of a fact, with `counts` and other computed values."""
 
 
-def _in_hours(context: Context, one: Asked, body: str, params: Mapping[str, Any]) -> Valued:
-    """Yield the facts with an open time: those within the asked limit count."""
-    opened, most = open_ms(context.tenant), WITHIN.get(str(one.statistic))
+def _in_hours(context: Context, asked: Asked, body: str, params: Mapping[str, Any]) -> Valued:
+    """Yield the facts with an open time: those within the limit count."""
+    opened, most = open_ms(context.tenant), WITHIN.get(str(asked.statistic))
     for time, key, since, until in context.reading.each(f"SELECT time, key, since, until FROM ({body}) AS b", params):
         value = opened(since, until)
         if value is not None:
             yield time, key, {"counts": int(most is None or value <= most), "value": value}
 
 
-def _judged(context: Context, one: Asked, body: str, params: Mapping[str, Any]) -> Valued:
-    """Yield the spells that a target judged, of breaches only these: how long each lasted, and its target in minutes."""
-    assert one.rollup.aim is not None
-    judge = Judge(context.tenant, one.rollup.aim, context.now)
-    counted = (Verdict.WITHIN, Verdict.BREACH) if isinstance(one.metric, Ratio) else (Verdict.BREACH,)
+def _judged(context: Context, asked: Asked, body: str, params: Mapping[str, Any]) -> Valued:
+    """Yield the spells that a target judged, only breaches where these are counted: the length of each, and its target in
+    minutes.
+    """
+    assert asked.rollup.aim is not None
+    judge = Judge(context.tenant, asked.rollup.aim, context.now)
+    counted = (Verdict.WITHIN, Verdict.BREACH) if isinstance(asked.metric, Ratio) else (Verdict.BREACH,)
     columns = "time, key, until, waited_until, channel, priority"
     for time, key, *moments_and_scope in context.reading.each(f"SELECT {columns} FROM ({body}) AS b", params):
         judgement = judge.of(time, *moments_and_scope)
@@ -298,64 +301,64 @@ def _judged(context: Context, one: Asked, body: str, params: Mapping[str, Any]) 
             }  # fmt: skip
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _public(row: dict[str, Any]) -> dict[str, Any]:
     since = row.get("since", row.get("began"))
-    shown = {
+    public = {
         name: value
         for name, value in row.items()
         if name not in ("key", "began", "since", "until", "waited_until") and value is not None
     }
-    shown |= {"time": rfc3339(row["time"]), "counts": bool(row["counts"])}
-    return shown | ({"since": rfc3339(since)} if since is not None else {})
+    public |= {"time": rfc3339(row["time"]), "counts": bool(row["counts"])}
+    return public | ({"since": rfc3339(since)} if since is not None else {})
 
 
-def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
-    """Return the SELECT of the facts behind a number, with whether each is in its numerator."""
-    rollup, fact = one.rollup, one.rollup.source
+def _facts(context: Context, asked: Asked, params: dict[str, Any]) -> str:
+    """Return the SELECT of the facts behind a number, and whether each is in its numerator."""
+    rollup, fact = asked.rollup, asked.rollup.source
     anchor = f"f.{rollup.anchor}"
     params |= {"low": micros(context.question.start), "high": micros(context.question.end)}
-    top, whole = _conditions(context, one)
-    shown = {"id": f"f.{fact.id}", "time": anchor, "key": f"f.{fact.key}", "counts": top}
-    shown |= {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
-    if isinstance(one.metric, Quantiles):
-        spell = spell_of(one)
-        shown |= {"since": spell[0], "until": spell[1]} if spell else {"value": value_of(one)}
+    top, relevant = _conditions(context, asked)
+    selected = {"id": f"f.{fact.id}", "time": anchor, "key": f"f.{fact.key}", "counts": top}
+    selected |= {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
+    if isinstance(asked.metric, Quantiles):
+        spell = spell_of(asked)
+        selected |= {"since": spell[0], "until": spell[1]} if spell else {"value": value_of(asked)}
     if rollup.aim is not None:
-        shown |= {"until": "f.ended", "waited_until": "f.waited_until"}
+        selected |= {"until": "f.ended", "waited_until": "f.waited_until"}
     event = ""
     if fact.key == "ident":
-        shown |= {"source": "e.source", "conversation_id": "e.conversation_id"}
+        selected |= {"source": "e.source", "conversation_id": "e.conversation_id"}
         event = f" LEFT JOIN event AS e ON e.tenant = f.tenant AND e.time = {anchor} AND e.ident = f.ident"
     elif fact.key in ("conversation_id", "spell_id"):
-        shown["conversation_id"] = "f.conversation_id"
+        selected["conversation_id"] = "f.conversation_id"
     elif fact.event:
         of = f"FROM event AS e WHERE e.tenant = f.tenant AND e.time = {anchor} AND {fact.event} ORDER BY e.ident DESC LIMIT 1"
-        shown |= {
+        selected |= {
             name: f"(SELECT e.{column} {of})"
             for name, column in (("event", "id"), ("source", "source"), ("conversation_id", "conversation_id"))
         }
-    columns = ", ".join(f"{sql} AS {name}" for name, sql in shown.items())
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in selected.items())
     return (
         f"SELECT {columns} FROM ({context.rows_of(fact)}) AS f{event} "
         f"WHERE f.tenant = :tenant AND {anchor} >= :low AND {anchor} < :high "
-        f"AND ({rollup.where}) AND ({whole}) AND {filters(context.question, rollup, params)}"
+        f"AND ({rollup.where}) AND ({relevant}) AND {filters(context.question, rollup, params)}"
     )
 
 
-def _conditions(context: Context, one: Asked) -> tuple[str, str]:
-    """Return 1 for facts in a number's numerator and 0 for others, and which are behind it at all."""
-    metric = one.metric
+def _conditions(context: Context, asked: Asked) -> tuple[str, str]:
+    """Return 1 for facts in a number's numerator and 0 for others, and the condition for facts behind it at all."""
+    metric = asked.metric
 
     def any_of(names: Iterable[str]) -> str:
-        return " OR ".join(f"({counts(context, one, name) or 'TRUE'})" for name in names)
+        return " OR ".join(f"({counts(context, asked, name) or 'TRUE'})" for name in names)
 
     def one_if(condition: str) -> str:
         return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
     if isinstance(metric, Quantiles):
-        if spell_of(one):
+        if spell_of(asked):
             return "1", "TRUE"
-        value, limit = value_of(one), WITHIN.get(str(one.statistic))
+        value, limit = value_of(asked), WITHIN.get(str(asked.statistic))
         return (one_if(f"{value} <= {limit}") if limit is not None else "1"), f"{value} IS NOT NULL"
     if isinstance(metric, Stored):
         return "1", any_of([metric.measure])

@@ -1,6 +1,6 @@
-"""Spells judged by the tenant's targets: how many are within, and how many past. `waiters.py` says who waits past theirs.
+"""Spells judged by the tenant's targets: how many are within, and how many past. `waiters.py` lists waits past theirs.
 
-The meaning stands in `metrics/targets.py`. A spell is judged here, row by row, since business hours are not in the store.
+`metrics/targets.py` has the definitions. A spell is judged here, row by row, since business hours are not in the store.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Found, Key, Select
 
 COLUMNS = ("f.began", "f.ended", "f.waited_until", "f.channel", "f.priority")
-"""What a spell is judged by, in the order of `Judge.of`."""
+"""Columns that a spell is judged by, in the order of `Judge.of`."""
 
 
 class Verdict(Enum):
-    """What a target says of a spell."""
+    """The result of judging a spell by a target."""
 
     WITHIN = "within"
     BREACH = "breach"
     OPEN = "open"
-    """It goes on, within its target: not counted yet."""
+    """Not ended, and within its target: not counted yet."""
     NOWHERE = "nowhere"
-    """Ended without an answer within its target, or not measurable: it never counts."""
+    """Ended within its target without an answer, or not measurable: never counted."""
     NO_TARGET = "no target"
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A spell's verdict, its target, and how long it lasted so far, in ms: of business hours where the target counts these."""
+    """A spell's verdict, its target, and its length so far, in ms: of business hours where the target counts these."""
 
     verdict: Verdict
     target: Target | None = None
@@ -58,7 +58,7 @@ class Judge:
     def of(
         self, began: int, ended: int | None, waited_until: int | None, channel: str | None, priority: str | None
     ) -> Judgement:
-        """Judge a spell by its moments in microseconds; one without an end goes on until `waited_until`, or now."""
+        """Judge a spell by its moments in microseconds; one without an end lasts until `waited_until`, or now."""
         target = self._targets.at(began, channel, priority)
         if target is None:
             return Judgement(Verdict.NO_TARGET)
@@ -69,7 +69,7 @@ class Judge:
         return self._going_on(target, began, waited_until)
 
     def over(self, began: int, at: int, channel: str | None, priority: str | None) -> tuple[int, Target] | None:
-        """Return how many ms a wait is past its target at a moment (negative: left), and the target; None without one."""
+        """Return the ms of a wait past its target at a moment (negative: left), and the target; None without one."""
         target = self._targets.at(began, channel, priority)
         spent = self._spent(target, began, at) if target is not None else None
         return (spent - target.limit_ms, target) if target is not None and spent is not None else None
@@ -92,12 +92,12 @@ class Judge:
         return self._opened(began, ended) if target.business else (ended - began + 500) // 1000
 
 
-def without_target(tenant: Tenant, one: Asked, cut: Sequence[Window]) -> set[int]:
-    """Return the windows of a metric of targets in which none was in force."""
-    if one.rollup.aim is not None:
-        targets = [TargetsOf(tenant.targets, one.rollup.aim, tenant.tz)]
+def without_target(tenant: Tenant, asked: Asked, cut: Sequence[Window]) -> set[int]:
+    """Return the windows of a target's metric in which no target was in force."""
+    if asked.rollup.aim is not None:
+        targets = [TargetsOf(tenant.targets, asked.rollup.aim, tenant.tz)]
         return {n for n, window in enumerate(cut) if not _any(targets, micros(window.start), micros(window.end))}
-    if isinstance(one.metric, State) and one.metric.past_target:
+    if isinstance(asked.metric, State) and asked.metric.past_target:
         targets = [TargetsOf(tenant.targets, aim, tenant.tz) for aim in (Aim.FIRST_RESPONSE, Aim.NEXT_RESPONSE)]
         return {n for n, window in enumerate(cut) if not _any(targets, 0, micros(window.end))}
     return set()
@@ -109,7 +109,7 @@ def _any(several: Sequence[TargetsOf], start: int, end: int) -> bool:
 
 @dataclass(slots=True)
 class _Tally:
-    """Spells of one window and slice: by target how many were within and past it, and those that do not count yet."""
+    """Spells of one window and slice: by target the numbers within and past it, and those not counted yet."""
 
     within: dict[Target, int] = field(default_factory=dict)
     breaches: dict[Target, int] = field(default_factory=dict)
@@ -138,13 +138,13 @@ class _Tally:
         return Cell(breaches, breaches, None, breaches, state, parts)
 
     def _by_target(self) -> Mapping[str, Any]:
-        """Return the numbers of each target, the oldest first, and what share should be within: the mean of their shares."""
+        """Return the numbers of each target, the oldest first, and the goal: the mean of their shares."""
         targets = sorted({*self.within, *self.breaches}, key=lambda target: (target.valid_from, target.id))
         judged = {target: self.within.get(target, 0) + self.breaches.get(target, 0) for target in targets}
         rows = [_row(target, self.within.get(target, 0), judged[target]) for target in targets]
-        wanted = [(target.share, count) for target, count in judged.items()]
-        known = [share * count for share, count in wanted if share is not None]
-        goal = sum(known) / sum(judged.values()) if wanted and len(known) == len(wanted) else None
+        shares = [(target.share, count) for target, count in judged.items()]
+        known = [share * count for share, count in shares if share is not None]
+        goal = sum(known) / sum(judged.values()) if shares and len(known) == len(shares) else None
         return {"targets": rows, "goal": goal}
 
 
@@ -157,7 +157,7 @@ def _row(target: Target, within: int, judged: int) -> dict[str, Any]:
 
 
 def judged(context: Context, several: Sequence[Asked], found: Found) -> None:
-    """Numbers of one aim: the share within the targets, and the breaches."""
+    """Read the numbers of one aim: the share within the targets, and the breaches."""
     aim = several[0].rollup.aim
     assert aim is not None
     judge = Judge(context.tenant, aim, context.now)
@@ -167,12 +167,12 @@ def judged(context: Context, several: Sequence[Asked], found: Found) -> None:
     for key, row in _rows(context, several[0]):
         tallies.setdefault(key, _Tally()).add(judge.of(*row))
     for key, tally in tallies.items():
-        for one in several:
-            found[one.name][key] = tally.cell(one.metric)
+        for asked in several:
+            found[asked.name][key] = tally.cell(asked.metric)
 
 
-def _rows(context: Context, one: Asked) -> Iterator[tuple[Key, tuple[Any, ...]]]:
-    select = Select(one.rollup, context)
+def _rows(context: Context, asked: Asked) -> Iterator[tuple[Key, tuple[Any, ...]]]:
+    select = Select(asked.rollup, context)
     for column in COLUMNS:
         select.column(column)
     for window, dims, row in select.run(group=False):

@@ -1,6 +1,6 @@
-"""A statement over one declaration's facts: the window each falls into, its dimensions, and which of them count.
+"""A statement over one declaration's facts: the window of each, its dimensions, and which of them count.
 
-SQL here holds only names of the catalogue and numbers; what a user gave is always bound.
+SQL here has only names of the catalogue and numbers; values of users are always bound.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Found = dict[str, dict[Key, Cell]]
 
 @dataclass(frozen=True)
 class Context:
-    """What every reader needs of the question being answered; `cut` are its windows, `now` the moment in microseconds."""
+    """What every reader needs of the question: `cut` are its windows, `now` the moment in microseconds."""
 
     reading: Reading
     tenant: Tenant
@@ -38,7 +38,7 @@ class Context:
 
     @cached_property
     def bound(self) -> dict[str, Any]:
-        """What any statement may name: the tenant's number, the moment, and those of its settings that measures depend on."""
+        """Parameters for any statement: the tenant's number, the moment, and those of its settings that measures depend on."""
         return {
             "tenant": self.tenant.no,
             "now": self.now,
@@ -48,12 +48,12 @@ class Context:
 
     @cached_property
     def stretches(self) -> Sequence[Stretch]:
-        """The stretches that the windows form."""
+        """The stretches of the windows."""
         return stretches(self.cut)
 
     @property
     def dialect(self) -> Dialect:
-        """The SQL in which the engine differs from others."""
+        """The SQL in which the database differs from others."""
         return self.reading.dialect
 
     def rows_of(self, fact: Fact) -> str:
@@ -64,13 +64,13 @@ class Context:
 
     @cached_property
     def linked(self) -> bool:
-        """Whether any contacts of the tenant are linked: then who is one person is worked out."""
+        """Whether any contacts of the tenant are linked: then persons must be resolved."""
         return self.reading.value("SELECT 1 FROM person WHERE tenant = ? LIMIT 1", (self.tenant.no,)) is not None
 
 
 @dataclass(slots=True)
 class Select:
-    """A statement over one declaration's facts: columns beside window and dimensions, and what is bound."""
+    """A statement over one declaration's facts: columns beside window and dimensions, and its parameters."""
 
     rollup: Rollup
     context: Context
@@ -78,7 +78,7 @@ class Select:
     params: dict[str, Any] = field(default_factory=dict)
 
     def column(self, sql: str) -> int:
-        """Add a column, once; returns its place behind window and dimensions."""
+        """Add a column, if absent; returns its place behind window and dimensions."""
         if sql not in self.columns:
             self.columns.append(sql)
         return self.columns.index(sql)
@@ -86,17 +86,17 @@ class Select:
     def run(
         self, *, order: str = "", group: bool = True, more: str = "TRUE"
     ) -> Iterator[tuple[int, Dims, tuple[Any, ...]]]:
-        """Yield window number, dimension values and columns; the rows of several stretches follow on each other."""
+        """Yield window number, dimension values and columns, stretch by stretch."""
         context, rollup = self.context, self.rollup
         by = [f"f.{dimensions_of(rollup)[name]}" for name in context.question.by]
         width = len(by)
         where = filters(context.question, rollup, self.params)
         anchor = f"f.{rollup.anchor}"
-        shown = "".join(f", {column}" for column in (*by, *self.columns))
+        selected = "".join(f", {column}" for column in (*by, *self.columns))
         grouped = f"GROUP BY {', '.join(str(n + 1) for n in range(width + 1))}" if group else ""
         for stretch in context.stretches:
             sql = (
-                f"SELECT {stretch.number(anchor)}{shown} FROM ({context.rows_of(rollup.source)}) AS f WHERE f.tenant = :tenant "
+                f"SELECT {stretch.number(anchor)}{selected} FROM ({context.rows_of(rollup.source)}) AS f WHERE f.tenant = :tenant "
                 f"AND {anchor} >= :low AND {anchor} < :high AND ({rollup.where}) AND ({more}) AND {where} {grouped} {order}"
             )
             params = {**context.bound, "low": stretch.low, "high": stretch.high, **self.params}
@@ -114,25 +114,25 @@ def filters_on(question: Question, columns: Mapping[str, str], params: dict[str,
     parts = ["TRUE"]
     for number, (name, values) in enumerate(question.where.items()):
         column = columns[name]
-        given = [value for value in values if value != NONE]
-        wanted = []
-        for place, value in enumerate(given):
+        non_null = [value for value in values if value != NONE]
+        bound = []
+        for place, value in enumerate(non_null):
             params[f"where_{number}_{place}"] = value
-            wanted.append(f":where_{number}_{place}")
+            bound.append(f":where_{number}_{place}")
         null = f" OR {column} IS NULL" if NONE in values else ""
-        parts.append(f"({column} IN ({', '.join(wanted) or 'NULL'}){null})")
+        parts.append(f"({column} IN ({', '.join(bound) or 'NULL'}){null})")
     return " AND ".join(parts)
 
 
-def counts(context: Context, one: Asked, name: str) -> str:
+def counts(context: Context, asked: Asked, name: str) -> str:
     """Return the condition on `f` under which a fact counts for a measure, with the metric's own filters; empty: always."""
-    measure = one.rollup.measures[name]
+    measure = asked.rollup.measures[name]
     parts = [f"({measure.where})"] if isinstance(measure, Count | Sum) and measure.where else []
-    metric, question = one.metric, context.question
+    metric, question = asked.metric, context.question
     if isinstance(metric, Stored) and not question.include_bots:
         for dimension, values in metric.where.items():
             if dimension not in question.where and dimension not in question.by:
-                parts.append(f"f.{dimensions_of(one.rollup)[dimension]} IN ({', '.join(repr(v) for v in values)})")
+                parts.append(f"f.{dimensions_of(asked.rollup)[dimension]} IN ({', '.join(repr(v) for v in values)})")
     if isinstance(metric, Ratio) and metric.receipted:
         parts.append("coalesce(f.channel, '') IN (SELECT channel FROM receipt_channel WHERE tenant = :tenant)")
     return " AND ".join(parts)
@@ -142,18 +142,18 @@ def filtered(aggregate: str, condition: str) -> str:
     return f"{aggregate} FILTER (WHERE {condition})" if condition else aggregate
 
 
-def measured(context: Context, one: Asked, name: str) -> str:
+def measured(context: Context, asked: Asked, name: str) -> str:
     """Return the aggregate of a measure, over its facts that count for a metric."""
-    measure = one.rollup.measures[name]
-    condition = counts(context, one, name)
+    measure = asked.rollup.measures[name]
+    condition = counts(context, asked, name)
     if isinstance(measure, Count):
         return filtered("count(*)", condition)
     if isinstance(measure, Sum):
         trunc = context.dialect.whole
-        whole = trunc(f"f.{measure.column} / {_MILLION}")  # apart, so that no sum of integers overflows
-        rest = f"(f.{measure.column} - {whole} * {_MILLION}) * {Sum.SCALE}"
+        millions = trunc(f"f.{measure.column} / {_MILLION}")  # separately, so that no sum of integers overflows
+        rest = f"(f.{measure.column} - {millions} * {_MILLION}) * {Sum.SCALE}"
         rest = trunc(f"{rest} + CASE WHEN {rest} < 0 THEN -0.5 ELSE 0.5 END")
-        high, low = (filtered(context.dialect.total(part), condition) for part in (whole, rest))
+        high, low = (filtered(context.dialect.total(part), condition) for part in (millions, rest))
         total = f"{high} * {int(_MILLION) * Sum.SCALE} + {low}"
         return total if measure.known else f"coalesce({total}, 0)"
     assert isinstance(measure, Extreme)

@@ -36,12 +36,12 @@ Where = Mapping[str, str | Sequence[str]]
 
 
 class AnswerService:
-    """Answers questions about one tenant. Ranges are `[start, end)`. Raises BadQuestionError for what cannot be asked."""
+    """Answers questions about one tenant. Ranges are `[start, end)`. Raises BadQuestionError for invalid questions."""
 
     def __init__(self, control: Control, queries: Queries, names: NameService) -> None:
         self._control, self._queries, self._names = control, queries, names
 
-    @cacheable("realtime", Part.NUMBERS, Part.EVENTS)  # a question may be about what was sent a moment ago
+    @cacheable("realtime", Part.NUMBERS, Part.EVENTS)  # a question may be about an event sent a moment ago
     def query(
         self,
         tenant: str,
@@ -60,16 +60,16 @@ class AnswerService:
     ) -> Rows:
         """Answer a question in windows of a grain, split by dimensions.
 
-        `compare` names the period before; `as_of` answers with what was known at that moment. `details` gives each number its
-        parts; `names` puts what ids are called beside them, as `<dimension>.name`, where any has a name.
+        `compare` selects the earlier period; `as_of` answers with what was known at that moment. `details` adds the parts of each
+        number; `names` adds the names of ids, as `<dimension>.name`, where any has one.
         """
-        one = self._control.tenant(tenant)
-        question = _question(one, metrics, start, end, grain, by, where, compare, include_bots, as_of)
-        answer = self._queries.answer(one, question).public(details=details)
-        return replace(answer, rows=self._with_names(one, answer.rows)) if names else answer
+        owner = self._control.tenant(tenant)
+        question = _question(owner, metrics, start, end, grain, by, where, compare, include_bots, as_of)
+        answer = self._queries.answer(owner, question).public(details=details)
+        return replace(answer, rows=self._with_names(owner, answer.rows)) if names else answer
 
     def _with_names(self, tenant: Tenant, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return rows with names behind the dimensions that hold ids, where any of these has one."""
+        """Return rows with names after the dimensions that hold ids, where any of these has one."""
         fields = [field for field in (rows[0] if rows else ()) if field in KIND_OF]
         known = self._names.called(
             tenant, {KIND_OF[field]: {row[field] for row in rows if row[field]} for field in fields}
@@ -98,13 +98,13 @@ class AnswerService:
         cursor: str | None = None,
         part: str = "",
     ) -> Explanation:
-        """Explain one number down to event ids, a page of them; `as_of` as it was known at a moment.
+        """Explain one number down to event ids, a page of them; with `as_of` as it was known at that moment.
 
         `part`: only the events in the `numerator` of a share, or the `rest`.
         """
-        one = self._control.tenant(tenant)
-        question = _question(one, metric, start, end, where=where, as_of=as_of)
-        return explain(self._queries, one, question, limit=limit, cursor=cursor, part=part)
+        owner = self._control.tenant(tenant)
+        question = _question(owner, metric, start, end, where=where, as_of=as_of)
+        return explain(self._queries, owner, question, limit=limit, cursor=cursor, part=part)
 
     @cacheable("period", Part.NUMBERS)
     def changes(
@@ -121,12 +121,12 @@ class AnswerService:
         as_of: Moment | None = None,
         limit: int = TOP,
     ) -> Changes:
-        """Say what contributed to the difference of one metric between two periods, up to `limit` values of a dimension."""
-        one = self._control.tenant(tenant)
+        """Return the contributions to the difference of one metric between two periods, up to `limit` values of a dimension."""
+        owner = self._control.tenant(tenant)
         question = _question(
-            one, metrics, start, end, by=by, where=where, compare=compare, include_bots=include_bots, as_of=as_of
+            owner, metrics, start, end, by=by, where=where, compare=compare, include_bots=include_bots, as_of=as_of
         )
-        return changes(self._queries, one, question, limit=limit)
+        return changes(self._queries, owner, question, limit=limit)
 
     @cacheable("period", Part.NUMBERS)
     def usual(
@@ -142,10 +142,10 @@ class AnswerService:
         *,
         as_of: Moment | None = None,
     ) -> UsualTable:
-        """Return one metric's windows (hours, days or weeks) beside what is usual of each: the last eight settled weeks."""
-        one = self._control.tenant(tenant)
-        question = _question(one, metrics, start, end, grain, by, where, include_bots=include_bots, as_of=as_of)
-        return usual(self._queries, one, question).public(one)
+        """Return one metric's windows (hours, days or weeks) with the usual range of each: from the last eight settled weeks."""
+        owner = self._control.tenant(tenant)
+        question = _question(owner, metrics, start, end, grain, by, where, include_bots=include_bots, as_of=as_of)
+        return usual(self._queries, owner, question).public(owner)
 
     @cacheable("period", Part.NUMBERS)
     def news(
@@ -162,33 +162,33 @@ class AnswerService:
         *,
         as_of: Moment | None = None,
     ) -> NewsAnswer:
-        """Return what is unusual of a range of days, the worst first, each with its cause, and every number that was judged.
+        """Return the unusual numbers of a range of days, the worst first, each with its cause, and every judged number.
 
-        `metrics` are judged beside the declared ones; with a `grain` they have their course, and each dimension of `by` has
-        numbers for each of its values.
+        `metrics` are judged beside the declared ones; a `grain` adds their course, and each dimension of `by` the numbers of its
+        values.
         """
-        one = self._control.tenant(tenant)
-        question = _question(one, metrics, start, end, grain, by, where, compare, include_bots, as_of)
-        return answer_of(self.news_of(one, question), one)
+        owner = self._control.tenant(tenant)
+        question = _question(owner, metrics, start, end, grain, by, where, compare, include_bots, as_of)
+        return answer_of(self.news_of(owner, question), owner)
 
     @cacheable("period", Part.NUMBERS)
     def judged(
         self, tenant: str, start: Moment, end: Moment, metrics: Sequence[str], grain: str = "total", by: Sequence[str] = (),
         where: Where | None = None, compare: str | None = None, include_bots: bool = False,
     ) -> JudgedNumbers:  # fmt: skip
-        """Return metrics of a range of days beside their usual range, as `news` does for its `metrics`; with `by` the slices."""
-        one = self._control.tenant(tenant)
-        question = _question(one, metrics, start, end, grain, by, where, compare, include_bots)
-        self._check_news(one, question)
-        with self._queries.asking(one) as (ask, reading, now):
-            return numbers_of(*numbers_beside_usual(ask, reading, one, question, now), one)
+        """Return metrics of a range of days with their usual range, as `news` does for its `metrics`; with `by` the slices."""
+        owner = self._control.tenant(tenant)
+        question = _question(owner, metrics, start, end, grain, by, where, compare, include_bots)
+        self._check_news(owner, question)
+        with self._queries.asking(owner) as (ask, reading, now):
+            return numbers_of(*numbers_beside_usual(ask, reading, owner, question, now), owner)
 
     @staticmethod
     def _check_news(tenant: Tenant, question: Question) -> None:
         check_range(question, tenant)
         check_dimensions(question)
         if question.end - question.start > LONGEST:
-            raise BadQuestionError(f"news are of up to {LONGEST.days} days; eight weeks say nothing of more")
+            raise BadQuestionError(f"news cover up to {LONGEST.days} days: eight weeks are too few to judge more")
 
     def news_of(self, tenant: Tenant, question: Question) -> News:
         """Return the news of a question's range."""
@@ -197,10 +197,7 @@ class AnswerService:
             kind = KIND_OF.get(dimension, "")
             return self._names.called(tenant, {kind: [value]} if kind else {}).get((kind, value), value)
 
-        check_range(question, tenant)
-        check_dimensions(question)
-        if question.end - question.start > LONGEST:
-            raise BadQuestionError(f"news are of up to {LONGEST.days} days; eight weeks say nothing of more")
+        self._check_news(tenant, question)
         with self._queries.counting(tenant, question.as_of) as (ask, reading, now):
             return news(ask, reading, tenant, question, now, label)
 
@@ -208,24 +205,25 @@ class AnswerService:
     def dashboard(
         self, tenant: str, days: int = 1, against: str = "yesterday", account: str | None = None, at: str | None = None
     ) -> Dashboard:
-        """Return today so far (or some days) against as much before, and what is the case now, or was at a moment."""
-        one = self._control.tenant(tenant)
-        return dashboard(self._queries, one, days=days, against=against, account=account, at=_past(at, one))
+        """Return today so far (or some days) with an equally long earlier range, and the states now, or at a moment."""
+        owner = self._control.tenant(tenant)
+        return dashboard(self._queries, owner, days=days, against=against, account=account, at=_past(at, owner))
 
     @cacheable("realtime", Part.NUMBERS)
     def states(self, tenant: str, account: str | None = None, at: str | None = None) -> States:
-        """Return what is the case now, or was at a moment."""
-        one = self._control.tenant(tenant)
-        return states(self._queries, one, account=account, at=_past(at, one))
+        """Return the states now, or at a moment."""
+        owner = self._control.tenant(tenant)
+        return states(self._queries, owner, account=account, at=_past(at, owner))
 
     @cacheable("period", Part.NUMBERS)
     def trends(
         self, tenant: str, start: str, end: str, grain: str = "day", tones: Sequence[str] | None = None
     ) -> Trends:
-        """Return topic and tone distributions, escalations and hotspots per window; `tones` are flagged beside complaints
-        (None: those of the tenant's `hotspot_tones`)."""
-        one = self._control.tenant(tenant)
-        return trends(self._queries, one, *_range(one, start, end), parse_grain(grain), tones=tones)
+        """Return topic and tone distributions, escalations and hotspots per window; `tones` count beside complaints (None: those
+        of the tenant's `hotspot_tones`).
+        """
+        owner = self._control.tenant(tenant)
+        return trends(self._queries, owner, *_range(owner, start, end), parse_grain(grain), tones=tones)
 
     @cacheable("period", Part.NUMBERS)
     def hotspots(
@@ -238,8 +236,8 @@ class AnswerService:
         tones: Sequence[str] | None = None,
     ) -> Hotspots:
         """Return channels by their share of complaints, escalations and messages in `tones` (None: the tenant's)."""
-        one = self._control.tenant(tenant)
-        return hotspots(self._queries, one, *_range(one, start, end), minimum=minimum, ratio=ratio, tones=tones)
+        owner = self._control.tenant(tenant)
+        return hotspots(self._queries, owner, *_range(owner, start, end), minimum=minimum, ratio=ratio, tones=tones)
 
     def metrics(self) -> Page[MetricEntry]:
         """Return the catalogue."""

@@ -1,7 +1,7 @@
-"""Export of a tenant: all it owns in the store, as JSON lines for people and Parquet for programs, in one folder.
+"""Export of a tenant: all its data of the store, as JSON lines for people and Parquet for programs, in one folder.
 
-Rows are read in one transaction and written as they come, some thousand at a time. What is exported is enough to have every number
-again elsewhere: facts as they are, the order of arrival, what is gone, and the identities of all that was ever stored.
+Rows are read in one transaction and written as they come, some thousand at a time. An export is enough to restore every number
+elsewhere: facts unchanged, the order of arrival, past retention, and the identities of all events ever stored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MANIFEST = "manifest.json"
 IDENTITIES = "identities.parquet"
 FORM = 1
 AT_ONCE = 10_000
-"""Rows that are held in memory."""
+"""Rows in memory at a time."""
 CONVERSATIONS = Table("conversations", CONVERSATION)
 _SENT = (*(name for name in schema.SENT if name not in ("tenant", "time", "attributes", "received_at")),)
 Rows = Iterable[Sequence[Any]]
@@ -42,7 +42,7 @@ Line = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(slots=True)
 class Exported:
-    """What an export holds: the tenant's settings, rows by table, identities, and a hash of each file."""
+    """Contents of an export: the tenant's settings, rows by table, identities, and a hash of each file."""
 
     hubbub: str
     exported_at: str
@@ -54,7 +54,7 @@ class Exported:
     layout: int = schema.VERSION
 
 
-def _nobody(_: int) -> None:
+def _ignore(_: int) -> None:
     pass
 
 
@@ -64,15 +64,15 @@ def export(
     target: Path,
     now: datetime,
     progress: Progress,
-    written: Callable[[int], None] = _nobody,
+    written: Callable[[int], None] = _ignore,
 ) -> Exported:
-    """Write all that a tenant owns into a new folder, whole or not at all. Raises ConflictError when the folder exists.
+    """Write all data of a tenant into a new folder, entirely or not at all. Raises ConflictError when the folder exists.
 
-    `written` hears of rows as they are written. Beside `tables/`, which has what the store holds, `events.jsonl` has the events
-    as they were sent, and `conversations` a row for each.
+    `written` receives the number of rows of each batch. `tables/` has the rows of the store; `events.jsonl` has the events as
+    they were sent, and `conversations` a row for each.
     """
     refresh(store, tenant.no)
-    found = Exported(__version__, now.isoformat(), settings_of(tenant))
+    exported = Exported(__version__, now.isoformat(), settings_of(tenant))
     with making(target) as new:
         (new / "tables").mkdir(mode=0o700)
         with store.facts.read() as reading:
@@ -81,17 +81,17 @@ def export(
                 place, line = new / "tables" / table.name, _plain
                 if table.name == "event":
                     place, line = new / "events", _as_sent
-                found.rows[table.name] = _write(table, _heard(rows, written), place, line, progress)
+                exported.rows[table.name] = _write(table, _reporting(rows, written), place, line, progress)
             rows = conversations(reading, tenant.no)
-            found.rows["conversations"] = _write(CONVERSATIONS, rows, new / "conversations", _plain, progress)
-        found.identities = _write_identities(store, tenant.no, new / IDENTITIES)
-        progress(f"{found.identities} identities")
+            exported.rows["conversations"] = _write(CONVERSATIONS, rows, new / "conversations", _plain, progress)
+        exported.identities = _write_identities(store, tenant.no, new / IDENTITIES)
+        progress(f"{exported.identities} identities")
         for path in sorted(new.rglob("*")):
             if path.is_file():
-                found.files[path.relative_to(new).as_posix()] = hash_of(path)
+                exported.files[path.relative_to(new).as_posix()] = hash_of(path)
         with _private(new / MANIFEST) as file:
-            file.write(json.dumps(asdict(found), indent=1, ensure_ascii=False).encode())
-    return found
+            file.write(json.dumps(asdict(exported), indent=1, ensure_ascii=False).encode())
+    return exported
 
 
 def settings_of(tenant: Tenant) -> dict[str, Any]:
@@ -107,16 +107,16 @@ def settings_of(tenant: Tenant) -> dict[str, Any]:
 
 
 def pack(folder: Path, target: Path) -> None:
-    """Write an export as one ZIP file; Parquet is compressed already."""
-    with _private(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as whole:
+    """Write an export as one ZIP file; Parquet is not compressed again."""
+    with _private(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                how = zipfile.ZIP_STORED if path.suffix == ".parquet" else zipfile.ZIP_DEFLATED
-                whole.write(path, path.relative_to(folder), how)
+                compression = zipfile.ZIP_STORED if path.suffix == ".parquet" else zipfile.ZIP_DEFLATED
+                archive.write(path, path.relative_to(folder), compression)
 
 
 def _write(table: Table, rows: Rows, place: Path, line: Line, progress: Progress) -> int:
-    """Write rows as `<place>.jsonl` and `<place>.parquet`; returns how many."""
+    """Write rows as `<place>.jsonl` and `<place>.parquet`; returns their number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,25 +131,26 @@ def _write(table: Table, rows: Rows, place: Path, line: Line, progress: Progress
             columns = [pa.array(values, shape.field(n).type) for n, values in enumerate(zip(*batch, strict=True))]
             writer.write_batch(pa.record_batch(columns, schema=shape))
             for row in batch:
-                said = line(dict(zip(names, row, strict=True)))
+                line_fields = line(dict(zip(names, row, strict=True)))
                 lines.write(
-                    msgspec.json.encode({name: value for name, value in said.items() if value is not None}) + b"\n"
+                    msgspec.json.encode({name: value for name, value in line_fields.items() if value is not None})
+                    + b"\n"
                 )
             count += len(batch)
             progress(f"{table.name}: {count} rows")
     return count
 
 
-def _heard(rows: Rows, written: Callable[[int], None]) -> Rows:
+def _reporting(rows: Rows, written: Callable[[int], None]) -> Rows:
     for batch in batches(rows, AT_ONCE):
         yield from batch
         written(len(batch))
 
 
 def batches(rows: Rows, size: int) -> Iterator[list[Sequence[Any]]]:
-    """Yield rows some at a time."""
-    left = iter(rows)
-    while batch := list(islice(left, size)):
+    """Yield rows in lists of `size`."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, size)):
         yield batch
 
 
@@ -158,7 +159,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_sent(row: dict[str, Any]) -> dict[str, Any]:
-    """Return an event in the words in which it was sent, with its identity and its place in the order of arrival."""
+    """Return an event in the form in which it was sent, with its identity and its place in the order of arrival."""
     return {
         "time": _utc(row["time"]), **schema.flagged({name: row[name] for name in _SENT}), "attributes": parsed(row["attributes"]),
         "received_at": _utc(row["received_at"]),
@@ -170,7 +171,7 @@ def _utc(us: int) -> str:
 
 
 def _write_identities(store: Store, tenant: int, place: Path) -> int:
-    """Write a tenant's identities, also those of events that are gone; returns how many."""
+    """Write a tenant's identities, including those of deleted events; returns their number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,6 +1,6 @@
-"""Import of an exported tenant: its facts as they were, so that every number, tie and duplicate is the same here.
+"""Import of an exported tenant with its unchanged facts, so that every number, tie and duplicate is the same here.
 
-The tenant is closed until all is there. Where its import is cut short it is deleted with whatever came, at the latest next night.
+The tenant is closed until the import is complete. An interrupted import is deleted at the latest next night.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import Owner, Table, tables
 
 LEFT_AFTER = timedelta(hours=12)
-"""After which a tenant whose import was cut short is deleted."""
+"""Time after which the tenant of an interrupted import is deleted."""
 LARGEST_SEQ = 1 << 60
-"""Places in the order of arrival that leave room for all that will come."""
+"""The largest place in the order of arrival: it leaves room for all later events."""
 Remove = Callable[[int, str], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a tenant is made with."""
+    """A tenant's settings in an export."""
 
     id: str
     zone: str
@@ -62,19 +62,19 @@ def import_tenant(
     progress: Progress,
     name: str | None = None,
 ) -> tuple[Tenant, Exported]:
-    """Make the tenant that a folder holds, under its own id or `name`, with everything it had; returns both.
+    """Import the tenant of a folder, under its own id or `name`, with all its data; returns both.
 
-    `remove` takes a tenant away again, by number and id, when something fails. Raises NotFoundError, BadInputError, ConflictError
-    when there is such a tenant, StoreDamagedError that names each damaged file.
+    `remove` deletes a tenant, by number and id, when something fails. Raises NotFoundError, BadInputError, ConflictError for an
+    existing tenant, StoreDamagedError naming each damaged file.
     """
     exported = read_export(source)
-    check_files({one: source / one for one in exported.files}, exported.files, progress)
+    check_files({file: source / file for file in exported.files}, exported.files, progress)
     settings = _settings(exported.tenant, name)
     tenant = _make(control, settings, now + LEFT_AFTER)
     try:
         last, owner = 0, Owner(tenant.no, tenant.id)
         for table in _exported(exported):
-            last = max(last, _take_in(store, owner, table, _file(source, table), progress))
+            last = max(last, _import_table(store, owner, table, _file(source, table), progress))
         with store.log.exclusive():
             store.identities.take_in(tenant.no, _identities(source / IDENTITIES))
         store.log.go_on_behind(last >> 20)
@@ -88,15 +88,13 @@ def import_tenant(
 
 
 def read_export(source: Path) -> Exported:
-    """Return what an export says of itself. Raises NotFoundError, BadInputError."""
+    """Return an export's manifest. Raises NotFoundError, BadInputError."""
     try:
-        found: dict[str, Any] = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
-        files = {name: File(**one) for name, one in found.pop("files").items()}
-        exported = Exported(**found, files=files)
+        manifest: dict[str, Any] = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
+        files = {name: File(**file) for name, file in manifest.pop("files").items()}
+        exported = Exported(**manifest, files=files)
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(
-            f"{source} is no export of a tenant: there is no {MANIFEST} in it; unpack a ZIP first"
-        ) from None
+        raise NotFoundError(f"{source} is no export of a tenant: it has no {MANIFEST}; unpack a ZIP first") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BadInputError(f"{source / MANIFEST} is damaged, or not of an export of a tenant") from None
     if (exported.form, exported.layout) != (FORM, schema.VERSION):
@@ -104,38 +102,39 @@ def read_export(source: Path) -> Exported:
             f"{source} has the layout {exported.form}.{exported.layout}, this Hubbub reads {FORM}.{schema.VERSION}: it was "
             f"written by Hubbub {exported.hubbub}"
         )
-    wanted = {IDENTITIES, *(_file(source, table).relative_to(source).as_posix() for table in _exported(exported))}
-    if missing := sorted(wanted - set(files)):
-        raise BadInputError(f"{source / MANIFEST} does not name {', '.join(missing)}")
+    required = {IDENTITIES, *(_file(source, table).relative_to(source).as_posix() for table in _exported(exported))}
+    if missing := sorted(required - set(files)):
+        raise BadInputError(f"{source / MANIFEST} does not list {', '.join(missing)}")
     return exported
 
 
 def _exported(exported: Exported) -> list[Table]:
-    """Return the tables that an export holds: one of an earlier version has none of those that came later. Events it always has."""
+    """Return the tables of an export: one of an earlier version lacks later ones. Events are always among them."""
     return [table for table in tables() if table.name == "event" or table.name in exported.rows]
 
 
-def _settings(said: Mapping[str, Any], name: str | None) -> Settings:
+def _settings(stored: Mapping[str, Any], name: str | None) -> Settings:
     try:
-        retention, hours = Retention(**said["retention"]), calendar.read(said["calendar"]) if said["calendar"] else None
+        retention = Retention(**stored["retention"])
+        hours = calendar.read(stored["calendar"]) if stored["calendar"] else None
         return Settings(
-            check_tenant_id(name or said["id"]), check_zone(said["zone"]), str(said["name"]), retention,
-            hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())), bool(said.get("contact_names", True)),
-            changed(Threads(), said.get("threads", {})),
-            tuple(map(checked, msgspec.convert(said.get("targets", ()), tuple[Target, ...]))),
-            check_minutes(said.get("ai_minutes_saved") or 0),
+            check_tenant_id(name or stored["id"]), check_zone(stored["zone"]), str(stored["name"]), retention,
+            hours or calendar.NO_CALENDAR, check_tones(stored.get("hotspot_tones", ())), bool(stored.get("contact_names", True)),
+            changed(Threads(), stored.get("threads", {})),
+            tuple(map(checked, msgspec.convert(stored.get("targets", ()), tuple[Target, ...]))),
+            check_minutes(stored.get("ai_minutes_saved") or 0),
         )  # fmt: skip
     except (KeyError, TypeError, msgspec.ValidationError) as error:
         raise BadInputError(f"{MANIFEST}: the tenant's settings are damaged ({error})") from None
 
 
 def _make(control: Control, settings: Settings, left_after: datetime) -> Tenant:
-    """Make the tenant, and close it."""
+    """Add the tenant, and close it."""
     try:
         tenant = control.add_tenant(settings.id, settings.zone, settings.name, settings.retention)
     except ConflictError:
         raise ConflictError(
-            f"tenant {settings.id!r} exists already, or waits to be deleted: import it under another name with --as, or first "
+            f"tenant {settings.id!r} already exists, or waits for deletion: import it under another name with --as, or first "
             f"'hubbub tenants delete {settings.id} --grace 0'"
         ) from None
     control.change_tenant(
@@ -155,19 +154,19 @@ def _file(source: Path, table: Table) -> Path:
     return source / ("events.parquet" if table.name == "event" else f"tables/{table.name}.parquet")
 
 
-def _take_in(store: Store, owner: Owner, table: Table, file: Path, progress: Progress) -> int:
+def _import_table(store: Store, owner: Owner, table: Table, file: Path, progress: Progress) -> int:
     """Store the rows of a table as a tenant's; returns the last place in the order of arrival."""
     count = last = 0
     for batch in _batches(file, table):
         with store.facts.write() as writing:
-            if table.name == "quarantine":  # its ids are the store's own
+            if table.name == "quarantine":  # its ids are the store's
                 low = min(writing.value("SELECT min(id) FROM quarantine") or 0, 0)
                 batch["id"] = range(low - len(batch["id"]), low)
             table.add(writing, owner, list(zip(*batch.values(), strict=True)))
         if table.name == "event":
             last = max(last, *batch["seq"])
             if last > LARGEST_SEQ:
-                raise BadInputError(f"{file.name}: an event's seq is {last}, which no store gives")
+                raise BadInputError(f"{file.name}: an event's seq is {last}, larger than any store assigns")
         count += len(next(iter(batch.values())))
         progress(f"{table.name}: {count} rows")
     return last
@@ -195,14 +194,16 @@ def _identities(file: Path) -> memoryview:
 
     idents = pq.read_table(file, columns=["ident"])["ident"].combine_chunks()
     ordered = idents.take(pc.array_sort_indices(idents))
-    whole = memoryview(ordered.buffers()[1]).cast("b").cast("q") if len(ordered) else memoryview(b"").cast("q")
-    return whole[ordered.offset : ordered.offset + len(ordered)]
+    sorted_idents = memoryview(ordered.buffers()[1]).cast("b").cast("q") if len(ordered) else memoryview(b"").cast("q")
+    return sorted_idents[ordered.offset : ordered.offset + len(ordered)]
 
 
 def _compare(store: Store, owner: Owner, exported: Exported) -> None:
-    """Check that there are as many rows here as there were."""
+    """Check that the number of rows of each table is the exported one."""
     with store.facts.read() as reading:
         for table in _exported(exported):
-            here = table.count(reading, owner)
-            if here != exported.rows[table.name]:
-                raise BadInputError(f"{table.name}: {exported.rows[table.name]} rows were exported, {here} came in")
+            count = table.count(reading, owner)
+            if count != exported.rows[table.name]:
+                raise BadInputError(
+                    f"{table.name}: {exported.rows[table.name]} rows were exported, {count} were imported"
+                )

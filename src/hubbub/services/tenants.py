@@ -1,4 +1,4 @@
-"""Tenants: who there is, made and changed."""
+"""Tenants: listed, added and changed."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ class TenantView:
     hotspot_tones: Sequence[str]
     """Tones that hotspots count beside the topics complaint and escalation."""
     contact_names: bool
-    """Whether what contacts are called is kept."""
+    """Whether names of contacts are stored."""
     threads: Threads
     ai_minutes_saved: float | None
-    """Minutes that a conversation handled by AI is assumed to save a person; null: no assumption."""
+    """Minutes that a conversation handled by AI is assumed to save a person; null: not assumed."""
 
 
 class TenantService:
-    """Makes and changes tenants."""
+    """Adds and changes tenants."""
 
     def __init__(self, settings: Settings, control: Control, names: NameService) -> None:
         self._settings, self._control, self._names = settings, control, names
 
     def of(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> Page[TenantView]:
-        """Return all tenants, oldest first, or one alone; `limit` cuts them into pages."""
+        """Return all tenants, oldest first, or one; `limit` cuts them into pages."""
         after = (place_of(cursor, int) or (0,))[0]
         self._control.follow()
         chosen = [self._control.tenant(tenant)] if tenant is not None else self._control.tenants().values()
-        found = [one for one in chosen if one.no > after]
-        return paged(found, limit and check_limit(limit), lambda one: (one.no,), _view)
+        following = [owner for owner in chosen if owner.no > after]
+        return paged(following, limit and check_limit(limit), lambda owner: (owner.no,), _view)
 
     def get(self, tenant: str) -> TenantView:
         """Return one tenant."""
@@ -59,7 +59,7 @@ class TenantService:
     def add(
         self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
     ) -> TenantView:
-        """Make a tenant with the default retention, or the given one. Raises BadInputError, ConflictError."""
+        """Add a tenant with the default retention, or the given one. Raises BadInputError, ConflictError."""
         check_seen("name", name)
         kept = Retention(**(self._settings.retention.model_dump() | dict(retention or {})))
         return _view(self._control.add_tenant(tenant, zone or self._settings.default_zone, name, kept))
@@ -75,10 +75,11 @@ class TenantService:
         threads: Mapping[str, Any] | None = None,
         ai_minutes_saved: float | None = None,
     ) -> TenantView:
-        """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have names.
+        """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have
+        names.
 
-        `ai_minutes_saved`: minutes that an episode handled by AI is assumed to save a person; 0: no assumption. All count at
-        once; names of contacts that are no longer kept are deleted. Raises NotFoundError, BadInputError.
+        `ai_minutes_saved`: minutes that an episode handled by AI is assumed to save a person; 0: not assumed. Changes apply at
+        once; names of contacts that may no longer be stored are deleted. Raises NotFoundError, BadInputError.
         """
         check_seen("name", name or "")
         current = self._control.tenant(tenant)
@@ -94,21 +95,21 @@ class TenantService:
         return _view(after)
 
     def ensure(self, tenant: str, zone: str | None, *, retention: Retention | None = None) -> tuple[Tenant, bool]:
-        """Return a tenant, made with `retention` when there was none; and whether it was made."""
+        """Return a tenant, added with `retention` if absent; and whether it was added."""
         try:
             return self._control.tenant(tenant), False
         except NotFoundError:
             return self._control.add_tenant(tenant, zone or self._settings.default_zone, retention=retention), True
 
 
-def _view(one: Tenant) -> TenantView:
+def _view(tenant: Tenant) -> TenantView:
     return TenantView(
-        one.id,
-        one.zone,
-        one.name,
-        one.retention,
-        one.hotspot_tones,
-        one.contact_names,
-        one.threads,
-        one.ai_minutes_saved,
+        tenant.id,
+        tenant.zone,
+        tenant.name,
+        tenant.retention,
+        tenant.hotspot_tones,
+        tenant.contact_names,
+        tenant.threads,
+        tenant.ai_minutes_saved,
     )
