@@ -96,10 +96,10 @@ def _square(day: CoveredDay, most: int) -> Square:
 
 def _gaps(ask: Ask) -> Shown:
     page = ask.engine.coverage.of(ask.tenant.id, limit=100)
-    found = [(source, gap) for source in page.rows for gap in _joined(source.gaps)]
+    with_source = [(source, gap) for source in page.rows for gap in _joined(source.gaps)]
     rows = [
         {"source": source.name, "from": gap.from_.isoformat(), "to": gap.to.isoformat(), "why": gap.message, "do": gap.action}
-        for source, gap in found
+        for source, gap in with_source
     ]  # fmt: skip
     columns = [
         Column("source", "Source"), Column("from", "From", "moment"), Column("to", "To", "moment"),
@@ -108,7 +108,7 @@ def _gaps(ask: Ask) -> Shown:
     nothing = "No gap is open: every source is complete." if page.rows else "No source is connected."
     acts = [
         [Act("close", "Nothing is missing", {"integration": source.integration})] if gap.reason in SENT else []
-        for source, gap in found
+        for source, gap in with_source
     ]
     return data_table(ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (), nothing=nothing)
 

@@ -149,11 +149,11 @@ def _restated(ask: Ask) -> str:
     """Return in words what changed in closed days of the number, of the whole tenant; empty for nothing."""
     first, after = (parse_moment(text, ask.tenant.zone).astimezone(ask.tenant.tz).date() for text in _span(ask))
     rows = ask.engine.restatements.of(ask.tenant.id, metric=_metric(ask)).rows
-    mine = [row for row in rows if row.channel is None and first <= row.window <= after]
-    if not mine:
+    in_range = [row for row in rows if row.channel is None and first <= row.window <= after]
+    if not in_range:
         return ""
-    last, unit = mine[0], unit_of(_metric(ask))
-    times = "Once" if len(mine) == 1 else f"{len(mine)} times"
+    last, unit = in_range[0], unit_of(_metric(ask))
+    times = "Once" if len(in_range) == 1 else f"{len(in_range)} times"
     return f"{times}. Last: {last.window} went from {shown(last.old, unit)} to {shown(last.new, unit)} ({last.cause})."
 
 

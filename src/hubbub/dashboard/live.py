@@ -82,7 +82,7 @@ def _minutes(ask: Ask) -> Shown:
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
     if question is None:
-        return Shown(empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: take that filter away.")
+        return Shown(empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: remove that filter to see them.")
     counted = lately(ask.engine.queries, ask.tenant, question)
     rows = [{**minute.values, "window": minute.window, "at": minute.window[11:16]} for minute in counted]
     received, sent = (sum(minute.values[name] for minute in counted) for name in MESSAGES)
@@ -111,11 +111,11 @@ def _waiting(ask: Ask) -> Shown:
         return Shown(empty=OTHER_DAYS)
     question = _question(ask, (METRIC,), ask.now - timedelta(days=1), ask.now)
     if question is None:
-        return Shown(empty="Waiting conversations do not know this filter: take it away to see them.")
+        return Shown(empty="Waiting conversations cannot be filtered like this: remove the filter to see them.")
     waiting = live(ask.engine.queries, ask.tenant, question, limit=MOST)
     if not waiting.rows:
         return Shown(empty="Nobody waits for an answer.")
-    rows = [_row(one) for one in waiting.rows]
+    rows = [_row(conversation) for conversation in waiting.rows]
     columns = [
         Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("target", "Target"),
         Column("countdown", "Countdown", COUNTDOWN), Column("priority", "Priority"), Column("channel", "Channel"),
@@ -129,13 +129,13 @@ def _waiting(ask: Ask) -> Shown:
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 
-def _row(one: Waiting) -> dict[str, Any]:
-    minutes = one.target_minutes
-    hours = " of business hours" if one.business else ""
+def _row(waiting: Waiting) -> dict[str, Any]:
+    minutes = waiting.target_minutes
+    hours = " of business hours" if waiting.business else ""
     return {
-        "id": one.conversation_id, "waits": one.waited_ms, "countdown": one.over_ms, "priority": one.priority,
-        "target": f"{about(minutes * 60_000, 'ms')}{hours}" if minutes is not None else None, "channel": one.channel,
-        "account_id": one.account_id,
+        "id": waiting.conversation_id, "waits": waiting.waited_ms, "countdown": waiting.over_ms, "priority": waiting.priority,
+        "target": f"{about(minutes * 60_000, 'ms')}{hours}" if minutes is not None else None, "channel": waiting.channel,
+        "account_id": waiting.account_id,
     }  # fmt: skip
 
 
@@ -145,11 +145,11 @@ def online(ask: Ask) -> Shown:
         return Shown(empty=OTHER_DAYS)
     staff = _named(ask, "staff_online", MOST_STAFF)
     if staff is None:
-        return Shown(empty="Who is online does not know this filter: take it away to see them.")
+        return Shown(empty="Staff who are online cannot be filtered like this: remove the filter to see them.")
     if not staff:
         return Shown(empty="Nobody is logged in.")
     columns = [Column("id", "Staff", of="staff_id"), Column("account_id", "Account")]
-    links = [{"id": ask.link("team", ask.view.with_filter("staff_id", one.id).on(rest={}))} for one in staff]
+    links = [{"id": ask.link("team", ask.view.with_filter("staff_id", member.id).on(rest={}))} for member in staff]
     return Shown(
         "table", {}, Table(columns, rows_of(staff, ask.now), links), f"{len(staff)} of the staff are logged in"
     )

@@ -88,11 +88,11 @@ def _no_rows(ask: Ask) -> Shown:
         (f"{FILTERS[name]}: {ask.label(name, value)}", ask.link(view=view.without(name, value)))
         for name, values in view.where.items() if name not in view.locked for value in values
     ]  # fmt: skip
-    what = " and ".join(
+    filter_text = " and ".join(
         f"{FILTERS[name].lower()} {' or '.join(ask.label(name, value) for value in values)}"
         for name, values in view.where.items()
     )
-    text = f"Nothing of {what} in these days"
+    text = f"Nothing of {filter_text} in these days"
     return Shown("no_rows", {"said": text, "ways": ways}, summary=text)
 
 
