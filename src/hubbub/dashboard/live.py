@@ -82,7 +82,9 @@ def _minutes(ask: Ask) -> Shown:
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
     if question is None:
-        return Shown(empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: remove that filter to see them.")
+        return Shown(
+            empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: remove that filter to see them."
+        )
     counted = lately(ask.engine.queries, ask.tenant, question)
     rows = [{**minute.values, "window": minute.window, "at": minute.window[11:16]} for minute in counted]
     received, sent = (sum(minute.values[name] for minute in counted) for name in MESSAGES)
