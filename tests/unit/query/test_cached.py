@@ -299,6 +299,7 @@ def kept(engine: Engine, tenant: str = "a") -> set[str]:
         "states": {},
         "changes": {"metrics": "messages", "compare": "previous", **span},
         "query": {"metrics": ["messages"], **span},
+        "judged": {"metrics": ["messages"], **span},
         "usual": {"metrics": "messages", "grain": "day", **span},
     }
     methods = {name: getattr(engine.snapshot_service if name == "of" else engine.answers, name) for name in RULES}
