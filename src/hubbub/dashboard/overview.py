@@ -13,6 +13,7 @@ from hubbub.dashboard.driven import driven
 from hubbub.dashboard.places import places
 from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
+from hubbub.dashboard.within_target import share_within, with_distance
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer, NewsNumber
 
@@ -52,12 +53,19 @@ def _is_slack(ask: Ask) -> bool:
 
 def _found(ask: Ask) -> NewsAnswer | None:
     """Return the news of these days, with the course of all cards."""
-    return news.found(ask, [ask.timed(name) for name in (*(SLACK_CARDS if _is_slack(ask) else CARDS), SLOWEST)])
+    within = share_within(ask)
+    names = (*(SLACK_CARDS if _is_slack(ask) else CARDS), SLOWEST, *([within] if within else []))
+    return news.found(ask, [ask.timed(name) for name in names])
 
 
 def _metrics(ask: Ask) -> list[str]:
-    """Return the metrics of the cards; if the slowest first responses are in the news, they replace the median."""
+    """Return the metrics of the cards; if the slowest first responses are in the news, they replace the median.
+
+    With a target for first responses, or else for each, the share within it replaces the active contacts.
+    """
     swap = {FIRST: SLOWEST} if news.leading(_found(ask), [ask.timed(SLOWEST)]) else {}
+    if (within := share_within(ask)) is not None:
+        swap["active_contacts"] = within
     return [ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS)]
 
 
@@ -83,7 +91,8 @@ def _news(ask: Ask) -> Shown:
 
 
 def _cards(ask: Ask) -> Shown:
-    return cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask), titles=_titles(ask))
+    drawn = cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask), titles=_titles(ask))
+    return with_distance(ask, drawn)
 
 
 def _chart(ask: Ask) -> Shown:

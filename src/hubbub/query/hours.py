@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime
+from functools import cache, lru_cache
 
 from hubbub.facts.moments import micros, moment
 from hubbub.model.calendar import Calendar, steps
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of, first_day, next_first_day
+
+Steps = tuple[list[int], list[tuple[int, int]]]
 
 
 def open_ms(tenant: Tenant) -> Callable[[int | None, int | None], int | None]:
@@ -22,27 +24,39 @@ def open_ms(tenant: Tenant) -> Callable[[int | None, int | None], int | None]:
         return lambda start, end: None
     begins, calendar, zone, tz = micros(tenant.calendar.begins(tenant.tz)), tenant.calendar, tenant.zone, tenant.tz
 
+    @cache  # of this function alone: looking a calendar up by its value takes longer than the rest
+    def of_month(month: date) -> Steps:
+        return _steps(calendar, zone, month)
+
+    def month_of(at: int) -> date:
+        return first_day(day_of(moment(at), tz), Grain.MONTH)
+
     def between(start: int | None, end: int | None) -> int | None:
         if start is None or end is None or start < begins:
             return None
-        first = first_day(day_of(moment(start), tz), Grain.MONTH)
-        last = next_first_day(first_day(day_of(moment(end), tz), Grain.MONTH), Grain.MONTH)
-        starts, rows = _steps(calendar, zone, first, last)
-        return (_open_until(starts, rows, end) - _open_until(starts, rows, start) + 500) // 1000
+        month, last = month_of(start), month_of(end)
+        opened = _open_until(of_month(last), end) - _open_until(of_month(month), start)
+        while month < last:  # a wait of years is a few sums of months
+            _, rows = of_month(month)
+            opened += sum(rows[-1])
+            month = next_first_day(month, Grain.MONTH)
+        return (opened + 500) // 1000
 
     return between
 
 
-def _open_until(starts: list[int], rows: list[tuple[int, int]], at: int) -> int:
+def _open_until(of_month: Steps, at: int) -> int:
+    """Return the open time from the beginning of a month up to a moment in it."""
+    starts, rows = of_month
     place = bisect_right(starts, at) - 1
     length, before = rows[place]
     return before + min(at - starts[place], length)
 
 
-@lru_cache(maxsize=512)
-def _steps(calendar: Calendar, zone: str, first: date, last: date) -> tuple[list[int], list[tuple[int, int]]]:
-    intervals = steps(calendar, zone, first, last + timedelta(days=1))
-    return [_micros(start) for start, _, _, _ in intervals], [(length, before) for _, _, length, before in intervals]
+@lru_cache(maxsize=2048)
+def _steps(calendar: Calendar, zone: str, month: date) -> Steps:
+    found = steps(calendar, zone, month, next_first_day(month, Grain.MONTH))
+    return [_micros(start) for start, _, _, _ in found], [(length, before) for _, _, length, before in found]
 
 
 def _micros(naive: datetime) -> int:

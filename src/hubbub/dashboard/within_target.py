@@ -1,0 +1,34 @@
+"""The card of a tenant with targets: the share within them, and how far that is from the share wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Shown
+from hubbub.model.target import Aim
+
+
+def share_within(ask: Ask) -> str | None:
+    """Return the metric of first responses within their target, else of each response; None without such a target."""
+    aims = {target.aim for target in ask.tenant.targets}
+    return next((f"{aim}_within_target" for aim in (Aim.FIRST_RESPONSE, Aim.NEXT_RESPONSE) if aim in aims), None)
+
+
+def with_distance(ask: Ask, cards: Shown) -> Shown:
+    """Return cards where that of the share within the target says how far it is from the share wanted."""
+    name = share_within(ask)
+    if name is None or "cards" not in cards.data or not (foot := _distance(ask, name)):
+        return cards
+    drawn = [{**card, "foot": foot} if card["name"] == name else card for card in cards.data["cards"]]
+    return replace(cards, data={**cards.data, "cards": drawn})
+
+
+def _distance(ask: Ask, name: str) -> str:
+    """Return a share's distance from what its targets want, in words; empty where they want none, or it is not known."""
+    rows = ask.query([name]).rows
+    details = rows[0]["details"].get(name, {}) if rows else {}
+    if details.get("goal") is None or details["value"] is None:
+        return ""
+    points = 100 * (details["value"] - details["goal"])
+    return f"{abs(points):.1f} {'above' if points >= 0 else 'below'} target · n = {details['n']:,}"

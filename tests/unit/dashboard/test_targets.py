@@ -1,0 +1,63 @@
+"""Targets on pages: set and ended by an admin, the distance to them on the overview, and a countdown on Live."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.unit.api.conftest import NOW
+from tests.unit.dashboard.visiting import Visitor
+
+PAGE = "/t/acme/alerts"
+
+
+def wait(visitor: Visitor, minutes: int, answered: int | None = None) -> None:
+    """Record a contact who wrote some minutes ago, and was answered after some of them."""
+    begun = NOW - timedelta(minutes=minutes)
+    event = {"channel": "chat", "conversation_id": f"c-{minutes}", "id": f"q-{minutes}"}
+    visitor.engine.record("acme", {**event, "type": "message.received", "time": begun})
+    if answered is not None:
+        reply = {**event, "type": "message.sent", "time": begun + timedelta(minutes=answered), "id": f"a-{minutes}"}
+        visitor.engine.record("acme", reply)
+
+
+def test_a_target_is_set_shown_and_ended(visitor: Visitor) -> None:
+    """The form sets one from today or a day on, and says from when it judges; its button ends it; wrong numbers are named."""
+    assert "nothing says how long a wait may be" in visitor.see(PAGE)
+    visitor.act(f"{PAGE}/set_target", PAGE, aim="first_response", minutes="15", share="90", valid_from="2026-01-01")
+    (made,) = visitor.engine.targets.of("acme").rows
+    assert (made.aim, made.minutes, made.share, made.valid_from) == ("first_response", 15, 0.9, "2026-01-01")
+    seen = visitor.see(PAGE)
+    assert "15 min around the clock" in seen and "90%" in seen
+    assert "whole number" in visitor.act(f"{PAGE}/set_target", PAGE, aim="resolution", minutes="soon").text
+    visitor.act(f"{PAGE}/end_target", PAGE, target=made.id)
+    assert visitor.engine.targets.of("acme").rows[0].valid_to is not None
+
+
+def test_only_an_admin_sets_targets(visitor: Visitor) -> None:
+    """An analyst sees the targets and no form; a form that is sent all the same is refused."""
+    visitor.enter("acme", "analyst")
+    assert "Set a target" not in visitor.page(PAGE)
+    visitor.act(f"{PAGE}/set_target", "/t/acme/overview", status=403, aim="resolution", minutes="5")
+    assert visitor.engine.targets.of("acme").rows == []
+
+
+def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
+    """With a target for first responses a card has the share within it, and how many points that is from the share wanted."""
+    wait(visitor, 60, answered=5)
+    wait(visitor, 50, answered=40)
+    assert "First response within target" not in visitor.see("/t/acme/overview?range=today")
+    visitor.engine.targets.add("acme", "first_response", 15, share=0.9, valid_from="2026-01-01")
+    seen = visitor.see("/t/acme/overview?range=today")
+    assert "First response within target" in seen and "40.0 below target · n = 2" in seen
+
+
+def test_live_counts_down(visitor: Visitor) -> None:
+    """Who is furthest past the target comes first, in red; less than five minutes left are amber; a card counts the breaches."""
+    wait(visitor, 12)
+    wait(visitor, 64)
+    visitor.engine.targets.add("acme", "next_response", 15, valid_from="2026-01-01")
+    html = visitor.page("/t/acme/live")
+    assert html.index("49 min over") < html.index("3 min left")
+    assert 'class="number state-bad">49 min over' in html
+    assert 'class="number state-warn">3 min left' in html
+    assert "Waiting past target" in html
