@@ -10,6 +10,7 @@ from hubbub.dashboard.forms import Act, Field, data_table, facts
 from hubbub.errors import BadRequestError, ForbiddenError
 from hubbub.jobs.rows import STATES
 from hubbub.model.plain import plain
+from hubbub.reports.dates import short_days
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.period import KINDS
 from hubbub.reports.store import Report
@@ -57,7 +58,7 @@ def _kept(ask: Ask) -> Shown:
 def _row(report: Report) -> dict[str, Any]:
     looks = "open" if "html" in report.formats else None
     return {
-        "days": f"{report.from_} to before {report.to}", "kind": _KINDS.get(report.kind, report.kind), "shown": looks,
+        "days": short_days(report.from_, report.to), "kind": _KINDS.get(report.kind, report.kind), "shown": looks,
         "made_at": report.made_at.isoformat(), "changed_since": report.changed_since,
         **{name: "save" if name in report.formats else None for name in FORMATS},
     }  # fmt: skip
