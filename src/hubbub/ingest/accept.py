@@ -103,7 +103,7 @@ def bounds(
 
 
 _TIMES = {
-    "out_of_range": "'time' must lie between 2000 and 2100",
+    "out_of_range": "'time' must be between 2000 and 2100",
     "in_future": "'time' is more than 24 hours in the future; check the sender's clock",
     "too_old": "'time' is older than the tenant's raw retention; import the event as history instead",
     "too_late": "'time' lies before the tenant's kept range: its numbers are gone and do not change any more",
@@ -147,7 +147,7 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
     if event.kind and event.kind not in KINDS:
         return "invalid_field", "kind", f"'kind' must be one of {', '.join(sorted(KINDS))}"
     if event.confidence is not None and not 0 <= event.confidence <= 1:
-        return "out_of_range", "confidence", "'confidence' must lie between 0 and 1"
+        return "out_of_range", "confidence", "'confidence' must be between 0 and 1"
     if event.duration_ms is not None and not 0 <= event.duration_ms <= MAX_DURATION_MS:
         return "out_of_range", "duration_ms", "'duration_ms' must be 0 or more, and less than ten years"
     for name in ("input_tokens", "output_tokens"):

@@ -287,7 +287,7 @@ def _day(value: object, where: str) -> date:
     except ValueError:
         raise BadInputError(f"{where}: {str(value)[:40]!r} is not a date like 2026-12-25") from None
     if not 2000 <= day.year <= 2100:
-        raise BadInputError(f"{where}: {day} must lie between 2000 and 2100")
+        raise BadInputError(f"{where}: {day} must be between 2000 and 2100")
     return day
 
 

@@ -123,9 +123,9 @@ def checked(target: Target) -> Target:
         if text is not None and (not 0 < len(text) <= LONGEST_NAME or not text.isprintable()):
             raise BadInputError(f"{name}: 1 to {LONGEST_NAME} printable characters, or leave it out")
     if not 2000 <= target.valid_from.year <= 2100:
-        raise BadInputError(f"valid_from: {target.valid_from} must lie between 2000 and 2100")
+        raise BadInputError(f"valid_from: {target.valid_from} must be between 2000 and 2100")
     if target.valid_to is not None and target.valid_to <= target.valid_from:
-        raise BadInputError(f"valid_to: {target.valid_to} must lie after valid_from, {target.valid_from}")
+        raise BadInputError(f"valid_to: {target.valid_to} must be after valid_from, {target.valid_from}")
     if target.priority is None:
         return target
     return replace(target, priority=target.priority.lower())

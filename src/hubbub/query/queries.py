@@ -1,4 +1,4 @@
-"""Answer a question: check it, refresh what it asks about, read its metrics from facts, and lay the numbers out as columns."""
+"""Answering a question: it is checked, its tenant refreshed, its metrics read from facts, and the numbers laid out as columns."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from hubbub.storage.transaction import Reading, Transaction
 MAX_ROWS = 100_000
 MAX_WINDOWS = 20_000
 Gaps = Callable[[Tenant, datetime], Sequence[Gap]]
-"""Tells the gaps of a tenant's sources, as they are known at a moment."""
+"""Returns the gaps of a tenant's sources, as known at a moment."""
 _SECONDS = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}
 
 
 def no_gaps(_tenant: Tenant, _now: datetime) -> Sequence[Gap]:
-    """Tell of no gaps: a store without sources that could have any."""
+    """Return no gaps: for a store without sources."""
     return ()
 
 
 class Queries:
-    """Answers questions of one tenant at a time from the store's facts. May be used from any thread."""
+    """Answers questions of one tenant at a time from the store's facts. Thread-safe."""
 
     def __init__(self, store: Store, clock: Clock, gaps: Gaps = no_gaps) -> None:
         self._store = store
@@ -55,11 +55,11 @@ class Queries:
         self._gaps = gaps
 
     def now(self) -> datetime:
-        """Return this moment."""
+        """Return the current moment."""
         return self._clock()
 
     def answer(self, tenant: Tenant, question: Question) -> Answer:
-        """Answer a question; raises BadQuestionError for names outside the catalogue and ranges without an answer."""
+        """Answer a question; raises BadQuestionError for unknown names and ranges without an answer."""
         return self.together(tenant, [question])[0]
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
@@ -76,7 +76,7 @@ class Queries:
 
     @contextmanager
     def at_once(self, tenant: Tenant) -> Iterator[Callable[[Question], Answer]]:
-        """Give what answers questions at one moment, like `together`, where the next question hangs on an answer."""
+        """Provide a function that answers questions at one moment, where the next question depends on an answer."""
         with self.counting(tenant) as (ask, _, _):
             yield ask
 
@@ -84,11 +84,11 @@ class Queries:
     def counting(
         self, tenant: Tenant, as_of: datetime | None = None
     ) -> Iterator[tuple[Callable[[Question], Answer], Reading, datetime]]:
-        """Give what answers questions at one moment, what they are read from, and that moment.
+        """Provide a function that answers questions at one moment, the transaction it reads, and that moment.
 
-        Where the store has a copy that answers, the copy is read, which has no attributes of events, and the store for questions
-        that its engine cannot say. With `as_of` (aware) all of it is as it was known then. Raises BadQuestionError where that is
-        gone or yet to come.
+        It reads the store's copy where there is one that answers (without attributes of events), and the store for questions that
+        the copy's SQL cannot express. With `as_of` (aware) everything is as known then. Raises BadQuestionError for a moment that
+        is past retention, or in the future.
         """
         copy = self._store.copy
         with ExitStack() as stack:
@@ -98,15 +98,21 @@ class Queries:
                 yield stack.enter_context(self._asking(tenant, as_of, behind))
             else:
                 now = self._clock()
-                here = self._ask(tenant, reading, now, behind)
-                there = cache(lambda: self._ask(tenant, stack.enter_context(self._store.facts.read()), now, behind))
-                yield (lambda question: there()(question) if _correlated(question) else here(question)), reading, now
+                from_copy = self._ask(tenant, reading, now, behind)
+                from_store = cache(
+                    lambda: self._ask(tenant, stack.enter_context(self._store.facts.read()), now, behind)
+                )
+
+                def ask(question: Question) -> Answer:
+                    return (from_store() if _correlated(question) else from_copy)(question)
+
+                yield ask, reading, now
 
     @contextmanager
     def asking(
         self, tenant: Tenant, as_of: datetime | None = None
     ) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
-        """Give the same of the store itself, whose single events can be read beside what is aggregated, at the same moment."""
+        """Provide the same from the store itself, whose events can be read beside the numbers, at the same moment."""
         with self._asking(tenant, as_of, self._refreshed(tenant)) as parts:
             yield parts
 
@@ -116,7 +122,7 @@ class Queries:
     ) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
         now = self._clock()
         if as_of is not None and as_of > now:
-            raise BadQuestionError(f"'as_of' lies in the future: it is {now:%Y-%m-%dT%H:%M:%SZ}")
+            raise BadQuestionError(f"'as_of' is in the future: it is {now:%Y-%m-%dT%H:%M:%SZ}")
         with ExitStack() as stack:
             reading = stack.enter_context(self._store.facts.read())
             if as_of is not None:
@@ -129,7 +135,7 @@ class Queries:
     def _ask(
         self, tenant: Tenant, reading: Reading, now: datetime, behind: str | None, gaps: Sequence[Gap] | None = None
     ) -> Callable[[Question], Answer]:
-        """Return what answers questions from `reading` at a moment; `gaps`: as known at another one."""
+        """Return the function that answers questions from `reading` at a moment; `gaps`: as known at another one."""
         known = self._gaps(tenant, now) if gaps is None else gaps
 
         def ask(question: Question) -> Answer:
@@ -140,18 +146,18 @@ class Queries:
 
     @contextmanager
     def reading(self, tenant: Tenant) -> Iterator[tuple[Transaction, datetime]]:
-        """Refresh a tenant, and give a transaction that sees its facts as they are at one moment, and that moment."""
+        """Refresh a tenant, and provide a transaction with its facts of one moment, and that moment."""
         self._refreshed(tenant)
         now = self._clock()
         with self._store.facts.read() as reading:
             yield reading, now
 
     def _refreshed(self, tenant: Tenant) -> str | None:
-        """Refresh a tenant; where nothing can be written now, return why, since what is stored can still be read."""
+        """Refresh a tenant; where nothing can be written now, return the reason, since stored facts can still be read."""
         try:
             refresh(self._store, tenant.no)
         except (StoreFullError, StoreUnavailableError) as error:
-            return f"what came last is not counted: {error.message}"
+            return f"the latest events are not counted: {error.message}"
         return None
 
 
@@ -160,16 +166,16 @@ def _correlated(question: Question) -> bool:
 
 
 def check_range(question: Question, tenant: Tenant) -> None:
-    """Raise BadQuestionError for a range that is empty, or lies where no event can."""
+    """Raise BadQuestionError for a range that is empty, or where no event can be."""
     if question.start >= question.end:
-        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
     first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
     if question.start < first or question.end >= after:
-        raise BadQuestionError("the range must lie between 2000 and 2100")
+        raise BadQuestionError("the range must be between 2000 and 2100")
 
 
 def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
-    """Raise BadQuestionError for anything that cannot be asked: empty ranges, unknown or forbidden dimensions."""
+    """Raise BadQuestionError for an invalid question: empty ranges, unknown or forbidden dimensions."""
     if not asked:
         raise BadQuestionError("ask for at least one metric; 'hubbub metrics' lists them")
     if question.compare not in (None, *PERIODS):
@@ -179,27 +185,27 @@ def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
     count = int(span / _SECONDS.get(question.grain, span))
     if count > MAX_WINDOWS:
         raise BadQuestionError(
-            f"the range holds about {count} windows of grain {question.grain}, {MAX_WINDOWS} are allowed; take a coarser grain"
+            f"the range has about {count} windows of grain {question.grain}, {MAX_WINDOWS} are allowed; take a coarser grain"
         )
-    for one in asked:
-        allowed = askable(one.rollup)
+    for metric in asked:
+        allowed = askable(metric.rollup)
         for name in (*question.by, *question.where):
             if name not in allowed:
                 raise BadQuestionError(
-                    f"metric '{one.name}' has no dimension {name[:80]!r}{nearest(name, allowed)} "
+                    f"metric '{metric.name}' has no dimension {name[:80]!r}{nearest(name, allowed)} "
                     f"(it has {', '.join(sorted(allowed)) or 'none'})"
                 )
     if len(set(question.by)) != len(question.by):
-        raise BadQuestionError("a dimension is named twice in 'by'")
+        raise BadQuestionError("a dimension occurs twice in 'by'")
 
 
 def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> list[Window]:
-    """Return the windows of an answer, clipped to the asked range; they say under which start a row is shown."""
+    """Return the windows of an answer, clipped to the range; a row has the start of its window."""
     return [Window(max(w.start, start), min(w.end, end)) for w in windows(start, end, grain, tenant.tz)]
 
 
 def windows_of(question: Question, tenant: Tenant) -> list[Window]:
-    """Return the windows of a question: those that it cuts itself, else its grain's."""
+    """Return the windows of a question: its own cuts, or else those of its grain."""
     if question.cut:
         return [Window(*pair) for pair in pairwise(question.cut)]
     return buckets(question.start, question.end, question.grain, tenant)
@@ -224,13 +230,13 @@ def _read(
     now: datetime,
     gaps: Sequence[Gap],
 ) -> list[Answer]:
-    """Answer one question over several periods, by the same statements where they follow on each other."""
+    """Answer one question over several periods."""
     gone = reading.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
     answers = []
     for question in periods:
         cut = windows_of(question, tenant)
-        found = read(Context(reading, tenant, question, cut, micros(now)), asked)
-        answer = _laid_out(question, tenant, asked, cut, found, now, gone[0] if gone else None)
+        cells = read(Context(reading, tenant, question, cut, micros(now)), asked)
+        answer = _laid_out(question, tenant, asked, cut, cells, now, gone[0] if gone else None)
         answers.append(_with_gaps(answer, tenant, asked, cut, gaps, now))
     return answers
 
@@ -238,7 +244,7 @@ def _read(
 def _with_gaps(
     answer: Answer, tenant: Tenant, asked: Sequence[Asked], cut: Sequence[Window], gaps: Sequence[Gap], now: datetime
 ) -> Answer:
-    """Mark the numbers of an answer that gaps of sources touch, and name these gaps."""
+    """Mark the numbers of an answer that gaps of sources affect, and list these gaps."""
     question = answer.question
     touching = coverage.relevant(gaps, asked, question) if question.start < now else []
     if not touching:
@@ -254,7 +260,7 @@ def _with_gaps(
 
 
 def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
-    """Give each row what it was before and how it changed; rows pair up by the place of their window and dimension values."""
+    """Add the earlier number and the change to each row; rows pair up by the place of their window and dimension values."""
     order = {start: place for place, start in enumerate(sorted(set(old.starts)))}
     before = {(order[start], dims): row for row, (start, dims) in enumerate(zip(old.starts, old.dims, strict=True))}
     places = {start: place for place, start in enumerate(sorted(set(answer.starts)))}
@@ -279,42 +285,45 @@ def _laid_out(
     tenant: Tenant,
     asked: Sequence[Asked],
     cut: Sequence[Window],
-    found: Found,
+    cells_by_metric: Found,
     now: datetime,
     gone: tuple[int, int] | None,
 ) -> Answer:
-    """Lay cells out as columns: every window has a row for each combination of dimension values seen anywhere in the range."""
+    """Return cells as columns: every window has a row for each combination of dimension values in the range."""
     combos: list[Dims] = [()]
     if question.by:
-        seen = {dims for cells in found.values() for _, dims in cells}
-        combos = sorted(seen, key=lambda dims: tuple((value is None, value or "") for value in dims))
+        combinations = {dims for cells in cells_by_metric.values() for _, dims in cells}
+        combos = sorted(combinations, key=lambda dims: tuple((value is None, value or "") for value in dims))
     if len(combos) * len(cut) > MAX_ROWS:
         raise BadQuestionError(
             f"the answer would have {len(combos) * len(cut)} rows, {MAX_ROWS} are allowed; filter, or take a coarser grain"
         )
-    lost = {one.name: _lost(one, cut, now, gone) for one in asked}
+    lost = {metric.name: _lost(metric, cut, now, gone) for metric in asked}
     unknown = {
-        one.name: dict.fromkeys(without_target(tenant, one, cut), Known.NO_TARGET)
-        | dict.fromkeys(lost[one.name], Known.GONE)
-        for one in asked
+        metric.name: dict.fromkeys(without_target(tenant, metric, cut), Known.NO_TARGET)
+        | dict.fromkeys(lost[metric.name], Known.GONE)
+        for metric in asked
     }
-    columns = {one.name: _column(one, cut, combos, found[one.name], now, unknown[one.name], tenant) for one in asked}
+    columns = {
+        metric.name: _column(metric, cut, combos, cells_by_metric[metric.name], now, unknown[metric.name], tenant)
+        for metric in asked
+    }
     starts = [start for window in cut for start in [window.start.astimezone(UTC)] * len(combos)]
-    rule = FlaggedRule(FLAGGED, tenant.hotspot_tones) if any(one.rollup.by_tones for one in asked) else None
+    rule = FlaggedRule(FLAGGED, tenant.hotspot_tones) if any(metric.rollup.by_tones for metric in asked) else None
     known = fresh(question, tenant, now, sum(window.end > now for window in cut), rule)
     if gone and (nulls := len(set().union(*lost.values()))):
         known = replace(
-            known, gone=f"{nulls} of {len(cut)} windows are null: what they count is past retention",
+            known, gone=f"{nulls} of {len(cut)} windows are null: their data is past retention",
             kept_from=moment(gone[1]).astimezone(tenant.tz).isoformat(),
         )  # fmt: skip
     return Answer(question, tenant.zone, starts, combos * len(cut), columns, known)
 
 
-def _lost(one: Asked, cut: Sequence[Window], now: datetime, gone: tuple[int, int] | None) -> set[int]:
-    """Return the windows of which a metric is gone: a state is of a window's end, and first sights never go."""
-    if gone is None or isinstance(one.metric, First):
+def _lost(asked: Asked, cut: Sequence[Window], now: datetime, gone: tuple[int, int] | None) -> set[int]:
+    """Return the windows for which a metric's data is gone: a state belongs to a window's end, and first sights never go."""
+    if gone is None or isinstance(asked.metric, First):
         return set()
-    of_end = isinstance(one.metric, State)
+    of_end = isinstance(asked.metric, State)
     return {
         i for i, window in enumerate(cut)
         if micros(min(window.end, now) if of_end else window.start) < gone[1] and micros(window.end) > gone[0]
@@ -322,7 +331,7 @@ def _lost(one: Asked, cut: Sequence[Window], now: datetime, gone: tuple[int, int
 
 
 def _column(
-    one: Asked,
+    asked: Asked,
     cut: Sequence[Window],
     combos: Sequence[Dims],
     cells: dict[tuple[int, Dims], Cell],
@@ -330,17 +339,17 @@ def _column(
     unknown: Mapping[int, Known],
     tenant: Tenant,
 ) -> Column:
-    """Lay a metric's cells out over all rows: what holds where there is none first, then the cells that there are.
+    """Return a metric's cells over all rows: the values of empty ones first, then the cells.
 
-    `unknown`: the windows whose number is not known, with the reason.
+    `unknown`: the windows whose number is unknown, with the reason.
     """
     width, rows = len(combos), len(cut) * len(combos)
-    horizon = one.rollup.source.look_ahead
-    column = Column(one.unit, [], [None] * rows, [None] * rows, [0] * rows, [])
+    horizon = asked.rollup.source.look_ahead
+    column = Column(asked.unit, [], [None] * rows, [None] * rows, [0] * rows, [])
     for number, window in enumerate(cut):
         state = Known.LIVE if window.end > now else Known.PROVISIONAL if window.end + horizon > now else Known.SETTLED
         column.states += [unknown.get(number, state)] * width
-        column.values += [None if number in unknown else _without_facts(one, window, now, tenant)] * width
+        column.values += [None if number in unknown else _without_facts(asked, window, now, tenant)] * width
         if number in unknown:
             column.n[number * width : (number + 1) * width] = [None] * width
     place_of = {dims: place for place, dims in enumerate(combos)}
@@ -356,10 +365,12 @@ def _column(
     return column
 
 
-def _without_facts(one: Asked, window: Window, now: datetime, tenant: Tenant) -> int | None:
-    """A window without facts: counts are 0, everything that divides or has no value is null, as are states yet to come."""
-    metric = one.metric
-    counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
+def _without_facts(asked: Asked, window: Window, now: datetime, tenant: Tenant) -> int | None:
+    """Return the value of a window without facts: counts are 0; everything that divides or has no value is null, as are future
+    states.
+    """
+    metric = asked.metric
+    counted = isinstance(metric, Distinct | State | First) or asked.statistic == "count"
     if isinstance(metric, Stored) and metric.measure not in ("observed_min", "observed_max"):
         counted = metric.times is None or metric.times(tenant) is not None
     if isinstance(metric, State) and (window.start >= now or metric.age):

@@ -1,4 +1,6 @@
-"""Who waits for a reply now: those furthest past their target first, then those with the least time left, then the others."""
+"""Conversations that wait for a reply now: those furthest past their target first, then those with the least time left, then the
+others.
+"""
 
 from __future__ import annotations
 
@@ -28,49 +30,49 @@ class Waiting:
 
     conversation_id: str
     since: datetime
-    """UTC without zone: the first inbound message that nobody answered."""
+    """UTC without zone: the first unanswered inbound message."""
     waited_ms: int
     """Around the clock."""
     channel: str | None
     account_id: str | None
     priority: str | None
     target_minutes: int | None
-    """null: no target is for it."""
+    """null: no target applies."""
     business: bool
-    """Whether the target counts minutes of the business hours alone."""
+    """Whether the target counts only minutes of the business hours."""
     over_ms: int | None
-    """How far past the target it is, in the target's time; negative: so much is left."""
+    """Time past the target, in the target's time; negative: time left."""
     countdown: str | None
     """The same in words, like "3 min left" or "49 min over"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Who waits for a reply at a moment."""
+    """Conversations that wait for a reply at a moment."""
 
     at: datetime
     """UTC without zone."""
     waiting: int
     """How many wait."""
     past_target: int | None
-    """How many of these are past their target; null: no target is for any of them."""
+    """How many of these are past their target; null: no target applies to any."""
     rows: Sequence[Waiting]
     """Those furthest past their target first."""
 
 
 def live(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 50) -> Live:
-    """Return who waits now under a question's filters: channel, account_id, priority. Raises BadQuestionError."""
+    """Return the conversations that wait now under a question's filters: channel, account_id, priority. Raises BadQuestionError."""
     if not 0 < limit <= MOST:
-        raise BadQuestionError(f"'limit' must lie between 1 and {MOST}")
-    one = find(METRIC)
-    check(question, [one], tenant)
-    assert isinstance(one.metric, State)
+        raise BadQuestionError(f"'limit' must be between 1 and {MOST}")
+    metric = find(METRIC)
+    check(question, [metric], tenant)
+    assert isinstance(metric.metric, State)
     with queries.reading(tenant) as (reading, now):
         context = Context(reading, tenant, question, (), micros(now))
         distances = Distances(tenant)
         found = [
             (waiter, distances.of(waiter, context.now))
-            for waiter in waiters(context, one, one.metric, context.now, context.now)
+            for waiter in waiters(context, metric, metric.metric, context.now, context.now)
         ]
     overs = [known[0] for _, known in found if known is not None]
     rows = [_waiting(*pair, context.now) for pair in sorted(found, key=_order)[:limit]]

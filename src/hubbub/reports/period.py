@@ -52,7 +52,7 @@ def period_of(
         first = first_day(day, grain)
         last = next_first_day(first, grain)
     if first >= last:
-        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
     if first.year < 2000:  # a week or month that began before the first day of questions
         raise BadQuestionError(f"the period begins on {first}, and nothing before 2000 can be asked for")
     if first > today:

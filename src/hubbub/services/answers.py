@@ -281,5 +281,5 @@ def _past(at: str | None, tenant: Tenant) -> datetime | None:
 def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:
     low, high = parse_moment(start, tenant.zone), parse_moment(end, tenant.zone)
     if low >= high:
-        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
     return low, high

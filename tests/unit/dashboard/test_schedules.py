@@ -51,5 +51,5 @@ def test_run_now_and_for_past_days_lead_to_the_job(visitor: Visitor) -> None:
     text = visitor.see(led)
     assert '"2026-08-01", "2026-08-02" ]' in text
     refused = visitor.act(f"{on}/backfill", on, status=400, **(days | {"to": "2026-08-01"}))
-    assert "must lie before" in refused.text
+    assert "must be before" in refused.text
     assert len(visitor.engine.jobs.of().rows) == 2

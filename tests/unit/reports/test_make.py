@@ -178,7 +178,7 @@ def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
         ({"kind": "daily", "date": "yesterday"}, "yesterday"),
         ({"kind": "daily", "date": "2026-08-01", "start": "2026-08-01", "end": "2026-08-02"}, "'from' and 'to'"),
         ({"kind": "daily", "start": "2026-08-01"}, "'from' and 'to'"),
-        ({"kind": "daily", "start": "2026-08-02", "end": "2026-08-02"}, "must lie before"),
+        ({"kind": "daily", "start": "2026-08-02", "end": "2026-08-02"}, "must be before"),
         ({"kind": "weekly", "date": "2000-01-01"}, "1999-12-27"),
         ({"kind": "daily", "date": "2026-08-21"}, "has not begun"),
         ({"kind": "daily", "start": "2020-01-01", "end": "2026-01-01"}, "1100 rows"),
