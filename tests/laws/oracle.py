@@ -185,10 +185,15 @@ class Oracle:
     """All numbers of one tenant, from all of its events as they were ever sent, repeated and corrected ones included."""
 
     def __init__(
-        self, events: Iterable[Event], zone: str, calendar: Calendar = NO_CALENDAR, tones: Iterable[str] = ()
+        self,
+        events: Iterable[Event],
+        zone: str,
+        calendar: Calendar = NO_CALENDAR,
+        tones: Iterable[str] = (),
+        silence: int = 0,
     ) -> None:
-        """Fold everything once; `tones` are those that hotspots count."""
-        self.zone = zone
+        """Fold everything once; `tones` are those that hotspots count, `silence` the days that close a conversation, 0: none."""
+        self.zone, self.silence = zone, silence * DAY
         self.tones = frozenset(tones)
         self.events = surviving(events)
         self.person = _persons(self.events)
@@ -622,7 +627,7 @@ class Oracle:
         staff = self._last(moment, "staff_id", ("staff.",), _presence)
         contacts = self._contact_states(moment)
         campaigns = self._last(moment, "campaign_id", ("campaign.",), lambda e: _CAMPAIGN_STATES.get(e.type))
-        lives = [life for c in self._conversations().values() if (life := Life(c, moment)).known]
+        lives = [life for c in self._conversations().values() if (life := Life(c, moment, self.silence)).known]
         waiting = [life.asked for life in lives if life.open and life.asked is not None]
         return {
             "open_conversations": sum(life.open for life in lives),
@@ -642,8 +647,8 @@ class Oracle:
 class Life:
     """What is known of a conversation just before a moment."""
 
-    def __init__(self, events: list[Event], moment: datetime) -> None:
-        """Look at what was said before it."""
+    def __init__(self, events: list[Event], moment: datetime, silence: timedelta = timedelta(0)) -> None:
+        """Look at what was said before it; `silence` closes what is open, if it is longer than that."""
         mine = [e for e in events if e.time < moment and (_of_people(e) or _root(e))]
         speaks = [e for e in mine if _speaks(e)]
         self.known = bool(speaks)
@@ -657,6 +662,8 @@ class Life:
         returned = inbound is not None and bool(own) and inbound > own[-1].time + DAY
         self.open = (inbound is not None) if not own else not ended or returned
         self.closed = ended and not returned
+        if silence and self.open and moment > _heard(events, mine) + silence:
+            self.open, self.closed = False, True
         ends = [
             e.time for e in mine
             if e.type in ("conversation.resolved", "conversation.closed") or (_replies(e) and e.status != "private")
@@ -665,6 +672,21 @@ class Life:
         self.asked = min(asked, default=None)
         given = [e for e in own if e.type == "conversation.assigned"]
         self.assignee = sorted(given, key=lambda e: e.time)[-1].staff_id if given else None
+
+
+def _heard(events: list[Event], mine: list[Event]) -> datetime:
+    """Return when an open conversation was last heard: a message, a start or reopening, or whatever else opened it."""
+    sounds = (
+        "message.received",
+        "message.sent",
+        "response.ai_generated",
+        "response.staff_sent",
+        "conversation.started",
+    )
+    heard = [e.time for e in mine if e.type in (*sounds, "conversation.reopened") and not _private(e)]
+    tick = timedelta(microseconds=1)
+    opened = [e.time for e in mine if Life(events, e.time + tick).open and not Life(events, e.time).open]
+    return max(heard + opened)
 
 
 def _replies(event: Event) -> bool:

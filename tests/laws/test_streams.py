@@ -27,7 +27,7 @@ from tests.laws.test_laws import BY_ROLLUP, examples, names_of, same
 
 ZONES = ("UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Pyongyang")
 GRAINS = (Grain.TOTAL, Grain.MONTH, Grain.WEEK, Grain.DAY, Grain.HOUR)
-STEPS = ("send", "send", "send", "move", "tones", "cut", "fold", "rebuild")
+STEPS = ("send", "send", "send", "move", "tones", "silence", "cut", "fold", "rebuild")
 SCORE = "contact_engagement_score"
 subjects = st.lists(st.sampled_from(sorted(BY_ROLLUP)), min_size=4, max_size=6, unique=True)
 
@@ -50,7 +50,7 @@ def _check(
     rollups: list[str],
 ) -> None:
     """Compare the numbers of all windows after `since` with those of all that was ever sent."""
-    oracle = Oracle(sent, tenant.zone, world.calendar, tenant.hotspot_tones)
+    oracle = Oracle(sent, tenant.zone, world.calendar, tenant.hotspot_tones, tenant.threads.silence_days)
     answer = lab.ask(tenant, names_of(rollups), since, world.end, grain)
     starts = [max(w.start, since) for w in windows(since, world.end, grain, tenant.tz)]
     assert [row.start for row in answer.rows] == starts
@@ -87,6 +87,9 @@ def test_a_stream_is_what_plain_python_counts(
         elif step == "tones":
             tones = data.draw(st.sampled_from(((), ("negative",), ("escalation", "neutral"))))
             tenant = replace(tenant, hotspot_tones=tones)
+        elif step == "silence":
+            days = data.draw(st.sampled_from((0, 1, 2, 5)))
+            tenant = replace(tenant, threads=replace(tenant.threads, silence_days=days))
         elif step == "cut":
             day = local_day(world.start, tenant.zone) + timedelta(days=data.draw(st.integers(1, 9)))
             cut = local_midnight(day, tenant.tz)

@@ -31,7 +31,7 @@ def conversations(
     end: To,
     where: Where = None,
     text: Annotated[str, Query(max_length=200, description="Occurs in an id, a name or an event.")] = "",
-    state: Annotated[str, Query(max_length=20, description="open, waiting or resolved at the range's end.")] = "",
+    state: Annotated[str, Query(max_length=20, description="open, waiting, resolved or silent at its end.")] = "",
     include_bots: Annotated[bool, Query(description="Also conversations of programs alone.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -33,7 +33,12 @@ def list_conversations(
         typer.Option("--find", help="Only conversations with this in an id, a name or an event.", show_default=False),
     ] = "",
     state: Annotated[
-        str, typer.Option("--state", help="open, waiting or resolved at the range's end.", show_default=False)
+        str,
+        typer.Option(
+            "--state",
+            help="open, waiting, resolved or silent, at the range's end.",
+            show_default=False,
+        ),
     ] = "",
     include_bots: Annotated[bool, typer.Option("--bots", help="Also conversations of programs alone.")] = False,
     limit: Limit = 50,

@@ -29,8 +29,8 @@ SHOWN = 20
 class Storing:
     """How an import is stored.
 
-    `zone` is for tenants that it creates; `changed`: a record equal to the stored event is a duplicate at any revision. `labels`:
-    messages are labelled; without `keep_text` their texts are read only for that.
+    `zone` and `silence_days` are for tenants that it creates; `changed`: a record equal to the stored event is a duplicate at any
+    revision. `labels`: messages are labelled; without `keep_text` their texts are read only for that.
     """
 
     zone: str | None
@@ -38,6 +38,7 @@ class Storing:
     changed: bool = False
     labels: bool = False
     keep_text: bool = True
+    silence_days: int = 0
 
 
 @dataclass
@@ -115,6 +116,12 @@ class Run:
         for name, value in answer.items():
             self.labelled[name] += value if isinstance(value, int) else sum(value.values())
 
+    def settle(self) -> None:
+        """Give the tenants that were made the settings that go with what was imported."""
+        if self.storing.silence_days:
+            for tenant in self.made:
+                self.engine.tenants.change(tenant, threads={"silence_days": self.storing.silence_days})
+
     def refresh(self, tenant: str | None, quiet: bool) -> str | None:
         """Refresh the numbers of the changed tenants; return one of them."""
         from hubbub.cli import show
@@ -158,6 +165,7 @@ def run(source: Import, tenant: str | None, storing: Storing, *, data: Path | No
         if not storing.dry_run:
             if tenant and not done.nothing:
                 engine.names.take(tenant, source.names)
+            done.settle()
             tenant = done.refresh(tenant, as_json)
     _say_what_was_left(source, done)
     if done.made:
@@ -165,6 +173,11 @@ def run(source: Import, tenant: str | None, storing: Storing, *, data: Path | No
             f"Made {', '.join(sorted(done.made))} (zone {storing.zone or 'UTC'}); it keeps everything: set a retention with "
             "'hubbub tenants set NAME --retention-raw DAYS' to delete raw events later."
         )
+        if storing.silence_days:
+            show.say(
+                f"Threads count as closed after {storing.silence_days} days without a message; to change it: 'hubbub tenants set "
+                "NAME --silence-days DAYS', 0 for never."
+            )
     answer = summary(source, done)
     show.emit(answer, as_json=as_json)
     if done.nothing or done.cut:

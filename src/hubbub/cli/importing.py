@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -188,4 +189,6 @@ def _store(
 ) -> None:
     from hubbub.cli import import_run
 
-    import_run.run(IMPORTERS[kind].load().open(package, options), tenant, storing, data=data, as_json=as_json)
+    importer = IMPORTERS[kind]
+    storing = replace(storing, silence_days=importer.silence_days)
+    import_run.run(importer.load().open(package, options), tenant, storing, data=data, as_json=as_json)

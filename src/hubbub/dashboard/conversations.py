@@ -13,7 +13,13 @@ from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table,
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
 
-STATE_TITLES = {"": "Any", "open": "Open", "waiting": "Waiting for an answer", "resolved": "Resolved or closed"}
+STATE_TITLES = {
+    "": "Any",
+    "open": "Open",
+    "waiting": "Waiting for an answer",
+    "resolved": "Resolved or closed",
+    "silent": "Closed by silence",
+}
 _COLUMNS = (
     Column("conversation_id", "Conversation"),
     Column("last_at", "Last event", "moment"),

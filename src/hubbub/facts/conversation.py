@@ -14,6 +14,7 @@ from typing import Any
 from hubbub.facts.carried import Carried, dump, load
 from hubbub.facts.episode import ESCALATES_WITHIN, REOPENS_WITHIN, REPLIES, Episodes, latest
 from hubbub.facts.message import HORIZON
+from hubbub.facts.moments import DAY
 from hubbub.facts.state import States
 from hubbub.facts.turn import Folded, Response, Turn
 
@@ -26,6 +27,12 @@ RANK = {
 """The order of events of the same moment: that of a conversation's life; assignments by arrival. Then the ident decides."""
 
 TYPES = tuple(RANK)
+SOUNDS = ("message.received", *REPLIES, "conversation.started", "conversation.reopened")
+"""What ends the silence of a conversation; what opens it does, too."""
+SILENCED = ("open",)
+"""States that silence ends, for tenants that let it (`query/standing.py`)."""
+SHORTEST_SILENCE = DAY
+"""Silence up to here ends no state whatever the tenant's setting: stretches go on over it."""
 
 
 def fold(conversation: str, turns: Iterable[Turn], carried: Carried | None = None, since: int = 0) -> Folded:
@@ -185,11 +192,12 @@ class _Answers:
 class _States:
     """The states of the conversation and their starts: known, open, closed, waiting, unassigned."""
 
-    CARRIED = ("_assignee", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel", "priority")
+    CARRIED = ("_assignee", "_heard", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel", "priority")
     __slots__ = (*CARRIED, "tracks")
 
     def __init__(self) -> None:
-        self.tracks = States("conversation")
+        self.tracks = States("conversation", SILENCED)
+        self._heard: int | None = None
         self.channel: str | None = None
         self.account_id: str | None = None
         self.priority: str | None = None
@@ -207,8 +215,18 @@ class _States:
         for state, since, began in values.get("holds", ()):
             self.tracks.begin(state, since, began)
         load(self, {name: value for name, value in values.items() if name != "holds"})
+        self.tracks.heard = self._heard
 
     def see(self, turn: Turn, replies: bool) -> None:
+        sounds = turn.type in SOUNDS and turn.status != "private"
+        if sounds:
+            self.tracks.hear(turn.time, longest=SHORTEST_SILENCE)
+        opened = not self.tracks.holds("open")
+        self._transit(turn, replies)
+        if sounds or (opened and self.tracks.holds("open")):
+            self._heard = self.tracks.heard = turn.time
+
+    def _transit(self, turn: Turn, replies: bool) -> None:
         time, type_ = turn.time, turn.type
         self.channel = self.channel or turn.channel
         self.account_id = self.account_id or turn.account_id

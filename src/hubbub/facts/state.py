@@ -5,14 +5,18 @@ An event takes effect just after its time: a stretch covers every moment t with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from hubbub.storage.schema import FOREVER
 
 
 class Stretch(NamedTuple):
-    """An entity in a state; columns of `state` after tenant, entity and id. `began`: when what it describes began, like a wait."""
+    """An entity in a state; columns of `state` after tenant, entity and id.
+
+    `began`: when what it describes began, like a wait. `heard`: when the conversation was last heard within it, of states that
+    silence ends; within a stretch it was never silent for longer than a day before that.
+    """
 
     state: str
     since: int
@@ -22,17 +26,20 @@ class Stretch(NamedTuple):
     began: int | None
     priority: str | None = None
     """The latest priority of a conversation."""
+    heard: int | None = None
 
 
 class States:
-    """Collects the stretches of one entity while its events are read in order."""
+    """Collects the stretches of one entity while its events are read in order. `silenced` are states that silence ends."""
 
-    __slots__ = ("_ended", "_open", "entity")
+    __slots__ = ("_ended", "_open", "_silenced", "entity", "heard")
 
-    def __init__(self, entity: str) -> None:
+    def __init__(self, entity: str, silenced: Collection[str] = ()) -> None:
         self.entity = entity
+        self.heard: int | None = None
+        self._silenced = silenced
         self._open: dict[str, tuple[int, int | None]] = {}
-        self._ended: list[tuple[str, int, int, int | None]] = []
+        self._ended: list[tuple[str, int, int, int | None, int | None]] = []
 
     def begin(self, state: str, time: int, began: int | None = None) -> None:
         """Enter a state at `time`; nothing changes if the entity is in it."""
@@ -43,7 +50,25 @@ class States:
         """Leave a state at `time`; a stretch without length is dropped."""
         open_ = self._open.pop(state, None)
         if open_ is not None and open_[0] < time:
-            self._ended.append((state, open_[0], time, open_[1]))
+            self._ended.append((state, open_[0], time, open_[1], self._heard_in(state)))
+
+    def _heard_in(self, state: str) -> int | None:
+        return self.heard if state in self._silenced else None
+
+    def holds(self, state: str) -> bool:
+        """Whether the entity is in a state."""
+        return state in self._open
+
+    def hear(self, time: int, *, longest: int) -> None:
+        """Begin new stretches of states that silence ends if the last sound is more than `longest` ago; note this one at its end.
+
+        Call it before the states of this moment are set, and set `heard` after.
+        """
+        if self.heard is not None and time - self.heard > longest:
+            for state in [state for state in self._open if state in self._silenced]:
+                began = self._open[state][1]
+                self.end(state, time)
+                self._open[state] = time, began
 
     def set(self, state: str, is_in: bool, time: int, began: int | None = None) -> None:
         """Enter or leave a state at `time`; another `began` starts a new stretch."""
@@ -67,10 +92,10 @@ class States:
 
     def stretches(self, channel: str | None, account_id: str | None, priority: str | None = None) -> list[Stretch]:
         """Return all stretches, with the entity's channel, account and priority."""
-        going_on = [(state, since, FOREVER, began) for state, since, began in self.going_on()]
+        going_on = [(state, since, FOREVER, began, self._heard_in(state)) for state, since, began in self.going_on()]
         return [
-            Stretch(s, since, until, channel, account_id, began, priority)
-            for s, since, until, began in (*self._ended, *going_on)
+            Stretch(state, since, until, channel, account_id, began, priority, heard)
+            for state, since, until, began, heard in (*self._ended, *going_on)
         ]
 
 

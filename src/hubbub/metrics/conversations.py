@@ -188,7 +188,8 @@ CONVERSATION_STATES = Rollup(
         ),
         "open_conversations": State(
             "Conversations open at the end of the window (or now): last known state per conversation. A message alone opens "
-            "one; a message more than 24 hours after a resolve or close opens it again.",
+            "one; a message more than 24 hours after a resolve or close opens it again. A tenant may count those as closed that "
+            "were silent for some days (setting `silence_days`); a message after that opens them again, with the wait they had.",
             Unit.COUNT, held=("conversation", "open"),
         ),
         "waiting_conversations": State(
@@ -206,7 +207,8 @@ CONVERSATION_STATES = Rollup(
             Unit.COUNT, held=("conversation", "unassigned"), better=Better.LOWER,
         ),
         "closed_conversations": State(
-            "Conversations resolved or closed at the end of the window (or now), and not written to more than 24 hours later.",
+            "Conversations resolved or closed at the end of the window (or now), and not written to more than 24 hours later; or "
+            "closed by silence (setting `silence_days`).",
             Unit.COUNT, held=("conversation", "closed"),
         ),
         "total_conversations": State(

@@ -19,26 +19,20 @@ from hubbub.model.naming import anywhere
 from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
+from hubbub.query.standing import conversations_standing
 from hubbub.query.timeline import Episode, converted, episodes, newest
 from hubbub.storage import names
 from hubbub.storage.transaction import Transaction
 
 PAGE = 50
-STATES = ("open", "waiting", "resolved")
-"""A waiting conversation is an open one too; a closed one is called resolved."""
+STATES = ("open", "waiting", "resolved", "silent")
+"""A waiting conversation is an open one too; a closed one is called resolved; a silent one was closed by silence."""
 
 _SEARCHED = ("conversation_id", "contact_id", "staff_id", "channel_id", "message_id")
 _NAMED = {"contact": "contact_id", "staff": "staff_id", "room": "channel_id", "account": "account_id"}
 """Kinds of names that a search finds, and where their ids stand."""
 _FILTERED = ("channel", "channel_id", "account_id", "staff_id", "topic")
 _PEOPLE = "(coalesce({e}.kind, 'person') IN ('person', 'ai') OR ({e}.type = 'message.received' AND {e}.id = {e}.conversation_id))"
-_STOOD = """
-    SELECT id, CASE max(CASE state WHEN 'waiting' THEN 3 WHEN 'open' THEN 2 ELSE 1 END) WHEN 3 THEN 'waiting' WHEN 2 THEN 'open'
-        ELSE 'resolved' END AS state, max(CASE WHEN state = 'waiting' THEN began END) AS since
-    FROM state WHERE tenant = :tenant AND entity = 'conversation' AND state IN ('open', 'waiting', 'closed') AND since < :at
-        AND until >= :at
-"""
-"""Conversations that are in a state at `:at`, which one, and since when one waits; to be grouped by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,7 @@ class ConversationRow:
     escalated: bool
     """Whether it was escalated in the range."""
     state: str | None
-    """open, waiting (open, and a reply is awaited) or resolved; null: nothing tells."""
+    """open, waiting (open, and a reply is awaited), resolved or silent (closed by silence); null: nothing tells."""
     since: datetime | None
     """When the wait began, of one that waits."""
     channel: str | None
@@ -86,7 +80,7 @@ class Conversation:
     last_at: datetime
     """Time of its last event."""
     state: str | None
-    """open, waiting (open, and a reply is awaited) or resolved; null: nothing tells."""
+    """open, waiting (open, and a reply is awaited), resolved or silent (closed by silence); null: nothing tells."""
     since: datetime | None
     """When the wait began, where it waits."""
     channel: str | None
@@ -119,6 +113,18 @@ class Wanted:
     state: str = ""
 
 
+def _stood(tenant: Tenant, of: str = "TRUE") -> str:
+    """Return the SELECT of conversations (`of`: a condition on them) in a state at `:at`, which, and since when one waits."""
+    return f"""
+        SELECT id, CASE max(CASE state WHEN 'waiting' THEN 4 WHEN 'open' THEN 3 WHEN 'silent' THEN 2 ELSE 1 END)
+            WHEN 4 THEN 'waiting' WHEN 3 THEN 'open' WHEN 2 THEN 'silent' ELSE 'resolved' END AS state,
+            max(CASE WHEN state = 'waiting' THEN began END) AS since
+        FROM {conversations_standing(tenant, ":at")} AS s WHERE tenant = :tenant AND entity = 'conversation'
+            AND state IN ('open', 'waiting', 'closed', 'silent') AND since < :at AND until >= :at AND {of}
+        GROUP BY id
+    """
+
+
 def conversations(
     queries: Queries, tenant: Tenant, wanted: Wanted, *, limit: int = PAGE, cursor: str | None = None
 ) -> page.Page[ConversationRow]:
@@ -139,7 +145,7 @@ def conversations(
     with queries.reading(tenant) as (reading, now):
         params["at"] = min(params["high"], micros(now))
         found = reading.dicts(
-            f"""WITH stood AS MATERIALIZED ({_STOOD} GROUP BY id), p AS MATERIALIZED (
+            f"""WITH stood AS MATERIALIZED ({_stood(tenant)}), p AS MATERIALIZED (
                 SELECT c.*, s.state, s.since FROM ({_seen(reading, wanted, params)}) AS c
                     LEFT JOIN stood AS s ON s.id = c.conversation_id
                 WHERE {asked} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit
@@ -163,7 +169,7 @@ def conversation_of(queries: Queries, tenant: Tenant, conversation: str) -> Conv
             params,
         )
         states = reading.dicts(
-            f"SELECT state, since FROM ({_STOOD} AND id = :conversation GROUP BY id) AS s", params | {"at": micros(now)}
+            f"SELECT state, since FROM ({_stood(tenant, 'id = :conversation')}) AS s", params | {"at": micros(now)}
         )
     if not facts["events"]:
         return None
@@ -184,7 +190,7 @@ def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     # one condition goes through the days in their order, the other through the few conversations that are open
     talked = "(e.conversation_id || '') IS NOT NULL"
     if wanted.state in ("open", "waiting"):
-        talked = "e.conversation_id IN (SELECT id FROM stood WHERE state <> 'resolved')"
+        talked = "e.conversation_id IN (SELECT id FROM stood WHERE state IN ('open', 'waiting'))"
     having = ["TRUE"]
     for number, (name, values) in enumerate(wanted.where.items()):
         if name not in _FILTERED:

@@ -12,6 +12,7 @@ from hubbub.metrics.catalogue import Asked, dimensions_of
 from hubbub.metrics.definition import First, Rollup, State
 from hubbub.query.result import Cell
 from hubbub.query.select import Context, Dims, Key, filters_on
+from hubbub.query.standing import standing
 
 
 def moments_of(context: Context) -> list[tuple[int, int]]:
@@ -48,7 +49,8 @@ def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) 
     params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
     once = entity == "contact" and (state == "known" or context.linked)
     who = person_of("s.id", context.dialect) if once and context.linked else "s.id"
-    of = f"FROM state AS s WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high"
+    rows_of = standing(context.tenant, entity, state, ":low")
+    of = f"FROM {rows_of} AS s WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high"
     if len(asked) == 1:  # the file counts
         ((window, at),) = asked
         group = f"GROUP BY {', '.join(by)}" if by else ""

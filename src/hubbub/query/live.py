@@ -21,6 +21,7 @@ from hubbub.query.held import in_state, state_columns
 from hubbub.query.queries import Queries, check
 from hubbub.query.reader import read
 from hubbub.query.select import Context
+from hubbub.query.standing import standing
 from hubbub.query.waiters import waiting_past
 
 MOST = 1000
@@ -84,6 +85,7 @@ def entities(context: Context, one: Asked, params: dict[str, Any]) -> str:
         "s.since >= :low AND s.since < :high" if isinstance(metric, First) else "s.since < :high AND s.until >= :high"
     )
     params |= {"low": low, "high": high}
+    rows = "state" if isinstance(metric, First) else standing(context.tenant, *metric.held, ":high")
     dims = "".join(
         f", max({column}) AS {name}" for name, column in state_columns(one.rollup, metric).items() if column != "s.id"
         and name not in one.rollup.hidden
@@ -91,7 +93,7 @@ def entities(context: Context, one: Asked, params: dict[str, Any]) -> str:
     if isinstance(metric, State) and metric.past_target:
         when += f" AND {_among(waiting_past(context, one, metric, high), params)}"
     return (
-        f"SELECT s.id AS id, min(s.since) AS time, min(s.began) AS began{dims} FROM state AS s "
+        f"SELECT s.id AS id, min(s.since) AS time, min(s.began) AS began{dims} FROM {rows} AS s "
         f"WHERE {in_state(context, one, metric, params)} AND {when} GROUP BY s.id"
     )
 

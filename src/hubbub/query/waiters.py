@@ -18,6 +18,7 @@ from hubbub.query.judged import Judge
 from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Key
+from hubbub.query.standing import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,15 @@ def waiters(context: Context, one: Asked, metric: State, low: int, high: int) ->
     where = in_state(context, one, metric, params)
     rows = context.reading.each(
         "SELECT s.id, s.began, s.since, s.until, s.channel, s.account_id, s.priority, "
-        "CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM state AS s "
+        f"CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM {standing(context.tenant, *metric.held, ':low')} AS s "
         "LEFT JOIN episode AS e ON e.tenant = s.tenant AND e.conversation_id = s.id AND e.first_inbound = s.began "
-        f"WHERE {where} AND s.since < :high AND s.until >= :low ORDER BY s.began, s.id",
+        f"WHERE {where} AND s.since < :high AND s.until >= :low ORDER BY s.began, s.id, s.since",
         params,
     )
-    last: tuple[str, int] | None = None
+    last: tuple[str, int, int] | None = None
     for row in rows:
-        if row[:2] != last:  # else it is the first message of two episodes
-            last = row[:2]
+        if row[:3] != last:  # else it is the first message of two episodes
+            last = row[:3]
             yield Waiter(*row)
 
 

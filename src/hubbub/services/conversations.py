@@ -58,8 +58,8 @@ class ConversationService:
     ) -> Page[ConversationRow]:  # fmt: skip
         """List conversations with an event in a range, the latest message first.
 
-        `text` occurs in an id, a name or an event; `state` is open, waiting or resolved at the range's end, or empty. Raises
-        BadQuestionError, BadRequestError.
+        `text` occurs in an id, a name or an event; `state` is open, waiting, resolved or silent at the range's end, or empty.
+        Raises BadQuestionError, BadRequestError.
         """
         owner = self._control.tenant(tenant)
         selection = Wanted(*_range(owner, start, end), dict(where or {}), include_bots, text, state)

@@ -76,7 +76,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         {
             "tenant": "INTEGER NOT NULL", "entity": "TEXT NOT NULL", "id": "TEXT NOT NULL", "state": "TEXT NOT NULL",
             "since": "INTEGER NOT NULL", "until": "INTEGER NOT NULL", "channel": "TEXT", "account_id": "TEXT", "began": "INTEGER",
-            "priority": "TEXT",
+            "priority": "TEXT", "heard": "INTEGER",
         },
         "",
     ),
@@ -181,6 +181,10 @@ REFOLD: Mapping[tuple[str, str], str] = {
         "episode",
         "handed_off_at",
     ): "SELECT DISTINCT 'conversation', tenant, conversation_id FROM episode WHERE ai_involved > 0",
+    (
+        "state",
+        "heard",
+    ): "SELECT DISTINCT 'conversation', tenant, id FROM state WHERE entity = 'conversation' AND state = 'open'",
 }
 """Column that a later version added -> the units whose rows lack it. Adding the column puts them into `todo`, so that they are
 folded again; of columns that came together one is named. Rows from before a cut of retention keep null."""

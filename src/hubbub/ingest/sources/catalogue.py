@@ -22,6 +22,8 @@ class Kind:
 
     reads: str
     place: str
+    silence_days: int = 0
+    """Days of silence that close a conversation of a tenant that an import of this kind makes; 0: none do."""
 
     def load(self) -> Importer:
         """Return the importer."""
@@ -31,7 +33,7 @@ class Kind:
 
 
 IMPORTERS: dict[str, Kind] = {
-    "slack": Kind("A Slack export, ZIP or folder", "slack:SLACK"),
+    "slack": Kind("A Slack export, ZIP or folder", "slack:SLACK", silence_days=14),
     "whatsapp": Kind("WhatsApp's 'Export chat', text or ZIP", "whatsapp:WHATSAPP"),
     "signal": Kind("A Signal chat as text", "whatsapp:SIGNAL"),
     "telegram": Kind("Telegram's result.json, of one chat or of all", "telegram:TELEGRAM"),
