@@ -24,7 +24,7 @@ from hubbub.model.event import Event, Item, Rejection
 from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.settings import load as load_settings
 from hubbub.storage import schema
-from tests.conftest import FOLDER, Shape
+from tests.conftest import FOLDER, Shape, ask_copy
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("HUBBUB_SHARED") or ROOT.parent / "shared" / "data")
@@ -86,7 +86,9 @@ class Loaded:
 def open_engine(folder: Path, clock: Clock = lambda: NOW, shape: Shape = FOLDER) -> Engine:
     """Open an engine on a folder, small and without a floor of free space."""
     settings = load_settings(data=folder, free_floor_mb=0, **shape.settings)
-    return Engine(settings, clock)
+    engine = Engine(settings, clock)
+    ask_copy(engine.store)
+    return engine
 
 
 def mapped(name: str, *paths: Path) -> files.FileImport:

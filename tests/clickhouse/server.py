@@ -27,6 +27,12 @@ class ClickHouse:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process's id, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it, if it does not run, on the same port and folder as before, and wait until it answers."""
         if self._process is not None:
@@ -58,6 +64,13 @@ class ClickHouse:
         """Let it go on with what it was told meanwhile."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, whatever it is doing."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
 
     def stop(self) -> int:
         """Stop it; what it was told stays on disk. Returns its exit code, 0 too when it did not run."""

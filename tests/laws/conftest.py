@@ -23,7 +23,7 @@ from hubbub.query.queries import Queries
 from hubbub.query.result import Answer
 from hubbub.storage import schema
 from hubbub.storage.store import Store
-from tests.conftest import FOLDER, Shape
+from tests.conftest import FOLDER, Shape, ask_copy
 from tests.extent import LAWS
 from tests.laws.oracle import utc
 
@@ -45,6 +45,7 @@ class Lab:
     def __init__(self, folder: Path, shape: Shape = FOLDER) -> None:
         """Open a store in a folder, or behind a URL."""
         self.store = Store(folder, shape.url, shape.copy_url)
+        ask_copy(self.store)
         self.now = utc(2026, 12, 31)
         self.tenants: list[Tenant] = []
         self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)

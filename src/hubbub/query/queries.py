@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import cache
 from itertools import pairwise
 
 from hubbub.calculations import change
@@ -36,6 +35,8 @@ from hubbub.storage.transaction import Reading, Transaction
 
 MAX_ROWS = 100_000
 MAX_WINDOWS = 20_000
+MANY = "SELECT 1 FROM event WHERE tenant = ? AND time >= ? AND time < ? LIMIT 1 OFFSET ?"
+"""Whether more than so many events of a tenant lie in a range."""
 Gaps = Callable[[Tenant, datetime], Sequence[Gap]]
 """Returns the gaps of a tenant's sources, as known at a moment."""
 _SECONDS = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}
@@ -83,30 +84,36 @@ class Queries:
     @contextmanager
     def counting(
         self, tenant: Tenant, as_of: datetime | None = None
-    ) -> Iterator[tuple[Callable[[Question], Answer], Reading, datetime]]:
-        """Provide a function that answers questions at one moment, the transaction it reads, and that moment.
+    ) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
+        """Provide a function that answers questions at one moment, the store's transaction, and that moment.
 
-        It reads the store's copy where there is one that answers (without attributes of events), and the store for questions that
-        the copy's SQL cannot express. With `as_of` (aware) everything is as known then. Raises BadQuestionError for a moment that
-        is past retention, or in the future.
+        Where the store has a copy and the first question is over many events, the copy answers, except questions that its SQL cannot
+        express. With `as_of` (aware) everything is as known then. Raises BadQuestionError for a moment that is past retention, or
+        in the future.
         """
-        copy = self._store.copy
-        with ExitStack() as stack:
-            behind = self._refreshed(tenant)
-            reading = stack.enter_context(copy.read(tenant.no)) if copy is not None and as_of is None else None
-            if reading is None:
-                yield stack.enter_context(self._asking(tenant, as_of, behind))
-            else:
-                now = self._clock()
-                from_copy = self._ask(tenant, reading, now, behind)
-                from_store = cache(
-                    lambda: self._ask(tenant, stack.enter_context(self._store.facts.read()), now, behind)
-                )
+        behind = self._refreshed(tenant)
+        with self._asking(tenant, as_of, behind) as (in_store, reading, now), ExitStack() as stack:
+            chosen: list[Callable[[Question], Answer]] = []
 
-                def ask(question: Question) -> Answer:
-                    return (from_store() if _correlated(question) else from_copy)(question)
+            def ask(question: Question) -> Answer:
+                if _correlated(question):
+                    return in_store(question)
+                if not chosen:
+                    copied = stack.enter_context(self._copied(tenant, question, reading)) if as_of is None else None
+                    chosen.append(in_store if copied is None else self._ask(tenant, copied, now, behind))
+                return chosen[0](question)
 
-                yield ask, reading, now
+            yield ask, reading, now
+
+    @contextmanager
+    def _copied(self, tenant: Tenant, question: Question, reading: Transaction) -> Iterator[Reading | None]:
+        """Provide the copy of a tenant's facts, or None where there is none or the store answers the question sooner."""
+        copy, low, high = self._store.copy, micros(question.start), micros(question.end)
+        if copy is None or (copy.fewest and reading.value(MANY, (tenant.no, low, high, copy.fewest - 1)) is None):
+            yield None
+            return
+        with copy.read(tenant.no) as copied:
+            yield copied
 
     @contextmanager
     def asking(

@@ -1,6 +1,7 @@
 """The keys of rows that changed in PostgreSQL since ClickHouse's copy was last brought up to date, noted by triggers.
 
-A trigger notes a key in the transaction that changes its row, so nothing that is committed is missed, whoever writes it. Taking a
+A trigger notes a key in the transaction that changes its row, so nothing that is committed is missed, whoever writes it; only
+tenants that are copied have any noted. Taking a
 tenant's keys, together with their rows of the same moment, is one statement for each table.
 """
 
@@ -47,7 +48,8 @@ def _noting(table: Copied) -> str:
         CREATE TABLE IF NOT EXISTS changed_{name} ({columns});
         CREATE INDEX IF NOT EXISTS changed_{name}_tenant ON changed_{name} (tenant);
         CREATE OR REPLACE FUNCTION {name}_is_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            INSERT INTO changed_{name} ({key}) SELECT {key} FROM changed;
+            INSERT INTO changed_{name} ({key}) SELECT {key} FROM changed AS c
+                WHERE EXISTS (SELECT 1 FROM copy_position AS p WHERE p.tenant = c.tenant);
             RETURN NULL;
         END $$;
         {triggers}

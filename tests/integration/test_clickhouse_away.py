@@ -1,0 +1,124 @@
+"""ClickHouse that is down, hangs or is killed, over HTTP: PostgreSQL answers meanwhile, and nothing is lost or counted twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+import hubbub
+from hubbub.api.app import create_app
+from hubbub.model.question import Question
+from hubbub.query.queries import Queries
+from hubbub.storage import clickhouse as client
+from hubbub.storage.store import Store
+from tests.clickhouse.server import ClickHouse, clickhouse
+from tests.conftest import ask_copy, empty_database
+from tests.extent import AWAY
+from tests.integration.store_child import NOW
+from tests.integration.test_clickhouse import START, TENANT, counted, message, send
+
+KILLS = 20 if AWAY else 3
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouse]:
+    """A ClickHouse that runs, and a client that tries again soon."""
+    pytest.importorskip("chdb")
+    for name, seconds in (("AWAY_SECONDS", 0.2), ("PING_SECONDS", 0.0), ("CONNECT_SECONDS", 1)):
+        monkeypatch.setattr(client, name, seconds)
+    with clickhouse(tmp_path / "clickhouse") as made:
+        yield made
+
+
+@pytest.fixture
+def store(server: ClickHouse, postgres: Any, tmp_path: Path) -> Iterator[Store]:
+    """A store with a copy there, and a message in it."""
+    made = Store(tmp_path / "store", empty_database(postgres), f"clickhouse://127.0.0.1:{server.port}/hubbub")
+    ask_copy(made)
+    send(made, message(1))
+    assert counted(made) == [1, 1, 1]
+    yield made
+    made.close()
+
+
+def messages(store: Store) -> Any:
+    """Return how many messages there are, whoever answers."""
+    question = Question(("messages",), START, NOW)
+    return Queries(store, lambda: NOW).answer(TENANT, question).columns["messages"].values[0]
+
+
+def until_read_again(store: Store, expected: list[int]) -> None:
+    """Wait until the copy answers, for half a minute at most."""
+    assert store.copy is not None
+    until = time.monotonic() + 30
+    while not store.copy.server.ready() or store.copy.away is not None:
+        assert time.monotonic() < until
+        messages(store)
+        time.sleep(0.1)
+    assert counted(store) == expected
+
+
+def test_a_server_that_is_down_is_done_without(store: Store, server: ClickHouse) -> None:
+    """While ClickHouse is down events are taken and counted by PostgreSQL; when it is back it has all of them."""
+    server.stop()
+    until, number = time.monotonic() + AWAY, 1
+    while number < 3 or time.monotonic() < until:
+        number += 1
+        send(store, message(number))
+        assert messages(store) == number
+        time.sleep(1 if AWAY else 0)
+    assert store.copy is not None and "does not answer" in (store.copy.away or "")
+    server.start()
+    until_read_again(store, [number] * 3)
+
+
+def test_a_server_that_hangs_is_done_without(store: Store, server: ClickHouse) -> None:
+    """A ClickHouse that takes connections and says nothing holds a question for seconds, not for good."""
+    server.hang()
+    send(store, message(2))
+    assert messages(store) == 2
+    assert store.copy is not None and store.copy.away is not None
+    server.wake()
+    until_read_again(store, [2, 2, 2])
+
+
+def test_kills_lose_and_double_nothing(store: Store, server: ClickHouse) -> None:
+    """ClickHouse is killed again and again while rows are sent to it: every number is PostgreSQL's."""
+    for number in range(2, 2 + KILLS):
+        send(store, message(number), message(number - 1, revision=number))
+        if number % 2:
+            messages(store)
+        server.kill()
+        assert messages(store) == number
+        server.start()
+    until_read_again(store, [1 + KILLS] * 3)
+
+
+def test_a_server_says_that_clickhouse_is_away(server: ClickHouse, postgres: Any, tmp_path: Path) -> None:
+    """`/readyz` stays 200 and says why, doctor says what to do, and the same is answered as before."""
+    url, copy_url = empty_database(postgres), f"clickhouse://127.0.0.1:{server.port}/h"
+    with hubbub.open(tmp_path / "here", store_url=copy_url, control_url=url, free_floor_mb=0) as engine:
+        ask_copy(engine.store)
+        engine.tenants.add("one", "UTC")
+        sent = message(1)
+        engine.record("one", [{"type": sent.type, "time": str(engine.clock() - timedelta(hours=1)), "id": "1"}])
+        ask: Callable[[], Any] = lambda: engine.query("one", metrics=["messages"], start="2020-01-01", end="2030-01-01")  # noqa: E731
+        first = ask()
+        checks = {row["check"]: row for row in engine.doctor()["rows"]}
+        assert checks["copy"]["ok"], checks["copy"]
+        with TestClient(create_app(engine, refresh=False)) as http:
+            assert http.get("/readyz").json()["status"] == "ready"
+            server.stop()
+            engine.cached.drop([engine.control.tenant("one").no])
+            assert ask()["rows"] == first["rows"]
+            answer = http.get("/readyz")
+            assert (answer.status_code, answer.json()["status"]) == (200, "ready, ClickHouse is away")
+            assert "does not answer" in answer.json()["error"]
+        checks = {row["check"]: row for row in engine.doctor()["rows"]}
+        assert not checks["copy"]["ok"] and "start ClickHouse" in checks["copy"]["advice"]
