@@ -22,6 +22,7 @@ from tests.conftest import ask_copy, empty_database
 from tests.extent import AWAY
 from tests.integration.store_child import NOW
 from tests.integration.test_clickhouse import START, TENANT, counted, message, send
+from tests.integration.test_serve import until
 
 KILLS = 20 if AWAY else 3
 
@@ -54,21 +55,18 @@ def messages(store: Store) -> Any:
 
 
 def until_read_again(store: Store, expected: list[int]) -> None:
-    """Wait until the copy answers, for half a minute at most."""
-    assert store.copy is not None
-    until = time.monotonic() + 30
-    while not store.copy.server.ready() or store.copy.away is not None:
-        assert time.monotonic() < until
-        messages(store)
-        time.sleep(0.1)
+    """Wait until the copy answers."""
+    copy = store.copy
+    assert copy is not None
+    until(lambda: messages(store) is not None and copy.away is None, "the copy answers")
     assert counted(store) == expected
 
 
 def test_a_server_that_is_down_is_done_without(store: Store, server: ClickHouse) -> None:
     """While ClickHouse is down events are taken and counted by PostgreSQL; when it is back it has all of them."""
     server.stop()
-    until, number = time.monotonic() + AWAY, 1
-    while number < 3 or time.monotonic() < until:
+    end, number = time.monotonic() + AWAY, 1
+    while number < 3 or time.monotonic() < end:
         number += 1
         send(store, message(number))
         assert messages(store) == number
