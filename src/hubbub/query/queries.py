@@ -87,7 +87,7 @@ class Queries:
     ) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
         """Provide a function that answers questions at one moment, the store's transaction, and that moment.
 
-        Where the store has a copy and the first question is over many events, the copy answers, except questions that its SQL cannot
+        Where the store has a copy and the first question is over many events, the copy answers, except what its SQL cannot
         express. With `as_of` (aware) everything is as known then. Raises BadQuestionError for a moment that is past retention, or
         in the future.
         """
