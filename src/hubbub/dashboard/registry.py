@@ -17,6 +17,7 @@ from hubbub.dashboard import (
     reports,
     schedules,
     sources,
+    subscriptions,
     system,
     tenants,
 )  # fmt: skip
@@ -31,6 +32,7 @@ TENANT: dict[str, Page] = NUMBERS | {
         label_review.PAGE,
         reports.PAGE,
         alerts.PAGE,
+        subscriptions.PAGE,
         called.PAGE,
         coverage.PAGE,
         access.PAGE,

@@ -1,0 +1,45 @@
+"""The page AI: outcomes and usage are the API's numbers, and without AI it says so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tests.unit.api.conftest import NOW
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+VIEW = "from=2026-08-18&to=2026-08-21"
+
+
+def _conversation(visitor: Visitor, name: str, *steps: dict[str, Any]) -> None:
+    for place, step in enumerate(({"type": "message.received"}, {"type": "response.ai_generated"}, *steps)):
+        when = NOW - timedelta(hours=3) + timedelta(minutes=place)
+        event = {"id": f"{name}-{place}", "time": when, "conversation_id": name, "channel": "web", **step}
+        visitor.engine.record("acme", event)
+
+
+def _widget(visitor: Visitor, name: str) -> str:
+    return visitor.see(f"/t/acme/ai/{name}?{VIEW}")
+
+
+def test_without_ai_the_page_says_so(visitor: Visitor) -> None:
+    """Nobody is shown a row of zeros where no AI replied."""
+    for name in ("cards", "lasting"):
+        assert "AI replied in no conversation that began in these days and filters." in _widget(visitor, name)
+    assert "AI handed no conversation to people in these days and filters." in _widget(visitor, "reasons")
+    assert "No reply by AI was reported in these days and filters." in _widget(visitor, "usage")
+
+
+def test_outcomes_reasons_and_usage_are_shown(visitor: Visitor) -> None:
+    """One resolved, one handed off by AI with a reason, which is escaped; tokens by model; hours after the tenant's word."""
+    visitor.engine.tenants.change("acme", ai_minutes_saved=30)
+    usage = {"type": "response.ai_generated", "name": "small", "input_tokens": 1234, "output_tokens": 56, "value": 0.5}
+    _conversation(visitor, "kept", usage, {"type": "conversation.resolved"})
+    _conversation(visitor, "given", {"type": "conversation.escalated", "kind": "ai", "reason": f"refund {XSS}"})
+    reasons = visitor.page(f"/t/acme/ai/reasons?{VIEW}")
+    assert "refund" in reasons
+    assert XSS not in reasons
+    assert "24 hours 1 0 50.0%" in _widget(visitor, "lasting")
+    assert "small 1 1,234 56" in _widget(visitor, "usage")
+    cards = visitor.http.get(f"/t/acme/ai/cards.csv?{VIEW}").text
+    assert "Hours saved by AI (assumed),0.5" in cards

@@ -1,0 +1,69 @@
+"""The page Subscriptions: digests are added, stopped and removed by admins, and shown with what they wait for."""
+
+from __future__ import annotations
+
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+PAGE = "/t/acme/subscriptions"
+
+
+def test_without_a_destination_the_page_says_where_one_is_added(visitor: Visitor) -> None:
+    """There is no form that could not work, and the empty table names the next step."""
+    shown = visitor.see(PAGE)
+    assert "Add a destination on the page Alerts first." in shown
+    assert f'action="{PAGE}/add' not in visitor.page(PAGE)
+
+
+def test_a_digest_is_added_stopped_and_removed(visitor: Visitor) -> None:
+    """What the form says is what the service keeps; names are escaped; each button does what it says."""
+    to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example", f"Marta {XSS}").id
+    form = {
+        "kind": "weekly",
+        "destination": to,
+        "at": "06:30",
+        "zone": "Asia/Tokyo",
+        "wait_hours": "6",
+        "files": "xlsx, csv",
+    }
+    assert "06:30 (Asia/Tokyo)" in visitor.act(f"{PAGE}/add", PAGE, status=200, **form).text
+    (kept,) = visitor.engine.subscriptions.of("acme").rows
+    assert (kept.kind, kept.destination, kept.at, kept.zone, kept.wait_hours) == (
+        "weekly",
+        to,
+        "06:30",
+        "Asia/Tokyo",
+        6,
+    )
+    assert set(kept.formats) == {"xlsx", "csv"}
+    page = visitor.page(PAGE)
+    assert XSS not in page and "Marta" in page
+    visitor.act(f"{PAGE}/stop", PAGE, subscription=kept.id)
+    assert visitor.engine.subscriptions.of("acme").rows[0].state == "stopped"
+    assert f'action="{PAGE}/stop' not in visitor.page(PAGE)
+    visitor.act(f"{PAGE}/remove", PAGE, subscription=kept.id)
+    assert visitor.engine.subscriptions.of("acme").rows == []
+
+
+def test_what_cannot_be_sent_is_refused_with_its_reason(visitor: Visitor) -> None:
+    """Hours that are no number, an unknown zone and a time that is none are said beside the form, and nothing is kept."""
+    to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example").id
+    good = {"kind": "daily", "destination": to, "at": "07:00", "zone": "UTC", "wait_hours": "4"}
+    for wrong, said in (
+        ({"wait_hours": "four"}, "is not a number of hours"), ({"wait_hours": "99"}, "wait_hours"),
+        ({"zone": "Mars/Base"}, "not an IANA time zone"), ({"at": "25:00"}, "at"), ({"files": "docx"}, "docx"),
+    ):  # fmt: skip
+        assert said in visitor.act(f"{PAGE}/add", PAGE, status=400, **{**good, **wrong}).text, wrong
+    assert visitor.engine.subscriptions.of("acme").rows == []
+
+
+def test_a_viewer_does_not_see_it_and_an_analyst_changes_nothing(visitor: Visitor) -> None:
+    """Destinations are addresses of people: the page begins with the role analyst, its forms with admin."""
+    to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example").id
+    kept = visitor.engine.subscriptions.add("acme", to, "daily")
+    visitor.enter("acme", "viewer")
+    visitor.see(PAGE, 404)
+    visitor.enter("acme", "analyst")
+    assert "daily" in visitor.see(PAGE)
+    assert f'action="{PAGE}/stop' not in visitor.page(PAGE)
+    visitor.act(f"{PAGE}/remove", PAGE, status=403, subscription=kept.id)
+    assert [row.id for row in visitor.engine.subscriptions.of("acme").rows] == [kept.id]
