@@ -11,6 +11,7 @@ from hubbub.dashboard.build import NOTHING_HERE, cards
 from hubbub.dashboard.components import WEEKDAYS, Column, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.driven import driven
 from hubbub.dashboard.places import places
+from hubbub.dashboard.questions import unanswered_questions
 from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
 from hubbub.dashboard.within_target import share_within, with_distance
@@ -112,7 +113,10 @@ def _places(ask: Ask) -> Shown:
 
 
 def _unanswered(ask: Ask) -> Shown:
-    return unanswered(ask, "Thread" if _is_slack(ask) else "Conversation")
+    """Show who waits; with Slack alone questions without an answer, or without questions threads without a reply."""
+    if not _is_slack(ask):
+        return unanswered(ask, "Conversation")
+    return unanswered_questions(ask) or unanswered(ask, "Thread")
 
 
 def _heat_days(ask: Ask) -> tuple[date, date]:

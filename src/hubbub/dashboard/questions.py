@@ -1,0 +1,43 @@
+"""Questions of the view's days that nobody has answered, for tenants with threads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Role, Shown, Table
+from hubbub.dashboard.waiting import SHOWN
+from hubbub.model.window import local_midnight
+from hubbub.query.explain import PAGE
+
+
+def unanswered_questions(ask: Ask) -> Shown | None:
+    """Show questions without an answer, the longest first, with their rooms; None where no question was asked in these days."""
+    asked = ask.query(["questions", "questions_unanswered"])
+    if asked.unfiltered or not asked.cell("questions")["value"]:
+        return None
+    unanswered = asked.cell("questions_unanswered")["value"]
+    if not unanswered:
+        return Shown(empty=f"Every question of these days has an answer ({asked.cell('questions')['value']:,}).")
+    first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
+    found = ask.engine.answers.explain(
+        ask.tenant.id, "questions_unanswered", first, after, {name: list(values) for name, values in ask.view.where.items()},
+        limit=PAGE,
+    )  # fmt: skip
+    until = min(after, ask.now)
+    rows = [
+        {
+            "id": row["id"], "channel_id": row["channel_id"],
+            "waits": (until - datetime.fromisoformat(row["time"])).total_seconds() * 1000,
+        }
+        for row in found.events.rows
+    ]  # fmt: skip
+    columns = [
+        Column("id", "Question"),
+        Column("channel_id", "Channel", of="channel_id"),
+        Column("waits", "Open for", "ms"),
+    ]
+    links = [{"id": ask.link("conversation", id=row["id"])} for row in rows] if ask.person.may(Role.ANALYST) else []
+    summary = f"{unanswered:,} of {asked.cell('questions')['value']:,} questions have no answer"
+    note = f"{unanswered - SHOWN:,} more: see the explanation of the number." if unanswered > SHOWN else ""
+    return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note)
