@@ -26,7 +26,9 @@ router = APIRouter(prefix="/v1/reports", route_class=Counted)
 Id = Annotated[str, Path(max_length=100, description="Id of the report.")]
 Text = Annotated[str, Field(max_length=60)]
 DOCUMENT = {
-    "type": "object", "properties": {"data": {"type": "object"}, "report": {"type": "object"}}, "required": ["data", "report"],
+    "type": "object",
+    "properties": {"data": {"type": "object"}, "introduction": {"type": "object"}, "report": {"type": "object"}},
+    "required": ["data", "report"],
 }  # fmt: skip
 FILE: dict[int | str, dict[str, Any]] = {
     200: {

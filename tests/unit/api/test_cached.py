@@ -67,9 +67,9 @@ def test_a_kept_answer_is_the_same_bytes_with_its_age(kept: Face, path: str) -> 
 
 
 def test_every_rule_has_a_route(kept: Face) -> None:
-    """What is declared to be cached is cached: each method is that of a route tried here, or of questions."""
+    """What is declared to be cached is cached: each method is that of a route tried here, of questions, or of pages alone."""
     declared = {name for name, method in vars(AnswerService).items() if hasattr(method, "rule")}
-    assert {name for name, _ in PATHS.values()} | {"query"} == declared | {"snapshots"}
+    assert {name for name, _ in PATHS.values()} | {"query", "judged"} == declared | {"snapshots"}
 
 
 def test_a_question_counts_what_was_sent_before_it(kept: Face) -> None:

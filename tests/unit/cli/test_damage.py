@@ -23,6 +23,7 @@ GIVEN = {
     "metrics": "messages",
     "name": "labels",  # of a schedule that there is
     "contact": "k",
+    "minutes": "5",
     "file": "hours.yaml",
     "files": "events.jsonl",
 }

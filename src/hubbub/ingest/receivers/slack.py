@@ -124,7 +124,7 @@ def read_event(body: Fields, options: Options) -> Received:
     if kind in ("message", "app_mention"):
         return _message(event, options)
     if kind == "reaction_added" and event.text("item", "type") == "message":
-        return _reaction(event, event.text("stored_eventts") or body.text("stored_eventtime"), options)
+        return _reaction(event, event.text("event_ts") or body.text("event_time"), options)
     if kind in CHANNELS:
         return Received(
             ignored={kind: 1}, names=[Name("room", event.text("channel", "id"), event.text("channel", "name"))]
@@ -145,14 +145,12 @@ def _message(event: Fields, options: Options) -> Received:
         inner.setdefault("ts", event.of.get("deleted_ts"))
     message = read_message(msgspec.json.encode(inner), f"{event.text('channel')}")
     if isinstance(message, Rejection):
-        return Received(
-            [{"type": "message.received", "id": f"{channel}:{event.text('ts') or event.text('stored_eventts')}"}]
-        )
+        return Received([{"type": "message.received", "id": f"{channel}:{event.text('ts') or event.text('event_ts')}"}])
     root = plain_ts(message.thread_ts)
     threads = {root: Thread(author=message.parent_user_id or _own_root(message))} if root is not None else {}
     stored_event = event_of(channel, message, threads, bots=options.bot_ids)
     if subtype == "message_deleted":
-        at = event.text("stored_eventts") or event.text("ts")
+        at = event.text("event_ts") or event.text("ts")
         return Received([_mapping(stored_event, max(stored_event.revision or 0, micros(at) * 1000), {"deleted": True})])
     text = {"text": mask_text(message.text)} if options.keep_text and message.text else {}
     return Received(
