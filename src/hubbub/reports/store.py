@@ -92,8 +92,10 @@ class ReportStore:
                 about = plain(write(making))
                 files = {path.name: path.stat().st_size for path in sorted(making.iterdir())}
                 (making / ABOUT).write_text(json.dumps({**about, "files": files}), encoding="ascii")
-                for path in (*making.iterdir(), making):
-                    _to_disk(path)
+                for file in making.iterdir():
+                    file.chmod(0o600)
+                    _to_disk(file)
+                _to_disk(making)
                 try:
                     making.rename(place)
                 except OSError:  # another run of the same job was first

@@ -61,7 +61,7 @@ def test_a_kept_report_is_listed_shown_and_deleted(store: ReportStore) -> None:
     path = store.file("acme", ID, "report.json")
     assert path is not None and path.read_text() == "{}"
     assert store.file("acme", ID, "report.html") is None
-    assert path.parent.stat().st_mode & 0o077 == 0
+    assert all(entry.stat().st_mode & 0o077 == 0 for entry in (path.parent, *path.parent.iterdir()))
     store.delete("acme", ID)
     assert list((store.folder / "acme").iterdir()) == []
     for gone in (store.about, store.delete):
