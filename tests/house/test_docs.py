@@ -22,6 +22,7 @@ import pytest
 
 import hubbub
 from hubbub import errors
+from hubbub.dashboard.registry import OPERATOR, TENANT
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue, examples
@@ -140,6 +141,15 @@ def test_every_queue_and_schedule_is_in_the_reference(pages: dict[str, str]) -> 
         assert f"| `{queue.name}` | {queue.doc} |" in pages["jobs"]
     for schedule in SCHEDULES:
         assert f"| `{schedule.name}` | `{schedule.cron}` | `{schedule.queue}` | {schedule.doc} |" in pages["jobs"]
+
+
+def test_every_page_is_in_the_howto() -> None:
+    """Each page of the navigation has its row in the how-to of the dashboard, by its title."""
+    text = (ROOT / "docs" / "howto" / "dashboard.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].split(", ") for line in text.splitlines() if line.startswith("| ")]
+    listed = {title.strip() for row in rows for title in row}
+    wanted = {page.title for page in (*TENANT.values(), *OPERATOR.values()) if page.group is not None}
+    assert wanted - listed == set()
 
 
 def test_the_reference_is_fresh(pages: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Alerts: rules, a trial of a new one on the past year, destinations, and targets."""
+"""Alerts: rules, a trial of a new one on the past year, and destinations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from hubbub.alerts.replay import Variant
 from hubbub.control.outbox import KINDS
-from hubbub.dashboard import targets
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table, facts
@@ -208,18 +207,16 @@ def _do_drop(ask: Ask, form: Form) -> Done:
 
 
 PAGE = Page(
-    "alerts", "Alerts, targets",
+    "alerts", "Alerts",
     (
         Widget("rules", "Rules", _rules, size="list", wide=True),
         Widget("new", "A new rule", _new, size="form", wide=True, role=Role.ADMIN, still=True),
         Widget("tried", "The past year with this rule", _tried, size="list", wide=True, role=Role.ADMIN, lazy=True),
         Widget("destinations", "Destinations", _destinations, size="list", wide=True, role=Role.ADMIN),
-        targets.WIDGET,
     ),
     role=Role.ANALYST, header=False, group=Group.SET_UP,
     actions={
         "try": _do_try, "add": _do_add, "pause": _do_pause, "resume": _do_resume, "remove": _do_remove,
         "destination": _do_destination, "test": _do_test, "drop": _do_drop,
-        **targets.ACTIONS,
     },
 )  # fmt: skip

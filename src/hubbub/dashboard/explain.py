@@ -170,14 +170,13 @@ def _events(ask: Ask) -> Shown:
     tabs = _tabs(ask, explanation) if split and find(_metric(ask)).unit is Unit.SHARE else []
     if not page.rows and not tabs:
         return Shown(empty="This number has no event of these days.")
-    unit = find(_metric(ask)).metric.unit.value
     rows = [
         {**row, "time": _local(ask, row["time"]), "counts": "numerator" if row["counts"] else "denominator only"}
         for row in page.rows
     ]
     fields = dict.fromkeys(name for row in page.rows for name in row)
     names = [*(["counts"] if split else []), *(name for name in fields if name != "counts")]
-    units = {"time": "moment", "value": unit}
+    units = {"time": "moment", "value": Unit.MS.value}  # rows have a value where they are waits
     columns = [Column(name, TITLES.get(name, name.replace("_", " ")), units.get(name, "text")) for name in names]
     following = ask.link(cursor=page.next) if page.next else ""
     first = f", {sum(row['counts'] for row in page.rows)} of them in the numerator" if split else ""

@@ -19,6 +19,7 @@ from hubbub.dashboard import (
     sources,
     subscriptions,
     system,
+    targets,
     tenants,
 )  # fmt: skip
 from hubbub.dashboard.components import Page
@@ -32,6 +33,7 @@ TENANT: dict[str, Page] = NUMBERS | {
         label_review.PAGE,
         reports.PAGE,
         alerts.PAGE,
+        targets.PAGE,
         subscriptions.PAGE,
         called.PAGE,
         coverage.PAGE,

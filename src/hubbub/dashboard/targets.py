@@ -1,9 +1,9 @@
-"""Targets, on the page of alerts: those that there are, set from a day on, and ended."""
+"""Targets: within how many minutes to answer and to resolve, set from a day on, and ended."""
 
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Role, Shown, Widget
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table
 from hubbub.model.target import Aim
 from hubbub.services.targets import TargetView
@@ -21,10 +21,10 @@ def _targets(ask: Ask) -> Shown:
         Column("share", "Share wanted"), Column("valid_from", "From"), Column("valid_to", "To before"),
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
-    acts = [[Act("end_target", "End", {"target": row.id}, danger=True)] for row in rows]
+    acts = [[Act("end", "End", {"target": row.id}, danger=True)] if row.valid_to is None else [] for row in rows]
     return data_table(
         ask, columns, [_row(row) for row in rows], acts=acts if may else [],
-        forms=[Act("set_target", "Set", fields=_fields(ask), title="Set a target")] if may else [],
+        forms=[Act("set", "Set", fields=_fields(ask), title="Set a target")] if may else [],
         nothing="There is no target: nothing says how long a wait may be.",
     )  # fmt: skip
 
@@ -71,8 +71,13 @@ def _do_end(ask: Ask, form: Form) -> Done:
     return Done(f"It judges what begins before {done.valid_to}.")
 
 
-WIDGET = Widget(
-    "targets", "Targets", _targets, size="list", wide=True,
-    about="Within how long to answer and to resolve. What began earlier keeps the target of its day.",
+PAGE = Page(
+    "targets", "Targets",
+    (
+        Widget(
+            "targets", "Targets", _targets, size="list", wide=True,
+            about="Within how long to answer and to resolve. What began earlier keeps the target of its day.",
+        ),
+    ),
+    role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"set": _do_set, "end": _do_end},
 )  # fmt: skip
-ACTIONS = {"set_target": _do_set, "end_target": _do_end}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.unit.api.conftest import NOW
 from tests.unit.dashboard.visiting import Visitor
 
-PAGE = "/t/acme/alerts"
+PAGE = "/t/acme/targets"
 
 
 def wait(visitor: Visitor, minutes: int, answered: int | None = None) -> None:
@@ -23,21 +23,22 @@ def wait(visitor: Visitor, minutes: int, answered: int | None = None) -> None:
 def test_a_target_is_set_shown_and_ended(visitor: Visitor) -> None:
     """The form sets one from today or a day on, and says from when it judges; its button ends it; wrong numbers are named."""
     assert "nothing says how long a wait may be" in visitor.see(PAGE)
-    visitor.act(f"{PAGE}/set_target", PAGE, aim="first_response", minutes="15", share="90", valid_from="2026-01-01")
+    visitor.act(f"{PAGE}/set", PAGE, aim="first_response", minutes="15", share="90", valid_from="2026-01-01")
     (made,) = visitor.engine.targets.of("acme").rows
     assert (made.aim, made.minutes, made.share, made.valid_from) == ("first_response", 15, 0.9, "2026-01-01")
     seen = visitor.see(PAGE)
     assert "15 min around the clock" in seen and "90%" in seen
-    assert "whole number" in visitor.act(f"{PAGE}/set_target", PAGE, aim="resolution", minutes="soon").text
-    visitor.act(f"{PAGE}/end_target", PAGE, target=made.id)
+    assert "whole number" in visitor.act(f"{PAGE}/set", PAGE, aim="resolution", minutes="soon").text
+    visitor.act(f"{PAGE}/end", PAGE, target=made.id)
     assert visitor.engine.targets.of("acme").rows[0].valid_to is not None
+    assert f'action="{PAGE}/end' not in visitor.page(PAGE)
 
 
 def test_only_an_admin_sets_targets(visitor: Visitor) -> None:
     """An analyst sees the targets and no form; a form that is sent all the same is refused."""
     visitor.enter("acme", "analyst")
     assert "Set a target" not in visitor.page(PAGE)
-    visitor.act(f"{PAGE}/set_target", "/t/acme/overview", status=403, aim="resolution", minutes="5")
+    visitor.act(f"{PAGE}/set", "/t/acme/overview", status=403, aim="resolution", minutes="5")
     assert visitor.engine.targets.of("acme").rows == []
 
 
@@ -61,3 +62,13 @@ def test_live_counts_down(visitor: Visitor) -> None:
     assert 'class="number state-bad">49 min over' in html
     assert 'class="number state-warn">3 min left' in html
     assert "Waiting past target" in html
+
+
+def test_the_explanation_writes_waits_as_times(visitor: Visitor) -> None:
+    """What is behind a share within a target, or behind breaches, is a list of waits: each in minutes, not in percent."""
+    wait(visitor, 60, answered=5)
+    wait(visitor, 50, answered=40)
+    visitor.engine.targets.add("acme", "first_response", 15, valid_from="2026-01-01")
+    for metric, waited in (("first_response_within_target", "5 min 0 s"), ("first_response_breaches", "40 min 0 s")):
+        seen = visitor.see(f"/t/acme/explain/events?metric={metric}&from=2026-08-20&to=2026-08-21")
+        assert waited in seen, seen
