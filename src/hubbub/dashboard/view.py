@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hubbub.errors import BadQuestionError
-from hubbub.model.question import parse_date
+from hubbub.model.question import check_order, parse_date
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.reports.dates import short_days
@@ -177,8 +177,7 @@ def read_view(params: Params, tenant: Tenant, now: datetime, *, oldest: date | N
         preset = "custom"
         first = parse_date(start or "")
         after = parse_date(end) if end else first + timedelta(days=1)
-        if first >= after:
-            raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+        check_order(first, after)
     elif preset not in PRESETS:
         raise BadQuestionError(f"range {preset[:40]!r} is not one of {', '.join(PRESETS)}")
     else:

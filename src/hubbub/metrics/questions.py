@@ -1,7 +1,7 @@
 """Questions in sources with threads, and whether somebody else answered: by a reply in the thread, or by a reaction.
 
-Only this file defines what a question is. Whether a text asks is told when it arrives (`ingest/asking.py`); help channels and signs
-are settings that statements read (`model/threads.py`).
+Only this file defines what a question is. Whether a text asks is known when it arrives (`ingest/asking.py`); help channels and
+signs are settings that statements read (`model/threads.py`).
 """
 
 from __future__ import annotations

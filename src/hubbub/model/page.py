@@ -9,6 +9,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from hubbub.errors import BadRequestError
@@ -47,6 +48,14 @@ def place_of(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
     if not isinstance(place, list) or [type(value) for value in place] != list(kinds) or not _small(place):
         raise BadRequestError(f"cursor {cursor[:40]!r} is not the 'next' of an earlier page")
     return tuple(place)
+
+
+def moment_of(text: str) -> datetime:
+    """Return the moment (UTC without zone) that a cursor holds as text. Raises BadRequestError."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        raise BadRequestError("this cursor is not the 'next' of an earlier page") from None
 
 
 def _small(place: Sequence[Any]) -> bool:

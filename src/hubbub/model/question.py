@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from hubbub.errors import BadQuestionError
@@ -34,6 +35,15 @@ class Question:
     """Answer with the events known at this time (aware); None: all."""
     cut: tuple[datetime, ...] = ()
     """Limits of the windows (aware, in order), in place of a grain's; the first is `start`, the last `end`."""
+
+
+Ordered = TypeVar("Ordered", int, date)
+
+
+def check_order(start: Ordered, end: Ordered) -> None:
+    """Raise BadQuestionError for a range `[start, end)` that is empty: of moments, days or microseconds."""
+    if start >= end:
+        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
 
 
 def parse_moment(text: str, zone: str) -> datetime:

@@ -19,7 +19,7 @@ from hubbub.metrics.definition import Distinct, First, Score, State, Stored, Uni
 from hubbub.metrics.topics import FLAGGED
 from hubbub.model.coverage import Gap
 from hubbub.model.event import nearest
-from hubbub.model.question import Question
+from hubbub.model.question import Question, check_order
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight, windows
 from hubbub.query import gaps as coverage
@@ -174,8 +174,7 @@ def _correlated(question: Question) -> bool:
 
 def check_range(question: Question, tenant: Tenant) -> None:
     """Raise BadQuestionError for a range that is empty, or where no event can be."""
-    if question.start >= question.end:
-        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+    check_order(question.start, question.end)
     first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
     if question.start < first or question.end >= after:
         raise BadQuestionError("the range must be between 2000 and 2100")

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 
 from hubbub.errors import BadQuestionError
-from hubbub.model.question import parse_date
+from hubbub.model.question import check_order, parse_date
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, day_of, first_day, local_midnight, next_first_day, windows
 
@@ -51,8 +51,7 @@ def period_of(
         day = parse_date(date) if date is not None else first_day(today, grain) - timedelta(days=1)
         first = first_day(day, grain)
         last = next_first_day(first, grain)
-    if first >= last:
-        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+    check_order(first, last)
     if first.year < 2000:  # a week or month that began before the first day of questions
         raise BadQuestionError(f"the period begins on {first}, and nothing before 2000 can be asked for")
     if first > today:

@@ -15,7 +15,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import MetricEntry, entries
 from hubbub.model.name import KIND_OF
 from hubbub.model.page import Page
-from hubbub.model.question import Question, parse_grain, parse_moment
+from hubbub.model.question import Question, check_order, parse_grain, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.news.answer import JudgedNumbers, NewsAnswer, answer_of, numbers_of
 from hubbub.news.news import LONGEST, News, check_dimensions, news, numbers_beside_usual
@@ -280,6 +280,5 @@ def _past(at: str | None, tenant: Tenant) -> datetime | None:
 
 def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:
     low, high = parse_moment(start, tenant.zone), parse_moment(end, tenant.zone)
-    if low >= high:
-        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+    check_order(low, high)
     return low, high

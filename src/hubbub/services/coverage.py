@@ -27,7 +27,7 @@ from hubbub.ingest.refused import why_missing
 from hubbub.ingest.silence import WEEKS, silences
 from hubbub.model.coverage import WORDS, Day, Gap, Reason
 from hubbub.model.page import Page, check_limit, paged, place_of
-from hubbub.model.question import parse_date
+from hubbub.model.question import check_order, parse_date
 from hubbub.model.window import day_of, utc_naive
 from hubbub.storage.store import Store
 
@@ -320,16 +320,15 @@ class CoverageService:
 def _check_days(start: str | None, end: str | None) -> None:
     """Raise BadQuestionError for an invalid date, and an empty range, even without integrations."""
     first, after = (parse_date(text) if text is not None else None for text in (start, end))
-    if first is not None and after is not None and first >= after:
-        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+    if first is not None and after is not None:
+        check_order(first, after)
 
 
 def _days(source: Integration, start: str | None, end: str | None, now: datetime) -> list[date_]:
     """Return the selected days, in the integration's zone."""
     after = parse_date(end) if end is not None else day_of(now, ZoneInfo(zone_of(source))) + timedelta(days=1)
     first = parse_date(start) if start is not None else after - timedelta(days=SHOWN)
-    if first >= after:
-        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+    check_order(first, after)
     if (after - first).days > MOST_DAYS:
         raise BadQuestionError(f"the range holds {(after - first).days} days, {MOST_DAYS} are allowed")
     return [first + timedelta(days=n) for n in range((after - first).days)]

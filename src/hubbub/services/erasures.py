@@ -17,13 +17,13 @@ from hubbub.control.erasures import Erasure, Erasures
 from hubbub.control.idempotency import Idempotency, repeats
 from hubbub.control.label_examples import label_examples
 from hubbub.control.payloads import Payloads, payloads
-from hubbub.errors import BadInputError, BadRequestError
+from hubbub.errors import BadInputError
 from hubbub.facts import erase as erasure
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import Progress, quiet
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.naming import pattern
-from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.page import Page, check_limit, moment_of, paged, place_of
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
 from hubbub.query.cached import CachedAnswers
@@ -144,7 +144,7 @@ class ErasureService:
     def of(self, tenant: str, contact: str | None = None, limit: int = 100, cursor: str | None = None) -> Page[Erasure]:
         """Return the erasures of a tenant, or of one of its contacts, oldest first. Raises NotFoundError, BadRequestError."""
         place = place_of(cursor, str, str)
-        after = (_moment(place[0]), place[1]) if place else None
+        after = (moment_of(place[0]), place[1]) if place else None
         rows = self._store.page(self._control.tenant(tenant).id, contact, after, check_limit(limit) + 1)
         return paged(rows, limit, lambda row: (plain(row.at), row.id), lambda row: row)
 
@@ -203,10 +203,3 @@ def _checked(contact: str) -> str:
     if not contact or len(contact) > LONGEST or "\0" in contact:
         raise BadInputError(f"contact_id: 1 to {LONGEST} characters, as in the events of the contact")
     return contact
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
-    except ValueError:
-        raise BadRequestError("this cursor is not the 'next' of an earlier page") from None

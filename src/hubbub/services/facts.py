@@ -14,7 +14,7 @@ from hubbub.facts.rebuild import FOLDED_BY, backfill
 from hubbub.facts.refresh import Progress, quiet, refresh
 from hubbub.facts.verify import verify
 from hubbub.model.event import nearest
-from hubbub.model.question import parse_moment
+from hubbub.model.question import check_order, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
@@ -116,6 +116,5 @@ def _range(tenant: Tenant, start: str | None, end: str | None) -> tuple[int, int
     """Return a range in microseconds; dates are days of the tenant. Raises BadQuestionError for an empty one."""
     low = micros(parse_moment(start, tenant.zone)) if start else 0
     high = micros(parse_moment(end, tenant.zone)) if end else FOREVER
-    if low >= high:
-        raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+    check_order(low, high)
     return low, high

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hubbub.control.control import Control, Key
-from hubbub.errors import BadInputError, BadRequestError
+from hubbub.errors import BadInputError
 from hubbub.model.answers import Secret
 from hubbub.model.name import check_seen
-from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.page import Page, check_limit, moment_of, paged, place_of
 from hubbub.model.question import parse_moment
 
 LONGEST_OVERLAP = 30 * 86_400
@@ -56,7 +56,7 @@ class KeyService:
     def of(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> Page[KeyView]:
         """Return a tenant's API keys, or all, oldest first; `limit` splits them into pages."""
         place = place_of(cursor, str, str)
-        after = (_moment(place[0]), place[1]) if place else None
+        after = (moment_of(place[0]), place[1]) if place else None
         keys = self._control.keys(tenant, after, check_limit(limit) + 1 if limit is not None else None)
         return paged(keys, limit, _place, lambda key: KeyView(*_view_fields(key)))
 
@@ -109,10 +109,3 @@ def _place(key: Key) -> tuple[str, str]:
 
 def _end(expires: str | None) -> datetime | None:
     return parse_moment(expires, "UTC") if expires else None
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
-    except ValueError:
-        raise BadRequestError("this cursor is not the 'next' of an earlier page") from None

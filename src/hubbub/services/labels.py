@@ -18,7 +18,7 @@ from hubbub.control.label_answers import LabelAnswers
 from hubbub.control.label_classifiers import LabelClassifiers
 from hubbub.control.label_configurations import LabelConfigurations, Version
 from hubbub.control.label_examples import LabelExamples
-from hubbub.errors import BadInputError, BadQuestionError, HubbubError
+from hubbub.errors import BadInputError, HubbubError
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
@@ -28,7 +28,7 @@ from hubbub.labels.configuration import Configuration, LabelSet, read, set_named
 from hubbub.labels.decision import Decisions, Labeller, Message
 from hubbub.labels.labelling import Labelling
 from hubbub.model.event import NOTHING, Event, Item
-from hubbub.model.question import parse_moment
+from hubbub.model.question import check_order, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.outgoing.http import Outgoing
 from hubbub.services.label_endpoint import LabelEndpoint
@@ -174,8 +174,7 @@ class LabelService:
         owner = self._control.tenant(tenant)
         low = micros(parse_moment(start, owner.zone)) if start else 0
         high = micros(parse_moment(end, owner.zone)) if end else micros(self._clock() + timedelta(days=2))
-        if low >= high:
-            raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+        check_order(low, high)
         refresh(self._store, owner.no)
         labelling = self.labelling(owner, asks=True)
         looked_at = changed = 0

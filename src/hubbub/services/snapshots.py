@@ -12,7 +12,7 @@ from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.errors import BadQuestionError, WindowFrozenError
 from hubbub.metrics.snapshots import Kind
-from hubbub.model.question import parse_date, parse_moment
+from hubbub.model.question import check_order, parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.publishing import snapshots
 from hubbub.publishing.snapshots import Made
@@ -70,8 +70,7 @@ class SnapshotService:
         """Return stored snapshots of the periods that begin in `[start, end)`; `account` "" is only the whole team."""
         owner, checked_kind = self._control.tenant(tenant), _kind(kind) if kind else None
         low, high = parse_date(start), parse_date(end)
-        if low >= high:
-            raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
+        check_order(low, high)
         return {"rows": snapshots.read(self._store, owner, low, high, checked_kind, account)}
 
     def again(self, tenant: Tenant, kind: Kind, day: date) -> None:

@@ -84,8 +84,8 @@ def _place(name: str, value: Any) -> str:
 class Server:
     """The database behind a URL, and whether it answers. May be used from any thread.
 
-    Who finds that it does not is told at once, and so is everybody for AWAY_SECONDS; then one caller tries again. A server that
-    nobody used for PING_SECONDS is asked for a sign of life first, so that few callers wait for one that hangs.
+    A caller whose statement gets no answer fails at once, and so do all others for AWAY_SECONDS; then one caller tries again. A
+    server that was not used for PING_SECONDS is pinged first, so that few callers wait for one that hangs.
     """
 
     def __init__(self, url: str) -> None:
