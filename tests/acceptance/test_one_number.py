@@ -41,7 +41,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield opened
 
 
-def asked(engine: Engine, names_: Sequence[str], **question: Any) -> list[dict[str, Any]]:
+def answered(engine: Engine, names_: Sequence[str], **question: Any) -> list[dict[str, Any]]:
     """The rows of a question, with all parts of each cell."""
     found: list[dict[str, Any]] = engine.query(TENANT, metrics=names_, **{**SPAN, **question}, details=True)["rows"]
     return found
@@ -67,19 +67,21 @@ def whole(name: str, rows: list[dict[str, Any]]) -> Any:
     if all(cell["denominator"] is None for cell in cells):
         return sum(cell["value"] for cell in cells)
     over, under = (sum(cell[part] for cell in cells) for part in ("numerator", "denominator"))
-    metric = find(name).metric
+    metric = find(name).declared
     factor = metric.factor if isinstance(metric, Ratio) and metric.factor != 1e-6 else 1
     return over * factor / under if under else None
 
 
 def adds_up(name: str) -> bool:
     """Whether a metric is a sum of its parts, or a mean of them."""
-    one = find(name)
-    if isinstance(one.metric, Quantiles):
-        return one.statistic in ("avg", "count", "sum")
-    if isinstance(one.metric, Ratio):
-        return not one.metric.receipted
-    return isinstance(one.metric, Stored) and isinstance(one.rollup.measures[one.metric.measure], Count | Sum)
+    metric = find(name)
+    if isinstance(metric.declared, Quantiles):
+        return metric.statistic in ("avg", "count", "sum")
+    if isinstance(metric.declared, Ratio):
+        return not metric.declared.receipted
+    return isinstance(metric.declared, Stored) and isinstance(
+        metric.rollup.measures[metric.declared.measure], Count | Sum
+    )
 
 
 def empty(value: Any) -> bool:
@@ -101,27 +103,27 @@ def agree(one: Any, other: Any) -> bool:
 def test_a_total_is_its_series_and_its_parts(engine: Engine, rollup: str) -> None:
     """A total is the sum or mean of its hours, days, weeks, months, and of a dimension's values; a filter is one of these."""
     mine, declared = BY_ROLLUP[rollup], find(BY_ROLLUP[rollup][0]).rollup
-    (total,) = asked(engine, mine)
+    (total,) = answered(engine, mine)
     for grain in ("hour", "day", "week", "month"):
-        series = asked(engine, mine, grain=grain)
+        series = answered(engine, mine, grain=grain)
         for name in mine:
             if adds_up(name):
                 assert agree(whole(name, series), total[name]), (name, grain)
-            elif isinstance(find(name).metric, State):
+            elif isinstance(find(name).declared, State):
                 begun = [row for row in series if datetime.fromisoformat(row["window"]) < NOW]
                 assert begun[-1][name] == total[name], (name, grain)
                 assert {row[name] for row in series[len(begun) :]} <= {None}, (name, grain)
-            elif isinstance(find(name).metric, First):
+            elif isinstance(find(name).declared, First):
                 assert sum(row[name] for row in series) == total[name], (name, grain)
     hidden = {d for d, c in dimensions_of(declared).items() if c in declared.hidden and c not in MEMBERS_ALLOWED}
     for dimension in sorted(set(dimensions_of(declared)) - hidden - {"kind"}):  # asking by kind shows bots too
-        split = asked(engine, mine, by=[dimension])
+        split = answered(engine, mine, by=[dimension])
         best = max(split, key=lambda row: sum(row["details"][n]["n"] or 0 for n in mine), default=None)
-        (kept,) = asked(engine, mine, where={dimension: _named(best, dimension)}) if best else (None,)
+        (kept,) = answered(engine, mine, where={dimension: _named(best, dimension)}) if best else (None,)
         for name in mine:
             if adds_up(name):
                 assert agree(whole(name, split), total[name]), (name, dimension)
-            if best and kept and not (isinstance(find(name).metric, Ratio) and not adds_up(name)):
+            if best and kept and not (isinstance(find(name).declared, Ratio) and not adds_up(name)):
                 assert same(kept[name], best[name]), (name, dimension)
 
 
@@ -133,17 +135,17 @@ def _named(row: dict[str, Any], dimension: str) -> str:
 def test_a_number_is_what_its_explanation_says(engine: Engine, rollup: str) -> None:
     """Explained, whole or for one value of a dimension, a number is the same; what it counts is listed, in full."""
     mine = [n for n in BY_ROLLUP[rollup] if n.rpartition(".")[2] in ("avg", "p50") or "." not in n]
-    (row,) = asked(engine, mine)
+    (row,) = answered(engine, mine)
     dimension = sorted(dimensions_of(find(mine[0]).rollup))[0]
     allowed = dimensions_of(find(mine[0]).rollup)[dimension] not in find(mine[0]).rollup.hidden
-    split = asked(engine, mine, by=[dimension]) if allowed else []
+    split = answered(engine, mine, by=[dimension]) if allowed else []
     best = max(split, key=lambda r: r["details"][mine[0]]["n"] or 0, default=None)
     for name in mine:
-        one, why = find(name), explained(engine, name)
+        metric, why = find(name), explained(engine, name)
         assert same(why["value"], row[name]), name
-        if isinstance(one.metric, Stored) and isinstance(one.rollup.measures[one.metric.measure], Count):
+        if isinstance(metric.declared, Stored) and isinstance(metric.rollup.measures[metric.declared.measure], Count):
             assert why["events"]["total"] == (row["details"][name]["numerator"] or 0), name
-        if isinstance(one.metric, Quantiles):
+        if isinstance(metric.declared, Quantiles):
             assert why["events"]["total"] == (row["details"][name]["n"] or 0), name
     if best is not None:
         part = explained(engine, mine[0], {dimension: _named(best, dimension)})
@@ -155,7 +157,7 @@ def test_a_table_holds_the_numbers_of_the_answer(engine: Engine, rollup: str) ->
     """Every cell of the exported table, read back, is the answer's: value, earlier value and difference; nothing is empty."""
     mine = BY_ROLLUP[rollup]
     dimension = next(d for d, c in dimensions_of(find(mine[0]).rollup).items() if c not in find(mine[0]).rollup.hidden)
-    rows = asked(engine, mine, by=[dimension], grain="day", compare="previous")
+    rows = answered(engine, mine, by=[dimension], grain="day", compare="previous")
     table = list(csv.DictReader(io.StringIO(answer_table(rows), newline="")))
     assert len(table) == len(rows)
     for told, row in zip(table, rows, strict=True):
@@ -171,20 +173,20 @@ def test_cards_are_the_numbers_of_the_catalogue(engine: Engine) -> None:
     """Every card of the dashboard is what a question about the same days says, its comparison what the days before say."""
     board = engine.dashboard(TENANT, days=DAYS)
     for name, card in board["today"].items():
-        (row,) = asked(engine, [name], compare="previous")
+        (row,) = answered(engine, [name], compare="previous")
         assert same(card["value"], row[name])
         assert card["previous"] == row["compare"][name]["previous"]
         assert (card["n"], card["state"]) == (row["details"][name]["n"], row["details"][name]["state"])
     for name, value in board["now"].items():
         if not name.endswith(".state"):
-            assert value == asked(engine, [name])[0][name] == engine.states(TENANT)["now"][name]
+            assert value == answered(engine, [name])[0][name] == engine.states(TENANT)["now"][name]
     assert set(board["today"]) == set(DAY)
     assert set(board["now"]) == set(STATES)
 
 
 def test_nearly_every_metric_has_something_to_say(engine: Engine) -> None:
     """The demo is lively: a check that compares nothing with nothing would prove nothing."""
-    (row,) = asked(engine, names())
+    (row,) = answered(engine, names())
     silent = [name for name in names() if empty(row[name])]
     assert len(silent) < 0.25 * len(names()), silent
     assert any(isinstance(m, Distribution) for m in find("response_ms.avg").rollup.measures.values())

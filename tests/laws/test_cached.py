@@ -88,7 +88,7 @@ def compare(engine: Engine, tenant: str, names: list[str], only: tuple[str, ...]
     """Ask a tenant's questions twice, of what is kept and of the store; those that are not in `only` may be of before."""
     for operation, params in QUESTIONS:
         method: Any = engine.snapshot_service.of if operation == "snapshots" else getattr(engine.answers, operation)
-        kept = engine.cached.answer(engine.cached.asked(method, tenant, **params)).body
+        kept = engine.cached.answer(engine.cached.call(method, tenant, **params)).body
         if not only or operation in only:
             assert kept == msgspec.json.encode(plain(method(tenant, **params))), operation
         assert not [other for other in names if other != tenant and f"canary-{other}".encode() in kept]

@@ -17,7 +17,7 @@ from hubbub.alerts.run import Run, step
 from hubbub.alerts.series import Facts, now_waiting, series_of
 from hubbub.control.alerts import Entry, Incident, Skipped, StoredRule, new_id
 from hubbub.errors import StoreUnavailableError
-from hubbub.metrics.catalogue import Asked
+from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.model.alert import Kind, Rule
 from hubbub.model.question import Question
 from hubbub.model.window import windows
@@ -94,7 +94,13 @@ class _Work:
     """The incidents of a rule while it is judged."""
 
     def __init__(
-        self, facts: Facts, stored: StoredRule, rule: Rule, metric: Asked, last: dict[str, Incident], now: datetime
+        self,
+        facts: Facts,
+        stored: StoredRule,
+        rule: Rule,
+        metric: RequestedMetric,
+        last: dict[str, Incident],
+        now: datetime,
     ) -> None:
         self._facts, self._stored, self._rule, self._metric, self._now = facts, stored, rule, metric, now
         self._last = last

@@ -10,7 +10,7 @@ from typing import Any
 from hubbub.alerts.judge import Judged
 from hubbub.alerts.rules import PAST_TARGET
 from hubbub.control.alerts import Incident
-from hubbub.metrics.catalogue import Asked, title_of
+from hubbub.metrics.catalogue import RequestedMetric, title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.tenant import Tenant
@@ -55,7 +55,7 @@ def number(value: float | None, unit: Unit) -> str:
     return near(value, unit)
 
 
-def sentence(rule: Rule, metric: Asked, judged: Judged, tenant: Tenant) -> str:
+def sentence(rule: Rule, metric: RequestedMetric, judged: Judged, tenant: Tenant) -> str:
     """Return one sentence on what fired."""
     name, value = title_of(metric.name), number(judged.value, metric.unit)
     if rule.kind is Kind.SOURCE:

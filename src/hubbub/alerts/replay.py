@@ -14,7 +14,7 @@ from hubbub.alerts.rules import checked, counts_things, delay, windows_to_close
 from hubbub.alerts.run import Run, runs
 from hubbub.alerts.series import Facts, series_of
 from hubbub.errors import BadInputError
-from hubbub.metrics.catalogue import Asked
+from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.window import Grain, window_of
@@ -74,7 +74,7 @@ def replay(facts: Facts, rule: Rule, now: datetime) -> Replay:
     )  # fmt: skip
 
 
-def refuse(rule: Rule, metric: Asked, numbers: Sequence[Number]) -> None:
+def refuse(rule: Rule, metric: RequestedMetric, numbers: Sequence[Number]) -> None:
     """Raise BadInputError for a rule on falling counts where too few are usual for a low number to mean anything."""
     falls = rule.kind is Kind.CHANGE and rule.direction is not Direction.ABOVE
     if not falls or not counts_things(metric):
@@ -104,7 +104,7 @@ def _variants(rule: Rule) -> list[Rule]:
     return [rule]
 
 
-def _tried(rule: Rule, metric: Asked, numbers: Sequence[Number], *, own: bool) -> Variant:
+def _tried(rule: Rule, metric: RequestedMetric, numbers: Sequence[Number], *, own: bool) -> Variant:
     verdicts = [judged(rule, metric.unit, number) for number in numbers]
     return Variant(
         rule.at_least, rule.times, rule.limit, len(_runs(rule, verdicts)), _tripled(rule, metric.unit, numbers), own

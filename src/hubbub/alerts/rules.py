@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from hubbub.errors import BadInputError, BadQuestionError
-from hubbub.metrics.catalogue import Asked, askable, find
+from hubbub.metrics.catalogue import RequestedMetric, askable, find
 from hubbub.metrics.definition import Distinct, First, Quantiles, Stored, Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.event import nearest
@@ -73,7 +73,7 @@ def plain(rule: Rule) -> dict[str, Any]:
     return values
 
 
-def checked(rule: Rule) -> Asked:
+def checked(rule: Rule) -> RequestedMetric:
     """Check a rule and return its metric. Raises BadQuestionError for unknown names, BadInputError for the rest."""
     if not rule.name.strip() or len(rule.name) > 200 or not rule.name.isprintable():
         raise BadInputError("name: 1 to 200 printable characters")
@@ -96,7 +96,7 @@ def checked(rule: Rule) -> Asked:
     return metric
 
 
-def _check_kind(rule: Rule, metric: Asked) -> None:
+def _check_kind(rule: Rule, metric: RequestedMetric) -> None:
     if rule.kind is Kind.CHANGE:
         if rule.limit is not None:
             raise BadInputError("limit: a rule of the kind change has no limit but floors: at_least and times")
@@ -110,7 +110,7 @@ def _check_kind(rule: Rule, metric: Asked) -> None:
     if rule.limit is None:
         raise BadInputError(f"limit: a rule of the kind {rule.kind} needs one, in the metric's unit ({metric.unit})")
     if rule.kind is Kind.BUDGET and not (
-        isinstance(metric.metric, Stored) and metric.unit in (Unit.COUNT, Unit.NUMBER)
+        isinstance(metric.declared, Stored) and metric.unit in (Unit.COUNT, Unit.NUMBER)
     ):
         raise BadInputError(f"metric: a budget adds up days, and {metric.name} is not a count")
     if rule.kind is not Kind.THRESHOLD and rule.direction is not Direction.ABOVE:
@@ -119,7 +119,7 @@ def _check_kind(rule: Rule, metric: Asked) -> None:
         raise BadInputError("direction: a limit is passed above or below; 'either' is for rules of the kind change")
 
 
-def delay(metric: Asked) -> timedelta:
+def delay(metric: RequestedMetric) -> timedelta:
     """Return how long after its end a window of this metric is judged."""
     ahead = metric.rollup.source.look_ahead
     return GRACE if not ahead else max(GRACE, min(ahead, SHORTER_HORIZON))
@@ -144,6 +144,6 @@ def quiet_hours(text: str) -> tuple[time, time] | None:
     return first, last
 
 
-def counts_things(metric: Asked) -> bool:
+def counts_things(metric: RequestedMetric) -> bool:
     """Whether a metric counts, so that a low number may be chance."""
-    return metric.unit is Unit.COUNT and isinstance(metric.metric, Stored | Distinct | First | Quantiles)
+    return metric.unit is Unit.COUNT and isinstance(metric.declared, Stored | Distinct | First | Quantiles)

@@ -15,9 +15,10 @@ from hubbub.model.alert import Kind, Rule
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
-from hubbub.query.queries import MAX_ROWS
+from hubbub.query.answering import Ask
+from hubbub.query.layout import MAX_ROWS
 from hubbub.query.result import UNKNOWN, Answer, Cell, State
-from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, Ask, History, Usual, usual_of, with_history
+from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, History, Usual, usual_of, with_history
 from hubbub.storage.transaction import Reading
 
 LONGEST_SILENCE = 168

@@ -24,7 +24,7 @@ async def cached(
 ) -> Sent[R]:  # fmt: skip
     """Return the answer of a service's `cacheable` method, cached or computed now."""
     answers = engine.cached
-    call = answers.asked(method, tenant, *args, **params)
+    call = answers.call(method, tenant, *args, **params)
     fresh = "no-cache" in request.headers.get("cache-control", "").lower()
     answer = answers.look(call) if answers.cache.inline and not fresh else None
     if answer is None:

@@ -166,7 +166,7 @@ class Ask:
     def kept(self, method: Callable[Concatenate[str, P], T], /, *args: P.args, **params: P.kwargs) -> T:
         """Ask a method of a service whose answers are cached (`query.cached.cacheable`), of this tenant."""
         cached = self.engine.cached
-        answer = cached.value(cached.asked(method, self.tenant.id, *args, **params))
+        answer = cached.value(cached.call(method, self.tenant.id, *args, **params))
         if isinstance(answer, HasFreshness):
             self.see(answer.freshness)
         return answer

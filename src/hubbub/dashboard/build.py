@@ -135,7 +135,7 @@ def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
 def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
     grains: dict[str, list[str]] = {}
     for name in metrics:
-        if isinstance(find(name).metric, Score):  # one number at the end of all days
+        if isinstance(find(name).declared, Score):  # one number at the end of all days
             continue
         grains.setdefault(ask.grain, []).append(name)
     return grains

@@ -211,8 +211,8 @@ def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
 
 def _of_conversations(ask: Ask) -> bool:
     """Whether the number counts conversations in a state, so that ids are conversation ids."""
-    metric = find(_metric(ask)).metric
-    return isinstance(metric, State) and metric.held[0] == "conversation"
+    declared = find(_metric(ask)).declared
+    return isinstance(declared, State) and declared.held[0] == "conversation"
 
 
 def _local(ask: Ask, time: str) -> str:

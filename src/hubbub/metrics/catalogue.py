@@ -50,11 +50,11 @@ MEMBERS_ALLOWED = frozenset({"contact_id"})
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedMetric:
     """A requested metric: its full name, declaration, rollup, and for distributions the statistic."""
 
     name: str
-    metric: Metric
+    declared: Metric
     rollup: Rollup
     statistic: str | None = None
 
@@ -63,20 +63,20 @@ class Asked:
         """Unit of the value: a distribution's count is a count, and the part within a limit a share."""
         if self.statistic in WITHIN:
             return Unit.SHARE
-        return Unit.COUNT if self.statistic == "count" else self.metric.unit
+        return Unit.COUNT if self.statistic == "count" else self.declared.unit
 
     @property
     def better(self) -> Better | None:
         """The better direction: of a metric that should be low, higher within a limit; None for its count and sum."""
-        if self.statistic in WITHIN and self.metric.better is Better.LOWER:
+        if self.statistic in WITHIN and self.declared.better is Better.LOWER:
             return Better.HIGHER
-        return None if self.statistic in ("count", "sum") else self.metric.better
+        return None if self.statistic in ("count", "sum") else self.declared.better
 
     @property
     def correlated(self) -> bool:
         """Whether it is read by subqueries that name columns of the rows around them, which not every engine has."""
         fact = self.rollup.source
-        of_waits = isinstance(self.metric, State) and self.metric.past_target
+        of_waits = isinstance(self.declared, State) and self.declared.past_target
         return of_waits or ("EXISTS (" in fact.view and not fact.by_joins)
 
 
@@ -118,16 +118,16 @@ def title_of(name: str) -> str:
     return f"{title}, {STATISTICS[statistic]}" if statistic else title
 
 
-def find(name: str) -> Asked:
+def find(name: str) -> RequestedMetric:
     """Return a metric by its name. Raises BadQuestionError with the nearest names."""
     base, _, statistic = name.partition(".")
     if base in METRICS:
         metric, rollup = METRICS[base]
         if not isinstance(metric, Quantiles):
             if not statistic:
-                return Asked(name, metric, rollup)
+                return RequestedMetric(name, metric, rollup)
         elif statistic in STATISTICS:
-            return Asked(name, metric, rollup, statistic)
+            return RequestedMetric(name, metric, rollup, statistic)
         elif not statistic:
             raise BadQuestionError(
                 f"metric '{base}' is a distribution: ask for one of {', '.join(f'{base}.{s}' for s in STATISTICS)}"

@@ -52,7 +52,7 @@ STATISTICS = ("avg", "count")
 """Statistics of a distribution that a snapshot has; a query gives percentiles."""
 
 for _name in (name for fields in SECTIONS.values() for name in fields.values()):
-    if isinstance(find(_name).metric, Quantiles) and find(_name).statistic not in STATISTICS:
+    if isinstance(find(_name).declared, Quantiles) and find(_name).statistic not in STATISTICS:
         raise ValueError(f"a snapshot cannot hold {_name}: of distributions it holds {', '.join(STATISTICS)}")
 
 PROVISIONAL_FOR = HORIZON

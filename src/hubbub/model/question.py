@@ -33,7 +33,7 @@ class Question:
     compare: str | None = None
     as_of: datetime | None = None
     """Answer with the events known at this time (aware); None: all."""
-    cut: tuple[datetime, ...] = ()
+    edges: tuple[datetime, ...] = ()
     """Limits of the windows (aware, in order), in place of a grain's; the first is `start`, the last `end`."""
 
 

@@ -20,10 +20,11 @@ from hubbub.news import sentences
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause, causes, made_of, only
 from hubbub.news.judge import Judged, Verdict, Way, judged
+from hubbub.query.answering import Ask
 from hubbub.query.changes import changes_of
 from hubbub.query.freshness import Freshness, fresh
 from hubbub.query.result import Cell, Row
-from hubbub.query.usual import Ask, Usual, UsualRow, usual_of_each
+from hubbub.query.usual import Usual, UsualRow, usual_of_each
 from hubbub.query.usual_stretch import Stretch, usual_of_stretch
 from hubbub.storage.transaction import Reading
 
@@ -246,7 +247,7 @@ def _point_of(ask: Ask, tenant: Tenant, question: Question, now: datetime, numbe
     candidate = next(c for c in CANDIDATES if c.metric == number.metric and bool(c.by) == bool(number.dimension))
     where = dict(question.where) | ({number.dimension: (number.slice,)} if number.dimension else {})
     metric = made_of(number.metric, number.previous or number.usual.median)
-    narrowed = replace(question, metrics=(metric,), where=where, by=(), cut=())
+    narrowed = replace(question, metrics=(metric,), where=where, by=(), edges=())
     row = _cause(ask, tenant, narrowed, now, number)
     rises = number.usual.median is not None and (number.cell.value or 0) > number.usual.median
     named = label(number.dimension, number.slice) if number.dimension else ""

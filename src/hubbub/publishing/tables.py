@@ -17,11 +17,11 @@ from hubbub.model.event import nearest
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window
+from hubbub.query.answering import Ask
 from hubbub.query.result import Answer, Cell, Number
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO
 from hubbub.storage.published import PERIOD, ROWS
 
-Ask = Callable[[Question], Answer]
 Row = tuple[Any, ...]
 Parts = Sequence[tuple[str | None, Sequence[Cell]]]
 """Values of a dimension with the metrics of a `Spread`."""

@@ -1,1 +1,1 @@
-"""Questions answered from facts: what is asked is checked, read by one statement for each declaration, and laid out in columns."""
+"""Questions answered from facts: checked, read by one statement for each declaration, and laid out in columns."""

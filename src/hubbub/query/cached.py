@@ -75,7 +75,7 @@ _ALL = "all"
 
 
 @dataclass(frozen=True)
-class Asked(Generic[R]):
+class CachedCall(Generic[R]):
     """A method with its parameters: the key and tags of its cached answer, and its seconds."""
 
     method: Callable[..., R]
@@ -127,9 +127,9 @@ class CachedAnswers:
         self._flights: dict[tuple[str, Stamp], _Flight] = {}
         self._lock = threading.Lock()
 
-    def asked(
+    def call(
         self, method: Callable[Concatenate[str, P], R], tenant: str, /, *args: P.args, **params: P.kwargs
-    ) -> Asked[R]:
+    ) -> CachedCall[R]:
         """Return the call of a `cacheable` method. Raises NotFoundError for an unknown tenant.
 
         Its key holds everything the answer depends on except stored data: method, parameters, the tenant's settings (number,
@@ -143,7 +143,7 @@ class CachedAnswers:
         text = json.dumps(about, sort_keys=True)
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         tags = (_ALL, *(f"{owner.no}:{part}" for part in rule.parts))
-        return Asked(
+        return CachedCall(
             method, tenant, parameters, f"{owner.no}:{digest}", tags, self._seconds[tier], Part.EVENTS not in rule.parts
         )
 
@@ -154,30 +154,30 @@ class CachedAnswers:
             known = self._texts[tenant.no] = tenant, repr(tenant)
         return known[1]
 
-    def look(self, asked: Asked[R]) -> Answered | None:
+    def look(self, call: CachedCall[R]) -> Answered | None:
         """Return the cached answer, if any."""
-        return self._read(self.cache.get(asked.key, asked.tags)[0])
+        return self._read(self.cache.get(call.key, call.tags)[0])
 
-    def work(self, asked: Asked[R], *, fresh: bool = False) -> Answered | Future[Answered]:
+    def work(self, call: CachedCall[R], *, fresh: bool = False) -> Answered | Future[Answered]:
         """Return the cached answer, compute it, or return the future of another thread's computation.
 
         `fresh` computes and caches it in any case. Raises what the method raises; errors are not cached.
         """
-        answered = None if fresh else self.look(asked)
+        answered = None if fresh else self.look(call)
         if answered is not None:
             return answered
-        self._refresh(self._tenant(asked.tenant))  # first: its changes would drop this answer
-        stamp = self.cache.get(asked.key, asked.tags)[1]
+        self._refresh(self._tenant(call.tenant))  # first: its changes would drop this answer
+        stamp = self.cache.get(call.key, call.tags)[1]
         if fresh:
-            return self._compute(asked, stamp)
-        own = _Flight(frozenset(asked.tags), Future())
+            return self._compute(call, stamp)
+        own = _Flight(frozenset(call.tags), Future())
         own.future.set_running_or_notify_cancel()  # a waiting caller that disconnects cancels nothing
         with self._lock:
-            flight = self._flights.setdefault((asked.key, stamp), own)
+            flight = self._flights.setdefault((call.key, stamp), own)
         if flight is not own:
             return flight.future
         try:
-            answered = self.look(asked) or self._compute(asked, stamp, own)  # another may have finished meanwhile
+            answered = self.look(call) or self._compute(call, stamp, own)  # another may have finished meanwhile
             own.future.set_result(answered)
             return answered
         except BaseException as error:
@@ -185,17 +185,17 @@ class CachedAnswers:
             raise
         finally:
             with self._lock:
-                if self._flights.get((asked.key, stamp)) is own:
-                    del self._flights[asked.key, stamp]
+                if self._flights.get((call.key, stamp)) is own:
+                    del self._flights[call.key, stamp]
 
-    def answer(self, asked: Asked[R], *, fresh: bool = False) -> Answered:
+    def answer(self, call: CachedCall[R], *, fresh: bool = False) -> Answered:
         """Return the result of `work`, waiting for it."""
-        answered = self.work(asked, fresh=fresh)
+        answered = self.work(call, fresh=fresh)
         return answered.result() if isinstance(answered, Future) else answered
 
-    def value(self, asked: Asked[R]) -> R:
+    def value(self, call: CachedCall[R]) -> R:
         """Return the result of `work` as the method's return value."""
-        return typed(_returned(asked.method), msgspec.json.decode(self.answer(asked).body))
+        return typed(_returned(call.method), msgspec.json.decode(self.answer(call).body))
 
     def drop(self, tenants: Iterable[Tenant | int], *parts: Part) -> None:
         """Drop answers that depend on these parts (all by default) of these tenants (or their numbers)."""
@@ -224,13 +224,13 @@ class CachedAnswers:
         CACHE.labels("hit").inc()
         return Answered(kept.body, max(0.0, self._clock().timestamp() - kept.made))
 
-    def _compute(self, asked: Asked[R], stamp: Stamp, flight: _Flight | None = None) -> Answered:
+    def _compute(self, call: CachedCall[R], stamp: Stamp, flight: _Flight | None = None) -> Answered:
         CACHE.labels("miss").inc()
         computed_at = self._clock().timestamp()
-        body = msgspec.json.encode(plain(asked.method(asked.tenant, **asked.params)))
-        dropped = flight is not None and self._flights.get((asked.key, stamp)) is not flight
+        body = msgspec.json.encode(plain(call.method(call.tenant, **call.params)))
+        dropped = flight is not None and self._flights.get((call.key, stamp)) is not flight
         if not dropped:  # else it would replace a newer one
-            self.cache.put(asked.key, stamp, Kept(body, computed_at), asked.seconds)
+            self.cache.put(call.key, stamp, Kept(body, computed_at), call.seconds)
         return Answered(body, 0.0)
 
 

@@ -12,24 +12,25 @@ m(R) may be taken off). A part that is missing in one period changed in volume a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import Asked, askable, find
+from hubbub.metrics.catalogue import RequestedMetric, askable, find
 from hubbub.metrics.definition import WITHIN, Extreme, Quantiles, Ratio, Score, State, Stored, Unit
 from hubbub.model.plain import ABSENT
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
+from hubbub.query.answering import Ask
+from hubbub.query.checks import check
 from hubbub.query.compare import earlier
-from hubbub.query.queries import Queries, check
+from hubbub.query.queries import Queries
 from hubbub.query.result import STATED, Answer, Cell, Number
 
 USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
 """Dimensions when none is given."""
-Ask = Callable[[Question], Answer]
 TOP = 10
 MOST = 100
 
@@ -145,35 +146,42 @@ def _stated(cell: Cell) -> str | None:
     return cell.state if cell.state in STATED else None
 
 
-def _splittable(asked: Asked) -> None:
-    metric = asked.metric
-    extreme = isinstance(metric, Stored) and isinstance(asked.rollup.measures[metric.measure], Extreme)
-    if isinstance(metric, Score) or extreme or (isinstance(metric, State) and metric.age):
-        raise BadQuestionError(f"'{asked.name}' is not made of parts: ask for the metrics it is made from")
-    if isinstance(metric, Quantiles) and asked.statistic not in ("avg", "count", "sum", *WITHIN):
+def _splittable(metric: RequestedMetric) -> None:
+    declared = metric.declared
+    extreme = isinstance(declared, Stored) and isinstance(metric.rollup.measures[declared.measure], Extreme)
+    if isinstance(declared, Score) or extreme or (isinstance(declared, State) and declared.age):
+        raise BadQuestionError(f"'{metric.name}' is not made of parts: ask for the metrics it is made from")
+    if isinstance(declared, Quantiles) and metric.statistic not in ("avg", "count", "sum", *WITHIN):
         raise BadQuestionError(
-            f"'{asked.name}' is not a sum or mean of parts; ask for '{asked.name.partition('.')[0]}.avg', '.count' or a share "
+            f"'{metric.name}' is not a sum or mean of parts; ask for '{metric.name.partition('.')[0]}.avg', '.count' or a share "
             "within a limit like '.within_15min'"
         )
 
 
 def _dimension(
-    name: str, asked: Asked, after: Answer, before: Answer, total: Cell, old: Cell, difference: float | None, limit: int
+    name: str,
+    metric: RequestedMetric,
+    after: Answer,
+    before: Answer,
+    total: Cell,
+    old: Cell,
+    difference: float | None,
+    limit: int,
 ) -> Contributions:
     now, then = (
         {
             row.dims[name]: cell
             for row in answer.rows
-            for cell in [row.cells[asked.name]]
+            for cell in [row.cells[metric.name]]
             if cell.value is not None and cell.n != 0
         }
         for answer in (after, before)
     )
     if difference is None:
         return Contributions([], None, None)
-    split = _of_mean if _is_mean(asked) else _of_sum
+    split = _of_mean if _is_mean(metric) else _of_sum
     parts = sorted(
-        split(asked, now, then, total, old), key=lambda p: (-abs(p.contribution), p.value is None, p.value or "")
+        split(metric, now, then, total, old), key=lambda p: (-abs(p.contribution), p.value is None, p.value or "")
     )
     rest = parts[limit:]
     left = difference - sum(p.contribution for p in parts)
@@ -184,12 +192,12 @@ def _dimension(
     return Contributions(parts[:limit], others if rest else None, 0.0 if is_noise else left)
 
 
-def _is_mean(asked: Asked) -> bool:
-    return asked.unit is Unit.SHARE or isinstance(asked.metric, Ratio) or asked.statistic == "avg"
+def _is_mean(metric: RequestedMetric) -> bool:
+    return metric.unit is Unit.SHARE or isinstance(metric.declared, Ratio) or metric.statistic == "avg"
 
 
 def _of_sum(
-    asked: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], total: Cell, old: Cell
+    metric: RequestedMetric, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], total: Cell, old: Cell
 ) -> Sequence[Part]:
     """Split a count or sum: all of it is volume."""
     return [
@@ -200,7 +208,7 @@ def _of_sum(
 
 
 def _of_mean(
-    asked: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], total: Cell, old: Cell
+    metric: RequestedMetric, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], total: Cell, old: Cell
 ) -> Sequence[Part]:
     """Split a mean or share into volume and rate."""
     total_after, total_before = float(total.denominator or 0), float(old.denominator or 0)

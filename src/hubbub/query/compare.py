@@ -1,13 +1,17 @@
-"""The earlier period of a comparison: the same stretch of local time, cut at the same elapsed moment."""
+"""Comparing with an earlier period: the same stretch of local time, which ends at the same elapsed moment; and the changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from hubbub.calculations import change
 from hubbub.errors import BadQuestionError
+from hubbub.metrics.definition import Unit
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
+from hubbub.query.result import STATED, Answer, Cell, Compared, Comparison
 
 SHIFTS = {"day": 1, "week": 7}
 PERIODS = ("previous", *SHIFTS, "weekdays", "year")
@@ -40,6 +44,32 @@ def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime
     else:
         return _cut(question.start - (question.end - question.start), question.start, question, now)
     return _cut(before.astimezone(UTC), question.start, question, now)
+
+
+def compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
+    """Add the earlier number and the change to each row; rows pair up by the place of their window and dimension values."""
+    order = {start: place for place, start in enumerate(sorted(set(old.starts)))}
+    before = {(order[start], dims): row for row, (start, dims) in enumerate(zip(old.starts, old.dims, strict=True))}
+    places = {start: place for place, start in enumerate(sorted(set(answer.starts)))}
+    changes = [
+        _changes(answer, row, old, before.get((places[start], dims)))
+        for row, (start, dims) in enumerate(zip(answer.starts, answer.dims, strict=True))
+    ]
+    period = [moment.astimezone(tenant.tz).isoformat() for moment in (old.question.start, old.question.end)]
+    freshness = replace(
+        answer.freshness, gone_before=old.freshness.gone, gaps_before=old.freshness.gaps, compared_with=period
+    )
+    return replace(answer, compare=changes, freshness=freshness)
+
+
+def _changes(answer: Answer, row: int, old: Answer, old_row: int | None) -> Comparison:
+    """Return the earlier number and the change of each number of a row; `old_row`: the earlier row, if any."""
+    pairs = {}
+    for name, column in answer.columns.items():
+        then = old.columns[name].cell(old_row) if old_row is not None else Cell(None)
+        changed = change(column.values[row], then.value, column.unit is Unit.SHARE)
+        pairs[name] = Compared(then.value, changed, then.state if then.state in STATED else None)
+    return pairs
 
 
 def _day_after(question: Question, tenant: Tenant) -> date:

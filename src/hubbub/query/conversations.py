@@ -135,7 +135,10 @@ def conversations(
     if wanted.state not in ("", *STATES):
         raise BadQuestionError(f"state {wanted.state[:40]!r} is not one of {', '.join(STATES)}")
     after = page.place_of(cursor, int, str)
-    later, asked = "TRUE", {"": "TRUE", "open": "s.state IN ('open', 'waiting')"}.get(wanted.state, "s.state = :state")
+    later, of_state = (
+        "TRUE",
+        {"": "TRUE", "open": "s.state IN ('open', 'waiting')"}.get(wanted.state, "s.state = :state"),
+    )
     params: dict[str, Any] = {
         "tenant": tenant.no, "low": micros(wanted.start), "high": micros(wanted.end), "state": wanted.state, "limit": limit + 1,
     }  # fmt: skip
@@ -144,17 +147,17 @@ def conversations(
         params |= {"last_at": after[0], "last": after[1]}
     with queries.reading(tenant) as (reading, now):
         params["at"] = min(params["high"], micros(now))
-        found = reading.dicts(
+        listed = reading.dicts(
             f"""WITH stood AS MATERIALIZED ({_stood(tenant)}), p AS MATERIALIZED (
                 SELECT c.*, s.state, s.since FROM ({_seen(reading, wanted, params)}) AS c
                     LEFT JOIN stood AS s ON s.id = c.conversation_id
-                WHERE {asked} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit
+                WHERE {of_state} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit
             )
             SELECT p.*, {newest(reading, "p.conversation_id", _heard("n", wanted))} FROM p
             ORDER BY last_at DESC, conversation_id DESC""",
             params,
         )
-    rows, following = page.cut(found, limit, lambda row: (row["last_at"], row["conversation_id"]))
+    rows, following = page.cut(listed, limit, lambda row: (row["last_at"], row["conversation_id"]))
     return page.Page([ConversationRow(**converted(row)) for row in rows], following)
 
 
@@ -201,8 +204,8 @@ def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
         missing = f" OR count(e.{name}) = 0" if NONE in values else ""
         having.append(f"(coalesce(max(CASE WHEN e.{name} IN ({among}) THEN 1 ELSE 0 END), 0) = 1{missing})")
     if wanted.text:
-        found = f"{_holds(reading, wanted, params)} OR {_called(reading, wanted.text, params)}"
-        having.append(f"max(CASE WHEN {found} THEN 1 ELSE 0 END) = 1")
+        matches = f"{_holds(reading, wanted, params)} OR {_called(reading, wanted.text, params)}"
+        having.append(f"max(CASE WHEN {matches} THEN 1 ELSE 0 END) = 1")
     return f"""
         SELECT e.conversation_id, min(e.time) AS first_at, max(e.time) AS last_at,
             count(*) FILTER (WHERE e.type IN ('message.received', 'message.sent') AND e.repeats IS NULL) AS messages,
@@ -217,12 +220,12 @@ def _holds(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
 
     Attributes are JSON: the text stands in them as JSON writes it. Other letters are compared here, conversation by conversation.
     """
-    said = json.dumps(wanted.text, ensure_ascii=False)[1:-1]
+    written = json.dumps(wanted.text, ensure_ascii=False)[1:-1]
     if wanted.text.isascii():
-        params |= {"text": anywhere(wanted.text.lower()), "written": anywhere(said.lower())}
+        params |= {"text": anywhere(wanted.text.lower()), "written": anywhere(written.lower())}
         parts = [f"lower(e.{name}) LIKE :text ESCAPE '!'" for name in _SEARCHED]
         return f"coalesce({' OR '.join(parts)} OR lower(e.attributes) LIKE :written ESCAPE '!', FALSE)"
-    text, said = wanted.text.casefold(), said.casefold()
+    text, written = wanted.text.casefold(), written.casefold()
     rows = reading.scan(
         f"SELECT e.conversation_id, e.attributes, {', '.join(f'e.{name}' for name in _SEARCHED)} FROM event AS e "
         f"WHERE e.tenant = :tenant AND e.conversation_id IS NOT NULL AND {_heard('e', wanted)}", params,
@@ -230,7 +233,7 @@ def _holds(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     held = {
         conversation
         for conversation, attributes, *ids in rows
-        if said in (attributes or "").casefold() or any(text in (one or "").casefold() for one in ids)
+        if written in (attributes or "").casefold() or any(text in (id_ or "").casefold() for id_ in ids)
     }
     params["held"] = json.dumps(sorted(held))
     return f"e.conversation_id IN {reading.dialect.texts(':held')}"

@@ -6,45 +6,45 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from hubbub.metrics.catalogue import Asked
+from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.definition import WITHIN, Distribution, Quantiles
 from hubbub.query.hours import open_ms
 from hubbub.query.result import Cell
-from hubbub.query.select import Context, Found, Key, Select
+from hubbub.query.select import Cells, Context, Key, Select
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
-def spell_of(asked: Asked) -> tuple[str, str] | None:
+def spell_of(metric: RequestedMetric) -> tuple[str, str] | None:
     """Return the two moments (SQL) between which a distribution counts open time; None for stored values."""
-    spell = asked.rollup.source.spells.get(_column(asked))
+    spell = metric.rollup.source.spells.get(_column(metric))
     return (f"f.{spell[0]}", f"f.{spell[1]}") if spell else None
 
 
-def value_of(asked: Asked) -> str:
+def value_of(metric: RequestedMetric) -> str:
     """Return SQL for the value of a fact in a stored distribution."""
-    return f"f.{_column(asked)}"
+    return f"f.{_column(metric)}"
 
 
-def _column(asked: Asked) -> str:
-    assert isinstance(asked.metric, Quantiles)
-    measure = asked.rollup.measures[asked.metric.measure]
+def _column(metric: RequestedMetric) -> str:
+    assert isinstance(metric.declared, Quantiles)
+    measure = metric.rollup.measures[metric.declared.measure]
     assert isinstance(measure, Distribution)
     return measure.column
 
 
-def distributions(context: Context, several: Sequence[Asked], cells: Found) -> None:
+def distributions(context: Context, metrics: Sequence[RequestedMetric], cells: Cells) -> None:
     """Compute distributions from their values in order: percentiles by linear interpolation (type 7, Hyndman and Fan)."""
-    by_column: dict[str, list[Asked]] = {}
-    for asked in several:
-        if isinstance(asked.metric, Quantiles):
-            by_column.setdefault(_column(asked), []).append(asked)
+    by_column: dict[str, list[RequestedMetric]] = {}
+    for metric in metrics:
+        if isinstance(metric.declared, Quantiles):
+            by_column.setdefault(_column(metric), []).append(metric)
     for same_column in by_column.values():
         select, spell = Select(same_column[0].rollup, context), spell_of(same_column[0])
         if spell is not None:
             if context.tenant.calendar:
                 _in_order(_opened(select, spell), same_column, cells)
-        elif any(asked.statistic in QUANTILES for asked in same_column):
+        elif any(metric.statistic in QUANTILES for metric in same_column):
             _in_order(_values(select, value_of(same_column[0])), same_column, cells)
         else:
             _summed(select, value_of(same_column[0]), same_column, cells)
@@ -67,14 +67,14 @@ def _opened(select: Select, spell: tuple[str, str]) -> Iterator[tuple[Key, int]]
             yield (window, dims), number
 
 
-def _in_order(found_values: Iterable[tuple[Key, int]], same_column: Sequence[Asked], cells: Found) -> None:
+def _in_order(values_by_key: Iterable[tuple[Key, int]], same_column: Sequence[RequestedMetric], cells: Cells) -> None:
     values: dict[Key, list[int]] = {}
-    for key, number in found_values:
+    for key, number in values_by_key:
         values.setdefault(key, []).append(number)
     for key, numbers in values.items():
         numbers.sort()
-        for asked in same_column:
-            cells[asked.name][key] = statistic(str(asked.statistic), numbers)
+        for metric in same_column:
+            cells[metric.name][key] = statistic(str(metric.statistic), numbers)
 
 
 def statistic(name: str, ordered: Sequence[int]) -> Cell:
@@ -105,21 +105,21 @@ def _plain(name: str, n: int, total: int | None, low: int | None, high: int | No
     return Cell(low if name == "min" else high, None, None, n)
 
 
-def _summed(select: Select, value: str, same_column: Sequence[Asked], cells: Found) -> None:
+def _summed(select: Select, value: str, same_column: Sequence[RequestedMetric], cells: Cells) -> None:
     """Compute statistics that need no order, in one statement."""
     for sql in (f"count({value})", f"sum({value})", f"min({value})", f"max({value})"):
         select.column(sql)
     limits = {
-        str(asked.statistic): select.column(f"count(*) FILTER (WHERE {value} <= {WITHIN[str(asked.statistic)]})")
-        for asked in same_column if asked.statistic in WITHIN
+        str(metric.statistic): select.column(f"count(*) FILTER (WHERE {value} <= {WITHIN[str(metric.statistic)]})")
+        for metric in same_column if metric.statistic in WITHIN
     }  # fmt: skip
     for window, dims, row in select.run(more=f"{value} IS NOT NULL"):
         n, total, low, high = row[:4]
         if not n:
             continue
-        for asked in same_column:
-            name = str(asked.statistic)
-            cells[asked.name][window, dims] = (
+        for metric in same_column:
+            name = str(metric.statistic)
+            cells[metric.name][window, dims] = (
                 Cell(row[limits[name]] / n, row[limits[name]], n, n)
                 if name in limits
                 else _plain(name, n, total, low, high)

@@ -11,7 +11,7 @@ from typing import Any
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
 from hubbub.facts.person import person_of
-from hubbub.metrics.catalogue import DEFINITION_VERSION, STATISTICS, Asked, dimensions_of, find
+from hubbub.metrics.catalogue import DEFINITION_VERSION, STATISTICS, RequestedMetric, dimensions_of, find
 from hubbub.metrics.definition import (
     WITHIN,
     Distinct,
@@ -133,7 +133,7 @@ def explain(
     numerator_of, denominator_of = _made_of(metric)
     return Explanation(
         metric=metric.name,
-        definition=metric.metric.doc,
+        definition=metric.declared.doc,
         definition_version=DEFINITION_VERSION,
         unit=metric.unit.value,
         fact=metric.rollup.source.doc,
@@ -160,77 +160,77 @@ def _calendar(tenant: Tenant, question: Question) -> Hours:
     return Hours(tenant.zone, used)
 
 
-def _formula(asked: Asked) -> str:
-    metric, rollup = asked.metric, asked.rollup
-    if isinstance(metric, Ratio):
-        over = " + ".join(m if w == 1 else f"{w:g} * {m}" for m, w in metric.over.items())
-        factor = f" * {metric.factor:g}" if metric.factor not in (1, 1e-6) else ""
-        return f"({over}) / {metric.under}{factor}"
-    if isinstance(metric, Stored):
-        assumed = "" if metric.times is None else " Times what the tenant states."
-        return f"{metric.measure}: {rollup.measures[metric.measure].doc}{assumed}"
-    if isinstance(metric, Quantiles):
-        limit = WITHIN.get(str(asked.statistic))
+def _formula(metric: RequestedMetric) -> str:
+    declared, rollup = metric.declared, metric.rollup
+    if isinstance(declared, Ratio):
+        over = " + ".join(m if w == 1 else f"{w:g} * {m}" for m, w in declared.over.items())
+        factor = f" * {declared.factor:g}" if declared.factor not in (1, 1e-6) else ""
+        return f"({over}) / {declared.under}{factor}"
+    if isinstance(declared, Stored):
+        assumed = "" if declared.times is None else " Times what the tenant states."
+        return f"{declared.measure}: {rollup.measures[declared.measure].doc}{assumed}"
+    if isinstance(declared, Quantiles):
+        limit = WITHIN.get(str(metric.statistic))
         if limit is not None:
-            return f"values of {metric.measure} up to {limit} ms / all of them"
-        return f"{asked.statistic} of {metric.measure}"
-    if isinstance(metric, State | First):
-        entity, state = metric.held
-        if isinstance(metric, First):
+            return f"values of {declared.measure} up to {limit} ms / all of them"
+        return f"{metric.statistic} of {declared.measure}"
+    if isinstance(declared, State | First):
+        entity, state = declared.held
+        if isinstance(declared, First):
             return f"entities ({entity}) that came into the state '{state}'"
-        counted = "ms since the earliest beginning of entities" if metric.age else "entities"
+        counted = "ms since the earliest beginning of entities" if declared.age else "entities"
         return f"{counted} ({entity}) in the state '{state}'"
-    return metric.doc
+    return declared.doc
 
 
-def _made_of(asked: Asked) -> tuple[str | None, str | None]:
+def _made_of(metric: RequestedMetric) -> tuple[str | None, str | None]:
     """Return in words what the numerator and the denominator of a share or mean count; None for other numbers."""
-    metric = asked.metric
+    declared = metric.declared
 
     def meaning(measure: str) -> str:
-        return asked.rollup.measures[measure].doc.rstrip(".")
+        return metric.rollup.measures[measure].doc.rstrip(".")
 
-    if isinstance(metric, Ratio):
+    if isinstance(declared, Ratio):
         parts = [
             f"{'−' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g} × '}{meaning(name)}"
-            for name, weight in metric.over.items()
+            for name, weight in declared.over.items()
         ]
-        return " ".join(parts).removeprefix("+ "), meaning(metric.under)
-    if isinstance(metric, DistinctRatio):
-        who = f"different {metric.member.removesuffix('_id')}s"
-        return f"{who}: {meaning(metric.over)}", f"{who}: {meaning(metric.under)}"
-    if asked.statistic in WITHIN:
-        return f"values {STATISTICS[str(asked.statistic)]}", "all values"
+        return " ".join(parts).removeprefix("+ "), meaning(declared.under)
+    if isinstance(declared, DistinctRatio):
+        who = f"different {declared.member.removesuffix('_id')}s"
+        return f"{who}: {meaning(declared.over)}", f"{who}: {meaning(declared.under)}"
+    if metric.statistic in WITHIN:
+        return f"values {STATISTICS[str(metric.statistic)]}", "all values"
     return None, None
 
 
 def _page(
-    context: Context, asked: Asked, limit: int, cursor: str | None, part: tuple[int, ...]
+    context: Context, metric: RequestedMetric, limit: int, cursor: str | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]], str | None]:
     """Return how many things a number counts, a page of them, and the cursor of the next."""
-    of_state = isinstance(asked.metric, State | First)
-    after = page.place_of(cursor, int, int, str if of_state or asked.rollup.source.key != "ident" else int)
-    if asked.rollup.aim is not None or asked.rollup.in_hours:
-        total, rows_found = _computed(context, asked, limit + 1, after, part)
+    of_state = isinstance(metric.declared, State | First)
+    after = page.place_of(cursor, int, int, str if of_state or metric.rollup.source.key != "ident" else int)
+    if metric.rollup.aim is not None or metric.rollup.in_hours:
+        total, counted = _computed(context, metric, limit + 1, after, part)
     else:
-        total, rows_found = _stored(context, asked, limit + 1, after, part)
-    rows, following = page.cut(rows_found, limit, lambda row: (row["counts"], row["time"], row["key"]))
+        total, counted = _stored(context, metric, limit + 1, after, part)
+    rows, following = page.cut(counted, limit, lambda row: (row["counts"], row["time"], row["key"]))
     return total, [_public(row) for row in rows], following
 
 
 def _stored(
-    context: Context, asked: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
+    context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]]]:
     """Return how many things a number counts whose facts hold all values, and the first of them after a place."""
     params: dict[str, Any] = {**context.bound, "limit": limit}
-    if isinstance(asked.metric, State | First):
+    if isinstance(metric.declared, State | First):
         first = "1"
-        if context.linked and asked.metric.held[0] == "contact":  # of a person's ids the first counts
+        if context.linked and metric.declared.held[0] == "contact":  # of a person's ids the first counts
             person = person_of("e.id", context.dialect)
             first = f"CASE WHEN row_number() OVER (PARTITION BY {person} ORDER BY e.time, e.id) = 1 THEN 1 ELSE 0 END"
-        body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, asked, params)}) AS e"
+        body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, metric, params)}) AS e"
     else:
-        body = _facts(context, asked, params)
+        body = _facts(context, metric, params)
     if len(part) == 1:
         params |= {"part": part[0]}
         body = f"SELECT * FROM ({body}) AS p WHERE counts = :part"
@@ -246,15 +246,15 @@ def _stored(
 
 
 def _computed(
-    context: Context, asked: Asked, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
+    context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]]]:
     """Return the same for facts whose values are computed here: open times, and verdicts of targets."""
     params = dict(context.bound)
-    body = _facts(context, asked, params)
+    body = _facts(context, metric, params)
     valued = (
-        _judged(context, asked, body, params)
-        if asked.rollup.aim is not None
-        else _in_hours(context, asked, body, params)
+        _judged(context, metric, body, params)
+        if metric.rollup.aim is not None
+        else _in_hours(context, metric, body, params)
     )
     places = sorted(
         ((1 - row["counts"], time, key, row) for time, key, row in valued if row["counts"] in part),
@@ -275,22 +275,22 @@ Valued = Iterator[tuple[int, Any, dict[str, int]]]
 """Time and key of a fact, with `counts` and other computed values."""
 
 
-def _in_hours(context: Context, asked: Asked, body: str, params: Mapping[str, Any]) -> Valued:
+def _in_hours(context: Context, metric: RequestedMetric, body: str, params: Mapping[str, Any]) -> Valued:
     """Yield the facts with an open time: those within the limit count."""
-    opened, most = open_ms(context.tenant), WITHIN.get(str(asked.statistic))
+    opened, most = open_ms(context.tenant), WITHIN.get(str(metric.statistic))
     for time, key, since, until in context.reading.each(f"SELECT time, key, since, until FROM ({body}) AS b", params):
         value = opened(since, until)
         if value is not None:
             yield time, key, {"counts": int(most is None or value <= most), "value": value}
 
 
-def _judged(context: Context, asked: Asked, body: str, params: Mapping[str, Any]) -> Valued:
+def _judged(context: Context, metric: RequestedMetric, body: str, params: Mapping[str, Any]) -> Valued:
     """Yield the spells that a target judged, only breaches where these are counted: the length of each, and its target in
     minutes.
     """
-    assert asked.rollup.aim is not None
-    judge = Judge(context.tenant, asked.rollup.aim, context.now)
-    counted = (Verdict.WITHIN, Verdict.BREACH) if isinstance(asked.metric, Ratio) else (Verdict.BREACH,)
+    assert metric.rollup.aim is not None
+    judge = Judge(context.tenant, metric.rollup.aim, context.now)
+    counted = (Verdict.WITHIN, Verdict.BREACH) if isinstance(metric.declared, Ratio) else (Verdict.BREACH,)
     columns = "time, key, until, waited_until, channel, priority"
     for time, key, *moments_and_scope in context.reading.each(f"SELECT {columns} FROM ({body}) AS b", params):
         judgement = judge.of(time, *moments_and_scope)
@@ -312,17 +312,17 @@ def _public(row: dict[str, Any]) -> dict[str, Any]:
     return public | ({"since": rfc3339(since)} if since is not None else {})
 
 
-def _facts(context: Context, asked: Asked, params: dict[str, Any]) -> str:
+def _facts(context: Context, metric: RequestedMetric, params: dict[str, Any]) -> str:
     """Return the SELECT of the facts behind a number, and whether each is in its numerator."""
-    rollup, fact = asked.rollup, asked.rollup.source
+    rollup, fact = metric.rollup, metric.rollup.source
     anchor = f"f.{rollup.anchor}"
     params |= {"low": micros(context.question.start), "high": micros(context.question.end)}
-    top, relevant = _conditions(context, asked)
+    top, relevant = _conditions(context, metric)
     selected = {"id": f"f.{fact.id}", "time": anchor, "key": f"f.{fact.key}", "counts": top}
     selected |= {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
-    if isinstance(asked.metric, Quantiles):
-        spell = spell_of(asked)
-        selected |= {"since": spell[0], "until": spell[1]} if spell else {"value": value_of(asked)}
+    if isinstance(metric.declared, Quantiles):
+        spell = spell_of(metric)
+        selected |= {"since": spell[0], "until": spell[1]} if spell else {"value": value_of(metric)}
     if rollup.aim is not None:
         selected |= {"until": "f.ended", "waited_until": "f.waited_until"}
     event = ""
@@ -345,28 +345,28 @@ def _facts(context: Context, asked: Asked, params: dict[str, Any]) -> str:
     )
 
 
-def _conditions(context: Context, asked: Asked) -> tuple[str, str]:
+def _conditions(context: Context, metric: RequestedMetric) -> tuple[str, str]:
     """Return 1 for facts in a number's numerator and 0 for others, and the condition for facts behind it at all."""
-    metric = asked.metric
+    declared = metric.declared
 
     def any_of(names: Iterable[str]) -> str:
-        return " OR ".join(f"({counts(context, asked, name) or 'TRUE'})" for name in names)
+        return " OR ".join(f"({counts(context, metric, name) or 'TRUE'})" for name in names)
 
     def one_if(condition: str) -> str:
         return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
 
-    if isinstance(metric, Quantiles):
-        if spell_of(asked):
+    if isinstance(declared, Quantiles):
+        if spell_of(metric):
             return "1", "TRUE"
-        value, limit = value_of(asked), WITHIN.get(str(asked.statistic))
+        value, limit = value_of(metric), WITHIN.get(str(metric.statistic))
         return (one_if(f"{value} <= {limit}") if limit is not None else "1"), f"{value} IS NOT NULL"
-    if isinstance(metric, Stored):
-        return "1", any_of([metric.measure])
-    if isinstance(metric, Ratio):
-        return one_if(any_of(metric.over)), any_of((*metric.over, metric.under))
-    if isinstance(metric, Distinct):
-        return "1", any_of([metric.measure])
-    if isinstance(metric, DistinctRatio):
-        return one_if(any_of([metric.over])), any_of((metric.over, metric.under))
-    assert isinstance(metric, Score)
-    return "1", any_of(metric.parts)
+    if isinstance(declared, Stored):
+        return "1", any_of([declared.measure])
+    if isinstance(declared, Ratio):
+        return one_if(any_of(declared.over)), any_of((*declared.over, declared.under))
+    if isinstance(declared, Distinct):
+        return "1", any_of([declared.measure])
+    if isinstance(declared, DistinctRatio):
+        return one_if(any_of([declared.over])), any_of((declared.over, declared.under))
+    assert isinstance(declared, Score)
+    return "1", any_of(declared.parts)

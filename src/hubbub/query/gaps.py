@@ -9,51 +9,75 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from hubbub.metrics.catalogue import Asked
+from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.model.coverage import WORDS, Gap, Reason
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.freshness import AnswerGap, Freshness
-from hubbub.query.result import UNKNOWN, Column, State
+from hubbub.query.result import UNKNOWN, Answer, Column, State
 from hubbub.query.select import Dims
 
 MOST = 20
 """Most gaps that an answer lists."""
 
 
-def relevant(gaps: Sequence[Gap], asked: Sequence[Asked], question: Question) -> list[Gap]:
+def relevant(gaps: Sequence[Gap], metrics: Sequence[RequestedMetric], question: Question) -> list[Gap]:
     """Return the gaps that may change a number of the question."""
     return [
         gap for gap in gaps
         if gap.start < question.end and gap.end > question.start
-        and any(gap.concerns(metric.rollup.source.subjects, question.where) for metric in asked)
+        and any(gap.concerns(metric.rollup.source.subjects, question.where) for metric in metrics)
     ]  # fmt: skip
+
+
+def with_gaps(
+    answer: Answer,
+    tenant: Tenant,
+    metrics: Sequence[RequestedMetric],
+    windows: Sequence[Window],
+    gaps: Sequence[Gap],
+    now: datetime,
+) -> Answer:
+    """Mark the numbers of an answer that gaps of sources affect, and list these gaps."""
+    question = answer.question
+    touching = relevant(gaps, metrics, question) if question.start < now else []
+    if not touching:
+        return answer
+    slices = answer.dims[: len(answer.dims) // len(windows)]
+    mark(answer.columns, metrics, question, windows, slices, touching, now)
+    complete = complete_to(touching, datetime.fromisoformat(answer.freshness.complete_to))
+    freshness = replace(
+        answer.freshness, complete=False, gaps=listed(touching, question, tenant),
+        complete_to=complete.astimezone(tenant.tz).isoformat(),
+    )  # fmt: skip
+    return replace(answer, freshness=freshness)
 
 
 def mark(
     columns: Mapping[str, Column],
-    asked: Sequence[Asked],
+    metrics: Sequence[RequestedMetric],
     question: Question,
-    cut: Sequence[Window],
-    combos: Sequence[Dims],
+    windows: Sequence[Window],
+    slices: Sequence[Dims],
     gaps: Sequence[Gap],
     now: datetime,
 ) -> None:
     """Set the states of numbers that gaps affect, and remove unknown numbers."""
-    starts = [window.start for window in cut]
-    for metric in asked:
+    starts = [window.start for window in windows]
+    for metric in metrics:
         own_gaps = [gap for gap in gaps if gap.concerns(metric.rollup.source.subjects, question.where)]
         touched: dict[tuple[int, ...], Sequence[tuple[int, bool]]] = {}
-        for place, dims in enumerate(combos if own_gaps else ()):
+        for place, dims in enumerate(slices if own_gaps else ()):
             theirs = tuple(n for n, gap in enumerate(own_gaps) if _may_belong(gap, question.by, dims))
             if theirs not in touched:
-                touched[theirs] = list(_windows([own_gaps[n] for n in theirs], cut, starts, now))
+                touched[theirs] = list(_windows([own_gaps[n] for n in theirs], windows, starts, now))
             for number, mostly in touched[theirs]:
-                is_open = cut[number].end > now
-                _mark(columns[metric.name], number * len(combos) + place, mostly=mostly, is_open=is_open)
+                is_open = windows[number].end > now
+                _mark(columns[metric.name], number * len(slices) + place, mostly=mostly, is_open=is_open)
 
 
 def _may_belong(gap: Gap, by: Sequence[str], dims: Dims) -> bool:
@@ -62,7 +86,7 @@ def _may_belong(gap: Gap, by: Sequence[str], dims: Dims) -> bool:
 
 
 def _windows(
-    gaps: Sequence[Gap], cut: Sequence[Window], starts: Sequence[datetime], now: datetime
+    gaps: Sequence[Gap], windows: Sequence[Window], starts: Sequence[datetime], now: datetime
 ) -> Iterator[tuple[int, bool]]:
     """Yield the windows that gaps overlap, in order, and whether gaps cover at least half of the elapsed part of each.
 
@@ -71,13 +95,13 @@ def _windows(
     covered: dict[int, timedelta] = {}
     for start, end in _joined(gaps):
         number = max(bisect_right(starts, start) - 1, 0)
-        while number < len(cut) and cut[number].start < end:
-            if cut[number].end > start:
-                inside = min(end, cut[number].end, now) - max(start, cut[number].start)
+        while number < len(windows) and windows[number].start < end:
+            if windows[number].end > start:
+                inside = min(end, windows[number].end, now) - max(start, windows[number].start)
                 covered[number] = covered.get(number, timedelta(0)) + max(inside, timedelta(0))
             number += 1
     for number, inside in sorted(covered.items()):
-        yield number, 2 * inside >= min(cut[number].end, now) - cut[number].start
+        yield number, 2 * inside >= min(windows[number].end, now) - windows[number].start
 
 
 def _joined(gaps: Sequence[Gap]) -> list[tuple[datetime, datetime]]:
@@ -102,10 +126,10 @@ def _mark(column: Column, row: int, *, mostly: bool, is_open: bool) -> None:
         column.states[row] = State.INCOMPLETE
 
 
-def told(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[AnswerGap]:
+def listed(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[AnswerGap]:
     """Return gaps as an answer's freshness names them: source, range, why and what to do; neighbours of one kind as one."""
     joined: list[tuple[Gap, datetime]] = []
-    for gap in sorted(gaps, key=lambda one: (one.integration, one.start)):
+    for gap in sorted(gaps, key=lambda gap: (gap.integration, gap.start)):
         last, end = joined[-1] if joined else (gap, gap.start)
         if (
             joined

@@ -8,7 +8,7 @@ from typing import Any
 
 from hubbub.facts.moments import micros
 from hubbub.facts.person import person_of
-from hubbub.metrics.catalogue import Asked, dimensions_of
+from hubbub.metrics.catalogue import RequestedMetric, dimensions_of
 from hubbub.metrics.definition import First, Rollup, State
 from hubbub.query.result import Cell
 from hubbub.query.select import Context, Dims, Key, filters_on
@@ -19,7 +19,7 @@ def moments_of(context: Context) -> list[tuple[int, int]]:
     """Return the number of each window that has begun, and the moment its state is asked of: its end, or now."""
     return [
         (number, min(micros(window.end), context.now))
-        for number, window in enumerate(context.cut)
+        for number, window in enumerate(context.windows)
         if micros(window.start) < context.now
     ]
 
@@ -30,34 +30,34 @@ def state_columns(rollup: Rollup, metric: State | First) -> dict[str, str]:
     return {name: "s.id" if column == own else f"s.{column}" for name, column in dimensions_of(rollup).items()}
 
 
-def in_state(context: Context, one: Asked, metric: State | First, params: dict[str, Any]) -> str:
+def in_state(context: Context, metric: RequestedMetric, declared: State | First, params: dict[str, Any]) -> str:
     """Return the condition on rows of `state` (as `s`) that are of a metric's state and in a question's filters."""
-    params |= {"tenant": context.tenant.no, "entity": metric.held[0], "state": metric.held[1]}
-    where = filters_on(context.question, state_columns(one.rollup, metric), params)
+    params |= {"tenant": context.tenant.no, "entity": declared.held[0], "state": declared.held[1]}
+    where = filters_on(context.question, state_columns(metric.rollup, declared), params)
     return f"s.tenant = :tenant AND s.entity = :entity AND s.state = :state AND {where}"
 
 
-def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) -> None:
+def states(context: Context, metric: RequestedMetric, declared: State, cells: dict[Key, Cell]) -> None:
     """How many entities were in a state at the end of each window, or how long ago the earliest of theirs began."""
-    asked = moments_of(context)
-    if not asked:
+    ends = moments_of(context)
+    if not ends:
         return
-    moments = [at for _, at in asked]
-    columns = state_columns(one.rollup, metric)
+    moments = [at for _, at in ends]
+    columns = state_columns(metric.rollup, declared)
     by = [columns[name] for name in context.question.by]
-    entity, state = metric.held
+    entity, state = declared.held
     params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
     once = entity == "contact" and (state == "known" or context.linked)
     who = person_of("s.id", context.dialect) if once and context.linked else "s.id"
     rows_of = standing(context.tenant, entity, state, ":low")
-    of = f"FROM {rows_of} AS s WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high"
-    if len(asked) == 1:  # the file counts
-        ((window, at),) = asked
+    of = f"FROM {rows_of} AS s WHERE {in_state(context, metric, declared, params)} AND s.until >= :low AND s.since < :high"
+    if len(ends) == 1:  # the file counts
+        ((window, at),) = ends
         group = f"GROUP BY {', '.join(by)}" if by else ""
-        shown = (*by, f"count(DISTINCT {who})" if once else "count(*)", "min(s.began)" if metric.age else "NULL")
+        shown = (*by, f"count(DISTINCT {who})" if once else "count(*)", "min(s.began)" if declared.age else "NULL")
         for *values, n, began in context.reading.each(f"SELECT {', '.join(shown)} {of} {group}", params):
             if n:
-                found[window, tuple(values)] = _cell(metric, at, began, n)
+                cells[window, tuple(values)] = _cell(declared, at, began, n)
         return
     rows = context.reading.each(f"SELECT {', '.join((*by, who, 's.since', 's.until', 's.began'))} {of}", params)
     width = len(by)
@@ -68,16 +68,16 @@ def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) 
         steps = counts.setdefault(dims, [0] * (len(moments) + 1))
         steps[first] += 1
         steps[after] -= 1
-        if metric.age:
+        if declared.age:
             begun = earliest.setdefault(dims, [None] * len(moments))
             for place in range(first, after):
                 held = begun[place]
                 begun[place] = began if held is None or began < held else held
     for dims, steps in counts.items():
         n = 0
-        for place, (window, at) in enumerate(asked):
+        for place, (window, at) in enumerate(ends):
             n += steps[place]
-            found[window, dims] = _cell(metric, at, earliest[dims][place] if metric.age else None, n)
+            cells[window, dims] = _cell(declared, at, earliest[dims][place] if declared.age else None, n)
 
 
 def _cell(metric: State, at: int, began: int | None, n: int) -> Cell:
@@ -118,11 +118,11 @@ _SEEN_BEFORE = (
 """Ids and moments of first sights whose person was first seen under another id."""
 
 
-def firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) -> None:
+def firsts(context: Context, metric: RequestedMetric, declared: First, cells: dict[Key, Cell]) -> None:
     """How many entities were first seen in each window; a dimension or filter is that of the first sight."""
-    columns, params = state_columns(one.rollup, metric), dict[str, Any]()
+    columns, params = state_columns(metric.rollup, declared), dict[str, Any]()
     by = [columns[name] for name in context.question.by]
-    where = in_state(context, one, metric, params)
+    where = in_state(context, metric, declared, params)
     if context.linked:
         where += f" AND (s.id, s.since) NOT IN ({_SEEN_BEFORE})"
     shown = "".join(f", {column}" for column in by)
@@ -133,4 +133,4 @@ def firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) 
             f"GROUP BY {', '.join(str(n + 1) for n in range(len(by) + 1))}",
             {**params, "low": stretch.low, "high": min(stretch.high, context.now)},
         ):
-            found[window, tuple(dims)] = Cell(n, n, None, n)
+            cells[window, tuple(dims)] = Cell(n, n, None, n)

@@ -55,8 +55,8 @@ def _open_until(of_month: Steps, at: int) -> int:
 
 @lru_cache(maxsize=2048)
 def _steps(calendar: Calendar, zone: str, month: date) -> Steps:
-    found = steps(calendar, zone, month, next_first_day(month, Grain.MONTH))
-    return [_micros(start) for start, _, _, _ in found], [(length, before) for _, _, length, before in found]
+    known = steps(calendar, zone, month, next_first_day(month, Grain.MONTH))
+    return [_micros(start) for start, _, _, _ in known], [(length, before) for _, _, length, before in known]
 
 
 def _micros(naive: datetime) -> int:

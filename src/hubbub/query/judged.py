@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from hubbub.facts.moments import micros
-from hubbub.metrics.catalogue import Asked
+from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.definition import Ratio, State
 from hubbub.model.target import Aim, Target, TargetsOf
 from hubbub.model.tenant import Tenant
@@ -19,7 +19,7 @@ from hubbub.model.window import Window
 from hubbub.query.hours import open_ms
 from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
-from hubbub.query.select import Context, Found, Key, Select
+from hubbub.query.select import Cells, Context, Key, Select
 
 COLUMNS = ("f.began", "f.ended", "f.waited_until", "f.channel", "f.priority")
 """Columns that a spell is judged by, in the order of `Judge.of`."""
@@ -92,14 +92,14 @@ class Judge:
         return self._opened(began, ended) if target.business else (ended - began + 500) // 1000
 
 
-def without_target(tenant: Tenant, asked: Asked, cut: Sequence[Window]) -> set[int]:
+def without_target(tenant: Tenant, metric: RequestedMetric, windows: Sequence[Window]) -> set[int]:
     """Return the windows of a target's metric in which no target was in force."""
-    if asked.rollup.aim is not None:
-        targets = [TargetsOf(tenant.targets, asked.rollup.aim, tenant.tz)]
-        return {n for n, window in enumerate(cut) if not _any(targets, micros(window.start), micros(window.end))}
-    if isinstance(asked.metric, State) and asked.metric.past_target:
+    if metric.rollup.aim is not None:
+        targets = [TargetsOf(tenant.targets, metric.rollup.aim, tenant.tz)]
+        return {n for n, window in enumerate(windows) if not _any(targets, micros(window.start), micros(window.end))}
+    if isinstance(metric.declared, State) and metric.declared.past_target:
         targets = [TargetsOf(tenant.targets, aim, tenant.tz) for aim in (Aim.FIRST_RESPONSE, Aim.NEXT_RESPONSE)]
-        return {n for n, window in enumerate(cut) if not _any(targets, 0, micros(window.end))}
+        return {n for n, window in enumerate(windows) if not _any(targets, 0, micros(window.end))}
     return set()
 
 
@@ -156,23 +156,23 @@ def _row(target: Target, within: int, judged: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def judged(context: Context, several: Sequence[Asked], found: Found) -> None:
+def judged(context: Context, metrics: Sequence[RequestedMetric], cells: Cells) -> None:
     """Read the numbers of one aim: the share within the targets, and the breaches."""
-    aim = several[0].rollup.aim
+    aim = metrics[0].rollup.aim
     assert aim is not None
     judge = Judge(context.tenant, aim, context.now)
     if not judge:
         return
     tallies: dict[Key, _Tally] = {}
-    for key, row in _rows(context, several[0]):
+    for key, row in _rows(context, metrics[0]):
         tallies.setdefault(key, _Tally()).add(judge.of(*row))
     for key, tally in tallies.items():
-        for asked in several:
-            found[asked.name][key] = tally.cell(asked.metric)
+        for metric in metrics:
+            cells[metric.name][key] = tally.cell(metric.declared)
 
 
-def _rows(context: Context, asked: Asked) -> Iterator[tuple[Key, tuple[Any, ...]]]:
-    select = Select(asked.rollup, context)
+def _rows(context: Context, metric: RequestedMetric) -> Iterator[tuple[Key, tuple[Any, ...]]]:
+    select = Select(metric.rollup, context)
     for column in COLUMNS:
         select.column(column)
     for window, dims, row in select.run(group=False):

@@ -12,13 +12,14 @@ from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros, moment
-from hubbub.metrics.catalogue import Asked, find
+from hubbub.metrics.catalogue import RequestedMetric, find
 from hubbub.metrics.definition import First, State, Stored
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
+from hubbub.query.checks import check
 from hubbub.query.held import in_state, state_columns
-from hubbub.query.queries import Queries, check
+from hubbub.query.queries import Queries
 from hubbub.query.reader import read
 from hubbub.query.select import Context
 from hubbub.query.standing import standing
@@ -55,15 +56,15 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
 
     Dimensions are those of the metric, as the entity has them: the greatest of several. Raises BadQuestionError.
     """
-    one, *more = [find(name) for name in question.metrics]
-    if more or not isinstance(one.metric, State) or not 0 < limit <= MOST:
+    metric, *more = [find(name) for name in question.metrics]
+    if more or not isinstance(metric.declared, State) or not 0 < limit <= MOST:
         raise BadQuestionError(f"name one state metric, and up to {MOST} entities in it")
-    check(question, [one], tenant)
+    check(question, [metric], tenant)
     params: dict[str, Any] = {"limit": limit}
     with queries.reading(tenant) as (reading, now):
         context = Context(reading, tenant, question, (), micros(now))
-        says_since = one.metric.age or one.metric.past_target
-        rows = reading.dicts(f"{entities(context, one, params)} ORDER BY began NULLS FIRST, id LIMIT :limit", params)
+        says_since = metric.declared.age or metric.declared.past_target
+        rows = reading.dicts(f"{entities(context, metric, params)} ORDER BY began NULLS FIRST, id LIMIT :limit", params)
     return [
         Member(
             row["id"], moment(row["began"]).replace(tzinfo=None) if says_since and row["began"] is not None else None,
@@ -73,28 +74,28 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
     ]  # fmt: skip
 
 
-def entities(context: Context, one: Asked, params: dict[str, Any]) -> str:
+def entities(context: Context, metric: RequestedMetric, params: dict[str, Any]) -> str:
     """Return the SELECT of what a state counts at the end of a question (or now), or of what came into it in its range.
 
     Its columns are `id`, `time` (since when it is in the state), `began`, and the dimensions; what it binds goes into `params`.
     """
-    metric = one.metric
-    assert isinstance(metric, State | First)
+    declared = metric.declared
+    assert isinstance(declared, State | First)
     low, high = micros(context.question.start), min(micros(context.question.end), context.now)
     when = (
-        "s.since >= :low AND s.since < :high" if isinstance(metric, First) else "s.since < :high AND s.until >= :high"
+        "s.since >= :low AND s.since < :high" if isinstance(declared, First) else "s.since < :high AND s.until >= :high"
     )
     params |= {"low": low, "high": high}
-    rows = "state" if isinstance(metric, First) else standing(context.tenant, *metric.held, ":high")
+    rows = "state" if isinstance(declared, First) else standing(context.tenant, *declared.held, ":high")
     dims = "".join(
-        f", max({column}) AS {name}" for name, column in state_columns(one.rollup, metric).items() if column != "s.id"
-        and name not in one.rollup.hidden
+        f", max({column}) AS {name}" for name, column in state_columns(metric.rollup, declared).items() if column != "s.id"
+        and name not in metric.rollup.hidden
     )  # fmt: skip
-    if isinstance(metric, State) and metric.past_target:
-        when += f" AND {_among(waiting_past(context, one, metric, high), params)}"
+    if isinstance(declared, State) and declared.past_target:
+        when += f" AND {_among(waiting_past(context, metric, declared, high), params)}"
     return (
         f"SELECT s.id AS id, min(s.since) AS time, min(s.began) AS began{dims} FROM {rows} AS s "
-        f"WHERE {in_state(context, one, metric, params)} AND {when} GROUP BY s.id"
+        f"WHERE {in_state(context, metric, declared, params)} AND {when} GROUP BY s.id"
     )
 
 
@@ -111,19 +112,23 @@ def lately(
 
     The metrics are counts of one rollup, without dimensions. Raises BadQuestionError.
     """
-    asked = [find(name) for name in question.metrics]
-    if question.by or len({one.rollup.name for one in asked}) != 1 or not all(type(a.metric) is Stored for a in asked):
+    metrics = [find(name) for name in question.metrics]
+    if (
+        question.by
+        or len({metric.rollup.name for metric in metrics}) != 1
+        or not all(type(metric.declared) is Stored for metric in metrics)
+    ):
         raise BadQuestionError("counts of one rollup, without dimensions, can be had by the minute")
-    check(question, asked, tenant)
-    cut = _windows(question.start, question.end, step)
+    check(question, metrics, tenant)
+    windows = _windows(question.start, question.end, step)
     with queries.reading(tenant) as (reading, now):
-        found = read(Context(reading, tenant, question, cut, micros(now)), asked)
+        cells = read(Context(reading, tenant, question, windows, micros(now)), metrics)
     return [
         Minute(
             window.start.astimezone(tenant.tz).isoformat(),
-            {name: int(cells[number, ()].value or 0) if (number, ()) in cells else 0 for name, cells in found.items()},
+            {name: int(of[number, ()].value or 0) if (number, ()) in of else 0 for name, of in cells.items()},
         )
-        for number, window in enumerate(cut)
+        for number, window in enumerate(windows)
     ]
 
 

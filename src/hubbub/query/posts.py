@@ -90,8 +90,8 @@ def levels(
     observations: dict[tuple[str, str | None], list[tuple[datetime, int]]] = {}
     for name, account, time, value in rows:
         observations.setdefault((name, account), []).append((moment(time), round(value)))
-    levels_found = [Level(name, account, observed) for (name, account), observed in observations.items()]
-    return sorted(levels_found, key=lambda level: (-level.observed[-1][1], level.name, level.account_id or ""))
+    unsorted = [Level(name, account, observed) for (name, account), observed in observations.items()]
+    return sorted(unsorted, key=lambda level: (-level.observed[-1][1], level.name, level.account_id or ""))
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, int | None]:

@@ -1,6 +1,6 @@
 """Reading numbers from facts: one statement for all metrics of one declaration, over each stretch of windows.
 
-Every reader fills `Found`: by metric, by window number and dimension values, a `Cell`. `select.py` builds the statements;
+Every reader fills `Cells`: by metric, by window number and dimension values, a `Cell`. `select.py` builds the statements;
 `distributions.py` reads distributions, `held.py` states and first sights.
 """
 
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from hubbub import calculations
 from hubbub.facts.moments import micros, moment
 from hubbub.facts.person import person_of
-from hubbub.metrics.catalogue import Asked
+from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Score, State, Stored, Sum, Unit
 from hubbub.model.window import Grain, Window, day_of, local_midnight, windows
@@ -25,56 +25,56 @@ from hubbub.query.held import firsts, states
 from hubbub.query.judged import judged
 from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
-from hubbub.query.select import Context, Dims, Found, Key, Select, counts, filtered, measured
+from hubbub.query.select import Cells, Context, Dims, Key, Select, counts, filtered, measured
 from hubbub.query.waiters import past_target
 
 Cellmaker = Callable[[tuple[Any, ...]], Cell]
 
 
-def read(context: Context, asked: Sequence[Asked]) -> Found:
-    """Read all metrics of a question."""
-    found: Found = {metric.name: {} for metric in asked}
-    by_rollup: dict[str, list[Asked]] = {}
-    for metric in asked:
+def read(context: Context, metrics: Sequence[RequestedMetric]) -> Cells:
+    """Read all metrics of a question, those of one declaration together."""
+    cells: Cells = {metric.name: {} for metric in metrics}
+    by_rollup: dict[str, list[RequestedMetric]] = {}
+    for metric in metrics:
         by_rollup.setdefault(metric.rollup.name, []).append(metric)
-    for several in by_rollup.values():
-        if several[0].rollup.aim is not None:
-            judged(context, several, found)
+    for together in by_rollup.values():
+        if together[0].rollup.aim is not None:
+            judged(context, together, cells)
             continue
-        _aggregates(context, several, found)
-        for metric in several:
-            if isinstance(metric.metric, State) and metric.metric.past_target:
-                past_target(context, metric, metric.metric, found[metric.name])
-            elif isinstance(metric.metric, State):
-                states(context, metric, metric.metric, found[metric.name])
-            elif isinstance(metric.metric, First):
-                firsts(context, metric, metric.metric, found[metric.name])
-            elif isinstance(metric.metric, Score) and metric.metric.function == "contact_engagement_score":
-                _engagement(context, metric, found[metric.name])
-        distributions(context, several, found)
-    return found
+        _aggregates(context, together, cells)
+        for metric in together:
+            if isinstance(metric.declared, State) and metric.declared.past_target:
+                past_target(context, metric, metric.declared, cells[metric.name])
+            elif isinstance(metric.declared, State):
+                states(context, metric, metric.declared, cells[metric.name])
+            elif isinstance(metric.declared, First):
+                firsts(context, metric, metric.declared, cells[metric.name])
+            elif isinstance(metric.declared, Score) and metric.declared.function == "contact_engagement_score":
+                _engagement(context, metric, cells[metric.name])
+        distributions(context, together, cells)
+    return cells
 
 
-def _aggregates(context: Context, several: Sequence[Asked], found: Found) -> None:
+def _aggregates(context: Context, metrics: Sequence[RequestedMetric], cells: Cells) -> None:
     """Read counts, sums, extremes, ratios and distinct members of one declaration, by one statement."""
-    select = Select(several[0].rollup, context)
-    makers = {metric.name: maker for metric in several if (maker := _maker(select, metric)) is not None}
+    select = Select(metrics[0].rollup, context)
+    makers = {metric.name: maker for metric in metrics if (maker := _maker(select, metric)) is not None}
     if not makers:
         return
     for window, dims, row in select.run():
         for name, make in makers.items():
-            found[name][window, dims] = make(row)
+            cells[name][window, dims] = make(row)
 
 
-def _maker(select: Select, asked: Asked) -> Cellmaker | None:
+def _maker(select: Select, metric: RequestedMetric) -> Cellmaker | None:
     """Return the function that makes a metric's cell from a row, after adding its columns; None for metrics read otherwise."""
-    metric, context = asked.metric, select.context
-    if isinstance(metric, Stored):
-        place, divide = select.column(measured(context, asked, metric.measure)), metric.divide
-        measure = asked.rollup.measures[metric.measure]
+    declared, context = metric.declared, select.context
+    if isinstance(declared, Stored):
+        place, divide = select.column(measured(context, metric, declared.measure)), declared.divide
+        measure = metric.rollup.measures[declared.measure]
         unknown = Known.NOT_FETCHED if isinstance(measure, Sum) and measure.known else Known.SETTLED
-        if metric.times is not None:
-            factor = metric.times(context.tenant)
+        if declared.times is not None:
+            factor = declared.times(context.tenant)
             return lambda row: Cell(None if factor is None else row[place] * factor, row[place], None, row[place])
 
         def stored(row: tuple[Any, ...]) -> Cell:
@@ -83,13 +83,13 @@ def _maker(select: Select, asked: Asked) -> Cellmaker | None:
                 return Cell(None, state=unknown)
             if divide == 1:
                 return Cell(value, value, None, value)
-            total = value // divide if asked.unit is Unit.COUNT else value / divide
+            total = value // divide if metric.unit is Unit.COUNT else value / divide
             return Cell(total, total)
 
         return stored
-    if isinstance(metric, Ratio):
-        over = [(select.column(measured(context, asked, m)), weight) for m, weight in metric.over.items()]
-        under, factor = select.column(measured(context, asked, metric.under)), metric.factor
+    if isinstance(declared, Ratio):
+        over = [(select.column(measured(context, metric, m)), weight) for m, weight in declared.over.items()]
+        under, factor = select.column(measured(context, metric, declared.under)), declared.factor
 
         def ratio(row: tuple[Any, ...]) -> Cell:
             top, bottom = sum(row[p] * weight for p, weight in over), row[under]
@@ -97,41 +97,41 @@ def _maker(select: Select, asked: Asked) -> Cellmaker | None:
             return Cell(top * factor / bottom if bottom else None, numerator, bottom, bottom)
 
         return ratio
-    if isinstance(metric, Distinct | DistinctRatio):
-        return _distinct(select, asked)
-    if isinstance(metric, Score) and metric.function == "campaign_score":
-        return _campaign_score(select, asked, metric)
+    if isinstance(declared, Distinct | DistinctRatio):
+        return _distinct(select, metric)
+    if isinstance(declared, Score) and declared.function == "campaign_score":
+        return _campaign_score(select, metric, declared)
     return None
 
 
-def _members(select: Select, asked: Asked, member: str, measure: str) -> int:
+def _members(select: Select, metric: RequestedMetric, member: str, measure: str) -> int:
     """Add the count of distinct members with a fact that counts for a measure; linked contacts are one person."""
     context, column = select.context, f"f.{member}"
     if member == "contact_id" and context.linked:
         column = person_of(column, context.dialect)
-    return select.column(filtered(f"count(DISTINCT {column})", counts(context, asked, measure)))
+    return select.column(filtered(f"count(DISTINCT {column})", counts(context, metric, measure)))
 
 
-def _distinct(select: Select, asked: Asked) -> Cellmaker:
-    metric = asked.metric
-    if isinstance(metric, Distinct):
-        place = _members(select, asked, metric.member, metric.measure)
+def _distinct(select: Select, metric: RequestedMetric) -> Cellmaker:
+    declared = metric.declared
+    if isinstance(declared, Distinct):
+        place = _members(select, metric, declared.member, declared.measure)
         return lambda row: Cell(row[place], row[place], None, row[place])
-    assert isinstance(metric, DistinctRatio)
-    over, under = (_members(select, asked, metric.member, measure) for measure in (metric.over, metric.under))
+    assert isinstance(declared, DistinctRatio)
+    over, under = (_members(select, metric, declared.member, measure) for measure in (declared.over, declared.under))
     return lambda row: Cell(row[over] / row[under] if row[under] else None, row[over], row[under], row[under])
 
 
-def _campaign_score(select: Select, asked: Asked, metric: Score) -> Cellmaker:
+def _campaign_score(select: Select, metric: RequestedMetric, declared: Score) -> Cellmaker:
     """Return the maker of a campaign's score: delivered and read count messages; engaged, converted and opted out count contacts,
     each once.
     """
     contacts = ("engaged", "converted", "opted_out")
     places = {
-        part: select.column(measured(select.context, asked, part)) for part in metric.parts if part not in contacts
+        part: select.column(measured(select.context, metric, part)) for part in declared.parts if part not in contacts
     }
-    places |= {part: _members(select, asked, "contact_id", part) for part in contacts}
-    recipients = _members(select, asked, "contact_id", "delivered")
+    places |= {part: _members(select, metric, "contact_id", part) for part in contacts}
+    recipients = _members(select, metric, "contact_id", "delivered")
 
     def score(row: tuple[Any, ...]) -> Cell:
         n = {part: row[place] for part, place in places.items()}
@@ -153,25 +153,25 @@ def _campaign_score(select: Select, asked: Asked, metric: Score) -> Cellmaker:
 def _days(first: date, end: int, tz: ZoneInfo) -> tuple[Sequence[Window], Sequence[date]]:
     """Return the local days from the first one up to a moment (microseconds), the last one cut there, and their dates."""
     full_days = list(windows(local_midnight(first, tz), moment(end), Grain.DAY, tz))
-    cut = [Window(window.start, min(window.end, moment(end))) for window in full_days]
-    return cut, [day_of(window.start, tz) for window in full_days]
+    clipped = [Window(window.start, min(window.end, moment(end))) for window in full_days]
+    return clipped, [day_of(window.start, tz) for window in full_days]
 
 
-def _engagement(context: Context, asked: Asked, cells: dict[Key, Cell]) -> None:
+def _engagement(context: Context, metric: RequestedMetric, cells: dict[Key, Cell]) -> None:
     """Read scores of contacts at the end of the range, from all their deeds up to then by local day; of several contacts the
     mean.
 
     Linked contacts are one person, who is blocked when any of them is.
     """
-    tenant, end = context.tenant, min(micros(context.cut[-1].end), context.now)
+    tenant, end = context.tenant, min(micros(context.windows[-1].end), context.now)
     first = context.reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
     if first is None or first >= end:
         return
     days, dates = _days(day_of(moment(first), tenant.tz), end, tenant.tz)
     all_days = Context(context.reading, tenant, context.question, days, context.now)
-    select = Select(asked.rollup, all_days)
+    select = Select(metric.rollup, all_days)
     select.column(person_of("f.contact_id", context.dialect) if context.linked else "f.contact_id")
-    places = {kind: select.column(measured(all_days, asked, measure)) for measure, kind in DEEDS.items()}
+    places = {kind: select.column(measured(all_days, metric, measure)) for measure, kind in DEEDS.items()}
     blocked = {
         row[0]
         for row in context.reading.each(
@@ -195,4 +195,4 @@ def _engagement(context: Context, asked: Asked, cells: dict[Key, Cell]) -> None:
         score = calculations.contact_engagement_score(own_deeds, today, blocked=contact in blocked)
         values.setdefault(dims, []).append(score.value)
     for dims, scores in values.items():
-        cells[len(context.cut) - 1, dims] = Cell(math.fsum(scores) / len(scores), None, None, len(scores))
+        cells[len(context.windows) - 1, dims] = Cell(math.fsum(scores) / len(scores), None, None, len(scores))

@@ -15,8 +15,8 @@ from hubbub.metrics.definition import Distinct, Quantiles, Ratio, Stored
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of, local_midnight
+from hubbub.query.answering import Ask
 from hubbub.query.result import State
-from hubbub.query.usual import Ask
 from hubbub.storage.transaction import Transaction
 
 AT_ONCE = 31

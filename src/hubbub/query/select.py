@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from hubbub.metrics.catalogue import Asked, dimensions_of
+from hubbub.metrics.catalogue import RequestedMetric, dimensions_of
 from hubbub.metrics.definition import Count, Extreme, Fact, Ratio, Rollup, Stored, Sum, threads_bound, tones_bound
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
@@ -23,17 +23,17 @@ from hubbub.storage.transaction import Reading
 _MILLION = 1e6
 Dims = tuple[str | None, ...]
 Key = tuple[int, Dims]
-Found = dict[str, dict[Key, Cell]]
+Cells = dict[str, dict[Key, Cell]]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every reader needs of the question: `cut` are its windows, `now` the moment in microseconds."""
+    """What every reader needs of the question: `windows` in their order, `now` the moment in microseconds."""
 
     reading: Reading
     tenant: Tenant
     question: Question
-    cut: Sequence[Window]
+    windows: Sequence[Window]
     now: int
 
     @cached_property
@@ -49,7 +49,7 @@ class Context:
     @cached_property
     def stretches(self) -> Sequence[Stretch]:
         """The stretches of the windows."""
-        return stretches(self.cut)
+        return stretches(self.windows)
 
     @property
     def dialect(self) -> Dialect:
@@ -124,16 +124,16 @@ def filters_on(question: Question, columns: Mapping[str, str], params: dict[str,
     return " AND ".join(parts)
 
 
-def counts(context: Context, asked: Asked, name: str) -> str:
+def counts(context: Context, metric: RequestedMetric, name: str) -> str:
     """Return the condition on `f` under which a fact counts for a measure, with the metric's own filters; empty: always."""
-    measure = asked.rollup.measures[name]
+    measure = metric.rollup.measures[name]
     parts = [f"({measure.where})"] if isinstance(measure, Count | Sum) and measure.where else []
-    metric, question = asked.metric, context.question
-    if isinstance(metric, Stored) and not question.include_bots:
-        for dimension, values in metric.where.items():
+    declared, question = metric.declared, context.question
+    if isinstance(declared, Stored) and not question.include_bots:
+        for dimension, values in declared.where.items():
             if dimension not in question.where and dimension not in question.by:
-                parts.append(f"f.{dimensions_of(asked.rollup)[dimension]} IN ({', '.join(repr(v) for v in values)})")
-    if isinstance(metric, Ratio) and metric.receipted:
+                parts.append(f"f.{dimensions_of(metric.rollup)[dimension]} IN ({', '.join(repr(v) for v in values)})")
+    if isinstance(declared, Ratio) and declared.receipted:
         parts.append("coalesce(f.channel, '') IN (SELECT channel FROM receipt_channel WHERE tenant = :tenant)")
     return " AND ".join(parts)
 
@@ -142,10 +142,10 @@ def filtered(aggregate: str, condition: str) -> str:
     return f"{aggregate} FILTER (WHERE {condition})" if condition else aggregate
 
 
-def measured(context: Context, asked: Asked, name: str) -> str:
+def measured(context: Context, metric: RequestedMetric, name: str) -> str:
     """Return the aggregate of a measure, over its facts that count for a metric."""
-    measure = asked.rollup.measures[name]
-    condition = counts(context, asked, name)
+    measure = metric.rollup.measures[name]
+    condition = counts(context, metric, name)
     if isinstance(measure, Count):
         return filtered("count(*)", condition)
     if isinstance(measure, Sum):

@@ -30,7 +30,7 @@ _MOMENTS = frozenset(
      "first_at", "last_at", "asked_at", "since")
 )  # fmt: skip
 _FLAGS = frozenset(("escalated", "ai_involved", "ai_escalated", "ai_resolved"))
-_MINE = "e.tenant = :tenant AND e.conversation_id = :conversation"
+_OF_IT = "e.tenant = :tenant AND e.conversation_id = :conversation"
 WHO = ("channel", "channel_id", "account_id", "contact_id", "staff_id")
 
 
@@ -83,19 +83,20 @@ def timeline(
     """
     after = page.place_of(cursor, int, int)
     with queries.reading(tenant) as (reading, _):
-        rows_found = _events(reading, tenant, conversation, limit + 1, after)
-        events, following = page.cut(rows_found, limit, lambda row: (row["time"], row["seq"]))
+        stored = _events(reading, tenant, conversation, limit + 1, after)
+        events, following = page.cut(stored, limit, lambda row: (row["time"], row["seq"]))
         waits = _waits(reading, tenant, conversation, events)
     nothing = (None, None)
     rows = [(public(event), *waits.get((event["time"], event["ident"]), nothing)) for event in events]
-    return page.Page([ConversationEvent(sent, waited, in_utc(asked)) for sent, waited, asked in rows], following)
+    return page.Page([ConversationEvent(sent, waited, in_utc(since)) for sent, waited, since in rows], following)
 
 
 def episodes(queries: Queries, tenant: Tenant, conversation: str) -> list[Episode]:
     """Return a conversation's episodes in their order, as the metrics count them."""
     with queries.reading(tenant) as (reading, _):
         rows = reading.dicts(
-            f"SELECT * FROM ({EPISODE.view}) AS e WHERE {_MINE} ORDER BY e.anchor", _params(tenant, conversation)
+            f"SELECT * FROM ({EPISODE.view}) AS e WHERE {_OF_IT} ORDER BY e.anchor",
+            _params(tenant, conversation),
         )
     return [
         Episode(**{name: value for name, value in converted(row).items() if name in Episode.__slots__}) for row in rows
@@ -175,7 +176,7 @@ def _events(
         later = "(e.time, e.seq) > (:time, :seq)"
         params |= {"time": after[0], "seq": after[1]}
     return reading.dicts(
-        f"SELECT e.seq, e.ident, {_COLUMNS} FROM event AS e WHERE {_MINE} AND {later} ORDER BY e.time, e.seq LIMIT :limit",
+        f"SELECT e.seq, e.ident, {_COLUMNS} FROM event AS e WHERE {_OF_IT} AND {later} ORDER BY e.time, e.seq LIMIT :limit",
         params,
     )
 
@@ -191,6 +192,6 @@ def _waits(
         (anchor, ident): (waited, asked_at)
         for anchor, ident, waited, asked_at in reading.each(
             f"SELECT e.anchor, e.ident, e.duration_ms, e.asked_at FROM ({RESPONSE.view}) AS e "
-            f"WHERE {_MINE} AND e.anchor BETWEEN :low AND :high", params,
+            f"WHERE {_OF_IT} AND e.anchor BETWEEN :low AND :high", params,
         )
     }  # fmt: skip

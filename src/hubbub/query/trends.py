@@ -120,14 +120,14 @@ def trends(
     """Return a row for each window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots."""
     tenant = _counting(tenant, tones)
 
-    def asked(metrics: Sequence[str], *by: str) -> Question:
+    def counts(metrics: Sequence[str], *by: str) -> Question:
         return Question(tuple(metrics), start, end, grain, by)
 
     totals, topics_, moods_, alerts, ratios, before_ = queries.together(
         tenant,
         [
-            asked(["classifications", "topic_confidence", "messages"]), asked(["classifications"], "topic"),
-            asked(["classifications"], "sentiment"), asked(["escalation_alerts"], "severity"),
+            counts(["classifications", "topic_confidence", "messages"]), counts(["classifications"], "topic"),
+            counts(["classifications"], "sentiment"), counts(["escalation_alerts"], "severity"),
             _spots(start, end, grain),
             Question(("classifications",), *_before(tenant, start, end, grain, queries.now()), Grain.TOTAL, ("topic",)),
         ],

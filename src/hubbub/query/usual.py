@@ -6,7 +6,7 @@ never 0. Weeks before a tenant's first event are unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from statistics import median
@@ -20,8 +20,10 @@ from hubbub.model.plain import AS_JSON
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
+from hubbub.query.answering import Ask
+from hubbub.query.checks import check_range
 from hubbub.query.freshness import Freshness
-from hubbub.query.queries import Queries, check_range
+from hubbub.query.queries import Queries
 from hubbub.query.result import Answer, Cell, State, with_state
 from hubbub.storage.transaction import Reading
 
@@ -35,7 +37,6 @@ BAND = 3 * 1.4826
 """Spreads (MAD) on each side of the median that are noise: three standard deviations, were the values normal."""
 GRAINS = (Grain.HOUR, Grain.DAY, Grain.WEEK)
 _Place = tuple[date, time | None]
-Ask = Callable[[Question], Answer]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hubbub.facts.moments import moment
-from hubbub.metrics.catalogue import Asked, find
+from hubbub.metrics.catalogue import RequestedMetric, find
 from hubbub.metrics.definition import Distinct, Extreme, First, Stored, Unit
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
+from hubbub.query.answering import Ask
 from hubbub.query.result import Answer, Cell, State
-from hubbub.query.usual import BAND, LOOK_BACK, WEEKS, Ask, Usual, usual_among
+from hubbub.query.usual import BAND, LOOK_BACK, WEEKS, Usual, usual_among
 from hubbub.storage.transaction import Reading
 
 Dims = tuple[str | None, ...]
@@ -52,15 +53,15 @@ def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer,
         return []
     starts = [_weeks_earlier(question.start, back, tenant) for back in range(LOOK_BACK, 0, -1)]
     rests = [_weeks_earlier(question.start + elapsed, back, tenant) for back in range(LOOK_BACK, 0, -1)]
-    cut = tuple(sorted({*starts, *(rests if elapsed < WEEK else ()), question.start}))
-    history = _History(ask(replace(question, start=cut[0], end=cut[-1], cut=cut)), starts, reading, tenant)
+    edges = tuple(sorted({*starts, *(rests if elapsed < WEEK else ()), question.start}))
+    history = _History(ask(replace(question, start=edges[0], end=edges[-1], edges=edges)), starts, reading, tenant)
     before = _before(ask, question, elapsed, tenant)
     stretches = []
     for name, column in answer.columns.items():
         metric = find(name)
         for row, dims in enumerate(answer.dims):
             cell, values = column.cell(row), history.values(name, dims)
-            middle = before.get((name, dims)) if isinstance(metric.metric, Distinct) else None
+            middle = before.get((name, dims)) if isinstance(metric.declared, Distinct) else None
             stretches.append(Stretch(name, dims, cell, _usual(metric, values, cell, elapsed / WEEK, middle)))
     return stretches
 
@@ -72,7 +73,7 @@ def _weeks_earlier(at: datetime, weeks: int, tenant: Tenant) -> datetime:
 
 def _before(ask: Ask, question: Question, elapsed: timedelta, tenant: Tenant) -> dict[tuple[str, Dims], float]:
     """Return the numbers of distinct members over the stretch before a long one."""
-    names = tuple(name for name in question.metrics if isinstance(find(name).metric, Distinct))
+    names = tuple(name for name in question.metrics if isinstance(find(name).declared, Distinct))
     if not names or elapsed <= WEEK:
         return {}
     local = question.start.astimezone(tenant.tz).replace(tzinfo=None) - elapsed
@@ -118,7 +119,7 @@ class _History:
         return [by_start[start] for start in sorted(by_start, reverse=True)][:WEEKS]
 
 
-def _usual(metric: Asked, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
+def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
     """Return the usual range of a stretch of that many weeks, from the numbers of single weeks (or of its part of each)."""
     from_zero = metric.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
     week = usual_among(list(values), from_zero=from_zero)
@@ -126,7 +127,7 @@ def _usual(metric: Asked, values: Sequence[float], cell: Cell, weeks: float, bef
         return week
     middle, spread = week.median, week.spread
     if weeks > 1:
-        if isinstance(metric.metric, Distinct):
+        if isinstance(metric.declared, Distinct):
             if before is None or not middle:
                 return Usual(None, None, week.n)
             middle, spread = before, spread * before / middle / math.sqrt(weeks)
@@ -143,12 +144,12 @@ def _usual(metric: Asked, values: Sequence[float], cell: Cell, weeks: float, bef
     return Usual(middle, spread, week.n, max(0.0, low) if from_zero else low, high)
 
 
-def _adds_up(metric: Asked) -> bool:
+def _adds_up(metric: RequestedMetric) -> bool:
     """Whether the sum of a metric's numbers over weeks is its number over all of them."""
-    stored = isinstance(metric.metric, Stored) and not isinstance(
-        metric.rollup.measures[metric.metric.measure], Extreme
+    stored = isinstance(metric.declared, Stored) and not isinstance(
+        metric.rollup.measures[metric.declared.measure], Extreme
     )
-    return stored or isinstance(metric.metric, First) or metric.statistic in ("count", "sum")
+    return stored or isinstance(metric.declared, First) or metric.statistic in ("count", "sum")
 
 
 def _chance(unit: Unit, middle: float, n: int | None) -> float:

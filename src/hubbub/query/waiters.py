@@ -9,7 +9,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from hubbub.metrics.catalogue import Asked
+from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.definition import State
 from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import Tenant
@@ -55,13 +55,13 @@ class Distances:
         return known is not None and known[0] > 0
 
 
-def waiters(context: Context, one: Asked, metric: State, low: int, high: int) -> Iterator[Waiter]:
+def waiters(context: Context, metric: RequestedMetric, declared: State, low: int, high: int) -> Iterator[Waiter]:
     """Yield who waited at any of the moments from `low` to `high` (microseconds), under a question's filters, the oldest first."""
     params: dict[str, Any] = {"low": low, "high": high}
-    where = in_state(context, one, metric, params)
+    where = in_state(context, metric, declared, params)
     rows = context.reading.each(
         "SELECT s.id, s.began, s.since, s.until, s.channel, s.account_id, s.priority, "
-        f"CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM {standing(context.tenant, *metric.held, ':low')} AS s "
+        f"CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM {standing(context.tenant, *declared.held, ':low')} AS s "
         "LEFT JOIN episode AS e ON e.tenant = s.tenant AND e.conversation_id = s.id AND e.first_inbound = s.began "
         f"WHERE {where} AND s.since < :high AND s.until >= :low ORDER BY s.began, s.id, s.since",
         params,
@@ -73,16 +73,16 @@ def waiters(context: Context, one: Asked, metric: State, low: int, high: int) ->
             yield Waiter(*row)
 
 
-def past_target(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) -> None:
+def past_target(context: Context, metric: RequestedMetric, declared: State, cells: dict[Key, Cell]) -> None:
     """How many conversations waited past their target at the end of each window."""
-    asked = moments_of(context)
-    if not asked:
+    ends = moments_of(context)
+    if not ends:
         return
-    moments = [at for _, at in asked]
-    columns = [state_columns(one.rollup, metric)[name].removeprefix("s.") for name in context.question.by]
+    moments = [at for _, at in ends]
+    columns = [state_columns(metric.rollup, declared)[name].removeprefix("s.") for name in context.question.by]
     distances = Distances(context.tenant)
     slices: dict[Dims, _Counts] = {}
-    for waiter in waiters(context, one, metric, moments[0], moments[-1]):
+    for waiter in waiters(context, metric, declared, moments[0], moments[-1]):
         first, after = bisect_right(moments, waiter.since), bisect_right(moments, waiter.until)
         if first == after:
             continue
@@ -94,7 +94,7 @@ def past_target(context: Context, one: Asked, metric: State, found: dict[Key, Ce
             counts.add(counts.past, first + passed, after)
     for dims, counts in slices.items():
         for place, cell in counts.cells():
-            found[asked[place][0], dims] = cell
+            cells[ends[place][0], dims] = cell
 
 
 def _is_past(distances: Distances, waiter: Waiter, moments: Sequence[int], place: int) -> bool:
@@ -122,8 +122,8 @@ class _Counts:
                 yield place, Cell(past, past, None, past) if with_target else Cell(None, n=0, state=Known.NO_TARGET)
 
 
-def waiting_past(context: Context, one: Asked, metric: State, moment: int) -> list[str]:
+def waiting_past(context: Context, metric: RequestedMetric, declared: State, moment: int) -> list[str]:
     """Return the ids of the conversations that have waited past their target at a moment (microseconds)."""
     distances = Distances(context.tenant)
-    several = waiters(context, one, metric, moment, moment)
+    several = waiters(context, metric, declared, moment, moment)
     return [waiter.id for waiter in several if distances.is_past(waiter, moment)]

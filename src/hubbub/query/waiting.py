@@ -15,8 +15,9 @@ from hubbub.metrics.definition import State
 from hubbub.model.question import Question
 from hubbub.model.target import Target
 from hubbub.model.tenant import Tenant
+from hubbub.query.checks import check
 from hubbub.query.live import MOST
-from hubbub.query.queries import Queries, check
+from hubbub.query.queries import Queries
 from hubbub.query.select import Context
 from hubbub.query.waiters import Distances, Waiter, waiters
 
@@ -66,17 +67,17 @@ def live(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 5
         raise BadQuestionError(f"'limit' must be between 1 and {MOST}")
     metric = find(METRIC)
     check(question, [metric], tenant)
-    assert isinstance(metric.metric, State)
+    assert isinstance(metric.declared, State)
     with queries.reading(tenant) as (reading, now):
         context = Context(reading, tenant, question, (), micros(now))
         distances = Distances(tenant)
-        found = [
+        waits = [
             (waiter, distances.of(waiter, context.now))
-            for waiter in waiters(context, metric, metric.metric, context.now, context.now)
+            for waiter in waiters(context, metric, metric.declared, context.now, context.now)
         ]
-    overs = [known[0] for _, known in found if known is not None]
-    rows = [_waiting(*pair, context.now) for pair in sorted(found, key=_order)[:limit]]
-    return Live(_naive(context.now), len(found), sum(over > 0 for over in overs) if overs else None, rows)
+    overs = [known[0] for _, known in waits if known is not None]
+    rows = [_waiting(*pair, context.now) for pair in sorted(waits, key=_order)[:limit]]
+    return Live(_naive(context.now), len(waits), sum(over > 0 for over in overs) if overs else None, rows)
 
 
 def countdown(over_ms: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hubbub.background import Background
-from hubbub.query.cached import Asked, CachedAnswers
+from hubbub.query.cached import CachedAnswers, CachedCall
 from hubbub.telemetry import log
 
 
@@ -22,11 +22,11 @@ class Warmer:
     def __init__(self, answers: CachedAnswers, seconds: float) -> None:
         self._answers = answers
         self._seconds = seconds
-        self._wanted: queue.Queue[Iterable[Callable[[], Asked[Any]]]] = queue.Queue(maxsize=8)
+        self._wanted: queue.Queue[Iterable[Callable[[], CachedCall[Any]]]] = queue.Queue(maxsize=8)
         self._loop = Background("warmer", self._run)
         self.start, self.stop = self._loop.start, self._loop.stop
 
-    def want(self, calls: Iterable[Callable[[], Asked[Any]]]) -> None:
+    def want(self, calls: Iterable[Callable[[], CachedCall[Any]]]) -> None:
         """Compute these answers soon; does nothing outside a server, or when too much waits already."""
         if self._loop.started and not self._wanted.full():
             self._wanted.put(calls)

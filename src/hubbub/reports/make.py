@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find, title_of
+from hubbub.metrics.catalogue import DEFINITION_VERSION, RequestedMetric, find, title_of
 from hubbub.metrics.definition import WITHIN, Distinct, First, Stored
 from hubbub.metrics.definition import State as Held
 from hubbub.model.name import KIND_OF
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
+from hubbub.query.answering import Ask
 from hubbub.query.distributions import QUANTILES
 from hubbub.query.gaps import sentences
 from hubbub.query.queries import Queries
@@ -28,7 +29,6 @@ from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
 from hubbub.storage.names import Names
 
-Ask = Callable[[Question], Answer]
 Table = dict[str, Any]
 STATES = (
     State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
@@ -155,7 +155,9 @@ def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> It
     yield {"row": "total", section.by: None}, whole.rows[0]
 
 
-def _summary(ask: Ask, base: Question, metrics: Sequence[Asked], notes: list[str]) -> Iterator[dict[str, Any]]:
+def _summary(
+    ask: Ask, base: Question, metrics: Sequence[RequestedMetric], notes: list[str]
+) -> Iterator[dict[str, Any]]:
     answer = ask(replace(base, compare="previous"))
     _note(answer, notes)
     start, end = answer.freshness.compared_with or ("", "")
@@ -205,13 +207,13 @@ SUMMARY = (
 class _Shown:
     """A metric as columns: its value and, behind the last statistic of a name, the number of things behind it."""
 
-    metric: Asked
+    metric: RequestedMetric
     with_n: bool
 
     @staticmethod
-    def divides(metric: Asked) -> bool:
+    def divides(metric: RequestedMetric) -> bool:
         """Whether a value needs the number of things it is computed from."""
-        return metric.statistic != "count" and not isinstance(metric.metric, Stored | Distinct | First | Held)
+        return metric.statistic != "count" and not isinstance(metric.declared, Stored | Distinct | First | Held)
 
     @property
     def n(self) -> str:
@@ -225,7 +227,7 @@ class _Shown:
             "name": self.metric.name,
             "title": title_of(self.metric.name),
             "unit": self.metric.unit.value,
-            "definition": self.metric.metric.doc,
+            "definition": self.metric.declared.doc,
         }
         if self.with_n:
             meaning = f"How many {self.metric.name.partition('.')[0]} is computed from."
@@ -239,7 +241,7 @@ class _Shown:
             yield self.n, None if cell.state in UNKNOWN else cell.n or 0
 
 
-def _shown(metrics: Sequence[Asked]) -> list[_Shown]:
+def _shown(metrics: Sequence[RequestedMetric]) -> list[_Shown]:
     last = {metric.name.partition(".")[0]: metric.name for metric in metrics if _Shown.divides(metric)}
     return [_Shown(metric, last.get(metric.name.partition(".")[0]) == metric.name) for metric in metrics]
 

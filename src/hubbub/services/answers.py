@@ -21,9 +21,10 @@ from hubbub.news.answer import JudgedNumbers, NewsAnswer, answer_of, numbers_of
 from hubbub.news.news import LONGEST, News, check_dimensions, news, numbers_beside_usual
 from hubbub.query.cached import Part, cacheable
 from hubbub.query.changes import TOP, Changes, changes
+from hubbub.query.checks import check_range
 from hubbub.query.dashboard import Dashboard, States, dashboard, states
 from hubbub.query.explain import PAGE, Explanation, explain
-from hubbub.query.queries import Queries, check_range
+from hubbub.query.queries import Queries
 from hubbub.query.result import Rows
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, Hotspots, Trends, hotspots, trends
 from hubbub.query.usual import UsualTable, usual

@@ -13,10 +13,11 @@ from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.model.page import Page, check_limit
 from hubbub.model.question import Question, parse_moment
 from hubbub.model.tenant import Tenant
+from hubbub.query.checks import check_range
 from hubbub.query.classified import FlaggedMessage, flagged
 from hubbub.query.conversations import Conversation, ConversationRow, Wanted, conversation_of, conversations
 from hubbub.query.live import MOST, Member, Minute, lately, members
-from hubbub.query.queries import Queries, check_range
+from hubbub.query.queries import Queries
 from hubbub.query.timeline import ConversationEvent, event, timeline
 from hubbub.query.waiting import Live, live
 

@@ -16,7 +16,7 @@ from hubbub.model.question import check_order, parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.publishing import snapshots
 from hubbub.publishing.snapshots import Made
-from hubbub.query.cached import Asked, CachedAnswers, Part, cacheable
+from hubbub.query.cached import CachedAnswers, CachedCall, Part, cacheable
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
 from hubbub.services.answers import AnswerService
@@ -105,14 +105,14 @@ class SnapshotService:
 
     def _likely_questions(
         self, tenants: Sequence[Tenant], kind: Kind, day: date | None, over: datetime
-    ) -> Iterator[Callable[[], Asked[Any]]]:
+    ) -> Iterator[Callable[[], CachedCall[Any]]]:
         """Yield likely questions after new snapshots: each tenant's dashboard, and the new snapshots."""
         for owner in tenants:
             first_day = snapshots.period_of(owner, kind, day, over).day
             span = first_day.isoformat(), (first_day + timedelta(days=1)).isoformat()
-            yield partial(self._cached.asked, self._answers.dashboard, owner.id)
-            yield partial(self._cached.asked, self.of, owner.id, *span)
-            yield partial(self._cached.asked, self.of, owner.id, *span, kind.value.lower())
+            yield partial(self._cached.call, self._answers.dashboard, owner.id)
+            yield partial(self._cached.call, self.of, owner.id, *span)
+            yield partial(self._cached.call, self.of, owner.id, *span, kind.value.lower())
 
 
 def _kind(text: str) -> Kind:

@@ -66,7 +66,7 @@ def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
 
 def test_every_deed_of_the_score_has_its_measure() -> None:
     """The kinds of deeds are those of the public function, and the measures those of the declared score."""
-    asked = find("contact_engagement_score")
-    assert isinstance(asked.metric, Score)
-    assert set(DEEDS) == set(asked.metric.parts)
+    score = find("contact_engagement_score")
+    assert isinstance(score.declared, Score)
+    assert set(DEEDS) == set(score.declared.parts)
     assert set(DEEDS.values()) == set(calculations.DEED_WEIGHTS)

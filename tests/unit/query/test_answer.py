@@ -211,7 +211,7 @@ def test_no_tenant_sees_another_ones_numbers(lab: Lab, tenant: Tenant) -> None:
 
 def test_too_many_rows_are_refused(lab: Lab, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that nobody could read is refused, with what to do."""
-    monkeypatch.setattr("hubbub.query.queries.MAX_ROWS", 20)
+    monkeypatch.setattr("hubbub.query.layout.MAX_ROWS", 20)
     with pytest.raises(BadQuestionError, match="21 rows"):
         lab.queries.answer(tenant, replace(WEEK, by=("channel",)))
 

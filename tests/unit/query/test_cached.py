@@ -16,7 +16,7 @@ from hubbub.app import Engine
 from hubbub.control.cache import Cache, Memory, Redis
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.model.tenant import Retention, Tenant
-from hubbub.query.cached import Asked, CachedAnswers, Part, cacheable, rule_of
+from hubbub.query.cached import CachedAnswers, CachedCall, Part, cacheable, rule_of
 from hubbub.services.answers import AnswerService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.settings import CacheTiers, load
@@ -57,9 +57,9 @@ class World:
         work.__qualname__ = name
         return work
 
-    def asked(self, name: str, tenant: str, **params: Any) -> Asked[dict[str, Any]]:
+    def call(self, name: str, tenant: str, **params: Any) -> CachedCall[dict[str, Any]]:
         """Name an answer of a method."""
-        return self.answers.asked(self.methods[name], tenant, **params)
+        return self.answers.call(self.methods[name], tenant, **params)
 
     def tenant(self, name: str) -> Tenant:
         """Return a tenant."""
@@ -79,7 +79,7 @@ class World:
 
     def ask(self, tenant: str = "a", name: str = "trends", **params: Any) -> Mapping[str, Any]:
         """Ask, and read the answer."""
-        found: dict[str, Any] = json.loads(self.answers.answer(self.asked(name, tenant, **params)).body)
+        found: dict[str, Any] = json.loads(self.answers.answer(self.call(name, tenant, **params)).body)
         return found
 
 
@@ -125,54 +125,54 @@ def test_what_an_answer_depends_on_is_in_its_key(world: World, change: Callable[
 
 def test_other_tenants_operations_and_parameters_have_other_answers(world: World) -> None:
     """Nothing but the very same question of the same tenant is answered alike."""
-    asked: list[tuple[str, str, dict[str, Any]]] = [
+    calls: list[tuple[str, str, dict[str, Any]]] = [
         ("a", "trends", {}), ("b", "trends", {}), ("a", "hotspots", {}), ("a", "trends", {"start": "1"}),
         ("a", "trends", {"end": "1"}), ("a", "trends", {"start": 1}), ("a", "trends", {"start": None}),
         ("a", "query", {"by": ["x", "y"]}), ("a", "query", {"by": ["x,y"]}), ("a", "query", {"by": ["y", "x"]}),
         ("a", "query", {"where": {"x": ["\ud800"]}}), ("a", "query", {"where": {"x": ["?"]}}),
     ]  # fmt: skip
-    keys = {world.asked(name, tenant, **params).key for tenant, name, params in asked}
-    assert len(keys) == len(asked)
+    keys = {world.call(name, tenant, **params).key for tenant, name, params in calls}
+    assert len(keys) == len(calls)
     assert [world.ask(tenant)["tenant"] for tenant in "abab"] == ["a", "b", "a", "b"]
 
 
 def test_a_dashboard_of_days_is_kept_longer(engine: Engine) -> None:
     """One day by one setting, several by another; a parameter that is left out is its default."""
     board = engine.answers.dashboard
-    asked = [
-        engine.cached.asked(board, "a"),
-        engine.cached.asked(board, "a", 1),
-        engine.cached.asked(board, "a", days=7),
+    calls = [
+        engine.cached.call(board, "a"),
+        engine.cached.call(board, "a", 1),
+        engine.cached.call(board, "a", days=7),
     ]
-    assert [one.seconds for one in asked] == [60, 60, 300]
-    assert asked[0].key == asked[1].key != asked[2].key
+    assert [call.seconds for call in calls] == [60, 60, 300]
+    assert calls[0].key == calls[1].key != calls[2].key
 
 
 def test_pages_get_what_the_method_returns(engine: Engine) -> None:
     """The value of a cached answer equals what the method returns: rows, dataclasses in them, and what is left out."""
     answers, span = engine.answers, ("2026-08-01", "2026-08-03")
-    board = engine.cached.value(engine.cached.asked(answers.dashboard, "a"))
+    board = engine.cached.value(engine.cached.call(answers.dashboard, "a"))
     assert board == answers.dashboard("a") and board.today["messages_received"].change.label
-    assert engine.cached.value(engine.cached.asked(answers.changes, "a", "messages", *span)) == answers.changes(
+    assert engine.cached.value(engine.cached.call(answers.changes, "a", "messages", *span)) == answers.changes(
         "a", "messages", *span
     )
-    news = engine.cached.value(engine.cached.asked(answers.news, "a", *span))
+    news = engine.cached.value(engine.cached.call(answers.news, "a", *span))
     assert news == answers.news("a", *span) and news.from_.startswith("2026-08-01T00:00")
 
 
 def test_a_method_that_declares_nothing_is_not_cached(engine: Engine) -> None:
     """Its answer cannot be asked for from the cache: the error names it."""
     with pytest.raises(LookupError, match=r"AnswerService\.explain"):
-        engine.cached.asked(engine.answers.explain, "a", "csat", "2026-08-01", "2026-08-03")
+        engine.cached.call(engine.answers.explain, "a", "csat", "2026-08-01", "2026-08-03")
 
 
 def test_a_tenants_day_is_that_of_its_zone(world: World) -> None:
     """At 22:30 UTC it is tomorrow in Rome: the answer of 21:30 is not that of now there, and still is in UTC."""
     world.tenants["b"] = Tenant(2, "b", "Europe/Rome")
     world.now = datetime(2026, 8, 20, 21, 30, tzinfo=UTC)
-    before = [world.asked("dashboard", name).key for name in "ab"]
+    before = [world.call("dashboard", name).key for name in "ab"]
     world.now = datetime(2026, 8, 20, 22, 30, tzinfo=UTC)
-    after = [world.asked("dashboard", name).key for name in "ab"]
+    after = [world.call("dashboard", name).key for name in "ab"]
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
@@ -193,12 +193,12 @@ def test_each_rule_names_a_setting_and_what_lets_go(world: World, name: str) -> 
 def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> None:
     """All get the same bytes, and it was worked out once."""
     world.gate.clear()
-    asked = world.asked("dashboard", "a")
+    call = world.call("dashboard", "a")
     waiting: list[bytes] = []
     lock = threading.Lock()
 
     def ask() -> None:
-        body = world.answers.answer(asked).body
+        body = world.answers.answer(call).body
         with lock:
             waiting.append(body)
 
@@ -214,12 +214,12 @@ def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> 
 def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world: World) -> None:
     """A computation of before the drop answers those of before alone, and is not kept."""
     world.gate.clear()
-    asked = world.asked("dashboard", "a")
+    call = world.call("dashboard", "a")
     with ThreadPoolExecutor(2) as pool:
-        early = pool.submit(world.answers.answer, asked)
+        early = pool.submit(world.answers.answer, call)
         world.begun.acquire()
         world.answers.drop([1], Part.NUMBERS)
-        late = pool.submit(world.answers.answer, asked)
+        late = pool.submit(world.answers.answer, call)
         world.begun.acquire()
         world.gate.set()
         numbers = [json.loads(one.result().body)["number"] for one in (early, late)]
@@ -230,11 +230,11 @@ def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world:
 def test_who_joins_takes_no_thread(world: World) -> None:
     """While an answer is worked out, others are handed what it will be, at once."""
     world.gate.clear()
-    asked = world.asked("dashboard", "a")
+    call = world.call("dashboard", "a")
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(world.answers.answer, asked)
+        first = pool.submit(world.answers.answer, call)
         world.begun.acquire()
-        joined = [world.answers.work(asked) for _ in range(50)]
+        joined = [world.answers.work(call) for _ in range(50)]
         assert all(isinstance(one, Future) and not one.done() for one in joined)
         world.gate.set()
         first.result()
@@ -245,11 +245,11 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
     """It is raised for each; who asks later has it worked out again."""
     world.gate.clear()
     world.error = BadQuestionError("no such thing")
-    asked = world.asked("dashboard", "a")
+    call = world.call("dashboard", "a")
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(world.answers.answer, asked)
+        first = pool.submit(world.answers.answer, call)
         world.begun.acquire()
-        joined = world.answers.work(asked)
+        joined = world.answers.work(call)
         world.gate.set()
         assert isinstance(joined, Future)
         for one in (first, joined):
@@ -262,19 +262,19 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
 def test_a_fresh_answer_is_worked_out_and_kept(world: World) -> None:
     """Asked for afresh, the kept answer is passed over, and the new one is what others get."""
     world.ask()
-    asked = world.asked("trends", "a")
-    assert json.loads(world.answers.answer(asked, fresh=True).body)["number"] == 2
+    call = world.call("trends", "a")
+    assert json.loads(world.answers.answer(call, fresh=True).body)["number"] == 2
     assert world.ask()["number"] == 2
 
 
 def test_an_answer_has_an_age(world: World) -> None:
     """It counts from when it was begun; a clock that was put back makes it 0, not less."""
-    asked = world.asked("trends", "a")
-    assert world.answers.answer(asked).age == 0
+    call = world.call("trends", "a")
+    assert world.answers.answer(call).age == 0
     world.now = NOW.replace(second=25)
-    assert world.answers.answer(asked).age == 25
+    assert world.answers.answer(call).age == 25
     world.now = datetime(2026, 8, 20, 11, tzinfo=UTC)
-    assert world.answers.answer(asked).age == 0
+    assert world.answers.answer(call).age == 0
 
 
 # --- the engine tells what changed
@@ -303,10 +303,10 @@ def kept(engine: Engine, tenant: str = "a") -> set[str]:
         "usual": {"metrics": "messages", "grain": "day", **span},
     }
     methods = {name: getattr(engine.snapshot_service if name == "of" else engine.answers, name) for name in RULES}
-    asked = {name: engine.cached.asked(method, tenant, **params[name]) for name, method in methods.items()}
-    found = {name for name, one in asked.items() if engine.cached.look(one) is not None}
-    for one in asked.values():
-        engine.cached.answer(one)
+    calls = {name: engine.cached.call(method, tenant, **params[name]) for name, method in methods.items()}
+    found = {name for name, call in calls.items() if engine.cached.look(call) is not None}
+    for call in calls.values():
+        engine.cached.answer(call)
     return found
 
 
@@ -372,8 +372,8 @@ def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
     try:
         engine.snapshot("daily", "2026-08-01")
         span, snapshots = ("2026-08-01", "2026-08-02"), engine.snapshot_service.of
-        wanted: list[Asked[Any]] = [engine.cached.asked(engine.answers.dashboard, name) for name in "ab"]
-        wanted += [engine.cached.asked(snapshots, name, *span, kind) for name in "ab" for kind in (None, "daily")]
+        wanted: list[CachedCall[Any]] = [engine.cached.call(engine.answers.dashboard, name) for name in "ab"]
+        wanted += [engine.cached.call(snapshots, name, *span, kind) for name in "ab" for kind in (None, "daily")]
         for _ in range(600):
             if all(engine.cached.look(one) is not None for one in wanted):
                 break
@@ -387,10 +387,10 @@ def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
 
 def test_an_answer_that_fails_holds_no_other_back(engine: Engine) -> None:
     """What cannot be worked out ahead is left to who asks for it; the tenants after it are warmed all the same."""
-    good = engine.cached.asked(engine.answers.dashboard, "b")
+    good = engine.cached.call(engine.answers.dashboard, "b")
     engine.warmer.start()
     try:
-        engine.warmer.want([lambda: engine.cached.asked(engine.answers.dashboard, "nobody"), lambda: good])
+        engine.warmer.want([lambda: engine.cached.call(engine.answers.dashboard, "nobody"), lambda: good])
         for _ in range(600):
             if engine.cached.look(good) is not None:
                 break

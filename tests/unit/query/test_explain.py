@@ -73,7 +73,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_any_number_can_be_explained(acme: Desk, name: str) -> None:
     """The value is the answer's own; as many things are behind it as it counts, each once, those of the numerator first."""
-    asked, metric = find(name), find(name).metric
+    metric, declared = find(name), find(name).declared
     found = acme.explain("acme", name, *SPAN)
     (answer,) = acme.query("acme", metrics=[name], start=SPAN[0], end=SPAN[1])["rows"]
     assert found["value"] == answer[name]
@@ -82,18 +82,22 @@ def test_any_number_can_be_explained(acme: Desk, name: str) -> None:
     assert rows == every(acme, name, limit=1000)
     assert [row["counts"] for row in rows] == sorted((row["counts"] for row in rows), reverse=True)
     counted = sum(row["counts"] for row in rows)
-    measure = asked.rollup.measures[metric.measure] if isinstance(metric, Stored) else None
-    of_state = isinstance(metric, First) or (isinstance(metric, State) and not metric.age)
+    measure = metric.rollup.measures[declared.measure] if isinstance(declared, Stored) else None
+    of_state = isinstance(declared, First) or (isinstance(declared, State) and not declared.age)
     if found["state"] == "no_target":
         assert (found["value"], rows) == (None, [])
-    elif isinstance(metric, Stored) and metric.times is not None:
+    elif isinstance(declared, Stored) and declared.times is not None:
         assert found["value"] is None  # the tenant states nothing
         assert counted == len(rows) == (found["numerator"] or 0)
     elif isinstance(measure, Count) or of_state:
         assert counted == len(rows) == found["value"]
-    elif isinstance(metric, Quantiles) and asked.statistic == "within_1h":
+    elif isinstance(declared, Quantiles) and metric.statistic == "within_1h":
         assert (counted, len(rows)) == (found["numerator"] or 0, found["n"] or 0)
-    elif isinstance(metric, Ratio) and len(metric.over) == 1 and isinstance(asked.rollup.measures[metric.under], Count):
+    elif (
+        isinstance(declared, Ratio)
+        and len(declared.over) == 1
+        and isinstance(metric.rollup.measures[declared.under], Count)
+    ):
         assert len(rows) == (found["denominator"] or 0)
     assert found["windows"] == {"facts": len(rows)}
 

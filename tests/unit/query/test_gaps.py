@@ -16,7 +16,7 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.freshness import fresh
-from hubbub.query.gaps import mark, relevant, sentences, told
+from hubbub.query.gaps import listed, mark, relevant, sentences
 from hubbub.query.result import Column, State
 
 ACME = Tenant(1, "acme", "UTC")
@@ -66,18 +66,18 @@ def test_windows_and_gaps_are_what_their_minutes_say(
 def test_a_gap_concerns_what_its_source_can_bring() -> None:
     """By the subjects of event types, and by the values of dimensions that are filtered by; a silent source concerns all."""
     posts, anything = gap(0, 60, "content", "metric", channel="facebook"), gap(0, 60)
-    asked = [find("messages"), find("events")]
-    assert relevant([posts], asked[:1], Question(("messages",), at(0), at(60))) == []
-    assert relevant([posts, anything], asked, Question(("messages", "events"), at(0), at(60))) == [posts, anything]
-    assert relevant([posts], asked, Question(("events",), at(0), at(60), where={"channel": ("sms", "(none)")})) == []
-    assert relevant([posts], asked, Question(("events",), at(60), at(90))) == []
+    metrics = [find("messages"), find("events")]
+    assert relevant([posts], metrics[:1], Question(("messages",), at(0), at(60))) == []
+    assert relevant([posts, anything], metrics, Question(("messages", "events"), at(0), at(60))) == [posts, anything]
+    assert relevant([posts], metrics, Question(("events",), at(0), at(60), where={"channel": ("sms", "(none)")})) == []
+    assert relevant([posts], metrics, Question(("events",), at(60), at(90))) == []
 
 
 def test_neighbouring_gaps_of_a_kind_are_told_as_one() -> None:
     """What follows on each other for the same reason is one stretch, cut to what is asked; words name source, range and reason."""
     question = Question(("messages",), at(30), at(200))
-    (one,) = told([gap(60, 120), gap(0, 60)], question, ACME)
+    (one,) = listed([gap(60, 120), gap(0, 60)], question, ACME)
     assert (datetime.fromisoformat(one.from_), datetime.fromisoformat(one.to)) == (at(30), at(120))
-    assert len(told([gap(60, 120), gap(0, 59)], question, ACME)) == 2
+    assert len(listed([gap(60, 120), gap(0, 59)], question, ACME)) == 2
     (sentence,) = sentences(replace(fresh(question, ACME, at(300), 0), gaps=[one]))
     assert "Page" in sentence and "did not answer" in sentence

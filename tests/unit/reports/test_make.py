@@ -16,7 +16,7 @@ from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Stored
 from hubbub.model.name import Name
-from hubbub.query import queries
+from hubbub.query import layout
 from hubbub.reports.sections import SECTIONS, Ranking, Series
 from tests.unit.reports.conftest import WEEK, events, open_engine, whole
 
@@ -91,7 +91,7 @@ def test_a_ranking_is_what_a_query_says(engine: Engine, tables: Tables, name: st
         assert figures(row, section.metrics) == figures(by_value[None], section.metrics)
     assert (None in by_value) == bool(rows["none"])
     for metric in section.metrics:
-        if isinstance(find(metric).metric, Stored):
+        if isinstance(find(metric).declared, Stored):
             assert sum(row[metric] for row in tables[name][:-1]) == rows["total"][0][metric]
 
 
@@ -196,7 +196,7 @@ def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[
 
 def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant with more intents than an answer may have rows can make a report without that section."""
-    monkeypatch.setattr(queries, "MAX_ROWS", 25)
+    monkeypatch.setattr(layout, "MAX_ROWS", 25)
     with pytest.raises(BadQuestionError, match="section 'top_intents'"):
         engine.reports.make("acme", "weekly", sections=["top_intents"], formats=["json"])
     assert engine.reports.make("acme", "weekly", sections=["conversations"], formats=["json"]).sections == (
