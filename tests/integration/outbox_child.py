@@ -1,5 +1,8 @@
-"""A process to be killed: `python -m tests.integration.outbox_child FOLDER PLACE NOW STEP` judges alerts and delivers messages at a
-moment, and dies by SIGKILL at a step: before or after a decision is written, a message is handed over, or that is noted."""
+"""A process to be killed: `python -m tests.integration.outbox_child FOLDER PLACE MAIL_PORT NOW STEP`.
+
+It judges alerts and delivers messages at a moment, and dies by SIGKILL at a step: before or after a decision is written, a message
+is taken, handed over, or noted as sent.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,16 @@ from hubbub.app import Engine
 from hubbub.control.alerts import Alerts
 from hubbub.control.outbox import Outbox
 from hubbub.services import messages
-from hubbub.settings import load
+from hubbub.settings import Settings, load
 
 
-def main(folder: str, place: str, now: str, step: str) -> None:
+def settings_of(folder: Path, place: str, mail_port: int) -> Settings:
+    """Return the settings of a folder that may call a receiver and a mail server on loopback."""
+    mail = {"host": "127.0.0.1", "port": mail_port, "security": "none", "sender": "hubbub@aurora.example"}
+    return load(folder, free_floor_mb=0, allow_private_hosts=[place], mail=mail)
+
+
+def main(folder: str, place: str, mail_port: str, now: str, step: str) -> None:
     """Work until the step comes, or to the end."""
     left = int(step)
 
@@ -40,7 +49,7 @@ def main(folder: str, place: str, now: str, step: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     moment = datetime.fromisoformat(now)
-    settings = load(Path(folder), free_floor_mb=0, allow_private_hosts=[place])
+    settings = settings_of(Path(folder), place, int(mail_port))
     with (
         patch.object(Alerts, "decide", dying(Alerts.decide)), patch.object(Outbox, "take", dying(Outbox.take)),
         patch.object(Outbox, "sent", dying(Outbox.sent)), patch.object(messages, "deliver", dying(deliver.deliver)),

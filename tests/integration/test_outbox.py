@@ -1,4 +1,4 @@
-"""Alerts through kills: however often a process dies while it judges and delivers, one incident opens and tells each once."""
+"""Alerts through kills: a process dies while it judges and delivers, and one incident opens, closes and tells each once."""
 
 from __future__ import annotations
 
@@ -7,76 +7,114 @@ import random
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from collections import Counter
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
 from hubbub.app import Engine
-from hubbub.settings import load
+from hubbub.control.outbox import LEASE, PATIENCE
 from tests.acceptance.conftest import ROOT
 from tests.extent import KILLS_DELIVERING
-from tests.services import Call, Reply, service
+from tests.integration.outbox_child import settings_of
+from tests.mail_server import free_port, mail_server
+from tests.services import Call, Reply, Service, service
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-MESSAGES = 3
+OPENED = NOW + timedelta(hours=1, minutes=16)
+OF_EACH_KIND = 3
+"""Destinations: webhooks, mail addresses, channels of Slack."""
+MESSAGES = 2 * OF_EACH_KIND
+"""To each kind: that the incident opened, and that it closed after three quiet hours."""
+KILLS_WHILE_AWAY = KILLS_DELIVERING * 2 // 3
+RULE = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 2, "grain": "hour"}
 
 
 def test_each_message_arrives_once_through_kills(tmp_path: Path) -> None:
-    """Killed at random steps, with a receiver that is away at first: one incident, and each of its messages has one id that the
-    receiver takes; none is lost, and none is there under a second id."""
-    folder, chance = tmp_path / "data", random.Random(7)
-    took: list[str] = []
-    away = [True]
+    """Killed at random steps, with receivers that are away for eight hours: one incident, and each of its messages arrives.
 
-    def answer(call: Call) -> Reply:
-        if away[0]:
-            return Reply(status=503)
-        took.append(call.headers["webhook-id"])
-        return Reply()
+    A webhook and a mail arrive under one id each, however often they are sent; Slack, which knows no ids, gets each once or again
+    after a kill between sending and noting it.
+    """
+    folder, chance, mail_port = tmp_path / "data", random.Random(7), free_port()
+    with ExitStack() as stack:
+        receiver = stack.enter_context(service(lambda _: Reply(status=503)))
+        process = _Process(folder, receiver.place, mail_port)
+        _incident(process, receiver)
+        killed = [process.dies(OPENED, step) for step in (1, 2)]  # before and after the incident is written
+        while_away = [OPENED + PATIENCE * number / KILLS_WHILE_AWAY for number in range(KILLS_WHILE_AWAY)]
+        killed += [process.dies(moment, chance.randint(1, 9)) for moment in while_away]
+        came = stack.enter_context(mail_server(port=mail_port))[1]
+        receiver.answer, before = lambda _: Reply(b"ok"), len(receiver.calls)
+        now = OPENED + PATIENCE
+        while sum(killed) < KILLS_DELIVERING and process.waiting():
+            killed.append(process.dies(now, chance.randint(1, 8)))
+            now += LEASE + timedelta(minutes=1)
+        assert not process.dies(now, 0)
+        calls = receiver.calls[before:]
+    assert sum(killed) >= KILLS_DELIVERING
+    _arrived_once(process, calls, came, sum(killed))
 
-    with service(answer) as receiver:
-        now = NOW
-        with closing(_engine(folder, receiver.place, lambda: now)) as engine:
-            engine.add_tenant("hotel")
-            to = [engine.destinations.add("hotel", "webhook", f"{receiver.url}/{n}").id for n in range(MESSAGES)]
-            rule = {
-                "name": "Many",
-                "kind": "threshold",
-                "metric": "messages",
-                "limit": 2,
-                "grain": "hour",
-                "destinations": to,
-            }
-            engine.alerts.add("hotel", rule)
-            now = NOW + timedelta(minutes=5)
-            engine.record("hotel", [{"type": "message.received", "time": now, "id": f"m{n}"} for n in range(5)])
-        now = NOW + timedelta(hours=1, minutes=16)
-        killed = 0
-        for number in range(KILLS_DELIVERING):
-            away[0] = number < KILLS_DELIVERING // 3
-            killed += (
-                _child(folder, receiver.place, now, 1 + number if number < 4 else chance.randint(1, 16))
-                == -signal.SIGKILL
-            )
-            now += timedelta(minutes=4)
-        away[0] = False
-        assert _child(folder, receiver.place, now + timedelta(minutes=35), 0) == 0
-        with closing(_engine(folder, receiver.place, lambda: now)) as engine:
-            rows = engine.messages.of("hotel").rows
-            incidents = engine.incidents.of("hotel").rows
-    assert killed > KILLS_DELIVERING // 2
+
+def _arrived_once(process: _Process, calls: list[Call], came: list[EmailMessage], kills: int) -> None:
+    """Assert that there is one incident, and that each of its messages was received under its own id alone."""
+    with closing(process.engine(OPENED)) as engine:
+        rows = engine.messages.of("hotel").rows
+        incidents = engine.incidents.of("hotel").rows
+        kinds = {row.id: row.kind for row in engine.destinations.of("hotel").rows}
     assert len(incidents) == 1
     assert {row.state for row in rows} == {"sent"}
-    assert len(rows) == len({row.destination for row in rows}) == MESSAGES
-    assert set(took) == {row.id for row in rows}
+    assert Counter(kinds[row.destination] for row in rows) == dict.fromkeys(("mail", "slack", "webhook"), MESSAGES)
+    assert len({(row.destination, row.type) for row in rows}) == len(rows)
+    ids = {kind: {row.id for row in rows if kinds[row.destination] == kind} for kind in ("mail", "webhook")}
+    assert {call.headers["webhook-id"] for call in calls if "webhook-id" in call.headers} == ids["webhook"]
+    assert {str(mail["Message-ID"]).strip("<>").split("@")[0] for mail in came} == ids["mail"]
+    in_slack = Counter(call.path for call in calls if "webhook-id" not in call.headers)
+    assert len(in_slack) == OF_EACH_KIND
+    assert MESSAGES <= in_slack.total() <= MESSAGES + kills
 
 
-def _engine(folder: Path, place: str, clock: Any) -> Engine:
-    return Engine(load(folder, free_floor_mb=0, allow_private_hosts=[place]), clock)
+def _incident(process: _Process, receiver: Service) -> None:
+    """Make a rule that notifies all kinds of destinations, and events that fire it."""
+    moments = [NOW]
+    with closing(process.engine_by(moments)) as engine:
+        engine.add_tenant("hotel")
+        to = []
+        for number in range(OF_EACH_KIND):
+            to.append(engine.destinations.add("hotel", "webhook", f"{receiver.url}/hook/{number}").id)
+            to.append(engine.destinations.add("hotel", "mail", f"marta{number}@aurora.example").id)
+            to.append(engine.destinations.add("hotel", "slack", f"{receiver.url}/slack/{number}").id)
+        engine.alerts.add("hotel", {**RULE, "destinations": to})
+        moments[0] = NOW + timedelta(minutes=5)
+        engine.record("hotel", [{"type": "message.received", "time": moments[0], "id": f"m{n}"} for n in range(5)])
 
 
-def _child(folder: Path, place: str, now: datetime, step: int) -> int:
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "tests.integration.outbox_child", str(folder), place, now.isoformat(), str(step)]
-    return subprocess.run(command, cwd=ROOT, env=env, check=False, timeout=120).returncode
+class _Process:
+    """A data folder, and processes that work on it and die."""
+
+    def __init__(self, folder: Path, place: str, mail_port: int) -> None:
+        """`place`: host:port of the receiver."""
+        self._folder, self._place, self._mail_port = folder, place, mail_port
+
+    def engine(self, now: datetime) -> Engine:
+        """Open the folder at a moment."""
+        return self.engine_by([now])
+
+    def engine_by(self, moments: list[datetime]) -> Engine:
+        """Open the folder with a clock that shows the first of `moments`."""
+        return Engine(settings_of(self._folder, self._place, self._mail_port), lambda: moments[0])
+
+    def waiting(self) -> bool:
+        """Whether a message waits for delivery."""
+        with closing(self.engine(OPENED)) as engine:
+            return any(row.state == "waiting" for row in engine.messages.of("hotel").rows)
+
+    def dies(self, now: datetime, step: int) -> bool:
+        """Run a process that dies at a step (0: never); returns whether it died, and fails if it ended otherwise."""
+        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        words = (str(self._folder), self._place, str(self._mail_port), now.isoformat(), str(step))
+        command = [sys.executable, "-m", "tests.integration.outbox_child", *words]
+        code = subprocess.run(command, cwd=ROOT, env=env, check=False, timeout=120).returncode
+        assert code in (0, -signal.SIGKILL)
+        return code == -signal.SIGKILL

@@ -224,10 +224,13 @@ class Outbox:
     def failed(
         self, message: Message, moment: datetime, why: str, *, again: bool, retry_after: float | None = None
     ) -> None:
-        """Note a failed try; schedules the next one after a pause, or fails the message if that is too late or `again` is False."""
+        """Note a failed try; schedules the next one after a pause, the last for the end of `PATIENCE`.
+
+        Fails the message after that, or if `again` is False.
+        """
         wait = max(pause(message.tries + 1), timedelta(seconds=retry_after or 0))
-        following = moment + wait
-        if again and following < message.give_up_at:
+        if again and moment < message.give_up_at:
+            following = min(moment + wait, message.give_up_at)
             self._end(message, why=why, tries=message.tries + 1, next_try=utc_naive(following))
         else:
             self._end(message, state="failed", why=why, tries=message.tries + 1)

@@ -19,8 +19,8 @@ from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreFull
 from hubbub.query import queries
 from hubbub.services.subscriptions import Digests
 from hubbub.settings import load
+from tests.mail_server import mail_server
 from tests.services import Reply, service
-from tests.unit.alerts.test_delivery import mail_server
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
 DAY = timedelta(days=1)
