@@ -27,7 +27,7 @@ from hubbub.model.window import day_of
 from hubbub.news.answer import NewsNumber
 from hubbub.news.direction import way_beyond
 from hubbub.query.result import UNKNOWN, State
-from hubbub.reports.formatting import about, changed, moment, shown
+from hubbub.reports.formatting import between, changed, moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "There are no data of these days and filters."
@@ -115,7 +115,7 @@ def _courses(ask: Ask, beside: Mapping[str, NewsNumber]) -> dict[str, Markup]:
 def _noise(number: NewsNumber) -> dict[str, Any]:
     """Return the color class and the foot of a card: a number beyond its noise has a color, or is bold."""
     low, high, unit = number.usual.low, number.usual.high, number.unit
-    usual = f"usual {about(low, unit)} – {about(high, unit)}" if low is not None else ""
+    usual = f"usual {between(low, high, unit)}" if low is not None and high is not None else ""
     n = f"n = {number.n:,}" if unit != Unit.COUNT and number.n else ""
     return {"way": way_beyond(number), "foot": " · ".join(filter(None, (usual, n)))}
 

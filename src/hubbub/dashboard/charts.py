@@ -85,7 +85,7 @@ def over_time(
                 "encoding": {"y": _value("v", unit, None, top)},
             },
         )
-    return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(len(rows))}})
+    return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(rows)}})
 
 
 def _usual(rows: Sequence[Mapping[str, Any]], unit: str, top: float) -> Spec:
@@ -169,7 +169,7 @@ def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], u
     ]
     line = {"type": "line", "point": len(rows) <= 62}
     layers.append({"mark": line, "encoding": {"y": _decades("v0", unit, known)}})
-    return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(len(rows))}})
+    return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(rows)}})
 
 
 def _decades(name: str, unit: str, known: Sequence[float]) -> Spec:
@@ -231,7 +231,7 @@ def weekly(
             "encoding": {"y": y, "text": {"field": "shown"}},
         },
     ]  # fmt: skip
-    return _spec(drawn, {"layer": [*_gaps(days), *layers], "encoding": {"x": _time(len(days))}})
+    return _spec(drawn, {"layer": [*_gaps(days), *layers], "encoding": {"x": _time(days)}})
 
 
 def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
@@ -288,7 +288,7 @@ _LEGEND = {"title": None, "columns": {"expr": "max(1, floor(width / 115))"}, "la
 """As many names beside one another as there is room for, also on a phone."""
 GAP = "#858a85"
 """Color of what is not known, in both themes."""
-_MOMENT = "utcFormat(toDate(slice(datum.label, 0, 10)), '%d %b') + slice(datum.label, 10, 16)"
+_MOMENT = "utcFormat(toDate(slice(datum.label, 0, 10)), '%-d %b') + slice(datum.label, 10, 16)"
 """A window's beginning as `words.moment` writes it, shorter."""
 TONES = {"positive": "#0f9d6b", "neutral": "#a8a29e", "negative": "#e0533d"}
 """Colors of the tones that everybody knows, in both themes; their order and names tell them apart too."""
@@ -301,13 +301,22 @@ def _spec(values: Sequence[Mapping[str, Any]], what: Spec) -> Spec:
     return {"$schema": SCHEMA, "data": {"values": list(values)}, **size, **what}
 
 
-def _time(count: int) -> Spec:
-    return {
-        "field": "t",
-        "type": "temporal",
-        "scale": {"type": "utc"},
-        "axis": {"title": None, "tickCount": min(count, 8)},
-    }
+def _time(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    """Return the axis of the rows' windows: hours, days, or months, as long as they reach."""
+    labels = _HOURS_OR_DAYS if len(rows) < 2 or _reach(rows) <= MOST_DAYS_BY_DAY else "utcFormat(datum.value, '%b %Y')"
+    axis = {"title": None, "tickCount": min(len(rows), 8), "labelExpr": labels}
+    return {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
+
+
+def _reach(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return the days from the first to the last window."""
+    first, last = (datetime.fromisoformat(rows[n]["window"][:10]) for n in (0, -1))
+    return (last - first).days
+
+
+MOST_DAYS_BY_DAY = 150
+"""Most days of an axis that names days; a longer one names months."""
+_HOURS_OR_DAYS = "utchours(datum.value) || utcminutes(datum.value) ? utcFormat(datum.value, '%H:%M') : utcFormat(datum.value, '%a %-d %b')"
 
 
 _DECADES = (100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 345_600_000, 3_456_000_000)

@@ -15,7 +15,7 @@ from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
 from hubbub.query.conversations import conversation_of
 from hubbub.query.timeline import ConversationEvent, episodes, timeline
-from hubbub.reports.formatting import moment, shown
+from hubbub.reports.formatting import instant, shown
 
 GONE = "No event of a conversation with this id is stored."
 LONGEST_TEXT, MOST_DETAILS = 4_000, 8
@@ -53,7 +53,7 @@ def _about(ask: Ask) -> Shown:
     state = STATE_TITLES.get(conversation.state or "none", "Unknown")
     if conversation.since is not None:
         waits = shown((ask.now.replace(tzinfo=None) - conversation.since).total_seconds() * 1000, "ms")
-        state += f", since {moment(local(ask, conversation.since))} ({waits})"
+        state += f", since {instant(local(ask, conversation.since))} ({waits})"
     known = [Fact("Id", _id(ask)), Fact("State", state)]
     if conversation.contact_id is not None:
         everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=conversation.contact_id)
@@ -64,8 +64,8 @@ def _about(ask: Ask) -> Shown:
             known.append(Fact(title, _called(ask, name, id_), link=ask.link("conversations", view)))
     raw = f"{ask.base}/files/conversation/events?{urlencode({'id': _id(ask)})}"
     known += [
-        Fact("First event", local(ask, conversation.first_at), "moment"),
-        Fact("Last event", local(ask, conversation.last_at), "moment"),
+        Fact("First event", local(ask, conversation.first_at), "instant"),
+        Fact("Last event", local(ask, conversation.last_at), "instant"),
         Fact("Messages", conversation.messages, "count"),
         Fact("Raw events", f"{conversation.events:,}, as lines of JSON", link=raw),
     ]
@@ -79,9 +79,9 @@ def _called(ask: Ask, dimension: str, id_: str) -> str:
 
 
 _EPISODE = (
-    Column("began", "Began", "moment"), Column("first_response_ms", "First answer after", "ms"),
+    Column("began", "Began", "instant"), Column("first_response_ms", "First answer after", "ms"),
     Column("responder", "Answered by"), Column("first_person_response_ms", "First person after", "ms"),
-    Column("resolved", "Resolved", "moment"), Column("resolution_ms", "Resolved after", "ms"), Column("escalated", "Escalated"),
+    Column("resolved", "Resolved", "instant"), Column("resolution_ms", "Resolved after", "ms"), Column("escalated", "Escalated"),
     Column("ai", "AI"),
 )  # fmt: skip
 
@@ -116,11 +116,11 @@ def _timeline(ask: Ask) -> Shown:
     entries = [_entry(ask, row, people) for row in page.rows]
     following = ask.link(cursor=page.next) if page.next else ""
     columns = [
-        Column("at", "Time", "moment"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
+        Column("at", "Time", "instant"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
         Column("told", "Facts"), Column("text", "Text"),
     ]  # fmt: skip
     rows = [{**entry, "told": "; ".join(f"{name}: {value}" for name, value in entry["details"])} for entry in entries]
-    summary = f"{len(entries)} events, from {moment(entries[0]['at'])} to {moment(entries[-1]['at'])}"
+    summary = f"{len(entries)} events, from {instant(entries[0]['at'])} to {instant(entries[-1]['at'])}"
     return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), summary)
 
 

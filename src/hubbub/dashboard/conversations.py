@@ -22,7 +22,7 @@ STATE_TITLES = {
 }
 _COLUMNS = (
     Column("conversation_id", "Conversation"),
-    Column("last_at", "Last event", "moment"),
+    Column("last_at", "Last event", "instant"),
     Column("contact_id", "Contact"),
     Column("channel", "Channel"),
     Column("channel_id", "Room"),

@@ -13,6 +13,7 @@ from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import raw_event
 from hubbub.dashboard.forms import Fact, facts
 from hubbub.dashboard.sparks import share_bar
+from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
 from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import State, Unit
@@ -33,7 +34,12 @@ STATES = {
     "gone": "Past what is kept of this tenant.",
     "no_target": "No target stands for it in these days.",
 }
-TITLES = {"counts": "Part", "time": "Time", "value": "Value"}
+TITLES = {
+    "counts": "Part",
+    "conversation_id": "Conversation",
+    "contact_id": "Contact",
+    "campaign_id": "Campaign",
+} | FILTERS
 
 
 def _where(ask: Ask) -> dict[str, list[str]]:
@@ -141,8 +147,7 @@ def _reliable(ask: Ask) -> Shown:
         Fact("State", STATES.get(answer.state, answer.state)),
         Fact("Coverage", ". ".join(ask.gaps) if ask.gaps else "No source has a gap in these days."),
         Fact("Changed since", changed or "No closed day of it has changed."),
-        Fact("Elsewhere", _command(ask), "text"),
-    ])  # fmt: skip
+    ], texts={"On the command line": _command(ask)})  # fmt: skip
 
 
 def _restated(ask: Ask) -> str:
@@ -176,8 +181,8 @@ def _events(ask: Ask) -> Shown:
     ]
     fields = dict.fromkeys(name for row in page.rows for name in row)
     names = [*(["counts"] if split else []), *(name for name in fields if name != "counts")]
-    units = {"time": "moment", "value": Unit.MS.value}  # rows have a value where they are waits
-    columns = [Column(name, TITLES.get(name, name.replace("_", " ")), units.get(name, "text")) for name in names]
+    units = {"time": "instant", "value": Unit.MS.value}  # rows have a value where they are waits
+    columns = [Column(name, _title(name), units.get(name, "text")) for name in names]
     following = ask.link(cursor=page.next) if page.next else ""
     first = f", {sum(row['counts'] for row in page.rows)} of them in the numerator" if split else ""
     return Shown(
@@ -185,6 +190,11 @@ def _events(ask: Ask) -> Shown:
         Table(columns, rows, [_links(ask, row) for row in page.rows]),
         f"{page.total} rows behind it; {len(rows)} on this page{first}",
     )  # fmt: skip
+
+
+def _title(name: str) -> str:
+    """Return the title of a column of rows: that of its dimension, or its name as words."""
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def _tabs(ask: Ask, explanation: Explanation) -> list[tuple[str, str, bool]]:

@@ -187,7 +187,7 @@ def _waiting(ask: Ask) -> Shown:
 
 def _entries(ask: Ask) -> Shown:
     rows = plain(_incident(ask).entries)
-    columns = [Column("at", "When", "moment"), Column("what", "What"), Column("text", "In words", "long")]
+    columns = [Column("at", "When", "instant"), Column("what", "What"), Column("text", "In words", "long")]
     return Shown("table", {}, Table(columns, rows), f"{len(rows)} entries, newest first")
 
 

@@ -66,7 +66,7 @@ def _top(ask: Ask) -> Shown:
         for post in top
     ]  # fmt: skip
     columns = [
-        Column("message_id", "Post"), Column("published_at", "Published", "moment"), Column("account_id", "Account"),
+        Column("message_id", "Post"), Column("published_at", "Published", "instant"), Column("account_id", "Account"),
         Column("channel", "Channel"), Column("engagement", "Together", "count"),
         *(Column(name, title, "count") for name, title in COUNTERS.items()),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hubbub.dashboard.base import at
 from hubbub.dashboard.runtime import VEGA, vega
-from hubbub.reports.formatting import moment, plain, shown
+from hubbub.reports.formatting import day, instant, moment, plain, shown
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -104,7 +104,7 @@ def environment() -> Environment:
         loader=PackageLoader("hubbub.dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
-    templates.filters |= {"shown": _shown, "moment": moment, "plain": plain}
+    templates.filters |= {"shown": _shown, "moment": moment, "instant": instant, "day": day, "plain": plain}
     templates.globals |= {"static": lambda name: at(static_url(name)), "at": at, "vega": VEGA, "keys": KEYS}
     return templates
 
@@ -113,6 +113,8 @@ def _shown(value: Any, unit: str) -> str:
     """Write a value for people as reports do, with moments to the minute (`utc`: the column's title says UTC)."""
     if unit == "moment":
         return moment(str(value)) if value else "–"
+    if unit == "instant":
+        return instant(str(value)) if value else "–"
     if unit == "utc":
         return str(value)[:16].replace("T", " ") if value else "–"
     return shown(value, unit if unit not in ("text", "row") else "")

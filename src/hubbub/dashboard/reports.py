@@ -44,7 +44,7 @@ def _under_way(ask: Ask) -> Shown:
 def _kept(ask: Ask) -> Shown:
     page = ask.engine.reports.kept(ask.tenant.id, MOST, ask.param("cursor") or None)
     columns = [
-        Column("days", "Days"), Column("kind", "Kind"), Column("made_at", "Made", "moment"),
+        Column("days", "Days"), Column("kind", "Kind"), Column("made_at", "Made", "instant"),
         Column("changed_since", "Changed since", "count"), Column("shown", "Look"),
         *(Column(name, name.upper()) for name in FORMATS if any(name in row.formats for row in page.rows)),
     ]  # fmt: skip

@@ -241,7 +241,7 @@ def _messages(ask: Ask) -> Shown:
     if not page.rows:
         return Shown(empty=f"No message was classified under {_flagged_as(ask)} in these days and filters.")
     columns = [
-        Column("time", "Time", "moment"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
+        Column("time", "Time", "instant"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
         Column("sentiment", "Tone"), Column("confidence", "Confidence", "number"), Column("conversation_id", "Conversation"),
         Column("id", "Event"),
     ]  # fmt: skip

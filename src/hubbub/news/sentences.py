@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hubbub.news.news import Number, Point
 
 QUIET = "Nothing unusual"
+_WHAT = {"channel": "The channel ", "channel_id": "The room ", "account_id": "The account ", "topic": "The topic "}
+"""What stands before the value of a dimension; names of people stand alone."""
 _CALLED = {candidate.metric: candidate.name for candidate in CANDIDATES if not candidate.by}
 
 
@@ -68,7 +70,7 @@ def step(difference: float, unit: str) -> str:
 def because(cause: Cause, named: str, by: str) -> str:
     """Return the cause in words; `by`: the metric that stands for a percentile."""
     part = "all" if cause.share >= 0.95 else f"{cause.share:.0%}"
-    return f"{plain(named)} explains {part} of it{f', by {by}' if by else ''}"
+    return f"{_WHAT.get(cause.dimension, '')}{plain(named)} explains {part} of it{f', by {by}' if by else ''}"
 
 
 def within(metric: str) -> str:

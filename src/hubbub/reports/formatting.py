@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from hubbub.metrics.definition import Unit
@@ -81,6 +82,16 @@ def about(value: float | None, unit: str) -> str:
     return near(minutes * 60_000, unit) if minutes >= 60 else f"{minutes} min"
 
 
+def between(low: float, high: float, unit: str) -> str:
+    """Write a range: counts whole, shares without a decimal unless it is narrow, and the unit of shares once."""
+    if unit == Unit.COUNT:
+        return f"{round(low):,} – {round(high):,}"
+    if unit == Unit.SHARE:
+        digits = 0 if high - low >= 0.05 else 1
+        return f"{100 * low:.{digits}f} – {100 * high:.{digits}f}%"
+    return f"{about(low, unit)} – {about(high, unit)}"
+
+
 def changed(absolute: float | None, relative: float | None, unit: str) -> str:
     """Write a change in its own unit: points of shares, time of durations, else a number, with its part of a count.
 
@@ -108,6 +119,17 @@ def reason(row: Mapping[str, Any], column: str) -> str:
 def moment(text: str) -> str:
     """Write an RFC 3339 time for people: midnight as the date, else with offset, which distinguishes doubled hours."""
     return text[:10] if text[10:19] == "T00:00:00" else f"{text[:10]} {text[11:16]} {text[19:]}"
+
+
+def day(text: str) -> str:
+    """Write the day of an RFC 3339 time for people: Sat 28 Nov 2026."""
+    at = datetime.fromisoformat(text)
+    return f"{at:%a} {at.day} {at:%b} {at.year}"
+
+
+def instant(text: str) -> str:
+    """Write an RFC 3339 time of an event for people: Sat 28 Nov 2026, 17:19."""
+    return f"{day(text)}, {datetime.fromisoformat(text):%H:%M}"
 
 
 def duration(ms: float) -> str:

@@ -1,0 +1,29 @@
+"""Times and ranges as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.reports.formatting import between, day, instant
+
+
+def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
+    """Day, month and hour are those written, whatever zone the machine has."""
+    assert instant("2026-11-28T17:19:59+01:00") == "Sat 28 Nov 2026, 17:19"
+    assert day("2026-11-28") == "Sat 28 Nov 2026"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "text"),
+    [
+        (0.8, 20.4, "count", "1 – 20"),
+        (1234.5, 9999.6, "count", "1,234 – 10,000"),
+        (0.61, 0.719, "share", "61 – 72%"),
+        (0.012, 0.03, "share", "1.2 – 3.0%"),
+        (600_000, 1_200_000, "ms", "10 min – 20 min"),
+        (0.5, 2.25, "score", "0.50 – 2.25"),
+    ],
+)
+def test_a_range_has_no_more_digits_than_it_is_wide(low: float, high: float, unit: str, text: str) -> None:
+    """Counts are whole; shares have a decimal only where the range is narrower than 5 points."""
+    assert between(low, high, unit) == text
