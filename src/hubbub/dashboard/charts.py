@@ -316,7 +316,10 @@ def _reach(rows: Sequence[Mapping[str, Any]]) -> int:
 
 MOST_DAYS_BY_DAY = 150
 """Most days of an axis that names days; a longer one names months."""
-_HOURS_OR_DAYS = "utchours(datum.value) || utcminutes(datum.value) ? utcFormat(datum.value, '%H:%M') : utcFormat(datum.value, '%a %-d %b')"
+_HOURS_OR_DAYS = (
+    "utchours(datum.value) || utcminutes(datum.value) ? "
+    "utcFormat(datum.value, '%H:%M') : utcFormat(datum.value, '%a %-d %b')"
+)
 
 
 _DECADES = (100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 345_600_000, 3_456_000_000)
