@@ -383,13 +383,13 @@ class Engine:
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
     ) -> dict[str, Any]:
         """Make snapshots; see `SnapshotService.make`."""
-        return self.snapshot_service.make(kind, date, tenant, at)
+        return cast("dict[str, Any]", plain(self.snapshot_service.make(kind, date, tenant, at)))
 
     def snapshots(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
     ) -> dict[str, Any]:
-        """Return kept snapshots; see `SnapshotService.of`."""
-        return self.snapshot_service.of(tenant, start, end, kind, account)
+        """Return stored snapshots; see `SnapshotService.of`."""
+        return cast("dict[str, Any]", plain(self.snapshot_service.of(tenant, start, end, kind, account)))
 
     # --- the whole
 

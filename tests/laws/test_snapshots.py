@@ -30,7 +30,7 @@ def make(lab: Lab, tenants: list[Tenant], kind: Kind, day: date) -> snapshots.Ma
     return snapshots.make(lab.store, lab.queries, tenants, kind, day, lab.now)
 
 
-def kept(lab: Lab, tenant: Tenant) -> list[dict[str, Any]]:
+def kept(lab: Lab, tenant: Tenant) -> list[snapshots.Snapshot]:
     """Return all snapshots of a tenant."""
     return snapshots.read(lab.store, tenant, date(2000, 1, 1), date(2100, 1, 1))
 
@@ -59,16 +59,16 @@ def test_a_snapshot_says_what_a_query_says(lab: Lab, several: list[World], kind:
         found = kept(lab, tenant)
         end = snapshots.period_of(tenant, kind, day, lab.now).window.end
         accounts = {e.account_id for e in world.events if e.time is not None and e.time < end} - {None}
-        assert [row["account_id"] for row in found] == [None, *sorted(filter(None, accounts))]
+        assert [row.account_id for row in found] == [None, *sorted(filter(None, accounts))]
         for row in found:
-            truth = said(lab, tenant, kind, day, row["account_id"])
+            truth = said(lab, tenant, kind, day, row.account_id)
             wrong = {
-                (section, name): (row[section][name], truth[metric])
+                (section, name): (row.sections[section][name], truth[metric])
                 for section, fields in SECTIONS.items()
                 for name, metric in fields.items()
-                if row[section][name] != truth[metric]
+                if row.sections[section][name] != truth[metric]
             }
-            assert wrong == {}, (tenant.zone, row["account_id"], day)
+            assert wrong == {}, (tenant.zone, row.account_id, day)
 
 
 @EXAMPLES
@@ -83,7 +83,7 @@ def test_who_it_is_made_with_and_how_often_does_not_matter(
         lab.send(tenant, world.events)
     day = drawn_day(data, several[0])
     groups: list[list[Tenant]] = [tenants, tenants, tenants[::-1], *([t] for t in tenants)]
-    first: list[list[dict[str, Any]]] = []
+    first: list[list[snapshots.Snapshot]] = []
     for group in groups:
         make(lab, group, kind, day)
         found = [kept(lab, t) for t in tenants]

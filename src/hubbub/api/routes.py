@@ -32,6 +32,7 @@ from hubbub.query.result import Rows
 from hubbub.query.trends import Hotspots, Trends
 from hubbub.query.usual import UsualTable
 from hubbub.reports.as_csv import answer_table
+from hubbub.services.snapshots import SnapshotRows, SnapshotsMade
 
 api = APIRouter(prefix="/v1", route_class=Counted)
 open_routes = APIRouter()
@@ -277,13 +278,13 @@ class SnapshotBody(BaseModel):
     )
 
 
-@api.post("/snapshots", summary="Make the snapshot of a day, week or month now", response_model=shapes.MadeSnapshot)
-def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody, once: Once) -> dict[str, Any]:
+@api.post("/snapshots", summary="Make the snapshot of a day, week or month now")
+def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody, once: Once) -> SnapshotsMade:
     """Make it for the whole team and each account, in place of the stored one; return it and the number of documents."""
-    return once(tenant, lambda: engine.snapshot(body.kind, body.date, tenant))
+    return once(tenant, lambda: engine.snapshot_service.make(body.kind, body.date, tenant))
 
 
-@api.get("/snapshots", summary="Stored snapshots", response_model=shapes.Snapshots)
+@api.get("/snapshots", summary="Stored snapshots")
 async def snapshots(
     request: Request,
     engine: EngineOf,
@@ -294,7 +295,7 @@ async def snapshots(
     account: Annotated[
         str | None, Query(max_length=200, description="Only this account; empty: only the whole team.")
     ] = None,
-) -> Response:
+) -> Sent[SnapshotRows]:
     """Return the stored snapshots of periods that begin in a range."""
     return await cached(
         request, engine, engine.snapshot_service.of, tenant, start=start, end=end, kind=kind, account=account
@@ -302,9 +303,9 @@ async def snapshots(
 
 
 @open_routes.get("/healthz", summary="The process is alive")
-async def healthz() -> shapes.Health:
+async def healthz() -> shapes.HealthAnswer:
     """Return ok, without waiting for a thread of the store."""
-    return {"status": "ok"}
+    return shapes.HealthAnswer(status="ok")
 
 
 @open_routes.get(
@@ -324,15 +325,15 @@ def readyz(request: Request, engine: EngineOf) -> Response:
         name for name, part in (("refresher", refreshing), ("worker", worker)) if part is not None and not part.alive()
     ]
     status = f"stuck: {', '.join(stuck)}" if stuck else "ready" if refreshing.error is None else "ready, refresh fails"
-    body: dict[str, Any] = {"status": status, "behind_batches": None, "error": refreshing.error}
+    answer = shapes.ReadyAnswer(status=status, error=refreshing.error)
     try:
-        body["behind_batches"] = engine.store.log.behind()
+        answer.behind_batches = engine.store.log.behind()
         if status == "ready" and engine.store.copy is not None and engine.store.copy.away:
-            body |= {"status": "ready, ClickHouse is away", "error": engine.store.copy.away}
+            answer.status, answer.error = "ready, ClickHouse is away", engine.store.copy.away
         engine.control.follow()
     except NOT_NOW as error:
-        stuck, body = ["store"], body | {"status": "the store does not answer", "error": error.message}
-    return Response(json.dumps(body), 503 if stuck else 200, media_type="application/json")
+        stuck, answer.status, answer.error = ["store"], "the store does not answer", error.message
+    return Response(answer.model_dump_json(), 503 if stuck else 200, media_type="application/json")
 
 
 @open_routes.get("/metrics", summary="Prometheus metrics", include_in_schema=False)

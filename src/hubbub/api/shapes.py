@@ -1,35 +1,16 @@
-"""Shapes of answers, for OpenAPI and its readers. Routes declare that they return these; they are plain dictionaries.
-
-Nothing is checked or left out at run time: a test calls every route and compares.
-"""
+"""Shapes of answers that no service gives: problems, verdicts on events, and whether the server works."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
-
-
-class Like:
-    """Declares in OpenAPI that a value has a model's shape."""
-
-    def __init__(self, model: type[BaseModel]) -> None:
-        self._model = model
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(self._model.__pydantic_core_schema__)
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Shape(BaseModel):
     """An answer. Fields may be added later: readers ignore unknown ones."""
 
     model_config = ConfigDict(extra="allow")
-
-
-Next = Annotated[str | None, Field(description="Cursor of the next page; null: this is the last.")]
-Moment = Annotated[str | None, Field(description="RFC 3339, UTC.")]
 
 
 class Problem(Shape):
@@ -64,53 +45,6 @@ class VerdictAnswer(Shape):
     )
 
 
-class Snapshot(Shape):
-    """The stored numbers of a team or account over a day, week or month."""
-
-    kind: str
-    date: str
-    account_id: str | None = Field(description="null: the whole team.")
-    state: str
-    zone: str
-    definition_version: int
-    made_at: Moment
-    messages: dict[str, float | None]
-    campaigns: dict[str, float | None]
-    contacts: dict[str, float | None]
-    conversations: dict[str, Any]
-    complete: bool = Field(description="Whether it overlaps no gap of a source.")
-    gaps: list[dict[str, Any]]
-
-
-class SnapshotsAnswer(Shape):
-    """Stored snapshots."""
-
-    rows: list[Snapshot]
-
-
-class MadeSnapshotAnswer(Shape):
-    """A snapshot made now."""
-
-    processed: int = Field(description="Tenants that were processed.")
-    created: int
-    kept: int = Field(description="Tenants whose stored snapshots stay.")
-    rows: list[Snapshot]
-    errors: dict[str, str]
-
-
-class RemovedAnswer(Shape):
-    """The removed id."""
-
-    removed: str
-
-
-class DeletedAnswer(Shape):
-    """The deleted id."""
-
-    id: str
-    deleted: bool
-
-
 class HealthAnswer(Shape):
     """The process is alive."""
 
@@ -122,13 +56,7 @@ class ReadyAnswer(Shape):
 
     status: str
     behind_batches: int | None = Field(
-        description="Batches of events that are in the log and not stored yet; null while the store does not answer."
+        default=None,
+        description="Batches of events that are in the log and not stored yet; null while the store does not answer.",
     )
     error: str | None
-
-
-Snapshots = Annotated[dict[str, Any], Like(SnapshotsAnswer)]
-MadeSnapshot = Annotated[dict[str, Any], Like(MadeSnapshotAnswer)]
-Removed = Annotated[dict[str, Any], Like(RemovedAnswer)]
-Deleted = Annotated[dict[str, Any], Like(DeletedAnswer)]
-Health = Annotated[dict[str, Any], Like(HealthAnswer)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hubbub.cli.options import AnyTenant, Data, Json, TenantName
+
+if TYPE_CHECKING:
+    from hubbub.publishing.snapshots import Snapshot
 
 snapshots = typer.Typer(help="Stored snapshots.", no_args_is_help=True)
 
@@ -17,24 +21,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(snapshots, name="snapshots")
 
 
-def _print(answer: dict[str, Any], as_json: bool) -> None:
-    """Print snapshots: whole for programs, one line for each section for people."""
+def _print(rows: Sequence[Snapshot]) -> None:
+    """Print snapshots for people: one line for each number, by sections."""
     from rich.markup import escape
 
     from hubbub.cli import show
     from hubbub.metrics.snapshots import SECTIONS
 
-    if as_json or "rows" not in answer:
-        show.emit(answer, as_json=as_json)
-        return
-    for row in answer["rows"]:
-        who = row["account_id"] or "whole team"
-        show.out.print(escape(f"{row['kind']} {row['date']}, {who} ({row['state']}, {row['zone']})"))
-        for section, metrics in SECTIONS.items():
+    for row in rows:
+        show.out.print(escape(f"{row.kind} {row.date}, {row.account_id or 'whole team'} ({row.state}, {row.zone})"))
+        for section, numbers in row.sections.items():
             show.out.print(f"  {section}")
-            texts = {name: show.text(row[section].get(name), metric) for name, metric in metrics.items()}
-            show.fields(texts, indent=4)
-    if not answer["rows"]:
+            fields = SECTIONS[section].items()
+            show.fields({name: show.text(numbers.get(name), metric) for name, metric in fields}, indent=4)
+    if not rows:
         show.out.print("nothing to show")
 
 
@@ -54,10 +54,13 @@ def snapshot(
 
     with opened(data) as engine:
         answer = engine.snapshot_service.make(kind, date, tenant)
-    _print(answer, as_json)
-    if answer["errors"]:
-        for name, error in answer["errors"].items():
-            show.say(f"{name}: {error}")
+    if as_json or answer.rows is None:
+        show.emit(answer, as_json=as_json)
+    else:
+        _print(answer.rows)
+    for name, error in answer.errors.items():
+        show.say(f"{name}: {error}")
+    if answer.errors:
         raise typer.Exit(1)
 
 
@@ -76,7 +79,12 @@ def list_snapshots(
     as_json: Json = False,
 ) -> None:
     """List stored snapshots of the periods that begin in a range."""
+    from hubbub.cli import show
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:
-        _print(engine.snapshot_service.of(tenant, start, end, kind, account), as_json)
+        answer = engine.snapshot_service.of(tenant, start, end, kind, account)
+    if as_json:
+        show.emit(answer, as_json=True)
+    else:
+        _print(answer.rows)

@@ -7,21 +7,21 @@ its snapshot stays, and no new one is made.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from hubbub.errors import NOT_NOW, BadQuestionError, HubbubError, WindowFrozenError
 from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import DEFINITION_VERSION
 from hubbub.metrics.snapshots import PROVISIONAL_FOR, SECTIONS, Kind
-from hubbub.model.plain import plain
+from hubbub.model.plain import plain, typed
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of, first_day, local_midnight, next_first_day
+from hubbub.query.freshness import AnswerGap
 from hubbub.query.queries import Queries
-from hubbub.query.result import Answer
+from hubbub.query.result import Answer, Number
 from hubbub.storage import schema
 from hubbub.storage.store import Store
 from hubbub.telemetry import log
@@ -30,8 +30,6 @@ TEAM = ""
 """The account of the whole team's snapshot."""
 AT_ONCE = 50
 """Tenants written in one transaction, which waits for the disk."""
-Document = tuple[str, dict[str, Any]]
-"""An account and its numbers by section and field."""
 NAMES = tuple(dict.fromkeys(name for fields in SECTIONS.values() for name in fields.values()))
 
 
@@ -52,18 +50,73 @@ class Period:
         return "provisional" if self.window.end + PROVISIONAL_FOR > now else "settled"
 
 
-@dataclass
+Section = Mapping[str, Number]
+"""Numbers of a snapshot by field; null where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The numbers of a team or account over a period, as they are stored."""
+
+    messages: Section
+    campaigns: Section
+    contacts: Section
+    conversations: Section
+    complete: bool
+    """Whether the period overlaps no gap of a source."""
+    gaps: Sequence[AnswerGap]
+    """The gaps that it overlaps."""
+
+
+Documents = Mapping[str, Document]
+"""By account; `TEAM` is the whole team."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The stored numbers of a team or account over a day, week or month."""
+
+    kind: str
+    """Daily, Weekly or Monthly."""
+    date: str
+    """The first day of the period, in the tenant's zone."""
+    account_id: str | None
+    """null: the whole team."""
+    state: str
+    """live, incomplete, provisional or settled."""
+    zone: str
+    """IANA name."""
+    definition_version: int
+    """Version of the metrics' definitions."""
+    made_at: str
+    """RFC 3339, UTC."""
+    messages: Section
+    """Total, directions, receipts and rates."""
+    campaigns: Section
+    """Counts, recipients and rates."""
+    contacts: Section
+    """Total, new, active and blocked contacts, and the engagement score."""
+    conversations: Section
+    """Total, open and closed conversations, and the mean response time in ms."""
+    complete: bool
+    """Whether the period overlaps no gap of a source."""
+    gaps: Sequence[AnswerGap]
+    """The gaps that it overlaps."""
+
+    @property
+    def sections(self) -> Mapping[str, Section]:
+        """Its numbers by section and field."""
+        return {name: getattr(self, name) for name in SECTIONS}
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
-    """The result: tenants, written documents, tenants whose old snapshot stays, errors by tenant."""
+    """The result of making snapshots: tenants, written documents, tenants whose old snapshot stays, errors by tenant."""
 
     processed: int = 0
     created: int = 0
     kept: int = 0
-    errors: dict[str, str] = field(default_factory=dict)
-
-    def answer(self) -> dict[str, Any]:
-        """Return the public form."""
-        return {"processed": self.processed, "created": self.created, "kept": self.kept, "errors": self.errors}
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 def period_of(tenant: Tenant, kind: Kind, day: date | None, now: datetime) -> Period:
@@ -91,30 +144,30 @@ def make(
     keeps its old snapshot. With a single tenant the error is raised: BadQuestionError for a period that has not begun,
     WindowFrozenError where its facts are gone. Errors of an unavailable store are always raised.
     """
-    result = Made(processed=len(tenants))
-    waiting: list[tuple[Period, list[Document]]] = []
+    created, kept, errors = 0, 0, dict[str, str]()
+    waiting: list[tuple[Period, Documents]] = []
     for tenant in tenants:
         period = period_of(tenant, kind, day, over or now)
         try:
             stays = _stays(store, period, kind, now)
-            documents = [] if stays else list(_documents(queries, period, now))
+            documents = {} if stays else dict(_documents(queries, period, now))
         except NOT_NOW:
             raise
         except Exception as error:  # one tenant's fault never stops the others
             if len(tenants) == 1 and isinstance(error, HubbubError):
                 raise
             log.error("snapshot failed", tenant=tenant.id, kind=kind.value, error=str(error))
-            result.errors[tenant.id] = str(error) or type(error).__name__
+            errors[tenant.id] = str(error) or type(error).__name__
             continue
-        result.kept += stays
-        result.created += len(documents)
+        kept += stays
+        created += len(documents)
         if documents:
             waiting.append((period, documents))
         if len(waiting) == AT_ONCE:
             _write(store, kind, waiting, now)
             waiting = []
     _write(store, kind, waiting, now)
-    return result
+    return Made(len(tenants), created, kept, errors)
 
 
 def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
@@ -134,14 +187,14 @@ def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
     )
 
 
-def _write(store: Store, kind: Kind, periods: Sequence[tuple[Period, Sequence[Document]]], now: datetime) -> None:
+def _write(store: Store, kind: Kind, periods: Sequence[tuple[Period, Documents]], now: datetime) -> None:
     """Replace the snapshots of some tenants' periods."""
     if not periods:
         return
     with store.facts.write() as writing:
         for period, documents in periods:
             key = (period.tenant.no, kind.value, period.day.isoformat())
-            complete = all(document["complete"] for _, document in documents)
+            complete = all(document.complete for document in documents.values())
             columns = (
                 micros(period.window.start), micros(period.window.end), period.tenant.zone, period.state(now, complete=complete),
                 DEFINITION_VERSION, micros(now),
@@ -150,13 +203,13 @@ def _write(store: Store, kind: Kind, periods: Sequence[tuple[Period, Sequence[Do
             writing.many(
                 schema.insert("snapshot"),
                 [
-                    (*key, account, *columns, json.dumps(document, ensure_ascii=False))
-                    for account, document in documents
+                    (*key, account, *columns, json.dumps(plain(document), ensure_ascii=False))
+                    for account, document in documents.items()
                 ],
             )
 
 
-def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[Document]:
+def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[tuple[str, Document]]:
     """Yield the documents of the team and of every account with an event before the period's end."""
     tenant, window = period.tenant, period.window
     ever = Question(("events",), local_midnight(date(2000, 1, 1), tenant.tz), min(window.end, now), by=("account_id",))
@@ -174,12 +227,12 @@ def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[Docu
         yield account, _document(quiet, 0) if row is None else _document(split, row)
 
 
-def _document(answer: Answer, row: int) -> dict[str, Any]:
+def _document(answer: Answer, row: int) -> Document:
     values = {name: column.values[row] for name, column in answer.columns.items()}
-    numbers = {
+    sections = {
         section: {name: values[metric] for name, metric in fields.items()} for section, fields in SECTIONS.items()
     }
-    return {**numbers, "complete": answer.freshness.complete, "gaps": plain(answer.freshness.gaps or [])}
+    return Document(**sections, complete=answer.freshness.complete, gaps=answer.freshness.gaps or [])
 
 
 def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:
@@ -196,7 +249,7 @@ def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]
 
 def read(
     store: Store, tenant: Tenant, start: date, end: date, kind: Kind | None = None, account: str | None = None
-) -> list[dict[str, Any]]:
+) -> list[Snapshot]:
     """Return the stored snapshots whose periods begin in `[start, end)`, by kind, date and account.
 
     `account`: an account's id, '' for the whole team only, None for all.
@@ -212,11 +265,14 @@ def read(
                 "kind": kind.value if kind else None, "account": account,
             },
         )  # fmt: skip
-    return [
-        {
-            "kind": row[0], "date": row[1], "account_id": row[2] or None, "state": row[3], "zone": row[4],
-            "definition_version": row[5], "made_at": moment(row[6]).replace(tzinfo=None).isoformat() + "Z",
-            **json.loads(row[7]),
-        }
-        for row in rows
-    ]  # fmt: skip
+    return [_snapshot(*row) for row in rows]
+
+
+def _snapshot(
+    kind: str, date: str, account: str, state: str, zone: str, version: int, made_at: int, document: str
+) -> Snapshot:
+    stored = typed(Document, {"complete": True, "gaps": []} | json.loads(document))  # older ones lack them
+    return Snapshot(
+        kind, date, account or None, state, zone, version, moment(made_at).replace(tzinfo=None).isoformat() + "Z",
+        stored.messages, stored.campaigns, stored.contacts, stored.conversations, stored.complete, stored.gaps,
+    )  # fmt: skip

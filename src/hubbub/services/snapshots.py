@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,15 +13,39 @@ from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.errors import BadQuestionError, WindowFrozenError
 from hubbub.metrics.snapshots import Kind
+from hubbub.model.plain import ABSENT
 from hubbub.model.question import check_order, parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.publishing import snapshots
-from hubbub.publishing.snapshots import Made
+from hubbub.publishing.snapshots import Made, Snapshot
 from hubbub.query.cached import CachedAnswers, CachedCall, Part, cacheable
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
 from hubbub.services.answers import AnswerService
 from hubbub.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRows:
+    """Stored snapshots, by kind, date and account."""
+
+    rows: Sequence[Snapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsMade:
+    """The result of making snapshots."""
+
+    processed: int
+    """Tenants that were processed."""
+    created: int
+    """Snapshots that were written."""
+    kept: int
+    """Tenants whose stored snapshots stay, since facts of the period are gone."""
+    errors: Mapping[str, str]
+    """By tenant."""
+    rows: Sequence[Snapshot] | None = field(default=None, metadata=ABSENT)
+    """The snapshots of the period, where those of a single tenant were made; absent for all tenants."""
 
 
 class SnapshotService:
@@ -41,37 +66,35 @@ class SnapshotService:
 
     def make(
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
-    ) -> dict[str, Any]:
+    ) -> SnapshotsMade:
         """Make the snapshots of one day, week or month (kind Daily, Weekly, Monthly) of all tenants or one, after a refresh.
 
         `date` is any day of it, read in each tenant's zone; None takes the last complete one at the moment `at` (now when None).
-        Returns processed tenants, created documents, kept tenants (a settled snapshot without raw events stays), and errors by
-        tenant; for one tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant WindowFrozenError.
+        Raises BadQuestionError, and for one tenant WindowFrozenError.
         """
         checked_kind, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
         now = self._clock()
         over = parse_moment(at, "UTC") if at is not None else now
         try:
-            answer = snapshots.make(self._store, self._queries, chosen, checked_kind, day, now, over=over).answer()
+            made = snapshots.make(self._store, self._queries, chosen, checked_kind, day, now, over=over)
         finally:
             self._drop_cached(chosen)
         self._warmer.want(self._likely_questions(chosen, checked_kind, day, over))
+        rows = None
         if tenant is not None:
-            period = snapshots.period_of(chosen[0], checked_kind, day, over)
-            answer["rows"] = snapshots.read(
-                self._store, chosen[0], period.day, period.day + timedelta(days=1), checked_kind
-            )
-        return answer
+            first = snapshots.period_of(chosen[0], checked_kind, day, over).day
+            rows = snapshots.read(self._store, chosen[0], first, first + timedelta(days=1), checked_kind)
+        return SnapshotsMade(made.processed, made.created, made.kept, made.errors, rows)
 
     @cacheable("snapshots", Part.SNAPSHOTS)
     def of(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
-    ) -> dict[str, Any]:
+    ) -> SnapshotRows:
         """Return stored snapshots of the periods that begin in `[start, end)`; `account` "" is only the whole team."""
         owner, checked_kind = self._control.tenant(tenant), _kind(kind) if kind else None
         low, high = parse_date(start), parse_date(end)
         check_order(low, high)
-        return {"rows": snapshots.read(self._store, owner, low, high, checked_kind, account)}
+        return SnapshotRows(snapshots.read(self._store, owner, low, high, checked_kind, account))
 
     def again(self, tenant: Tenant, kind: Kind, day: date) -> None:
         """Make a stored snapshot again; one without facts stays unchanged: it has totals, and no names."""
@@ -80,19 +103,18 @@ class SnapshotService:
 
     def settle(self) -> Made:
         """Make the snapshots again that were made before the last receipts, and can be settled now."""
-        total = Made()
+        several: list[Made] = []
         known = {t.no: t for t in self._control.tenants().values()}
         for kind, day, numbers in snapshots.unsettled(self._store, self._clock()):
             owners = [known[no] for no in numbers if no in known]
             try:
-                made = snapshots.make(self._store, self._queries, owners, kind, day, self._clock())
+                several.append(snapshots.make(self._store, self._queries, owners, kind, day, self._clock()))
             finally:
                 self._drop_cached(owners)
-            total.processed += made.processed
-            total.created += made.created
-            total.kept += made.kept
-            total.errors |= made.errors
-        return total
+        return Made(
+            sum(made.processed for made in several), sum(made.created for made in several),
+            sum(made.kept for made in several), {tenant: error for made in several for tenant, error in made.errors.items()},
+        )  # fmt: skip
 
     def _drop_cached(self, tenants: Sequence[Tenant]) -> None:
         self._cached.drop(tenants, Part.SNAPSHOTS)

@@ -124,7 +124,7 @@ class Workflows:
         total: dict[str, Any] = {"processed": 0, "created": 0, "errors": {}}
         for number, moment in enumerate(moments):
             answer = self._snapshots.make(payload.kind, tenant=task.tenant, **moment)
-            total = _add(total, answer)
+            total = _add(total, plain(answer))
             task.progress(100 * (number + 1) // len(moments))
         if payload.kind == "daily" and not payload.dates:
             total = _add(total, plain(self._snapshots.settle()))
