@@ -47,7 +47,7 @@ def test_tables_show_names_and_their_csv_both(named: Visitor) -> None:
         "C2": "same",
         "C3": "same",
     }
-    assert "Bo" in named.see(f"/t/acme/team/speed?{VIEW}")
+    assert "Bo" in named.see(f"/t/acme/team/agents?{VIEW}")
     assert "front desk" in named.see(f"/t/acme/topics/hotspots?{VIEW}")
 
 

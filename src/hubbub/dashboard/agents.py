@@ -1,0 +1,88 @@
+"""The staff in one table: work, speed and ratings side by side, with ranges that say when people do not differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import breakdown
+from hubbub.dashboard.components import Column, Shown
+from hubbub.dashboard.names import labels
+from hubbub.dashboard.ranges import Range, apart, range_of, range_plot, spread_plot
+from hubbub.model.question import NONE
+
+MOST = 30
+FEW = 10
+"""Fewest ratings of a share that is not grey."""
+NO_CHANGE: Mapping[str, str] = {"change": "", "way": ""}
+NOBODY = "No staff replied, did a task or was rated in these days."
+HANDLED, SATISFIED, RATINGS = "conversations_handled", "csat", "ratings"
+FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
+
+
+def _titles(ask: Ask) -> Mapping[str, str]:
+    """Return the columns, in the view's time, and their titles."""
+    return {
+        HANDLED: "Conversations handled", ask.timed("response_ms.count"): "Answers",
+        ask.timed(FIRST): "First response, median", ask.timed(SLOWEST): "9 in 10 within",
+        ask.timed("first_response_ms.within_15min"): "Within 15 min", SATISFIED: "Satisfied", RATINGS: "Ratings",
+        "tasks_completed": "Tasks", "sla_breaches": "SLA breaches",
+    }  # fmt: skip
+
+
+def agents(ask: Ask) -> Shown:
+    """Show each of the staff, those with most conversations first, everyone below, and whom the ratings tell apart."""
+    titles = _titles(ask)
+    shown = breakdown(ask, "staff_id", list(titles), most=MOST, titles=titles, nothing=NOBODY)
+    if shown.table is None:
+        return shown
+    everyone = _everyone(ask, list(titles))
+    ranges = {row["name"]: range_of(row["name"], row.get(SATISFIED), row.get(RATINGS)) for row in shown.table.rows}
+    waits = _limits(shown.table.rows, ask)
+    rows = [_row(ask, row, ranges[row["name"]], everyone.get(SATISFIED), waits) for row in shown.table.rows]
+    people = [within for name, within in ranges.items() if within is not None and name != NONE]
+    summary = apart(people, labels(ask, "staff_id", [person.name for person in people])) if people else ""
+    known = {column.name for column in shown.table.columns}
+    plots = {ask.timed(FIRST): "Median … 9 in 10, log scale", SATISFIED: "95 % range; the line is everyone"}
+    columns = [*shown.table.columns, Column("low", "Satisfied, from", "share"), Column("high", "to", "share")]
+    data = {
+        **shown.data, "plots": {name: title for name, title in plots.items() if name in known}, "everyone": everyone,
+        "said": summary, "beside": ("low", "high"),
+    }  # fmt: skip
+    return replace(shown, table=replace(shown.table, columns=columns, rows=rows), data=data, summary=summary)
+
+
+def _everyone(ask: Ask, metrics: Sequence[str]) -> Mapping[str, Any]:
+    """Return the numbers of all staff together, with those without a person."""
+    answer = ask.query(metrics)
+    return answer.rows[0] if answer.rows else {}
+
+
+def _row(
+    ask: Ask, row: Mapping[str, Any], within: Range | None, whole: float | None, waits: tuple[float, float]
+) -> dict[str, Any]:
+    """Return a row with its drawings; only a change for better or worse beyond its noise is kept."""
+    median, slowest = row.get(ask.timed(FIRST)), row.get(ask.timed(SLOWEST))
+    plots = {
+        ask.timed(FIRST): spread_plot(median, slowest, *waits) if median and slowest else Markup(""),
+        SATISFIED: range_plot(within, whole) if within else Markup(""),
+    }
+    few = (SATISFIED, RATINGS) if within is not None and row[RATINGS] < FEW else ()
+    changes = {name: change if _is_judged(change["way"]) else NO_CHANGE for name, change in row["changes"].items()}
+    return {
+        **row, "plots": plots, "few": few, "changes": changes, "low": within and within.low, "high": within and within.high,
+    }  # fmt: skip
+
+
+def _is_judged(way: str) -> bool:
+    return "better" in way or "worse" in way
+
+
+def _limits(rows: Sequence[Mapping[str, Any]], ask: Ask) -> tuple[float, float]:
+    """Return the least and greatest wait that is drawn, in ms."""
+    drawn = [row[name] for row in rows for name in (ask.timed(FIRST), ask.timed(SLOWEST)) if row.get(name)]
+    return (max(min(drawn), 1.0), max(drawn)) if drawn else (1.0, 1.0)
