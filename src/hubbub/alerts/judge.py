@@ -6,10 +6,12 @@ and no source has a gap in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from hubbub.alerts.chance import UNLIKELY, Law, chance_of_at_least
 from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.query.result import UNKNOWN, Cell, State
@@ -17,6 +19,8 @@ from hubbub.query.usual import Usual
 
 FEWEST = 7
 """Fewest expected things whose absence is no chance: e^-7 is one in a thousand."""
+LEAST_RISE = 3
+"""Smallest count that is ever a rise: two messages where none are usual are no news."""
 
 
 class Verdict(StrEnum):
@@ -43,13 +47,14 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number to judge: window, slice, cell, and its usual range where known."""
+    """A number to judge: window, slice, cell; its usual range and the law of its counts where known."""
 
     start: datetime
     end: datetime
     slice: str
     cell: Cell
     usual: Usual | None = None
+    law: Callable[[], Law] | None = None
 
 
 _MISSING = {**UNKNOWN, State.INCOMPLETE: "a source has a gap in it", State.LIVE: "its window is still open"}
@@ -73,7 +78,7 @@ def judged(rule: Rule, unit: Unit, number: Number) -> Judged:
         known = number.usual.n if number.usual else 0
         return replace(unknown, why=f"only {known} settled weeks before it are known")
     else:
-        fired = _unusual(rule, unit, cell.value, cell.n, number.usual)
+        fired = _unusual(rule, unit, number, cell.value, number.usual)
     return replace(unknown, verdict=Verdict.FIRED if fired else Verdict.QUIET)
 
 
@@ -83,14 +88,14 @@ def _is_silence(expected: Usual) -> bool:
 
 
 def _beyond(rule: Rule, unit: Unit, value: float, n: int | None) -> bool:
-    """Whether a value lies beyond the limit; a share of fewer than `at_least` things does not count."""
+    """Whether a value lies beyond the limit; a share of fewer things than the floor does not count."""
     assert rule.limit is not None
-    if unit is Unit.SHARE and (n or 0) < rule.at_least:
+    if unit is Unit.SHARE and (n or 0) < rule.floor:
         return False
     return value > rule.limit if rule.direction is Direction.ABOVE else value < rule.limit
 
 
-def _unusual(rule: Rule, unit: Unit, value: float, n: int | None, usual: Usual) -> bool:
+def _unusual(rule: Rule, unit: Unit, number: Number, value: float, usual: Usual) -> bool:
     """Whether a value lies outside its noise band and beyond both floors, in the direction of the rule."""
     assert usual.median is not None and usual.low is not None and usual.high is not None
     rises, falls = value > usual.high, value < usual.low
@@ -100,21 +105,21 @@ def _unusual(rule: Rule, unit: Unit, value: float, n: int | None, usual: Usual) 
         rises = False
     if unit in (Unit.COUNT, Unit.NUMBER) and usual.median < FEWEST:
         falls = False
-    return (
-        (rises or falls)
-        and _is_much(rule, unit, value, n, usual.median)
-        and _is_many(rule, unit, value, n, usual.median)
-    )
+    if not (rises or falls) or not _is_much(rule, unit, value, usual.median):
+        return False
+    if rises and rule.at_least is None and number.law is not None:
+        return value >= LEAST_RISE and chance_of_at_least(value, number.law()) < UNLIKELY[rule.grain]
+    return _is_many(rule, unit, value, number.cell.n, usual.median)
 
 
 def _is_many(rule: Rule, unit: Unit, value: float, n: int | None, middle: float) -> bool:
     """Whether the absolute floor is passed: by the count or its usual value; for shares, by the number of things that differ."""
     if unit is Unit.SHARE:
-        return abs(value - middle) * (n or 0) >= rule.at_least
-    return (max(value, middle) if unit in (Unit.COUNT, Unit.NUMBER) else (n or 0)) >= rule.at_least
+        return abs(value - middle) * (n or 0) >= rule.floor
+    return (max(value, middle) if unit in (Unit.COUNT, Unit.NUMBER) else (n or 0)) >= rule.floor
 
 
-def _is_much(rule: Rule, unit: Unit, value: float, n: int | None, middle: float) -> bool:
+def _is_much(rule: Rule, unit: Unit, value: float, middle: float) -> bool:
     """Whether the relative floor is passed; for a share, by itself or by its complement."""
     rests = ((1 - value, 1 - middle),) if unit is Unit.SHARE else ()
     return any(max(first, second) >= rule.times * min(first, second) for first, second in ((value, middle), *rests))

@@ -21,8 +21,8 @@ from hubbub.model.window import Grain, window_of
 from hubbub.query.usual import WEEKS
 
 YEAR = timedelta(days=365)
-FLOORS = ((0.0, 1.0), (5.0, 1.5), (10.0, 2.0), (20.0, 3.0))
-"""Absolute and relative floors to compare with the rule's own."""
+FLOORS = ((None, 2.0), (0.0, 1.0), (5.0, 1.5), (10.0, 2.0), (20.0, 3.0))
+"""Absolute (None: unlikely by chance) and relative floors to compare with the rule's own."""
 LIMITS = (0.5, 0.75, 1.5, 2.0)
 """Limits to compare, as multiples of the rule's own."""
 
@@ -31,7 +31,7 @@ LIMITS = (0.5, 0.75, 1.5, 2.0)
 class Variant:
     """A rule with other floors or another limit: incidents a year and, for counts, the share of tripled windows that fire."""
 
-    at_least: float
+    at_least: float | None
     times: float
     limit: float | None
     incidents: int
@@ -97,7 +97,8 @@ def _runs(rule: Rule, verdicts: Sequence[Judged]) -> list[Run]:
 
 def _variants(rule: Rule) -> list[Rule]:
     if rule.kind is Kind.CHANGE:
-        floors = sorted({*FLOORS, (float(rule.at_least), float(rule.times))})
+        own = None if rule.at_least is None else float(rule.at_least), float(rule.times)
+        floors = sorted({*FLOORS, own}, key=lambda floor: (floor[0] if floor[0] is not None else -1.0, floor[1]))
         return [replace(rule, at_least=at_least, times=times) for at_least, times in floors]
     if rule.limit:
         return [replace(rule, limit=rule.limit * part) for part in sorted((*LIMITS, 1.0))]

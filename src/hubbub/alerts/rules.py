@@ -90,7 +90,8 @@ def checked(rule: Rule) -> RequestedMetric:
         raise BadInputError("limit: a finite number")
     _check_kind(rule, metric)
     for name, low, high in (("at_least", 0, 1e9), ("times", 1, 1000), ("close_after", 0, 100), ("most", 1, 1000)):
-        if not low <= getattr(rule, name) <= high:
+        value = getattr(rule, name)
+        if value is not None and not low <= value <= high:
             raise BadInputError(f"{name}: a number from {low:g} to {high:g}")
     quiet_hours(rule.quiet)
     return metric

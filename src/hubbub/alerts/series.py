@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 from statistics import median
 
+from hubbub.alerts.chance import Law, Scatter, law_of, scatter_of
 from hubbub.alerts.judge import FEWEST, Number
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Kind, Rule
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
@@ -18,7 +22,7 @@ from hubbub.model.window import Grain, window_of
 from hubbub.query.answering import Ask
 from hubbub.query.layout import MAX_ROWS
 from hubbub.query.result import UNKNOWN, Answer, Cell, State
-from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, History, Usual, usual_of, with_history
+from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, History, Place, Usual, with_history
 from hubbub.storage.transaction import Reading
 
 LONGEST_SILENCE = 168
@@ -104,9 +108,28 @@ def _as_they_are(facts: Facts, question: Question) -> Iterator[Number]:
 
 
 def _beside_usual(facts: Facts, question: Question) -> Iterator[Number]:
-    for row in usual_of(facts.ask, facts.reading, facts.tenant, question).rows:
-        end = window_of(row.start, question.grain, facts.tenant.tz).end
-        yield Number(row.start, end, slice_of(row.dims), row.cell, row.usual)
+    answer, history = with_history(facts.ask, facts.reading, facts.tenant, question)
+    laws = _Laws(history) if find(question.metrics[0]).unit is Unit.COUNT else None
+    for number, dims in _rows(facts, answer, question.start):
+        law = partial(laws.of, number.start, dims) if laws else None
+        yield replace(number, usual=history.usual(number.start, dims), law=law)
+
+
+class _Laws:
+    """The laws of an answer's counts; those of the hours of a day share their scatter."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._scattered: dict[tuple[date, tuple[str | None, ...]], tuple[dict[Place, list[float]], Scatter]] = {}
+
+    def of(self, start: datetime, dims: tuple[str | None, ...]) -> Law:
+        """Return the law of a window's count; its usual range is known."""
+        day, place = self._history.day_and_place(start)
+        if (day, dims) not in self._scattered:
+            places = self._history.places(day, dims)
+            self._scattered[day, dims] = places, scatter_of(list(places.values()))
+        places, scatter = self._scattered[day, dims]
+        return law_of(places.get(place, ()), scatter)
 
 
 def _added_up(facts: Facts, question: Question) -> Iterator[Number]:

@@ -37,7 +37,9 @@ class RuleFields(BaseModel):
     grain: Text | None = Field(None, description="hour, day or week.")
     direction: Text | None = Field(None, description="above, below, or for the kind change either.")
     limit: float | None = Field(None, description="In the metric's unit; milliseconds of durations, 0 to 1 of shares.")
-    at_least: float | None = Field(None, description="Absolute floor, as a count; 10 if absent.")
+    at_least: float | None = Field(
+        None, description="Absolute floor, as a count; absent: 10, and of a rising count what chance rarely brings."
+    )
     times: float | None = Field(None, description="Relative floor of the kind change; 2 if absent.")
     by: Text | None = Field(None, description="A dimension: each of its values has its own incidents.")
     where: dict[Text, Text | list[Text]] | None = Field(None, description="Only these values of dimensions.")

@@ -40,7 +40,12 @@ Limit = Annotated[
     float | None,
     typer.Option("--limit", help="In the metric's unit: ms of durations, 0 to 1 of shares.", show_default=False),
 ]
-AtLeast = Annotated[float, typer.Option("--at-least", help="Absolute floor, as a count.")]
+AtLeast = Annotated[
+    float | None,
+    typer.Option(
+        "--at-least", help="Absolute floor, as a count.", show_default="10; of a rising count what chance rarely brings"
+    ),
+]
 Times = Annotated[float, typer.Option("--times", help="Relative floor of the kind change.")]
 By = Annotated[
     str | None, typer.Option("--by", help="A dimension: each value has its own incidents.", show_default=False)
@@ -57,7 +62,7 @@ def _rule(where: list[str] | None, **values: Any) -> dict[str, Any]:
 @alerts.command("try")
 def try_(
     kind: Kind, tenant: TenantName, name: Name = "a rule", metric: Metric = "", grain: Grain = "day",
-    direction: Direction = "above", limit: Limit = None, at_least: AtLeast = 10, times: Times = 2, by: By = None,
+    direction: Direction = "above", limit: Limit = None, at_least: AtLeast = None, times: Times = 2, by: By = None,
     where: Where = None, close_after: CloseAfter = 0, data: Data = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Show when a rule would have fired in the past year, also with other floors. Nothing is stored."""
@@ -79,7 +84,7 @@ def try_(
 @alerts.command("add")
 def add(
     kind: Kind, tenant: TenantName, name: Name, metric: Metric = "", grain: Grain = "day", direction: Direction = "above",
-    limit: Limit = None, at_least: AtLeast = 10, times: Times = 2, by: By = None, where: Where = None,
+    limit: Limit = None, at_least: AtLeast = None, times: Times = 2, by: By = None, where: Where = None,
     close_after: CloseAfter = 0,
     to: Annotated[list[str] | None, typer.Option("--to", help="Id of a destination; may be repeated.")] = None,
     quiet: Annotated[str, typer.Option("--quiet", help="Hours without notifications, like 22:00-07:00.")] = "",
@@ -115,7 +120,8 @@ def _show_replay(replay: Tried, metric: str) -> None:
     show.table(rows, title=f"{replay.incidents} incidents from {replay.from_:%Y-%m-%d} to {replay.to:%Y-%m-%d}")
     variants = [
         {
-            "this rule": variant.own, "at least": variant.at_least, "times": variant.times,
+            "this rule": variant.own, "at least": "chance" if variant.at_least is None else variant.at_least,
+            "times": variant.times,
             "limit": show.text(variant.limit, metric), "a year": variant.incidents,
             "finds tripled": show.text(variant.tripled, "coverage"),
         }

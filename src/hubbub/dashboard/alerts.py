@@ -64,7 +64,12 @@ def _new(ask: Ask) -> Shown:
         Field("grain", "Each", "select", ask.param("grain", "day"), GRAINS),
         Field("direction", "Fires when it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
         Field("limit", "Limit", value=ask.param("limit"), hint="in the metric's unit; empty for change and source"),
-        Field("at_least", "At least", value=ask.param("at_least", "10"), hint="smallest count that can fire"),
+        Field(
+            "at_least",
+            "At least",
+            value=ask.param("at_least"),
+            hint="smallest count that can fire; empty: more than chance brings",
+        ),
         Field("times", "Times usual", value=ask.param("times", "2")),
         Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: none"),
         Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
@@ -118,7 +123,10 @@ def _tried(ask: Ask) -> Shown:
 
 
 def _floors(v: Variant) -> str:
-    return f"limit {v.limit:g}" if v.limit is not None else f"at least {v.at_least:g} and {v.times:g} times"
+    if v.limit is not None:
+        return f"limit {v.limit:g}"
+    least = f"at least {v.at_least:g}" if v.at_least is not None else "more than chance brings"
+    return f"{least} and {v.times:g} times"
 
 
 def _found(variant: Variant) -> str:

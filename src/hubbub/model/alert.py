@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from hubbub.model.window import Grain
 
+FEW = 10
+"""Things that stand behind a judged number, where a rule names no absolute floor."""
+
 
 class Kind(StrEnum):
     """What a rule watches."""
@@ -38,7 +41,8 @@ class Direction(StrEnum):
 class Rule:
     """A rule as its owner wrote it; `alerts.rules.checked` validates it.
 
-    `limit` is in the metric's unit. `at_least` and `times` are the absolute floor (things: messages, ratings) and the relative one.
+    `limit` is in the metric's unit. `at_least` and `times` are the absolute floor (things: messages, ratings) and the relative one;
+    without an absolute floor a rising count must be unlikely by chance, and others need `FEW` things.
     `by` opens one incident for each value of a dimension. `close_after` is the number of quiet windows that close an incident; 0
     takes the kind's own. `destinations` are ids. `quiet` are hours of the tenant's zone ("22:00-07:00") in which nobody is notified
     unless the rule is `urgent`; beyond `most` messages a local day the rest is one summary.
@@ -50,7 +54,7 @@ class Rule:
     grain: Grain = Grain.DAY
     direction: Direction = Direction.ABOVE
     limit: float | None = None
-    at_least: float = 10
+    at_least: float | None = None
     times: float = 2
     by: str | None = None
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -59,3 +63,8 @@ class Rule:
     quiet: str = ""
     urgent: bool = False
     most: int = 10
+
+    @property
+    def floor(self) -> float:
+        """The absolute floor, as a count of things."""
+        return FEW if self.at_least is None else self.at_least

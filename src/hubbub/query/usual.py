@@ -37,6 +37,8 @@ BAND = 3 * 1.4826
 """Spreads (MAD) on each side of the median that are noise: three standard deviations, were the values normal."""
 GRAINS = (Grain.HOUR, Grain.DAY, Grain.WEEK)
 _Place = tuple[date, time | None]
+Place = tuple[int, time | None]
+"""A weekday and, of hours, a time of day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class History:
     def __init__(self, answer: Answer, tenant: Tenant, known_from: datetime | None, metric: str | None = None) -> None:
         """`known_from`: what is before is not known, as of a tenant that was not there yet."""
         self._tz, self._by_hour = tenant.tz, answer.question.grain is Grain.HOUR
+        self._hours = [time(hour) for hour in range(24)] if self._by_hour else [None]
         column = answer.columns[metric or answer.question.metrics[0]]
         self._counts = column.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
         self._at: dict[tuple[str | None, ...], dict[_Place, float]] = {}
@@ -179,6 +182,22 @@ class History:
         day, hour = self._place(start)
         values = self._at.get(dims, {})
         return [values.get((day - timedelta(weeks=back), hour)) for back in range(1, LOOK_BACK + 1)]
+
+    def places(self, day: date, dims: tuple[str | None, ...]) -> dict[Place, list[float]]:
+        """Return the values of the `WEEKS` before a local day, by weekday and time of day."""
+        values = self._at.get(dims, {})
+        by_place: dict[Place, list[float]] = {}
+        for back in range(1, 7 * WEEKS + 1):
+            earlier = day - timedelta(days=back)
+            for hour in self._hours:
+                if (value := values.get((earlier, hour))) is not None:
+                    by_place.setdefault((earlier.weekday(), hour), []).append(value)
+        return by_place
+
+    def day_and_place(self, start: datetime) -> tuple[date, Place]:
+        """Return the local day of a window, and its weekday and time of day."""
+        day, hour = self._place(start)
+        return day, (day.weekday(), hour)
 
     def usual(self, start: datetime, dims: tuple[str | None, ...]) -> Usual:
         """Return what is usual of a window."""

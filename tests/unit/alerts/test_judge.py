@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubbub.alerts.chance import UNLIKELY, Law, chance_of_at_least
 from hubbub.alerts.judge import FEWEST, Judged, Number, Verdict, judged
 from hubbub.alerts.run import Run, runs
 from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
+from hubbub.model.window import Grain
 from hubbub.query.result import Cell, State
 from hubbub.query.usual import Usual, usual_among
 
@@ -49,6 +52,21 @@ def test_a_change_fires_beyond_the_noise_and_both_floors(weeks: list[int], value
     assert (found is Verdict.FIRED) == (many and (rises or falls))
     above = judged(replace(CHANGE, direction=Direction.ABOVE), Unit.COUNT, number(value, usual)).verdict
     assert (above is Verdict.FIRED) == (many and rises)
+
+
+@given(st.lists(st.integers(0, 12), min_size=8, max_size=8), st.integers(0, 60), st.sampled_from([0.5, 2.0, math.inf]))
+def test_a_rise_without_a_floor_is_beyond_chance(weeks: list[int], value: int, size: float) -> None:
+    """Without an absolute floor a count rises where it is beyond the band, twofold, at least 3, and chance brings it rarely."""
+    usual = usual_among([float(week) for week in weeks], from_zero=True)
+    assert usual.median is not None and usual.high is not None
+    law = Law(max(sum(weeks) / 8, 1 / 8), size)
+    rare = chance_of_at_least(value, law) < UNLIKELY[Grain.DAY]
+    expected = value > usual.high and value >= 2 * usual.median and value >= 3 and rare
+    above = replace(CHANGE, direction=Direction.ABOVE)
+    counted = replace(number(value, usual), law=lambda: law)
+    assert (judged(above, Unit.COUNT, counted).verdict is Verdict.FIRED) == expected
+    floored = judged(replace(above, at_least=10), Unit.COUNT, counted).verdict
+    assert floored is judged(above, Unit.COUNT, number(value, usual)).verdict
 
 
 def test_a_change_without_enough_weeks_is_unknown() -> None:
