@@ -15,6 +15,7 @@ from typing import Any
 
 from hubbub.reports.document import Document
 from hubbub.reports.formatting import spreadsheet
+from hubbub.reports.tables import Row
 
 
 def write(document: Document, path: Path) -> None:
@@ -32,10 +33,10 @@ def write(document: Document, path: Path) -> None:
 
         add("about", ("name", "value"), document.facts)
         for table in document.tables:
-            names = with_states((column["name"] for column in table["columns"]), table["rows"])
-            add(table["name"], names, ([row.get(name) for name in names] for row in table["rows"]))
+            names = with_states((column.name for column in table.columns), table.rows)
+            add(table.name, names, ([row.get(name) for name in names] for row in table.rows))
         add("columns", ("section", "column", "unit", "definition"), _columns(document))
-        add("notes", ("section", "note"), ((t["name"], note) for t in document.tables for note in t["notes"]))
+        add("notes", ("section", "note"), ((t.name, note) for t in document.tables for note in t.notes))
 
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -62,7 +63,7 @@ def with_states(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> list
     return [column for name in plain for column in (name, f"{name}.state") if column == name or column in states]
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(row: Row) -> dict[str, Any]:
     cells = {name: value for name, value in row.items() if name not in ("compare", "details")}
     for name, pair in (row.get("compare") or {}).items():
         cells[f"{name} before"] = pair["previous"]
@@ -74,8 +75,8 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _columns(document: Document) -> Iterable[Sequence[str]]:
     for table in document.tables:
-        for column in table["columns"]:
-            yield table["name"], column["name"], column["unit"], column["definition"]
+        for column in table.columns:
+            yield table.name, column.name, column.unit, column.definition
 
 
 def _cell(value: Any) -> Any:

@@ -7,19 +7,19 @@ is formatted for people, inside a `<data value="…">` with the exact value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from hubbub.reports import charts
 from hubbub.reports.cards import cards
-from hubbub.reports.document import Document, drawn, points
+from hubbub.reports.document import Document
 from hubbub.reports.formatting import plain
 from hubbub.reports.layout import CellShown, Head, Line, labels, layout, left_out
 from hubbub.reports.remarks import colophon, late
 from hubbub.reports.sections import SECTIONS, Ranking
 from hubbub.reports.style import POLICY, STYLE
+from hubbub.reports.tables import Table
 
 
 def write(document: Document, path: Path) -> None:
@@ -67,9 +67,9 @@ def _cards(document: Document) -> Iterator[str]:
         yield "</ul>\n"
 
 
-def _section(table: Mapping[str, Any], document: Document) -> Iterator[str]:
-    title, definition = _text(table["title"]), _text(table["definition"])
-    yield f'<section id="{escape(table["name"])}"><h2>{title}</h2><p class="quiet">{definition}</p>\n'
+def _section(table: Table, document: Document) -> Iterator[str]:
+    title, definition = _text(table.title), _text(table.definition)
+    yield f'<section id="{escape(table.name)}"><h2>{title}</h2><p class="quiet">{definition}</p>\n'
     yield chart(table, document)
     seen = layout(table, document)
     yield '<table role="table"><thead><tr role="row">'
@@ -79,14 +79,12 @@ def _section(table: Mapping[str, Any], document: Document) -> Iterator[str]:
     yield "</tbody></table></section>\n"
 
 
-def chart(table: Mapping[str, Any], document: Document) -> str:
+def chart(table: Table, document: Document) -> str:
     """Return the drawing of a section with its legend; empty without one: a ranking has bars in its table."""
-    rows, columns = points(table), drawn(table)
-    if not rows or not columns or isinstance(SECTIONS[table["name"]], Ranking):
+    rows, columns = table.points, table.drawn_columns
+    if not rows or not columns or isinstance(SECTIONS[table.name], Ranking):
         return ""
-    return charts.legend(columns) + charts.over_time(
-        table["title"], rows, columns, labels(table, document)[: len(rows)]
-    )
+    return charts.legend(columns) + charts.over_time(table.title, rows, columns, labels(table, document)[: len(rows)])
 
 
 def _head(head: Head) -> str:

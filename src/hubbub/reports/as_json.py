@@ -8,11 +8,12 @@ from pathlib import Path
 from hubbub.model.plain import plain, typed
 from hubbub.reports.document import Document
 from hubbub.reports.introduction import Introduction
+from hubbub.reports.tables import ReportData
 
 
 def write(document: Document, path: Path) -> None:
     """Write a report: `report` describes it, `introduction` says the news in words, `data` holds the tables."""
-    content = {"report": document.about, "introduction": plain(document.introduction), "data": document.data}
+    content = {"report": document.about, "introduction": plain(document.introduction), "data": plain(document.data)}
     with path.open("w", encoding="ascii") as file:
         json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
 
@@ -22,5 +23,7 @@ def read(path: Path) -> Document:
     content = json.loads(path.read_text(encoding="ascii"))
     introduction = content.get("introduction")  # reports of an earlier version have none
     return Document(
-        content["report"], content["data"], typed(Introduction, introduction) if introduction else Introduction()
+        content["report"],
+        typed(ReportData, content["data"]),
+        typed(Introduction, introduction) if introduction else Introduction(),
     )

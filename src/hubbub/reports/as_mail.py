@@ -5,16 +5,16 @@ Mail programs know no SVG and few rules; nothing is fetched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
-from typing import Any
 
 from hubbub.metrics.definition import Unit
 from hubbub.reports.cards import Card, cards
-from hubbub.reports.document import Document, drawn, points
+from hubbub.reports.document import Document
 from hubbub.reports.formatting import plain, shown
 from hubbub.reports.layout import labels
 from hubbub.reports.sections import SECTIONS, Ranking, Summary
+from hubbub.reports.tables import Column, Row, Table
 
 MOST_WINDOWS, MOST_VALUES = 31, 8
 """Most windows that a mail shows as bars, and most values of a ranking."""
@@ -97,46 +97,46 @@ def _sections(document: Document) -> Iterator[str]:
     """Yield each section with something to draw as bars: the first drawn column, and the second beside it in words."""
     for table in document.tables:
         columns, rows = (
-            drawn(table),
-            list(zip(points(table), labels(table, document), strict=False)) if _is_drawn(table) else [],
+            table.drawn_columns,
+            list(zip(table.points, labels(table, document), strict=False)) if _is_drawn(table) else [],
         )
-        most = MOST_VALUES if isinstance(SECTIONS[table["name"]], Ranking) else MOST_WINDOWS
-        longest = max((row[columns[0]["name"]] or 0 for row, _ in rows), default=0)
+        most = MOST_VALUES if isinstance(SECTIONS[table.name], Ranking) else MOST_WINDOWS
+        longest = max((row[columns[0].name] or 0 for row, _ in rows), default=0)
         if not longest or (len(rows) > most and most == MOST_WINDOWS):
             continue
         lines = "".join(_bar(row, label, columns, longest) for row, label in rows[:most])
-        title = f"{table['title']}: {columns[0]['title'].lower()}"
+        title = f"{table.title}: {columns[0].title.lower()}"
         yield f"{_heading(title)}<table {TABLE}>{lines}</table>"
 
 
-def _is_drawn(table: Mapping[str, Any]) -> bool:
-    return bool(drawn(table)) and not isinstance(SECTIONS[table["name"]], Summary)
+def _is_drawn(table: Table) -> bool:
+    return bool(table.drawn_columns) and not isinstance(SECTIONS[table.name], Summary)
 
 
-def _bar(row: Mapping[str, Any], label: str, columns: Sequence[Mapping[str, Any]], longest: float) -> str:
+def _bar(row: Row, label: str, columns: Sequence[Column], longest: float) -> str:
     first, *others = columns
-    value = row[first["name"]]
+    value = row[first.name]
     percent = round(100 * (value or 0) / longest)
-    beside = _beside(row, first, others[0]) if others and first["unit"] == Unit.COUNT else ""
+    beside = _beside(row, first, others[0]) if others and first.unit == Unit.COUNT else ""
     full = f'<td bgcolor="{ACCENT}" width="{percent}%" height="10" style="line-height:10px;font-size:1px">&nbsp;</td>'
     rest = f'<td width="{100 - percent}%" style="font-size:1px">&nbsp;</td>'
     bar = f'<table {TABLE} style="table-layout:fixed"><tr>{full if percent else ""}{rest if percent < 100 else ""}</tr></table>'
     return (
         f'<tr><td width="26%" style="{CELL}">{_text(label)}</td><td width="34%" style="{CELL}">{bar}</td>'
-        f'<td width="16%" align="right" style="{CELL}"><b>{_text(shown(value, first["unit"]))}</b></td>'
+        f'<td width="16%" align="right" style="{CELL}"><b>{_text(shown(value, first.unit))}</b></td>'
         f'<td width="24%" align="right" style="{CELL};color:{QUIET};font-size:12px">{_text(beside)}</td></tr>'
     )
 
 
-def _beside(row: Mapping[str, Any], first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _beside(row: Row, first: Column, other: Column) -> str:
     """Return the second drawn count in words, without those it shares with the first: 18 resolved."""
-    words, shared = other["title"].lower().split(), set(first["title"].lower().split())
-    return f"{shown(row[other['name']], other['unit'])} {' '.join(word for word in words if word not in shared)}"
+    words, shared = other.title.lower().split(), set(first.title.lower().split())
+    return f"{shown(row[other.name], other.unit)} {' '.join(word for word in words if word not in shared)}"
 
 
 def _end(document: Document, base: str, stop: str) -> Iterator[str]:
     if base:
-        page = escape(f"{base}/t/{document.data['tenant']}/reports")
+        page = escape(f"{base}/t/{document.data.tenant}/reports")
         yield (
             f'<p style="margin:20px 0"><a href="{page}" style="display:inline-block;padding:8px 14px;border-radius:6px;'
             f'background:{ACCENT};color:#ffffff;font-weight:600;text-decoration:none">Open in Hubbub</a></p>'

@@ -5,11 +5,10 @@ The same document gives the same bytes. Text is shaped for its script; a charact
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from xml.etree import ElementTree
 
 from fpdf.enums import Align, TableBordersLayout
@@ -17,11 +16,12 @@ from fpdf.fonts import FontFace
 
 from hubbub.reports import charts
 from hubbub.reports.cards import Card, cards
-from hubbub.reports.document import Document, drawn, points
+from hubbub.reports.document import Document
 from hubbub.reports.layout import CellShown, Layout, labels, layout, left_out
 from hubbub.reports.pdf_sheets import FONT, HEADING, LEAD, LINE, PAD, QUIET, SMALL, TEXT, TITLE, Sheets
 from hubbub.reports.remarks import colophon, late
 from hubbub.reports.sections import SECTIONS, Ranking, Series
+from hubbub.reports.tables import Column, Table
 
 PIXEL = 0.25
 """Millimetres per pixel of a drawing: letters of 11 pixels have 7.8 points."""
@@ -100,7 +100,7 @@ def _end(sheets: Sheets, document: Document) -> None:
 # --- a section
 
 
-def _section(sheets: Sheets, table: Mapping[str, Any], document: Document) -> None:
+def _section(sheets: Sheets, table: Table, document: Document) -> None:
     """Write a section; its heading is on the page of its drawing or of the first table rows."""
     drawing = _drawing(table, document)
     if sheets.will_page_break(30 + (_height(drawing) if drawing is not None else 0)):
@@ -108,12 +108,12 @@ def _section(sheets: Sheets, table: Mapping[str, Any], document: Document) -> No
     else:
         sheets.ln(7)
     # names need shaping; series hold only dates and numbers, but many
-    sheets.set_text_shaping(not isinstance(SECTIONS[table["name"]], Series))
-    sheets.start_section(sheets.text_of(table["title"]))
-    sheets.line_of(table["title"], HEADING, "B")
-    sheets.line_of(table["definition"], TEXT, color=QUIET)
+    sheets.set_text_shaping(not isinstance(SECTIONS[table.name], Series))
+    sheets.start_section(sheets.text_of(table.title))
+    sheets.line_of(table.title, HEADING, "B")
+    sheets.line_of(table.definition, TEXT, color=QUIET)
     if drawing is not None:
-        _legend(sheets, drawn(table))
+        _legend(sheets, table.drawn_columns)
         _draw(sheets, drawing)
     sheets.ln(2)
     _table(sheets, layout(table, document))
@@ -155,12 +155,12 @@ def _widths(sheets: Sheets, head: Sequence[str], rows: Sequence[Sequence[str]]) 
 # --- drawings
 
 
-def _drawing(table: Mapping[str, Any], document: Document) -> ElementTree.Element | None:
+def _drawing(table: Table, document: Document) -> ElementTree.Element | None:
     """Return the drawing of a section; None without one: a ranking is a table."""
-    rows, columns = points(table), drawn(table)
-    if not rows or not columns or isinstance(SECTIONS[table["name"]], Ranking):
+    rows, columns = table.points, table.drawn_columns
+    if not rows or not columns or isinstance(SECTIONS[table.name], Ranking):
         return None
-    return ElementTree.fromstring(charts.over_time(table["title"], rows, columns, labels(table, document)[: len(rows)]))
+    return ElementTree.fromstring(charts.over_time(table.title, rows, columns, labels(table, document)[: len(rows)]))
 
 
 def _height(drawing: ElementTree.Element) -> float:
@@ -192,7 +192,7 @@ def _label(sheets: Sheets, text: ElementTree.Element, top: float) -> None:
     sheets.set_text_color(0)
 
 
-def _legend(sheets: Sheets, columns: Sequence[Mapping[str, Any]]) -> None:
+def _legend(sheets: Sheets, columns: Sequence[Column]) -> None:
     sheets.set_font(FONT, size=SMALL)
     height = sheets.font_size * LINE
     sheets.ln(1)
@@ -200,6 +200,6 @@ def _legend(sheets: Sheets, columns: Sequence[Mapping[str, Any]]) -> None:
         with sheets.local_context(fill_color=color):
             sheets.rect(sheets.get_x(), sheets.get_y() + 0.2 * height, 0.6 * height, 0.6 * height, style="F")
         sheets.set_x(sheets.get_x() + height)
-        title = sheets.text_of(column["title"])
+        title = sheets.text_of(column.title)
         sheets.cell(sheets.get_string_width(title) + 6, height, title)
     sheets.ln(height)

@@ -5,19 +5,18 @@ Rows go to disk as they are written. Texts are always text cells: never a formul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, time
 from pathlib import Path
-from typing import Any
 
 import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from hubbub.reports.document import Document, named, points
+from hubbub.reports.document import Document, named
 from hubbub.reports.formatting import reason, spreadsheet, unit_of
 from hubbub.reports.sections import SECTIONS, Ranking
+from hubbub.reports.tables import Table
 
 NUMBERS = {"count": "#,##0", "ms": "#,##0", "share": "0.0%", "score": "0.0", "number": "0.000"}
 LONGEST = 32_767
@@ -42,18 +41,18 @@ def write(document: Document, path: Path) -> None:
             _sheet(book, table, head, formats)
 
 
-def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: dict[str, Format]) -> None:
-    sheet = book.add_worksheet(table["title"])
+def _sheet(book: Workbook, table: Table, head: Format, formats: dict[str, Format]) -> None:
+    sheet = book.add_worksheet(table.title)
     sheet.set_column(0, 1, 26)
-    sheet.set_column(2, len(table["columns"]) - 1, 14)
+    sheet.set_column(2, len(table.columns) - 1, 14)
     sheet.freeze_panes(1, 2)
-    for number, column in enumerate(table["columns"]):
-        unit = " (ms)" if column["unit"] == "ms" else ""
-        sheet.write_string(0, number, _text(f"{column['title']}{unit}"), head)
-    for line, row in enumerate(table["rows"], 1):
-        for number, column in enumerate(table["columns"]):
+    for number, column in enumerate(table.columns):
+        unit = " (ms)" if column.unit == "ms" else ""
+        sheet.write_string(0, number, _text(f"{column.title}{unit}"), head)
+    for line, row in enumerate(table.rows, 1):
+        for number, column in enumerate(table.columns):
             value = named(row, column)
-            if column["name"] == "window" and row["window"] is not None:
+            if column.name == "window" and row["window"] is not None:
                 moment = datetime.fromisoformat(row["window"])
                 form = _form(book, formats, _shown(moment))
                 sheet.write_datetime(line, number, moment.replace(tzinfo=None), form)
@@ -61,11 +60,11 @@ def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: dict
                 sheet.write_string(line, number, _text(value))
             elif value is not None:
                 sheet.write_number(line, number, value, _form(book, formats, NUMBERS.get(unit_of(column, row))))
-            elif why := reason(row, column["name"]):
+            elif why := reason(row, column.name):
                 sheet.write_comment(line, number, why)
-    for line, note in enumerate([table["definition"], *table["notes"]], len(table["rows"]) + 2):
+    for line, note in enumerate([table.definition, *table.notes], len(table.rows) + 2):
         sheet.write_string(line, 0, _text(note))
-    if table["drawn"] and points(table):
+    if table.drawn and table.points:
         _chart(book, sheet, table)
 
 
@@ -86,21 +85,21 @@ def _form(book: Workbook, formats: dict[str, Format], form: str | None) -> Forma
     return formats[form] if form is not None else None
 
 
-def _chart(book: Workbook, sheet: Worksheet, table: Mapping[str, Any]) -> None:
+def _chart(book: Workbook, sheet: Worksheet, table: Table) -> None:
     """Draw the columns marked for drawing; rows of values or windows come first in every table."""
-    ranking = isinstance(SECTIONS[table["name"]], Ranking)
+    ranking = isinstance(SECTIONS[table.name], Ranking)
     chart = book.add_chart({"type": "bar" if ranking else "line"})
-    names = [column["name"] for column in table["columns"]]
-    last = len(points(table))
-    for name in table["drawn"]:
+    names = [column.name for column in table.columns]
+    last = len(table.points)
+    for name in table.drawn:
         at = names.index(name)
         chart.add_series({
-            "name": [table["title"], 0, at], "categories": [table["title"], 1, 1, last, 1],
-            "values": [table["title"], 1, at, last, at],
+            "name": [table.title, 0, at], "categories": [table.title, 1, 1, last, 1],
+            "values": [table.title, 1, at, last, at],
         })  # fmt: skip
-    chart.set_title({"name": table["title"]})
+    chart.set_title({"name": table.title})
     chart.set_y_axis({"reverse": True} if ranking else {})
-    sheet.insert_chart(len(table["rows"]) + len(table["notes"]) + 4, 0, chart, {"x_scale": 1.6})
+    sheet.insert_chart(len(table.rows) + len(table.notes) + 4, 0, chart, {"x_scale": 1.6})
 
 
 def _text(value: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hubbub.metrics.catalogue import title_of
 from hubbub.reports.document import Document
 from hubbub.reports.formatting import shown
 from hubbub.reports.introduction import Beside
 from hubbub.reports.layout import change_in_words, summary_rows, usual_in_words
+from hubbub.reports.tables import Row
 
 CARDS = (
     "csat", "first_response_ms.p50", "conversations_started", "conversations_resolved", "messages_received", "messages_sent",
@@ -40,7 +39,7 @@ def cards(document: Document) -> list[Card]:
     return [_card(known[name], document.introduction.usual(name)) for name in order[:MOST]]
 
 
-def _card(row: Mapping[str, Any], beside: Beside) -> Card:
+def _card(row: Row, beside: Beside) -> Card:
     usual, n = usual_in_words(beside, row["unit"]), row["n"]
     foot = " · ".join(filter(None, (usual and f"usual {usual}", f"n = {n:,}" if n else "")))
     text = shown(row["value"], row["unit"])

@@ -6,15 +6,15 @@ that are not over are hollow; windows of which nothing is known are hatched, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
-from typing import Any
 
 from hubbub.metrics.definition import Unit
 from hubbub.query.result import State
 from hubbub.reports.formatting import shown
+from hubbub.reports.tables import Column, Row
 
 WIDTH, HEIGHT, LEFT, TOP, FOOT = 720, 168, 64, 16, 22
 COLORS = ("#2b54c8", "#aeb2b9", "#b7791f")
@@ -25,8 +25,8 @@ MOST_COLUMNS = 62
 """Most windows that are drawn as columns; more are lines."""
 TIMES = (100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 345_600_000, 3_456_000_000)
 """Ticks of durations: 100 ms, 1 s, 10 s, 1 min, 10 min, 1 h, 10 h, 4 d, 40 d."""
-Rows = Sequence[Mapping[str, Any]]
-Columns = Sequence[Mapping[str, Any]]
+Rows = Sequence[Row]
+Columns = Sequence[Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Scale:
 
 def over_time(title: str, rows: Rows, columns: Columns, names: Sequence[str]) -> str:
     """Draw columns of one unit over windows, whose names stand below."""
-    unit = columns[0]["unit"]
-    scale = _scale([float(row[c["name"]]) for row in rows for c in columns if row[c["name"]]], unit)
+    unit = columns[0].unit
+    scale = _scale([float(row[c.name]) for row in rows for c in columns if row[c.name]], unit)
     drawn = _columns if unit == Unit.COUNT and len(rows) <= MOST_COLUMNS else _lines
     parts = [*_grid(scale, unit), *_gaps(rows, columns), *drawn(rows, columns, scale), *_below(names)]
     return _svg(title, parts)
@@ -57,7 +57,7 @@ def legend(columns: Columns) -> str:
     """Return the legend as HTML: color and title of each column."""
     items = "".join(
         f'<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true">'
-        f'<rect class="s{number}" width="10" height="10" fill="{color}"/></svg>{escape(column["title"])}</li>'
+        f'<rect class="s{number}" width="10" height="10" fill="{color}"/></svg>{escape(column.title)}</li>'
         for number, (column, color) in enumerate(zip(columns, COLORS, strict=False))
     )
     return f'<ul class="legend">{items}</ul>'
@@ -109,7 +109,7 @@ def _columns(rows: Rows, columns: Columns, scale: Scale) -> Iterator[str]:
     wide = _band(rows) * 0.7 / len(columns)
     for number, row in enumerate(rows):
         for place, (column, color) in enumerate(zip(columns, COLORS, strict=False)):
-            value, x = row[column["name"]], _x(rows, number) + (place - len(columns) / 2) * wide
+            value, x = row[column.name], _x(rows, number) + (place - len(columns) / 2) * wide
             if not value:
                 continue
             y = scale.y(value)
@@ -128,7 +128,7 @@ def _lines(rows: Rows, columns: Columns, scale: Scale) -> Iterator[str]:
     for place, (column, color) in enumerate(zip(columns, COLORS, strict=False)):
         path, pen = [], "M"
         for number, row in enumerate(rows):
-            value = row[column["name"]]
+            value = row[column.name]
             if value is None:
                 pen = "M"
                 continue
@@ -145,7 +145,7 @@ def _lines(rows: Rows, columns: Columns, scale: Scale) -> Iterator[str]:
 def _gaps(rows: Rows, columns: Columns) -> Iterator[str]:
     """Hatch windows of which a drawn number is not known."""
     for number, row in enumerate(rows):
-        if not any(f"{column['name']}.state" in row and row[column["name"]] is None for column in columns):
+        if not any(f"{column.name}.state" in row and row[column.name] is None for column in columns):
             continue
         left, right = _x(rows, number) - _band(rows) / 2, _x(rows, number) + _band(rows) / 2
         strokes, y = [], float(TOP)

@@ -34,7 +34,7 @@ def digest(document: Document, notes: Sequence[str], base: str, stop: str) -> Di
     `notes`: what is late or missing. `base`: address of the dashboard, for links; `stop`: address to unsubscribe; empty for none.
     """
     first = " ".join(document.introduction.news)
-    days = short_days(date.fromisoformat(document.data["from"]), date.fromisoformat(document.data["to"]))
+    days = short_days(date.fromisoformat(document.data.from_), date.fromisoformat(document.data.to))
     lines = (first, *notes, *(need.text for need in document.introduction.needs), *_lines_of(document))
     head = document.introduction.news[0] if document.introduction.news else ""
     title = plain(f"{document.name}, {days}: {head}"[:200])

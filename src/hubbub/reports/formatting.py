@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from hubbub.metrics.definition import Unit
 from hubbub.query.result import UNKNOWN
 from hubbub.query.waiting import countdown
+from hubbub.reports.tables import Column, Row
 
 _UNWRITABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
@@ -45,9 +45,9 @@ def spreadsheet(text: str) -> str:
     return safe if safe.startswith("'") else led + safe
 
 
-def unit_of(column: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+def unit_of(column: Column, row: Row) -> str:
     """Return the unit of a cell: its column's, or its row's where rows have units."""
-    return str(row["unit"] if column["unit"] == "row" else column["unit"])
+    return str(row["unit"] if column.unit == "row" else column.unit)
 
 
 def shown(value: Any, unit: str) -> str:
@@ -111,7 +111,7 @@ def changed(absolute: float | None, relative: float | None, unit: str) -> str:
     return words.lstrip("+-") if small else words.replace("-", "−")
 
 
-def reason(row: Mapping[str, Any], column: str) -> str:
+def reason(row: Row, column: str) -> str:
     """Return why a row has no number in a column; empty where it has one or none exists."""
     return UNKNOWN.get(row.get(f"{column}.state", ""), "")
 

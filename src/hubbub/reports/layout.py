@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
 from hubbub.query.result import State
 from hubbub.reports.dates import windows_in_words
-from hubbub.reports.document import Document, labelled_by, named
+from hubbub.reports.document import Document, named
 from hubbub.reports.formatting import about, changed, reason, shown, unit_of
 from hubbub.reports.introduction import Beside, Introduction
 from hubbub.reports.sections import SECTIONS, Ranking, Summary
+from hubbub.reports.tables import Column, Row, Table
 
 FEW = 10
 """Fewest things behind a mean, a share or a percentile that is not grey."""
@@ -61,52 +61,52 @@ class Layout:
     lines: tuple[Line, ...]
 
 
-def layout(table: Mapping[str, Any], document: Document) -> Layout:
+def layout(table: Table, document: Document) -> Layout:
     """Return a section's table as people read it."""
-    if isinstance(SECTIONS[table["name"]], Summary):
+    if isinstance(SECTIONS[table.name], Summary):
         return _summary(table, document.introduction)
     columns, longest = brief(table), _longest(table)
     heads = (
         Head(_title(table), is_number=False),
-        *(Head(column["title"], definition=column["definition"]) for column in columns),
+        *(Head(column.title, definition=column.definition) for column in columns),
     )
     lines = [
         Line(str(row["row"]), (CellShown(label), *(_cell(row, column, longest) for column in columns)))
-        for row, label in zip(table["rows"], labels(table, document), strict=True)
+        for row, label in zip(table.rows, labels(table, document), strict=True)
     ]
     return Layout(heads, tuple(lines))
 
 
-def labels(table: Mapping[str, Any], document: Document) -> list[str]:
+def labels(table: Table, document: Document) -> list[str]:
     """Return what the rows of a section are called: names or windows in words."""
-    section, rows = SECTIONS[table["name"]], table["rows"]
+    section, rows = SECTIONS[table.name], table.rows
     if isinstance(section, Ranking):
-        name = labelled_by(table, section.by)
-        return [str(named(row, {"name": name, "unit": "text"})) for row in rows]
+        name = table.labelled_by(section.by)
+        return [str(named(row, Column(name, "", "text"))) for row in rows]
     windows = [row["window"] for row in rows if row["window"] is not None]
-    words = iter(windows_in_words(windows, document.data["step"]))
+    words = iter(windows_in_words(windows, document.data.step))
     return ["Total" if row["window"] is None else next(words) for row in rows]
 
 
-def brief(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def brief(table: Table) -> list[Column]:
     """Return the columns that people read, in the order of the section."""
-    by_name = {column["name"]: column for column in table["columns"]}
-    return [by_name[name] for name in SECTIONS[table["name"]].brief if name in by_name]
+    by_name = {column.name: column for column in table.columns}
+    return [by_name[name] for name in SECTIONS[table.name].brief if name in by_name]
 
 
 def left_out(document: Document) -> int:
     """Return how many columns of numbers only the workbook, CSV and JSON have."""
     return sum(
-        sum(column["unit"] != "text" for column in table["columns"]) - len(brief(table))
-        for table in document.tables if not isinstance(SECTIONS[table["name"]], Summary)
+        sum(column.unit != "text" for column in table.columns) - len(brief(table))
+        for table in document.tables if not isinstance(SECTIONS[table.name], Summary)
     )  # fmt: skip
 
 
-def summary_rows(document: Document) -> Iterator[Mapping[str, Any]]:
+def summary_rows(document: Document) -> Iterator[Row]:
     """Yield the rows of the summary, if the report has one."""
     for table in document.tables:
-        if isinstance(SECTIONS[table["name"]], Summary):
-            yield from table["rows"]
+        if isinstance(SECTIONS[table.name], Summary):
+            yield from table.rows
 
 
 def usual_in_words(beside: Beside, unit: str) -> str:
@@ -116,17 +116,17 @@ def usual_in_words(beside: Beside, unit: str) -> str:
     return f"{about(beside.low, unit)} – {about(beside.high, unit)}"
 
 
-def change_in_words(row: Mapping[str, Any]) -> str:
+def change_in_words(row: Row) -> str:
     """Return the change of a row of the summary in its own unit."""
     return changed(row["absolute"], row["relative"], row["unit"])
 
 
-def _summary(table: Mapping[str, Any], introduction: Introduction) -> Layout:
+def _summary(table: Table, introduction: Introduction) -> Layout:
     heads = (Head("Number", is_number=False), Head("Value"), Head("Before"), Head("Change"), Head("Usual"))
-    return Layout(heads, tuple(Line("value", _of_summary(row, introduction)) for row in table["rows"]))
+    return Layout(heads, tuple(Line("value", _of_summary(row, introduction)) for row in table.rows))
 
 
-def _of_summary(row: Mapping[str, Any], introduction: Introduction) -> tuple[CellShown, ...]:
+def _of_summary(row: Row, introduction: Introduction) -> tuple[CellShown, ...]:
     beside, unit = introduction.usual(row["metric"]), row["unit"]
     few = "few" if row["n"] is not None and row["n"] < FEW else ""
     return (
@@ -138,27 +138,27 @@ def _of_summary(row: Mapping[str, Any], introduction: Introduction) -> tuple[Cel
     )
 
 
-def _title(table: Mapping[str, Any]) -> str:
-    section = SECTIONS[table["name"]]
+def _title(table: Table) -> str:
+    section = SECTIONS[table.name]
     return section.by.removesuffix("_id").capitalize() if isinstance(section, Ranking) else "When"
 
 
-def _longest(table: Mapping[str, Any]) -> dict[str, float]:
+def _longest(table: Table) -> dict[str, float]:
     """Return the greatest value of the column of a ranking that has bars, by its name."""
-    if not isinstance(SECTIONS[table["name"]], Ranking):
+    if not isinstance(SECTIONS[table.name], Ranking):
         return {}
-    rows = [row for row in table["rows"] if row["row"] == "value"]
-    return {name: max((row[name] or 0 for row in rows), default=0) for name in table["drawn"][:1]}
+    rows = [row for row in table.rows if row["row"] == "value"]
+    return {name: max((row[name] or 0 for row in rows), default=0) for name in table.drawn[:1]}
 
 
-def _cell(row: Mapping[str, Any], column: Mapping[str, Any], longest: Mapping[str, float]) -> CellShown:
-    name, unit = column["name"], unit_of(column, row)
-    value, n, top = row[name], row.get(f"{column['name'].partition('.')[0]}.n"), longest.get(name, 0)
+def _cell(row: Row, column: Column, longest: Mapping[str, float]) -> CellShown:
+    name, unit = column.name, unit_of(column, row)
+    value, n, top = row[name], row.get(f"{column.name.partition('.')[0]}.n"), longest.get(name, 0)
     few = unit != Unit.COUNT and n is not None and n < FEW
     share = min(value / top, 1.0) if value and top and row["row"] == "value" else None
     return CellShown(_live(row, shown(value, unit)), value, reason(row, name), "few" if few else "", share)
 
 
-def _live(row: Mapping[str, Any], text: str) -> str:
+def _live(row: Row, text: str) -> str:
     """Mark a number whose days have not ended."""
     return f"{text}*" if row["state"] == State.LIVE and text != "–" else text

@@ -6,8 +6,6 @@ read at one moment, so its sections agree.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -23,13 +21,13 @@ from hubbub.query.answering import Ask
 from hubbub.query.distributions import QUANTILES
 from hubbub.query.gaps import sentences
 from hubbub.query.queries import Queries
-from hubbub.query.result import UNKNOWN, Answer, Cell, Compared, Row, State, with_state
-from hubbub.reports.document import named_by
+from hubbub.query.result import UNKNOWN, Answer, Cell, Compared, State, with_state
+from hubbub.query.result import Row as AnswerRow
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
+from hubbub.reports.tables import Column, ReportData, Row, Table, named_by
 from hubbub.storage.names import Names
 
-Table = dict[str, Any]
 STATES = (
     State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
 )  # fmt: skip
@@ -43,33 +41,23 @@ def make(
     sections: Sequence[Section],
     done: Callable[[int], None],
     called: Callable[[Mapping[str, Iterable[str]]], Names],
-) -> dict[str, Any]:
+) -> ReportData:
     """Return the data of a report: its period, and its sections as tables. `done` is called with the number of finished sections.
 
     `called` returns the names of ids, given by kind of name.
     """
     window = period.window(tenant)
-    data: dict[str, Any] = {
-        "tenant": tenant.id, "zone": tenant.zone, "kind": period.kind, "from": period.start.isoformat(),
-        "to": period.end.isoformat(), "step": period.step.value, "definition_version": DEFINITION_VERSION, "sections": [],
-    }  # fmt: skip
+    tables: list[Table] = []
     with queries.at_once(tenant) as ask:
         for number, section in enumerate(sections):
             base = Question(section.metrics, window.start, window.end, period.whole)
             table = _table(section, ask, base, tenant, period)
-            data["sections"].append(_named(table, section.by, called) if isinstance(section, Ranking) else table)
+            tables.append(_named(table, section.by, called) if isinstance(section, Ranking) else table)
             done(number + 1)
-    return data
-
-
-def canonical(data: Mapping[str, Any]) -> bytes:
-    """Return data as canonical JSON: sorted keys, no spaces, ASCII."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def data_hash(data: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of canonical data: equal numbers have equal hashes."""
-    return f"sha256:{hashlib.sha256(canonical(data)).hexdigest()}"
+    return ReportData(
+        tenant.id, tenant.zone, period.kind, period.start.isoformat(), period.end.isoformat(), period.step.value,
+        DEFINITION_VERSION, tables,
+    )  # fmt: skip
 
 
 def _table(section: Section, ask: Ask, base: Question, tenant: Tenant, period: Period) -> Table:
@@ -80,38 +68,35 @@ def _table(section: Section, ask: Ask, base: Question, tenant: Tenant, period: P
     elif isinstance(section, Series):
         cut, columns = list(_series(ask, base, tenant, period, notes)), [_text("row"), _text("window")]
     else:
-        return _head(section, SUMMARY, notes) | {"rows": list(_summary(ask, base, metrics, notes))}
+        return _of(section, SUMMARY, notes, list(_summary(ask, base, metrics, notes)))
     shown = _shown(metrics)
     columns += [column for metric in shown for column in metric.columns]
     rows = [
         {**head, **{name: value for metric in shown for name, value in metric.values(row)}, "state": _state(row)}
         for head, row in cut
     ]
-    return _head(section, [*columns, _text("state")], notes) | {"rows": rows}
+    return _of(section, [*columns, _text("state")], notes, rows)
+
+
+def _of(section: Section, columns: Sequence[Column], notes: Sequence[str], rows: Sequence[Row]) -> Table:
+    return Table(section.name, section.title, section.doc, columns, section.drawn, notes, rows)
 
 
 def _named(table: Table, by: str, called: Callable[[Mapping[str, Iterable[str]]], Names]) -> Table:
     """Return a ranking with a column of names behind its ids, if any has a name; an id without one repeats."""
-    kind, ids = KIND_OF.get(by), [row[by] for row in table["rows"] if row[by] is not None]
+    kind, ids = KIND_OF.get(by), [row[by] for row in table.rows if row[by] is not None]
     names = called({kind: ids}) if kind else {}
     if not names:
         return table
-    column = {**_text(named_by(by), "Name"), "definition": "What the id is called."}
-    rows = [{**row, column["name"]: names.get((str(kind), row[by]), row[by]) or ""} for row in table["rows"]]
-    place = next(n for n, shown in enumerate(table["columns"]) if shown["name"] == by) + 1
-    return {**table, "columns": [*table["columns"][:place], column, *table["columns"][place:]], "rows": rows}
-
-
-def _head(section: Section, columns: Sequence[Mapping[str, Any]], notes: list[str]) -> Table:
-    return {
-        "name": section.name, "title": section.title, "definition": section.doc, "columns": list(columns),
-        "drawn": list(section.drawn), "notes": notes,
-    }  # fmt: skip
+    column = Column(named_by(by), "Name", "text", "What the id is called.")
+    rows = [{**row, column.name: names.get((str(kind), row[by]), row[by]) or ""} for row in table.rows]
+    place = next(n for n, shown in enumerate(table.columns) if shown.name == by) + 1
+    return replace(table, columns=[*table.columns[:place], column, *table.columns[place:]], rows=rows)
 
 
 def _series(
     ask: Ask, base: Question, tenant: Tenant, period: Period, notes: list[str]
-) -> Iterator[tuple[dict[str, Any], Row]]:
+) -> Iterator[tuple[Row, AnswerRow]]:
     answer, whole = ask(replace(base, grain=period.step)), ask(base)
     _note(answer, notes)
     for row in answer.rows:
@@ -120,15 +105,15 @@ def _series(
     yield {"row": "total", "window": None}, whole.rows[0]
 
 
-def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> Iterator[tuple[dict[str, Any], Row]]:
+def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> Iterator[tuple[Row, AnswerRow]]:
     """Yield rows of the first values in order, of all others, of those without a value, and the total: each from a query."""
 
-    def of(values: Sequence[str], by: tuple[str, ...]) -> list[Row]:
+    def of(values: Sequence[str], by: tuple[str, ...]) -> list[AnswerRow]:
         answer = ask(replace(base, by=by, where={section.by: tuple(values)}))
         _note(answer, notes)
         return answer.rows
 
-    def order(row: Row) -> tuple[Any, ...]:
+    def order(row: AnswerRow) -> tuple[Any, ...]:
         counts = (row.cells[name].value for name in section.rank)
         return (*(-value if isinstance(value, int | float) else 0 for value in counts), row.dims[section.by] or "")
 
@@ -155,9 +140,7 @@ def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> It
     yield {"row": "total", section.by: None}, whole.rows[0]
 
 
-def _summary(
-    ask: Ask, base: Question, metrics: Sequence[RequestedMetric], notes: list[str]
-) -> Iterator[dict[str, Any]]:
+def _summary(ask: Ask, base: Question, metrics: Sequence[RequestedMetric], notes: list[str]) -> Iterator[Row]:
     answer = ask(replace(base, compare="previous"))
     _note(answer, notes)
     start, end = answer.freshness.compared_with or ("", "")
@@ -171,7 +154,7 @@ def _summary(
         }  # fmt: skip
 
 
-def _previous(compared: Compared) -> dict[str, Any]:
+def _previous(compared: Compared) -> Row:
     state = compared.previous_state
     return {"previous": compared.previous, **({"previous.state": state} if state else {})}
 
@@ -191,14 +174,13 @@ def _note(answer: Answer, notes: list[str]) -> None:
 # --- columns
 
 
-def _text(name: str, title: str | None = None) -> dict[str, Any]:
-    return {"name": name, "title": title or name.replace("_", " ").capitalize(), "unit": "text", "definition": ""}
+def _text(name: str, title: str | None = None, unit: str = "text") -> Column:
+    return Column(name, title or name.replace("_", " ").capitalize(), unit)
 
 
 SUMMARY = (
-    _text("metric"), _text("unit"), {**_text("value"), "unit": "row"}, {**_text("n", "n"), "unit": "count"},
-    {**_text("previous"), "unit": "row"}, {**_text("absolute", "Change"), "unit": "row"},
-    {**_text("relative", "Change in %"), "unit": "share"}, _text("label"), _text("state"),
+    _text("metric"), _text("unit"), _text("value", unit="row"), _text("n", "n", "count"), _text("previous", unit="row"),
+    _text("absolute", "Change", "row"), _text("relative", "Change in %", "share"), _text("label"), _text("state"),
 )  # fmt: skip
 """Columns of a summary. The unit `row` is the unit of the row's metric; the change of a share is in points."""
 
@@ -221,19 +203,15 @@ class _Shown:
         return f"{self.metric.name.partition('.')[0]}.n"
 
     @property
-    def columns(self) -> Iterator[dict[str, Any]]:
+    def columns(self) -> Iterator[Column]:
         """The columns with definitions."""
-        yield {
-            "name": self.metric.name,
-            "title": title_of(self.metric.name),
-            "unit": self.metric.unit.value,
-            "definition": self.metric.declared.doc,
-        }
+        unit, definition = self.metric.unit.value, self.metric.declared.doc
+        yield Column(self.metric.name, title_of(self.metric.name), unit, definition)
         if self.with_n:
             meaning = f"How many {self.metric.name.partition('.')[0]} is computed from."
-            yield {"name": self.n, "title": "n", "unit": "count", "definition": meaning}
+            yield Column(self.n, "n", "count", meaning)
 
-    def values(self, row: Row) -> Iterator[tuple[str, Any]]:
+    def values(self, row: AnswerRow) -> Iterator[tuple[str, Any]]:
         """The values of a row by column; `<column>.state` is the reason of an unknown one."""
         cell: Cell = row.cells[self.metric.name]
         yield from with_state(self.metric.name, cell).items()
@@ -246,6 +224,6 @@ def _shown(metrics: Sequence[RequestedMetric]) -> list[_Shown]:
     return [_Shown(metric, last.get(metric.name.partition(".")[0]) == metric.name) for metric in metrics]
 
 
-def _state(row: Row) -> str:
+def _state(row: AnswerRow) -> str:
     """Return the state of the least settled cell."""
     return min((cell.state for cell in row.cells.values()), key=lambda state: STATES.index(State(state)))

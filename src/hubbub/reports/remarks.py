@@ -37,7 +37,7 @@ def colophon(document: Document, left_out: int) -> list[str]:
     lines = ["Numbers equal those of the dashboard and the API for the same days."]
     if document.introduction.beside:
         lines.append("A change in color is beyond its usual noise. Numbers of fewer than 10 things are grey.")
-    if any(row.get("state") == State.LIVE for table in document.tables for row in table["rows"]):
+    if any(row.get("state") == State.LIVE for table in document.tables for row in table.rows):
         lines.append("* These days are not over: the number still grows.")
     if left_out:
         lines.append(f"Workbook, CSV and JSON have {left_out} more columns.")

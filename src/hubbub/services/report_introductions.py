@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from hubbub.control.alerts import Alerts
 from hubbub.errors import BadQuestionError
@@ -20,6 +19,7 @@ from hubbub.reports.dates import BEFORE, long_days
 from hubbub.reports.formatting import plain, shown
 from hubbub.reports.introduction import Beside, Introduction, Need
 from hubbub.reports.period import Period
+from hubbub.reports.tables import ReportData
 
 MOST_INCIDENTS = 5
 WAITING = ("waiting_conversations", "oldest_waiting_ms")
@@ -33,7 +33,7 @@ class ReportIntroductions:
     incidents: Alerts
     news_of: Callable[[Tenant, Question], News]
 
-    def of(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> Introduction:
+    def of(self, tenant: Tenant, period: Period, data: ReportData) -> Introduction:
         """Return the introduction of a report's data; without news for a period longer than these cover."""
         news = self._news(tenant, period, data)
         return Introduction(
@@ -45,12 +45,10 @@ class ReportIntroductions:
             [_beside(number) for number in news.numbers if number.dimension is None] if news else [],
         )  # fmt: skip
 
-    def _news(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> NewsAnswer | None:
+    def _news(self, tenant: Tenant, period: Period, data: ReportData) -> NewsAnswer | None:
         """Return the news of a period, with what is usual of the numbers of its summary."""
         window = period.window(tenant)
-        metrics = tuple(
-            row["metric"] for table in data["sections"] if table["name"] == "summary" for row in table["rows"]
-        )
+        metrics = tuple(row["metric"] for table in data.sections if table.name == "summary" for row in table.rows)
         try:
             return answer_of(self.news_of(tenant, Question(metrics, window.start, window.end)), tenant)
         except BadQuestionError:

@@ -25,9 +25,10 @@ from hubbub.reports import as_json
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
 from hubbub.reports.document import Document
-from hubbub.reports.make import data_hash, make
+from hubbub.reports.make import make
 from hubbub.reports.period import Period, period_of
 from hubbub.reports.store import About, Report, ReportStore, check_report_id, missing, new_report_id
+from hubbub.reports.tables import data_hash
 from hubbub.services.jobs import JobService
 from hubbub.services.report_introductions import ReportIntroductions
 from hubbub.settings import Settings
@@ -114,7 +115,7 @@ class ReportService:
         )  # fmt: skip
         about = About(
             report, tenant, kind, period.start, period.end, owner.zone,
-            self._clock().astimezone(owner.tz).replace(microsecond=0), data_hash(data), data["definition_version"],
+            self._clock().astimezone(owner.tz).replace(microsecond=0), data_hash(data), data.definition_version,
             tuple(section.name for section in chosen), tuple(format_.name for format_ in written),
         )  # fmt: skip
 

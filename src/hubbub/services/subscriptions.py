@@ -180,7 +180,7 @@ class SubscriptionService:
         base, report = self._settings.address("") if self._settings.public_url else "", str(document.about["id"])
         message = digest(document, notes, base, f"{base}{stop}" if base else "")
         content = {
-            "tenant": tenant.id, "kind": subscription.kind, "from": document.data["from"], "to": document.data["to"],
+            "tenant": tenant.id, "kind": subscription.kind, "from": document.data.from_, "to": document.data.to,
             "report": report,
             "numbers": [
                 {name: row[name] for name in ("metric", "unit", "value", "previous", "state")} for row in summary_rows(document)

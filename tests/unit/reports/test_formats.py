@@ -20,14 +20,16 @@ import pytest
 
 from hubbub.app import Engine
 from hubbub.metrics.catalogue import title_of
+from hubbub.model.plain import plain as to_plain
+from hubbub.model.plain import typed
 from hubbub.reports import as_json
 from hubbub.reports.cards import cards
 from hubbub.reports.dates import windows_in_words
 from hubbub.reports.document import Document
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.formatting import NAMES, duration, harmless, moment, plain, shown, spreadsheet
-from hubbub.reports.make import data_hash
 from hubbub.reports.sections import SECTIONS, Ranking
+from hubbub.reports.tables import Column, ReportData, Table, data_hash
 from hubbub.settings import REPORT_FORMATS, Reports
 from tests.unit.reports.conftest import whole
 
@@ -169,12 +171,11 @@ def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> Non
 def test_hours_of_a_workbook_tell_the_doubled_one_apart(tmp_path: Path) -> None:
     """A window that begins in a day is a date with its time, shown with its offset; the two hours of a night in October differ."""
     hours = ["2026-10-25T00:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
-    table = {
-        "name": "conversations", "title": "Conversations", "definition": "", "drawn": [], "notes": [],
-        "columns": [{"name": "row", "title": "Row", "unit": "text"}, {"name": "window", "title": "Window", "unit": "text"}],
-        "rows": [{"row": "window", "window": hour} for hour in hours],
-    }  # fmt: skip
-    document = Document({"made_at": hours[0]}, {"tenant": "acme", "kind": "daily", "sections": [table]})
+    columns = [Column("row", "Row", "text"), Column("window", "Window", "text")]
+    rows = [{"row": "window", "window": hour} for hour in hours]
+    table = Table("conversations", "Conversations", "", columns, [], [], rows)
+    data = ReportData("acme", "Europe/Berlin", "daily", "2026-10-25", "2026-10-26", "hour", 1, [table])
+    document = Document({"made_at": hours[0]}, data)
     FORMATS["xlsx"].write(document, tmp_path / "r.xlsx")
     cells = [
         row[1] for row in openpyxl.load_workbook(tmp_path / "r.xlsx")["Conversations"].iter_rows(min_row=2, max_row=4)
@@ -245,7 +246,7 @@ def test_drawings_are_whole(made: dict[str, Any]) -> None:
 def test_each_format_says_what_the_report_is(made: dict[str, Any]) -> None:
     """Id, tenant, zone, range, moment, definition version and data hash stand inside every format, and are those of the data."""
     about = made["report"]
-    assert about["hash"] == data_hash(made["data"])
+    assert about["hash"] == data_hash(typed(ReportData, made["data"]))
     csv_about = {row["name"]: row["value"] for row in tables_of_csv(made["paths"]["csv"])["about"]}
     sheet = openpyxl.load_workbook(made["paths"]["xlsx"])["About"]
     book_about = {row[0].value: row[1].value for row in sheet.iter_rows()}
@@ -264,17 +265,14 @@ def test_the_formats_are_those_of_the_settings() -> None:
 def hostile_document() -> Document:
     """Return a report in which every text from outside is hostile."""
     columns = [
-        {"name": name, "title": name, "unit": unit, "definition": "…"}
+        Column(name, name, unit, "…")
         for name, unit in (("row", "text"), ("intent", "text"), ("intents", "count"), ("state", "text"))
     ]
     rows: list[dict[str, Any]] = [
         {"row": "value", "intent": text, "intents": n, "state": "settled"} for n, text in enumerate(HOSTILE)
     ]
-    table = {
-        "name": "top_intents", "title": "Top intents", "definition": "=1", "columns": columns, "drawn": ["intents"],
-        "rows": rows, "notes": ["=note"],
-    }  # fmt: skip
-    data = {"tenant": "acme", "kind": "daily", "step": "day", "sections": [table]}
+    table = Table("top_intents", "Top intents", "=1", columns, ["intents"], ["=note"], rows)
+    data = ReportData("acme", "Europe/Berlin", "daily", "2026-08-19", "2026-08-20", "day", 1, [table])
     return Document({"made_at": "2026-08-20T14:00:00+02:00", "hash": "sha256:0", "who": HOSTILE[0]}, data)
 
 
@@ -334,7 +332,7 @@ def test_json_keeps_names_exactly_in_plain_ascii(hostile: dict[str, Path]) -> No
     raw = hostile["json"].read_bytes()
     assert raw.isascii() and b"\x00" not in raw
     document = hostile_document()
-    assert json.loads(raw)["data"] == document.data
+    assert json.loads(raw)["data"] == to_plain(document.data)
 
 
 @pytest.mark.parametrize(

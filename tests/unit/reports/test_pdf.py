@@ -22,12 +22,14 @@ from pypdf.generic import ContentStream
 
 from hubbub.app import Engine
 from hubbub.errors import BadQuestionError
+from hubbub.model.plain import typed
 from hubbub.reports import as_json, as_pdf, pdf_sheets
 from hubbub.reports.cards import cards
 from hubbub.reports.document import Document
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.layout import layout
 from hubbub.reports.sections import SECTIONS
+from hubbub.reports.tables import Column, ReportData, Table
 from tests.unit.reports.conftest import whole
 from tests.unit.reports.test_formats import HOSTILE
 
@@ -72,7 +74,7 @@ def test_the_pdf_holds_the_numbers_of_the_page(made: dict[str, Any]) -> None:
     text, at, cells = text_of(made["paths"]["pdf"]), 0, 0
     document = as_json.read(made["paths"]["json"])
     for table in document.read:
-        at = text.index(compact(table["title"] + table["definition"]), at)
+        at = text.index(compact(table.title + table.definition), at)
         for line in layout(table, document).lines:
             told = [cell.text for cell in line.cells]
             at = text.index(compact("".join(told)), at)
@@ -103,14 +105,14 @@ def test_the_pdf_holds_the_drawings_of_the_page(made: dict[str, Any]) -> None:
     for colour in set(wanted):
         part = tuple(round(int(colour[n : n + 2], 16) / 2.55) for n in (1, 3, 5))
         assert colours.count(part) >= wanted.count(colour)
-    titles = [entry["/Title"] for entry in reader.outline if not isinstance(entry, list)]
-    assert titles == [table["title"] for table in as_json.read(made["paths"]["json"]).read]
+    titles = [str(entry["/Title"]) for entry in reader.outline if not isinstance(entry, list)]
+    assert titles == [table.title for table in as_json.read(made["paths"]["json"]).read]
 
 
 def test_the_pdf_says_what_the_report_is(made: dict[str, Any]) -> None:
     """All that is known of the report stands in it, its moment is that of the file, and every page has its number."""
     text, reader = text_of(made["paths"]["pdf"]), read(made["paths"]["pdf"])
-    for name, value in Document(made["report"], made["data"]).facts:
+    for name, value in Document(made["report"], typed(ReportData, made["data"])).facts:
         assert compact(name.replace("_", " ") + value) in text
     assert reader.metadata is not None and reader.metadata.creation_date is not None
     assert reader.metadata.creation_date.isoformat() == made["report"]["made_at"]
@@ -138,17 +140,14 @@ def test_the_same_document_gives_the_same_bytes(made: dict[str, Any], tmp_path: 
 def named_document() -> Document:
     """Return a report whose staff have all kinds of names."""
     columns = [
-        {"name": name, "title": name, "unit": unit, "definition": "…"}
+        Column(name, name, unit, "…")
         for name, unit in (("row", "text"), ("staff_id", "text"), ("responses", "count"), ("state", "text"))
     ]
     rows: list[dict[str, Any]] = [
         {"row": "value", "staff_id": text, "responses": 70_000 + n, "state": "settled"} for n, text in enumerate(NAMES)
     ]
-    table = {
-        "name": "staff_performance", "title": "Staff", "definition": "=1", "columns": columns, "drawn": ["responses"],
-        "rows": rows, "notes": ["N" * 300],
-    }  # fmt: skip
-    data = {"tenant": "acme", "kind": "daily", "step": "day", "sections": [table]}
+    table = Table("staff_performance", "Staff", "=1", columns, ["responses"], ["N" * 300], rows)
+    data = ReportData("acme", "Europe/Berlin", "daily", "2026-08-19", "2026-08-20", "day", 1, [table])
     return Document({"made_at": "2026-08-20T14:00:00+02:00", "hash": "sha256:0", "who": "W" * 300}, data)
 
 
@@ -226,12 +225,12 @@ def test_without_the_extra_a_pdf_is_refused_with_what_to_install(
 def test_everything_but_pdf_works_without_the_extra(made: dict[str, Any], tmp_path: Path) -> None:
     """A process without the libraries writes every other format: none of them is loaded before a PDF is made."""
     program = (
-        "import json, sys; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         f"sys.modules.update(dict.fromkeys({FORMATS['pdf'].needs!r}))\n"
-        "from hubbub.reports.document import Document; from hubbub.reports.formats import FORMATS\n"
-        "read = json.loads(Path(sys.argv[1]).read_text())\n"
-        "for one in FORMATS.values():\n"
-        "    if not one.needs: one.write(Document(read['report'], read['data']), Path(sys.argv[2]) / one.file)\n"
+        "from hubbub.reports import as_json; from hubbub.reports.formats import FORMATS\n"
+        "document = as_json.read(Path(sys.argv[1]))\n"
+        "for format_ in FORMATS.values():\n"
+        "    if not format_.needs: format_.write(document, Path(sys.argv[2]) / format_.file)\n"
     )
     subprocess.run([sys.executable, "-c", program, made["paths"]["json"], tmp_path], check=True)
     assert len(list(tmp_path.iterdir())) == len(FORMATS) - 1
