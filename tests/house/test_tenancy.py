@@ -22,6 +22,7 @@ from hubbub.app import Engine
 from hubbub.clock import fixed
 from hubbub.control.alerts import Decision, Entry, Incident, new_id
 from hubbub.control.control import SCOPES
+from hubbub.control.topic_suggestions import Body, Mentioned
 from hubbub.dashboard import unsubscribe
 from hubbub.dashboard.files import files
 from hubbub.dashboard.routes import routes as pages
@@ -71,6 +72,8 @@ ACCESS = {
     "GET /v1/labels": "tenant read", "PUT /v1/labels": "tenant admin", "POST /v1/labels/try": "tenant read",
     "POST /v1/labels/rename": "tenant admin", "GET /v1/labels/review": "tenant admin", "POST /v1/labels/review": "tenant admin",
     "POST /v1/labels/undo": "tenant admin", "GET /v1/labels/reviewed": "tenant admin",
+    "GET /v1/labels/suggestions": "tenant admin", "POST /v1/labels/suggestions/{number}/accept": "tenant admin",
+    "POST /v1/labels/suggestions/{number}/dismiss": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
     "GET /v1/restatements": "tenant read",
     "GET /v1/live": "tenant read",
@@ -216,10 +219,22 @@ def target(engine: Engine) -> str:
     return str(engine.targets.add("a-canary7f3a", "first_response", 15, channel=f"{CANARY} live").id)
 
 
+def suggestion(engine: Engine) -> str:
+    """Suggest a topic to tenant A; returns its number."""
+    topics = engine.labels.suggestions.stored
+    bodies = {topic.number: topic.body for topic in topics.of("a-canary7f3a")}
+    run = topics.last_run("a-canary7f3a")
+    bodies[run.last_number + 1] = Body(
+        (f"{CANARY} word",), (), (Mentioned(f"{CANARY} key", None),), "", 20, 5, 3, None, None
+    )
+    topics.store("a-canary7f3a", run, CANARY, 20, bodies, [])
+    return str(run.last_number + 1)
+
+
 OBJECTS: dict[str, Callable[[Engine], str]] = {
     "integration_id": integration, "job": job, "key": key, "tenant": lambda _: "a-canary7f3a",
     "report": report, "export": export, "alert": alert, "incident": incident, "destination": destination, "message": message,
-    "subscription": subscription, "target": target,
+    "subscription": subscription, "target": target, "number": suggestion,
 }  # fmt: skip
 """What the routes name in their paths, as tenant A's."""
 

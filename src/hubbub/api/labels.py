@@ -1,23 +1,26 @@
-"""The routes of labels: a tenant's labels, and their review. Texts of messages need a key with the scope `admin`."""
+"""The routes of labels: a tenant's labels, their review, and suggested topics. Texts need a key with the scope `admin`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.api.auth import Administers, EngineOf, Reads
 from hubbub.api.work import Counted
+from hubbub.labels.configuration import LONGEST_WORD, MOST_WORDS
 from hubbub.model.page import LARGEST_PAGE
 from hubbub.services.label_review import Reviewed, ReviewHistory, ReviewQueue, Undone
 from hubbub.services.label_views import LabelsView, Renamed, Tried
+from hubbub.services.topic_suggestion_views import AcceptedTopic, DismissedTopic, TopicSuggestionsView
 
 router = APIRouter(prefix="/v1/labels", route_class=Counted)
 
 SetName = Literal["topic", "tone", "intent", "escalation"]
 Name = Annotated[str, Field(max_length=100)]
 Chosen = Annotated[SetName, Query(alias="set", description="The label set.")]
+Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the suggested topic.")]
 Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most to return.")]
 
 
@@ -63,6 +66,17 @@ class SetBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     set: SetName
+
+
+class AcceptBody(BaseModel):
+    """The label that a suggested topic becomes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: Name = Field(description="A new label, or one of the tenant's topics.")
+    words: Annotated[list[Annotated[str, Field(max_length=LONGEST_WORD)]], Field(max_length=MOST_WORDS)] | None = Field(
+        None, description="Words and phrases of its rule; absent: the suggested ones."
+    )
 
 
 @router.get("", summary="Labels, rules, classifiers")
@@ -111,3 +125,21 @@ def undo(engine: EngineOf, tenant: Administers, body: SetBody) -> Undone:
 def reviewed(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> ReviewHistory:
     """Return the last labels by people, and how often suggestions were right."""
     return engine.labels.review.done(tenant, chosen, limit)
+
+
+@router.get("/suggestions", summary="Suggested topics")
+def suggestions(engine: EngineOf, tenant: Administers) -> TopicSuggestionsView:
+    """Return topics of unlabelled messages with examples, by opportunity, and what became of earlier ones."""
+    return engine.labels.suggestions.of(tenant)
+
+
+@router.post("/suggestions/{number}/accept", summary="Accept a suggested topic")
+def accept(engine: EngineOf, tenant: Administers, number: Number, body: AcceptBody) -> AcceptedTopic:
+    """Make it a label with a rule and its examples. A job of the queue `labels` applies it to stored messages."""
+    return engine.labels.suggestions.accept(tenant, number, body.label, body.words, "api")
+
+
+@router.post("/suggestions/{number}/dismiss", summary="Dismiss a suggested topic")
+def dismiss(engine: EngineOf, tenant: Administers, number: Number) -> DismissedTopic:
+    """Suggest it no more, nor anything of its kind."""
+    return engine.labels.suggestions.dismiss(tenant, number, "api")

@@ -27,6 +27,7 @@ from hubbub.cli import (
     snapshots,
     subscriptions,
     targets,
+    topic_suggestions,
 )
 from hubbub.version import __version__
 
@@ -68,6 +69,7 @@ for group in (
     targets,
     jobs,
     labels,
+    topic_suggestions,
     manage,
     signing_in,
     names,

@@ -36,6 +36,7 @@ from hubbub.control import (
     restatements,
     subscriptions,
     targets,
+    topic_suggestions,
 )
 from hubbub.control.database import Database, metadata
 from hubbub.control.installation import highest_number, reserve
@@ -53,6 +54,7 @@ DBOS = (
 _DECLARING = (
     access, alerts, control, coverage, deliveries, erasures, idempotency, integrations, label_answers, label_classifiers,
     label_configurations, label_examples, outbox, payloads, presence, removal, restatements, subscriptions, targets,
+    topic_suggestions,
 )  # fmt: skip
 """Modules with tables of control data: importing them fills `metadata`."""
 Progress = Callable[[str], None]

@@ -94,18 +94,19 @@ def _right(ask: Ask) -> Shown:
     )  # fmt: skip
 
 
-def _by(ask: Ask) -> str:
+def labelled_by(ask: Ask) -> str:
+    """Return the name under which a person at a page gives labels."""
     return ask.person.label or ask.person.role.name.lower()
 
 
 def _say(ask: Ask, form: Form) -> Done:
     label = form.get("label") or None
-    ask.engine.labels.review.say(ask.tenant.id, form.get("set", ""), form.get("message", ""), label, _by(ask))
+    ask.engine.labels.review.say(ask.tenant.id, form.get("set", ""), form.get("message", ""), label, labelled_by(ask))
     return Done(f"Labelled: {label}." if label else "Skipped.")
 
 
 def _undo(ask: Ask, form: Form) -> Done:
-    undone = ask.engine.labels.review.undo(ask.tenant.id, form.get("set", ""), _by(ask))
+    undone = ask.engine.labels.review.undo(ask.tenant.id, form.get("set", ""), labelled_by(ask))
     return Done(f"Undone: {undone.label or 'skipped'}; {undone.left} more can be.")
 
 

@@ -21,6 +21,7 @@ from hubbub.dashboard import (
     system,
     targets,
     tenants,
+    topic_suggestions,
 )  # fmt: skip
 from hubbub.dashboard.components import Page
 from hubbub.dashboard.shareable import NUMBERS
@@ -31,6 +32,7 @@ TENANT: dict[str, Page] = NUMBERS | {
         incidents.LIST,
         conversations.PAGE,
         label_review.PAGE,
+        topic_suggestions.PAGE,
         reports.PAGE,
         alerts.PAGE,
         targets.PAGE,

@@ -121,9 +121,10 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Labels(Payload):
-    """The task: `train` a classifier of a set, which labels stored messages if it is used, or `run` day by day."""
+    """The task: `train` a classifier of a set, which labels stored messages if it is used; `run`: label a range of stored
+    messages; `suggest`: look for topics among unlabelled ones."""
 
-    task: Literal["train", "run"] = "run"
+    task: Literal["train", "run", "suggest"] = "run"
     label_set: str = "topic"
     start: dt.date | None = None
     end: dt.date | None = None

@@ -78,7 +78,8 @@ QUEUES = {
               completed=50, failed=100),
         Queue("restatements", "Closes the numbers of days, and notes later changes.", everywhere=1, at_once=1, completed=50,
               failed=100),
-        Queue("labels", "Trains a classifier, or labels stored messages.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10),
+        Queue("labels", "Trains a classifier, labels stored messages, or suggests topics.",
+              pause=2.0, at_once=5, per_tenant=4, tenant_rate=10),
         Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
     )
 }  # fmt: skip

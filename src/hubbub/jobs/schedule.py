@@ -63,6 +63,13 @@ SCHEDULES = (
         "Labels stored messages of tenants with labels of their own.",
         {"task": "run"},
     ),
+    Schedule(
+        "topic-suggestions",
+        "50 3 * * 1",
+        "labels",
+        "Suggests topics to tenants with labels of their own.",
+        {"task": "suggest"},
+    ),
     Schedule("retention", "30 4 * * *", "retention", "Deletes data past its retention.", {}),
 )
 

@@ -7,7 +7,7 @@ name come from the starter (`starter.yaml`: tone, escalation, and the two topics
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
@@ -86,12 +86,12 @@ class Configuration:
         others = tuple(label for label in changed if label.name != old)
         return replace(self, sets={**self.sets, label_set: others})
 
-    def with_label(self, label_set: LabelSet, name: str) -> Configuration:
-        """Return the configuration with a new label without words; an existing one stays. Raises BadInputError."""
-        if name in self.names(label_set):
-            return self
-        label = Label(_checked_name(label_set, name))
-        return replace(self, sets={**self.sets, label_set: (*self.sets.get(label_set, ()), label)})
+    def with_label(self, label_set: LabelSet, name: str, words: Sequence[str] = ()) -> Configuration:
+        """Return the configuration with a new label; an existing one gets the further words. Raises BadInputError."""
+        labels = {label.name: label for label in self.sets.get(label_set, ())}
+        before = labels.get(name) or Label(_checked_name(label_set, name))
+        after = replace(before, words=tuple(dict.fromkeys((*before.words, *map(_checked_word, words)))))
+        return replace(self, sets={**self.sets, label_set: tuple((labels | {name: after}).values())})
 
     def document(self) -> dict[str, Any]:
         """Return the configuration as plain values for `read`."""
@@ -192,3 +192,9 @@ def _checked_name(label_set: LabelSet, name: str) -> str:
             f"{label_set}: a label's name has 1 to {LONGEST_NAME} printable characters, not {name[:40]!r}"
         )
     return name
+
+
+def _checked_word(word: str) -> str:
+    if not 1 <= len(word.strip()) <= LONGEST_WORD:
+        raise BadInputError(f"words: a word or phrase has 1 to {LONGEST_WORD} characters, not {word[:40]!r}")
+    return word.strip()

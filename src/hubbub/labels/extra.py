@@ -6,7 +6,9 @@ Nothing here uses the network: weights and tokenizer are in the packages.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +17,37 @@ from hubbub.errors import BadSettingError
 if TYPE_CHECKING:
     import numpy as np
 
-MISSING = "classifiers need an extra: pip install 'hubbub[labels]'; rules work without"
+PACKAGES = ("numpy", "wordllama", "py3langid", "sklearn", "scipy", "threadpoolctl")
+MISSING = "classifiers and suggested topics need an extra: pip install 'hubbub[labels]'; rules work without"
 SURE_OF_LANGUAGE = 0.8
 FEWEST_WORDS = 4
 """Shorter or less certain texts have no known language: `ok`, `wifi broken`, names."""
 
 
+def lacking() -> str | None:
+    """Return the first package of the extra that is not installed, without loading any."""
+    return next((name for name in PACKAGES if find_spec(name) is None), None)
+
+
+def require() -> None:
+    """Raise BadSettingError, saying what to install, unless the extra is installed: before a module that needs numpy."""
+    if name := lacking():
+        raise BadSettingError(f"{MISSING} ({name} is not installed)")
+
+
 def missing(error: ImportError) -> BadSettingError:
     """Return the error with what to install."""
     return BadSettingError(f"{MISSING} ({error.name} is not installed)")
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Hold numpy to one thread: more would slow down requests beside a job."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise missing(error) from None
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
 
 
 @cache
@@ -37,8 +61,12 @@ def _embedder() -> Any:
 
 
 def vectors(texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return the embeddings of texts, of length 1: shape (texts, 256)."""
-    embedded: np.ndarray[Any, np.dtype[np.float32]] = _embedder().embed(list(texts), norm=True)
+    """Return the embeddings of texts, of length 1: shape (texts, 256). A text without a readable character has zeros."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):  # such a text is divided by a length of 0
+        embedded: np.ndarray[Any, np.dtype[np.float32]] = _embedder().embed(list(texts), norm=True)
+        embedded[~np.isfinite(embedded)] = 0
     return embedded
 
 

@@ -66,6 +66,25 @@ def messages(store: Store, tenant: int, low: int, high: int) -> Iterator[list[Me
         after = rows[-1]["time"], rows[-1]["ident"]
 
 
+def unlabelled(store: Store, tenant: int, label_set: LabelSet, most: int) -> list[Message]:
+    """Return the newest messages with texts that have no label of a set, neither from here nor from their source."""
+    kind = next(kind for kind in KINDS if label_set in kind.sets)
+    own = (
+        f"SELECT 1 FROM event AS l WHERE l.tenant = event.tenant AND l.time = event.time AND l.source = ? AND l.type = ? "
+        f"AND l.{FIELDS[label_set]} IS NOT NULL AND l.message_id = coalesce(event.message_id, event.id)"
+    )
+    with store.facts.read() as reading:
+        rows = reading.dicts(
+            f"SELECT {_MESSAGE} WHERE {_LABELABLE} AND NOT EXISTS ({own}) ORDER BY time DESC, ident DESC LIMIT ?",
+            (tenant, SOURCE, kind.labelled, most),
+        )
+    if not rows:
+        return []
+    by_source = _by_source(store, tenant, rows[-1]["time"], rows[0]["time"] + 1)
+    chosen = (_message(row, by_source.get(row["key"], frozenset())) for row in rows)
+    return [message for message in chosen if message is not None and label_set not in message.given]
+
+
 def of_keys(store: Store, tenant: int, keys: Sequence[str]) -> list[Message]:
     """Return the messages with texts of some keys, in their order."""
     by_key: dict[str, Message] = {}

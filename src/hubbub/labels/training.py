@@ -15,7 +15,7 @@ import numpy as np
 
 from hubbub.errors import BadInputError
 from hubbub.labels.classifier import NEVER, Classifier, Floats, softmax, terms_of, weighted
-from hubbub.labels.extra import language, missing, vectors
+from hubbub.labels.extra import language, missing, one_thread, vectors
 from hubbub.labels.report import LabelReport, Report
 from hubbub.labels.rules import LONGEST_TEXT
 
@@ -54,11 +54,7 @@ def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Lear
     chosen = [texts[place][:LONGEST_TEXT] for place in places]
     wanted = np.array([names.index(labels[place]) for place in places])
     meaning = vectors(chosen)
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError as error:
-        raise missing(error) from None
-    with threadpool_limits(1):  # a job among others: more threads would slow down requests
+    with one_thread():
         held_out = _held_out(chosen, meaning, wanted, len(names))
         thresholds = _thresholds(held_out, wanted, precision)
         classifier = _fitted(chosen, meaning, wanted, names, thresholds, _languages(chosen))

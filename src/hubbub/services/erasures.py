@@ -17,6 +17,7 @@ from hubbub.control.erasures import Erasure, Erasures
 from hubbub.control.idempotency import Idempotency, repeats
 from hubbub.control.label_examples import label_examples
 from hubbub.control.payloads import Payloads, payloads
+from hubbub.control.topic_suggestions import topic_suggestions
 from hubbub.errors import BadInputError
 from hubbub.facts import erase as erasure
 from hubbub.facts.moments import micros
@@ -133,7 +134,8 @@ class ErasureService:
             erasure.finish(self._facts, who)
         self._idempotency.forget((owner.id, ""), _naming(who))
         self._labels.examples.forget(owner.id, _naming(who))
-        self._control.database.purge(payloads, repeats, label_examples)
+        self._labels.suggestions.stored.forget(owner.id, _naming(who))
+        self._control.database.purge(payloads, repeats, label_examples, topic_suggestions)
         self._cached.forget(owner)
         self._store.done(begun, counts)
         for further_erasure in further:  # noted separately, so that nothing comes back with its id

@@ -20,6 +20,7 @@ from hubbub.control.label_configurations import LabelConfigurations, Version
 from hubbub.control.label_examples import Example, LabelExamples
 from hubbub.errors import BadInputError, NotFoundError
 from hubbub.labels.configuration import LabelSet, set_named
+from hubbub.labels.extra import require
 from hubbub.labels.labelling import Guess, Guesser
 from hubbub.labels.report import LabelReport
 
@@ -96,6 +97,7 @@ class Ready:
         with self._lock:
             classifier = self._ready.get(self._number)
         if classifier is None:
+            require()
             from hubbub.labels.classifier import Classifier
 
             classifier = Classifier.of(self._store.body(self._tenant, self._number))
@@ -139,6 +141,7 @@ class Training:
         `names` are the set's labels: examples of others are left out. Raises BadInputError for too few examples, BadSettingError
         without the extra.
         """
+        require()
         from hubbub.labels.training import train
 
         chosen = set_named(label_set)

@@ -18,6 +18,7 @@ from hubbub.control.label_answers import LabelAnswers
 from hubbub.control.label_classifiers import LabelClassifiers
 from hubbub.control.label_configurations import LabelConfigurations, Version
 from hubbub.control.label_examples import LabelExamples
+from hubbub.control.topic_suggestions import TopicSuggestions
 from hubbub.errors import BadInputError, HubbubError
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
@@ -44,6 +45,8 @@ from hubbub.services.label_views import (
     TriedLabel,
     VersionView,
 )
+from hubbub.services.topic_suggestion_views import SuggestionRuns
+from hubbub.services.topic_suggestions import TopicSuggestionService
 from hubbub.settings import Ai
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
@@ -68,6 +71,9 @@ class LabelService:
         self._training = Training(control, self.configurations, self.examples, classifiers)
         self._endpoint = LabelEndpoint(ai, http, LabelAnswers(database), self._digest, clock)
         self.review = LabelReview(store, control, self.examples, self._names, self._relabel)
+        self.suggestions = TopicSuggestionService(
+            store, control, TopicSuggestions(database, encryption), self._digest, clock, self.add, self.review
+        )
 
     # --- what is labelled
 
@@ -91,11 +97,11 @@ class LabelService:
         self._change(owner, before, read(document), "labels and rules", by)
         return self.of(owner.id)
 
-    def add(self, tenant: str, label_set: str, label: str, by: str = "") -> LabelsView:
-        """Add a label without rules to a set; an existing one stays."""
+    def add(self, tenant: str, label_set: str, label: str, by: str = "", words: Sequence[str] = ()) -> LabelsView:
+        """Add a label with words to a set; an existing one gets the further words."""
         owner, chosen = self._control.tenant(tenant), set_named(label_set)
         before = self.configurations.current(owner.id)
-        after = self.configuration(before).with_label(chosen, label)
+        after = self.configuration(before).with_label(chosen, label, words)
         self._change(owner, before, after, f"{chosen}: {label!r} was added", by)
         return self.of(owner.id)
 
@@ -157,7 +163,7 @@ class LabelService:
 
     def run_all(self) -> LabelRuns:
         """Label the stored messages of all tenants with their own labels; a failing one stops no other."""
-        tenants = [name for name in self.configurations.tenants() if name in self._control.tenants()]
+        tenants = self._with_own_labels()
         changed, errors = 0, {}
         for tenant in tenants:
             try:
@@ -165,6 +171,13 @@ class LabelService:
             except HubbubError as error:
                 errors[tenant] = error.message
         return LabelRuns(len(tenants) - len(errors), changed, errors)
+
+    def suggest_all(self) -> SuggestionRuns:
+        """Look for topics in the unlabelled messages of all tenants with their own labels; a failing one stops no other."""
+        return self.suggestions.run_all(self._with_own_labels())
+
+    def _with_own_labels(self) -> list[str]:
+        return [name for name in self.configurations.tenants() if name in self._control.tenants()]
 
     def run(self, tenant: str, start: str | None = None, end: str | None = None) -> LabelRun:
         """Label all messages of a range with a stored text, with the version in force; dates are the tenant's days.

@@ -212,11 +212,13 @@ class Workflows:
         )  # fmt: skip
 
     def labels(self, task: Task, payload: Labels) -> Any:
-        """Train a classifier of a set, or label stored messages: one tenant's, or those of all tenants with their own labels."""
+        """Train a classifier of a set, label stored messages, or suggest topics: for one tenant, or all with their own labels."""
         if task.tenant is None:
-            if payload.task != "run":
+            if payload.task == "train":
                 raise BadRequestError("the payload does not fit the queue 'labels': name the tenant - at `$.tenant`")
-            return _checked(self._labels.run_all())
+            return _checked(self._labels.run_all() if payload.task == "run" else self._labels.suggest_all())
+        if payload.task == "suggest":
+            return self._labels.suggestions.run(task.tenant)
         if payload.task == "train":
             trained = self._labels.train(task.tenant, payload.label_set, by="job")
             return {**plain(trained), "labelled": self._labels.run(task.tenant)} if trained.used else trained
