@@ -25,6 +25,7 @@ FEWEST = 5
 MOST = 100
 """Most groups."""
 ROUNDS = 50
+AT_ONCE = 500
 SHRUNK = 200
 """Texts from which on the common mean counts more than half: that of a few texts may be the topic itself."""
 Places = np.ndarray[Any, np.dtype[np.intp]]
@@ -105,17 +106,17 @@ class _Space:
     def seeds(self, centres: Mapping[int, Floats]) -> Iterator[Floats]:
         """Yield centres of new groups among the texts that are near no centre, the densest first."""
         left = np.flatnonzero(self.nearest(centres) == NOWHERE)
-        directions = self._directions[left]
-        near = directions @ directions.T >= NEAR
+        near = _near(self._directions[left])
+        neighbours = near.sum(axis=1)
         free = np.ones(len(left), dtype=bool)
         for _ in range(MOST - len(centres)):
-            neighbours = near[:, free].sum(axis=1) * free
             densest = int(neighbours.argmax()) if len(left) else 0
             if not len(left) or neighbours[densest] < FEWEST:
                 return
             own = near[densest] & free
             yield self._vectors[left[own]].mean(axis=0)
             free &= ~own
+            neighbours = (neighbours - near[:, own].sum(axis=1)) * free
 
     def moved(self, nearest: Places, number: int, centre: Floats) -> Floats:
         """Return the mean of a group's texts; `centre` without any."""
@@ -170,6 +171,14 @@ def _most(numbers: Places) -> int | None:
         return None
     (number, count), *_ = sorted(Counter(numbers.tolist()).items(), key=lambda item: (-item[1], item[0]))
     return number if number != NOWHERE and 2 * count >= len(numbers) else None
+
+
+def _near(directions: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return which directions are near each other, shape (n, n); some rows at once, to hold few numbers in memory."""
+    near = np.zeros((len(directions), len(directions)), dtype=bool)
+    for start in range(0, len(directions), AT_ONCE):
+        near[start : start + AT_ONCE] = directions[start : start + AT_ONCE] @ directions.T >= NEAR
+    return near
 
 
 def _unit(rows: Floats) -> Floats:
