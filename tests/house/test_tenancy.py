@@ -224,11 +224,10 @@ def suggestion(engine: Engine) -> str:
     topics = engine.labels.suggestions.stored
     bodies = {topic.number: topic.body for topic in topics.of("a-canary7f3a")}
     run = topics.last_run("a-canary7f3a")
-    bodies[run.last_number + 1] = Body(
-        (f"{CANARY} word",), (), (Mentioned(f"{CANARY} key", None),), "", 20, 5, 3, None, None
-    )
+    number = run.last_number + 7_654_321
+    bodies[number] = Body((f"{CANARY} word",), (), (Mentioned(f"{CANARY} key", None),), "", 20, 5, 3, None, None)
     topics.store("a-canary7f3a", run, CANARY, 20, bodies, [])
-    return str(run.last_number + 1)
+    return str(number)
 
 
 OBJECTS: dict[str, Callable[[Engine], str]] = {

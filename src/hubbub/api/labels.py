@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/labels", route_class=Counted)
 SetName = Literal["topic", "tone", "intent", "escalation"]
 Name = Annotated[str, Field(max_length=100)]
 Chosen = Annotated[SetName, Query(alias="set", description="The label set.")]
-Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the suggested topic.")]
+Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Number of the suggested topic.")]
 Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most to return.")]
 
 

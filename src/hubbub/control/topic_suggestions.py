@@ -182,7 +182,7 @@ class TopicSuggestions:
         with self._database.write() as con:
             row = con.execute(sa.select(table.c.state).where(*same)).first()
             if row is None:
-                raise NotFoundError(f"there is no suggested topic {number}")
+                raise NotFoundError("there is no such suggested topic")
             if row.state != Standing.OPEN:
                 raise ConflictError(f"topic {number} is {row.state} already")
             con.execute(table.update().where(*same).values(state=standing.value, label=label))

@@ -145,7 +145,7 @@ class TopicSuggestionService:
     def _undecided(self, tenant: str, number: int) -> StoredTopic:
         topic = next((topic for topic in self.stored.of(tenant) if topic.number == number), None)
         if topic is None or not (_above(topic.body) or topic.standing is not Standing.OPEN):
-            raise NotFoundError(f"there is no suggested topic {number}")
+            raise NotFoundError("there is no such suggested topic; see 'hubbub labels suggestions'")
         if topic.standing is not Standing.OPEN:
             raise ConflictError(f"topic {number} is {topic.standing} already")
         return topic
