@@ -10,7 +10,7 @@ from hubbub.reports.formatting import shown
 
 SCORE = "contact_engagement_score"
 DRIVING = ("active_contacts", "new_contacts", "total_contacts", "blocked_contacts")
-TOP = 20
+TOP = 10
 
 
 def _cards(ask: Ask) -> Shown:
@@ -60,7 +60,7 @@ PAGE = Page(
         Widget("chart", "Over time", _chart, wide=True),
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("accounts", "By account", _accounts, size="list", lazy=True),
-        Widget("top", "Most engaged", _top, size="list", lazy=True, wide=True, role=Role.ANALYST,
+        Widget("top", "Most engaged", _top, size="list", lazy=True, role=Role.ANALYST,
                about="By the score at the end of these days: recent messages, clicks, reads, good ratings and conversions."),
     ),
     group=Group.ROWS,

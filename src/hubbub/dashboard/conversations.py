@@ -12,6 +12,7 @@ from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
+from hubbub.query.excerpts import excerpts
 
 STATE_TITLES = {
     "": "Any",
@@ -27,6 +28,7 @@ _COLUMNS = (
     Column("channel", "Channel"),
     Column("channel_id", "Room"),
     Column("staff_id", "Staff"),
+    Column("text", "Last message", "long"),
     Column("messages", "Messages", "count"),
     Column("escalated", "Escalated"),
     Column("state", "State"),
@@ -68,12 +70,14 @@ def _list(ask: Ask) -> Shown:
     if not page.rows:
         return Shown(empty=_why_none(wanted))
     until = min(wanted.end, ask.now)
-    rows = [_row(ask, row, until) for row in page.rows]
+    texts = excerpts(ask.engine.queries, ask.tenant, [row.conversation_id for row in page.rows])
+    rows = [_row(ask, row, until) | {"text": texts[row.conversation_id].text} for row in page.rows]
+    columns = [column for column in _COLUMNS if column.name != "text" or any(row["text"] for row in rows)]
     links = [_links(ask, row) for row in page.rows]
     following = ask.link(cursor=page.next) if page.next else ""
     waiting = sum(row["state"] == "waiting" for row in rows)
     summary = f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
-    return Shown("rows", {"next": following, "total": None}, Table(_COLUMNS, rows, links), summary, _note(wanted))
+    return Shown("rows", {"next": following, "total": None}, Table(columns, rows, links), summary, _note(wanted))
 
 
 def _row(ask: Ask, row: ConversationRow, until: datetime) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hubbub.dashboard.waiting import rows_of
 from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.window import day_of
+from hubbub.query.excerpts import Excerpt, excerpts
 from hubbub.query.live import Member, lately, members
 from hubbub.query.waiting import METRIC, Waiting, live
 from hubbub.reports.formatting import COUNTDOWN, about, reason
@@ -117,11 +118,13 @@ def _waiting(ask: Ask) -> Shown:
     waiting = live(ask.engine.queries, ask.tenant, question, limit=MOST)
     if not waiting.rows:
         return Shown(empty="Nobody waits for an answer.")
-    rows = [_row(conversation) for conversation in waiting.rows]
+    known = excerpts(ask.engine.queries, ask.tenant, [conversation.conversation_id for conversation in waiting.rows])
+    rows = [_row(conversation, known[conversation.conversation_id]) for conversation in waiting.rows]
     columns = [
-        Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("target", "Target"),
-        Column("countdown", "Countdown", COUNTDOWN), Column("priority", "Priority"), Column("channel", "Channel"),
-        Column("account_id", "Account"),
+        Column("id", "Conversation"), Column("contact_id", "Contact"), Column("text", "Last message", "long"),
+        Column("waits", "Waits for", "ms"), Column("target", "Target"), Column("countdown", "Countdown", COUNTDOWN),
+        Column("priority", "Priority"), Column("channel", "Channel"), Column("channel_id", "Room"),
+        Column("account_id", "Account"), Column("staff_id", "Staff"),
     ]  # fmt: skip
     columns = [column for column in columns if any(row[column.name] is not None for row in rows)]
     links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]
@@ -131,13 +134,14 @@ def _waiting(ask: Ask) -> Shown:
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 
-def _row(waiting: Waiting) -> dict[str, Any]:
+def _row(waiting: Waiting, excerpt: Excerpt) -> dict[str, Any]:
     minutes = waiting.target_minutes
     hours = " of business hours" if waiting.business else ""
     return {
         "id": waiting.conversation_id, "waits": waiting.waited_ms, "countdown": waiting.over_ms, "priority": waiting.priority,
         "target": f"{about(minutes * 60_000, 'ms')}{hours}" if minutes is not None else None, "channel": waiting.channel,
-        "account_id": waiting.account_id,
+        "account_id": waiting.account_id, "contact_id": excerpt.contact_id, "channel_id": excerpt.channel_id,
+        "staff_id": excerpt.staff_id, "text": excerpt.text,
     }  # fmt: skip
 
 
@@ -161,9 +165,9 @@ PAGE = Page(
     "live", "Live",
     (
         Widget("now", "Right now", _cards, size="cards", wide=True),
-        Widget("minutes", f"Messages in the last {MINUTES} minutes", _minutes, wide=True),
-        Widget("waiting", "Waiting for an answer", _waiting, size="list", role=Role.ANALYST,
+        Widget("waiting", "Waiting for an answer", _waiting, size="list", wide=True, role=Role.ANALYST,
                about="Open conversations that wait for a reply: those furthest past their target first, else the longest waiting."),
+        Widget("minutes", f"Messages in the last {MINUTES} minutes", _minutes),
         Widget("online", "Staff online", online, size="list"),
     ),
     dated=False, fresh_seconds=30,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Role, Shown, Table
 from hubbub.dashboard.waiting import SHOWN
 from hubbub.model.window import local_midnight
+from hubbub.query.excerpts import excerpts
 from hubbub.query.explain import PAGE
 
 
@@ -25,15 +27,17 @@ def unanswered_questions(ask: Ask) -> Shown | None:
         limit=PAGE,
     )  # fmt: skip
     until = min(after, ask.now)
+    texts = _texts(ask, [row["id"] for row in found.events.rows])
     rows = [
         {
-            "id": row["id"], "channel_id": row["channel_id"],
+            "id": row["id"], "text": texts.get(row["id"]), "channel_id": row["channel_id"],
             "waits": (until - datetime.fromisoformat(row["time"])).total_seconds() * 1000,
         }
         for row in found.events.rows
     ]  # fmt: skip
     columns = [
         Column("id", "Question"),
+        *([Column("text", "Text", "long")] if any(row["text"] for row in rows) else []),
         Column("channel_id", "Channel", of="channel_id"),
         Column("waits", "Open for", "ms"),
     ]
@@ -41,3 +45,10 @@ def unanswered_questions(ask: Ask) -> Shown | None:
     summary = f"{unanswered:,} of {asked.cell('questions')['value']:,} questions have no answer"
     note = f"{unanswered - SHOWN:,} more: see the explanation of the number." if unanswered > SHOWN else ""
     return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note)
+
+
+def _texts(ask: Ask, ids: Sequence[str]) -> Mapping[str, str | None]:
+    """Return the stored texts of questions, for those who may see rows."""
+    if not ask.person.may(Role.ANALYST):
+        return {}
+    return {id_: known.text for id_, known in excerpts(ask.engine.queries, ask.tenant, ids, first=True).items()}

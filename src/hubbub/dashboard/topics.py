@@ -158,9 +158,9 @@ def _movers(ask: Ask) -> Shown:
         return Shown(empty="These days, or those before them, have no classified messages: nothing to compare.")
     columns = [
         Column("topic", "Topic"), Column("previous_share", "Share before", "share"), Column("share", "Share now", "share"),
-        Column("points", "Change, points", "number"), Column("count", "Messages", "count"),
+        Column("moved", "Change, points"), Column("count", "Messages", "count"),
     ]  # fmt: skip
-    rows = [{**plain_values(row), "points": round(100 * row.change, 1)} for row in moved]
+    rows = [{**plain_values(row), "moved": f"{100 * row.change:+.1f}".replace("-", "−")} for row in moved]
     links = [
         {
             "topic": ask.link(view=ask.view.with_filter("topic", row["topic"])),
@@ -169,7 +169,7 @@ def _movers(ask: Ask) -> Shown:
         for row in rows
     ]
     summary = "Topics whose share changed most: " + ", ".join(
-        f"{plain(row['topic'])} {row['points']:+.1f} points" for row in rows
+        f"{plain(row['topic'])} {row['moved']} points" for row in rows
     )
     return Shown(
         "table",
@@ -195,6 +195,7 @@ def _hotspots(ask: Ask) -> Shown:
         {**plain_values(row), "verdict": "strong hotspot" if row.strong else "hotspot" if row.hotspot else None}
         for row in hotspots
     ]
+    classified = sum(row["total_count"] for row in rows)
     links = [
         {"hotspot_ratio": ask.explained("hotspot_ratio", where={"channel_id": row["channel_id"]})}
         | (
@@ -204,6 +205,10 @@ def _hotspots(ask: Ask) -> Shown:
         )
         for row in rows
     ]
+    if not any(row["flagged_count"] for row in rows):
+        return Shown(
+            empty=f"None of {classified:,} classified messages is under {_flagged_as(ask)}: no room is a hotspot."
+        )
     hot = sum(row["hotspot"] for row in rows)
     note = (
         f"A hotspot has {HOTSPOT_MIN} classified messages or more and a share above {HOTSPOT_RATIO:.0%}; a strong one's share lies "
@@ -279,7 +284,7 @@ PAGE = Page(
         Widget("tones", "Tone by topic", _tones, lazy=True),
         Widget("movers", "Changes", _movers, size="list", lazy=True),
         Widget("escalations", "Escalations by severity", _escalations, size="list", lazy=True),
-        Widget("hotspots", "Complaints by channel", _hotspots, size="small", lazy=True, wide=True),
+        Widget("hotspots", "Complaints by room", _hotspots, size="small", lazy=True, wide=True),
         Widget(
             "messages", "Complaints and escalations", _messages, size="list", lazy=True, wide=True, role=Role.ANALYST
         ),

@@ -1,0 +1,65 @@
+"""Excerpts of conversations: the first and the last stored text, and who and where each is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hubbub.app import Engine
+from hubbub.query.excerpts import LONGEST, excerpts
+from hubbub.settings import load
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+NUMBERS = count()
+TEXTS = st.one_of(st.none(), st.just("  "), st.text(min_size=1, max_size=LONGEST + 20))
+
+
+def expected(texts: list[str | None], *, first: bool) -> str | None:
+    """Return the text that a list shows, from the specification: the outermost one that is stored, on one line and cut."""
+    stored = [text for text in texts if text is not None]
+    if not stored or not (line := " ".join(stored[0 if first else -1].split())):
+        return None
+    return line if len(line) <= LONGEST else line[:LONGEST].rstrip() + "…"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Open a store for all examples of this file."""
+    with Engine(load(Path(tmp_path_factory.mktemp("excerpts"))), lambda: NOW) as opened:
+        opened.add_tenant("acme")
+        yield opened
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(TEXTS, min_size=1, max_size=4))
+def test_the_first_and_the_last_text_of_each_conversation(engine: Engine, texts: list[str | None]) -> None:
+    """Whatever is stored, a list has the first or last text on one line, None without one; a private note is never shown."""
+    id_ = f"c{next(NUMBERS)}"
+    events: list[dict[str, Any]] = [
+        {
+            "type": "message.received", "time": f"2026-08-19T10:0{n}:00Z", "id": f"{id_}-{n}", "conversation_id": id_,
+            "contact_id": "ann", "channel_id": "desk", **({"attributes": {"text": text}} if text is not None else {}),
+        }
+        for n, text in enumerate(texts)
+    ]  # fmt: skip
+    note = {"type": "message.sent", "time": "2026-08-19T10:30:00Z", "id": f"{id_}-note", "status": "private"}
+    events.append({**note, "conversation_id": id_, "staff_id": "bo", "attributes": {"text": "for us alone"}})
+    engine.record("acme", events, history=True)
+    tenant = engine.control.tenant("acme")
+    for first in (True, False):
+        (found,) = excerpts(engine.queries, tenant, [id_], first=first).values()
+        assert (found.contact_id, found.channel_id, found.staff_id) == ("ann", "desk", "bo")
+        assert found.text == expected(texts, first=first)
+
+
+def test_what_is_not_stored_has_no_excerpt(engine: Engine) -> None:
+    """An unknown conversation has nothing, and none are asked for nothing."""
+    tenant = engine.control.tenant("acme")
+    (found,) = excerpts(engine.queries, tenant, ["none"]).values()
+    assert (found.contact_id, found.text) == (None, None) and excerpts(engine.queries, tenant, []) == {}
