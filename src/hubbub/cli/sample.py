@@ -19,6 +19,13 @@ BATCH = 5000
 MINUTES_SAVED = 6
 """Minutes that a conversation handled by AI is assumed to save a person."""
 
+SILENCE_DAYS = 7
+"""Days without a message after which a conversation counts as closed."""
+TARGETS = {"first_response": 15, "next_response": 60}
+"""Targets in minutes, in force for as long as the sample has events."""
+WANTED, DAYS = 0.8, 90
+"""The share of waits that is to be within its target, and the days of the sample."""
+
 
 def fill(data: Path | None, as_json: bool) -> None:
     """Load the sample into a data folder, refresh, and print each tenant's answers."""
@@ -36,7 +43,10 @@ def fill(data: Path | None, as_json: bool) -> None:
 def _tenant(engine: Engine, tenant: str, zone: str, name: str, now: datetime) -> dict[str, Any]:
     with suppress(ConflictError):  # a second demo on the same folder adds only newer events
         engine.tenants.add(tenant, zone, name)
-        engine.tenants.change(tenant, ai_minutes_saved=MINUTES_SAVED)
+        engine.tenants.change(tenant, ai_minutes_saved=MINUTES_SAVED, threads={"silence_days": SILENCE_DAYS})
+        begun = (now - timedelta(days=DAYS)).date().isoformat()
+        for aim, minutes in TARGETS.items():
+            engine.targets.add(tenant, aim, minutes, share=WANTED, valid_from=begun)
     counts: dict[str, Any] = {"tenant": tenant, "accepted": 0, "duplicates": 0, "rejected": 0}
     stream = demo.events(tenant, now)
     with show.progress(f"{name}", None) as move:

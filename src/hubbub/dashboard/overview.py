@@ -26,14 +26,27 @@ TEAM = (
 FEW_A_DAY = 10
 """Fewest things a day to draw a share by day; with fewer it jumps and is drawn by week."""
 SLACK = "slack"
-SLACK_CARDS = ("messages", "conversations_started", "waiting_conversations", "first_response_ms.p50", "active_contacts")
-SLACK_ROOMS = ("messages", "conversations_started", "first_response_ms.p50", "first_response_ms.within_1d")
+ANSWERED = "question_answer_rate"
+SLACK_CARDS = (
+    "messages",
+    "conversations_started",
+    "waiting_conversations",
+    "first_response_ms.p50",
+    ANSWERED,
+    "active_contacts",
+)
+SLACK_ROOMS = (
+    "messages", "conversations_started", "questions", "questions_unanswered", "first_response_ms.p50",
+    "first_response_ms.within_1d",
+)  # fmt: skip
 SLACK_TITLES: Mapping[str, str] = {
     "conversations_started": "Threads",
     "waiting_conversations": "Threads without a reply",
     FIRST: "First reply, median",
     SLOWEST: "First reply, 90 %",
     "first_response_ms.within_1d": "Replied within a day",
+    ANSWERED: "Questions answered",
+    "questions_unanswered": "Without an answer",
     "active_contacts": "Members who wrote",
 }
 """Titles for a tenant with Slack only: there a conversation is a thread."""

@@ -9,7 +9,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Role, Shown, Table
 from hubbub.dashboard.waiting import SHOWN
 from hubbub.model.window import local_midnight
-from hubbub.query.excerpts import excerpts
+from hubbub.query.excerpts import Excerpt, excerpts
 from hubbub.query.explain import PAGE
 
 
@@ -27,10 +27,11 @@ def unanswered_questions(ask: Ask) -> Shown | None:
         limit=PAGE,
     )  # fmt: skip
     until = min(after, ask.now)
-    texts = _texts(ask, [row["id"] for row in found.events.rows])
+    known = _excerpts(ask, [row["id"] for row in found.events.rows])
     rows = [
         {
-            "id": row["id"], "text": texts.get(row["id"]), "channel_id": row["channel_id"],
+            "id": row["id"], "text": known[row["id"]].text if row["id"] in known else None, "channel_id": row["channel_id"],
+            "contact_id": known[row["id"]].contact_id if row["id"] in known else None,
             "waits": (until - datetime.fromisoformat(row["time"])).total_seconds() * 1000,
         }
         for row in found.events.rows
@@ -38,6 +39,7 @@ def unanswered_questions(ask: Ask) -> Shown | None:
     columns = [
         Column("id", "Question"),
         *([Column("text", "Text", "long")] if any(row["text"] for row in rows) else []),
+        *([Column("contact_id", "By")] if any(row["contact_id"] for row in rows) else []),
         Column("channel_id", "Channel", of="channel_id"),
         Column("waits", "Open for", "ms"),
     ]
@@ -47,8 +49,8 @@ def unanswered_questions(ask: Ask) -> Shown | None:
     return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note)
 
 
-def _texts(ask: Ask, ids: Sequence[str]) -> Mapping[str, str | None]:
-    """Return the stored texts of questions, for those who may see rows."""
+def _excerpts(ask: Ask, ids: Sequence[str]) -> Mapping[str, Excerpt]:
+    """Return who asked, and the stored texts of questions, for those who may see rows."""
     if not ask.person.may(Role.ANALYST):
         return {}
-    return {id_: known.text for id_, known in excerpts(ask.engine.queries, ask.tenant, ids, first=True).items()}
+    return excerpts(ask.engine.queries, ask.tenant, ids, first=True)
