@@ -70,8 +70,8 @@ def _right(ask: Ask) -> Shown:
     results = ask.engine.labels.review.done(ask.tenant.id, chosen, 1).right
     labels = ask.engine.labels.of(ask.tenant.id)
     number = labels.in_use.get(chosen.value)
-    used_from = {
-        label.label: label.used_from
+    trained_labels = {
+        label.label: label
         for trained in labels.classifiers if trained.classifier == number for label in trained.labels
     }  # fmt: skip
     rows = [
@@ -80,7 +80,8 @@ def _right(ask: Ask) -> Shown:
             "checked": row.checked,
             "right": row.right,
             "range": f"{shown(row.low, 'share')} – {shown(row.high, 'share')}",
-            "used_from": used_from.get(row.label),
+            "used_from": trained_labels[row.label].used_from if row.label in trained_labels else None,
+            "abstains": trained_labels[row.label].abstains if row.label in trained_labels else None,
         }
         for row in results
     ]
@@ -88,6 +89,8 @@ def _right(ask: Ask) -> Shown:
         Column("label", "Label"), Column("checked", "Checked", "count"), Column("right", "Right", "share"),
         Column("range", "95 % range"), Column("used_from", "Used from", "number"),
     ]  # fmt: skip
+    if any(row["abstains"] for row in rows):
+        columns.append(Column("abstains", "Abstains since", "long"))
     return data_table(
         ask, columns, rows, nothing="No suggestion was checked yet.",
         note="Below “used from”, no number counts a classifier's suggestion; it appears here.",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SURE = 1.2816
+"""Standard deviations of a lower bound that holds with 90 % confidence."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelReport:
@@ -18,7 +21,9 @@ class LabelReport:
     right: int
     """Of these, the right ones."""
     used_from: float | None
-    """Least confidence to count; null: it never counts."""
+    """Least confidence to count; null: the label abstains."""
+    abstains: str | None = None
+    """Why it abstains."""
 
 
 @dataclass(frozen=True, slots=True)

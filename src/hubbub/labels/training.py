@@ -1,7 +1,7 @@
 """Training: a classifier from messages that people labelled, with its results on held-out texts.
 
 Every example is held out once (cross-validation): each part is labelled by a classifier trained on the others. These results give
-the thresholds, and how often each label is right.
+the thresholds (`thresholds.py`), and how often each label is right.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from hubbub.errors import BadInputError
-from hubbub.labels.classifier import NEVER, Classifier, Floats, softmax, terms_of, weighted
+from hubbub.labels.classifier import Classifier, Floats, softmax, terms_of, weighted
 from hubbub.labels.extra import language, missing, one_thread, vectors
 from hubbub.labels.report import LabelReport, Report
 from hubbub.labels.rules import LONGEST_TEXT
+from hubbub.labels.thresholds import Threshold, thresholds
 
 FEWEST = 8
 """Fewest examples to learn a label."""
@@ -26,8 +27,6 @@ FOLDS, FOLDS_OF_FEW, FEW = 5, 8, 2_000
 MOST_TERMS = 20_000
 SURENESS = 10.0
 """Inverse regularisation strength: the best of 1, 10, 30, 100 on public sets of questions and of tones."""
-FEWEST_JUDGED, FEWEST_OF_LABEL = 10, 20
-"""Held-out texts that a threshold needs: for all labels together, and for a label's own."""
 FEWEST_IN_LANGUAGE, SHARE_OF_LANGUAGE = 2, 0.05
 
 
@@ -41,7 +40,7 @@ class Learned:
 
 
 def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Learned:
-    """Learn labels from texts; `precision`: share of right held-out texts that a label needs to count.
+    """Learn labels from texts; `precision`: share of right texts that is promised of those that count.
 
     Raises BadInputError if fewer than two labels have enough examples, BadSettingError without the extra.
     """
@@ -56,10 +55,11 @@ def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Lear
     meaning = vectors(chosen)
     with one_thread():
         held_out = _held_out(chosen, meaning, wanted, len(names))
-        thresholds = _thresholds(held_out, wanted, precision)
-        classifier = _fitted(chosen, meaning, wanted, names, thresholds, _languages(chosen))
+        made = thresholds(held_out, wanted, precision)
+        least = np.array([threshold.confidence for threshold in made], dtype=np.float32)
+        classifier = _fitted(chosen, meaning, wanted, names, least, _languages(chosen))
     left_out = tuple(sorted(set(counts) - set(names)))
-    return Learned(classifier, _report(held_out, wanted, names, thresholds, left_out), places)
+    return Learned(classifier, _report(held_out, wanted, names, made, left_out), places)
 
 
 def _held_out(texts: Sequence[str], meaning: Floats, wanted: Any, k: int) -> Floats:
@@ -122,27 +122,6 @@ def _weights(fitted: Any) -> tuple[Floats, Floats]:
     return np.ascontiguousarray(coef.T, dtype=np.float32), bias.astype(np.float32)
 
 
-def _thresholds(held_out: Floats, wanted: Any, precision: float) -> Floats:
-    """Return the least confidence at which each label is right often enough; a rare label has the common threshold."""
-    chosen, sure = held_out.argmax(axis=1), held_out.max(axis=1)
-    right = chosen == wanted
-    everywhere = _threshold(sure, right, precision, FEWEST_JUDGED)
-    thresholds = np.full(held_out.shape[1], everywhere, dtype=np.float32)
-    for label in range(held_out.shape[1]):
-        own = chosen == label
-        if own.sum() >= FEWEST_OF_LABEL:
-            thresholds[label] = _threshold(sure[own], right[own], precision, FEWEST_JUDGED)
-    return thresholds
-
-
-def _threshold(sure: Floats, right: Any, precision: float, fewest: int) -> float:
-    """Return the smallest confidence above which enough are right, of at least `fewest`."""
-    order = np.argsort(-sure)
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    good = [place for place in range(fewest - 1, len(order)) if share[place] >= precision]
-    return float(sure[order[good[-1]]]) if good else NEVER
-
-
 def _languages(texts: Sequence[str]) -> frozenset[str]:
     """Return the languages of enough examples."""
     counts = Counter(code for code in map(language, texts) if code is not None)
@@ -151,14 +130,14 @@ def _languages(texts: Sequence[str]) -> frozenset[str]:
 
 
 def _report(
-    held_out: Floats, wanted: Any, names: tuple[str, ...], thresholds: Floats, left_out: tuple[str, ...]
+    held_out: Floats, wanted: Any, names: tuple[str, ...], made: Sequence[Threshold], left_out: tuple[str, ...]
 ) -> Report:
     chosen, sure = held_out.argmax(axis=1), held_out.max(axis=1)
-    right, counts = chosen == wanted, sure >= thresholds[chosen]
+    right, counts = chosen == wanted, sure >= np.array([threshold.confidence for threshold in made])[chosen]
     labels = tuple(
         LabelReport(
             name, int((wanted == place).sum()), int((chosen == place).sum()), int((right & (chosen == place)).sum()),
-            None if thresholds[place] >= NEVER else round(float(thresholds[place]), 4),
+            None if made[place].used_from is None else round(made[place].confidence, 4), made[place].abstains,
         )
         for place, name in enumerate(names)
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 
 from cachetools import LRUCache
 
+from hubbub.calculations import wilson_lower
 from hubbub.control.control import Control
 from hubbub.control.label_classifiers import LabelClassifiers, Trained
 from hubbub.control.label_configurations import LabelConfigurations, Version
@@ -22,7 +23,7 @@ from hubbub.errors import BadInputError, NotFoundError
 from hubbub.labels.configuration import LabelSet, set_named
 from hubbub.labels.extra import require
 from hubbub.labels.labelling import Guess, Guesser
-from hubbub.labels.report import LabelReport
+from hubbub.labels.report import SURE, LabelReport
 
 FEWEST_COMPARED = 10
 """Fewest examples, unknown to both, that a comparison needs."""
@@ -48,6 +49,8 @@ class ClassifierView:
     """Share of them with enough confidence to count."""
     precision: float | None
     """Share of those with the right label."""
+    precision_low: float | None
+    """Lower end of that share with 90 % confidence; null: none counts."""
     labels: Sequence[LabelReport]
     """The results of each label."""
     left_out: Sequence[str]
@@ -217,5 +220,6 @@ def _values(trained: Trained) -> dict[str, Any]:
         "classifier": trained.number, "set": trained.label_set, "made_at": trained.made_at, "examples": examples,
         "accuracy": report["right"] / examples if examples else None, "counted": sure / examples if examples else None,
         "precision": report["sure_right"] / sure if sure else None,
+        "precision_low": wilson_lower(report["sure_right"], sure, SURE),
         "labels": [LabelReport(**label) for label in report["labels"]], "left_out": report["left_out"],
     }  # fmt: skip
