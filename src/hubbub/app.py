@@ -77,6 +77,7 @@ from hubbub.services.report_introductions import ReportIntroductions
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
 from hubbub.services.retention import RetentionService
+from hubbub.services.rules import RuleSetService
 from hubbub.services.schedules import ScheduleService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.services.standing import StandingService
@@ -259,6 +260,7 @@ class Engine:
         self.messages = MessageService(settings, clock, control, self.http, integrations, outbox, self.reports)
         self.destinations = DestinationService(clock, control, self.http, integrations, outbox, rules, self.messages)
         self.alerts = AlertService(clock, control, queries, rules, outbox)
+        self.rules = RuleSetService(control, outbox, rules, self.alerts, self.subscriptions, self.targets)
         self.incidents = IncidentService(clock, control, rules, outbox, self.alerts)
         self.judging = JudgingService(clock, control, queries, integrations, rules, outbox)
 

@@ -78,6 +78,7 @@ ACCESS = {
     "GET /v1/restatements": "tenant read",
     "GET /v1/live": "tenant read",
     "GET /v1/targets": "tenant read", "POST /v1/targets": "tenant admin", "DELETE /v1/targets/{target}": "tenant admin",
+    "GET /v1/rules": "tenant read", "PUT /v1/rules": "tenant admin",
     "GET /v1/subscriptions": "tenant read", "POST /v1/subscriptions": "tenant admin",
     "POST /v1/subscriptions/{subscription}/stop": "tenant admin", "DELETE /v1/subscriptions/{subscription}": "tenant admin",
     "GET /v1/alerts": "tenant read", "POST /v1/alerts": "tenant admin", "POST /v1/alerts/try": "tenant read",

@@ -45,6 +45,7 @@ from hubbub.api.names import router as names
 from hubbub.api.reports import router as reports
 from hubbub.api.restatements import router as restatements
 from hubbub.api.routes import api, open_routes
+from hubbub.api.rules import router as rules
 from hubbub.api.subscriptions import router as subscriptions
 from hubbub.api.targets import router as targets
 from hubbub.api.tenants import router as tenants
@@ -144,8 +145,8 @@ class Observe:
 
 
 ROUTERS = (
-    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, targets, live, tenants, keys,
-    conversations, names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page,
+    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, targets, rules, live, tenants,
+    keys, conversations, names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page,
     unsubscribe, pages, page_files,
 )  # fmt: skip
 """The routes of the API by subject, then the pages'."""

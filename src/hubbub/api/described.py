@@ -51,6 +51,7 @@ TAGS = {
     "calendar": "Business hours.",
     "live": "Who waits now.",
     "targets": "Within how many minutes to answer and resolve.",
+    "rules": "Alert rules, subscriptions and targets as one document.",
     "jobs": "Work in the background.",
     "ai": "Suggested replies.",
     "schedules": "Schedules of jobs.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from hubbub.clock import Clock
@@ -70,12 +70,20 @@ class TargetService:
         """
         owner = self._control.tenant(tenant)
         first_day = parse_date(valid_from) if valid_from is not None else self._today(owner)
-        target = checked(
+        return self.put(
+            owner.id,
             Target(
-                id=new_id(), aim=aim_of(aim), minutes=minutes, business=business, channel=channel or None,
-                priority=priority or None, share=share, valid_from=first_day,
-            )
+                aim=aim_of(aim), minutes=minutes, business=business, channel=channel or None, priority=priority or None,
+                share=share, valid_from=first_day,
+            ),
         )  # fmt: skip
+
+    def put(self, tenant: str, target: Target) -> TargetView:
+        """Store a target under a new id, in place of that with the same aim, channel, priority and first day.
+
+        Raises BadInputError naming the field.
+        """
+        owner, target = self._control.tenant(tenant), checked(replace(target, id=new_id()))
         if target.business and not owner.calendar:
             raise BadInputError(
                 "business: this tenant has no business hours; set them first (docs/howto/business-hours.md)"

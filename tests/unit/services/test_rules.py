@@ -1,0 +1,137 @@
+"""Rule sets: what one tenant watches another watches after an import, once however often it runs; nobody is resubscribed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from hubbub.api.app import create_app
+from hubbub.app import Engine
+from hubbub.errors import BadInputError
+from hubbub.model.plain import plain
+from hubbub.settings import load
+
+FROM, TO = "hotel", "spa"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Two tenants with destinations of the same names; the first has rules, a digest and targets."""
+    with Engine(load(tmp_path / "data", free_floor_mb=0)) as opened:
+        for tenant in (FROM, TO):
+            opened.add_tenant(tenant)
+            opened.destinations.add(tenant, "mail", "marta@aurora.example", "Marta")
+        (marta,) = opened.destinations.of(FROM).rows
+        limit = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 50, "where": {"channel": ["chat"]}}
+        opened.alerts.add(FROM, {**limit, "destinations": [marta.id], "quiet": "22:00-07:00"})
+        late = opened.alerts.add(FROM, {"name": "Late", "kind": "sla"})
+        opened.alerts.change(FROM, late.id, {"paused": True})
+        opened.subscriptions.add(FROM, marta.id, "daily", at="08:00", sections=["summary"])
+        opened.targets.add(FROM, "first_response", 30, priority="High", share=0.9, valid_from="2026-01-01")
+        opened.targets.add(FROM, "first_response", 20, priority="High", valid_from="2026-03-01")
+        yield opened
+
+
+def test_an_import_makes_the_same_rules_once(engine: Engine) -> None:
+    """The export of the second tenant is that of the first; a second import changes nothing, and no id is new."""
+    document = plain(engine.rules.export(FROM))
+    first = engine.rules.import_(TO, document)
+    assert (first.added, first.changed, first.unchanged) == (5, 0, 0)
+    assert plain(engine.rules.export(TO)) == document
+    ids = _ids(engine)
+    second = engine.rules.import_(TO, json.loads(json.dumps(document)))
+    assert (second.added, second.changed, second.unchanged) == (0, 0, 5)
+    assert _ids(engine) == ids
+    assert engine.rules.import_(FROM, document).unchanged == 5
+
+
+def _ids(engine: Engine) -> list[str]:
+    rows = (engine.alerts.of(TO).rows, engine.subscriptions.of(TO).rows, engine.targets.of(TO).rows)
+    return [str(row.id) for some in rows for row in some]
+
+
+def test_an_export_holds_no_address_and_no_id(engine: Engine) -> None:
+    """Destinations stand in it by kind and name alone."""
+    (marta,) = engine.destinations.of(FROM).rows
+    text = json.dumps(plain(engine.rules.export(FROM)))
+    assert '"mail: Marta"' in text
+    assert "aurora.example" not in text
+    assert marta.id not in text
+
+
+def test_what_differs_is_changed_and_what_is_not_named_stays(engine: Engine) -> None:
+    """A changed limit, hour and share reach the tenant; a rule that the document does not name is still there."""
+    document = plain(engine.rules.export(FROM))
+    engine.rules.import_(TO, document)
+    engine.alerts.add(TO, {"name": "Own", "kind": "sla"})
+    document["alerts"][0]["limit"] = 80
+    document["subscriptions"][0]["at"] = "09:00"
+    document["targets"][1]["share"] = 0.5
+    done = engine.rules.import_(TO, document)
+    assert (done.added, done.changed, done.unchanged) == (0, 3, 2)
+    changed = plain(engine.rules.export(TO))
+    assert [rule["name"] for rule in changed["alerts"]] == ["Many", "Late", "Own"]
+    assert changed["subscriptions"] == document["subscriptions"]
+    assert changed["targets"] == document["targets"]
+    assert [rule["limit"] for rule in changed["alerts"]] == [80, 0, 0]
+
+
+def test_who_unsubscribed_stays_so(engine: Engine) -> None:
+    """An import does not send a digest again to a recipient who stopped it."""
+    document = plain(engine.rules.export(FROM))
+    engine.rules.import_(TO, document)
+    (digest,) = engine.subscriptions.of(TO).rows
+    engine.subscriptions.stop(TO, digest.id)
+    outcomes = {row.kind: row.outcome for row in engine.rules.import_(TO, document).rows}
+    assert outcomes == {"target": "unchanged", "alert": "unchanged", "subscription": "stopped"}
+    assert [row.state for row in engine.subscriptions.of(TO).rows] == ["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"alert": []}, "there is no field 'alert'"),
+        ({"alerts": [{"name": "x", "kind": "sla", "limt": 1}]}, "alerts, item 1: there is no field 'limt'.*limit"),
+        ({"alerts": [{"kind": "sla"}]}, "name"),
+        (
+            {"alerts": [{"name": "x", "kind": "sla", "destinations": ["mail: Nobody"]}]},
+            "no 'mail: Nobody'; add it first",
+        ),
+        ({"alerts": [{"name": "x", "kind": "sla"}] * 2}, "2 items are 'x'"),
+        ({"alerts": [{"name": "x", "kind": "threshold", "metric": "mesages", "limit": 1}]}, "alert 'x'.*messages"),
+        ({"subscriptions": [{"destination": "mail: Marta", "kind": "yearly"}]}, "subscription.*yearly"),
+        ({"targets": [{"aim": "first_response", "minutes": 0, "valid_from": "2026-01-01"}]}, "minutes: 0"),
+        ({"targets": [{"aim": "first_response", "minutes": 5, "valid_from": "soon"}]}, "valid_from"),
+        ({"targets": "none"}, "targets"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_place(engine: Engine, document: dict[str, Any], words: str) -> None:
+    """The error names the item and the field, and nothing was stored."""
+    before = plain(engine.rules.export(TO))
+    with pytest.raises(BadInputError, match=f"(?s){words}"):
+        engine.rules.import_(TO, document)
+    assert plain(engine.rules.export(TO)) == before
+
+
+def test_two_destinations_of_one_name_are_refused(engine: Engine) -> None:
+    """Where a name stands for two addresses nobody is guessed."""
+    engine.destinations.add(TO, "mail", "other@aurora.example", "Marta")
+    with pytest.raises(BadInputError, match="2 are called 'mail: Marta'"):
+        engine.rules.import_(TO, plain(engine.rules.export(FROM)))
+
+
+def test_http_carries_a_rule_set(engine: Engine) -> None:
+    """What GET answers, PUT takes with another tenant's key; without the scope admin it is refused."""
+    keys = {tenant: engine.keys.add(tenant, ["read", "admin"]).key for tenant in (FROM, TO)}
+    with TestClient(create_app(engine)) as client:
+        document = client.get("/v1/rules", headers={"Authorization": f"Bearer {keys[FROM]}"}).json()
+        sent = client.put("/v1/rules", json=document, headers={"Authorization": f"Bearer {keys[TO]}"})
+        reads = engine.keys.add(TO, ["read"]).key
+        refused = client.put("/v1/rules", json=document, headers={"Authorization": f"Bearer {reads}"})
+    assert (sent.status_code, sent.json()["added"], refused.status_code) == (200, 5, 403)
+    assert plain(engine.rules.export(TO)) == document
