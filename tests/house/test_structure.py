@@ -49,6 +49,25 @@ def length(function: Function) -> int:
     return (function.end_lineno or function.lineno) - function.lineno + 1 - text
 
 
+PRIVATE = re.compile(r"(^|\.)_[a-z]")
+USES_PRIVATE_PARTS = SOURCE / "jobs" / "dbos_private.py"
+
+
+def foreign_imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports from other packages than this one."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith(("hubbub", "__future__")):
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def test_one_file_uses_private_parts_of_libraries() -> None:
+    """No file imports a name with an underscore from another package, except the one that says why it has to."""
+    users = {path for path in SOURCE.rglob("*.py") if any(map(PRIVATE.search, foreign_imports(path)))}
+    assert users == {USES_PRIVATE_PARTS}
+
+
 def test_errors_say_code_status_and_whether_to_try_again() -> None:
     """Each error has a code of its own, an HTTP status, retry or not, and a first line that is its message."""
     codes = [e.code for e in ERRORS]

@@ -93,8 +93,8 @@ class DestinationBody(BaseModel):
     integration: Text = Field("", description="Of Slack: the integration that writes to the channel.")
 
 
-def _fields_set(body: BaseModel) -> dict[str, Any]:
-    """Return the fields of a body that were sent."""
+def _rule_of(body: BaseModel) -> dict[str, Any]:
+    """Return the fields of a rule that were sent; null counts as absent."""
     return {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
 
 
@@ -107,13 +107,13 @@ def rules(engine: EngineOf, tenant: Reads) -> Page[AlertView]:
 @router.post("/alerts", status_code=201, summary="Add an alert rule")
 def add(engine: EngineOf, tenant: Administers, body: NewRule, once: Once) -> NewAlert:
     """Try a rule on the past year and store it; it judges windows that end from now on."""
-    return once(tenant, lambda: engine.alerts.add(tenant, _fields_set(body)))
+    return once(tenant, lambda: engine.alerts.add(tenant, _rule_of(body)))
 
 
 @router.post("/alerts/try", summary="Try an alert rule on the past year")
 def try_(engine: EngineOf, tenant: Reads, body: NewRule) -> Tried:
     """Return when a rule would have fired, and how often with other floors; nothing is stored."""
-    return engine.alerts.try_(tenant, _fields_set(body))
+    return engine.alerts.try_(tenant, _rule_of(body))
 
 
 @router.get("/alerts/{alert}", summary="One alert rule")
@@ -125,7 +125,7 @@ def rule(engine: EngineOf, tenant: Reads, alert: AlertId) -> OneAlert:
 @router.patch("/alerts/{alert}", summary="Change, pause or resume an alert rule")
 def change(engine: EngineOf, tenant: Administers, alert: AlertId, body: RuleChange) -> AlertView:
     """Change fields of a rule; the changed rule is tried on the past year too."""
-    return engine.alerts.change(tenant, alert, _fields_set(body))
+    return engine.alerts.change(tenant, alert, _rule_of(body))
 
 
 @router.delete("/alerts/{alert}", summary="Remove an alert rule")

@@ -95,7 +95,8 @@ class TenantChange(BaseModel):
     )  # fmt: skip
 
 
-def _fields_set(change: BaseModel | None) -> dict[str, Any] | None:
+def _changes(change: BaseModel | None) -> dict[str, Any] | None:
+    """Return the fields that were sent, null ones too; None without any."""
     return change.model_dump(exclude_unset=True) if change is not None else None
 
 
@@ -113,7 +114,7 @@ def tenants(
 @router.post("", status_code=201, summary="Create a tenant (operators only)")
 def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> TenantView:
     """Create a tenant with the default retention, apart from given values."""
-    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _fields_set(body.retention)))
+    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _changes(body.retention)))
 
 
 @router.get("/{tenant}", summary="A tenant")
@@ -131,9 +132,9 @@ def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> Ten
         tenant,
         body.zone,
         body.name,
-        _fields_set(body.retention),
+        _changes(body.retention),
         body.hotspot_tones,
         body.contact_names,
-        _fields_set(body.threads),
+        _changes(body.threads),
         body.ai_minutes_saved,
     )

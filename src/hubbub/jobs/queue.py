@@ -1,4 +1,4 @@
-"""Durable queues on DBOS: only this file, `runner`, which takes jobs from them, and `rows`, which shows a job, know it.
+"""Durable queues on DBOS: only this file, `runner`, which takes jobs from them, `rows`, which shows a job, and `dbos_*` know it.
 
 A job is a DBOS workflow without steps: its body may run again from the start, so it is idempotent. A failed job to retry is
 rewound when its pause is over, and occupies no worker meanwhile. Facts without a field in DBOS are in the workflow's attributes:
@@ -14,13 +14,12 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, _serialization
-from dbos._error import DBOSException
-from dbos._sys_db import WorkflowStatus
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus, error
 
 from hubbub.control.database import Answering, answering, file_of, postgresql
 from hubbub.errors import ConflictError, NotFoundError
 from hubbub.jobs.dbos_logging import log_as_ours
+from hubbub.jobs.dbos_private import put_back_once, refuse_pickles
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import PRIORITIES, QUEUES, Queue, policy_of
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, JobRow, JobView, payload_of, row_of, state_of, view_of
@@ -32,14 +31,6 @@ CONNECTIONS, MORE = 6, 14
 """Connections to PostgreSQL that DBOS keeps in one process, to start jobs and to take them, and has more for a while."""
 
 
-def _refuse_pickle(_: object, __: str) -> Any:
-    raise ValueError("this row of the jobs database is a pickle; Hubbub writes JSON only and never opens one")
-
-
-# A pickled row would run its author's code in this process.
-_serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
-
-
 class Jobs:
     """The jobs of an installation: start, list, cancel, retry. Thread-safe.
 
@@ -48,6 +39,7 @@ class Jobs:
 
     def __init__(self, url: str) -> None:
         log_as_ours()
+        refuse_pickles()
         self.url = url
         with answering(url):
             self.ledger = Ledger(url)
@@ -208,7 +200,7 @@ class Jobs:
                     self.ledger.no_retry(job_id)
             except NotFoundError:
                 self.ledger.no_retry(job_id)
-            except DBOSException:
+            except error.DBOSException:
                 pass  # it just changed: another process put it back, or its failure is not stored yet
         return due
 
@@ -293,8 +285,7 @@ class Jobs:
 
     def put_back(self, job_id: str, process: str) -> bool:
         """Put a job of a process back into its queue, if it still belongs to that process; says whether it did."""
-        # Not public, but the only call with this condition: of two at once only one succeeds.
-        return self._client._sys_db.reenqueue_for_recovery(job_id, [process], self.status(job_id, None).name)
+        return put_back_once(self._client, job_id, process, self.status(job_id, None).name)
 
     def hand_back(self, process: str) -> list[str]:
         """Put the running jobs of an ending process back into their queues; that counts as no attempt."""

@@ -46,6 +46,13 @@ def check_order(start: Ordered, end: Ordered) -> None:
         raise BadQuestionError("'from' must be before 'to': the range is [from, to)")
 
 
+def parse_range(start: str, end: str, zone: str) -> tuple[datetime, datetime]:
+    """Read the two ends of a range, each as `parse_moment`. Raises BadQuestionError, also for an empty range."""
+    low, high = parse_moment(start, zone), parse_moment(end, zone)
+    check_order(low, high)
+    return low, high
+
+
 def parse_moment(text: str, zone: str) -> datetime:
     """Read a date in the tenant's zone (its local midnight) or an RFC 3339 time; returns UTC. Raises BadQuestionError."""
     try:

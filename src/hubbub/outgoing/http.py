@@ -42,6 +42,8 @@ LONGEST_WAIT = 3600.0
 
 _NO_ADDRESS, _SET_ONE = "the address is no http or https address", "Set one like https://host/path"
 _BUSY = frozenset({408, 425, 429})
+FAILED = (httpcore2.NetworkError, httpcore2.ProtocolError)
+"""The connection failed, or what came over it is not HTTP."""
 _SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
 """Networks of IANA's special-purpose registries that `ipaddress` counts as global, in some versions of Python or in all."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -157,9 +159,9 @@ class Outgoing:
                 )
             finally:
                 answer.close()
-        except httpx2.TimeoutException:
+        except httpcore2.TimeoutException:
             raise UpstreamUnavailableError(f"{host} did not answer within {timeout:g} seconds") from None
-        except httpx2.TransportError as error:
+        except FAILED as error:
             if _distrusted(error):
                 raise UpstreamRefusedError(
                     f"{host} shows a certificate that is not trusted",
@@ -281,13 +283,40 @@ class _Guard(httpcore2.SyncBackend):
         raise error
 
 
-class _Transport(httpx2.HTTPTransport):
-    """httpx2's transport over the guard's connections; TLS still checks the host name."""
+class _Transport(httpx2.BaseTransport):
+    """Sends requests over the guard's connections; TLS checks the host name. Errors are httpcore2's own."""
 
     def __init__(self, guard: _Guard) -> None:
-        super().__init__(trust_env=False)
-        self._pool.close()
-        self._pool = httpcore2.ConnectionPool(
+        self._connections = httpcore2.ConnectionPool(
             ssl_context=httpx2.create_ssl_context(), network_backend=guard, max_connections=100,
             max_keepalive_connections=20, keepalive_expiry=15,
         )  # fmt: skip
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; the body of the answer is read from the connection as it is consumed."""
+        url = request.url
+        sent = httpcore2.Request(
+            request.method,
+            httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw, content=request.stream, extensions=request.extensions,
+        )  # fmt: skip
+        answer = self._connections.handle_request(sent)
+        return httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+
+class _Body(httpx2.SyncByteStream):
+    """The body of an answer; closing it returns its connection."""
+
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_stream()
+
+    def close(self) -> None:
+        """Close the answer."""
+        self._answer.close()

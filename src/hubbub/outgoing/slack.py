@@ -1,13 +1,14 @@
 """Slack's own client (slack-sdk) over `Outgoing`, and what its errors mean.
 
-The SDK builds requests and reads answers; `Outgoing` sends them within its bounds. Nothing is retried here.
+The SDK knows the methods and reads answers; `Outgoing` sends the calls within its bounds. Nothing is retried here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from json import dumps as as_json
 from typing import Any
-from urllib.request import Request
+from urllib.parse import urlencode
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
@@ -51,17 +52,38 @@ class SlackClient(WebClient):
         super().__init__(token=token, base_url=f"{base_url.rstrip('/')}/", retry_handlers=[])
         self._http = http
 
-    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        data = req.data if isinstance(req.data, bytes) else None
-        answer = self._http.send("POST", url, headers=dict(req.header_items()), content=data)
+    def api_call(
+        self,
+        api_method: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> SlackResponse:
+        """Send a call by POST, which Slack takes for all: `json` as JSON, anything else as a form. Raises SlackApiError."""
+        given = {**(params or {}), **(data or {}), **(json or {})}
+        sent = {name: value for name, value in given.items() if value is not None}
+        headers = {"Authorization": f"Bearer {sent.pop('token', self.token)}"}
+        if json is not None:
+            headers["Content-Type"], content = "application/json;charset=utf-8", as_json(sent).encode()
+        else:
+            headers["Content-Type"], content = "application/x-www-form-urlencoded", urlencode(_in_form(sent)).encode()
+        url = f"{self.base_url}{api_method}"
+        answer = self._http.send("POST", url, headers=headers, content=content)
         if not answer.body.lstrip().startswith(b"{"):
             answer.checked()
-            answer.json()
-        return {
-            "status": answer.status,
-            "headers": dict(answer.headers),
-            "body": answer.body.decode("utf-8", "replace"),
-        }
+        response = SlackResponse(
+            client=self, http_verb="POST", api_url=url, req_args={}, data=answer.json(), headers=dict(answer.headers),
+            status_code=answer.status,
+        )  # fmt: skip
+        response.validate()  # type: ignore[no-untyped-call]
+        return response
+
+
+def _in_form(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as Slack takes them in forms: yes and no as 1 and 0."""
+    return {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
 
 
 def ask(method: Callable[..., SlackResponse], **params: Any) -> dict[str, Any]:

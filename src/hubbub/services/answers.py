@@ -15,7 +15,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import MetricEntry, entries
 from hubbub.model.name import KIND_OF
 from hubbub.model.page import Page
-from hubbub.model.question import Question, check_order, parse_grain, parse_moment
+from hubbub.model.question import Question, parse_grain, parse_moment, parse_range
 from hubbub.model.tenant import Tenant
 from hubbub.news.answer import JudgedNumbers, NewsAnswer, answer_of, numbers_of
 from hubbub.news.news import LONGEST, News, check_dimensions, news, numbers_beside_usual
@@ -224,7 +224,7 @@ class AnswerService:
         of the tenant's `hotspot_tones`).
         """
         owner = self._control.tenant(tenant)
-        return trends(self._queries, owner, *_range(owner, start, end), parse_grain(grain), tones=tones)
+        return trends(self._queries, owner, *parse_range(start, end, owner.zone), parse_grain(grain), tones=tones)
 
     @cacheable("period", Part.NUMBERS)
     def hotspots(
@@ -238,7 +238,9 @@ class AnswerService:
     ) -> Hotspots:
         """Return channels by their share of complaints, escalations and messages in `tones` (None: the tenant's)."""
         owner = self._control.tenant(tenant)
-        return hotspots(self._queries, owner, *_range(owner, start, end), minimum=minimum, ratio=ratio, tones=tones)
+        return hotspots(
+            self._queries, owner, *parse_range(start, end, owner.zone), minimum=minimum, ratio=ratio, tones=tones
+        )
 
     def metrics(self) -> Page[MetricEntry]:
         """Return the catalogue."""
@@ -277,9 +279,3 @@ def _question(
 
 def _past(at: str | None, tenant: Tenant) -> datetime | None:
     return parse_moment(at, tenant.zone) if at is not None else None
-
-
-def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:
-    low, high = parse_moment(start, tenant.zone), parse_moment(end, tenant.zone)
-    check_order(low, high)
-    return low, high

@@ -11,7 +11,7 @@ from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.model.page import Page, check_limit
-from hubbub.model.question import Question, parse_moment
+from hubbub.model.question import Question, parse_moment, parse_range
 from hubbub.model.tenant import Tenant
 from hubbub.query.checks import check_range
 from hubbub.query.classified import FlaggedMessage, flagged
@@ -137,7 +137,7 @@ class ConversationService:
 
 
 def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:
-    low, high = parse_moment(start, tenant.zone), parse_moment(end, tenant.zone)
+    low, high = parse_range(start, end, tenant.zone)
     check_range(Question((), low, high), tenant)
     return low, high
 

@@ -6,7 +6,6 @@ or without `hubbub.` before them, are ignored by name.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import unquote
@@ -14,7 +13,7 @@ from urllib.parse import unquote
 from hubbub.errors import BadRequestError
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Secret, Setup, no_challenge
 from hubbub.ingest.receivers.contract import in_contract
-from hubbub.ingest.receivers.fields import object_of
+from hubbub.ingest.receivers.fields import object_of, objects_of
 from hubbub.ingest.receivers.keys import check_secret
 
 
@@ -40,20 +39,10 @@ class CloudEvents:
         """Return what a body means. Raises BadRequestError."""
         kind = delivery.headers.get("content-type", "").lower()
         if kind.startswith("application/cloudevents-batch"):
-            return in_contract(_batch(delivery.body))
+            return in_contract([each.of for each in objects_of(delivery.body)])
         if kind.startswith("application/cloudevents"):
             return in_contract([object_of(delivery.body).of])
         return in_contract([_binary(delivery)])
-
-
-def _batch(body: bytes) -> list[dict[str, object]]:
-    try:
-        records = json.loads(body)
-    except (ValueError, RecursionError):
-        records = None
-    if not isinstance(records, list):
-        raise BadRequestError("the body is not a JSON array", reason="unreadable")
-    return [record if isinstance(record, dict) else {} for record in records]
 
 
 def _binary(delivery: Delivery) -> dict[str, object]:

@@ -81,13 +81,31 @@ def _text(value: object) -> str:
 
 def object_of(body: bytes) -> Fields:
     """Return a body's JSON object. Raises BadRequestError."""
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
-        parsed = None
+    parsed = _parsed(body)
     if not isinstance(parsed, dict):
         raise BadRequestError("the body is not a JSON object", reason="unreadable")
     return Fields(parsed)
+
+
+def objects_of(body: bytes) -> list[Fields]:
+    """Return the objects of a body's JSON array; other values become empty objects. Raises BadRequestError."""
+    parsed = _parsed(body)
+    if not isinstance(parsed, list):
+        raise BadRequestError("the body is not a JSON array", reason="unreadable")
+    return [Fields(each if isinstance(each, dict) else {}) for each in parsed]
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """Return an aware moment as text; None for none."""
+    return moment.isoformat() if moment is not None else None
 
 
 def filled(**fields: object) -> dict[str, object]:

@@ -82,6 +82,12 @@ def parse(raw: bytes, *, body: bool = True) -> Mail:
     return Mail(headers, text=_text(message) if body else "", failed=_failed(message) if body else "")
 
 
+def whole(raw: bytes, to: Sequence[str], *, id: str = "") -> Mail:
+    """Read a whole mail; its recipients and id are those that the service names."""
+    mail = parse(raw)
+    return Mail(mail.headers, to=to, text=mail.text, failed=mail.failed, id=id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Parties:
     """The parties of a mail: whether the tenant sent it, the staff and account, and the contact; names with addresses."""

@@ -28,7 +28,7 @@ from hubbub.ingest.receivers.base import (
 from hubbub.ingest.receivers.fields import Fields, object_of
 from hubbub.ingest.receivers.forms import form_of
 from hubbub.ingest.receivers.helpdesk import when
-from hubbub.ingest.receivers.mail import Mail, addresses, headers_of, parse, received
+from hubbub.ingest.receivers.mail import Mail, addresses, headers_of, received, whole
 from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, Report
 
 GOOD_FOR = timedelta(hours=12)
@@ -113,8 +113,7 @@ def _mail(form: Mapping[str, str]) -> Mail:
     """Return a received mail: whole, from a route whose address ends with `mime`, or its headers and text."""
     to = [form["recipient"]] if form.get("recipient") else []
     if "body-mime" in form:
-        mail = parse(form["body-mime"].encode("utf-8", "replace"))
-        return Mail(mail.headers, to=to, text=mail.text, failed=mail.failed)
+        return whole(form["body-mime"].encode("utf-8", "replace"), to)
     try:
         pairs = json.loads(form.get("message-headers", ""))
     except (ValueError, RecursionError):

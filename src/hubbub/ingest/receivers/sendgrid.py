@@ -18,11 +18,11 @@ from typing import ClassVar
 from hubbub.errors import BadRequestError
 from hubbub.ingest.receivers import mail_report
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Secret, Setup, no_challenge
-from hubbub.ingest.receivers.fields import Fields
+from hubbub.ingest.receivers.fields import Fields, objects_of
 from hubbub.ingest.receivers.forms import form_of
 from hubbub.ingest.receivers.helpdesk import when
 from hubbub.ingest.receivers.keys import check_curve
-from hubbub.ingest.receivers.mail import Mail, parse, received
+from hubbub.ingest.receivers.mail import Mail, parse, received, whole
 from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, UNBLOCKED, Report
 
 REPORTS: Mapping[str, str] = {
@@ -62,7 +62,7 @@ class SendGrid:
             return received(_mail(form_of(delivery)), options, delivery.received_at)
         reports: list[Report] = []
         ignored: Counter[str] = Counter()
-        for event in _list_of(delivery.body):
+        for event in objects_of(delivery.body):
             kind = event.text("event")
             if kind == "open" and event.of.get("sg_machine_open") is True:
                 kind = "open by a machine"
@@ -72,16 +72,6 @@ class SendGrid:
                 ignored[kind or "no event"] += 1
         outcome = mail_report.received(reports)
         return Received(events=outcome.events, ignored=ignored + Counter(outcome.ignored))
-
-
-def _list_of(body: bytes) -> list[Fields]:
-    try:
-        records = json.loads(body)
-    except (ValueError, RecursionError):
-        records = None
-    if not isinstance(records, list):
-        raise BadRequestError("the body is not a JSON array", reason="unreadable")
-    return [Fields(record if isinstance(record, dict) else {}) for record in records]
 
 
 def _report(event: Fields, kind: str) -> Report:
@@ -106,8 +96,7 @@ def _mail(form: Mapping[str, str]) -> Mail:
         envelope = {}
     to = Fields(envelope if isinstance(envelope, dict) else {}).texts("to")
     if "email" in form:
-        mail = parse(form["email"].encode("utf-8", "replace"))
-        return Mail(mail.headers, to=to, text=mail.text, failed=mail.failed)
+        return whole(form["email"].encode("utf-8", "replace"), to)
     if "headers" not in form:
         raise BadRequestError("the form holds no mail: it has neither 'headers' nor 'email'", reason="unreadable")
     head = parse(form["headers"].encode("utf-8", "replace"), body=False)

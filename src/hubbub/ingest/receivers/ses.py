@@ -30,7 +30,7 @@ from hubbub.ingest.receivers import mail_report
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Reply, Secret, Setup, check_same
 from hubbub.ingest.receivers.fields import Fields, object_of
 from hubbub.ingest.receivers.helpdesk import when
-from hubbub.ingest.receivers.mail import Mail, headers_of, parse, received
+from hubbub.ingest.receivers.mail import Mail, headers_of, received, whole
 from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, Report
 from hubbub.outgoing.http import Outgoing
 
@@ -192,7 +192,6 @@ def _mail(report: Fields) -> Mail:
                 raw = base64.b64decode(raw)
             except binascii.Error:
                 raise BadRequestError("the mail in 'content' is not base64", reason="unreadable") from None
-        parsed = parse(raw)
-        return Mail(parsed.headers, to=to, text=parsed.text, failed=parsed.failed, id=mail.text("messageId"))
+        return whole(raw, to, id=mail.text("messageId"))
     pairs = [(header.text("name"), header.text("value")) for header in mail.children("headers")]
     return Mail(headers_of(pairs), to=to, id=mail.text("messageId"))

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from hubbub.ingest.connectors.base import Setting
 from hubbub.ingest.receivers.base import Change, Delivery, Options, Received, Secret, Setup, check_same, no_challenge
-from hubbub.ingest.receivers.fields import Fields, filled, object_of
+from hubbub.ingest.receivers.fields import Fields, filled, object_of, rfc3339
 from hubbub.model.name import Name
 
 MESSAGES = (
@@ -97,7 +97,7 @@ class _Update:
         )  # fmt: skip
         self.events.append(filled(
             type="message.sent" if self._is_ours(chat, sender, business) else "message.received",
-            time=_iso(message.moment("date")), id=self._id(chat, message), message_id=self._id(chat, message),
+            time=rfc3339(message.moment("date")), id=self._id(chat, message), message_id=self._id(chat, message),
             **self._place(chat, message), **self._people(chat, sender, business), attributes=about or None,
             kind="bot" if sender.of.get("is_bot") is True or sender.text("id") in self.options.bot_ids else None,
             revision=int(edited.timestamp() * 1000) if edited else None,
@@ -113,7 +113,7 @@ class _Update:
         message = self._id(chat, reaction)
         kind = reaction.children("new_reaction")[0].text("emoji") or reaction.children("new_reaction")[0].text("type")
         self.events.append(filled(
-            type="message.reacted", time=_iso(reaction.moment("date")), id=f"{message}:{user}:{kind}" if message else "",
+            type="message.reacted", time=rfc3339(reaction.moment("date")), id=f"{message}:{user}:{kind}" if message else "",
             message_id=message, **self._place(chat, reaction), contact_id=user, attributes={"reaction": kind},
         ))  # fmt: skip
 
@@ -121,7 +121,7 @@ class _Update:
         """Read the press of a button under a message: a reply, at the time of receipt."""
         chat, sender = query.child("message", "chat"), query.child("from")
         self.events.append(filled(
-            type="message.received", time=_iso(self.received_at), id=f"{self.bot}:button:{query.text('id')}",
+            type="message.received", time=rfc3339(self.received_at), id=f"{self.bot}:button:{query.text('id')}",
             message_id=f"{self.bot}:button:{query.text('id')}", **self._place(chat, query.child("message")),
             contact_id=sender.text("id"), attributes={"form": "button"},
         ))  # fmt: skip
@@ -164,7 +164,3 @@ class _Update:
             self.names.append(Name(kind, sender.text("id"), name))
         if chat.text("title"):
             self.names.append(Name("room", chat.text("id"), chat.text("title")))
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment is not None else None

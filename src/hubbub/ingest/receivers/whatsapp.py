@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from hubbub.ingest.receivers.base import Change, Delivery, Options, Received, Setup
-from hubbub.ingest.receivers.fields import Fields, filled, object_of
+from hubbub.ingest.receivers.fields import Fields, filled, object_of, rfc3339
 from hubbub.ingest.receivers.meta import APP, CALLBACK, SECRETS, Meta
 from hubbub.model.name import Name
 
@@ -133,7 +133,7 @@ class _Body:
         template = status.text("pricing", "category") in NOT_WRITTEN
         errors = [error.text("code") for error in status.children("errors")]
         self.events.append(filled(
-            type=type_, time=_iso(status.moment("timestamp")), id=f"{status.text('id')}:{name}", message_id=status.text("id"),
+            type=type_, time=rfc3339(status.moment("timestamp")), id=f"{status.text('id')}:{name}", message_id=status.text("id"),
             channel="whatsapp", account_id=number, contact_id=contact, conversation_id=_conversation(number, contact),
             kind="auto" if template and name == "sent" else None, attributes={"errors": errors} if errors else None,
         ))  # fmt: skip
@@ -151,7 +151,7 @@ class _Message:
     @property
     def common(self) -> dict[str, object]:
         return filled(
-            time=_iso(self.body.moment("timestamp")), channel="whatsapp", account_id=self.number, contact_id=self.contact,
+            time=rfc3339(self.body.moment("timestamp")), channel="whatsapp", account_id=self.number, contact_id=self.contact,
             conversation_id=_conversation(self.number, self.contact),
         )  # fmt: skip
 
@@ -211,7 +211,3 @@ def _linked(first: str, second: str, moment: datetime) -> dict[str, object]:
         "type": "contact.linked", "time": moment.isoformat(), "id": f"linked:{first}:{second}", "contact_id": first, "name": second,
         "channel": "whatsapp", "revision": LATEST - int(moment.timestamp() * 1_000_000),
     }  # fmt: skip
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment is not None else None
