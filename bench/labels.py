@@ -1,4 +1,4 @@
-"""Labels, measured: classifiers on BANKING77 and on tones of the airline set, rules, time, memory, disk, and no network.
+"""Labels, measured: classifiers on BANKING77 and on tones of the airline set, rules, suggested topics, time, memory, disk.
 
     python -m bench.labels <folder of data sets> [--seeds 10]
 
@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hubbub.labels.classifier import Floats
 from hubbub.labels.configuration import LabelSet, starter
+from hubbub.labels.decision import Message
 from hubbub.labels.extra import language, vectors
 from hubbub.labels.rules import Rules
+from hubbub.labels.suggested import suggested
 from hubbub.labels.training import train
 
 PACKAGES = (
@@ -30,6 +33,7 @@ PACKAGES = (
     "hf-xet", "fsspec", "py3langid",
 )  # fmt: skip
 TESTED = 2_000
+WINDOW, WEEK = 5_000, 400
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -123,14 +127,17 @@ def megabytes() -> float:
 
 
 def memory(pairs: Pairs) -> None:
-    """Print what labelling takes in memory, beside a process without it: this one, before anything is loaded."""
+    """Print what labelling and suggesting take in memory, beside a process without them: this one, before anything is loaded."""
     before = megabytes()
     vectors([text for text, _ in pairs[:1000]])
     meaning = megabytes()
     language("How do I get my money back from you?")
-    after = megabytes()
+    languages = megabytes()
+    suggested([Message(str(n), n, text) for n, (text, _) in enumerate(pairs[:WINDOW])], {}, frozenset(), 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(
-        f"memory: {meaning - before:.0f} MB for meaning, {after - meaning:.0f} MB for languages; {before:.0f} MB before"
+        f"memory: {meaning - before:.0f} MB for meaning, {languages - meaning:.0f} MB for languages, {peak - languages:.0f} MB "
+        f"at the peak of suggesting from {WINDOW} texts; {before:.0f} MB before"
     )
 
 
@@ -141,6 +148,32 @@ def disk() -> None:
         files = importlib.metadata.files(name) or []
         sizes[name] = sum(place.stat().st_size for file in files if (place := Path(str(file.locate()))).is_file()) / 1e6
     print(f"disk: {sum(sizes.values()):.0f} MB: " + ", ".join(f"{name} {size:.0f}" for name, size in sizes.items()))
+
+
+def weeks(pairs: Pairs) -> None:
+    """Print how many texts keep their suggested topic when a window of 5,000 moves on by 400, and how alike a topic's are."""
+    drawn = list(enumerate(pairs))
+    random.Random(1).shuffle(drawn)
+    messages = [Message(str(key), place, text) for place, (key, (text, _)) in enumerate(drawn)]
+    labels = {str(key): label for key, (_, label) in drawn}
+    known: dict[int, Floats] = {}
+    shares, seconds = [], []
+    before: dict[str, int] = {}
+    for end in range(WINDOW, len(messages) + 1, WEEK):
+        begun = time.process_time()
+        topics = suggested(messages[end - WINDOW : end], known, frozenset(), max(known, default=0) + 1).topics
+        seconds.append(time.process_time() - begun)
+        now = {message.key: topic.number for topic in topics for message in topic.messages}
+        shared = [key for key in now if key in before]
+        if shared:
+            shares.append(sum(now[key] == before[key] for key in shared) / len(shared))
+        before, known = now, {topic.number: topic.centre for topic in topics}
+    common = sum(Counter(labels[m.key] for m in topic.messages).most_common(1)[0][1] for topic in topics)
+    print(
+        f"suggested topics: {len(known)} of {WINDOW} texts, {len(before) / WINDOW:.0%} of them in one, "
+        f"{common / len(before):.0%} of these of its commonest intent; {min(shares):.1%} to {max(shares):.1%} keep their topic "
+        f"from week to week; first run {seconds[0]:.1f} s, later {max(seconds[1:]):.1f} s at most"
+    )
 
 
 def main() -> None:
@@ -161,6 +194,7 @@ def main() -> None:
     table("airline tones", tones, 32, min(3, asked.seeds))
     table("airline tones", tones, 300, min(3, asked.seeds))
     rules(tones)
+    weeks(questions)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from typing import Any
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import local
-from hubbub.dashboard.forms import asked, choice, data_table
+from hubbub.dashboard.forms import Field, asked, data_table
 from hubbub.labels.configuration import LabelSet
 from hubbub.reports.formatting import shown
 
-LISTED = 20
+LISTED, LONGEST = 8, 100
+"""Labelled messages in the list, and characters of each."""
 KEYS = "123456789"
 """Keys of labels, in a fixed order; further labels are clicked."""
 NOTHING = (
@@ -27,7 +28,7 @@ def _set(ask: Ask) -> LabelSet:
 def _next(ask: Ask) -> Shown:
     chosen = _set(ask)
     queue = ask.engine.labels.review.queue(ask.tenant.id, chosen, 1)
-    sets = choice(ask, "set", "Label set", {label_set.value: label_set.value.capitalize() for label_set in LabelSet})
+    sets = Field("set", "Label set", "select", chosen.value, {name.value: name.value.capitalize() for name in LabelSet})
     data: dict[str, Any] = {
         "choices": [sets], "stays": [], "set": chosen.value, "left": queue.left, "done": queue.done, "message": None,
         "labels": [], "nothing": NOTHING if queue.labels else f"There are no labels of {chosen} yet.",
@@ -49,7 +50,12 @@ def _next(ask: Ask) -> Shown:
 def _done(ask: Ask) -> Shown:
     page = ask.engine.labels.review.done(ask.tenant.id, _set(ask), LISTED)
     rows = [
-        {"text": row.text[:200], "label": row.label, "said": _said(row.was, row.label), "by": row.by}
+        {
+            "text": row.text if len(row.text) <= LONGEST else f"{row.text[:LONGEST]}…",
+            "label": row.label,
+            "said": _said(row.was, row.label),
+            "by": row.by,
+        }
         for row in page.rows
     ]
     columns = [
@@ -90,7 +96,7 @@ def _right(ask: Ask) -> Shown:
         Column("range", "95 % range"), Column("used_from", "Used from", "number"),
     ]  # fmt: skip
     if any(row["abstains"] for row in rows):
-        columns.append(Column("abstains", "Abstains since", "long"))
+        columns.append(Column("abstains", "Abstains because", "long"))
     return data_table(
         ask, columns, rows, nothing="No suggestion was checked yet.",
         note="Below “used from”, no number counts a classifier's suggestion; it appears here.",

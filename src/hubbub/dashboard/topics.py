@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hubbub.dashboard import charts
@@ -26,6 +26,9 @@ MOST_SERIES, MOST_BARS = 7, 12
 """Most topics or tones, and bars, of a chart; its table has all."""
 OTHERS = "all others"
 NO_TOPICS = "No messages were classified in these days and filters. Labels, or events of the type topic.classified, bring topics."
+NO_INTENTS = (
+    "No intent was found in these days and filters. Labels, or events of the type intent.classified, bring intents."
+)
 TONES = ("positive", "neutral", "negative")
 LONGEST_TEXT = 300
 
@@ -59,7 +62,7 @@ def _share(ask: Ask) -> Shown:
     spec = charts.shares(rows, "at", series, windows=True)
     columns = [Column("window", "From", "moment"), *(Column(key, name, "count") for key, name in series)]
     summary = "Share of classified messages over all days: " + _shares(series, rows)
-    return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary)
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary, _coverage(ask, "topic"))
 
 
 def _tones(ask: Ask) -> Shown:
@@ -96,13 +99,31 @@ def _tones(ask: Ask) -> Shown:
     note = f"The {MOST_BARS} topics with most messages; the table has all." if len(rows) > MOST_BARS else ""
     return Shown(
         "chart", {"spec": charts.shares(rows[:MOST_BARS], "topic", series)}, Table(columns, rows, links),
-        "Tone of classified messages: " + _shares(series, rows), note,
+        "Tone of classified messages: " + _shares(series, rows), " ".join(filter(None, (note, _coverage(ask, "tone")))),
     )  # fmt: skip
 
 
 def _topics(ask: Ask) -> Shown:
     table = breakdown(ask, "topic", [METRIC, "topic_confidence"])
     return Shown(empty=NO_TOPICS) if table.empty == NOTHING_HERE else table
+
+
+def _intents(ask: Ask) -> Shown:
+    table = breakdown(ask, "intent", ["intents", "intent_confidence"], only_ranked=True)
+    if table.empty:
+        return table if table.empty != NOTHING_HERE else Shown(empty=NO_INTENTS)
+    return replace(table, note=" ".join(filter(None, (table.note, _covered(ask, "intent_coverage", "an intent")))))
+
+
+def _coverage(ask: Ask, label: str) -> str:
+    """Return how many of the messages that were looked at have a topic or a tone, as a sentence; empty where it is not known."""
+    return _covered(ask, f"{label}_coverage", f"a {label}")
+
+
+def _covered(ask: Ask, metric: str, having: str) -> str:
+    answer = ask.query([metric])
+    share = None if answer.unfiltered else answer.cell(metric)["value"]
+    return "" if share is None else f"Coverage: {share:.0%} of the messages that were looked at have {having}."
 
 
 def _name(value: str | None) -> str:
@@ -282,6 +303,7 @@ PAGE = Page(
         Widget("share", "Share of topics", _share, wide=True, about="Of the classified messages, by topic."),
         Widget("topics", "Topics", _topics, size="list"),
         Widget("tones", "Tone by topic", _tones, lazy=True),
+        Widget("intents", "Intents", _intents, size="list", lazy=True),
         Widget("movers", "Changes", _movers, size="list", lazy=True),
         Widget("escalations", "Escalations by severity", _escalations, size="list", lazy=True),
         Widget("hotspots", "Complaints by room", _hotspots, size="small", lazy=True, wide=True),

@@ -28,7 +28,10 @@ class LabelReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Results of a classifier on held-out texts: right of all, how many count, and right of those."""
+    """Results of a classifier on held-out texts: right of all, how many count, and right of those.
+
+    Texts of labels with too few examples are among them: a classifier does not know these labels, so it is wrong about them.
+    """
 
     examples: int
     right: int

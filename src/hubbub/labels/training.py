@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ FEWEST = 8
 """Fewest examples to learn a label."""
 FOLDS, FOLDS_OF_FEW, FEW = 5, 8, 2_000
 """Parts of the cross-validation: eight for few examples, so that nearly all of them train each time."""
+OTHER = -1
+"""The label of held-out texts whose labels have too few examples to be learned: every guess about them is wrong."""
 MOST_TERMS = 20_000
 SURENESS = 10.0
 """Inverse regularisation strength: the best of 1, 10, 30, 100 on public sets of questions and of tones."""
@@ -55,11 +57,16 @@ def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Lear
     meaning = vectors(chosen)
     with one_thread():
         held_out = _held_out(chosen, meaning, wanted, len(names))
-        made = thresholds(held_out, wanted, precision)
-        least = np.array([threshold.confidence for threshold in made], dtype=np.float32)
-        classifier = _fitted(chosen, meaning, wanted, names, least, _languages(chosen))
-    left_out = tuple(sorted(set(counts) - set(names)))
-    return Learned(classifier, _report(held_out, wanted, names, made, left_out), places)
+        undecided = np.zeros(len(names), dtype=np.float32)
+        classifier = _fitted(chosen, meaning, wanted, names, undecided, _languages(chosen))
+        others = [texts[place] for place, label in enumerate(labels) if label not in names]
+        judged = np.concatenate([held_out, classifier.probabilities(others)]) if others else held_out
+    wanted = np.concatenate([wanted, np.full(len(others), OTHER)])
+    made = thresholds(judged, wanted, precision)
+    least = np.array([threshold.confidence for threshold in made], dtype=np.float32)
+    right = tuple(map(bool, (judged.argmax(axis=1) == wanted)[: len(places)]))
+    report = _report(judged, wanted, names, made, tuple(sorted(set(counts) - set(names))), right)
+    return Learned(replace(classifier, thresholds=least), report, places)
 
 
 def _held_out(texts: Sequence[str], meaning: Floats, wanted: Any, k: int) -> Floats:
@@ -130,8 +137,9 @@ def _languages(texts: Sequence[str]) -> frozenset[str]:
 
 
 def _report(
-    held_out: Floats, wanted: Any, names: tuple[str, ...], made: Sequence[Threshold], left_out: tuple[str, ...]
-) -> Report:
+    held_out: Floats, wanted: Any, names: tuple[str, ...], made: Sequence[Threshold], left_out: tuple[str, ...],
+    judged: tuple[bool, ...],
+) -> Report:  # fmt: skip
     chosen, sure = held_out.argmax(axis=1), held_out.max(axis=1)
     right, counts = chosen == wanted, sure >= np.array([threshold.confidence for threshold in made])[chosen]
     labels = tuple(
@@ -143,5 +151,5 @@ def _report(
     )  # fmt: skip
     return Report(
         len(wanted), int(right.sum()), int(counts.sum()), int((right & counts).sum()), labels, left_out,
-        tuple(map(bool, right)),
+        judged,
     )  # fmt: skip

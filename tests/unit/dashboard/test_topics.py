@@ -79,6 +79,26 @@ def test_a_hotspots_messages_lead_to_their_conversations(classified: Visitor) ->
     assert "No message was classified" in classified.see(f"/t/acme/topics/messages?{VIEW}&room=calm")
 
 
+def test_shares_say_how_much_they_speak_of(classified: Visitor) -> None:
+    """Coverage stands under topics, tones and intents: so many of the examined messages have a label; not under a topic filter."""
+    at = {"time": "2026-08-18T10:00:00Z", "source": "test", "channel": "web"}
+    looked = [{**at, "type": "topic.unlabelled", "id": f"u{n}", "message_id": f"u{n}"} for n in range(30)]
+    intents = [
+        {**at, "type": "intent.classified", "id": "i1", "intent": XSS},
+        {**at, "type": "intent.confidence_low", "id": "i2"},
+    ]
+    classified.engine.record("acme", [*looked, *intents], history=True)
+    asked = classified.engine.query(
+        "acme", metrics=["topic_coverage", "tone_coverage"], start=DAYS["start"], end=DAYS["end"]
+    )["rows"][0]
+    assert f"Coverage: {asked['topic_coverage']:.0%} of the messages" in classified.page(f"/t/acme/topics/share?{VIEW}")
+    assert f"Coverage: {asked['tone_coverage']:.0%} of the messages" in classified.page(f"/t/acme/topics/tones?{VIEW}")
+    assert "Coverage" not in classified.page(f"/t/acme/topics/share?{VIEW}&topic=billing")
+    part = classified.page(f"/t/acme/topics/intents?{VIEW}")
+    assert "Coverage: 50% of the messages" in part and "<img" not in part
+    assert "No intent was found" in classified.page("/t/acme/topics/intents?from=2026-01-01&to=2026-01-03")
+
+
 def test_under_a_filter_no_unfiltered_number_is_shown(classified: Visitor) -> None:
     """Topics know channels and not staff; movers and hotspots know no filter, and say so."""
     assert sum(int(row["n"]) for row in table(classified, "tones", f"{VIEW}&topic=billing")) == 10

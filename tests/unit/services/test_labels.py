@@ -258,6 +258,23 @@ def test_a_classifier_learns_abstains_and_stays_its_tenants(engine: Engine) -> N
     assert engine.verify()["clean"]
 
 
+def test_examples_of_labels_that_are_not_learned_count_as_wrong(engine: Engine) -> None:
+    """Two topics are learned; messages of five more with seven examples each are judged too, so that no broken promise is shown."""
+    pytest.importorskip("wordllama")
+    others = ("sauna", "parking", "taxi", "laundry", "invoice")
+    engine.labels.replace("acme", {"topic": {**RULES["topic"], **dict.fromkeys(others)}})
+    assert taught(engine).counted == 1
+    examples = [
+        (f"There is a problem with the {one} and the {word} in our room, please help", one)
+        for one in others for word in ("bill", "time", "price", "door", "staff", "floor", "key")
+    ]  # fmt: skip
+    engine.labels.review.teach("acme", "topic", examples)
+    trained = engine.labels.train("acme", "topic")
+    assert trained.left_out == sorted(others) and trained.examples == 56 + len(examples)
+    assert trained.accuracy is not None and trained.accuracy <= 56 / trained.examples
+    assert trained.precision is None or (trained.precision_low or 0) >= 0.9
+
+
 def test_a_classifier_is_compared_before_it_takes_anothers_place(engine: Engine) -> None:
     """A new one is used if it is not worse on enough examples that neither learned from; a switch chooses by hand."""
     pytest.importorskip("wordllama")
