@@ -111,6 +111,8 @@ class Ask:
         """Gaps of sources in the answers of this widget, in words."""
         self.lost: list[str] = []
         """The same without days that are not over."""
+        self.missing: list[str] = []
+        """Gaps of sources in the answers of the whole page, without days that are not over."""
         self._known: dict[str, Any] = {}
         self.ended: date | None = None
         """The last day with data, if the view was moved there because the last four weeks have none."""
@@ -175,7 +177,13 @@ class Ask:
         """Note where facts begin, if an answer reaches back before that, and the gaps that it overlaps."""
         self.kept_from = freshness.kept_from or self.kept_from
         self.gaps += [text for text in sentences(freshness) if text not in self.gaps]
-        self.lost += [text for text in sentences(freshness, daily=False) if text not in self.lost]
+        lost = sentences(freshness, daily=False)
+        self.lost += [text for text in lost if text not in self.lost]
+        self.missing += [text for text in lost if text not in self.missing]
+
+    def next_part(self) -> None:
+        """Begin the next widget: what was seen of gaps and facts is of that alone."""
+        self.kept_from, self.gaps, self.lost = "", [], []
 
     def once(self, name: str, work_out: Callable[[], T]) -> T:
         """Return a value that several widgets of a page need, computed by the first."""

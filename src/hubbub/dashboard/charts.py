@@ -119,7 +119,7 @@ def _gaps(rows: Sequence[Mapping[str, Any]]) -> list[Spec]:
     return [
         {
             "data": {"values": gaps},
-            "mark": {"type": "rect", "color": GAP, "opacity": 0.16, "tooltip": True, **edge},
+            "mark": {"type": "rect", "color": HATCH, "opacity": 0.5, "tooltip": True, **edge},
             "encoding": {"x2": {"field": "until", "type": "temporal"}, "tooltip": tooltip},
         }
     ]
@@ -288,6 +288,14 @@ _LEGEND = {"title": None, "columns": {"expr": "max(1, floor(width / 115))"}, "la
 """As many names beside one another as there is room for, also on a phone."""
 GAP = "#858a85"
 """Color of what is not known, in both themes."""
+HATCH = {
+    "gradient": "linear", "x1": 0, "y1": 0, "x2": 1, "y2": 1,
+    "stops": [
+        {"offset": (stripe + side) / 36, "color": GAP if stripe % 3 == 0 else "rgba(0,0,0,0)"}
+        for stripe in range(36) for side in (0, 1)
+    ],
+}  # fmt: skip
+"""Stripes across what is not known: a gradient with hard edges, which a canvas can draw."""
 _MOMENT = "utcFormat(toDate(slice(datum.label, 0, 10)), '%-d %b') + slice(datum.label, 10, 16)"
 """A window's beginning as `words.moment` writes it, shorter."""
 TONES = {"positive": "#0f9d6b", "neutral": "#a8a29e", "negative": "#e0533d"}

@@ -72,7 +72,7 @@ def _list(ask: Ask) -> Shown:
     until = min(wanted.end, ask.now)
     texts = excerpts(ask.engine.queries, ask.tenant, [row.conversation_id for row in page.rows])
     rows = [_row(ask, row, until) | {"text": texts[row.conversation_id].text} for row in page.rows]
-    columns = [column for column in _COLUMNS if column.name != "text" or any(row["text"] for row in rows)]
+    columns = [column for column in _COLUMNS if any(row[column.name] is not None for row in rows)]
     links = [_links(ask, row) for row in page.rows]
     following = ask.link(cursor=page.next) if page.next else ""
     waiting = sum(row["state"] == "waiting" for row in rows)

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.components import Column, Role, Shown, Table
 from hubbub.dashboard.incidents import still_open
-from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS
+from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
 from hubbub.model.plain import plain
@@ -66,7 +67,7 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
     if answer is None or not answer.numbers:
         return Shown(empty=_nothing(ask, answer))
     if ask.view.where and not any(number.value for number in by_metric(answer).values()):
-        return _no_rows(ask)
+        return Shown(empty=NOTHING_HERE)
     points = [_point(ask, point) for point in answer.points]
     columns = [Column("what", "What"), Column("value", "Value", "row"), Column("low", "Usual from", "row"),
                Column("high", "to", "row"), Column("verdict", "Verdict")]  # fmt: skip
@@ -79,21 +80,6 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
         "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
-
-
-def _no_rows(ask: Ask) -> Shown:
-    """Show which filters have no rows in these days, with links to remove each."""
-    view = ask.view
-    ways = [
-        (f"{FILTERS[name]}: {ask.label(name, value)}", ask.link(view=view.without(name, value)))
-        for name, values in view.where.items() if name not in view.locked for value in values
-    ]  # fmt: skip
-    filter_text = " and ".join(
-        f"{FILTERS[name].lower()} {' or '.join(ask.label(name, value) for value in values)}"
-        for name, values in view.where.items()
-    )
-    text = f"Nothing of {filter_text} in these days"
-    return Shown("no_rows", {"said": text, "ways": ways}, summary=text)
 
 
 def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:

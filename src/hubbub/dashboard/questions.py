@@ -7,9 +7,10 @@ from datetime import datetime
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Role, Shown, Table
+from hubbub.dashboard.conversations import raw_event
 from hubbub.dashboard.waiting import SHOWN
 from hubbub.model.window import local_midnight
-from hubbub.query.excerpts import Excerpt, excerpts
+from hubbub.query.excerpts import Excerpt, messages
 from hubbub.query.explain import PAGE
 
 
@@ -27,7 +28,7 @@ def unanswered_questions(ask: Ask) -> Shown | None:
         limit=PAGE,
     )  # fmt: skip
     until = min(after, ask.now)
-    known = _excerpts(ask, [row["id"] for row in found.events.rows])
+    known = _excerpts(ask, [(datetime.fromisoformat(row["time"]), row["id"]) for row in found.events.rows])
     rows = [
         {
             "id": row["id"], "text": known[row["id"]].text if row["id"] in known else None, "channel_id": row["channel_id"],
@@ -43,14 +44,23 @@ def unanswered_questions(ask: Ask) -> Shown | None:
         Column("channel_id", "Channel", of="channel_id"),
         Column("waits", "Open for", "ms"),
     ]
-    links = [{"id": ask.link("conversation", id=row["id"])} for row in rows] if ask.person.may(Role.ANALYST) else []
+    links = [_links(ask, row["source"], row["id"], known.get(row["id"])) for row in found.events.rows]
     summary = f"{unanswered:,} of {asked.cell('questions')['value']:,} questions have no answer"
     note = f"{unanswered - SHOWN:,} more: see the explanation of the number." if unanswered > SHOWN else ""
     return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note)
 
 
-def _excerpts(ask: Ask, ids: Sequence[str]) -> Mapping[str, Excerpt]:
+def _links(ask: Ask, source: str, id_: str, excerpt: Excerpt | None) -> Mapping[str, str]:
+    """Return the link of a question: to its thread, or where it stands in none to its event; none for viewers."""
+    if excerpt is None:
+        return {}
+    if excerpt.conversation_id is None:
+        return {"id": raw_event(ask, source, id_)}
+    return {"id": ask.link("conversation", id=excerpt.conversation_id)}
+
+
+def _excerpts(ask: Ask, ids: Sequence[tuple[datetime, str]]) -> Mapping[str, Excerpt]:
     """Return who asked, and the stored texts of questions, for those who may see rows."""
     if not ask.person.may(Role.ANALYST):
         return {}
-    return excerpts(ask.engine.queries, ask.tenant, ids, first=True)
+    return messages(ask.engine.queries, ask.tenant, ids)

@@ -26,6 +26,7 @@ from hubbub.dashboard.build import beyond, lacking
 from hubbub.dashboard.components import Done, Form, Page, Refused, Role, Shown, Widget
 from hubbub.dashboard.names import labels, named, with_names
 from hubbub.dashboard.navigation import navigation
+from hubbub.dashboard.no_rows import counted, no_rows
 from hubbub.dashboard.registry import OPERATOR, TENANT
 from hubbub.dashboard.shareable import FIRST, NUMBERS
 from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS, View, chooses_days, last_days, read_view
@@ -35,6 +36,7 @@ from hubbub.model.window import day_of
 from hubbub.reports.as_csv import answer_table
 from hubbub.telemetry import log
 
+NOT_COMPUTED = "This part could not be computed. The reason is in the server's log; the other parts are not affected."
 routes = APIRouter(include_in_schema=False)
 
 
@@ -192,8 +194,11 @@ def _show(
     ]
     if ask.refused is not None:  # no widget shows the form
         done = Done(ask.refused.error.message, failed=True)
+    nothing = no_rows(ask) if tenant is not None and page.header and page.dated else None
     posted, status = bool(done or refused), refused.error.status if refused else 200
-    return render.page("page.html", status, **_frame(request, ask, page), parts=parts, done=done, posted=posted)
+    return render.page(
+        "page.html", status, **_frame(request, ask, page), parts=parts, done=done, posted=posted, nothing=nothing
+    )
 
 
 def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
@@ -211,14 +216,14 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
 
 def _part(ask: Ask, widget: Widget) -> str:
     """Return a widget as HTML; its error stays inside it."""
-    ask.kept_from, ask.gaps, ask.lost = "", [], []
+    ask.next_part()
     try:
         shown = widget.answer(ask)
     except HubbubError as error:
         return render.text("parts/error.html", message=error.message, widget=widget, ask=ask)
     except Exception as error:
         log.error("a widget failed", page=ask.page, widget=widget.name, error=type(error).__name__, exc_info=True)
-        return render.text("parts/error.html", message="This part could not be computed.", widget=widget, ask=ask)
+        return render.text("parts/error.html", message=NOT_COMPUTED, widget=widget, ask=ask)
     return _drawn(ask, widget, shown)
 
 
@@ -285,7 +290,7 @@ def arrived(request: Request, tenant: str) -> Response:
 def values(request: Request, tenant: str, dimension: str) -> Response:
     """Return the values of a filter in the view's days, most frequent first."""
     person, tenant_ = of_tenant(request, tenant)
-    metric = {"staff_id": "responses", "topic": "classifications"}.get(dimension, "messages")
+    metric = counted(dimension)
     if dimension not in FILTERS:
         raise NotFoundError("this filter does not exist")
     ask = _asked(request, person, tenant_, NUMBERS[FIRST])

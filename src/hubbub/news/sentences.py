@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubbub.metrics.catalogue import STATISTICS
+from hubbub.metrics.catalogue import STATISTICS, title_of
 from hubbub.metrics.definition import WITHIN, Unit
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
@@ -105,7 +105,7 @@ def rest(points: Sequence[Point], known: Sequence[Number]) -> str:
 
 
 def _called(number: Number) -> str:
-    return _CALLED.get(number.metric, number.metric)
+    return _CALLED.get(number.metric) or title_of(number.metric).lower()
 
 
 def _kind(metric: str) -> str:

@@ -1,36 +1,36 @@
-"""Texts of conversations for a list of them: the first or the last message of each, where its text is stored."""
+"""Texts for lists: the last message of each conversation, or messages by themselves, where their text is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from hubbub.facts.moments import micros
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import attributes_of, newest
 
-LONGEST = 120
+LONGEST = 80
 """Most characters of a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Who and where a conversation is, as its newest events say, and a text of it on one line; None: not known, or not stored."""
+    """Who and where a conversation or message is, and its text on one line; None: not known, or not stored."""
 
+    conversation_id: str | None
     contact_id: str | None
     staff_id: str | None
     channel_id: str | None
     text: str | None
 
 
-def excerpts(
-    queries: Queries, tenant: Tenant, conversations: Sequence[str], *, first: bool = False
-) -> Mapping[str, Excerpt]:
-    """Return the excerpts of conversations by id: the text of the last public message, or of the `first`."""
+def excerpts(queries: Queries, tenant: Tenant, conversations: Sequence[str]) -> Mapping[str, Excerpt]:
+    """Return excerpts of conversations by id: people and room of their newest events, the text of the last public message."""
     if not conversations:
         return {}
-    order = "n.time, n.seq" if first else "n.time DESC, n.seq DESC"
     params: dict[str, Any] = {"tenant": tenant.no}
     params |= {f"c{number}": id_ for number, id_ in enumerate(conversations)}
     asked = " UNION ALL ".join(f"SELECT :c{number} AS id" for number in range(len(conversations)))
@@ -40,11 +40,35 @@ def excerpts(
                 SELECT n.attributes FROM event AS n {reading.dialect.by_index("event_conversation")}
                 WHERE n.tenant = :tenant AND n.conversation_id = c.id AND n.type IN ('message.received', 'message.sent')
                     AND coalesce(n.status, '') <> 'private' AND n.attributes LIKE '%"text"%'
-                ORDER BY {order} LIMIT 1
+                ORDER BY n.time DESC, n.seq DESC LIMIT 1
             ) AS attributes FROM ({asked}) AS c""",
             params,
         )
-    return {row["id"]: Excerpt(row["contact_id"], row["staff_id"], row["channel_id"], _text(row)) for row in rows}
+    return {row["id"]: _excerpt(row | {"conversation_id": row["id"]}) for row in rows}
+
+
+def messages(queries: Queries, tenant: Tenant, ids: Sequence[tuple[datetime, str]]) -> Mapping[str, Excerpt]:
+    """Return excerpts of messages by id, each given by its time (aware) and id; an unknown one is left out."""
+    if not ids:
+        return {}
+    params: dict[str, Any] = {"tenant": tenant.no}
+    for number, (time, id_) in enumerate(ids):
+        params |= {f"t{number}": micros(time), f"i{number}": id_}
+    asked = " UNION ALL ".join(
+        f"SELECT CAST(:t{number} AS BIGINT) AS time, :i{number} AS id" for number in range(len(ids))
+    )
+    with queries.reading(tenant) as (reading, _):
+        rows = reading.dicts(
+            "SELECT e.id, e.conversation_id, e.contact_id, e.staff_id, e.channel_id, e.attributes "
+            f"FROM ({asked}) AS c CROSS JOIN event AS e WHERE e.tenant = :tenant AND e.time = c.time AND e.id = c.id "
+            "AND e.type IN ('message.received', 'message.sent')",
+            params,
+        )
+    return {row["id"]: _excerpt(row) for row in rows}
+
+
+def _excerpt(row: Mapping[str, Any]) -> Excerpt:
+    return Excerpt(row["conversation_id"], row["contact_id"], row["staff_id"], row["channel_id"], _text(row))
 
 
 def _text(row: Mapping[str, Any]) -> str | None:

@@ -45,3 +45,14 @@ def test_without_an_open_question_the_panel_says_so(visitor: Visitor) -> None:
     assert "chat" in visitor.see(WIDGET)
     _thread(visitor, "q-done", 7, asks=True, answered=True)
     assert "Every question of these days has an answer (1)." in visitor.see(WIDGET)
+
+
+def test_a_question_outside_any_thread_leads_to_its_event(visitor: Visitor) -> None:
+    """It stands in no conversation: its words and author are in the row, and its link opens the stored event."""
+    visitor.engine.record("acme", {
+        "type": "message.received", "id": "q-alone", "time": "2026-08-19T08:00:00Z", "source": "slack", "channel": "slack",
+        "channel_id": "C1", "contact_id": "U7", "asks": True, "attributes": {"text": "Who has\nthe key?"},
+    }, history=True)  # fmt: skip
+    shown, html = visitor.see(WIDGET), visitor.page(WIDGET)
+    assert "Who has the key?" in shown and "U7" in shown
+    assert "/files/event/json?source=slack&amp;id=q-alone" in html and "/t/acme/conversation?" not in html

@@ -1,4 +1,4 @@
-"""Excerpts of conversations: the first and the last stored text, and who and where each is."""
+"""Excerpts of conversations and messages: the stored text, and who and where each is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hubbub.app import Engine
-from hubbub.query.excerpts import LONGEST, excerpts
+from hubbub.query.excerpts import LONGEST, excerpts, messages
 from hubbub.settings import load
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -20,10 +20,9 @@ NUMBERS = count()
 TEXTS = st.one_of(st.none(), st.just("  "), st.text(min_size=1, max_size=LONGEST + 20))
 
 
-def expected(texts: list[str | None], *, first: bool) -> str | None:
-    """Return the text that a list shows, from the specification: the outermost one that is stored, on one line and cut."""
-    stored = [text for text in texts if text is not None]
-    if not stored or not (line := " ".join(stored[0 if first else -1].split())):
+def expected(text: str | None) -> str | None:
+    """Return the text that a list shows, from the specification: on one line, and cut."""
+    if text is None or not (line := " ".join(text.split())):
         return None
     return line if len(line) <= LONGEST else line[:LONGEST].rstrip() + "…"
 
@@ -38,8 +37,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4))
-def test_the_first_and_the_last_text_of_each_conversation(engine: Engine, texts: list[str | None]) -> None:
-    """Whatever is stored, a list has the first or last text on one line, None without one; a private note is never shown."""
+def test_the_last_text_of_a_conversation_and_that_of_each_message(engine: Engine, texts: list[str | None]) -> None:
+    """A list has the last stored text on one line, None without one, never a private note; each message has its own."""
     id_ = f"c{next(NUMBERS)}"
     events: list[dict[str, Any]] = [
         {
@@ -52,14 +51,21 @@ def test_the_first_and_the_last_text_of_each_conversation(engine: Engine, texts:
     events.append({**note, "conversation_id": id_, "staff_id": "bo", "attributes": {"text": "for us alone"}})
     engine.record("acme", events, history=True)
     tenant = engine.control.tenant("acme")
-    for first in (True, False):
-        (found,) = excerpts(engine.queries, tenant, [id_], first=first).values()
-        assert (found.contact_id, found.channel_id, found.staff_id) == ("ann", "desk", "bo")
-        assert found.text == expected(texts, first=first)
+    (found,) = excerpts(engine.queries, tenant, [id_]).values()
+    assert (found.conversation_id, found.contact_id, found.channel_id, found.staff_id) == (id_, "ann", "desk", "bo")
+    assert found.text == expected(next((text for text in reversed(texts) if text is not None), None))
+    alone = messages(
+        engine.queries, tenant, [(datetime(2026, 8, 19, 10, n, tzinfo=UTC), f"{id_}-{n}") for n in range(len(texts))]
+    )
+    assert {one: excerpt.text for one, excerpt in alone.items()} == {
+        f"{id_}-{n}": expected(text) for n, text in enumerate(texts)
+    }
 
 
 def test_what_is_not_stored_has_no_excerpt(engine: Engine) -> None:
     """An unknown conversation has nothing, and none are asked for nothing."""
     tenant = engine.control.tenant("acme")
     (found,) = excerpts(engine.queries, tenant, ["none"]).values()
-    assert (found.contact_id, found.text) == (None, None) and excerpts(engine.queries, tenant, []) == {}
+    assert (found.contact_id, found.text) == (None, None)
+    assert excerpts(engine.queries, tenant, []) == messages(engine.queries, tenant, []) == {}
+    assert messages(engine.queries, tenant, [(NOW, "none")]) == {}

@@ -1,0 +1,150 @@
+"""Every page in every state of its data: each says what it is, why, and the next step, and no panel is an empty box."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from hubbub.dashboard.components import Page, Shown
+from hubbub.dashboard.registry import OPERATOR, TENANT
+from hubbub.dashboard.routes import NOT_COMPUTED
+from hubbub.facts.moments import micros
+from hubbub.facts.retention import cut_at
+from hubbub.model.coverage import Reason
+from tests.unit.api.conftest import NOW
+from tests.unit.dashboard.visiting import Visitor, plain
+
+DAYS = "from=2026-08-10&to=2026-08-21"
+PAGES = {name: page for name, page in TENANT.items() if name not in ("explain", "conversation", "incident")}
+"""Pages that need no id in their address."""
+NUMBERS = {name: page for name, page in PAGES.items() if page.header and page.dated}
+
+
+def panels(visitor: Visitor, name: str, page: Page, query: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each panel of a tenant's page: its name, and its HTML."""
+    for widget in page.widgets:
+        answer = visitor.http.get(f"/t/acme/{name}/{widget.name}?{query}")
+        assert answer.status_code == 200, (name, widget.name)
+        yield widget.name, answer.text
+
+
+def says_something(html: str) -> bool:
+    """Whether a panel has words, numbers or a form, and did not fail."""
+    return 'class="failed"' not in html and (bool(plain(html)) or "<form" in html)
+
+
+def record(visitor: Visitor, day: str, number: int = 3) -> None:
+    """Store WhatsApp messages of a day."""
+    visitor.engine.record("acme", [
+        {"type": "message.received", "time": f"{day}T10:0{n}:00Z", "id": f"{day}-{n}", "channel": "whatsapp", "contact_id": f"p{n}",
+         "conversation_id": f"{day}-{n}"} for n in range(number)
+    ], history=True)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_a_source_a_page_says_how_to_begin(visitor: Visitor, name: str) -> None:
+    """A page of numbers or rows names the three ways in; a page of settings says what is not there yet."""
+    text = visitor.see(f"/t/acme/{name}")
+    if PAGES[name].header:
+        assert "No events yet" in text and "Import a file" in text and "Send events" in text and "Make a key" in text
+    else:
+        assert all(says_something(html) for _, html in panels(visitor, name, PAGES[name]))
+
+
+@pytest.mark.parametrize("name", OPERATOR.keys() - {"job"})
+def test_pages_of_operators_say_what_is_not_there_yet(visitor: Visitor, name: str) -> None:
+    """On a new installation no panel of theirs is empty or fails."""
+    assert visitor.http.get(f"/operate/{name}").status_code == 200
+    for widget in OPERATOR[name].widgets:
+        assert says_something(visitor.http.get(f"/operate/{name}/{widget.name}").text), widget.name
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_data_that_ended_long_ago_is_shown_and_said(visitor: Visitor, name: str) -> None:
+    """The page opens on the last days with data, says which day is the last, and leads to today."""
+    record(visitor, "2026-02-11")
+    text = visitor.see(f"/t/acme/{name}")
+    assert "The data of Acme & Co ends on 11 February 2026." in text and "Go to today" in text
+    assert all(says_something(html) for _, html in panels(visitor, name, NUMBERS[name]))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_filter_without_rows_says_which_and_the_way_back(visitor: Visitor, name: str) -> None:
+    """What the other filter has stands beside it; without the filter the notice is gone."""
+    record(visitor, "2026-08-18")
+    html = visitor.page(f"/t/acme/{name}?{DAYS}&channel=fax&channel=sms&account_id=none")
+    text = plain(html)
+    assert "Nothing of channel fax or sms and account none in" in text and "has 0 messages" in text
+    ways = re.findall(r'<a class="button" href="([^"]+)">Remove', html)
+    assert len(ways) == 3 and all("from=2026-08-10" in way for way in ways)
+    assert "Nothing of channel" not in visitor.see(f"/t/acme/{name}?{DAYS}&channel=whatsapp")
+    query = f"{DAYS}&channel=fax"
+    assert all(says_something(part) for _, part in panels(visitor, name, NUMBERS[name], query))
+
+
+@pytest.fixture
+def gap(visitor: Visitor) -> Visitor:
+    """Serve messages of ten days, on one of which no server was there to take what WhatsApp sent."""
+    engine = visitor.engine
+    secrets = {"app_secret": "s", "verify_token": "v"}
+    id_ = engine.integrations.add("acme", "whatsapp", name="Shop", secrets=secrets).id
+    one = engine.integration_store.get("acme", id_)
+    begin = datetime(2026, 8, 13, tzinfo=ZoneInfo("Europe/Rome"))
+    engine.ledger.note(one, begin, begin + timedelta(days=1), Reason.DOWN)
+    for day in range(10, 20):
+        if day != 13:
+            record(visitor, f"2026-08-{day}")
+    return visitor
+
+
+def test_a_gap_is_hatched_and_never_zero(gap: Visitor) -> None:
+    """The Overview says that days are not known, with the way to what to do; the day of the gap has no number in the chart."""
+    text = gap.see(f"/t/acme/overview?{DAYS}")
+    assert "Some of these days are not known." in text and "See what to do" in text
+    html = gap.page(f"/t/acme/overview/chart?{DAYS}&metric=messages")
+    assert '"gradient": "linear"' in html and "a source has a gap here" in html
+    csv = gap.http.get(f"/t/acme/overview/chart.csv?{DAYS}&metric=messages").content.decode("utf-8-sig").splitlines()
+    values = {line.split(",")[0][:10]: line.split(",")[1] for line in csv[1:]}
+    assert values["2026-08-12"] == "3" and values["2026-08-13"] != "0"
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_gap_fails_no_page(gap: Visitor, name: str) -> None:
+    """Every panel says something while a day is not known."""
+    assert all(says_something(html) for _, html in panels(gap, name, NUMBERS[name], DAYS))
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_days_past_retention_are_said(visitor: Visitor, name: str) -> None:
+    """Numbers from before what is kept are not known: the page says since when, and no panel fails."""
+    record(visitor, "2026-05-04")
+    record(visitor, "2026-08-18")
+    visitor.engine.refresh()
+    cut = datetime(2026, 7, 1, tzinfo=ZoneInfo("Europe/Rome"))
+    cut_at(visitor.engine.store, visitor.engine.control.tenant("acme"), micros(cut))
+    query = "from=2026-05-01&to=2026-05-20"
+    shown = dict(panels(visitor, name, NUMBERS[name], query))
+    assert all(says_something(html) for html in shown.values())
+    cards = [html for part, html in shown.items() if part == "cards"]
+    assert not cards or "is kept of this tenant" in cards[0]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_fails_says_so_and_the_rest_stands(visitor: Visitor, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A panel that cannot be computed says that, where the reason is, and how to try again; the others are there."""
+    record(visitor, (NOW - timedelta(days=1)).date().isoformat())
+    page = TENANT[name]
+    first, *others = page.widgets
+
+    def broken(_: object) -> Shown:
+        raise RuntimeError("a secret of the server")
+
+    monkeypatch.setitem(TENANT, name, replace(page, widgets=(replace(first, answer=broken, lazy=False), *others)))
+    text = visitor.see(f"/t/acme/{name}")
+    assert NOT_COMPUTED in text and "Try again" in text and "a secret" not in text
+    assert all(widget.title in text for widget in others)
