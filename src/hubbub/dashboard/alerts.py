@@ -23,6 +23,14 @@ DIRECTIONS = {
     Direction.BELOW.value: "falls below",
     Direction.EITHER.value: "changes either way",
 }
+KIND_TITLES = {
+    Kind.THRESHOLD.value: "threshold: a number is beyond a limit",
+    Kind.CHANGE.value: "change: a number is unusual",
+    Kind.HOTSPOT.value: "hotspot: many complaints in a room",
+    Kind.SLA.value: "sla: somebody waits past the target, or past a limit",
+    Kind.SOURCE.value: "source: events stopped coming",
+    Kind.BUDGET.value: "budget: a month's count is above a limit",
+}
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
 """Fields of the rule form, and parameters of the address of a tried rule."""
 NUMBERS = ("limit", "at_least", "times")
@@ -59,11 +67,21 @@ def _new(ask: Ask) -> Shown:
     destinations = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
     fields = (
         Field("name", "Name", value=ask.param("name"), required=True),
-        Field("kind", "Kind", "select", ask.param("kind", Kind.CHANGE), {kind.value: kind.value for kind in Kind}),
-        Field("metric", "Metric", value=ask.param("metric", "messages"), hint="of threshold, change and budget"),
+        Field("kind", "Kind", "select", ask.param("kind", Kind.CHANGE), KIND_TITLES),
+        Field(
+            "metric",
+            "Metric",
+            value=ask.param("metric", "messages"),
+            hint="of threshold, change, budget; like next_response_breaches",
+        ),
         Field("grain", "Each", "select", ask.param("grain", "day"), GRAINS),
         Field("direction", "Fires when it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
-        Field("limit", "Limit", value=ask.param("limit"), hint="in the metric's unit; empty for change and source"),
+        Field(
+            "limit",
+            "Limit",
+            value=ask.param("limit"),
+            hint="in the metric's unit; empty for change, source, and sla by target",
+        ),
         Field(
             "at_least",
             "At least",

@@ -4,6 +4,7 @@
   answer: lost ones are fetched through the API (`connectors/chatwoot.py`), with the same ids.
 - `private` messages are notes of agents. Activity lines repeat conversation events, and are ignored.
 - An agent bot or Captain answers people, so its kind is `ai`; templates (greeting, survey) and automation rules are `auto`.
+- A conversation's priority (low, medium, high, urgent) comes with its next message or step; a change of it alone is ignored.
 - A conversation that a bot hands to people goes from `pending` to `open`: that is `conversation.escalated`.
 """
 
@@ -119,7 +120,7 @@ def _about(body: Fields) -> dict[str, object]:
     return filled(
         channel=channel(medium.removeprefix("Channel::"), PROVIDER), account_id=key(PROVIDER, account),
         channel_id=key(PROVIDER, talk.text("inbox_id") or body.text("inbox", "id")),
-        conversation_id=key(PROVIDER, account, talk.text("id")), contact_id=key(PROVIDER, contact),
+        conversation_id=key(PROVIDER, account, talk.text("id")), contact_id=key(PROVIDER, contact), severity=talk.text("priority"),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@
   its own id, so the next body replaces a lost one. The API's conversations have the same shape.
 - Notes are private. Fin answers people, so its kind is `ai`; other bots, workflows and outbound campaigns are `auto`.
 - A redacted text is a deleted message.
+- A conversation's priority is `priority` or `not_priority`, as Intercom says it.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def _about(item: Fields, account: str) -> dict[str, object]:
     contact = contacts[0].text("id") if contacts else author.text("id") if author.text("type") in CONTACTS else ""
     return filled(
         channel=channel(item.text("source", "type"), PROVIDER), account_id=key(PROVIDER, account),
-        conversation_id=key(PROVIDER, item.text("id")), contact_id=key(PROVIDER, contact),
+        conversation_id=key(PROVIDER, item.text("id")), contact_id=key(PROVIDER, contact), severity=item.text("priority"),
     )  # fmt: skip
 
 

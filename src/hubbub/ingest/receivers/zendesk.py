@@ -4,6 +4,7 @@
   a timestamp; a repeated body counts nothing twice.
 - A trigger's body has any shape its author chooses: an event of the contract is accepted unchanged, so that a trigger can report
   what event subscriptions lack, like a rating.
+- A ticket's priority (low, normal, high, urgent) comes with its next comment or step.
 - Comments that are not public are notes. A comment that is later redacted or made private changes the message.
 - Not verified against the service: written from the published schemas.
 """
@@ -82,7 +83,7 @@ def _about(body: Fields) -> dict[str, object]:
     return filled(
         channel=channel(detail.text("via", "channel"), PROVIDER), account_id=key(PROVIDER, body.text("account_id")),
         channel_id=key(PROVIDER, detail.text("brand_id")), conversation_id=key(PROVIDER, detail.text("id")),
-        contact_id=key(PROVIDER, detail.text("requester_id")),
+        contact_id=key(PROVIDER, detail.text("requester_id")), severity=detail.text("priority").lower(),
     )  # fmt: skip
 
 
