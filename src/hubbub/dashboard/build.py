@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -212,11 +212,12 @@ def over_time(
     compare: bool = False,
     usual: NewsNumber | None = None,
     grain: str = "",
+    target: Callable[[date], float | None] | None = None,
 ) -> Shown:
     """Show metrics of one unit over the view's windows, one of them beside the compared period.
 
     `usual`: the first metric's number of the news, with the usual range of each window. `mark`: as in Vega-Lite, or `bands`: the
-    first as a line, with the space up to each next one.
+    first as a line, with the space up to each next one; `target`: of a local day, drawn beside bands.
     """
     unit = unit_of(metrics[0])
     answer = ask.query(metrics, grain=grain or ask.grain, compare=ask.view.compared if compare else None)
@@ -225,6 +226,9 @@ def over_time(
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
+    if target is not None:
+        rows = [{**row, "target": target(date.fromisoformat(row["window"][:10]))} for row in rows]
+    aimed = any(row.get("target") for row in rows)
     course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
     for row in rows if course else ():
         beside = course.get(row["window"])
@@ -253,6 +257,8 @@ def over_time(
     columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
     if before:
         columns.append(Column(before, "Before", unit))
+    if aimed:
+        columns.append(Column("target", "Target", unit))
     if course:
         columns += [Column("low", "Usual from", unit), Column("high", "to", unit)]
     span = windows_of(rows, ask)
@@ -264,7 +270,8 @@ def over_time(
         "spec": spec, "title": names[known[0]] if compare else "", "before": bool(before), "usual": bool(course),
         "readings": plain(read),
     }  # fmt: skip
-    return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
+    note = "The dashed line is the target." if aimed else ""
+    return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit), note)
 
 
 def _open_at(windows: Sequence[str], ask: Ask) -> int | None:

@@ -156,10 +156,13 @@ def _solid(mark: str, encoding: Spec, count: int) -> Spec:
 def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], unit: str) -> Spec:
     """Draw the first of `names` (column and title) over the rows' `window` as a line, and the space from each to the next above.
 
-    The scale is logarithmic: a band up to ten hours flattens no median of two minutes.
+    The scale is logarithmic: a band up to ten hours flattens no median of two minutes. Where rows have a `target`, it is a dashed
+    line in steps.
     """
     values = [{"t": wall(row["window"]), "at": row["at"], **_fields(row, names)} for row in rows]
+    targets = [{"t": wall(row["window"]), "target": row.get("target")} for row in rows]
     known = [row[name] for row in rows for name, _ in names if row[name]]
+    known += [each["target"] for each in targets if each["target"]]
     layers: list[Spec] = [
         {
             "mark": {"type": "area", "opacity": 0.34 / (i + 1)},
@@ -169,6 +172,11 @@ def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], u
     ]
     line = {"type": "line", "point": len(rows) <= 62}
     layers.append({"mark": line, "encoding": {"y": _decades("v0", unit, known)}})
+    if any(each["target"] for each in targets):
+        step = {"type": "line", "style": "target", "interpolate": "step-after", "tooltip": None}
+        layers.append({
+            "data": {"values": targets}, "mark": step, "encoding": {"y": _decades("target", unit, known)},
+        })  # fmt: skip
     return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(rows)}})
 
 

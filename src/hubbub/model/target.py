@@ -102,6 +102,24 @@ class TargetsOf:
         )
 
 
+def only_target(targets: Iterable[Target], aim: Aim, day: date, channel: str | None = None) -> Target | None:
+    """Return the one target that judges all waits of an aim which begin on a local day; None for none and for several.
+
+    `channel`: of its waits alone.
+    """
+    latest: dict[tuple[str | None, str | None], Target] = {}
+    for target in sorted((each for each in targets if each.aim is aim), key=lambda each: each.valid_from):
+        if target.valid_from <= day:
+            latest[target.scope] = target
+    on = {scope: each for scope, each in latest.items() if each.valid_to is None or day < each.valid_to}
+    if channel is not None:
+        on = {scope: each for scope, each in on.items() if scope[0] in (None, channel)}
+        if (channel, None) in on:
+            on.pop((None, None), None)
+    whole = {(None, None), (channel, None)}
+    return next(iter(on.values())) if len(on) == 1 and whole.issuperset(on) else None
+
+
 def _in_force(periods: list[_Period], moment: int) -> Target | None:
     """Return the target that began last up to a moment, unless it has ended."""
     place = bisect_right(periods, moment, key=lambda period: period.start)

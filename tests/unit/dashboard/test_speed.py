@@ -53,6 +53,27 @@ def test_without_business_hours_it_says_so(busy: Pages) -> None:
     assert shown["response_business_ms.p50"] is not None
 
 
+def test_the_target_is_a_line_in_steps(busy: Pages) -> None:
+    """The target in force is beside each day, the old one before a change; with several targets or in other hours there is none."""
+    http = busy.sign_in()
+
+    def drawn(**where: str) -> list[str]:
+        return [
+            row.get("target", "") for row in rows(http, "/t/a/speed/bands", **VIEW, metric="response_ms.p50", **where)
+        ]
+
+    assert not any(drawn())
+    busy.engine.targets.add("a", "next_response", 30, valid_from="2026-01-01")
+    days = [row["window"] for row in rows(http, "/t/a/speed/bands", **VIEW, metric="response_ms.p50")]
+    busy.engine.targets.add("a", "next_response", 20, valid_from=days[1][:10])
+    assert {float(text) for text in drawn()[:1]} == {1_800_000}
+    assert {float(text) for text in drawn()[1:]} == {1_200_000}
+    assert "The dashed line is the target." in read(http, "/t/a/speed/bands", **VIEW, metric="response_ms.p50")
+    busy.engine.targets.add("a", "next_response", 5, channel="sms", valid_from="2026-01-01")
+    assert not any(drawn())
+    assert {float(text) for text in drawn(channel="sms")} == {300_000}
+
+
 def test_filters_that_a_wait_does_not_know_hide_it(busy: Pages) -> None:
     """Under a topic no wait is shown, only that it is not known by topic."""
     http = busy.sign_in()

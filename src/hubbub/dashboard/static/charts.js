@@ -43,6 +43,7 @@ function config() {
       now: { color: color.accent, stroke: color.accent },
       before: { color: color.before, stroke: color.before, strokeWidth: 1.5, strokeDash: [4, 3] },
       usual: { color: color.usual, fill: color.usual },
+      target: { color: color.good, stroke: color.good, strokeWidth: 1.5, strokeDash: [6, 4] },
       open: { filled: true, fill: color.surface, strokeWidth: 2, size: 60 },
     },
     text: { color: color.ink },
