@@ -13,6 +13,7 @@ from hubbub.outgoing import mail as mail_
 from hubbub.outgoing import webhook
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL, SlackClient, ask
+from hubbub.reports.as_mail import BUTTON, FONT, INK
 
 LONGEST_SLACK = 2900
 """Longest Slack text in characters; Slack cuts at 3000."""
@@ -66,10 +67,15 @@ def as_mail(ways: Ways, notice: Notice, to: str, message: Message) -> mail_.Mail
 
 
 def _page(notice: Notice, page: str, stop: str) -> str:
-    lines = "".join(f"<p>{escape(line)}</p>" for line in notice.lines)
-    open_ = f'<p><a href="{escape(page)}">Open in Hubbub</a></p>' if page else ""
+    """Return a notice as a page for mail programs, which looks like a digest."""
+    lines = "".join(f'<p style="margin:8px 0">{escape(line)}</p>' for line in notice.lines)
+    open_ = f'<p style="margin:16px 0"><a href="{escape(page)}" style="{BUTTON}">Open in Hubbub</a></p>' if page else ""
     end = f'<p><a href="{escape(stop)}">Stop this</a>, no sign-in needed</p>' if stop else ""
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><h2>{escape(notice.title)}</h2>{lines}{open_}{end}</html>'
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(notice.title)}</title></head>'
+        f'<body style="margin:0;padding:16px;background:#ffffff;color:{INK};{FONT};font-size:14px;line-height:1.45">'
+        f'<h1 style="margin:0 0 8px;font-size:20px">{escape(notice.title)}</h1>{lines}{open_}{end}</body></html>'
+    )
 
 
 def as_slack(ways: Ways, notice: Notice) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hubbub.alerts.judge import Judged, Number, Verdict, judged
-from hubbub.alerts.notice import number, sentence, title, when
+from hubbub.alerts.notice import number, over, sentence, title, when
 from hubbub.alerts.rules import TICK, checked, delay, windows_to_close
 from hubbub.alerts.run import Run, step
 from hubbub.alerts.series import Facts, now_waiting, series_of
@@ -187,9 +187,7 @@ class _Work:
         if after.peak != before.peak:
             self._note(after, "updated", f"{self._sentence(verdict)} Nobody was notified again.")
         if run.closed_at is not None:
-            count = windows_to_close(self._rule)
-            windows_ = "A quiet window" if count == 1 else f"{count} quiet windows in a row"
-            self._close(after, f"{windows_}; the farthest was {self._number(after.peak)}.")
+            self._close(after, over(self._rule, self._metric, run, self._facts.tenant))
 
     def _catch_up(self, verdict: Judged) -> None:
         """Judge a skipped window: it opens an incident where none covers it, and closes none."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.alerts.judge import Judged
-from hubbub.alerts.rules import PAST_TARGET
+from hubbub.alerts.rules import PAST_TARGET, TICK, windows_to_close
+from hubbub.alerts.run import Run
 from hubbub.control.alerts import Incident
 from hubbub.metrics.catalogue import RequestedMetric, title_of
 from hubbub.metrics.definition import Unit
@@ -80,6 +81,20 @@ def sentence(rule: Rule, metric: RequestedMetric, judged: Judged, tenant: Tenant
     return (
         f"{name}: {value} {since}{' ' if since else ''}{span}, {side} the limit of {number(rule.limit, metric.unit)}."
     )
+
+
+def over(rule: Rule, metric: RequestedMetric, run: Run, tenant: Tenant) -> str:
+    """Return one sentence on an incident that closed after some quiet windows."""
+    if rule.kind is Kind.SOURCE:
+        return "Events come again."
+    count = windows_to_close(rule)
+    if rule.kind is Kind.SLA:
+        again = f"Nobody waited longer for {count * TICK // timedelta(minutes=1)} minutes"
+        return f"{again}; the highest was {number(run.peak, metric.unit)}."
+    span = f"{count} {rule.grain}s" if count > 1 else "an hour" if rule.grain is Grain.HOUR else f"a {rule.grain}"
+    again = "Usual again" if rule.kind is Kind.CHANGE else "Within the limit again"
+    extreme = {Direction.ABOVE: "highest", Direction.BELOW: "lowest"}.get(rule.direction, "farthest from usual")
+    return f"{again} for {span}; the {extreme} was {number(run.peak, metric.unit)} {when(run.peak_at, rule.grain, tenant)}."
 
 
 def when(start: datetime, grain: Grain, tenant: Tenant) -> str:

@@ -226,9 +226,7 @@ def over_time(
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
-    if target is not None:
-        rows = [{**row, "target": target(date.fromisoformat(row["window"][:10]))} for row in rows]
-    aimed = any(row.get("target") for row in rows)
+    aimed = target is not None and _aimed(rows, target)
     course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
     for row in rows if course else ():
         beside = course.get(row["window"])
@@ -245,14 +243,7 @@ def over_time(
         spec = charts.bands(rows, series, unit)
     else:
         spec = charts.over_time(
-            rows,
-            series,
-            unit,
-            mark=mark,
-            stacked=stacked,
-            before=before,
-            open_at=open_at,
-            usual=bool(course),
+            rows, series, unit, mark=mark, stacked=stacked, before=before, open_at=open_at, usual=bool(course)
         )
     columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
     if before:
@@ -272,6 +263,13 @@ def over_time(
     }  # fmt: skip
     note = "The dashed line is the target." if aimed else ""
     return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit), note)
+
+
+def _aimed(rows: Sequence[dict[str, Any]], target: Callable[[date], float | None]) -> bool:
+    """Write the target of each window's first day into its row; returns whether there is any."""
+    for row in rows:
+        row["target"] = target(date.fromisoformat(row["window"][:10]))
+    return any(row["target"] for row in rows)
 
 
 def _open_at(windows: Sequence[str], ask: Ask) -> int | None:

@@ -33,4 +33,7 @@ def _answer(engine: Engine, token: str, *, stop: bool) -> Response:
         digest = engine.subscriptions.unsubscribe(token[:200], stop=stop)
     except HubbubError as error:
         return render.page("error.html", error.status, title="No such digest", message=error.message)
-    return render.page("unsubscribe.html", kind=digest.kind, stopped=digest.state == "stopped")
+    tenant = engine.control.tenant(digest.tenant)
+    return render.page(
+        "unsubscribe.html", kind=digest.kind, tenant=tenant.name or tenant.id, stopped=digest.state == "stopped"
+    )

@@ -21,6 +21,10 @@ MOST_WINDOWS, MOST_VALUES = 31, 8
 INK, QUIET, LINE, ACCENT = "#17191d", "#60656e", "#e3e3de", "#2b54c8"
 COLORS = {"better": "#17693f", "worse": "#b3261e", "beyond": INK}
 FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif"
+BUTTON = (
+    f"display:inline-block;padding:8px 14px;border-radius:6px;background:{ACCENT};color:#ffffff;font-weight:600;"
+    "text-decoration:none"
+)
 CELL = f"border-bottom:1px solid {LINE};padding:6px 8px 6px 0;font-size:14px"
 TABLE = 'role="presentation" width="100%" cellspacing="0" cellpadding="0"'
 
@@ -137,10 +141,7 @@ def _beside(row: Row, first: Column, other: Column) -> str:
 def _end(document: Document, base: str, stop: str) -> Iterator[str]:
     if base:
         page = escape(f"{base}/t/{document.data.tenant}/reports")
-        yield (
-            f'<p style="margin:20px 0"><a href="{page}" style="display:inline-block;padding:8px 14px;border-radius:6px;'
-            f'background:{ACCENT};color:#ffffff;font-weight:600;text-decoration:none">Open in Hubbub</a></p>'
-        )
+        yield f'<p style="margin:20px 0"><a href="{page}" style="{BUTTON}">Open in Hubbub</a></p>'
     ends = [f"{name} {document.about[name]}" for name in ("id", "hash") if name in document.about]
     leave = (
         f' · <a href="{escape(stop)}" style="color:{ACCENT}">Stop this digest</a>, no sign-in needed' if stop else ""

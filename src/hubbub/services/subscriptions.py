@@ -197,7 +197,7 @@ def _notes(subscription: Subscription, due: datetime, now: datetime, lacking: st
         why = f": {subscription.waits_for}" if subscription.waits_for and not lacking else ""
         notes.append(f"Sent at {now:%H:%M} instead of {due:%H:%M}{why}.")
     if lacking:
-        notes.append(f"It was sent without waiting longer; {lacking}.")
+        notes.append(f"It was sent without waiting longer; {lacking.rstrip('.')}.")
     return notes
 
 

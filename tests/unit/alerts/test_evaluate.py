@@ -119,7 +119,10 @@ def test_an_incident_opens_once_goes_on_and_closes(clocked: Clocked) -> None:
     clocked.send(tenant, 66, 3)
     assert clocked.go(66).closed == 0
     assert clocked.go(67).closed == 1
-    told = [entry.what for entry in clocked.engine.incidents.get(tenant, incident.id).entries]
+    entries = clocked.engine.incidents.get(tenant, incident.id).entries
+    (closed,) = [entry.text for entry in entries if entry.what == "closed"]
+    assert closed == "Usual again for 2 days; the highest was 25 on Tue 10 Mar."
+    told = [entry.what for entry in entries]
     assert [what for what in reversed(told) if what != "not_notified"] == ["opened", "updated", "closed"]
 
 

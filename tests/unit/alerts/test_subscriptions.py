@@ -116,7 +116,8 @@ def test_what_is_not_folded_is_waited_for_and_then_named(clocked: Clocked, monke
     with monkeypatch.context() as patched:
         patched.setattr(queries, "refresh", full)
         assert clocked.at("2026-03-04T08:00:00+00:00").written == 1
-    assert any("without waiting longer" in line for line in _documents(clocked)[0]["lines"])
+    (late,) = [line for line in _documents(clocked)[0]["lines"] if "without waiting longer" in line]
+    assert late.endswith(".") and not late.endswith("..")
     assert clocked.engine.subscriptions.of("hotel").rows[0].id == made.id
 
 
@@ -138,7 +139,8 @@ def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> No
             with TestClient(create_app(clocked.engine, refresh=False)) as http:
                 assert "Stop the daily digest?" in http.get(path).text
                 assert clocked.engine.subscriptions.of("hotel").rows[0].state == "active"
-                assert "Stopped" in http.post(path, data={"List-Unsubscribe": "One-Click"}).text
+                stopped = http.post(path, data={"List-Unsubscribe": "One-Click"}).text
+                assert "Stopped" in stopped and "no daily digest of hotel any more" in stopped
                 assert http.get(f"{path[:-3]}abc").status_code == 404
             assert clocked.engine.subscriptions.of("hotel").rows[0].state == "stopped"
             assert clocked.at("2026-03-04T06:00:00+00:00").written == 0
