@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
 from hubbub.metrics.topics import FLAGGED
 from hubbub.model import page
-from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant, check_tones
+from hubbub.query.filters import listed, matches
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import attributes_of, converted
 from hubbub.storage.schema import OF_MESSAGES
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Bound, Transaction
 
 PAGE = 20
 _FILTERED = ("channel", "channel_id", "account_id", "topic")
@@ -60,10 +59,10 @@ def flagged(
     `tones` count beside the topics complaint and escalation; None: the tenant's `hotspot_tones`. `text` is the message's, where
     stored. Raises BadQuestionError for a filter that classifications lack, BadRequestError for an invalid cursor.
     """
-    params: dict[str, Any] = {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit + 1}
+    params: Bound = {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit + 1}
     topics, moods = (
-        _among("topic", FLAGGED, params),
-        _among("tone", tenant.hotspot_tones if tones is None else check_tones(tones), params),
+        listed("topic", FLAGGED, params),
+        listed("tone", tenant.hotspot_tones if tones is None else check_tones(tones), params),
     )
     parts = [
         "tenant = :tenant AND time >= :low AND time < :high AND type = 'topic.classified'",
@@ -72,9 +71,7 @@ def flagged(
     for number, (name, values) in enumerate(where.items()):
         if name not in _FILTERED:
             raise BadQuestionError(f"classifications have no dimension {name[:40]!r}: remove that filter")
-        among = _among(f"where_{number}", [value for value in values if value != NONE], params)
-        missing = f" OR {name} IS NULL" if NONE in values else ""
-        parts.append(f"({name} IN ({among}){missing})")
+        parts.append(matches(name, f"where_{number}", values, params))
     after = page.place_of(cursor, int, int)
     if after is not None:
         parts.append("(time, seq) < (:time, :seq)")
@@ -94,16 +91,10 @@ def flagged(
     return page.Page(rows, following)
 
 
-def _among(name: str, values: Sequence[str], params: dict[str, Any]) -> str:
-    """Return a list of bound values for IN, NULL for none; the values go into `params`."""
-    params |= {f"{name}_{place}": value for place, value in enumerate(values)}
-    return ", ".join(f":{name}_{place}" for place in range(len(values))) or "NULL"
-
-
-def _texts(reading: Transaction, tenant: Tenant, messages: set[str]) -> dict[str, Any]:
+def _texts(reading: Transaction, tenant: Tenant, messages: set[str]) -> dict[str, object]:
     """Return the stored texts of messages, by their ids."""
-    params: dict[str, Any] = {"tenant": tenant.no}
-    among = _among("message", sorted(messages), params)
+    params: Bound = {"tenant": tenant.no}
+    among = listed("message", sorted(messages), params)
     rows = reading.dicts(
         f"SELECT coalesce(message_id, id) AS message, attributes FROM event WHERE tenant = :tenant AND {OF_MESSAGES} "
         f"AND coalesce(message_id, id) IN ({among}) AND type IN ('message.received', 'message.sent') AND attributes IS NOT NULL",

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
@@ -18,11 +17,12 @@ from hubbub.model import page
 from hubbub.model.naming import anywhere
 from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
+from hubbub.query.filters import known_of, listed
 from hubbub.query.queries import Queries
 from hubbub.query.standing import conversations_standing
 from hubbub.query.timeline import Episode, converted, episodes, newest
 from hubbub.storage import names
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Bound, Transaction
 
 PAGE = 50
 STATES = ("open", "waiting", "resolved", "silent")
@@ -139,7 +139,7 @@ def conversations(
         "TRUE",
         {"": "TRUE", "open": "s.state IN ('open', 'waiting')"}.get(wanted.state, "s.state = :state"),
     )
-    params: dict[str, Any] = {
+    params: Bound = {
         "tenant": tenant.no, "low": micros(wanted.start), "high": micros(wanted.end), "state": wanted.state, "limit": limit + 1,
     }  # fmt: skip
     if after is not None:
@@ -147,7 +147,7 @@ def conversations(
         params |= {"last_at": after[0], "last": after[1]}
     with queries.reading(tenant) as (reading, now):
         params["at"] = min(params["high"], micros(now))
-        listed = reading.dicts(
+        summaries = reading.dicts(
             f"""WITH stood AS MATERIALIZED ({_stood(tenant)}), p AS MATERIALIZED (
                 SELECT c.*, s.state, s.since FROM ({_seen(reading, wanted, params)}) AS c
                     LEFT JOIN stood AS s ON s.id = c.conversation_id
@@ -157,7 +157,7 @@ def conversations(
             ORDER BY last_at DESC, conversation_id DESC""",
             params,
         )
-    rows, following = page.cut(listed, limit, lambda row: (row["last_at"], row["conversation_id"]))
+    rows, following = page.cut(summaries, limit, lambda row: (row["last_at"], row["conversation_id"]))
     return page.Page([ConversationRow(**converted(row)) for row in rows], following)
 
 
@@ -188,7 +188,7 @@ def _heard(alias: str, wanted: Wanted) -> str:
     return within if wanted.bots else f"{within} AND {_PEOPLE.format(e=alias)}"
 
 
-def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
+def _seen(reading: Transaction, wanted: Wanted, params: Bound) -> str:
     """Return the SELECT of conversations by their events, without their state."""
     # one condition goes through the days in their order, the other through the few conversations that are open
     talked = "(e.conversation_id || '') IS NOT NULL"
@@ -198,9 +198,7 @@ def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     for number, (name, values) in enumerate(wanted.where.items()):
         if name not in _FILTERED:
             raise BadQuestionError(f"conversations have no dimension {name[:40]!r}")
-        given = [value for value in values if value != NONE]
-        params |= {f"where_{number}_{place}": value for place, value in enumerate(given)}
-        among = ", ".join(f":where_{number}_{place}" for place in range(len(given))) or "NULL"
+        among = listed(f"where_{number}", known_of(values), params)
         missing = f" OR count(e.{name}) = 0" if NONE in values else ""
         having.append(f"(coalesce(max(CASE WHEN e.{name} IN ({among}) THEN 1 ELSE 0 END), 0) = 1{missing})")
     if wanted.text:
@@ -215,7 +213,7 @@ def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     """
 
 
-def _holds(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
+def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
     """Return the condition that an event holds a text in any case of letters, which engines know of ASCII alone.
 
     Attributes are JSON: the text stands in them as JSON writes it. Other letters are compared here, conversation by conversation.
@@ -239,7 +237,7 @@ def _holds(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     return f"e.conversation_id IN {reading.dialect.texts(':held')}"
 
 
-def _called(reading: Transaction, text: str, params: dict[str, Any]) -> str:
+def _called(reading: Transaction, text: str, params: Bound) -> str:
     """Return the condition that an event names somebody or a room whose name holds a text."""
     params["called"] = json.dumps(names.find(reading, params["tenant"], text, _NAMED))
     of = reading.dialect.texts(":called")

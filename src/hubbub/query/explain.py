@@ -36,6 +36,7 @@ from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
 from hubbub.query.result import Number
 from hubbub.query.select import Context, counts, filters
+from hubbub.storage.transaction import Bound
 
 PAGE = 50
 MAX_PAGE = 1000
@@ -222,7 +223,7 @@ def _stored(
     context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[dict[str, Any]]]:
     """Return how many things a number counts whose facts hold all values, and the first of them after a place."""
-    params: dict[str, Any] = {**context.bound, "limit": limit}
+    params: Bound = {**context.bound, "limit": limit}
     if isinstance(metric.declared, State | First):
         first = "1"
         if context.linked and metric.declared.held[0] == "contact":  # of a person's ids the first counts
@@ -275,7 +276,7 @@ Valued = Iterator[tuple[int, Any, dict[str, int]]]
 """Time and key of a fact, with `counts` and other computed values."""
 
 
-def _in_hours(context: Context, metric: RequestedMetric, body: str, params: Mapping[str, Any]) -> Valued:
+def _in_hours(context: Context, metric: RequestedMetric, body: str, params: Bound) -> Valued:
     """Yield the facts with an open time: those within the limit count."""
     opened, most = open_ms(context.tenant), WITHIN.get(str(metric.statistic))
     for time, key, since, until in context.reading.each(f"SELECT time, key, since, until FROM ({body}) AS b", params):
@@ -284,7 +285,7 @@ def _in_hours(context: Context, metric: RequestedMetric, body: str, params: Mapp
             yield time, key, {"counts": int(most is None or value <= most), "value": value}
 
 
-def _judged(context: Context, metric: RequestedMetric, body: str, params: Mapping[str, Any]) -> Valued:
+def _judged(context: Context, metric: RequestedMetric, body: str, params: Bound) -> Valued:
     """Yield the spells that a target judged, only breaches where these are counted: the length of each, and its target in
     minutes.
     """
@@ -312,7 +313,7 @@ def _public(row: dict[str, Any]) -> dict[str, Any]:
     return public | ({"since": rfc3339(since)} if since is not None else {})
 
 
-def _facts(context: Context, metric: RequestedMetric, params: dict[str, Any]) -> str:
+def _facts(context: Context, metric: RequestedMetric, params: Bound) -> str:
     """Return the SELECT of the facts behind a number, and whether each is in its numerator."""
     rollup, fact = metric.rollup, metric.rollup.source
     anchor = f"f.{rollup.anchor}"

@@ -13,6 +13,7 @@ from hubbub.metrics.definition import First, Rollup, State
 from hubbub.query.result import Cell
 from hubbub.query.select import Context, Dims, Key, filters_on
 from hubbub.query.standing import standing
+from hubbub.storage.transaction import Bound
 
 
 def moments_of(context: Context) -> list[tuple[int, int]]:
@@ -30,7 +31,7 @@ def state_columns(rollup: Rollup, metric: State | First) -> dict[str, str]:
     return {name: "s.id" if column == own else f"s.{column}" for name, column in dimensions_of(rollup).items()}
 
 
-def in_state(context: Context, metric: RequestedMetric, declared: State | First, params: dict[str, Any]) -> str:
+def in_state(context: Context, metric: RequestedMetric, declared: State | First, params: Bound) -> str:
     """Return the condition on rows of `state` (as `s`) that are of a metric's state and in a question's filters."""
     params |= {"tenant": context.tenant.no, "entity": declared.held[0], "state": declared.held[1]}
     where = filters_on(context.question, state_columns(metric.rollup, declared), params)
@@ -46,7 +47,7 @@ def states(context: Context, metric: RequestedMetric, declared: State, cells: di
     columns = state_columns(metric.rollup, declared)
     by = [columns[name] for name in context.question.by]
     entity, state = declared.held
-    params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
+    params: Bound = {"low": moments[0], "high": moments[-1]}
     once = entity == "contact" and (state == "known" or context.linked)
     who = person_of("s.id", context.dialect) if once and context.linked else "s.id"
     rows_of = standing(context.tenant, entity, state, ":low")
@@ -120,7 +121,7 @@ _SEEN_BEFORE = (
 
 def firsts(context: Context, metric: RequestedMetric, declared: First, cells: dict[Key, Cell]) -> None:
     """How many entities were first seen in each window; a dimension or filter is that of the first sight."""
-    columns, params = state_columns(metric.rollup, declared), dict[str, Any]()
+    columns, params = state_columns(metric.rollup, declared), Bound()
     by = [columns[name] for name in context.question.by]
     where = in_state(context, metric, declared, params)
     if context.linked:

@@ -5,10 +5,9 @@ Both read by the metrics' own declarations: as many entities are named as the me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros, moment
@@ -18,12 +17,14 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.checks import check
+from hubbub.query.filters import listed
 from hubbub.query.held import in_state, state_columns
 from hubbub.query.queries import Queries
 from hubbub.query.reader import read
 from hubbub.query.select import Context
 from hubbub.query.standing import standing
 from hubbub.query.waiters import waiting_past
+from hubbub.storage.transaction import Bound
 
 MOST = 1000
 """Entities that can be named at once, and windows of `lately`."""
@@ -60,7 +61,7 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
     if more or not isinstance(metric.declared, State) or not 0 < limit <= MOST:
         raise BadQuestionError(f"name one state metric, and up to {MOST} entities in it")
     check(question, [metric], tenant)
-    params: dict[str, Any] = {"limit": limit}
+    params: Bound = {"limit": limit}
     with queries.reading(tenant) as (reading, now):
         context = Context(reading, tenant, question, (), micros(now))
         says_since = metric.declared.age or metric.declared.past_target
@@ -74,7 +75,7 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
     ]  # fmt: skip
 
 
-def entities(context: Context, metric: RequestedMetric, params: dict[str, Any]) -> str:
+def entities(context: Context, metric: RequestedMetric, params: Bound) -> str:
     """Return the SELECT of what a state counts at the end of a question (or now), or of what came into it in its range.
 
     Its columns are `id`, `time` (since when it is in the state), `began`, and the dimensions; what it binds goes into `params`.
@@ -92,17 +93,11 @@ def entities(context: Context, metric: RequestedMetric, params: dict[str, Any]) 
         and name not in metric.rollup.hidden
     )  # fmt: skip
     if isinstance(declared, State) and declared.past_target:
-        when += f" AND {_among(waiting_past(context, metric, declared, high), params)}"
+        when += f" AND s.id IN ({listed('id', waiting_past(context, metric, declared, high), params)})"
     return (
         f"SELECT s.id AS id, min(s.since) AS time, min(s.began) AS began{dims} FROM {rows} AS s "
         f"WHERE {in_state(context, metric, declared, params)} AND {when} GROUP BY s.id"
     )
-
-
-def _among(ids: Sequence[str], params: dict[str, Any]) -> str:
-    """Return the condition that an entity is one of some; they go into `params`."""
-    params |= {f"id_{n}": id_ for n, id_ in enumerate(ids)}
-    return f"s.id IN ({', '.join(f':id_{n}' for n in range(len(ids))) or 'NULL'})"
 
 
 def lately(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros, moment
-from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
+from hubbub.query.filters import matches
 from hubbub.query.queries import Queries
+from hubbub.storage.transaction import Bound, Row
 
 COUNTERS = {"num_reactions": "Reactions", "num_comments": "Comments", "num_shares": "Shares"}
 """Counters of a post that make up its engagement -> titles."""
@@ -94,7 +94,7 @@ def levels(
     return sorted(unsorted, key=lambda level: (-level.observed[-1][1], level.name, level.account_id or ""))
 
 
-def _rounded(row: Mapping[str, Any]) -> dict[str, int | None]:
+def _rounded(row: Row) -> dict[str, int | None]:
     return {name: round(row[name]) if row[name] is not None else None for name in COUNTERS}
 
 
@@ -102,15 +102,11 @@ def _among(names: Mapping[str, str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def _filtered(where: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, Any]]:
+def _filtered(where: Mapping[str, Sequence[str]]) -> tuple[str, Bound]:
     """Return the condition of filters, and its parameters."""
-    parts: list[str] = ["TRUE"]
-    params: dict[str, Any] = {}
+    parts, params = ["TRUE"], Bound()
     for number, (name, values) in enumerate(where.items()):
         if name not in FILTERED:
             raise BadQuestionError(f"posts have no dimension {name[:40]!r}")
-        bound = {f"where_{number}_{place}": value for place, value in enumerate(v for v in values if v != NONE)}
-        params |= bound
-        among = ", ".join(f":{key}" for key in bound) or "NULL"
-        parts.append(f"({name} IN ({among}){f' OR {name} IS NULL' if NONE in values else ''})")
+        parts.append(matches(name, f"where_{number}", values, params))
     return " AND ".join(parts), params

@@ -12,13 +12,14 @@ from typing import Any
 
 from hubbub.metrics.catalogue import RequestedMetric, dimensions_of
 from hubbub.metrics.definition import Count, Extreme, Fact, Ratio, Rollup, Stored, Sum, threads_bound, tones_bound
-from hubbub.model.question import NONE, Question
+from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.bucket import Stretch, stretches
+from hubbub.query.filters import matches
 from hubbub.query.result import Cell
 from hubbub.storage.dialect import Dialect
-from hubbub.storage.transaction import Reading
+from hubbub.storage.transaction import Bound, Reading
 
 _MILLION = 1e6
 Dims = tuple[str | None, ...]
@@ -37,7 +38,7 @@ class Context:
     now: int
 
     @cached_property
-    def bound(self) -> dict[str, Any]:
+    def bound(self) -> Bound:
         """Parameters for any statement: the tenant's number, the moment, and those of its settings that measures depend on."""
         return {
             "tenant": self.tenant.no,
@@ -75,7 +76,7 @@ class Select:
     rollup: Rollup
     context: Context
     columns: list[str] = field(default_factory=list)
-    params: dict[str, Any] = field(default_factory=dict)
+    params: Bound = field(default_factory=dict)
 
     def column(self, sql: str) -> int:
         """Add a column, if absent; returns its place behind window and dimensions."""
@@ -104,24 +105,17 @@ class Select:
                 yield row[0], row[1 : width + 1], row[width + 1 :]
 
 
-def filters(question: Question, rollup: Rollup, params: dict[str, Any]) -> str:
+def filters(question: Question, rollup: Rollup, params: Bound) -> str:
     """Return the condition on facts `f` of a question's filters; their values go into `params`."""
     columns = {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
     return filters_on(question, columns, params)
 
 
-def filters_on(question: Question, columns: Mapping[str, str], params: dict[str, Any]) -> str:
-    parts = ["TRUE"]
-    for number, (name, values) in enumerate(question.where.items()):
-        column = columns[name]
-        non_null = [value for value in values if value != NONE]
-        bound = []
-        for place, value in enumerate(non_null):
-            params[f"where_{number}_{place}"] = value
-            bound.append(f":where_{number}_{place}")
-        null = f" OR {column} IS NULL" if NONE in values else ""
-        parts.append(f"({column} IN ({', '.join(bound) or 'NULL'}){null})")
-    return " AND ".join(parts)
+def filters_on(question: Question, columns: Mapping[str, str], params: Bound) -> str:
+    """Return the same on columns (SQL) by the names of dimensions."""
+    where = enumerate(question.where.items())
+    parts = [matches(columns[name], f"where_{number}", values, params) for number, (name, values) in where]
+    return " AND ".join(["TRUE", *parts])
 
 
 def counts(context: Context, metric: RequestedMetric, name: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Any
 
 from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.definition import State
@@ -19,6 +18,7 @@ from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Key
 from hubbub.query.standing import standing
+from hubbub.storage.transaction import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Distances:
 
 def waiters(context: Context, metric: RequestedMetric, declared: State, low: int, high: int) -> Iterator[Waiter]:
     """Yield who waited at any of the moments from `low` to `high` (microseconds), under a question's filters, the oldest first."""
-    params: dict[str, Any] = {"low": low, "high": high}
+    params: Bound = {"low": low, "high": high}
     where = in_state(context, metric, declared, params)
     rows = context.reading.each(
         "SELECT s.id, s.began, s.since, s.until, s.channel, s.account_id, s.priority, "

@@ -13,7 +13,11 @@ from typing import Any
 
 from hubbub.storage.dialect import Dialect, FullDialect
 
+Bound = dict[str, Any]
+"""Values that a statement binds, by name: of any type that a column has."""
 Params = Mapping[str, Any] | Sequence[Any]
+Row = dict[str, Any]
+"""A row by the names of its columns: any value that a column holds."""
 
 
 class Reading(ABC):
@@ -26,7 +30,7 @@ class Reading(ABC):
         """Run a statement and return all of its rows."""
 
     @abstractmethod
-    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+    def dicts(self, sql: str, params: Params = ()) -> list[Row]:
         """Run a statement and return its rows by column name."""
 
     def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
