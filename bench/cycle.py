@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from bench import lab, late
+from hubbub.model.plain import plain
 
 NEW, SINCE = 22_000, "2026-03-30"
 
@@ -24,7 +25,7 @@ def measure(size: lab.Size) -> lab.Findings:
         late.accept(hub, events)
         answers: list[dict[str, Any]] = []
         steps: dict[str, Callable[[], dict[str, Any]]] = {
-            "fold": hub.refresh, "publish": lambda: hub.published.publish().answer(), "snapshots": partial(hub.snapshot, "daily"),
+            "fold": hub.refresh, "publish": lambda: plain(hub.published.publish()), "snapshots": partial(hub.snapshot, "daily"),
         }  # fmt: skip
         spent = {name: lab.cost(_call, step, answers) for name, step in steps.items()}
         assert not any(answer["errors"] for answer in answers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from hubbub.control.alerts import Incident
 from hubbub.metrics.catalogue import RequestedMetric, title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.reports.formatting import near, plain
@@ -30,7 +31,7 @@ class Notice:
     title: str
     lines: tuple[str, ...] = ()
     path: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: JsonObject = field(default_factory=dict)
     html: str = ""
     unsubscribe: str = ""
     files: tuple[tuple[str, str], ...] = ()
@@ -40,7 +41,7 @@ class Notice:
         return asdict(self)
 
 
-def notice_of(document: Mapping[str, Any]) -> Notice:
+def notice_of(document: JsonObject) -> Notice:
     """Read a notice from the outbox."""
     files = tuple((report, format_) for report, format_ in document["files"])
     return Notice(**{**document, "lines": tuple(document["lines"]), "files": files})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from datetime import time, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from hubbub.metrics.catalogue import RequestedMetric, askable, find
 from hubbub.metrics.definition import Distinct, First, Quantiles, Stored, Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.event import nearest
+from hubbub.model.plain import JsonObject
 from hubbub.model.window import Grain
 
 GRACE = timedelta(minutes=15)
@@ -38,7 +38,7 @@ _FIXED = {Kind.HOTSPOT: ("hotspot_ratio",), Kind.SLA: ("oldest_waiting_ms", PAST
 """Kinds with a fixed metric; a rule on waits without a limit is about the tenant's targets."""
 
 
-def rule_from(values: Mapping[str, Any]) -> Rule:
+def rule_from(values: JsonObject) -> Rule:
     """Read a rule from plain values, with the fields that its kind fixes. Raises BadInputError naming the field."""
     known = [field.name for field in fields(Rule)]
     for name in values:

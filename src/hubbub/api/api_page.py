@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from hubbub.dashboard import render
+from hubbub.model.plain import JsonObject
 
 api_page = APIRouter(include_in_schema=False)
 
@@ -19,7 +20,7 @@ def docs(request: Request) -> Response:
     return render.page("api.html", about=document["info"], groups=list(groups(document)))
 
 
-def groups(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def groups(document: JsonObject) -> Iterator[dict[str, Any]]:
     """Yield the tags of an OpenAPI document with their operations, for the template."""
     schemas = document.get("components", {}).get("schemas", {})
     by_tag: dict[str, list[dict[str, Any]]] = {}
@@ -30,7 +31,7 @@ def groups(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"name": tag["name"], "about": tag["description"], "operations": by_tag.get(tag["name"], [])}
 
 
-def _operation(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(path: str, method: str, operation: JsonObject, schemas: JsonObject) -> dict[str, Any]:
     body = operation.get("requestBody", {})
     return {
         "method": method.upper(), "path": path, "summary": operation.get("summary", ""), "id": operation.get("operationId", path),
@@ -51,7 +52,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any], schemas: Ma
     }  # fmt: skip
 
 
-def _forms(holder: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _forms(holder: JsonObject, schemas: JsonObject) -> list[dict[str, Any]]:
     """Return each media type of a body or answer with its fields."""
     return [
         {
@@ -63,7 +64,7 @@ def _forms(holder: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[s
     ]
 
 
-def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _fields(schema: JsonObject, schemas: JsonObject) -> list[dict[str, Any]]:
     resolved = _resolved(schema, schemas)
     needed = resolved.get("required", [])
     return [
@@ -77,7 +78,7 @@ def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[
     ]
 
 
-def kind(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+def kind(schema: JsonObject, schemas: JsonObject) -> str:
     """Return a schema's type in words, like `list of text, or null`."""
     if choices := schema.get("anyOf") or schema.get("oneOf"):
         return ", or ".join(dict.fromkeys(kind(choice, schemas) for choice in choices))
@@ -94,7 +95,7 @@ def kind(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     return words.get(plain, plain)
 
 
-def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(schema: JsonObject, schemas: JsonObject) -> JsonObject:
     return schemas.get(_name(schema["$ref"]), {}) if "$ref" in schema else schema
 
 

@@ -17,7 +17,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
 from hubbub.model.page import Page
-from hubbub.model.plain import plain
+from hubbub.model.plain import JsonRow, plain
 from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
 from hubbub.query.result import reasons
@@ -55,7 +55,7 @@ def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, ti
     fields(answer if isinstance(answer, Mapping) else {"answer": answer})
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str | None = None) -> None:
+def table(rows: Sequence[JsonRow], columns: Sequence[str] | None = None, title: str | None = None) -> None:
     """Print rows as a table, numbers right-aligned."""
     if not rows:
         out.print("nothing to show")
@@ -70,7 +70,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = Non
     out.print(grid)
 
 
-def why(rows: Iterable[Mapping[str, Any]], freshness: Freshness | None = None) -> None:
+def why(rows: Iterable[JsonRow], freshness: Freshness | None = None) -> None:
     """Print below a table why some numbers are a dash, and which gaps of sources they overlap; nothing where all are known."""
     reason_of = reasons(rows)
     texts = [

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from hubbub.control.database import Database, metadata, now
 from hubbub.control.encryption import Encryption
 from hubbub.errors import BadInputError, NotFoundError
+from hubbub.model.plain import JsonObject
 
 State = Literal["active", "degraded", "paused", "broken"]
 STATES: tuple[State, ...] = ("active", "degraded", "paused", "broken")
@@ -68,7 +69,7 @@ class Integration:
     tenant: str
     provider: str
     name: str
-    settings: Mapping[str, Any]
+    settings: JsonObject
     state: State
     reason: str
     action: str
@@ -77,7 +78,7 @@ class Integration:
     changed_at: datetime
     secret_names: tuple[str, ...] = (TOKEN,)
     since: date | None = None
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    memory: JsonObject = field(default_factory=dict)
     sealed: bytes = field(repr=False, default=b"")
 
 
@@ -108,7 +109,7 @@ class Integrations:
         tenant: str,
         provider: str,
         name: str,
-        settings: Mapping[str, Any],
+        settings: JsonObject,
         secret: str | Mapping[str, str],
         since: date | None = None,
     ) -> Integration:
@@ -243,9 +244,7 @@ class Integrations:
         with self._database.write() as con:
             con.execute(integrations.update().where(_is(integration.tenant, integration.id), later).values(last_ok=day))
 
-    def worked(
-        self, integration: Integration, reason: str, action: str, memory: Mapping[str, Any], *, whole: bool
-    ) -> None:
+    def worked(self, integration: Integration, reason: str, action: str, memory: JsonObject, *, whole: bool) -> None:
         """Mark a fetched integration as active, or as degraded where a part cannot be read.
 
         `reason` and `action`: the problem and what to do; `memory`: stored for its connector. One that was paused or broken

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from hubbub.control.database import Database, metadata, now
 from hubbub.control.encryption import Encryption
 from hubbub.errors import NotFoundError
+from hubbub.model.plain import JsonObject
 
 label_classifiers = sa.Table(
     "label_classifiers", metadata,
@@ -34,7 +33,7 @@ class Trained:
 
     number: int
     label_set: str
-    report: Mapping[str, Any]
+    report: JsonObject
     last_example: int
     made_at: datetime
 
@@ -46,7 +45,7 @@ class LabelClassifiers:
         self._database, self._encryption = database, encryption
         database.make(label_classifiers)
 
-    def put(self, tenant: str, label_set: str, body: bytes, report: Mapping[str, Any], last_example: int) -> int:
+    def put(self, tenant: str, label_set: str, body: bytes, report: JsonObject, last_example: int) -> int:
         """Store a classifier; returns its number."""
         sealed = self._encryption.seal(base64.b64encode(body).decode(), tenant, label_set, "classifier")
         values = {

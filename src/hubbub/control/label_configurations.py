@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from hubbub.control.database import Database, metadata, now
 from hubbub.errors import ConflictError
+from hubbub.model.plain import JsonObject
 
 label_configurations = sa.Table(
     "label_configurations", metadata,
@@ -36,7 +36,7 @@ class Version:
     """
 
     number: int = 0
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: JsonObject = field(default_factory=dict)
     classifiers: Mapping[str, int] = field(default_factory=dict)
     what: str = "the starter"
     made_by: str = ""
@@ -75,7 +75,7 @@ class LabelConfigurations:
         self,
         tenant: str,
         after: Version,
-        document: Mapping[str, Any],
+        document: JsonObject,
         classifiers: Mapping[str, int],
         what: str,
         by: str,

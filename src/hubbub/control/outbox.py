@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hubbub.control.database import Database, metadata, now
 from hubbub.control.encryption import Encryption
 from hubbub.errors import BadInputError, ConflictError, NotFoundError
+from hubbub.model.plain import JsonObject
 from hubbub.model.window import utc_naive
 
 KINDS = ("mail", "slack", "webhook")
@@ -84,7 +85,7 @@ class Draft:
     tenant: str
     destination: str
     kind: str
-    document: Mapping[str, Any]
+    document: JsonObject
     at: datetime
     not_before: datetime
     cause: str = ""
@@ -102,7 +103,7 @@ class Message:
     cause: str
     about: str
     kind: str
-    document: Mapping[str, Any]
+    document: JsonObject
     state: Literal["waiting", "sent", "held", "failed"]
     why: str
     tries: int

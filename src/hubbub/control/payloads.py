@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hubbub.control.database import Database, metadata, now
 from hubbub.control.encryption import Encryption
 from hubbub.errors import NotFoundError
+from hubbub.model.plain import JsonObject
 
 payloads = sa.Table(
     "payloads", metadata,
@@ -68,7 +69,7 @@ class Payloads:
         self,
         tenant: str,
         kind: str,
-        body: Mapping[str, Any],
+        body: JsonObject,
         reference: str | None = None,
         promise: Promise | None = None,
     ) -> str:
@@ -88,7 +89,7 @@ class Payloads:
             self.get(tenant, id_, kind)
         return id_
 
-    def replace(self, tenant: str, kind: str, body: Mapping[str, Any], reference: str, revision: int) -> None:
+    def replace(self, tenant: str, kind: str, body: JsonObject, reference: str, revision: int) -> None:
         """Store a JSON object under a reference, replacing one with a lower revision."""
         values = {
             "tenant": tenant, "kind": kind, "body": self._encryption.seal(json.dumps(body), tenant, reference), "created_at": now(),

@@ -59,12 +59,16 @@ class Column:
         return self.of or self.name
 
 
+Cells = Mapping[str, Any]
+"""A row by the names of columns: what a template prints. A page chooses the columns, so no class has them."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows by column name. `links`: addresses of cells, as `links[row number][column]`."""
 
     columns: Sequence[Column]
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Cells]
     links: Sequence[Mapping[str, str]] = ()
 
 

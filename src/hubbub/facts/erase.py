@@ -23,7 +23,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.storage import schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.store import Store
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Row, Transaction
 
 OURS = frozenset({
     "type", "kind", "responder", "entity", "state", "unit", "code", "zone", "date", "fact", "cause",
@@ -227,7 +227,7 @@ def _without(value: Any, match: re.Pattern[str]) -> Any:
     return None if isinstance(value, str) and match.search(value) else value
 
 
-def _link_of(row: Mapping[str, Any], match: re.Pattern[str]) -> bool:
+def _link_of(row: Row, match: re.Pattern[str]) -> bool:
     return row.get("type") == "contact.linked" and any(match.search(row[name]) for name in ("contact_id", "name"))
 
 

@@ -18,7 +18,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.storage.identity import key_of
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
-from hubbub.storage.transaction import Params, Transaction
+from hubbub.storage.transaction import Bound, Params, Row, Transaction
 
 NAMED = 5
 """Examples of each kind of difference."""
@@ -70,7 +70,7 @@ class _Dry(Transaction):
         """Read."""
         return self._reading.scan(sql, params)
 
-    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+    def dicts(self, sql: str, params: Params = ()) -> list[Row]:
         """Read."""
         return self._reading.dicts(sql, params)
 
@@ -106,7 +106,7 @@ def verify(
             _kept(reading, tenant, verdicts)
             _identities(store, reading, tenant, low, high, verdicts)
             for table, where in _COMPARED.items():
-                params: dict[str, Any] = {"tenant": tenant.no, "low": low, "high": high}
+                params: Bound = {"tenant": tenant.no, "low": low, "high": high}
                 verdicts.rows += reading.value(
                     f"SELECT count(*) FROM {table} WHERE tenant = :tenant AND {where}", params
                 )

@@ -40,13 +40,6 @@ class Fetched:
     corrected: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
-    def answer(self) -> dict[str, Any]:
-        """Return the public form."""
-        return {
-            "stored": self.stored, "duplicates": self.duplicates, "corrected": self.corrected, "rejected": dict(self.rejected),
-            "pages": self.pages,
-        }  # fmt: skip
-
 
 @dataclass
 class DayFetch:

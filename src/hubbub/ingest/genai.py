@@ -8,12 +8,12 @@ AI, with the older names of the token counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from hubbub.model.event import NOTHING, Event
+from hubbub.model.plain import JsonObject
 
 TYPE = "response.ai_generated"
 MODEL = ("gen_ai.response.model", "gen_ai.request.model")
@@ -46,17 +46,17 @@ def fill_usage(event: Event) -> None:
         event.value = _amount(attributes, COST)
 
 
-def _first(attributes: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+def _first(attributes: JsonObject, names: tuple[str, ...]) -> Any:
     return next((attributes[name] for name in names if attributes.get(name) is not None), None)
 
 
-def _text(attributes: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+def _text(attributes: JsonObject, names: tuple[str, ...]) -> str | None:
     text = _first(attributes, names)
     fits = isinstance(text, str) and 0 < len(text) <= LONGEST_MODEL and text.isprintable()
     return text if fits else None
 
 
-def _count(attributes: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+def _count(attributes: JsonObject, names: tuple[str, ...]) -> int | None:
     """Return a whole number; OTLP's JSON writes 64-bit integers as text."""
     number = _first(attributes, names)
     if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) <= len(str(MOST_TOKENS)):
@@ -65,7 +65,7 @@ def _count(attributes: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     return number if whole else None
 
 
-def _amount(attributes: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
+def _amount(attributes: JsonObject, names: tuple[str, ...]) -> float | None:
     number = _first(attributes, names)
     fits = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number >= 0
     return float(number) if fits else None

@@ -13,6 +13,7 @@ from hubbub.ingest.connectors.base import LABELS, Connector, Setting, check_sett
 from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.receivers.base import Receiver, Secret
 from hubbub.ingest.receivers.catalogue import RECEIVERS
+from hubbub.model.plain import JsonObject
 
 IDS = r"[^\s,]{1,200}"
 RECEIVING = (
@@ -79,7 +80,7 @@ class Provider:
         secrets = self.receiver.setup.secrets if self.receiver is not None else ()
         return tuple(secret for secret in secrets if not secret.opens)
 
-    def check_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def check_settings(self, values: JsonObject) -> dict[str, Any]:
         """Return the settings of a new integration. Raises BadInputError naming an unknown, missing or unusable one."""
         return check_settings(self.name, self.settings, values)
 

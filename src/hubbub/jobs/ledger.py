@@ -11,11 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from hubbub.control.database import Database, metadata
+from hubbub.model.plain import JsonObject
 
 schedules = sa.Table(
     "hubbub_schedules", metadata,
@@ -43,7 +43,7 @@ class Progress:
 
     name: str
     done_to: datetime
-    pending: Mapping[str, Any] | None
+    pending: JsonObject | None
     paused: bool
     last_run: datetime | None
 
@@ -92,7 +92,7 @@ class Ledger:
                 for row in con.execute(sa.select(schedules))
             }  # fmt: skip
 
-    def claim(self, name: str, done_to: datetime, new: datetime, pending: Mapping[str, Any]) -> bool:
+    def claim(self, name: str, done_to: datetime, new: datetime, pending: JsonObject) -> bool:
         """Advance a schedule from `done_to` to `new` and note the job to start; False when another process did."""
         with self._database.write() as con:
             changed = con.execute(
@@ -103,7 +103,7 @@ class Ledger:
             )
             return changed.rowcount == 1
 
-    def started(self, name: str, pending: Mapping[str, Any]) -> None:
+    def started(self, name: str, pending: JsonObject) -> None:
         """Delete the noted job: it is in its queue."""
         with self._database.write() as con:
             con.execute(

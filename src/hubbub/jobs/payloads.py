@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Protocol
@@ -14,6 +13,7 @@ import msgspec
 from hubbub.errors import BadRequestError, ForbiddenError, NotFoundError
 from hubbub.jobs.policies import QUEUES
 from hubbub.model.event import TENANT_NAMES
+from hubbub.model.plain import JsonObject
 from hubbub.model.spelling import snake_keys
 
 DAY = dt.timedelta(days=1)
@@ -36,7 +36,7 @@ class Task(Protocol):
         """Report progress; raises JobCancelledError when the job was cancelled."""
         ...
 
-    def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str, tenant: str | None = None) -> str:
+    def start(self, queue: str, payload: JsonObject, *, job_id: str, tenant: str | None = None) -> str:
         """Start another job; repeated calls start it once."""
         ...
 
@@ -168,7 +168,7 @@ WORK = {
 _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{0,200}\Z")
 
 
-def owner(queue: str, payload: Mapping[str, Any], tenant: str | None) -> tuple[str | None, dict[str, Any]]:
+def owner(queue: str, payload: JsonObject, tenant: str | None) -> tuple[str | None, dict[str, Any]]:
     """Return the owner of a job by its payload, and the payload without it; `tenant` is the caller, None an operator.
 
     The payload may use the spelling of the replaced systems (camelCase, `organizationId`, `targetDate`). A tenant starts jobs
@@ -191,7 +191,7 @@ def owner(queue: str, payload: Mapping[str, Any], tenant: str | None) -> tuple[s
 _ALIASES = dict.fromkeys(TENANT_NAMES, "tenant") | {"target_date": "date"}
 
 
-def _in_snake_case(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+def _in_snake_case(queue: str, payload: JsonObject) -> dict[str, Any]:
     """Return a payload in snake case; where a queue takes several dates, a single `date` becomes a list."""
     fields: dict[str, Any] = {}
     try:
@@ -207,7 +207,7 @@ def _in_snake_case(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+def checked(queue: str, payload: JsonObject) -> dict[str, Any]:
     """Return a payload in the form of its queue's jobs; raises BadRequestError naming the wrong field."""
     if queue in QUEUES and queue not in WORK:
         raise BadRequestError(f"the queue {queue!r} takes no jobs in this version")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from hubbub.jobs.dbos_private import put_back_once, refuse_pickles
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import PRIORITIES, QUEUES, Queue, policy_of
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, JobRow, JobView, payload_of, row_of, state_of, view_of
+from hubbub.model.plain import JsonObject
 
 APPLICATION = "hubbub"
 VERSION = "1"
@@ -66,7 +67,7 @@ class Jobs:
     def start(
         self,
         queue: str,
-        payload: Mapping[str, Any],
+        payload: JsonObject,
         *,
         job_id: str | None = None,
         tenant: str | None = None,
@@ -220,7 +221,7 @@ class Jobs:
         """Say whether a job was cancelled."""
         return self.status(job_id, None).status == "CANCELLED"
 
-    def prune(self, queue: Queue, keep_younger: float) -> list[Mapping[str, Any]]:
+    def prune(self, queue: Queue, keep_younger: float) -> list[JsonObject]:
         """Delete ended jobs of a queue beyond its history (and older than `keep_younger` seconds); returns their payloads."""
         before = datetime.fromtimestamp(time.time() - keep_younger, UTC).isoformat()
         surplus: list[WorkflowStatus] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from hubbub.model.plain import JsonObject
 
 if TYPE_CHECKING:
     from dbos import WorkflowStatus
@@ -66,13 +67,13 @@ class JobRow:
 class JobView(JobRow):
     """A job with its payload and result."""
 
-    payload: Mapping[str, Any]
+    payload: JsonObject
     """The job's payload."""
     result: Any
     """The job's result."""
 
 
-def payload_of(status: WorkflowStatus) -> Mapping[str, Any]:
+def payload_of(status: WorkflowStatus) -> JsonObject:
     """Return a job's payload."""
     args = (status.input or {"args": ()})["args"]
     return args[0] if args else {}

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from hubbub.errors import DatabaseUnavailableError
 from hubbub.jobs.policies import QUEUES, Failure
 from hubbub.jobs.queue import APPLICATION, VERSION, Jobs
 from hubbub.jobs.rows import TRIES
+from hubbub.model.plain import JsonObject
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class Job:
     id: str
     queue: str
     tenant: str | None
-    payload: Mapping[str, Any]
+    payload: JsonObject
     attempt: int
     failures: int
 
@@ -118,7 +119,7 @@ class Runner:
         """Say whether the threads that take jobs live, or rest."""
         return self.resting or any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
 
-    def body(self, payload: Mapping[str, Any]) -> Any:
+    def body(self, payload: JsonObject) -> Any:
         """Run a job; its error becomes a job error with its class."""
         job_id = str(DBOS.workflow_id)
         self.running.add(job_id)
@@ -127,7 +128,7 @@ class Runner:
         finally:
             self.running.discard(job_id)
 
-    def _body(self, job_id: str, payload: Mapping[str, Any]) -> Any:
+    def _body(self, job_id: str, payload: JsonObject) -> Any:
         status = insist(lambda: self._jobs.status(job_id, None))
         noted = dict(status.attributes or {})
         job = Job(

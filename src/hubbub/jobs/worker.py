@@ -27,6 +27,7 @@ from hubbub.jobs.policies import QUEUES, classify
 from hubbub.jobs.queue import Jobs
 from hubbub.jobs.runner import Job, Runner, insist, job_error
 from hubbub.jobs.schedule import Schedule, ticks
+from hubbub.model.plain import JsonObject
 from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log, seldom
 
 DEAD_AFTER = 15.0
@@ -78,7 +79,7 @@ class _Task:
             raise JobCancelledError
         self._jobs.note(self.job.id, progress=percent)
 
-    def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str, tenant: str | None = None) -> str:
+    def start(self, queue: str, payload: JsonObject, *, job_id: str, tenant: str | None = None) -> str:
         """Start another job."""
         return self._jobs.start(queue, payload, job_id=job_id, tenant=tenant)
 
@@ -305,7 +306,7 @@ class Worker:
             if self._jobs.ledger.claim(schedule.name, progress.done_to, due[-1], pending):
                 self._launch(schedule, pending)
 
-    def _launch(self, schedule: Schedule, pending: Mapping[str, Any]) -> None:
+    def _launch(self, schedule: Schedule, pending: JsonObject) -> None:
         payload = {**schedule.payload, "ticks": pending["ticks"]}
         self._jobs.start(schedule.queue, payload, job_id=str(pending["job"]))
         self._jobs.ledger.started(schedule.name, pending)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from hubbub.model.event import Event
 from hubbub.storage.identity import ident_of
 from hubbub.storage.schema import OF_MESSAGES
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Row
 
 AT_ONCE = 1_000
 """Messages of a batch."""
@@ -99,7 +100,7 @@ def of_keys(store: Store, tenant: int, keys: Sequence[str]) -> list[Message]:
     return [by_key[key] for key in keys if key in by_key]
 
 
-def _message(row: Mapping[str, Any], by_source: frozenset[LabelSet]) -> Message | None:
+def _message(row: Row, by_source: frozenset[LabelSet]) -> Message | None:
     text = attributes_of(row["attributes"]).get("text")
     if not isinstance(text, str) or not text.strip():
         return None
@@ -138,7 +139,7 @@ def labels(store: Store, tenant: int, wanted: Iterable[Message]) -> dict[str, di
     return events
 
 
-def stored_of(row: Mapping[str, Any]) -> Stored:
+def stored_of(row: Row) -> Stored:
     """Return a row of `event` as a stored label."""
     labels_ = {label_set: row[name] for label_set, name in FIELDS.items()}
     return Stored(row["type"], labels_, attributes_of(row["attributes"]), row["revision"] or 0)

@@ -20,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hubbub.errors import BadInputError
+from hubbub.model.plain import JsonObject
 from hubbub.model.window import SLOT_SECONDS, day_of, local_midnight
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -259,7 +260,7 @@ def _version(value: object, where: str) -> Version:
     )
 
 
-def _fields(value: object, where: str, known: set[str], needed: set[str]) -> Mapping[str, Any]:
+def _fields(value: object, where: str, known: set[str], needed: set[str]) -> JsonObject:
     if not isinstance(value, Mapping):
         raise BadInputError(f"{where}: must be a mapping with {', '.join(sorted(known))}")
     for name in value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hubbub.model.plain import JsonObject
 from hubbub.model.spelling import snake
 
 _SETTINGS = {
@@ -27,7 +28,7 @@ _SETTINGS = {
 _MILLISECONDS = {"collection.flush_interval", "cache.ttl"}
 
 
-def translated(content: Mapping[str, Any]) -> dict[str, Any]:
+def translated(content: JsonObject) -> dict[str, Any]:
     """Return a configuration with the settings under `analytics` translated to Hubbub's.
 
     Raises ValueError for an unknown name there, or a setting given in both forms.
@@ -58,7 +59,7 @@ def translated(content: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(groups: JsonObject) -> Iterator[tuple[str, Any]]:
     for group, values in groups.items():
         if not isinstance(values, Mapping):
             raise ValueError(f"analytics.{group}: must be a mapping")

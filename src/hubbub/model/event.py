@@ -217,7 +217,11 @@ def array_of(body: bytes) -> list[bytes]:
     return [json.dumps(value).encode() for value in values]
 
 
-def record_from(value: dict[str, Any], index: int = 0, tenant: str | None = None) -> Item:
+EventFields = dict[str, Any]
+"""An event as JSON, as it is sent: the contract's fields by name, with free attributes. Checked, it is an `Event`."""
+
+
+def record_from(value: EventFields, index: int = 0, tenant: str | None = None) -> Item:
     """Build an event like `event_from`; a `Rejection` keeps the record's JSON text."""
     item = event_from(value, index, tenant=tenant)
     if isinstance(item, Rejection):
@@ -276,7 +280,7 @@ class _RefusedError(ValueError):
     """A record is no event: code, field and message."""
 
 
-def event_from(value: dict[str, Any], index: int = 0, raw: str = "", tenant: str | None = None) -> Item:
+def event_from(value: EventFields, index: int = 0, raw: str = "", tenant: str | None = None) -> Item:
     """Build an event from a mapping in the contract's, the original systems' or CloudEvents' spelling.
 
     Empty strings count as missing, numbers for ids become text. `tenant`: the owner; an event that names another one is refused.
@@ -301,9 +305,9 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "", tenant: str
     return event
 
 
-def _fields(value: dict[str, Any], tenant: str | None) -> dict[str, Any]:
+def _fields(value: EventFields, tenant: str | None) -> EventFields:
     """Return the fields of an event under the contract's names. Raises _RefusedError."""
-    fields: dict[str, Any] = {}
+    fields: EventFields = {}
     for key, content in value.items():
         name = snake(key)
         name = ALIASES.get(name, name)
@@ -357,7 +361,7 @@ def _attributes(content: Any) -> msgspec.Raw:
         raise _RefusedError("invalid_text", "attributes", "'attributes' cannot be written as JSON") from None
 
 
-def _from_cloud_event(value: dict[str, Any]) -> dict[str, Any]:
+def _from_cloud_event(value: EventFields) -> EventFields:
     """Return the mapping inside a CloudEvent: `data` holds our fields, the envelope names id, source, type and time.
 
     Extension attributes, which the specification allows, go into `attributes`.

@@ -11,6 +11,10 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+JsonObject = Mapping[str, Any]
+"""A JSON object from outside, not checked yet, or on its way out. Between rooms values have classes."""
+JsonRow = Mapping[str, Any]
+"""A row of an answer as JSON: a question names its fields, metrics and dimensions, so no class can have them."""
 
 _AS_IT_IS = {str, int, float, bool, type(None)}
 ABSENT: Mapping[str, bool] = MappingProxyType({"absent": True})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 from hubbub.errors import BadInputError
+from hubbub.model.plain import JsonObject
 
 CHECK_MARKS = ("ballot_box_with_check", "heavy_check_mark", "white_check_mark", "\u2611", "\u2705", "\u2714")
 """Reactions that answer a question unless a tenant names others: check marks by their names in Slack, and as characters."""
@@ -35,7 +35,7 @@ class Threads:
             )
 
 
-def changed(before: Threads, change: Mapping[str, Any]) -> Threads:
+def changed(before: Threads, change: JsonObject) -> Threads:
     """Return settings with some of them changed, given as plain values. Raises BadInputError."""
     if unknown := set(change) - {field.name for field in fields(Threads)}:
         raise BadInputError(f"threads: there is no setting {min(unknown)[:40]!r}")

@@ -42,10 +42,6 @@ class Published:
     written: int = 0
     errors: dict[str, str] = field(default_factory=dict)
 
-    def answer(self) -> dict[str, Any]:
-        """Return the public form."""
-        return {"processed": self.processed, "created": self.rows, "errors": self.errors}
-
 
 @dataclass(frozen=True, slots=True)
 class _Rows:

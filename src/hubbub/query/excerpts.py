@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from hubbub.facts.moments import micros
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import attributes_of, newest
+from hubbub.storage.transaction import Bound, Row
 
 LONGEST = 80
 """Most characters of a text."""
@@ -31,7 +31,7 @@ def excerpts(queries: Queries, tenant: Tenant, conversations: Sequence[str]) -> 
     """Return excerpts of conversations by id: people and room of their newest events, the text of the last public message."""
     if not conversations:
         return {}
-    params: dict[str, Any] = {"tenant": tenant.no}
+    params: Bound = {"tenant": tenant.no}
     params |= {f"c{number}": id_ for number, id_ in enumerate(conversations)}
     asked = " UNION ALL ".join(f"SELECT :c{number} AS id" for number in range(len(conversations)))
     with queries.reading(tenant) as (reading, _):
@@ -51,7 +51,7 @@ def messages(queries: Queries, tenant: Tenant, ids: Sequence[tuple[datetime, str
     """Return excerpts of messages by id, each given by its time (aware) and id; an unknown one is left out."""
     if not ids:
         return {}
-    params: dict[str, Any] = {"tenant": tenant.no}
+    params: Bound = {"tenant": tenant.no}
     for number, (time, id_) in enumerate(ids):
         params |= {f"t{number}": micros(time), f"i{number}": id_}
     asked = " UNION ALL ".join(
@@ -67,11 +67,11 @@ def messages(queries: Queries, tenant: Tenant, ids: Sequence[tuple[datetime, str
     return {row["id"]: _excerpt(row) for row in rows}
 
 
-def _excerpt(row: Mapping[str, Any]) -> Excerpt:
+def _excerpt(row: Row) -> Excerpt:
     return Excerpt(row["conversation_id"], row["contact_id"], row["staff_id"], row["channel_id"], _text(row))
 
 
-def _text(row: Mapping[str, Any]) -> str | None:
+def _text(row: Row) -> str | None:
     text = attributes_of(row).get("text")
     if not isinstance(text, str) or not text.strip():
         return None

@@ -24,7 +24,7 @@ from hubbub.metrics.definition import (
     Stored,
 )  # fmt: skip
 from hubbub.model import calendar, page
-from hubbub.model.plain import ABSENT, AS_JSON
+from hubbub.model.plain import ABSENT, AS_JSON, JsonRow
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of
@@ -36,7 +36,7 @@ from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
 from hubbub.query.result import Number
 from hubbub.query.select import Context, counts, filters
-from hubbub.storage.transaction import Bound
+from hubbub.storage.transaction import Bound, Row
 
 PAGE = 50
 MAX_PAGE = 1000
@@ -49,7 +49,7 @@ class Behind:
     """A page of what a number counts."""
 
     total: int
-    rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
+    rows: Sequence[JsonRow] = field(metadata=AS_JSON)
     """`id`, `time`, whether it `counts` in the numerator, and values of its fact."""
     next: str | None
     """Cursor of the following page; null: this is the last."""
@@ -207,7 +207,7 @@ def _made_of(metric: RequestedMetric) -> tuple[str | None, str | None]:
 
 def _page(
     context: Context, metric: RequestedMetric, limit: int, cursor: str | None, part: tuple[int, ...]
-) -> tuple[int, list[dict[str, Any]], str | None]:
+) -> tuple[int, list[Row], str | None]:
     """Return how many things a number counts, a page of them, and the cursor of the next."""
     of_state = isinstance(metric.declared, State | First)
     after = page.place_of(cursor, int, int, str if of_state or metric.rollup.source.key != "ident" else int)
@@ -221,7 +221,7 @@ def _page(
 
 def _stored(
     context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
-) -> tuple[int, list[dict[str, Any]]]:
+) -> tuple[int, list[Row]]:
     """Return how many things a number counts whose facts hold all values, and the first of them after a place."""
     params: Bound = {**context.bound, "limit": limit}
     if isinstance(metric.declared, State | First):
@@ -248,7 +248,7 @@ def _stored(
 
 def _computed(
     context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
-) -> tuple[int, list[dict[str, Any]]]:
+) -> tuple[int, list[Row]]:
     """Return the same for facts whose values are computed here: open times, and verdicts of targets."""
     params = dict(context.bound)
     body = _facts(context, metric, params)
@@ -302,7 +302,7 @@ def _judged(context: Context, metric: RequestedMetric, body: str, params: Bound)
             }  # fmt: skip
 
 
-def _public(row: dict[str, Any]) -> dict[str, Any]:
+def _public(row: Row) -> Row:
     since = row.get("since", row.get("began"))
     public = {
         name: value

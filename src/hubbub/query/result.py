@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from hubbub.calculations import Change
 from hubbub.metrics.definition import Unit
-from hubbub.model.plain import ABSENT, AS_JSON, plain
+from hubbub.model.plain import ABSENT, AS_JSON, JsonRow, plain
 from hubbub.model.question import Question
 from hubbub.query.freshness import Freshness
 
@@ -94,7 +94,7 @@ class Row:
 class Rows:
     """Rows of windows, dimensions and values, and their freshness."""
 
-    rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
+    rows: Sequence[JsonRow] = field(metadata=AS_JSON)
     """`window`, dimensions and metrics by their names; `<metric>.state` beside an unknown or incomplete one."""
     freshness: Freshness
 
@@ -169,7 +169,7 @@ def with_state(name: str, cell: Cell) -> dict[str, Number | str]:
     return {name: cell.value, **({f"{name}.state": cell.state} if cell.state in STATED else {})}
 
 
-def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def reasons(rows: Iterable[JsonRow]) -> dict[str, str]:
     """Return the reasons of unknown numbers, in words by name; rows may hold a comparison."""
     by_name: dict[str, str] = {}
     for row in rows:

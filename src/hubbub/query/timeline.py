@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,11 +12,13 @@ from hubbub.facts.moments import moment
 from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.responses import RESPONSE
 from hubbub.model import page
+from hubbub.model.event import EventFields
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.query.live import rfc3339
 from hubbub.query.queries import Queries
 from hubbub.storage import schema
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Bound, Row, Transaction
 
 PAGE = 200
 CHUNK = 2_000
@@ -66,7 +68,7 @@ class Episode:
 class ConversationEvent:
     """An event of a conversation, and the wait that it ended."""
 
-    event: Mapping[str, Any]
+    event: JsonObject
     """The stored event, in the form in which events are sent, without absent fields."""
     waited_ms: int | None
     """For a reply that ended a wait: its length, as the metric `response_ms` counts it."""
@@ -103,7 +105,7 @@ def episodes(queries: Queries, tenant: Tenant, conversation: str) -> list[Episod
     ]
 
 
-def event(queries: Queries, tenant: Tenant, source: str, id: str) -> dict[str, Any] | None:
+def event(queries: Queries, tenant: Tenant, source: str, id: str) -> EventFields | None:
     """Return the stored event of an identity, in the form in which events are sent; None if absent."""
     with queries.reading(tenant) as (reading, _):
         rows = reading.dicts(
@@ -138,14 +140,14 @@ def newest(reading: Transaction, conversation: str, where: str = "TRUE") -> str:
     )
 
 
-def public(row: Mapping[str, Any]) -> dict[str, Any]:
+def public(row: Row) -> Row:
     """Return a stored event in the form in which events are sent: no absent field, times in UTC, attributes unchanged."""
     sent = schema.flagged({name: row[name] for name in SENT if row[name] is not None})
     sent |= {name: rfc3339(row[name]) for name in ("time", "received_at")}
     return sent | ({"attributes": attributes_of(row)} if "attributes" in sent else {})
 
 
-def attributes_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def attributes_of(row: Row) -> Row:
     """Return an event's attributes; none are an empty mapping."""
     attributes: dict[str, Any] = json.loads(row["attributes"]) if row["attributes"] else {}
     return attributes
@@ -156,7 +158,7 @@ def in_utc(us: int | None) -> datetime | None:
     return moment(us).replace(tzinfo=None) if us is not None else None
 
 
-def converted(row: Mapping[str, Any]) -> dict[str, Any]:
+def converted(row: Row) -> Row:
     """Return a row with its moments in UTC without a zone, and flags as booleans."""
     return {
         name: in_utc(value) if name in _MOMENTS else bool(value) if name in _FLAGS else value
@@ -164,13 +166,13 @@ def converted(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _params(tenant: Tenant, conversation: str) -> dict[str, Any]:
+def _params(tenant: Tenant, conversation: str) -> Bound:
     return {"tenant": tenant.no, "conversation": conversation}
 
 
 def _events(
     reading: Transaction, tenant: Tenant, conversation: str, limit: int, after: tuple[Any, ...] | None
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     params, later = _params(tenant, conversation) | {"limit": limit}, "TRUE"
     if after is not None:
         later = "(e.time, e.seq) > (:time, :seq)"
@@ -182,7 +184,7 @@ def _events(
 
 
 def _waits(
-    reading: Transaction, tenant: Tenant, conversation: str, events: Sequence[Mapping[str, Any]]
+    reading: Transaction, tenant: Tenant, conversation: str, events: Sequence[Row]
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """Return (wait in ms, since when) of the replies among events, by their time and ident."""
     if not events:

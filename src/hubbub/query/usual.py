@@ -6,17 +6,16 @@ never 0. Weeks before a tenant's first event are unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from statistics import median
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
-from hubbub.model.plain import AS_JSON
+from hubbub.model.plain import AS_JSON, JsonRow
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
@@ -71,7 +70,7 @@ class UsualTable:
 
     metric: str
     unit: str
-    rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
+    rows: Sequence[JsonRow] = field(metadata=AS_JSON)
     """`window`, dimensions, the metric by its name, and `usual`: median, spread, n (weeks), low and high."""
     freshness: Freshness
 

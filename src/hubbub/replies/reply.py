@@ -7,7 +7,7 @@ once, counts one `response.ai_generated`, and delivers only what was not deliver
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from hubbub.control.control import Control
 from hubbub.control.integrations import Integrations
 from hubbub.control.payloads import Payloads, Promise
 from hubbub.errors import NotFoundError
+from hubbub.model.event import EventFields
+from hubbub.model.plain import JsonObject
 from hubbub.outgoing.http import Outgoing
 from hubbub.replies.deliver import deliver
 from hubbub.replies.generate import generate
@@ -23,7 +25,7 @@ from hubbub.replies.request import ReplyRequest, read_request
 from hubbub.settings import Ai
 
 REQUEST, SUGGESTION, DELIVERY = "reply request", "suggestion", "delivery"
-Record = Callable[[str, Mapping[str, Any]], object]
+Record = Callable[[str, JsonObject], object]
 Progress = Callable[[int], object]
 
 
@@ -64,7 +66,7 @@ class Replies:
         self._http, self._ai, self._record, self._clock = http, ai, record, clock
         self._control, self._payloads, self._integrations = control, payloads, integrations
 
-    def prepare(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
+    def prepare(self, tenant: str, payload: JsonObject, promise: Promise | None = None) -> str:
         """Check and store a request, with a promise of its job; returns its reference.
 
         Raises BadRequestError naming the field.
@@ -130,7 +132,7 @@ def _all_of(reference: str) -> tuple[str, str, str]:
     return reference, _made_from(reference, "sug"), _made_from(reference, "dlv")
 
 
-def _event(reference: str, request: ReplyRequest, suggestion: Mapping[str, Any]) -> dict[str, Any]:
+def _event(reference: str, request: ReplyRequest, suggestion: JsonObject) -> EventFields:
     """Return the event that counts a suggestion; private, so it ends no wait: only one person sees it."""
     return {
         "type": "response.ai_generated", "time": suggestion["at"], "id": f"ai-reply:{reference}", "source": "hubbub",

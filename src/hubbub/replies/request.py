@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from hubbub.errors import BadRequestError
+from hubbub.model.plain import JsonObject
 from hubbub.model.spelling import snake_keys
 
 MAX_TEXT = 12_000
@@ -41,7 +41,7 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     response_url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://")] | None = None
 
 
-def natural_key(payload: Mapping[str, Any]) -> tuple[str, ...]:
+def natural_key(payload: JsonObject) -> tuple[str, ...]:
     """Return the key (workspace, channel, ts) under which a message is answered once.
 
     Slack reports a message repeatedly, and both as mention and reply. A `message_action` asks for another suggestion, so its key is
@@ -55,7 +55,7 @@ def natural_key(payload: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def read_request(payload: Mapping[str, Any]) -> ReplyRequest:
+def read_request(payload: JsonObject) -> ReplyRequest:
     """Check a payload, also in camelCase. Raises BadRequestError naming the field; the error never quotes texts."""
     try:
         return msgspec.convert(snake_keys(payload), ReplyRequest)

@@ -21,6 +21,7 @@ from hubbub.errors import BadInputError
 from hubbub.model.alert import Rule
 from hubbub.model.answers import Removed
 from hubbub.model.page import Page
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import utc_naive
 from hubbub.query.queries import Queries
@@ -101,7 +102,7 @@ class AlertService:
         self._clock, self._control, self._queries = clock, control, queries
         self._store, self._outbox = store, outbox
 
-    def try_(self, tenant: str, rule: Mapping[str, Any]) -> Tried:
+    def try_(self, tenant: str, rule: JsonObject) -> Tried:
         """Return the incidents that a rule would have opened in the past year, and how many with other floors. Stores nothing.
 
         Raises BadInputError and BadQuestionError for a rule that cannot work, with the reason.
@@ -109,7 +110,7 @@ class AlertService:
         owner = self._control.tenant(tenant)
         return _tried(self._replay(owner, self._read(owner, rule)), owner)
 
-    def add(self, tenant: str, rule: Mapping[str, Any]) -> NewAlert:
+    def add(self, tenant: str, rule: JsonObject) -> NewAlert:
         """Try a rule on the past year and store it; it judges windows that end from now on. Returns both."""
         owner = self._control.tenant(tenant)
         checked = self._read(owner, rule)
@@ -131,7 +132,7 @@ class AlertService:
         ]
         return OneAlert(**self._shown(stored), not_judged=skipped)
 
-    def change(self, tenant: str, alert: str, changes: Mapping[str, Any]) -> AlertView:
+    def change(self, tenant: str, alert: str, changes: JsonObject) -> AlertView:
         """Change fields of a rule, or pause it (`paused`); a resumed rule judges windows that end from then on."""
         owner = self._control.tenant(tenant)
         stored = self._store.rule(owner.id, alert)
@@ -156,7 +157,7 @@ class AlertService:
         """Return the public form of a rule."""
         return AlertView(**self._shown(stored))
 
-    def _read(self, tenant: Tenant, rule: Mapping[str, Any]) -> Rule:
+    def _read(self, tenant: Tenant, rule: JsonObject) -> Rule:
         checked = rule_from(rule)
         if "contact_id" in (checked.by, *checked.where):
             raise BadInputError(

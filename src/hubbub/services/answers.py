@@ -15,6 +15,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import MetricEntry, entries
 from hubbub.model.name import KIND_OF
 from hubbub.model.page import Page
+from hubbub.model.plain import JsonRow
 from hubbub.model.question import Question, parse_grain, parse_moment, parse_range
 from hubbub.model.tenant import Tenant
 from hubbub.news.answer import JudgedNumbers, NewsAnswer, answer_of, numbers_of
@@ -69,7 +70,7 @@ class AnswerService:
         answer = self._queries.answer(owner, question).public(details=details)
         return replace(answer, rows=self._with_names(owner, answer.rows)) if names else answer
 
-    def _with_names(self, tenant: Tenant, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def _with_names(self, tenant: Tenant, rows: Sequence[JsonRow]) -> list[dict[str, Any]]:
         """Return rows with names after the dimensions that hold ids, where any of these has one."""
         fields = [field for field in (rows[0] if rows else ()) if field in KIND_OF]
         known = self._names.called(

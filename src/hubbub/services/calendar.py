@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from hubbub.control.control import Control
 from hubbub.model import calendar as business_hours
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 
 
@@ -52,7 +52,7 @@ class CalendarService:
         """Return a tenant's business hours."""
         return CalendarView(*_view_fields(self._control.tenant(tenant)))
 
-    def set(self, tenant: str, calendar: Mapping[str, Any]) -> ChangedCalendar:
+    def set(self, tenant: str, calendar: JsonObject) -> ChangedCalendar:
         """Replace a tenant's business hours by a document like that of `docs/howto/business-hours.md`.
 
         Raises BadInputError that names the field.

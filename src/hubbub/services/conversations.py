@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.model.page import Page, check_limit
+from hubbub.model.plain import JsonObject
 from hubbub.model.question import Question, parse_moment, parse_range
 from hubbub.model.tenant import Tenant
 from hubbub.query.checks import check_range
@@ -29,7 +29,7 @@ Where = Mapping[str, Sequence[str]]
 class StoredEvent:
     """A stored event."""
 
-    event: Mapping[str, Any]
+    event: JsonObject
     """The event in the form of the API; fields without a value are left out."""
 
 

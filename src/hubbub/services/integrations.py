@@ -24,6 +24,7 @@ from hubbub.ingest.receivers.base import Setup
 from hubbub.ingest.receivers.texts import kind_of
 from hubbub.model.answers import Removed, ShownOnce
 from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.plain import JsonObject
 from hubbub.model.question import parse_date
 from hubbub.model.window import day_of
 from hubbub.settings import Settings
@@ -40,7 +41,7 @@ class IntegrationView:
     provider: str
     name: str
     state: State
-    settings: Mapping[str, Any]
+    settings: JsonObject
     reason: str
     """Why it is broken or degraded, or a remark."""
     action: str
@@ -106,7 +107,7 @@ class IntegrationService:
         provider: str,
         secret: str = "",
         name: str = "",
-        settings: Mapping[str, Any] | None = None,
+        settings: JsonObject | None = None,
         secrets: Mapping[str, str] | None = None,
     ) -> IntegrationView | NewIntegration:
         """Connect an account of a service (see `PROVIDERS` for settings and secrets); secrets are never shown again.

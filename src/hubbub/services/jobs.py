@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from hubbub.errors import BadRequestError
 from hubbub.jobs.payloads import checked, owner
 from hubbub.jobs.policies import PRIORITIES, policy_of
 from hubbub.jobs.rows import JobRow, JobView
 from hubbub.model.page import Page, check_limit, cursor_of, place_of
+from hubbub.model.plain import JsonObject
 from hubbub.services.job_queues import JobQueues
 from hubbub.services.reply_jobs import AI, ReplyJobs
 
@@ -84,7 +84,7 @@ class JobService:
         return replace(row, result=self._replies.with_text(row)) if row.queue == AI else row
 
     def start(
-        self, queue: str, payload: Mapping[str, Any], tenant: str | None = None, priority: int | None = None,
+        self, queue: str, payload: JsonObject, tenant: str | None = None, priority: int | None = None,
         delay: float | None = None, job: str | None = None,
     ) -> JobView:  # fmt: skip
         """Start a job by hand; a job with the same id `job` starts once. `delay` is in seconds.

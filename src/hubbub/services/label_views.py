@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from hubbub.labels.configuration import LabelSet
 from hubbub.labels.decision import Labeller
+from hubbub.model.plain import JsonObject
 from hubbub.services.label_training import ClassifierView
 
 
@@ -36,7 +36,7 @@ class LabelsView:
     """The version in force; 0: the starter."""
     starter: bool
     """Whether it is the configuration that every tenant begins with."""
-    labels: Mapping[str, Any]
+    labels: JsonObject
     """Labels by set, with words and patterns, and the required precision."""
     in_use: Mapping[str, int]
     """The number of the classifier in use, by set."""

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 
@@ -29,6 +28,7 @@ from hubbub.labels.configuration import Configuration, LabelSet, read, set_named
 from hubbub.labels.decision import Decisions, Labeller, Message
 from hubbub.labels.labelling import Labelling
 from hubbub.model.event import NOTHING, Event, Item
+from hubbub.model.plain import JsonObject
 from hubbub.model.question import check_order, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.outgoing.http import Outgoing
@@ -87,7 +87,7 @@ class LabelService:
             self._training.classifiers(owner.id), versions,
         )  # fmt: skip
 
-    def replace(self, tenant: str, document: Mapping[str, Any], by: str = "") -> LabelsView:
+    def replace(self, tenant: str, document: JsonObject, by: str = "") -> LabelsView:
         """Replace a tenant's labels and rules; absent sets are the starter's.
 
         Numbers change once `run` has labelled the stored messages. Raises BadInputError naming the place.

@@ -21,6 +21,7 @@ from hubbub.errors import BadInputError
 from hubbub.facts.moments import micros, moment
 from hubbub.model.name import LONGEST_ID, Name, check_kind, check_seen
 from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import utc_naive
 from hubbub.query.cached import CachedAnswers
@@ -74,7 +75,7 @@ class NameService:
             names = table.page(reading, owner.no, checked_kind, find, place, check_limit(limit) + 1)
         return paged(names, limit, lambda row: (row.kind, row.id), _view)
 
-    def set(self, tenant: str, names: Sequence[Mapping[str, Any]]) -> NamesSet:
+    def set(self, tenant: str, names: Sequence[JsonObject]) -> NamesSet:
         """Set names by hand, each `{kind, id, name}`; no source changes them any more. A null name returns to the sources.
 
         Raises BadInputError that names the entry; then nothing is changed.
@@ -174,7 +175,7 @@ def _without_erased(reading: Transaction, tenant: Tenant, erased: Erased | None,
     ]
 
 
-def _read(tenant: Tenant, names: Sequence[Mapping[str, Any]], now: int) -> tuple[list[Kept], list[tuple[str, str]]]:
+def _read(tenant: Tenant, names: Sequence[JsonObject], now: int) -> tuple[list[Kept], list[tuple[str, str]]]:
     """Return the names set by hand, and the kinds and ids whose names are removed."""
     rows, removed = [], []
     for number, entry in enumerate(names):

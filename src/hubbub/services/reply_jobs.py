@@ -6,13 +6,14 @@ after; `keep_promises` repairs a crash between the two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from hubbub.control.payloads import Payloads, Promise, new_reference
 from hubbub.jobs.rows import JobView
+from hubbub.model.plain import JsonObject
 from hubbub.replies.reply import Replies
 from hubbub.replies.request import natural_key
 from hubbub.services.job_queues import JobQueues
@@ -42,7 +43,7 @@ class ReplyJobs:
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="hubbub-promises")
 
     def ask(
-        self, tenant: str, payload: Mapping[str, Any], priority: int | None = None, delay: float | None = None
+        self, tenant: str, payload: JsonObject, priority: int | None = None, delay: float | None = None
     ) -> PromisedJob:
         """Store a question and promise its job, whose arguments hold only a reference. `delay` is in seconds.
 

@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hubbub.clock import Clock
 from hubbub.errors import BadRequestError, NotFoundError
 from hubbub.jobs.payloads import checked
 from hubbub.jobs.rows import JobView
 from hubbub.model.page import Page
+from hubbub.model.plain import JsonObject
 from hubbub.services.job_queues import JobQueues
 from hubbub.settings import Settings
 
@@ -102,7 +103,7 @@ class ScheduleService:
         self._queues.open().ledger.resume(name, self._clock())
         return self._view(name)
 
-    def _start(self, schedule: Schedule, about: Mapping[str, Any]) -> JobView:
+    def _start(self, schedule: Schedule, about: JsonObject) -> JobView:
         payload = checked(schedule.queue, {**schedule.payload, **about})
         job, jobs = f"{schedule.name}:by-hand:{uuid.uuid4().hex[:12]}", self._queues.open()
         return jobs.row(jobs.start(schedule.queue, payload, job_id=job))

@@ -6,7 +6,7 @@ The tenant is closed until the import is complete. An interrupted import is dele
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
 from hubbub.model.calendar import Calendar
+from hubbub.model.plain import JsonObject
 from hubbub.model.target import Target, checked
 from hubbub.model.tenant import Retention, Tenant, check_minutes, check_tenant_id, check_tones, check_zone
 from hubbub.model.threads import Threads, changed
@@ -113,7 +114,7 @@ def _exported(exported: Exported) -> list[Table]:
     return [table for table in tables() if table.name == "event" or table.name in exported.rows]
 
 
-def _settings(stored: Mapping[str, Any], name: str | None) -> Settings:
+def _settings(stored: JsonObject, name: str | None) -> Settings:
     try:
         retention = Retention(**stored["retention"])
         hours = calendar.read(stored["calendar"]) if stored["calendar"] else None

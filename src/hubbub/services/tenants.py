@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hubbub.control.control import Control
 from hubbub.errors import NotFoundError
 from hubbub.model.name import check_seen
 from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.model.threads import Threads, changed
 from hubbub.services.names import NameService
@@ -72,7 +72,7 @@ class TenantService:
         retention: Mapping[str, int | None] | None = None,
         hotspot_tones: Sequence[str] | None = None,
         contact_names: bool | None = None,
-        threads: Mapping[str, Any] | None = None,
+        threads: JsonObject | None = None,
         ai_minutes_saved: float | None = None,
     ) -> TenantView:
         """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have

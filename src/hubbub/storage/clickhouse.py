@@ -24,7 +24,7 @@ from clickhouse_connect.driver.query import QueryResult
 from hubbub.errors import BadSettingError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.storage import transaction
 from hubbub.storage.dialect import CLICKHOUSE
-from hubbub.storage.transaction import Params
+from hubbub.storage.transaction import Bound, Params, Row
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
 PING_SECONDS, AWAY_SECONDS = 2.0, 5.0
@@ -63,7 +63,7 @@ def translated(sql: str) -> tuple[str, tuple[str, ...]]:
     return _TOKENS.sub(token, sql), tuple(names)
 
 
-def bound(sql: str, params: Params) -> tuple[str, dict[str, Any]]:
+def bound(sql: str, params: Params) -> tuple[str, Bound]:
     """Return a statement in ClickHouse's syntax, and the values that the server binds in it, by name."""
     text, names = translated(sql)
     values = params if isinstance(params, Mapping) else {str(place): value for place, value in enumerate(params)}
@@ -208,7 +208,7 @@ class Reading(transaction.Reading):
         """Run a statement and return all of its rows."""
         return self._server.rows(sql, params)
 
-    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+    def dicts(self, sql: str, params: Params = ()) -> list[Row]:
         """Run a statement and return its rows by column name."""
         return list(self._server.ask(sql, params).named_results())
 

@@ -34,7 +34,7 @@ from hubbub.errors import (
 from hubbub.storage import schema, transaction
 from hubbub.storage.dialect import POSTGRESQL
 from hubbub.storage.postgresql_connection import IDLE_SECONDS, LONG, STATEMENT_SECONDS, Connection, connect
-from hubbub.storage.transaction import Params
+from hubbub.storage.transaction import Params, Row
 
 LOCKS = zlib.crc32(b"hubbub store") - (1 << 31)
 """The first of the two numbers of Hubbub's advisory locks, which keeps them apart from others'; the second is a tenant's."""
@@ -118,7 +118,7 @@ class Transaction(transaction.Transaction):
         except psycopg.Error as error:
             raise error_of(error, self._name) from error
 
-    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+    def dicts(self, sql: str, params: Params = ()) -> list[Row]:
         """Run a statement and return its rows by column name."""
         cursor = self._run(sql, params)
         names = [column.name for column in cursor.description or ()]

@@ -29,7 +29,7 @@ from hubbub.storage.log import (
     unpacked,
 )
 from hubbub.storage.postgresql import Database
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Bound, Transaction
 
 AT_ONCE = 20_000
 """Identities in one statement."""
@@ -200,7 +200,7 @@ def _held(writing: Transaction, keys: set[int]) -> dict[int, Held]:
     return {key_of(tenant, ident): (revision, time) for tenant, ident, revision, time in writing.each(_HELD, bound)}
 
 
-def _bound(known: Mapping[int, Held]) -> dict[str, Any]:
+def _bound(known: Mapping[int, Held]) -> Bound:
     """Return keys with revision and time as the arrays that statements name."""
     pairs = [parts_of(key) for key in known]
     return {

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.storage import transaction
 from hubbub.storage.dialect import SQLITE
-from hubbub.storage.transaction import Params
+from hubbub.storage.transaction import Params, Row
 
 LEAST_FREE = 1 << 16
 """Bytes: a write-ahead log's index takes 32 KiB."""
@@ -61,7 +61,7 @@ class Transaction(transaction.Transaction):
 
     scan = each
 
-    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+    def dicts(self, sql: str, params: Params = ()) -> list[Row]:
         """Run a statement and return its rows by column name."""
         try:
             cursor = self._con.execute(sql, params)

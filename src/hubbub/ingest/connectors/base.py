@@ -18,6 +18,7 @@ from hubbub.errors import BadInputError
 from hubbub.model.coverage import Day, Feed
 from hubbub.model.event import Item
 from hubbub.model.name import Name
+from hubbub.model.plain import JsonObject
 from hubbub.model.question import parse_date
 from hubbub.model.tenant import check_zone
 from hubbub.model.window import Window
@@ -56,7 +57,7 @@ class Setting:
         return texts if self.many else str(texts[0])
 
 
-def check_settings(provider: str, settings: Iterable[Setting], values: Mapping[str, Any]) -> dict[str, Any]:
+def check_settings(provider: str, settings: Iterable[Setting], values: JsonObject) -> dict[str, Any]:
     """Return the settings to store, without empty ones. Raises BadInputError naming an unknown, missing or unusable one."""
     known = {setting.name: setting for setting in settings}
     for name in values:
@@ -166,7 +167,7 @@ class Connector(ABC):
         yield from self.look_back(integration, secret, lost, notes)
 
     @classmethod
-    def check(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+    def check(cls, values: JsonObject) -> dict[str, Any]:
         """Return the settings of a new integration. Raises BadInputError naming an unknown, missing or unusable one."""
         return check_settings(cls.provider, cls.settings, values)
 

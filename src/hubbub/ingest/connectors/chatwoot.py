@@ -26,6 +26,7 @@ from hubbub.ingest.receivers.helpdesk import key, when
 from hubbub.model.coverage import Day
 from hubbub.model.event import Item, record_from
 from hubbub.model.name import Name
+from hubbub.model.plain import JsonObject
 from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
 
@@ -137,7 +138,7 @@ class _Visit:
                 body = Fields({**message.of, "conversation": conversation.of, "account": account})
                 yield message_received(body, Options(""), at if isinstance(at, datetime) else self.span.start)
 
-    def _ask(self, url: str, params: Mapping[str, Any]) -> Fields:
+    def _ask(self, url: str, params: JsonObject) -> Fields:
         answer = self.http.send("GET", url, params=params, headers={"api_access_token": self.token}).checked()
         body = answer.json()
         if not isinstance(body, dict):

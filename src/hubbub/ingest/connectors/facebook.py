@@ -28,6 +28,7 @@ from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailable
 from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Connector, Notes, Setting
 from hubbub.model.coverage import Day
 from hubbub.model.event import NOTHING, Event, Item
+from hubbub.model.plain import JsonObject
 from hubbub.model.window import Window
 from hubbub.outgoing.http import LONGEST_WAIT, Answer
 
@@ -173,7 +174,7 @@ class _Page:
                 params = {**params, "limit": params["limit"] // 2}
 
 
-def next_page(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
+def next_page(body: JsonObject) -> tuple[tuple[str, str], ...] | None:
     """Return the parameters of the next page, from its cursor or its `next` address; None after the last."""
     paging = body.get("paging")
     if not isinstance(paging, dict) or not isinstance(paging.get("next"), str):
@@ -197,7 +198,7 @@ def read(answer: Answer) -> dict[str, Any]:
     return dict(body)
 
 
-def meaning(error: Mapping[str, Any], answer: Answer) -> HubbubError:
+def meaning(error: JsonObject, answer: Answer) -> HubbubError:
     """Return the error that a Graph error means: by its code, its `is_transient`, or the status.
 
     `details["facebook"]` is the code.

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
 
 from cachetools import TTLCache
 
@@ -21,7 +20,7 @@ from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply
 from hubbub.ingest.receivers.stored import applied, receipts
 from hubbub.ingest.receivers.texts import separate, store
-from hubbub.model.event import Item, Rejection, as_json, record_from
+from hubbub.model.event import EventFields, Item, Rejection, as_json, record_from
 from hubbub.model.name import Name
 from hubbub.model.tenant import Tenant
 from hubbub.storage.store import Store
@@ -122,7 +121,7 @@ class Receiving:
     def _store_events(self, receiver: Receiver, integration: Integration, delivery: Delivery) -> Taken:
         source, tenant = receiver.provider, integration.tenant
         received = receiver.read(delivery, self._options(integration))
-        events: list[tuple[dict[str, Any], int | None]] = [(_event(source, event), None) for event in received.events]
+        events: list[tuple[EventFields, int | None]] = [(_event(source, event), None) for event in received.events]
         ignored = Counter(received.ignored)
         owner = self._tenant_of(tenant)
         for change in received.changes:
@@ -175,13 +174,13 @@ def _labelled(integration: Integration) -> bool:
     return integration.settings.get("labels") == "yes"
 
 
-def _event(source: str, event: Mapping[str, object]) -> dict[str, Any]:
+def _event(source: str, event: Mapping[str, object]) -> EventFields:
     """Return an event with its source. A message has revision 1, above a stand-in made from its change, which has 0."""
     revision = {"revision": 1} if event.get("type") in ("message.received", "message.sent") else {}
     return {"source": source, **revision, **event}
 
 
-def _item(event: dict[str, Any], index: int, tenant: str) -> Item:
+def _item(event: EventFields, index: int, tenant: str) -> Item:
     """Return an event; without an id it is refused, since every retry would count again."""
     if not event.get("id"):
         message = "'id' is required: without one a retry would count again"

@@ -43,7 +43,7 @@ from hubbub.ingest.sources.slack_message import (
     sign_of,
 )
 from hubbub.model.coverage import Reason
-from hubbub.model.event import NOTHING, Event, Rejection
+from hubbub.model.event import NOTHING, Event, EventFields, Rejection
 from hubbub.model.name import Name
 
 MINUTE = timedelta(minutes=1)
@@ -198,7 +198,7 @@ def _reaction(event: Fields, moment: str, options: Options) -> Received:
     )])  # fmt: skip
 
 
-def _mapping(event: Event, revision: int, extra: Mapping[str, Any]) -> dict[str, Any]:
+def _mapping(event: Event, revision: int, extra: Mapping[str, Any]) -> EventFields:
     """Return an event as a mapping, with a revision and extra attributes."""
     fields = {name: getattr(event, name) for name in Event.__struct_fields__ if getattr(event, name) is not None}
     own = msgspec.json.decode(event.attributes) if event.attributes is not NOTHING else {}

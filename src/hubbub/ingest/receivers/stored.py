@@ -10,6 +10,7 @@ from hubbub.facts.message import HORIZON
 from hubbub.facts.moments import micros, moment
 from hubbub.facts.refresh import store_waiting
 from hubbub.ingest.receivers.base import Change, UpTo
+from hubbub.model.event import EventFields as Event
 from hubbub.storage.schema import OF_MESSAGES, SENT, flagged
 from hubbub.storage.store import Store
 
@@ -24,7 +25,6 @@ _SENT_TO = (
 )
 FLAGS = ("edited", "deleted")
 """Flags of a changed message that no later change removes."""
-Event = dict[str, Any]
 
 
 def applied(store: Store, tenant: int, source: str, change: Change) -> Event | None:

@@ -12,8 +12,7 @@ from typing import Any
 
 from hubbub.control.integrations import Integration
 from hubbub.control.payloads import Payloads, new_reference
-
-Event = dict[str, Any]
+from hubbub.model.event import EventFields as Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import msgspec
 
 from hubbub.ingest.asking import asks, signs_field
 from hubbub.model.event import NOTHING, Event, Rejection
+from hubbub.model.plain import JsonObject
 
 PEOPLE = frozenset({None, "", "thread_broadcast", "me_message", "file_share"})
 MAX_TEXT = 12_000  # bytes of JSON: attributes as a whole may have 16,384
@@ -160,7 +161,7 @@ def signs_of(reactions: Iterable[Any], author: str | None) -> str | None:
     return signs_field(names)
 
 
-def _by_others(reaction: Mapping[str, Any], author: str | None) -> bool:
+def _by_others(reaction: JsonObject, author: str | None) -> bool:
     """Say whether anybody but the author reacted so; `users` may name fewer than there are."""
     users = reaction.get("users")
     known = {user for user in users if isinstance(user, str)} if isinstance(users, list) else set()
