@@ -11,11 +11,11 @@ import os
 ALL = os.environ.get("HUBBUB_TESTS") == "all"
 
 KILLS_INGESTING = 14 if ALL else 2
-KILLS_REFRESHING = 10 if ALL else 2
+KILLS_REFRESHING = 10 if ALL else 1
 KILLS_LOADING = 6
 KILLS_DELIVERING = 30 if ALL else 3
-KILLS_OF_SERVERS = 40 if ALL else 2
-KILLS_OF_WORKERS = 15 if ALL else 2
+KILLS_OF_SERVERS = 40
+KILLS_OF_WORKERS = 15 if ALL else 1
 """Kills of one kind; of workers on each of two databases."""
 
 OF_COMMANDS = 1 if ALL else 6
@@ -24,14 +24,17 @@ OF_COMMANDS = 1 if ALL else 6
 REQUESTS = 15 if ALL else 5
 """Requests that are generated for each route and key, as described and not."""
 
-AWAY = 60 if ALL else 0
+AWAY = 60
 """Seconds for which PostgreSQL is away, or hangs, at least."""
-OUTAGES = 2 if ALL else 1
-KILLS_OF_SHARING = 20 if ALL else 2
+OUTAGES = 2
+KILLS_OF_SHARING = 20
 """Kills of one of the servers, and of one of the workers, that share a PostgreSQL."""
 
 FUZZ = 3_000 if ALL else 120
 """Damaged inputs of each kind: bodies, payloads, files, mappings, exports."""
+
+DAYS_BEFORE_RETENTION = 85 if ALL else 45
+"""Days of a hotel before its facts older than thirty days go."""
 
 WORLDS_OF_DELIVERIES = 6 if ALL else 1
 """Worlds whose deliveries are lost, doubled and late."""

@@ -1,4 +1,4 @@
-"""Retention: texts go, then whole days of facts; what is kept stays as it was. Three months of a hotel, kept for thirty days."""
+"""Retention: texts go, then whole days of facts; what is kept stays as it was. Weeks of a hotel, kept for thirty days."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from hubbub.facts.moments import DAY, micros
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING
 from tests.acceptance.conftest import open_engine, refreshed
+from tests.extent import DAYS_BEFORE_RETENTION
 
 HOTEL, ZONE = "hotel-aurora", "Europe/Rome"
 START, END = "2026-01-01", "2026-04-02"
@@ -50,8 +51,8 @@ class World:
 
 
 def hotel(now: datetime = TODAY) -> list[Event]:
-    """Return the events of the hotel of the last 85 days, in the order of their time."""
-    return sorted(demo.events(HOTEL, now, days=85), key=lambda event: event.time)
+    """Return the events of the hotel of the last weeks, in the order of their time."""
+    return sorted(demo.events(HOTEL, now, days=DAYS_BEFORE_RETENTION), key=lambda event: event.time)
 
 
 def answers(engine: Engine) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from hubbub.model import event
 from hubbub.settings import RetentionDays, Settings
 from hubbub.storage.published import ROWS, VIEWS
 from tests.house.conftest import PAPERS, ROOT, SOURCE
+from tests.served import served
 
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -293,12 +294,12 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
 
 
 def test_the_api_guide_runs(tmp_path: Path) -> None:
-    """Every Python block of the guide to the API runs against a real server, and its assertions hold."""
+    """Every Python block of the guide to the API runs against a server, and its assertions hold."""
     found = blocks("docs/howto/use-the-api.md")
     assert len(found) >= 6
-    with hubbub.open(tmp_path / "served") as engine:
+    with hubbub.open(tmp_path / "served", free_floor_mb=0) as engine, served(engine) as port:
         key = engine.keys.add(None, ["admin"]).key
-    with server(tmp_path / "served") as url:
+        url = f"http://127.0.0.1:{port}"
         told = "\n".join(found).replace("http://127.0.0.1:8321", url).replace("hub_live_…", key)
         namespace: dict[str, Any] = {}
         exec(compile(told, "docs/howto/use-the-api.md", "exec"), namespace)
@@ -307,12 +308,12 @@ def test_the_api_guide_runs(tmp_path: Path) -> None:
 
 
 def test_the_embedding_guide_runs(tmp_path: Path) -> None:
-    """Every Python block of the guide to embedding runs against a real server, and its assertions hold."""
+    """Every Python block of the guide to embedding runs against a server, and its assertions hold."""
     found = blocks("docs/howto/embed.md")
     assert len(found) >= 4
-    with hubbub.open(tmp_path / "served") as engine:
+    with hubbub.open(tmp_path / "served", free_floor_mb=0) as engine, served(engine) as port:
         key = engine.keys.add(None, ["admin"]).key
-    with server(tmp_path / "served") as url:
+        url = f"http://127.0.0.1:{port}"
         told = "\n".join(found).replace("http://127.0.0.1:8321", url).replace("hub_live_…", key)
         exec(compile(told, "docs/howto/embed.md", "exec"), {})
 

@@ -28,11 +28,11 @@ from hubbub.storage.copy import Copy
 from hubbub.storage.store import Store
 from hubbub.storage.transaction import Params
 from tests.conftest import ask_copy, empty_copy, empty_database
-from tests.extent import ALL
 from tests.integration.store_child import NOW
 from tests.integration.test_postgresql import questions, said
 
-DAYS = 20 if ALL else 2
+pytestmark = pytest.mark.slow
+DAYS = 20
 TENANT = Tenant(1, "one", "Europe/Rome", "", KEEP_EVERYTHING)
 START = NOW - timedelta(days=30)
 
@@ -117,7 +117,7 @@ def test_every_number_is_the_same_as_in_postgresql(store: Store) -> None:
     tenants = [
         Tenant(no, id_, zone, "", KEEP_EVERYTHING, hotspot_tones=("negative",), targets=TARGETS)
         for no, (id_, zone, _) in enumerate(sample.tenants(), 1)
-    ][: None if ALL else 1]
+    ]
     for tenant in tenants:
         events = list(sample.events(tenant.id, NOW, DAYS))
         assert not Intake(store, lambda: NOW, lambda _: None).accept(tenant, events).rejected

@@ -24,7 +24,8 @@ from tests.integration.store_child import NOW
 from tests.integration.test_clickhouse import START, TENANT, counted, message, send
 from tests.integration.test_serve import until
 
-KILLS = 20 if AWAY else 3
+pytestmark = pytest.mark.slow
+KILLS = 20
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_a_server_that_is_down_is_done_without(store: Store, server: ClickHouse)
         number += 1
         send(store, message(number))
         assert messages(store) == number
-        time.sleep(1 if AWAY else 0)
+        time.sleep(1)
     assert store.copy is not None and "does not answer" in (store.copy.away or "")
     server.start()
     until_read_again(store, [number] * 3)

@@ -72,9 +72,8 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
     few = {"ingests": 0.01, "reads": 0, "burst": 1800}
     with place(settings(tmp_path / "data", max_body_mb=1, limits=few)) as here:
         server, url = here.start()
-        made = here.told("keys", "add", "--tenant", "acme")
-        key = made["key"]
-        reader = here.told("keys", "add", "--tenant", "acme", "--scope", "read")["key"]
+        made = here.key()
+        key, reader = made.key, here.key("read").key
         bodies = [message("a"), message("b")], [message("a"), BAD], b"{", b" " * (1 << 21)
         assert [send(url, key, body) for body in bodies] == [202, 202, 400, 413]
         assert [send(url, other, message("c")) for other in (reader, f"{key[:-4]}nono", "x")] == [403, 401, 401]
@@ -95,7 +94,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
         until(lambda: noted(here.folder) == expected, "the limited ones are noted")
         shown = page(here.folder, url)
         assert (
-            shown.count(made["id"]) >= 6
+            shown.count(made.id) >= 6
             and "the sender closed the connection" in shown
             and "unknown_type in type" in shown
         )
@@ -110,7 +109,7 @@ def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
     """After kill -9 all that was acknowledged is stored, and the log says no more than what was sent, and what had been written."""
     with place(tmp_path / "data") as here:
         server, url = here.start()
-        key = here.told("keys", "add", "--tenant", "acme")["key"]
+        key = here.key().key
         assert send(url, key, message("first")) == 202
         until(partial(tells, here.folder, 1), "the first delivery is noted")
         for n in range(20):
@@ -127,7 +126,7 @@ def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
 def test_two_servers_count_together(tmp_path: Path, jobs_url: str) -> None:
     """On one folder, with control data in SQLite or PostgreSQL: each server counts what it was sent, and either tells of both."""
     with place(settings(tmp_path / "data", control_url=jobs_url, secret_key="5c" * 32)) as here:
-        key = here.told("keys", "add", "--tenant", "acme")["key"]
+        key = here.key().key
         urls = [here.start()[1] for _ in range(2)]
         for n in range(12):
             assert send(urls[n % 2], key, message(f"m{n}")) == 202

@@ -7,24 +7,20 @@ from __future__ import annotations
 import heapq
 import json
 import random
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
-from hubbub.api import app as app_
-from hubbub.api.connection import listener
 from hubbub.app import Engine
 from hubbub.ingest.receivers.base import Delivery
 from hubbub.settings import load
 from tests.extent import BODIES
 from tests.integration.lossy import Line, lossy
 from tests.platforms import TOKEN, Workspace
+from tests.served import served
 from tests.services import service
 from tests.unit.api.test_hooks import meta, slack, text, whatsapp
 from tests.unit.ingest.connectors.test_chatwoot import AGENT, CONTACT, Desk
@@ -167,19 +163,6 @@ class Place:
         """Ask for events of the day."""
         return self.engine.query("acme", metrics=["events"], **{**DAY, **question})
 
-    @contextmanager
-    def serving(self) -> Iterator[int]:
-        """Serve it on a port."""
-        listening = listener("127.0.0.1", 0)
-        server = uvicorn.Server(app_.configured(app_.create_app(self.engine, refresh=False)))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield int(listening.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join(60)
-
 
 def undisturbed(folder: Path, world: World) -> list[dict[str, Any]]:
     """Return the events of all bodies, each taken once and in order."""
@@ -240,7 +223,7 @@ def test_what_counts_after_a_lossy_line_is_what_was_sent(
     whole = undisturbed(tmp_path / "whole", world)
     with ExitStack() as stack:
         place = Place(tmp_path / "data", stack, world)
-        with place.serving() as port, lossy(port, SEED) as line:
+        with served(place.engine) as port, lossy(port, SEED) as line:
             place.engine.coverage.here()
             lost = send(place, line, world, random.Random(SEED))
         assert set(line.answers) == {401}

@@ -153,6 +153,7 @@ def read(journals: list[Path]) -> tuple[dict[tuple[int, int], int], int]:
     return known, new
 
 
+@pytest.mark.slow
 def test_processes_that_send_the_same_at_once_count_it_once(place: Place) -> None:
     """Three processes send the same events with other revisions and fold at the same time: each is new once, the newest stays."""
     place.open().close()
@@ -168,6 +169,7 @@ def test_processes_that_send_the_same_at_once_count_it_once(place: Place) -> Non
     store.close()
 
 
+@pytest.mark.slow
 def test_what_is_killed_loses_nothing(place: Place) -> None:
     """Processes that are killed while they send and fold leave what was acknowledged, once, and nothing half done."""
     store = place.open()
@@ -263,6 +265,7 @@ def waiting(place: Place) -> int:
         return int(reading.value(sql))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_complete_the_tables_once(place: Place) -> None:
     """Of two processes that start at once on tables of an earlier version one completes them; the other waits, and does nothing."""
     place.open().close()

@@ -22,6 +22,7 @@ from tests.extent import AWAY, OUTAGES
 from tests.integration.cluster import Cluster, away, cluster, hanging
 from tests.integration.test_serve import message, until
 
+pytestmark = pytest.mark.slow
 Trouble = Callable[[Any], AbstractContextManager[None]]
 QUESTION = {"metrics": ["messages"], "from": "2026-01-01", "to": "2099-12-31"}
 BOUND = 60
@@ -106,7 +107,7 @@ def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None])
     until(lambda: ask("GET", "/readyz").status_code == 200, "it is ready again")
 
 
-@pytest.mark.parametrize("trouble", [hanging, pytest.param(away, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trouble", [hanging, away])
 def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) -> None:
     """Every event and question is answered with 503, /readyz too, with the reason, /healthz with 200; when it is back the same
     processes go on by themselves, what was acknowledged is there once, jobs run, and the numbers verify."""

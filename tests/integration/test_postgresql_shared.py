@@ -42,6 +42,7 @@ def states(engine: Engine, jobs: Sequence[str]) -> set[str]:
     return {engine.jobs.get(job).state for job in jobs}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(2_400)
 def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Path) -> None:
     """One of two servers and one of two workers are killed at random moments while four clients send to both: every event is there

@@ -21,9 +21,9 @@ import httpx2
 import pytest
 
 import hubbub
+from hubbub.services.keys import NewKey
 
 PROGRAM = "from hubbub.cli.main import run; run()"
-SPAN = ("--tenant", "acme", "--from", "2026-01-01", "--to", "2099-12-31")
 PATIENCE = 120
 """Rounds of a second that something may take on a busy machine before the test gives up."""
 
@@ -75,9 +75,16 @@ class Place:
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
+    def key(self, *scopes: str) -> NewKey:
+        """Make acme a key, in this process: commands beside a server have a test of their own."""
+        with hubbub.open(self.folder, free_floor_mb=0) as engine:
+            return engine.keys.add("acme", scopes or ("ingest", "read"))
+
     def messages(self) -> int:
-        """Return how many messages acme has, by the command line."""
-        return int(self.told("query", "messages", *SPAN)["rows"][0]["messages"])
+        """Return how many messages acme has, as this process sees it."""
+        with hubbub.open(self.folder, free_floor_mb=0) as engine:
+            (row,) = engine.query("acme", metrics=["messages"], start="2026-01-01", end="2099-12-31")["rows"]
+            return int(row["messages"])
 
     def start(self, *words: str) -> tuple[subprocess.Popen[str], str]:
         """Start a server; returns it with its address once it answers."""
@@ -133,7 +140,7 @@ def test_commands_work_beside_a_server(here: Place) -> None:
     """Query, import, tenants, keys and refresh work on the folder of a running server, which sees what they did; what a client
     records counts once, live and folded."""
     server, url = here.start()
-    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    key = here.key().key
     with hubbub.Client(url, key, flush_at=7) as client:
         for i in range(100):
             client.record(message(f"m{i % 50}"))
@@ -160,7 +167,7 @@ def test_commands_work_beside_a_server(here: Place) -> None:
 def test_the_refresh_loop_brings_facts_up_to_date(here: Place) -> None:
     """Without a command, /readyz comes to say that no batch is behind, and the numbers stay what they were."""
     _, url = here.start()
-    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    key = here.key().key
     header = {"Authorization": f"Bearer {key}"}
     posted = httpx2.post(f"{url}/v1/events", json=[message(f"m{i}") for i in range(20)], headers=header, timeout=60)
     assert posted.json()["accepted"] == 20
@@ -172,7 +179,7 @@ def test_the_refresh_loop_brings_facts_up_to_date(here: Place) -> None:
 def test_sigterm_under_load_loses_nothing(here: Place) -> None:
     """Four senders under way: requests in flight are answered, the exit code is 0, and all that was acknowledged is stored."""
     server, url = here.start()
-    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    key = here.key().key
     acknowledged: list[str] = []
     sent: list[str] = []
     strange: list[str] = []
@@ -217,7 +224,7 @@ def test_sigterm_under_load_loses_nothing(here: Place) -> None:
 def test_a_killed_server_leaves_the_folder_usable(here: Place) -> None:
     """After kill -9 commands open the folder, all is stored once, and another server takes over."""
     server, url = here.start()
-    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    key = here.key().key
     header = {"Authorization": f"Bearer {key}"}
     for i in range(20):
         assert httpx2.post(f"{url}/v1/events", json=message(f"m{i}"), headers=header, timeout=60).status_code == 202
@@ -236,7 +243,7 @@ def test_two_servers_share_a_folder_but_not_a_port(here: Place, tmp_path: Path) 
     first ends with 1 and says why; the first serves on."""
     server, url = here.start()
     _, second = here.start()
-    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    key = here.key().key
     header = {"Authorization": f"Bearer {key}"}
     for n, each in enumerate((url, second, url, second)):
         posted = httpx2.post(f"{each}/v1/events", json=[message(f"m{n}"), message("same")], headers=header, timeout=60)

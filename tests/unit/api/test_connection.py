@@ -7,20 +7,19 @@ import errno
 import http.client
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from hubbub.api import admission
 from hubbub.api import app as app_
 from hubbub.api.connection import listener
 from hubbub.errors import HubbubError
 from hubbub.telemetry import Seldom
+from tests.served import served
 from tests.unit.api.conftest import Face, open_engine
 
 PATIENCE = 30
@@ -35,15 +34,8 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme")
         (tmp_path / "key").write_text(str(engine.keys.add("acme").key))
-        listening = listener("127.0.0.1", 0)
-        server = uvicorn.Server(app_.configured(app_.create_app(engine, refresh=False)))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield int(listening.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join(PATIENCE)
+        with served(engine) as made:
+            yield made
 
 
 def talk(port: int, *sent: bytes, pause: float = 0.0) -> bytes:
