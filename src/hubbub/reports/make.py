@@ -30,8 +30,9 @@ from hubbub.storage.names import Names
 
 STATES = (
     State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
+    State.NO_TARGET,
 )  # fmt: skip
-"""From unknown over changeable to final."""
+"""From unknown over changeable to final; what no target judged says nothing of its row."""
 
 
 def make(

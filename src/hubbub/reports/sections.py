@@ -1,4 +1,4 @@
-"""The seven sections of a report, each declared by its metrics and rows.
+"""The eight sections of a report, each declared by its metrics and rows.
 
 Nothing is computed here: every number is a metric of the catalogue, from an ordinary query. Add a metric to a section by naming it.
 """
@@ -6,7 +6,7 @@ Nothing is computed here: every number is a metric of the catalogue, from an ord
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hubbub.errors import BadQuestionError
 from hubbub.model.event import nearest
@@ -14,7 +14,10 @@ from hubbub.model.event import nearest
 
 @dataclass(frozen=True)
 class Section:
-    """A table of a report: its metrics, the drawn ones, and those that people read on pages; files have all."""
+    """A table of a report: its metrics, the drawn ones, and those that people read on pages; files have all.
+
+    `of_targets`: a report without chosen sections leaves it out where the tenant has no targets.
+    """
 
     name: str
     title: str
@@ -22,6 +25,7 @@ class Section:
     metrics: tuple[str, ...]
     drawn: tuple[str, ...] = ()
     brief: tuple[str, ...] = ()
+    of_targets: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,14 @@ SECTIONS: dict[str, Section] = {
             ("response_ms.p50", "response_ms.p95"),
             ("responses", "response_ms.p50", "response_ms.p95", "first_response_ms.p50", "resolution_ms.p50"),
         ),
+        Series(
+            "targets", "Targets", "The share of waits and resolutions within the tenant's targets, by when they began.",
+            (
+                "first_response_within_target", "first_response_breaches", "next_response_within_target",
+                "next_response_breaches", "resolution_within_target", "resolution_breaches",
+            ),
+            ("first_response_within_target", "next_response_within_target"), of_targets=True,
+        ),
         Ranking(
             "staff_performance", "Staff", "Answers, work and ratings of each staff member.",
             (
@@ -127,11 +139,16 @@ SECTIONS: dict[str, Section] = {
 }  # fmt: skip
 
 
-def chosen(names: Sequence[str] | None) -> list[Section]:
-    """Return the sections of these names, in the order of a report; None or empty: all. Raises BadQuestionError."""
+def chosen(names: Sequence[str] | None, *, with_targets: bool = True) -> list[Section]:
+    """Return the sections of these names, in the order of a report. Raises BadQuestionError.
+
+    None or empty: all, without those of targets unless `with_targets`.
+    """
     for name in names or ():
         if name not in SECTIONS:
             raise BadQuestionError(
                 f"there is no section {name[:80]!r}{nearest(name, list(SECTIONS))} (there are {', '.join(SECTIONS)})"
             )
-    return [section for name, section in SECTIONS.items() if not names or name in names]
+    if names:
+        return [section for name, section in SECTIONS.items() if name in names]
+    return [section for section in SECTIONS.values() if with_targets or not section.of_targets]

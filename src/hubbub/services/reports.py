@@ -217,7 +217,8 @@ class ReportService:
         if not self._settings.reports.enabled:
             raise ForbiddenError("reports are off: the setting 'reports.enabled' is false")
         period = period_of(self._control.tenant(tenant), kind, self._clock(), date, start, end)
-        return period, sections_.chosen(sections), formats_.writable(formats or self._settings.reports.formats)
+        chosen = sections_.chosen(sections, with_targets=bool(self._control.tenant(tenant).targets))
+        return period, chosen, formats_.writable(formats or self._settings.reports.formats)
 
 
 def _job_of(report: str) -> str:

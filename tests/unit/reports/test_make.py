@@ -43,10 +43,11 @@ def figures(row: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
     return {name: row[name] for name in metrics}
 
 
-def test_the_seven_sections_are_those_of_the_contract() -> None:
+def test_the_eight_sections_are_those_of_the_contract() -> None:
     """Names and order of the sections are what users rely on; what a section draws, it has, and it ranks by counts."""
     assert list(SECTIONS) == [
-        "summary", "conversations", "response_times", "staff_performance", "satisfaction", "top_intents", "channel_breakdown",
+        "summary", "conversations", "response_times", "targets", "staff_performance", "satisfaction", "top_intents",
+        "channel_breakdown",
     ]  # fmt: skip
     for section in SECTIONS.values():
         assert set(section.drawn) <= set(section.metrics)
@@ -275,7 +276,25 @@ def test_every_section_can_stand_alone(engine: Engine) -> None:
     for table in all_:
         made = engine.reports.make("acme", "weekly", sections=[table["name"]], formats=["json"])
         assert whole(engine, made.id)["data"]["sections"] == [table]
-    assert sum(isinstance(section, Series) for section in SECTIONS.values()) == 3
+    assert sum(isinstance(section, Series) for section in SECTIONS.values()) == 4
+
+
+def test_targets_have_a_section(tmp_path: Path) -> None:
+    """A tenant with targets has a section whose shares are the query's, null where no target was in force; others have none."""
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("acme")
+        engine.record("acme", list(events()), history=True)
+        before = whole(engine, engine.reports.make("acme", "weekly", formats=["json"]).id)["data"]["sections"]
+        engine.targets.add("acme", "first_response", 20, valid_from="2026-08-12")
+        made = engine.reports.make("acme", "weekly", formats=["json", "html", "xlsx", "csv"])
+        sections = {table["name"]: table for table in whole(engine, made.id)["data"]["sections"]}
+        metrics = SECTIONS["targets"].metrics
+        days = asked(engine, metrics, grain="day")
+    assert "targets" not in {table["name"] for table in before}
+    *shown, _ = sections["targets"]["rows"]
+    assert [figures(row, metrics) for row in shown] == [figures(day, metrics) for day in days]
+    assert [row["state"] for row in shown][:2] == ["no_target"] * 2
+    assert 0 < shown[3]["first_response_within_target"] < 1
 
 
 def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
