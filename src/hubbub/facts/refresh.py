@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from random import sample
 from time import monotonic
@@ -21,9 +21,9 @@ from hubbub.memory import uncollected
 from hubbub.model.event import Event
 from hubbub.storage import published, schema
 from hubbub.storage.identity import ident_of
-from hubbub.storage.log import EVENT, IDENT, TIME, Entry
+from hubbub.storage.log import EVENT, IDENT, TIME, Entry, Refused
 from hubbub.storage.store import Store
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Row, Transaction
 
 AT_ONCE = 200
 """Units in one transaction: other writers wait until it ends."""
@@ -204,24 +204,27 @@ def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]
     writing.many(_FORMER, former)
 
 
-def _refused(entry: Entry, late: set[int]) -> list[dict[str, Any]]:
-    refused = [dict(record) for record in entry.rejected]
-    for at in sorted(late):
-        row = dict(zip(EVENT, entry.rows[at], strict=True))
-        sent = {name: row[name] for name in Event.__struct_fields__ if row[name] is not None}
-        sent["time"] = moment(row["time"]).isoformat()
-        if row["attributes"] is not None:
-            sent["attributes"] = json.loads(row["attributes"])
-        refused.append(
-            {
-                "received_at": row["received_at"], "origin": "api", "code": "too_late", "field": "time",
-                "message": "retention deleted this day before the event was stored", "raw": json.dumps(sent, ensure_ascii=False),
-            }
-        )  # fmt: skip
-    for place, record in enumerate(refused):
-        same = ident_of(f"{record['origin']}\0{record['code']}", record["raw"])
-        record |= {"id": (entry.n << 20) + place, "tenant": entry.tenant, "same": same}
-    return refused
+def _refused(entry: Entry, late: set[int]) -> list[Row]:
+    """Return the rows of the quarantine for a batch: its refused records, and events of days that retention has deleted."""
+    return [
+        _quarantined(entry, *pair)
+        for pair in enumerate([*entry.rejected, *(_too_late(entry, n) for n in sorted(late))])
+    ]
+
+
+def _too_late(entry: Entry, place: int) -> Refused:
+    row = dict(zip(EVENT, entry.rows[place], strict=True))
+    sent = {name: row[name] for name in Event.__struct_fields__ if row[name] is not None}
+    sent["time"] = moment(row["time"]).isoformat()
+    if row["attributes"] is not None:
+        sent["attributes"] = json.loads(row["attributes"])
+    why = "retention deleted this day before the event was stored"
+    return Refused(row["received_at"], "api", "too_late", "time", why, json.dumps(sent, ensure_ascii=False))
+
+
+def _quarantined(entry: Entry, place: int, refused: Refused) -> Row:
+    same = ident_of(f"{refused.origin}\0{refused.code}", refused.raw)
+    return {**asdict(refused), "id": (entry.n << 20) + place, "tenant": entry.tenant, "same": same}
 
 
 def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None) -> int:

@@ -23,7 +23,7 @@ from hubbub.model.event import MAX_RAW, NOTHING, TEXT_FIELDS, Event, Item, Rejec
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import EPOCH
 from hubbub.storage.identity import ident_of
-from hubbub.storage.log import EVENT, Batch, Verdict
+from hubbub.storage.log import EVENT, Batch, Refused, Verdict
 from hubbub.storage.schema import BOOLEANS
 from hubbub.storage.store import Store
 
@@ -134,7 +134,7 @@ def batch_of(
     events: Sequence[Event],
     times: Sequence[datetime],
     received_at: int,
-    rejected: Sequence[dict[str, Any]],
+    rejected: Sequence[Refused],
 ) -> Batch:
     """Return checked events as rows of the log; `times` are UTC without zone. An empty text is stored as absent."""
     if not events:
@@ -158,8 +158,6 @@ def _plain(name: str, values: tuple[Any, ...]) -> Sequence[Any]:
     return [value or None for value in values] if name in _TEXTS and "" in values else values
 
 
-def _quarantined(rejection: Rejection, origin: str, received_at: int) -> dict[str, Any]:
-    return {
-        "received_at": received_at, "origin": origin, "code": rejection.code, "field": rejection.field,
-        "message": rejection.message, "raw": rejection.raw[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}"),
-    }  # fmt: skip
+def _quarantined(rejection: Rejection, origin: str, received_at: int) -> Refused:
+    raw = rejection.raw[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return Refused(received_at, origin, rejection.code, rejection.field, rejection.message, raw)

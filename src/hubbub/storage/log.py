@@ -38,6 +38,20 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused record, for the quarantine."""
+
+    received_at: int
+    """Microseconds."""
+    origin: str
+    code: str
+    field: str | None
+    message: str
+    raw: str
+    """Its text as it came."""
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Events of one tenant, as rows of `EVENT` with `seq` 0, and refused records to keep.
 
@@ -48,7 +62,7 @@ class Batch:
     rows: Sequence[Row]
     given: Sequence[bool]
     received_at: int
-    rejected: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    rejected: Sequence[Refused] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class Entry:
     tenant: int
     rows: Sequence[Row]
     replaced: Mapping[int, int]
-    rejected: Sequence[Mapping[str, Any]]
+    rejected: Sequence[Refused]
     emptied: bool = False
     """Stored out of turn; only its number is left."""
 
@@ -98,13 +112,16 @@ def revision_of(row: Row) -> int:
     return -1 if revision is None else revision
 
 
+_refused = msgspec.msgpack.Decoder(list[Refused])
+
+
 def unpacked(n: int, tenant: int, events: bytes, rejected: bytes, name: str) -> Entry:
     """Return a batch from its packed form; `name`: the log's, for the error. Raises StoreDamagedError."""
     try:
         rows, replaced = msgspec.msgpack.decode(events)
         if rows and len(rows[0]) < len(EVENT):  # written before the last columns were added
             rows = [[*row, *[None] * (len(EVENT) - len(row))] for row in rows]
-        return Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
+        return Entry(n, tenant, rows, dict(replaced), _refused.decode(rejected))
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise StoreDamagedError(f"{name} is damaged at batch {n} ({error}): restore it from a backup") from error
 

@@ -276,10 +276,10 @@ def test_a_drop_while_redis_is_away_counts_when_it_is_back(redis_server: RedisSe
 OTHER = """
 import sys
 from pathlib import Path
-from hubbub.storage.log import Batch
+from hubbub.storage.log import Batch, Refused
 from hubbub.storage.store import Store
 store = Store(Path(sys.argv[1]))
-refused = {"received_at": 0, "origin": "api", "code": "x", "field": None, "message": "", "raw": ""}
+refused = Refused(0, "api", "x", None, "", "")
 print("open", flush=True)
 for line in sys.stdin:
     if line == "accept\\n":
