@@ -16,11 +16,16 @@ from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
+from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
-from hubbub.model.window import Grain
-from hubbub.news.answer import NewsAnswer, NewsNumber, NewsPoint
+from hubbub.model.window import Grain, day_of
+from hubbub.news.answer import CourseRow, NewsAnswer, NewsNumber, NewsPoint
+from hubbub.news.direction import FEW
 from hubbub.query.usual import GRAINS
-from hubbub.reports.formatting import near
+from hubbub.reports.formatting import between, near
+
+SHARE_FLOOR, PART_FLOOR, COUNT_FLOOR = 0.05, 0.2, 5
+"""How far a day must lie outside its usual range to be said: 5 points of a share, a fifth of all else and 5 things."""
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:
@@ -77,9 +82,63 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
     ]  # fmt: skip
     data = {
         "when": _when(ask, answer), "points": points, "lead": answer.lead, "rest": answer.rest,
+        "yesterday": yesterday(ask, answer), "now": waiting_now(ask, quiet=not points),
         "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
+
+
+def yesterday(ask: Ask, answer: NewsAnswer) -> str:
+    """Return how the day before today went, beside what is usual for its weekday; empty where the page does not show it."""
+    day = day_of(ask.now, ask.tenant.tz) - timedelta(days=1)
+    known = [
+        (number, row) for number in answer.numbers if number.dimension is None for row in number.course or ()
+        if ask.grain == "day" and row.window[:10] == day.isoformat() and row.value is not None and row.low is not None
+    ]  # fmt: skip
+    if not known or (day + timedelta(days=1)) == ask.view.after:  # days that end with yesterday are judged above
+        return ""
+    beyond = [(n, row) for n, row in known if _outside(n, row)]
+    named = [
+        f"{title_of(n.metric).lower()} {near(row.value, n.unit)}, where {between(row.low, row.high, n.unit)} is usual"
+        for n, row in beyond if row.low is not None and row.high is not None
+    ]  # fmt: skip
+    within = len(known) - len(beyond)
+    if not beyond and not answer.points:  # a quiet morning is one line
+        return ""
+    rest = f"{'The other ' if beyond else 'All '}{within} numbers were within their usual range" if within > 1 else ""
+    words = ". ".join(filter(None, ("; ".join(named), rest)))
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def waiting_now(ask: Ask, *, quiet: bool) -> str:
+    """Return who waits for a reply now, past the target if there is one; empty where nobody does, and for days without today.
+
+    `quiet`: nothing else is news, and only conversations past their target are.
+    """
+    view, today = ask.view, day_of(ask.now, ask.tenant.tz)
+    if view.where or not view.first <= today < view.after:
+        return ""
+    now = ask.kept(ask.engine.answers.states).now
+    past, waiting, longest = (
+        value if isinstance(value := now.get(name), int | float) else None
+        for name in ("waiting_past_target", "waiting_conversations", "oldest_waiting_ms")
+    )
+    count, how = (past, "past their target") if past is not None else (waiting, "for a reply")
+    if not count or longest is None or (quiet and past is None):
+        return ""
+    who = "1 conversation waits" if count == 1 else f"{count:,} conversations wait"
+    return f"{who} {how.replace('their', 'its') if count == 1 else how}, the longest for {near(longest, Unit.MS)}."
+
+
+def _outside(number: NewsNumber, row: CourseRow) -> bool:
+    """Whether a day's number lies outside its usual range by more than its floor; one of few things never does."""
+    if row.value is None or row.low is None or row.high is None:
+        return False
+    if number.unit != Unit.COUNT and (row.n or 0) < FEW:
+        return False
+    far = max(row.low - row.value, row.value - row.high)
+    bound = row.high if row.value > row.high else row.low
+    return far >= (SHARE_FLOOR if number.unit == Unit.SHARE else max(PART_FLOOR * bound, COUNT_FLOOR))
 
 
 def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:

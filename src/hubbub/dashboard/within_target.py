@@ -31,4 +31,4 @@ def _distance(ask: Ask, name: str) -> str:
     if details.get("goal") is None or details["value"] is None:
         return ""
     points = 100 * (details["value"] - details["goal"])
-    return f"{abs(points):.1f} {'above' if points >= 0 else 'below'} target · n = {details['n']:,}"
+    return f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} target · n = {details['n']:,}"

@@ -89,6 +89,8 @@ def between(low: float, high: float, unit: str) -> str:
     if unit == Unit.SHARE:
         digits = 0 if high - low >= 0.05 else 1
         return f"{100 * low:.{digits}f} – {100 * high:.{digits}f}%"
+    if unit == Unit.MS and low < 1:
+        return f"up to {about(high, unit)}"
     return f"{about(low, unit)} – {about(high, unit)}"
 
 

@@ -8,7 +8,7 @@ from html import unescape
 
 from fastapi.testclient import TestClient
 
-from tests.unit.dashboard.busy import read, rows
+from tests.unit.dashboard.busy import asked, read, rows
 from tests.unit.dashboard.conftest import NOW, Pages
 
 
@@ -163,3 +163,24 @@ def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
     _weeks(pages, 1)
     html = pages.sign_in().get("/t/b/overview").text
     assert '"style": "usual"' in html and "mark wash" in html
+
+
+def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None:
+    """A day of twenty messages after weeks of four is said with what is usual, and who waits stands there with a link to Live."""
+    days = [(NOW - timedelta(days=ago), 20 if ago == 1 else 4) for ago in range(1, 80)]
+    made = [
+        {
+            "type": "message.received", "time": (day - timedelta(minutes=number)).isoformat(), "id": f"{day:%j}-{number}",
+            "channel": "web", "contact_id": f"p{number}", "conversation_id": f"{day:%j}-{number}",
+        }
+        for day, count in days for number in range(count)
+    ]  # fmt: skip
+    pages.engine.record("b", made, history=True)
+    http = pages.sign_in()
+    text = re.sub(r"<[^>]*>", "", read(http, "/t/b/overview/news"))
+    assert re.search(r"Yesterday\. .*essages 2[01], where 4 – \d+ is usual", text), text
+    waiting = asked(pages.engine, "waiting_conversations", tenant="b", start="2026-08-20", end="2026-08-21")[0]
+    assert f"{waiting['waiting_conversations']:,} conversations wait for a reply, the longest for" in text
+    assert "Who waits" in text
+    days_before = {"from": "2026-07-01", "to": "2026-08-01", "compare": "none"}
+    assert "Who waits" not in read(http, "/t/b/overview/news", **days_before)

@@ -49,7 +49,7 @@ def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
     assert "First response within target" not in visitor.see("/t/acme/overview?range=today")
     visitor.engine.targets.add("acme", "first_response", 15, share=0.9, valid_from="2026-01-01")
     seen = visitor.see("/t/acme/overview?range=today")
-    assert "First response within target" in seen and "40.0 below target · n = 2" in seen
+    assert "First response within target" in seen and "40.0 points below target · n = 2" in seen
 
 
 def test_live_counts_down(visitor: Visitor) -> None:

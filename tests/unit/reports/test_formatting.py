@@ -21,6 +21,7 @@ def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
         (0.61, 0.719, "share", "61 – 72%"),
         (0.012, 0.03, "share", "1.2 – 3.0%"),
         (600_000, 1_200_000, "ms", "10 min – 20 min"),
+        (0.4, 416_000, "ms", "up to 6 min 56 s"),
         (0.5, 2.25, "score", "0.50 – 2.25"),
     ],
 )
