@@ -15,7 +15,7 @@ from hubbub.alerts.chance import UNLIKELY, Law, chance_of_at_least
 from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.query.result import UNKNOWN, Cell, State
-from hubbub.query.usual import Usual
+from hubbub.query.usual import LEAST, Usual
 
 FEWEST = 7
 """Fewest expected things whose absence is no chance: e^-7 is one in a thousand."""
@@ -75,8 +75,7 @@ def judged(rule: Rule, unit: Unit, number: Number) -> Judged:
     elif rule.kind is not Kind.CHANGE:
         fired = _beyond(rule, unit, cell.value, cell.n)
     elif number.usual is None or number.usual.median is None:
-        known = number.usual.n if number.usual else 0
-        return replace(unknown, why=f"only {known} settled weeks before it are known")
+        return replace(unknown, why=f"fewer than {LEAST} settled weeks before it are known")
     else:
         fired = _unusual(rule, unit, number, cell.value, number.usual)
     return replace(unknown, verdict=Verdict.FIRED if fired else Verdict.QUIET)

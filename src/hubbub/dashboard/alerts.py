@@ -15,7 +15,7 @@ from hubbub.metrics.catalogue import find, names, title_of
 from hubbub.model.alert import Direction, Kind
 from hubbub.model.plain import plain
 from hubbub.reports.formatting import near, shown
-from hubbub.services.alerts import AlertView
+from hubbub.services.alerts import AlertView, Tried
 
 GRAINS = {"day": "day", "hour": "hour", "week": "week"}
 DIRECTIONS = {
@@ -80,13 +80,13 @@ def _new(ask: Ask) -> Shown:
             "limit",
             "Limit",
             value=ask.param("limit"),
-            hint="in the metric's unit; empty for change, source, and sla by target",
+            hint="in the metric's unit",
         ),
         Field(
             "at_least",
             "At least",
             value=ask.param("at_least"),
-            hint="smallest count that can fire; empty: more than chance brings",
+            hint="empty: by chance",
         ),
         Field("times", "Times usual", value=ask.param("times", "2")),
         Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: none"),
@@ -136,8 +136,16 @@ def _tried(ask: Ask) -> Shown:
     return data_table(
         ask, columns, rows, forms=[Act("add", "Save the rule", sends)] if _may(ask) else [],
         nothing="It would not have fired.",
-        note=f"It would have fired {answer.incidents} times in the past year. With others, {floors}.{missed}",
+        note=f"{_own(answer)} With others, {floors}.{missed}",
     )  # fmt: skip
+
+
+def _own(tried: Tried) -> str:
+    """Return how often the rule would have fired, and what it finds."""
+    often = "once" if tried.incidents == 1 else f"{tried.incidents} times"
+    (own,) = [variant for variant in tried.variants if variant.own]
+    finds = "" if own.tripled is None else f" It finds {shown(own.tripled, 'share')} of windows that are tripled."
+    return f"It would have fired {often} in the past year.{finds}"
 
 
 def _floors(v: Variant) -> str:
