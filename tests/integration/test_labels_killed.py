@@ -1,24 +1,27 @@
-"""kill -9 while messages are labelled: each has one label all the same, and it is the one of a run that nobody disturbed."""
+"""kill -9 while messages are labelled, and labelled again by other rules: no message has two answers, and none is lost."""
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hubbub.app import open_engine
-from hubbub.clock import fixed
 from hubbub.model.event import record_from
-from tests.extent import KILLS_REFRESHING
+from tests.extent import KILLS_LABELLING
+from tests.integration.label_child import NOW
 
-NOW = fixed(datetime(2026, 8, 20, 12, tzinfo=UTC))
 RULES = {"topic": {"wifi": {"words": ["wifi"]}, "food": {"words": ["food"]}}}
+OTHER_RULES = {"topic": {"net": {"words": ["wifi"]}, "greeting": {"words": ["hello"]}}}
 MESSAGES = 4_000
+LABELS = MESSAGES + MESSAGES // 4
+"""Each message has a topic or is unlabelled; a quarter are escalations, too."""
 SEED = 20261201
+Row = tuple[Any, ...]
 
 
 def said(n: int) -> dict[str, Any]:
@@ -28,17 +31,6 @@ def said(n: int) -> dict[str, Any]:
         "type": "message.received", "time": f"2026-08-19T{n // 3600 % 24:02}:{n // 60 % 60:02}:{n % 60:02}Z", "id": f"m{n}",
         "channel": "web", "attributes": {"text": text},
     }  # fmt: skip
-
-
-def labels(folder: Path) -> list[tuple[Any, ...]]:
-    """Label what is left, and return all label events of a clean store."""
-    with open_engine(folder, clock=NOW) as engine:
-        engine.labels.run("acme")
-        assert engine.verify()["clean"]
-        with engine.store.facts.read() as reading:
-            return reading.rows(
-                "SELECT id, type, topic, sentiment, severity FROM event WHERE source = 'labels' ORDER BY id"
-            )
 
 
 def filled(folder: Path) -> Path:
@@ -51,18 +43,63 @@ def filled(folder: Path) -> Path:
     return folder
 
 
-def test_killed_while_labelling(tmp_path: Path) -> None:
-    """Runs that are killed at random moments label no message twice, and the last one gives what one alone would have given."""
+def change_rules(folder: Path) -> None:
+    """Give the tenant other rules, under which every label changes."""
+    with open_engine(folder, clock=NOW) as engine:
+        engine.labels.replace("acme", OTHER_RULES)
+
+
+def kill_while_labelling(folder: Path, journal: Path, draw: random.Random) -> None:
+    """Start labelling, and kill it a moment after some labels were acknowledged; sooner or later it has nothing left to do."""
+    before = journal.stat().st_size if journal.exists() else 0
+    command = [sys.executable, "-m", "tests.integration.label_child", str(folder), str(journal)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while child.poll() is None and not (journal.exists() and journal.stat().st_size > before):
+        time.sleep(0.005)
+    time.sleep(draw.uniform(0, 0.15))
+    child.kill()
+    child.wait()
+
+
+def stored(folder: Path) -> list[Row]:
+    """Return all label events of a store whose facts are as its events say."""
+    with open_engine(folder, clock=NOW) as engine:
+        engine.refresh()
+        assert engine.verify()["clean"]
+        with engine.store.facts.read() as reading:
+            return reading.rows(
+                "SELECT id, revision, type, topic, sentiment, severity FROM event WHERE source = 'labels' ORDER BY id"
+            )
+
+
+def finished(folder: Path) -> list[Row]:
+    """Label what is left; returns the labels: one of each message and kind. A further run finds nothing to do."""
+    with open_engine(folder, clock=NOW) as engine:
+        engine.labels.run("acme")
+        assert engine.labels.run("acme").changed == 0
+    rows = stored(folder)
+    assert len({row[0] for row in rows}) == len(rows) == LABELS
+    return rows
+
+
+def check_journal(folder: Path, journal: Path) -> None:
+    """Every acknowledged label is there as it was, or was revised since; none has another answer under its revision."""
+    there = {row[0]: row[1:4] for row in stored(folder)}
+    lines = [line for line in journal.read_text(encoding="utf-8").splitlines() if line.endswith("]")]
+    assert lines
+    for id_, *label in map(json.loads, lines):
+        assert there[id_] == tuple(label) or there[id_][0] > label[0]
+
+
+def test_killed_while_labelling_and_relabelling(tmp_path: Path) -> None:
+    """Killed runs keep what they acknowledged, label no message twice, and end as a run that nobody disturbed; verify is clean."""
     draw = random.Random(SEED)
-    folder = filled(tmp_path / "killed")
-    for _ in range(KILLS_REFRESHING):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "hubbub", "labels", "run", "--tenant", "acme", "--data", str(folder)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(draw.uniform(0.6, 2.0))
-        child.kill()
-        child.wait()
-    found = labels(folder)
-    assert len({row[0] for row in found}) == len(found) == MESSAGES + MESSAGES // 4
-    assert found == labels(filled(tmp_path / "alone"))
+    folder, journal = filled(tmp_path / "killed"), tmp_path / "journal"
+    alone = filled(tmp_path / "alone")
+    for step in (lambda _: None, change_rules):
+        step(folder)
+        step(alone)
+        for _ in range(KILLS_LABELLING):
+            kill_while_labelling(folder, journal, draw)
+            check_journal(folder, journal)
+        assert finished(folder) == finished(alone)

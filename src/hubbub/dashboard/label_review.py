@@ -7,7 +7,7 @@ from typing import Any
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import local
-from hubbub.dashboard.forms import Field, asked, data_table
+from hubbub.dashboard.forms import Act, Field, asked, data_table
 from hubbub.labels.configuration import LabelSet
 from hubbub.reports.formatting import shown
 
@@ -64,7 +64,10 @@ def _done(ask: Ask) -> Shown:
         Column("said", "Suggestion"),
         Column("by", "By"),
     ]
-    return data_table(ask, columns, rows, nothing="People have labelled nothing yet.")
+    another = Act(
+        "add", "Add", {"set": _set(ask).value}, (Field("label", "Label", required=True),), title="Another label"
+    )
+    return data_table(ask, columns, rows, forms=[another], nothing="People have labelled nothing yet.")
 
 
 def _said(was: str | None, label: str) -> str:
@@ -114,6 +117,12 @@ def _say(ask: Ask, form: Form) -> Done:
     return Done(f"Labelled: {label}." if label else "Skipped.")
 
 
+def _add(ask: Ask, form: Form) -> Done:
+    label = form.get("label", "").strip()
+    ask.engine.labels.add(ask.tenant.id, form.get("set", ""), label, labelled_by(ask))
+    return Done(f"“{label}” is a label now.")
+
+
 def _undo(ask: Ask, form: Form) -> Done:
     undone = ask.engine.labels.review.undo(ask.tenant.id, form.get("set", ""), labelled_by(ask))
     return Done(f"Undone: {undone.label or 'skipped'}; {undone.left} more can be.")
@@ -126,5 +135,6 @@ PAGE = Page(
         Widget("done", "Just labelled", _done, size="list"),
         Widget("right", "How often suggestions are right", _right, size="list"),
     ),
-    role=Role.ANALYST, acts=Role.ANALYST, header=False, dated=False, group=Group.ROWS, actions={"say": _say, "undo": _undo},
+    role=Role.ANALYST, acts=Role.ANALYST, header=False, dated=False, group=Group.ROWS,
+    actions={"say": _say, "undo": _undo, "add": _add},
 )  # fmt: skip

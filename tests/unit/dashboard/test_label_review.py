@@ -46,6 +46,13 @@ def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> No
     assert "Skipped" in reviewing.act(f"{ON}/say", ON, set="topic", message="m1", label="").text
 
 
+def test_another_label_is_added_from_the_page(reviewing: Visitor) -> None:
+    """A new name becomes a label of the chosen set, with a key; a name that is not allowed is refused."""
+    assert "“parking” is a label now" in reviewing.act(f"{ON}/add", ON, set="topic", label=" parking ").text
+    assert 'value="parking" data-key="4"' in reviewing.page(ON)
+    assert "printable" in reviewing.act(f"{ON}/add", ON, BadInputError.status, set="topic", label="").text
+
+
 def test_viewers_see_no_texts(reviewing: Visitor) -> None:
     """Texts are for analysts and above."""
     reviewing.enter("acme", "viewer")
