@@ -68,7 +68,7 @@ def stored(engine: Engine, columns: str = "type, topic, sentiment, revision, att
 def test_stored_messages_are_labelled_once_with_coverage_and_who_did_it(engine: Engine) -> None:
     """Each message with a text has one label event with labeller, version and confidence; a second run changes nothing."""
     engine.record(
-        "acme", [message(0, "wifi is bad"), message(1, "Great food, thanks"), message(2, "hello"), message(3, " ")]
+        "acme", [message(0, "wifi is bad"), message(1, "Great food, thank you"), message(2, "hello"), message(3, " ")]
     )
     engine.record("acme", message(4, "wifi", type="message.sent", staff_id="anna"))
     engine.record("acme", message(5, "wifi", kind="bot"))
