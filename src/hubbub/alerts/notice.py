@@ -90,12 +90,18 @@ def over(rule: Rule, metric: RequestedMetric, run: Run, tenant: Tenant) -> str:
         return "Events come again."
     count = windows_to_close(rule)
     if rule.kind is Kind.SLA:
-        again = f"Nobody waited longer for {count * TICK // timedelta(minutes=1)} minutes"
-        return f"{again}; the highest was {number(run.peak, metric.unit)}."
+        return _nobody_waits(rule, metric, run, count * TICK // timedelta(minutes=1))
     span = f"{count} {rule.grain}s" if count > 1 else "an hour" if rule.grain is Grain.HOUR else f"a {rule.grain}"
     again = "Usual again" if rule.kind is Kind.CHANGE else "Within the limit again"
     extreme = {Direction.ABOVE: "highest", Direction.BELOW: "lowest"}.get(rule.direction, "farthest from usual")
     return f"{again} for {span}; the {extreme} was {number(run.peak, metric.unit)} {when(run.peak_at, rule.grain, tenant)}."
+
+
+def _nobody_waits(rule: Rule, metric: RequestedMetric, run: Run, minutes: int) -> str:
+    most = number(run.peak, metric.unit)
+    if rule.metric == PAST_TARGET:
+        return f"Nobody has waited past the target for {minutes} minutes; at most {most} did at once."
+    return f"Nobody has waited past the limit for {minutes} minutes; the longest wait was {most}."
 
 
 def when(start: datetime, grain: Grain, tenant: Tenant) -> str:

@@ -282,6 +282,11 @@ def test_a_breach_of_a_target_is_an_incident_until_answered(clocked: Clocked) ->
         }  # fmt: skip
         clocked.engine.record(tenant, answer, history=True)
     assert [clocked.go(0, hours=14 + tick / 12).closed for tick in range(4)] == [0, 0, 1, 0]
+    closed = {
+        entry.text for each in clocked.incidents(tenant)
+        for entry in clocked.engine.incidents.get(tenant, each.id).entries if entry.what == "closed"
+    }  # fmt: skip
+    assert closed == {"Nobody has waited past the target for 15 minutes; at most 2 did at once."}
 
 
 def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked) -> None:
