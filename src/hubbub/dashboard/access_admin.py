@@ -14,7 +14,7 @@ from hubbub.control.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROL
 from hubbub.control.control import SCOPES
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Shown
-from hubbub.dashboard.forms import Act, Field, asked, data_table
+from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.dashboard.shareable import FIRST, NUMBERS
 from hubbub.dashboard.view import FILTERS, PRESETS
 from hubbub.errors import BadInputError
@@ -58,7 +58,7 @@ def state_of(entry: KeyView | Link, now: datetime) -> str:
 
 def keys(ask: Ask, tenant: str | None) -> Shown:
     """Show the keys of a tenant, or all, with a form for a new one."""
-    page = ask.engine.keys.of(tenant, asked(ask, "keys"), PAGE_SIZE)
+    page = ask.engine.keys.of(tenant, parameter(ask, "keys"), PAGE_SIZE)
     rows = [{**plain(key), "state": state_of(key, ask.now), "may": ", ".join(key.scopes)} for key in page.rows]
     columns = [
         Column("id", "Key"), Column("tenant", "Tenant"), Column("label", "For", "long"), Column("may", "Scopes"),
@@ -188,7 +188,7 @@ def _sharing(ask: Ask) -> Act:
 
 def _here(ask: Ask) -> str:
     """Return the page of numbers in the address, or the first one."""
-    return asked(ask, "of", NUMBERS) or FIRST
+    return parameter(ask, "of", NUMBERS) or FIRST
 
 
 def _described(page: str, query: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
-from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
+from hubbub.dashboard.forms import Act, Field, choice, data_table, parameter
 from hubbub.model.name import KINDS
 from hubbub.model.plain import plain
 
@@ -14,7 +14,7 @@ MOST = 100
 
 def _names(ask: Ask) -> Shown:
     page = ask.engine.names.of(
-        ask.tenant.id, asked(ask, "kind", KINDS), ask.param("find"), limit=MOST, cursor=ask.param("cursor") or None
+        ask.tenant.id, parameter(ask, "kind", KINDS), ask.param("find"), limit=MOST, cursor=ask.param("cursor") or None
     )
     rows = [
         {**plain(row), "kind": TITLES[row.kind], "from": "set by hand" if row.by_hand else "its source"}

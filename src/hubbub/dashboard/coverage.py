@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import WEEKDAYS, Column, Done, Form, Group, Page, Role, Shown, Table, Widget
-from hubbub.dashboard.forms import Act, asked, data_table
+from hubbub.dashboard.forms import Act, data_table, parameter
 from hubbub.model.coverage import Reason
 from hubbub.model.window import day_of
 from hubbub.services.coverage import Covered, CoveredDay, GapView
@@ -49,7 +49,7 @@ def _calendars(ask: Ask) -> Shown:
     today = day_of(ask.now, ask.tenant.tz)
     first = today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
     page = ask.engine.coverage.of(
-        ask.tenant.id, first.isoformat(), (first + timedelta(weeks=WEEKS)).isoformat(), cursor=asked(ask, "cursor"),
+        ask.tenant.id, first.isoformat(), (first + timedelta(weeks=WEEKS)).isoformat(), cursor=parameter(ask, "cursor"),
         limit=PAGE_SIZE,
     )  # fmt: skip
     if not page.rows:

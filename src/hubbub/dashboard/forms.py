@@ -67,7 +67,7 @@ def choice(ask: Ask, name: str, title: str, options: Mapping[str, str]) -> Field
     return Field(name, title, "select", ask.param(name), {"": "All", **options})
 
 
-def asked(ask: Ask, name: str, known: Mapping[str, Any] | Sequence[str] | None = None) -> str | None:
+def parameter(ask: Ask, name: str, known: Mapping[str, Any] | Sequence[str] | None = None) -> str | None:
     """Return a parameter of the address; None if absent or not in `known`."""
     value = ask.param(name)
     return value if value and (known is None or value in known) else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
-from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
+from hubbub.dashboard.forms import Act, Field, choice, data_table, parameter
 from hubbub.facts.rebuild import FOLDED_BY
 from hubbub.model.plain import plain
 from hubbub.services.standing import STATES
@@ -16,7 +16,7 @@ PAGE_SIZE = 50
 
 def _tenants(ask: Ask) -> Shown:
     page = ask.engine.standing.freshness(
-        asked(ask, "state", STATES), asked(ask, "like"), asked(ask, "cursor"), PAGE_SIZE
+        parameter(ask, "state", STATES), parameter(ask, "like"), parameter(ask, "cursor"), PAGE_SIZE
     )
     columns = [
         Column("tenant", "Tenant"), Column("state", "State", "state"), Column("behind", "Waiting", "count"),
@@ -38,7 +38,7 @@ def _units(ask: Ask) -> Shown:
     answer = ask.engine.standing.freshness(limit=1)
     columns = [Column("unit", "Folded by"), Column("waiting", "Waiting", "count")]
     forms = []
-    if tenant := asked(ask, "tenant"):
+    if tenant := parameter(ask, "tenant"):
         facts = {"": "All", **{fact: fact for fact in FOLDED_BY}}
         again = Act(
             "refold", "Fold again", {"tenant": tenant}, title=f"Fold days of {tenant} again",

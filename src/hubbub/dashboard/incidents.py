@@ -9,7 +9,7 @@ from typing import Any
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
-from hubbub.dashboard.forms import Act, Fact, Field, asked, choice, data_table, facts
+from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.waiting import rows_of
 from hubbub.errors import HubbubError
@@ -28,8 +28,8 @@ OPEN = ("open", "acknowledged", "snoozed")
 
 
 def _list(ask: Ask) -> Shown:
-    state = asked(ask, "state", ("open", "closed"))
-    page = ask.engine.incidents.of(ask.tenant.id, state, limit=PAGE, cursor=asked(ask, "cursor"))
+    state = parameter(ask, "state", ("open", "closed"))
+    page = ask.engine.incidents.of(ask.tenant.id, state, limit=PAGE, cursor=parameter(ask, "cursor"))
     units = _units(ask)
     rows = [_row(row, units.get(row.rule, "")) for row in page.rows]
     columns = [

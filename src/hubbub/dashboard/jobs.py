@@ -9,7 +9,7 @@ from typing import Any
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.base import at
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
-from hubbub.dashboard.forms import Act, Fact, Field, asked, choice, data_table, facts
+from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.rows import STATES, JobRow
 from hubbub.model.plain import plain
@@ -26,7 +26,7 @@ LONGEST = 20_000
 
 
 def _counts(ask: Ask) -> Shown:
-    tenant = asked(ask, "tenant")
+    tenant = parameter(ask, "tenant")
     answer = ask.engine.jobs.counts(tenant)
     counts = {(row.queue, row.state): row.jobs for row in answer.rows}
     states = [state for state in STATES if any(state == known for _, known in counts)]
@@ -56,8 +56,8 @@ def one_job(id_: str) -> str:
 
 
 def _jobs(ask: Ask) -> Shown:
-    queue, state = asked(ask, "queue", QUEUES), asked(ask, "state", STATES)
-    page = ask.engine.jobs.of(queue, state, asked(ask, "tenant"), PAGE, asked(ask, "cursor"))
+    queue, state = parameter(ask, "queue", QUEUES), parameter(ask, "state", STATES)
+    page = ask.engine.jobs.of(queue, state, parameter(ask, "tenant"), PAGE, parameter(ask, "cursor"))
     rows = [{**plain(row), "took": _took(row.seconds), "done": _done(row)} for row in page.rows]
     columns = [
         Column("id", "Job", "long"), Column("queue", "Queue"), Column("state", "State", "state"), Column("tenant", "Tenant"),

@@ -7,7 +7,7 @@ from typing import Any
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import local
-from hubbub.dashboard.forms import Act, Field, asked, data_table
+from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.labels.configuration import LabelSet
 from hubbub.reports.formatting import shown
 
@@ -22,7 +22,7 @@ NOTHING = (
 
 
 def _set(ask: Ask) -> LabelSet:
-    return LabelSet(asked(ask, "set", list(LabelSet)) or LabelSet.TOPIC)
+    return LabelSet(parameter(ask, "set", list(LabelSet)) or LabelSet.TOPIC)
 
 
 def _next(ask: Ask) -> Shown:

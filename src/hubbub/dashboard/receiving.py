@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Shown
-from hubbub.dashboard.forms import Act, Field, asked, data_table
+from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.errors import BadInputError
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.model.plain import plain
@@ -25,8 +25,8 @@ CONNECT = Act(
 
 def receiving(ask: Ask) -> Shown:
     """Show each receiving integration, with the steps until its first body arrives."""
-    tenant = asked(ask, "tenant")
-    page = ask.engine.integrations.setups(tenant, asked(ask, "receiving"), PAGE_SIZE)
+    tenant = parameter(ask, "tenant")
+    page = ask.engine.integrations.setups(tenant, parameter(ask, "receiving"), PAGE_SIZE)
     rows = [{**plain(setup), "to_do": _to_do(setup)} for setup in page.rows]
     columns = [
         Column("name", "Account"), Column("tenant", "Tenant"), Column("title", "Service"), Column("state", "State", "state"),

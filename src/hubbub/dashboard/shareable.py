@@ -8,8 +8,8 @@ from hubbub.dashboard.components import Page
 NUMBERS: dict[str, Page] = {
     page.name: page
     for page in (
-        overview.PAGE, live.PAGE, speed.PAGE, topics.PAGE, satisfaction.PAGE, team.PAGE, ai.PAGE, messages.PAGE, posts.PAGE,
-        contacts.PAGE,
+        overview.PAGE, live.PAGE, speed.PAGE, topics.PAGE, satisfaction.PAGE,
+        team.PAGE, ai.PAGE, messages.PAGE, posts.PAGE, contacts.PAGE,
     )
 }  # fmt: skip
 FIRST = overview.PAGE.name

@@ -6,7 +6,7 @@ from hubbub.control.integrations import STATES
 from hubbub.dashboard.arrivals import ABOUT, arrivals
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
-from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
+from hubbub.dashboard.forms import Act, Field, choice, data_table, parameter
 from hubbub.dashboard.jobs import those_jobs
 from hubbub.dashboard.receiving import connect, receiving
 from hubbub.model.plain import plain
@@ -17,8 +17,8 @@ LONGEST = 600
 
 
 def _sources(ask: Ask) -> Shown:
-    tenant = asked(ask, "tenant")
-    page = ask.engine.standing.sources(tenant, asked(ask, "cursor"), PAGE_SIZE)
+    tenant = parameter(ask, "tenant")
+    page = ask.engine.standing.sources(tenant, parameter(ask, "cursor"), PAGE_SIZE)
     rows = [{**plain(row), "silent": 1000 * row.silent_seconds, "late": 1000 * row.late_seconds} for row in page.rows]
     columns = [
         Column("tenant", "Tenant"), Column("source", "Source"), Column("last_event", "Newest event (UTC)", "utc"),
@@ -37,11 +37,11 @@ def _of(ask: Ask, tenant: str) -> str:
 
 
 def _delivered(ask: Ask) -> Shown:
-    return arrivals(ask, asked(ask, "tenant"), lambda tenant: _of(ask, tenant))
+    return arrivals(ask, parameter(ask, "tenant"), lambda tenant: _of(ask, tenant))
 
 
 def _refused(ask: Ask) -> Shown:
-    if tenant := asked(ask, "tenant"):
+    if tenant := parameter(ask, "tenant"):
         return _records(ask, tenant)
     rows = plain(ask.engine.standing.refusals().rows)
     columns = [
@@ -56,7 +56,7 @@ def _refused(ask: Ask) -> Shown:
 
 
 def _records(ask: Ask, tenant: str) -> Shown:
-    page = ask.engine.quarantine.of(tenant, PAGE_SIZE, asked(ask, "refused"))
+    page = ask.engine.quarantine.of(tenant, PAGE_SIZE, parameter(ask, "refused"))
     rows = [{**plain(record), "raw": _cut(record.raw or "")} for record in page.rows]
     columns = [
         Column("received_at", "Received (UTC)", "utc"), Column("origin", "Came by"), Column("code", "Reason"),
@@ -74,8 +74,8 @@ def _cut(text: str) -> str:
 
 
 def _accounts(ask: Ask) -> Shown:
-    tenant, state = asked(ask, "tenant"), asked(ask, "state", STATES)
-    page = ask.engine.integrations.of(tenant, state, asked(ask, "accounts"), PAGE_SIZE)
+    tenant, state = parameter(ask, "tenant"), parameter(ask, "state", STATES)
+    page = ask.engine.integrations.of(tenant, state, parameter(ask, "accounts"), PAGE_SIZE)
     rows = page.rows
     columns = [
         Column("name", "Account"), Column("tenant", "Tenant"), Column("provider", "Service"), Column("state", "State", "state"),

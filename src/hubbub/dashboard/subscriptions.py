@@ -16,13 +16,13 @@ WAIT_HOURS = "4"
 
 def _subscriptions(ask: Ask) -> Shown:
     names = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
-    found = ask.engine.subscriptions.of(ask.tenant.id).rows
+    stored = ask.engine.subscriptions.of(ask.tenant.id).rows
     rows = [
         {
             **plain(row), "to": names.get(row.destination), "sent": f"{row.at} {row.zone}",
             "files": ", ".join(row.formats) or None, "sent_to": row.done_to.isoformat(),
         }
-        for row in found
+        for row in stored
     ]  # fmt: skip
     columns = [
         Column("kind", "Digest"), Column("to", "To", "long"), Column("sent", "Sent at", "long"),
@@ -34,7 +34,7 @@ def _subscriptions(ask: Ask) -> Shown:
             *([Act("stop", "Stop", {"subscription": row.id})] if row.state == "active" else []),
             Act("remove", "Remove", {"subscription": row.id}, danger=True),
         ]
-        for row in found
+        for row in stored
     ]
     may = ask.person.may(Role.ADMIN)
     return data_table(

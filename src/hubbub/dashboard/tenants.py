@@ -7,7 +7,7 @@ from typing import Any
 from hubbub.dashboard import access_admin
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
-from hubbub.dashboard.forms import Act, Field, asked, data_table
+from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
 
@@ -17,8 +17,8 @@ FOR_EVER = "for ever"
 
 
 def _tenants(ask: Ask) -> Shown:
-    chosen = asked(ask, "tenant")
-    page = ask.engine.tenants.of(chosen, asked(ask, "cursor"), PAGE_SIZE)
+    chosen = parameter(ask, "tenant")
+    page = ask.engine.tenants.of(chosen, parameter(ask, "cursor"), PAGE_SIZE)
     rows = [
         {
             **plain(tenant), **{grain: days if days is not None else FOR_EVER for grain, days in plain(tenant.retention).items()},
@@ -71,19 +71,19 @@ def _change(row: dict[str, object]) -> Act:
 
 
 def _keys(ask: Ask) -> Shown:
-    return access_admin.keys(ask, asked(ask, "tenant"))
+    return access_admin.keys(ask, parameter(ask, "tenant"))
 
 
 def _sign_in_links(ask: Ask) -> Shown:
-    return access_admin.sign_in_links(ask, asked(ask, "tenant"))
+    return access_admin.sign_in_links(ask, parameter(ask, "tenant"))
 
 
 def _sessions(ask: Ask) -> Shown:
-    return access_admin.sessions(ask, asked(ask, "tenant"))
+    return access_admin.sessions(ask, parameter(ask, "tenant"))
 
 
 def _shared_links(ask: Ask) -> Shown:
-    if (tenant := asked(ask, "tenant")) is None:
+    if (tenant := parameter(ask, "tenant")) is None:
         return Shown(empty="Choose a tenant to see its shared links.")
     return access_admin.shared_links(ask, tenant, offers=False)
 

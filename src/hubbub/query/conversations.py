@@ -1,6 +1,6 @@
-"""A tenant's conversations, those that spoke last first: who is in them, what they hold, and their state as the metrics count it.
+"""A tenant's conversations, the latest message first: their people, their messages, and their state as the metrics count it.
 
-A state is that at the end of the asked range (or now), from the same stretches as `open_conversations` and
+The state is that at the end of the range (or now), from the same stretches as `open_conversations` and
 `waiting_conversations`: the list and the number cannot disagree.
 """
 
@@ -50,11 +50,11 @@ class ConversationRow:
     escalated: bool
     """Whether it was escalated in the range."""
     state: str | None
-    """open, waiting (open, and a reply is awaited), resolved or silent (closed by silence); null: nothing tells."""
+    """open, waiting (open, and a reply is awaited), resolved or silent (closed by silence); null: unknown."""
     since: datetime | None
-    """When the wait began, of one that waits."""
+    """When the wait began; null: it does not wait."""
     channel: str | None
-    """Medium, as the newest event that names one says; so are the other ids."""
+    """Medium of the newest event that names one; the ids below likewise."""
     channel_id: str | None
     """Room, page or number."""
     account_id: str | None
@@ -80,11 +80,11 @@ class Conversation:
     last_at: datetime
     """Time of its last event."""
     state: str | None
-    """open, waiting (open, and a reply is awaited), resolved or silent (closed by silence); null: nothing tells."""
+    """open, waiting (open, and a reply is awaited), resolved or silent (closed by silence); null: unknown."""
     since: datetime | None
-    """When the wait began, where it waits."""
+    """When the wait began; null: it does not wait."""
     channel: str | None
-    """Medium, as the newest event that names one says; so are the other ids."""
+    """Medium of the newest event that names one; the ids below likewise."""
     channel_id: str | None
     """Room, page or number."""
     account_id: str | None
@@ -99,10 +99,10 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which conversations: those with an event in `[start, end)`, and with one of every filter's values in any of these.
+    """The wanted conversations: an event of theirs lies in `[start, end)`, and their events match every filter.
 
-    `text` occurs in an id, a name or what an event says; `state` is one of STATES or empty. Who is open or waiting may have
-    been so since long before `start`. `bots` takes those too in which nobody but programs spoke.
+    `text` occurs in an id, a name or an event; `state` is one of STATES or empty. Open and waiting ones may have begun long
+    before `start`. `bots`: with conversations of programs alone.
     """
 
     start: datetime
@@ -114,7 +114,7 @@ class Wanted:
 
 
 def _stood(tenant: Tenant, of: str = "TRUE") -> str:
-    """Return the SELECT of conversations (`of`: a condition on them) in a state at `:at`, which, and since when one waits."""
+    """Return the SELECT of conversations with their state at `:at`, and the beginning of a wait; `of`: a condition on them."""
     return f"""
         SELECT id, CASE max(CASE state WHEN 'waiting' THEN 4 WHEN 'open' THEN 3 WHEN 'silent' THEN 2 ELSE 1 END)
             WHEN 4 THEN 'waiting' WHEN 3 THEN 'open' WHEN 2 THEN 'silent' ELSE 'resolved' END AS state,
@@ -130,7 +130,7 @@ def conversations(
 ) -> page.Page[ConversationRow]:
     """Return a page of up to `limit` conversations after `cursor`.
 
-    Raises BadQuestionError for a filter or state that is not known, BadRequestError for a cursor that is not valid.
+    Raises BadQuestionError for an unknown filter or state, BadRequestError for an invalid cursor.
     """
     if wanted.state not in ("", *STATES):
         raise BadQuestionError(f"state {wanted.state[:40]!r} is not one of {', '.join(STATES)}")
@@ -181,7 +181,7 @@ def conversation_of(queries: Queries, tenant: Tenant, conversation: str) -> Conv
 
 
 def _heard(alias: str, wanted: Wanted) -> str:
-    """Return the condition on events that a list is made of."""
+    """Return the condition on the events of a list."""
     within = f"{alias}.time < :high"
     if wanted.state not in ("open", "waiting"):
         within += f" AND {alias}.time >= :low"
@@ -190,7 +190,7 @@ def _heard(alias: str, wanted: Wanted) -> str:
 
 def _seen(reading: Transaction, wanted: Wanted, params: Bound) -> str:
     """Return the SELECT of conversations by their events, without their state."""
-    # one condition goes through the days in their order, the other through the few conversations that are open
+    # the first condition reads day by day, the second the few open conversations
     talked = "(e.conversation_id || '') IS NOT NULL"
     if wanted.state in ("open", "waiting"):
         talked = "e.conversation_id IN (SELECT id FROM stood WHERE state IN ('open', 'waiting'))"
@@ -214,9 +214,9 @@ def _seen(reading: Transaction, wanted: Wanted, params: Bound) -> str:
 
 
 def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
-    """Return the condition that an event holds a text in any case of letters, which engines know of ASCII alone.
+    """Return the condition that an event holds a text, whatever the case of its letters; engines ignore the case of ASCII only.
 
-    Attributes are JSON: the text stands in them as JSON writes it. Other letters are compared here, conversation by conversation.
+    Attributes are JSON, so the text is searched as JSON writes it. Texts beyond ASCII are compared here, row by row.
     """
     written = json.dumps(wanted.text, ensure_ascii=False)[1:-1]
     if wanted.text.isascii():
@@ -238,7 +238,7 @@ def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
 
 
 def _called(reading: Transaction, text: str, params: Bound) -> str:
-    """Return the condition that an event names somebody or a room whose name holds a text."""
+    """Return the condition that an event has the id of a person or room whose name holds a text."""
     params["called"] = json.dumps(names.find(reading, params["tenant"], text, _NAMED))
     of = reading.dialect.texts(":called")
     return "(" + " OR ".join(f"coalesce(e.{column}, '') IN {of}" for column in _NAMED.values()) + ")"

@@ -1,4 +1,4 @@
-"""How many entities are in a state at the end of each window, and how many were first seen in it: read from `state`."""
+"""Entities in a state at the end of each window, and entities first seen in it: counted in the table `state`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubbub.storage.transaction import Bound
 
 
 def moments_of(context: Context) -> list[tuple[int, int]]:
-    """Return the number of each window that has begun, and the moment its state is asked of: its end, or now."""
+    """Return the number of each window that has begun, and the moment of its state: its end, or now."""
     return [
         (number, min(micros(window.end), context.now))
         for number, window in enumerate(context.windows)
@@ -39,7 +39,7 @@ def in_state(context: Context, metric: RequestedMetric, declared: State | First,
 
 
 def states(context: Context, metric: RequestedMetric, declared: State, cells: dict[Key, Cell]) -> None:
-    """How many entities were in a state at the end of each window, or how long ago the earliest of theirs began."""
+    """Count the entities in a state at the end of each window, or measure how long ago the earliest of their states began."""
     ends = moments_of(context)
     if not ends:
         return
@@ -52,7 +52,7 @@ def states(context: Context, metric: RequestedMetric, declared: State, cells: di
     who = person_of("s.id", context.dialect) if once and context.linked else "s.id"
     rows_of = standing(context.tenant, entity, state, ":low")
     of = f"FROM {rows_of} AS s WHERE {in_state(context, metric, declared, params)} AND s.until >= :low AND s.since < :high"
-    if len(ends) == 1:  # the file counts
+    if len(ends) == 1:  # the database counts
         ((window, at),) = ends
         group = f"GROUP BY {', '.join(by)}" if by else ""
         shown = (*by, f"count(DISTINCT {who})" if once else "count(*)", "min(s.began)" if declared.age else "NULL")
@@ -82,7 +82,7 @@ def states(context: Context, metric: RequestedMetric, declared: State, cells: di
 
 
 def _cell(metric: State, at: int, began: int | None, n: int) -> Cell:
-    """Return how many are in a state at a moment, or the milliseconds since the earliest of them began."""
+    """Return the count at a moment, or the milliseconds since the earliest beginning."""
     if not metric.age:
         return Cell(n, n, None, n)
     value = None if began is None else (at - began) // 1000
@@ -95,7 +95,7 @@ def _plainly(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims
 
 
 def _once(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, int, int, Any]]:
-    """Yield the stretches of each contact or person without overlaps: it is known by several channels, or under several ids."""
+    """Yield each contact's or person's stretches without overlaps: several channels or ids may know it at once."""
     held: dict[tuple[Dims, str], list[tuple[int, int]]] = {}
     for row in rows:
         held.setdefault((row[:width], row[width]), []).append((row[width + 1], row[width + 2]))
@@ -120,7 +120,7 @@ _SEEN_BEFORE = (
 
 
 def firsts(context: Context, metric: RequestedMetric, declared: First, cells: dict[Key, Cell]) -> None:
-    """How many entities were first seen in each window; a dimension or filter is that of the first sight."""
+    """Count the entities first seen in each window; dimensions and filters are those of the first sight."""
     columns, params = state_columns(metric.rollup, declared), Bound()
     by = [columns[name] for name in context.question.by]
     where = in_state(context, metric, declared, params)

@@ -1,6 +1,6 @@
-"""The present: which entities are in a state now, and counts by the minute.
+"""The present: entities in a state now, and counts by the minute.
 
-Both read by the metrics' own declarations: as many entities are named as the metric counts, and minutes add up to the hour.
+Both use the metrics' declarations: the list is as long as the metric counts, and minutes add up to the hour.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ MOST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody or something that is in a state."""
+    """An entity in a state."""
 
     id: str
     """Id of the conversation, staff member, task or campaign."""
     since: datetime | None
-    """Since when, where the metric says so."""
+    """The beginning of the state, for metrics that measure it."""
     dimensions: Mapping[str, str | None]
-    """The metric's dimensions, as this one has them."""
+    """Its values of the metric's dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """Counts of one minute, or of as long as asked."""
+    """Counts of a minute, or of another step."""
 
     window: str
     """Its beginning, in the tenant's zone."""
@@ -53,9 +53,9 @@ class Minute:
 
 
 def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 50) -> list[Member]:
-    """Name the entities that a state metric counts at the question's end, or now: those that are in it longest first.
+    """Return the entities that a state metric counts at the question's end (or now), the longest in it first.
 
-    Dimensions are those of the metric, as the entity has them: the greatest of several. Raises BadQuestionError.
+    Of several values of a dimension the greatest is given. Raises BadQuestionError.
     """
     metric, *more = [find(name) for name in question.metrics]
     if more or not isinstance(metric.declared, State) or not 0 < limit <= MOST:
@@ -76,9 +76,9 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
 
 
 def entities(context: Context, metric: RequestedMetric, params: Bound) -> str:
-    """Return the SELECT of what a state counts at the end of a question (or now), or of what came into it in its range.
+    """Return the SELECT of the entities in a state at the end of a question (or now), or of those first seen in its range.
 
-    Its columns are `id`, `time` (since when it is in the state), `began`, and the dimensions; what it binds goes into `params`.
+    Its columns are `id`, `time` (beginning of the stretch), `began`, and the dimensions; bound values go into `params`.
     """
     declared = metric.declared
     assert isinstance(declared, State | First)
@@ -113,7 +113,7 @@ def lately(
         or len({metric.rollup.name for metric in metrics}) != 1
         or not all(type(metric.declared) is Stored for metric in metrics)
     ):
-        raise BadQuestionError("counts of one rollup, without dimensions, can be had by the minute")
+        raise BadQuestionError("by the minute: ask for counts of one rollup, without dimensions")
     check(question, metrics, tenant)
     windows = _windows(question.start, question.end, step)
     with queries.reading(tenant) as (reading, now):

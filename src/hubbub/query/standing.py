@@ -1,9 +1,8 @@
 """The rows of `state` that an answer reads: as folded, and with conversations closed that have been silent for too long.
 
-A tenant may count a conversation as closed after some days without a message (`model/threads.py`). That is worked out here, so a
-changed setting folds nothing again: an open stretch ends that long after the conversation was last heard within it (`heard`), and
-its rest is closed by silence. Who waits, or is assigned to nobody, does so while the conversation is open. For other tenants the
-table is read as it is.
+A tenant may count a conversation as closed after some days without a message (`model/threads.py`). This is computed on reading, so
+that a changed setting folds nothing again. An open stretch ends so many days after its last message (`heard`), and its rest counts
+as closed by silence. Waiting and unassigned end with the open stretch. For other tenants the table is read unchanged.
 """
 
 from __future__ import annotations

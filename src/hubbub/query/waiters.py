@@ -1,4 +1,4 @@
-"""Conversations that wait for a reply, and how far each is past the tenant's target: now, or at the end of windows."""
+"""Conversations that wait for a reply, and the distance of each wait to the tenant's target: now, or at the end of windows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hubbub.storage.transaction import Bound
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A conversation while it waits: from just after `since` up to `until`, for an answer to what came at `began`."""
+    """A waiting conversation: it waits after `since` and up to `until`, for the answer to a message of `began`."""
 
     id: str
     began: int
@@ -44,7 +44,7 @@ class Distances:
         self._next, self._first = (Judge(tenant, aim, 0) for aim in (Aim.NEXT_RESPONSE, Aim.FIRST_RESPONSE))
 
     def of(self, waiter: Waiter, moment: int) -> tuple[int, Target] | None:
-        """Return the ms past the target that is furthest passed at a moment (negative: left), and the target; None without one."""
+        """Return the ms past the most exceeded target at a moment (negative: time left), and the target; None without a target."""
         judges = (self._next, self._first) if waiter.first else (self._next,)
         several = [judge.over(waiter.began, moment, waiter.channel, waiter.priority) for judge in judges]
         return max((known for known in several if known is not None), key=lambda known: known[0], default=None)
@@ -56,7 +56,7 @@ class Distances:
 
 
 def waiters(context: Context, metric: RequestedMetric, declared: State, low: int, high: int) -> Iterator[Waiter]:
-    """Yield who waited at any of the moments from `low` to `high` (microseconds), under a question's filters, the oldest first."""
+    """Yield the waits between `low` and `high` (microseconds) under a question's filters, the oldest first."""
     params: Bound = {"low": low, "high": high}
     where = in_state(context, metric, declared, params)
     rows = context.reading.each(
@@ -68,13 +68,13 @@ def waiters(context: Context, metric: RequestedMetric, declared: State, low: int
     )
     last: tuple[str, int, int] | None = None
     for row in rows:
-        if row[:3] != last:  # else it is the first message of two episodes
+        if row[:3] != last:  # two episodes may have the same first message
             last = row[:3]
             yield Waiter(*row)
 
 
 def past_target(context: Context, metric: RequestedMetric, declared: State, cells: dict[Key, Cell]) -> None:
-    """How many conversations waited past their target at the end of each window."""
+    """Count the conversations that waited past their target at the end of each window."""
     ends = moments_of(context)
     if not ends:
         return
@@ -102,18 +102,18 @@ def _is_past(distances: Distances, waiter: Waiter, moments: Sequence[int], place
 
 
 class _Counts:
-    """How many of a slice wait, have a target, and are past it, as changes at each moment."""
+    """Changes of a slice at each moment: of the waiting, of those with a target, and of those past it."""
 
     def __init__(self, moments: int) -> None:
         self.waiting, self.with_target, self.past = ([0] * (moments + 1) for _ in range(3))
 
     def add(self, changes: list[int], first: int, after: int) -> None:
-        """Count somebody at the moments `[first, after)`."""
+        """Count one wait at the moments `[first, after)`."""
         changes[first] += 1
         changes[after] -= 1
 
     def cells(self) -> Iterator[tuple[int, Cell]]:
-        """Yield the numbers of the moments at which somebody waits."""
+        """Yield the numbers of moments with a wait."""
         several = zip(
             *(accumulate(changes[:-1]) for changes in (self.waiting, self.with_target, self.past)), strict=True
         )
