@@ -188,7 +188,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
 
     app = Described(
         title="Hubbub", version=__version__, description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
-        responses=problems.RESPONSES, servers=[{"url": engine.settings.base_path}] if engine.settings.base_path else None,
+        servers=[{"url": engine.settings.base_path}] if engine.settings.base_path else None,
     )  # fmt: skip
     app.state.engine, app.state.keys, app.state.refreshing = engine, KeyRing(engine), refreshing
     app.state.limiter = Limiter(engine.settings.limits)
@@ -201,8 +201,8 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.add_middleware(Observe)
     app.add_middleware(Noted, log=engine.delivered)
     app.add_middleware(Based, base=engine.settings.base_path)
-    for router in ROUTERS:
-        app.include_router(router)
+    # included, they would be made anew for each application, at its first request
+    app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     return app
 
 

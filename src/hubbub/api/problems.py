@@ -73,7 +73,7 @@ KINDS = {
 }
 """Every kind of problem, by its code: those of `errors`, and those of HTTP alone."""
 
-problem_routes = APIRouter()
+problem_routes = APIRouter(responses=RESPONSES)
 
 
 @problem_routes.get(

@@ -17,6 +17,7 @@ from hubbub.api.body import is_lines, read_body
 from hubbub.api.cached import cached
 from hubbub.api.idempotency import Once
 from hubbub.api.parameters import Cursor, From, To, Where, where_of
+from hubbub.api.problems import RESPONSES
 from hubbub.api.typed import Sent
 from hubbub.api.work import Counted, counted
 from hubbub.app import Engine
@@ -35,7 +36,7 @@ from hubbub.reports.as_csv import answer_table
 from hubbub.services.snapshots import SnapshotRows, SnapshotsMade
 
 api = APIRouter(prefix="/v1", route_class=Counted)
-open_routes = APIRouter()
+open_routes = APIRouter(responses=RESPONSES)
 
 Text = Annotated[str, Field(max_length=200)]
 

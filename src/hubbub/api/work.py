@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from hubbub.api.problems import RESPONSES
 from hubbub.api.typed import answer_of, in_plain_values, shaped
 from hubbub.errors import BadRequestError
 from hubbub.model.event import nearest
@@ -64,6 +65,7 @@ class Counted(APIRoute):
         if (kind := answer_of(endpoint)) is not None:
             options["response_model"] = shaped(kind)
             endpoint = in_plain_values(endpoint)
+        options["responses"] = RESPONSES | (options.get("responses") or {})
         super().__init__(path, endpoint if is_async else counted(endpoint), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
