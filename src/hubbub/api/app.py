@@ -201,7 +201,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.add_middleware(Observe)
     app.add_middleware(Noted, log=engine.delivered)
     app.add_middleware(Based, base=engine.settings.base_path)
-    # included, they would be made anew for each application, at its first request
+    # an application that includes routers makes their routes again, at its first request
     app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -138,14 +138,21 @@ class Database:
         """
         if not self._writable:
             return
+        with self.read() as con:
+            if not _lacking(con, tables):
+                return
         with self.write() as con:
             if self._engine.dialect.name == "sqlite":
                 con.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 con.execute(sa.text(f"SELECT pg_advisory_xact_lock({_number('make')})"))
-            metadata.create_all(con, tables)
-            for table in tables:
-                _complete(con, table)
+            for table, columns in _lacking(con, tables).items():
+                if len(columns) == len(table.columns):
+                    table.create(con, checkfirst=False)
+                    continue
+                for column in columns:
+                    added = sa.schema.CreateColumn(column).compile(dialect=con.dialect)
+                    con.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -193,12 +200,22 @@ class Database:
         self._engine.dispose()
 
 
-def _complete(con: sa.Connection, table: sa.Table) -> None:
-    existing = {column["name"] for column in sa.inspect(con).get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in existing:
-            added = sa.schema.CreateColumn(column).compile(dialect=con.dialect)
-            con.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
+_NAMES: sa.BindParameter[str] = sa.bindparam("names", expanding=True)
+_EXISTING = {
+    "sqlite": "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c"
+    " WHERE t.type = 'table' AND t.name IN :names",
+    "postgresql": "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+    " WHERE c.relnamespace = current_schema()::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relname IN :names",
+}
+"""The columns of tables in one statement: processes ask for each table when they start."""
+
+
+def _lacking(con: sa.Connection, tables: Sequence[sa.Table]) -> dict[sa.Table, list[sa.Column[Any]]]:
+    """Return the tables that are missing or lack columns, with these columns: all of them where the table is missing."""
+    statement = sa.text(_EXISTING[con.dialect.name]).bindparams(_NAMES)
+    existing = {tuple(row) for row in con.execute(statement, {"names": [table.name for table in tables]})}
+    lacking = {table: [c for c in table.columns if (table.name, c.name) not in existing] for table in tables}
+    return {table: columns for table, columns in lacking.items() if columns}
 
 
 def _number(name: str) -> int:
