@@ -99,7 +99,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
         return ""
     beyond = [(n, row) for n, row in known if _outside(n, row)]
     named = [
-        f"{title_of(n.metric).lower()} {near(row.value, n.unit)}, where {between(row.low, row.high, n.unit)} is usual"
+        f"{title_of(n.metric).lower()}: {near(row.value, n.unit)} (usual {between(row.low, row.high, n.unit)})"
         for n, row in beyond if row.low is not None and row.high is not None
     ]  # fmt: skip
     within = len(known) - len(beyond)

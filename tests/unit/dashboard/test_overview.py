@@ -178,7 +178,7 @@ def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None
     pages.engine.record("b", made, history=True)
     http = pages.sign_in()
     text = re.sub(r"<[^>]*>", "", read(http, "/t/b/overview/news"))
-    assert re.search(r"Yesterday\. .*essages 2[01], where 4 – \d+ is usual", text), text
+    assert re.search(r"Yesterday\. .*essages: 2[01] \(usual 4 – \d+\)", text), text
     waiting = asked(pages.engine, "waiting_conversations", tenant="b", start="2026-08-20", end="2026-08-21")[0]
     assert f"{waiting['waiting_conversations']:,} conversations wait for a reply, the longest for" in text
     assert "Who waits" in text
