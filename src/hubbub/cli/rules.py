@@ -23,9 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 @group.command("export")
-def export(tenant: TenantName, data: Data = None) -> None:
+def export(tenant: TenantName, data: Data = None, as_json: Json = True) -> None:
     """Print a tenant's alert rules, subscriptions and targets as JSON; destinations stand in it by kind and name."""
-    show_answer(data, True, lambda engine: engine.rules.export(tenant))
+    show_answer(data, as_json, lambda engine: engine.rules.export(tenant))
 
 
 @group.command("import")
