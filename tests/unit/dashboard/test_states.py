@@ -56,7 +56,7 @@ def test_without_a_source_a_page_says_how_to_begin(visitor: Visitor, name: str) 
         assert all(says_something(html) for _, html in panels(visitor, name, PAGES[name]))
 
 
-@pytest.mark.parametrize("name", OPERATOR.keys() - {"job"})
+@pytest.mark.parametrize("name", sorted(OPERATOR.keys() - {"job"}))
 def test_pages_of_operators_say_what_is_not_there_yet(visitor: Visitor, name: str) -> None:
     """On a new installation no panel of theirs is empty or fails."""
     assert visitor.http.get(f"/operate/{name}").status_code == 200
