@@ -30,7 +30,7 @@ GIVEN = {
 SPECIAL = {
     *(words for words, _ in commands() if words[0] == "import" and words != ("import", "events")),
     ("integrations", "add"), ("labels", "set"), ("tenants", "calendar", "set"), ("migrate-control",),
-    ("migrate-store",), ("restore",), ("rebind",),
+    ("migrate-store",), ("restore",), ("rebind",), ("rules", "import"),
 }  # fmt: skip
 """Commands that are not asked here: they read a file of their own first, or open no engine."""
 MORE: dict[tuple[str, ...], tuple[str, ...]] = {
