@@ -20,6 +20,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, day_of
 from hubbub.news.answer import CourseRow, NewsAnswer, NewsNumber, NewsPoint
+from hubbub.news.candidates import CANDIDATES
 from hubbub.news.direction import FEW
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import between, near
@@ -99,7 +100,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
         return ""
     beyond = [(n, row) for n, row in known if _outside(n, row)]
     named = [
-        f"{title_of(n.metric).lower()}: {near(row.value, n.unit)} (usual {between(row.low, row.high, n.unit)})"
+        f"{_happened(n, row.value)} (usual {between(row.low, row.high, n.unit)})"
         for n, row in beyond if row.low is not None and row.high is not None
     ]  # fmt: skip
     within = len(known) - len(beyond)
@@ -108,6 +109,13 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
     rest = f"{'The other ' if beyond else 'All '}{within} numbers were within their usual range" if within > 1 else ""
     words = ". ".join(filter(None, ("; ".join(named), rest)))
     return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def _happened(number: NewsNumber, value: float | None) -> str:
+    """Return a day's number in words: "9 in 10 got a first response within 2 h 5 min", or its title and value."""
+    written = near(value, number.unit)
+    both_ways = next((one.up for one in CANDIDATES if one.metric == number.metric and one.up == one.down), "")
+    return both_ways.replace("{value}", written) or f"{title_of(number.metric).lower()}: {written}"
 
 
 def waiting_now(ask: Ask, *, quiet: bool) -> str:
@@ -156,7 +164,7 @@ def _point(ask: Ask, point: NewsPoint) -> dict[str, Any]:
     where = {
         name: values[0] for name, values in point.where.items() if tuple(values) != tuple(ask.view.where.get(name, ()))
     }
-    things = f"{point.n:,} {point.things}" if point.things and point.n else "Its rows"
+    things = f"{point.n:,} {point.things}" if point.things and point.n else "Explain"
     return {
         "start": start, "value": value, "end": rest, "change": point.change, "because": point.because,
         "usual": (point.in_words or "").partition(";")[0], "way": point.way or "", "things": things,
@@ -172,13 +180,15 @@ def _when(ask: Ask, answer: NewsAnswer) -> str:
     if answer.before is None:
         return words
     first, last = (datetime.fromisoformat(text) for text in answer.before)
-    against = _span(first, last - timedelta(microseconds=1))
+    against = _span(first, last - timedelta(microseconds=1), now.year)
     same = f" ({COMPARED[ask.view.compare].lower()})" if ask.view.compare not in ("previous", "none") else ""
     return f"{words} against {against}{same}"
 
 
-def _span(first: datetime, last: datetime) -> str:
+def _span(first: datetime, last: datetime, year: int) -> str:
+    """Return days in words, with the year unless it is this one."""
+    of = "" if last.year == year else f" {last.year}"
     if first.date() == last.date():
-        return f"{first.day} {first:%b}"
+        return f"{first.day} {first:%b}{of}"
     start = f"{first.day}" if (first.year, first.month) == (last.year, last.month) else f"{first.day} {first:%b}"
-    return f"{start} – {last.day} {last:%b}"
+    return f"{start} – {last.day} {last:%b}{of}"

@@ -138,18 +138,16 @@ def _error(row: Part, difference: float, unit: str) -> float:
 def _left_out(dimension: str, quiet: int, others: Sequence[str], wholes: Sequence[str]) -> str:
     parts = []
     if quiet > 0:
-        parts.append(f"{quiet} of the {NAMES.get(dimension, dimension)}, no more than chance")
+        parts.append(f"{quiet} of the {NAMES.get(dimension, dimension)} (no clear change)")
     if others:
-        parts.append(f"the split by {_and([NAMES.get(name, name) for name in others])}")
+        parts.append(f"the same change by {_and([NAMES.get(name, name) for name in others])}")
     if wholes:
         parts.append(_wholes(wholes).removesuffix("."))
     return f"Left out: {'; '.join(parts)}." if parts else ""
 
 
 def _wholes(names: Sequence[str]) -> str:
-    return (
-        f"{_and([NAMES.get(name, name) for name in names])}, of which there is one: it is the whole." if names else ""
-    )
+    return f"{_and([NAMES.get(name, name) for name in names])}, of which there is only one." if names else ""
 
 
 def _and(words: Sequence[str]) -> str:

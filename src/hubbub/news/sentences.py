@@ -10,7 +10,7 @@ from hubbub.metrics.definition import WITHIN, Unit
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Verdict
-from hubbub.reports.formatting import about, near, plain
+from hubbub.reports.formatting import about, between, near, plain
 
 if TYPE_CHECKING:
     from hubbub.news.news import Number, Point
@@ -46,15 +46,19 @@ def change(number: Number) -> str:
 
 def expected(number: Number) -> str:
     """Return the usual range of a point without a period before."""
-    low, high = (about(bound, number.unit) for bound in (number.usual.low, number.usual.high))
-    return f"where {low} – {high} is usual"
+    return f"where {_range(number)} is usual"
 
 
 def usual(candidate: Candidate, number: Number) -> str:
     """Return the usual range of a point, and its number of things."""
-    low, high, unit, n = number.usual.low, number.usual.high, number.unit, number.cell.n
+    n = number.cell.n
     of = f"; {n:,} {candidate.things}" if candidate.things and n is not None else ""
-    return f"Usual is {about(low, unit)} – {about(high, unit)}{of}"
+    return f"Usual for as many days: {_range(number)}{of}"
+
+
+def _range(number: Number) -> str:
+    assert number.usual.low is not None and number.usual.high is not None
+    return between(number.usual.low, number.usual.high, number.unit)
 
 
 def step(difference: float, unit: str) -> str:

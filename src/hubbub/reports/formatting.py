@@ -75,9 +75,10 @@ def near(value: float | None, unit: str) -> str:
 
 
 def about(value: float | None, unit: str) -> str:
-    """Write a rounded number: minutes without seconds."""
+    """Write a rounded number: minutes without seconds, and seconds without tenths."""
     if value is None or unit != Unit.MS or value < 600_000:
-        return near(value, unit)
+        whole = value is not None and unit == Unit.MS and 10_000 <= value < 59_500
+        return f"{value / 1000:.0f} s" if value is not None and whole else near(value, unit)
     minutes = round(value / 60_000)
     return near(minutes * 60_000, unit) if minutes >= 60 else f"{minutes} min"
 

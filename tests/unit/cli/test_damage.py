@@ -24,6 +24,7 @@ GIVEN = {
     "name": "labels",  # of a schedule that there is
     "contact": "k",
     "minutes": "5",
+    "number": "1",  # of a suggested topic
     "file": "hours.yaml",
     "files": "events.jsonl",
 }

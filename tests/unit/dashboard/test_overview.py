@@ -95,7 +95,7 @@ def test_what_moved_a_number_is_told_once(pages: Pages) -> None:
         ("web", told["contribution"], told["n"])
     ]
     text = _plain(http, "/t/b/overview/why", metric="csat")
-    assert "Left out:" in text and "1 of the channels, no more than chance" in text
+    assert "Left out:" in text and "1 of the channels (no clear change)" in text
     assert "is within its usual range" in _plain(http, "/t/b/overview/why", metric="messages")
 
 

@@ -33,14 +33,14 @@ def test_a_room_that_is_a_channel_is_told_once() -> None:
         answer(110, channel=[MAIL, WEB], channel_id=[replace(MAIL, value="reservations"), row("chat", 500, 510, 10)])
     )
     assert [(one.value, one.same) for one in found.rows] == [("reservations", "email")]
-    assert "the split by channels" in found.left_out
+    assert "the same change by channels" in found.left_out
 
 
 def test_the_whole_is_never_told() -> None:
     """A dimension with one row explains nothing, and is named as left out."""
     found = causes(answer(110, account_id=[row("one", 600, 710, 110)], channel=[MAIL, WEB]))
     assert (found.dimension, [one.value for one in found.rows]) == ("channel", ["email"])
-    assert "accounts, of which there is one" in found.left_out
+    assert "accounts, of which there is only one" in found.left_out
     assert causes(answer(110, account_id=[row("one", 600, 710, 110)])).rows == ()
 
 
