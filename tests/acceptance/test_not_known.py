@@ -222,7 +222,7 @@ def test_a_report_as_pdf_is_made(report: Mapping[str, Path]) -> None:
         "messages/funnel",
         "speed/spread",
         "topics/share",
-        "team/workload",
+        "team/agents",
     ],
 )
 def test_parts_of_pages_say_that_days_are_not_kept(world: World, part: str) -> None:

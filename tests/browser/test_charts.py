@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator
 
 from tests.browser.conftest import HOTEL, Server, Visitor, visiting
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]  # a second server and browser
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,9 @@ def visitor(browser: Browser, server: Server) -> Iterator[Visitor]:
 def chart(visitor: Visitor, path: str = f"/t/{HOTEL}/overview?range=7d&metric=messages") -> Locator:
     """Visit a page and return what reads its chart."""
     visitor.visit(path)
-    return visitor.page.locator("#chart .reader")
+    reader = visitor.page.locator("#chart .reader")
+    reader.scroll_into_view_if_needed()
+    return reader
 
 
 def rows(visitor: Visitor) -> list[list[str]]:

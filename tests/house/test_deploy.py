@@ -24,7 +24,7 @@ from hubbub.app import open_engine
 from hubbub.jobs.ledger import Ledger
 from hubbub.settings import Settings
 from tests.house.conftest import ROOT
-from tests.house.test_docs import server
+from tests.served import served
 
 DEPLOY = ROOT / "deploy"
 UNITS = [DEPLOY / "hubbub.service", DEPLOY / "hubbub-worker.service"]
@@ -211,10 +211,10 @@ def test_units_are_hardened_and_leave_time_to_end(path: Path, tmp_path: Path) ->
 def test_a_server_is_well_while_it_answers(
     tmp_path: Path, healthy: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a server says nothing while a real one runs, and what is wrong once it is gone."""
+    """The check of a server says nothing while one runs, and what is wrong once it is gone."""
     monkeypatch.setenv("HUBBUB_DATA", str(tmp_path / "served"))
-    with server(tmp_path / "served") as url:
-        monkeypatch.setenv("HUBBUB_PORT", url.rpartition(":")[2])
+    with open_engine(tmp_path / "served", free_floor_mb=0) as engine, served(engine) as port:
+        monkeypatch.setenv("HUBBUB_PORT", str(port))
         assert healthy("serve") == ""
     assert "ConnectionRefusedError" in healthy("serve")
 
