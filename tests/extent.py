@@ -23,7 +23,7 @@ KILLS_OF_WORKERS = 15 if ALL else 1
 OF_COMMANDS = 1 if ALL else 6
 """Of so many commands one is tried on a damage; each is tried on some damage."""
 
-REQUESTS = 15 if ALL else 3
+REQUESTS = 15 if ALL else 5
 """Requests that are generated for each route and key, as described and not."""
 
 AWAY = 60
