@@ -26,7 +26,7 @@ from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import between, near
 
 SHARE_FLOOR, PART_FLOOR, COUNT_FLOOR = 0.05, 0.2, 5
-"""How far a day must lie outside its usual range to be said: 5 points of a share, a fifth of all else and 5 things."""
+"""How far a day must lie outside its usual range to be news: 5 points of a share, a fifth of all else and 5 things."""
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:

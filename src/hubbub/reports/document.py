@@ -11,7 +11,7 @@ from hubbub.reports.introduction import Introduction
 from hubbub.reports.tables import Column, ReportData, Row, Table
 
 Facts = Mapping[str, str | int | Sequence[str]]
-"""What is told about a report in every format, by name."""
+"""Rows of the facts about a report in every format, by name."""
 
 
 @dataclass(frozen=True)

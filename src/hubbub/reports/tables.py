@@ -36,7 +36,7 @@ class Table:
     drawn: Sequence[str]
     """The columns of its chart, in drawing order; empty for no chart."""
     notes: Sequence[str]
-    """What is said about its numbers."""
+    """A note on its numbers."""
     rows: Sequence[Row] = field(metadata=AS_JSON)
 
     @property
