@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from hubbub.errors import BadInputError
 from hubbub.model.alert import Rule
 from hubbub.model.event import nearest
-from hubbub.model.target import Aim
+from hubbub.model.target import TargetTerms
 
 RuleKind = Literal["alert", "subscription", "target"]
 Outcome = Literal["added", "changed", "unchanged", "stopped"]
@@ -45,26 +44,12 @@ class SavedSubscription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SavedTarget:
-    """A target; its aim, channel, priority and first day are its identity."""
-
-    aim: Aim
-    minutes: int
-    business: bool = False
-    channel: str | None = None
-    priority: str | None = None
-    share: float | None = None
-    valid_from: date
-    valid_to: date | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """The alert rules, subscriptions and targets of a tenant."""
+    """The alert rules, subscriptions and targets of a tenant; aim, channel, priority and first day are a target's identity."""
 
     alerts: Sequence[SavedAlert] = ()
     subscriptions: Sequence[SavedSubscription] = ()
-    targets: Sequence[SavedTarget] = ()
+    targets: Sequence[TargetTerms] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +65,7 @@ class ImportedRule:
 def read_rule_set(document: Mapping[str, Any]) -> RuleSet:
     """Read a rule set from plain values. Raises BadInputError naming the item and the field."""
     _check_names("the rule set", document, RuleSet)
-    for part, kind in (("alerts", SavedAlert), ("subscriptions", SavedSubscription), ("targets", SavedTarget)):
+    for part, kind in (("alerts", SavedAlert), ("subscriptions", SavedSubscription), ("targets", TargetTerms)):
         items = document.get(part) or ()
         for number, item in enumerate(items if isinstance(items, list | tuple) else ()):
             if isinstance(item, Mapping):

@@ -36,10 +36,9 @@ class Aim(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A target in force on the local days `[valid_from, valid_to)`; `valid_to` None: it has no end yet."""
+class TargetTerms:
+    """What a target says, without whose it is. In force on the local days `[valid_from, valid_to)`; `valid_to` None: no end yet."""
 
-    id: str = ""
     aim: Aim
     minutes: int
     """A wait of exactly so many minutes is within the target."""
@@ -52,6 +51,13 @@ class Target:
     """The share of waits that should be within it, 0 to 1; None: none was set."""
     valid_from: date
     valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(TargetTerms):
+    """A target of a tenant."""
+
+    id: str = ""
 
     @property
     def scope(self) -> tuple[str | None, str | None]:

@@ -23,16 +23,15 @@ from hubbub.model.rule_set import (
     RuleSet,
     SavedAlert,
     SavedSubscription,
-    SavedTarget,
     read_rule_set,
 )  # fmt: skip
-from hubbub.model.target import Target
+from hubbub.model.target import Target, TargetTerms
 from hubbub.model.tenant import Tenant
 from hubbub.services.alerts import AlertService
 from hubbub.services.subscriptions import SubscriptionService
 from hubbub.services.targets import TargetService
 
-_OF_TARGET = tuple(field.name for field in fields(SavedTarget))
+_OF_TARGET = tuple(field.name for field in fields(TargetTerms))
 _OF_SUBSCRIPTION = tuple(field.name for field in fields(SavedSubscription) if field.name != "destination")
 
 
@@ -69,7 +68,7 @@ class RuleSetService:
                 for each in self._subscriptions.of(owner.id).rows
                 if each.state == "active" and each.destination in names
             ],
-            targets=[SavedTarget(**{name: getattr(each, name) for name in _OF_TARGET}) for each in owner.targets],
+            targets=[TargetTerms(**{name: getattr(each, name) for name in _OF_TARGET}) for each in owner.targets],
         )
 
     def import_(self, tenant: str, document: Mapping[str, Any]) -> Imported:
@@ -116,7 +115,7 @@ class RuleSetService:
             name = f"{each.kind} to {each.destination}"
             yield "subscription", name, partial(self._put_subscription, owner, each, ids[each.destination])
 
-    def _put_target(self, owner: Tenant, saved: SavedTarget) -> Outcome:
+    def _put_target(self, owner: Tenant, saved: TargetTerms) -> Outcome:
         target = Target(**{name: getattr(saved, name) for name in _OF_TARGET})
         same = [replace(each, id="") for each in owner.targets if _identity(each) == _identity(target)]
         if target in same:
@@ -164,7 +163,7 @@ def _saved_alert(stored: StoredRule, names: Mapping[str, str]) -> SavedAlert:
     return SavedAlert(**own, destinations=kept, paused=stored.paused)
 
 
-def _identity(target: SavedTarget | Target) -> tuple[str, str, str, date]:
+def _identity(target: TargetTerms) -> tuple[str, str, str, date]:
     return target.aim.value, target.channel or "", (target.priority or "").lower(), target.valid_from
 
 
