@@ -108,7 +108,11 @@ class RuleSetService:
     ) -> Iterator[tuple[RuleKind, str, Callable[[], Outcome]]]:
         """Yield each item's kind and name, and what stores it."""
         for target in rules.targets:
-            yield "target", " ".join(map(str, _identity(target))), partial(self._put_target, owner, target)
+            yield (
+                "target",
+                " ".join(str(part) for part in _identity(target) if part),
+                partial(self._put_target, owner, target),
+            )
         for alert in rules.alerts:
             yield "alert", alert.name, partial(self._put_alert, owner.id, alert, ids)
         for each in rules.subscriptions:
