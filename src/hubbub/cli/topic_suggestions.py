@@ -22,7 +22,16 @@ def register(_: typer.Typer) -> None:
 
 def suggest(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Look for topics among unlabelled messages (extra 'labels'); the schedule 'topic-suggestions' does so each week."""
-    show_answer(data, as_json, lambda engine: engine.labels.suggestions.run(tenant))
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine:
+        answer = engine.labels.suggestions.run(tenant)
+    show.emit(answer, as_json=as_json)
+    if not as_json and not answer.read:
+        show.say(
+            "No unlabelled message has a stored text: import with '--keep-text', or set 'keep_text_days' of an integration."
+        )
 
 
 def suggestions(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
