@@ -112,6 +112,15 @@ def _public(event: Event) -> bool:
     return _of_people(event) and not _private(event)
 
 
+def _closing(event: Event, events: Iterable[Event]) -> bool:
+    """Whether a label of the same moment and conversation says of a message that it needs no answer."""
+    return event.type == "message.received" and any(
+        label.type == "intent.classified" and label.intent == "closing" and label.time == event.time
+        and label.conversation_id == event.conversation_id and label.message_id == (event.message_id or event.id)
+        for label in events
+    )  # fmt: skip
+
+
 def _root(event: Event) -> bool:
     return event.type == "message.received" and event.id == event.conversation_id
 
@@ -311,7 +320,7 @@ class Oracle:
                 if _private(event) or not (_of_people(event) or _root(event)):
                     continue
                 if event.type == "message.received":
-                    asked = asked or event.time
+                    asked = asked or (None if _closing(event, events) else event.time)
                 elif asked is not None:
                     ai = event.type == "response.ai_generated" or event.kind == "ai"
                     ms = whole_ms(event.time - asked)
@@ -338,7 +347,7 @@ class Oracle:
         openings = ("message.received", "conversation.started", "conversation.reopened")
         turns = [
             e for e in events
-            if e.type in rank and not _private(e) and (_of_people(e) or _root(e))
+            if e.type in rank and not _private(e) and (_of_people(e) or _root(e)) and not _closing(e, events)
         ]  # fmt: skip
         found: list[Episode] = []
         resolved: datetime | None = None
@@ -657,7 +666,8 @@ class Life:
             (e for e in speaks if e.type.startswith("conversation.")),
             key=lambda e: (e.time, order.index(e.type.partition(".")[2])),
         )
-        inbound = max((e.time for e in speaks if e.type == "message.received"), default=None)
+        asking = [e for e in mine if e.type == "message.received" and not _closing(e, events)]
+        inbound = max((e.time for e in asking), default=None)
         ended = bool(own) and own[-1].type in ("conversation.resolved", "conversation.closed")
         returned = inbound is not None and bool(own) and inbound > own[-1].time + DAY
         self.open = (inbound is not None) if not own else not ended or returned
@@ -668,7 +678,7 @@ class Life:
             e.time for e in mine
             if e.type in ("conversation.resolved", "conversation.closed") or (_replies(e) and e.status != "private")
         ]  # fmt: skip
-        asked = [e.time for e in mine if e.type == "message.received" and all(e.time > end for end in ends)]
+        asked = [e.time for e in asking if all(e.time > end for end in ends)]
         self.asked = min(asked, default=None)
         given = [e for e in own if e.type == "conversation.assigned"]
         self.assignee = sorted(given, key=lambda e: e.time)[-1].staff_id if given else None

@@ -74,12 +74,15 @@ def walk(events: Sequence[Event]) -> Talk:
     episode_open, resolved, since_resolve = False, None, None
     first: Spell | None = None
     whole: Spell | None = None
+    closing = {event.message_id for event in events if event.intent == "closing"}
     for event in events:
         time, kind = event.time, event.type
         inbound, replies = kind == "message.received", _replies(event)
         private = event.status == "private"
         talk.priority = event.severity or talk.priority
         talk.channel = talk.channel or event.channel
+        if kind == "intent.classified" or (inbound and event.id in closing):
+            continue  # a closing message starts no clock
         # waits for a reply
         if inbound and asked is None:
             asked = time, event.channel

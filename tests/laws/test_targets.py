@@ -58,7 +58,20 @@ def conversation(dice: random.Random, name: str, start: datetime) -> list[Event]
             else dice.randrange(90_000_000)
         )
         time += timedelta(milliseconds=gap)
-    return [event for event in events if event.type != "message.received" or event.status != "private"]
+    kept = [event for event in events if event.type != "message.received" or event.status != "private"]
+    return [labelled for event in kept for labelled in (event, *_labels(dice, event))]
+
+
+def _labels(dice: random.Random, message: Event) -> list[Event]:
+    """Return a label of some messages, of which most say that they need no answer."""
+    if message.type != "message.received" or dice.random() > 0.15:
+        return []
+    return [
+        Event(
+            type="intent.classified", time=message.time, id=f"{message.id}-label", conversation_id=message.conversation_id,
+            message_id=message.id, intent=dice.choice(("closing", "closing", "question")),
+        )
+    ]  # fmt: skip
 
 
 def targets(dice: random.Random) -> tuple[Target, ...]:

@@ -31,6 +31,8 @@ SOUNDS = ("message.received", *REPLIES, "conversation.started", "conversation.re
 """What ends the silence of a conversation; what opens it does, too."""
 SILENCED = ("open",)
 """States that silence ends, for tenants that let it (`query/standing.py`)."""
+CLOSING = "closing"
+"""The intent of a message that needs no answer, like a last "thanks": it starts no wait, and opens nothing."""
 SHORTEST_SILENCE = DAY
 """Silence up to here ends no state whatever the tenant's setting: stretches go on over it."""
 
@@ -50,9 +52,18 @@ def carry(conversation: str, turns: Iterable[Turn], carried: Carried | None = No
 
 def _run(conversation: str, turns: Iterable[Turn], carried: Carried | None) -> _Machine:
     machine = _Machine(conversation, carried or {})
-    for turn in sorted(turns, key=_order):
+    ordered = sorted(turns, key=_order)
+    machine.closing = _closing(ordered)
+    for turn in ordered:
         machine.see(turn)
     return machine
+
+
+def _closing(turns: Iterable[Turn]) -> frozenset[tuple[int, str | None]]:
+    """Return the time and id of each message that a label calls closing; the label has the time of its message."""
+    return frozenset(
+        (turn.time, turn.message_id) for turn in turns if turn.type == "intent.classified" and turn.intent == CLOSING
+    )
 
 
 def _order(turn: Turn) -> tuple[int, int, int, int]:
@@ -69,6 +80,7 @@ class _Machine:
         self.out = Folded()
         self.waits, self.answers = _Waits(conversation), _Answers(self.out.answered)
         self.episodes, self.states = Episodes(conversation), _States()
+        self.closing: frozenset[tuple[int, str | None]] = frozenset()
         self.intents: list[Turn] = []
         self.escalations: list[int] = []
         self.last_staff: str | None = carried.get("last_staff")
@@ -109,12 +121,13 @@ class _Machine:
         replies = type_ in REPLIES and public and turn.campaign_id is None
         if replies and turn.staff_id is not None:
             self.last_staff = turn.staff_id
-        if public:
+        closing = type_ == "message.received" and (turn.time, turn.message_id or turn.id) in self.closing
+        if public and not closing:
             self.waits.see(turn, replies)
             if type_ != "conversation.closed":
                 self.episodes.see(turn, replies)
         if type_ != "escalation.raised":
-            self.states.see(turn, replies)
+            self.states.see(turn, replies, closing)
 
     def _with_priority(self, turn: Turn) -> Turn:
         """Return a turn with the conversation's priority as its severity: the latest that the conversation was given."""
@@ -217,16 +230,16 @@ class _States:
         load(self, {name: value for name, value in values.items() if name != "holds"})
         self.tracks.heard = self._heard
 
-    def see(self, turn: Turn, replies: bool) -> None:
+    def see(self, turn: Turn, replies: bool, closing: bool) -> None:
         sounds = turn.type in SOUNDS and turn.status != "private"
         if sounds:
             self.tracks.hear(turn.time, longest=SHORTEST_SILENCE)
         opened = not self.tracks.holds("open")
-        self._transit(turn, replies)
+        self._transit(turn, replies, closing)
         if sounds or (opened and self.tracks.holds("open")):
             self._heard = self.tracks.heard = turn.time
 
-    def _transit(self, turn: Turn, replies: bool) -> None:
+    def _transit(self, turn: Turn, replies: bool, closing: bool) -> None:
         time, type_ = turn.time, turn.type
         self.channel = self.channel or turn.channel
         self.account_id = self.account_id or turn.account_id
@@ -234,9 +247,10 @@ class _States:
         if not type_.startswith("response."):
             self.tracks.begin("known", time)
         if type_ == "message.received":
-            self._inbound_at = time
-            if self._waits is None:
-                self._waits = time
+            if not closing:
+                self._inbound_at = time
+                if self._waits is None:
+                    self._waits = time
         elif replies:
             self._waits = None
         elif type_.startswith("conversation."):

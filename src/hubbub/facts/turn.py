@@ -29,6 +29,8 @@ class Turn(NamedTuple):
     escalated: int | None
     credited_staff_id: str | None
     severity: str | None
+    message_id: str | None
+    intent: str | None
     seq: int
 
 

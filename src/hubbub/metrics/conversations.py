@@ -24,7 +24,8 @@ LASTING: Mapping[str, tuple[str, int]] = {"": ("24 hours", 24), "_72h": ("72 hou
 EPISODE = Fact(
     name="episode",
     subjects=("message", "response", "conversation", "escalation", "intent"),
-    doc="A conversation from its first inbound message (or start) to its last resolve; a reopen within 24 hours continues it.",
+    doc="A conversation from its first inbound message (or start) to its last resolve; a reopen within 24 hours continues it. A "
+    "message that a label calls closing (intent `closing`) belongs to no episode, and opens nothing.",
     look_ahead=timedelta(days=7),
     key="conversation_id",
     id="episode_id",

@@ -18,7 +18,7 @@ RESPONSE = Fact(
     name="response",
     subjects=("message", "response", "conversation"),
     doc="A waiting spell that was answered: from the first unanswered inbound message to the next public reply. What a campaign "
-    "sends answers nobody.",
+    "sends answers nobody. A message that a label calls closing (intent `closing`) starts no wait.",
     id="reply_id",
     spells={"business_ms": ("asked_at", "anchor")},
     view="""
@@ -44,8 +44,9 @@ RESPONSES = Rollup(
     metrics={
         "responses": Stored("Answers given: waiting spells that ended with a public reply.", Unit.COUNT, measure="responses"),
         "response_ms": Quantiles(
-            "Wait from the first unanswered inbound message to the next public reply; more inbound messages extend no wait. "
-            "As the source reports it (response.time_recorded), else derived from the messages.",
+            "Wait from the first unanswered inbound message to the next public reply; more inbound messages extend no wait, "
+            "and one labelled closing starts none. As the source reports it (response.time_recorded), else derived from the "
+            "messages.",
             Unit.MS, measure="response_ms", better=Better.LOWER,
         ),
     },

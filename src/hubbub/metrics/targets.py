@@ -17,7 +17,7 @@ _RULE = (
     "Each counts under the time it began, by the most specific target in force then: for its channel and priority, else its "
     "priority, else its channel, else for all. A wait of exactly the target is within it. One that still goes on counts as a "
     "breach from the moment it passes the target, and not at all before; until then its window is provisional. One that a "
-    "resolve or close ended within the target, without an answer, counts nowhere."
+    "resolve or close ended within the target, without an answer, counts nowhere. A message labelled closing starts none."
 )
 _UNJUDGED = "Null without a target, or with one in business hours where the tenant had no calendar."
 

@@ -78,6 +78,12 @@ def test_the_starter_and_the_example_say_what_they_promise() -> None:
     assert own.sets[LabelSet.TONE] == starter().sets[LabelSet.TONE]
     assert "bug" in own.names(LabelSet.TOPIC)
     assert "escalation" not in own.names(LabelSet.TOPIC)
+    closing = {text: Rules(own).labels(text).get(LabelSet.INTENT) for text in (*_THANKS, *_MORE_THAN_THANKS)}
+    assert closing == {**dict.fromkeys(_THANKS, "closing"), **dict.fromkeys(_MORE_THAN_THANKS)}
+
+
+_THANKS = ("Thanks!", "ok, thank you so much 🙏", "Great, thanks a lot everyone", "thx :)", "Thanks, that worked.")
+_MORE_THAN_THANKS = ("Thanks, but it still fails", "thank you. One more thing", "no thanks", "Can you help? Thanks", "")
 
 
 def test_a_configuration_comes_back_from_its_document_and_renames_without_loss() -> None:
