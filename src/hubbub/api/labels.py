@@ -11,7 +11,7 @@ from hubbub.api.auth import Administers, EngineOf, Reads
 from hubbub.api.work import Counted
 from hubbub.labels.configuration import LONGEST_WORD, MOST_WORDS
 from hubbub.model.page import LARGEST_PAGE
-from hubbub.services.label_review import Reviewed, ReviewHistory, ReviewQueue, Undone
+from hubbub.services.label_review_views import Reviewed, ReviewHistory, ReviewOrder, ReviewQueue, Undone
 from hubbub.services.label_views import LabelsView, Renamed, Tried
 from hubbub.services.topic_suggestion_views import AcceptedTopic, DismissedTopic, TopicSuggestionsView
 
@@ -20,6 +20,7 @@ router = APIRouter(prefix="/v1/labels", route_class=Counted)
 SetName = Literal["topic", "tone", "intent", "escalation"]
 Name = Annotated[str, Field(max_length=100)]
 Chosen = Annotated[SetName, Query(alias="set", description="The label set.")]
+Order = Annotated[ReviewOrder, Query(description="Least confident label first, newest message first, or by label.")]
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Number of the suggested topic.")]
 Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most to return.")]
 
@@ -104,9 +105,11 @@ def try_labels(engine: EngineOf, tenant: Reads, body: TryBody) -> Tried:
 
 
 @router.get("/review", summary="Messages to review")
-def review(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> ReviewQueue:
-    """Return messages with a stored text, the least confident label first, and the progress of the review."""
-    return engine.labels.review.queue(tenant, chosen, limit)
+def review(
+    engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20, order: Order = ReviewOrder.UNSURE
+) -> ReviewQueue:
+    """Return messages with a stored text, each with the words that led to its label, and the progress of the review."""
+    return engine.labels.review.queue(tenant, chosen, limit, order)
 
 
 @router.post("/review", summary="Label a message")

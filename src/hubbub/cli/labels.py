@@ -12,7 +12,7 @@ from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, Limit, TenantName
 
 if TYPE_CHECKING:
-    from hubbub.services.label_review import ReviewQueue
+    from hubbub.services.label_review_views import ReviewQueue, ToReview
     from hubbub.services.labels import LabelService
 
 group = typer.Typer(help="Topic, tone, intent and escalation of messages.", no_args_is_help=True)
@@ -169,11 +169,14 @@ def review(
             "--say", help="MESSAGE=LABEL: give a label without the prompt; may be repeated.", show_default=False
         ),
     ] = None,
+    order: Annotated[
+        str, typer.Option("--order", help="unsure: least confident first; newest; or label: by suggested label.")
+    ] = "unsure",
     limit: Limit = 20,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Confirm or correct labels, the least confident first: one key for each label; --json lists them without a prompt."""
+    """Confirm or correct labels, one key for each: --json lists them without a prompt."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.cli.options import pairs
@@ -184,7 +187,7 @@ def review(
             rows = [engine.labels.review.say(tenant, label_set, key, name, BY) for key, name in given.items()]
             show.emit({"rows": rows}, as_json=as_json)
             return
-        queue = engine.labels.review.queue(tenant, label_set, limit)
+        queue = engine.labels.review.queue(tenant, label_set, limit, order)
         if as_json or not sys.stdin.isatty():
             show.emit(queue, as_json=as_json, columns=("message", "text", "suggested", "confidence", "by"))
             return
@@ -197,7 +200,8 @@ def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
 
     menu = "  ".join(f"{number} {name}" for number, name in enumerate(queue.labels, 1))
     for row in queue.rows:
-        show.say(f"\n{row.text[:500]}\n{menu}  Enter {row.suggested or '-'}  s skip  u undo  q end")
+        why = _why(row)
+        show.say(f"\n{row.text[:500]}\n{why}{menu}  Enter {row.suggested or '-'}  s skip  u undo  q end")
         while True:
             key = input("> ").strip()
             if key == "q":
@@ -212,6 +216,13 @@ def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
                 continue
             labels.review.say(queue.tenant, queue.set, row.message, None if key == "s" else chosen, BY)
             break
+
+
+def _why(row: ToReview) -> str:
+    """Return the likeliest labels and the words that led to the suggestion, as a line; empty where neither is known."""
+    parts = [", ".join(f"{likely.label} {likely.confidence:.0%}" for likely in row.likely)]
+    parts.append(" ".join(f"“{row.text[span.start : span.end]}”" for span in row.spans))
+    return f"{'; '.join(filter(None, parts))}\n" if any(parts) else ""
 
 
 def _examples(path: Path) -> list[tuple[str, str]]:

@@ -9,12 +9,21 @@ from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, S
 from hubbub.dashboard.conversations import local
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.labels.configuration import LabelSet
+from hubbub.labels.decision import Labeller
 from hubbub.reports.formatting import shown
+from hubbub.services.label_review_views import ReviewOrder, ToReview
 
 LISTED, LONGEST = 8, 100
 """Labelled messages in the list, and characters of each."""
 KEYS = "123456789"
 """Keys of labels, in a fixed order; further labels are clicked."""
+ORDERS = {
+    ReviewOrder.UNSURE: "Least certain first", ReviewOrder.NEWEST: "Newest first", ReviewOrder.LABEL: "By suggested label",
+}  # fmt: skip
+WHO = {
+    Labeller.PERSON: "a person", Labeller.SOURCE: "its source", Labeller.RULES: "the rules", Labeller.CLASSIFIER: "the classifier",
+    Labeller.ENDPOINT: "the model",
+}  # fmt: skip
 NOTHING = (
     "No label waits for review. Labelled messages with a stored text appear here: store texts ('--keep-text'), then run "
     "'hubbub labels run'."
@@ -26,11 +35,12 @@ def _set(ask: Ask) -> LabelSet:
 
 
 def _next(ask: Ask) -> Shown:
-    chosen = _set(ask)
-    queue = ask.engine.labels.review.queue(ask.tenant.id, chosen, 1)
+    chosen, order = _set(ask), ReviewOrder(parameter(ask, "order", list(ReviewOrder)) or ReviewOrder.UNSURE)
+    queue = ask.engine.labels.review.queue(ask.tenant.id, chosen, 1, order)
     sets = Field("set", "Label set", "select", chosen.value, {name.value: name.value.capitalize() for name in LabelSet})
+    orders = Field("order", "Order", "select", order.value, {name.value: title for name, title in ORDERS.items()})
     data: dict[str, Any] = {
-        "choices": [sets], "stays": [], "set": chosen.value, "left": queue.left, "done": queue.done, "message": None,
+        "choices": [sets, orders], "stays": [], "set": chosen.value, "left": queue.left, "done": queue.done, "message": None,
         "labels": [], "nothing": NOTHING if queue.labels else f"There are no labels of {chosen} yet.",
     }  # fmt: skip
     if queue.rows:
@@ -39,12 +49,37 @@ def _next(ask: Ask) -> Shown:
         place = [part for part in (row.channel, row.channel_id) if part]
         link = ask.link("conversation", id=row.conversation_id) if row.conversation_id else ""
         data |= {
-            "message": row, "at": at, "place": place, "conversation": link,
-            "sure": "" if row.confidence is None else shown(row.confidence, "share"),
+            "message": row, "at": at, "place": place, "conversation": link, "parts": _divided(row),
             "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(queue.labels)],
+            "likely": _percentages(row), "why": _why(row),
         }  # fmt: skip
     summary = f"{queue.left} to review, {queue.done} done"
     return Shown("label_review", data, Table([], []), summary)
+
+
+def _divided(row: ToReview) -> list[tuple[str, bool]]:
+    """Return a message's text in parts, each with whether it led to the suggested label."""
+    parts, end = [], 0
+    for span in row.spans:
+        parts += [(row.text[end : span.start], False), (row.text[span.start : span.end], True)]
+        end = span.end
+    return [*parts, (row.text[end:], False)]
+
+
+def _percentages(row: ToReview) -> dict[str, str]:
+    """Return the probability of each label that has one: the classifier's now, else that of the stored guess."""
+    known = {likely.label: likely.confidence for likely in row.likely}
+    if row.suggested is not None and row.confidence is not None and row.by != Labeller.RULES:
+        known.setdefault(row.suggested, row.confidence)
+    return {label: f"{confidence:.0%}" for label, confidence in known.items()}
+
+
+def _why(row: ToReview) -> str:
+    """Return who suggests the label, and what the marks in the text are."""
+    if row.suggested is None:
+        return "Nobody suggests a label."
+    who = WHO[Labeller(row.by or Labeller.RULES)]
+    return f"Suggested by {who}; the marked words led to it." if row.spans else f"Suggested by {who}."
 
 
 def _done(ask: Ask) -> Shown:

@@ -17,10 +17,13 @@ import numpy as np
 
 from hubbub.labels.extra import language, vectors
 from hubbub.labels.labelling import Guess
-from hubbub.labels.rules import LONGEST_TEXT, words_of
+from hubbub.labels.reasons import LIKELIEST, LikelyLabel, Reasons, Span, joined
+from hubbub.labels.rules import LONGEST_TEXT, placed_words, words_of
 
 NEVER = 2.0
 """A threshold above every confidence: the classifier was never right often enough about this label."""
+LEADING = 0.4
+"""A word led to a label if it speaks for it at least so much as the word that does most."""
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -73,6 +76,33 @@ class Classifier:
         if self.languages and (spoken := language(text)) is not None and spoken not in self.languages:
             return Guess(None, None, sure=False)
         return Guess(self.labels[place], confidence, sure=True)
+
+    def reasons(self, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
+        """Return for each text the likeliest labels, and the words that speak for a given label; none for None."""
+        if not texts:
+            return []
+        shares = self.probabilities(texts)
+        best = np.argsort(-shares, axis=1, kind="stable")[:, :LIKELIEST]
+        return [
+            Reasons(
+                self._spans(text, label) if label in self.labels else (),
+                tuple(LikelyLabel(self.labels[place], round(float(shares[row, place]), 4)) for place in best[row]),
+            )
+            for row, (text, label) in enumerate(zip(texts, labels, strict=True))
+        ]
+
+    def _spans(self, text: str, label: str) -> tuple[Span, ...]:
+        """Return the words that speak for a label rather than for the others, by the weights of terms."""
+        placed, chosen = placed_words(text), self.labels.index(label)
+        places, values = weighted(text, self.terms, self.weights)
+        others = np.delete(self.by_terms[places], chosen, axis=1).mean(axis=1)
+        speaks = dict(zip(places.tolist(), (values * (self.by_terms[places, chosen] - others)).tolist(), strict=True))
+        words = [word for word, _ in placed]
+        alone = [speaks.get(self.terms.get(word, -1), 0.0) for word in words]
+        pairs = [speaks.get(self.terms.get(f"{word} {following}", -1), 0.0) / 2 for word, following in pairwise(words)]
+        led = [own + before + after for own, before, after in zip(alone, [0.0, *pairs], [*pairs, 0.0], strict=False)]
+        most = max(led, default=0.0)
+        return joined(span for (_, span), much in zip(placed, led, strict=True) if much > 0 and much >= LEADING * most)
 
     def as_bytes(self) -> bytes:
         """Return the classifier as a file of arrays."""

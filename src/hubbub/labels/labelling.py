@@ -6,11 +6,12 @@ A message without a certain label stays unlabelled, with the guess beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hubbub.labels.configuration import Configuration, LabelSet
 from hubbub.labels.decision import Decision, Decisions, Labeller, Message
+from hubbub.labels.reasons import Reasons
 from hubbub.labels.rules import Rules
 
 Said = Mapping[str, Mapping[str, str]]
@@ -33,6 +34,13 @@ class Guesser(Protocol):
         """Return a guess for each text."""
 
 
+class LearnedGuesser(Guesser, Protocol):
+    """A guesser that gives its reasons: a tenant's classifier."""
+
+    def reasons(self, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
+        """Return for each text the likeliest labels, and the words that speak for a given label; none for None."""
+
+
 class Labelling:
     """Decides under one version of a tenant's configuration. `by_people` looks up the labels that people gave."""
 
@@ -40,13 +48,16 @@ class Labelling:
         self,
         version: int,
         configuration: Configuration,
-        classifiers: Mapping[LabelSet, Guesser],
+        classifiers: Mapping[LabelSet, LearnedGuesser],
         by_people: Callable[[Sequence[str]], Said],
         endpoint: Mapping[LabelSet, Guesser] | None = None,
     ) -> None:
         self.version, self.configuration = version, configuration
         self._rules = Rules(configuration)
-        self._guessers = (Labeller.CLASSIFIER, classifiers), (Labeller.ENDPOINT, endpoint or {})
+        self._classifiers = classifiers
+        self._guessers: tuple[tuple[Labeller, Mapping[LabelSet, Guesser]], ...] = (
+            (Labeller.CLASSIFIER, classifiers), (Labeller.ENDPOINT, endpoint or {})
+        )  # fmt: skip
         self._by_people = by_people
         self._sets = [label_set for label_set in LabelSet if configuration.sets.get(label_set)]
 
@@ -62,6 +73,16 @@ class Labelling:
                 if label_set not in own and label_set not in message.given and label_set is not LabelSet.ESCALATION:
                     own[label_set] = Decision(None, Labeller.RULES, self.version, None)
         return list(decisions)
+
+    def reasons(self, label_set: LabelSet, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
+        """Return why each text may have its label: the words of the rules that say it, else those that led the classifier."""
+        classifier = self._classifiers.get(label_set)
+        learned = classifier.reasons(texts, labels) if classifier is not None else [Reasons()] * len(texts)
+        by_rules = [
+            self._rules.spans(text, label_set, label) if label is not None else ()
+            for text, label in zip(texts, labels, strict=True)
+        ]
+        return [replace(own, spans=spans or own.spans) for own, spans in zip(learned, by_rules, strict=True)]
 
     def _certain(self, message: Message, people: Mapping[str, str]) -> dict[LabelSet, Decision]:
         """Return the labels of people, else of the rules."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 import regex
 
 from hubbub.errors import BadInputError
+from hubbub.labels.reasons import Span
 
 SECONDS = 0.02
 """Time limit of a pattern on a text. A usual one takes a few microseconds; endless backtracking is stopped."""
@@ -26,6 +27,14 @@ def matches(pattern: str, text: str) -> bool:
         return _compiled(pattern).search(text, timeout=SECONDS) is not None
     except TimeoutError:
         return False
+
+
+def spans(pattern: str, text: str) -> list[Span]:
+    """Return where a pattern matches in a text; none for one that takes too long."""
+    try:
+        return [Span(*match.span()) for match in _compiled(pattern).finditer(text, timeout=SECONDS)]
+    except TimeoutError:
+        return []
 
 
 @lru_cache(maxsize=4096)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from hubbub.labels.configuration import Configuration, LabelSet
-from hubbub.labels.patterns import matches
+from hubbub.labels.patterns import matches, spans
+from hubbub.labels.reasons import Span, joined
 
 LONGEST_TEXT = 4000
 """Characters of a text that rules and classifiers read; requests are at the beginning."""
@@ -19,6 +20,15 @@ Place = tuple[LabelSet, str]
 def words_of(text: str) -> list[str]:
     """Return a text's words in lower case."""
     return _WORD.findall(text[:LONGEST_TEXT].casefold().replace("’", "'"))
+
+
+def placed_words(text: str) -> list[tuple[str, Span]]:
+    """Return the words of `words_of`, each with its place in the text; in lower case a character may become several."""
+    folded = [(part, at) for at, character in enumerate(text[:LONGEST_TEXT]) for part in character.casefold()]
+    lower = "".join(part for part, _ in folded).replace("’", "'")
+    return [
+        (word.group(), Span(folded[word.start()][1], folded[word.end() - 1][1] + 1)) for word in _WORD.finditer(lower)
+    ]
 
 
 class Rules:
@@ -48,11 +58,24 @@ class Rules:
             best.setdefault(label_set, name)
         return best
 
+    def spans(self, text: str, label_set: LabelSet, label: str) -> tuple[Span, ...]:
+        """Return where a text says a label."""
+        placed, wanted = placed_words(text), (label_set, label)
+        words = [
+            Span(placed[first][1].start, placed[last][1].end)
+            for first, last, place in self._phrases_in([word for word, _ in placed]) if place == wanted
+        ]  # fmt: skip
+        patterns = [pattern for pattern, place in self._patterns if place == wanted]
+        return joined([*words, *(span for pattern in patterns for span in spans(pattern, text[:LONGEST_TEXT]))])
+
     def _said(self, text: str) -> Iterator[Place]:
-        words = words_of(text)
+        yield from (place for _, _, place in self._phrases_in(words_of(text)))
+        beginning = text[:LONGEST_TEXT]
+        yield from (place for pattern, place in self._patterns if matches(pattern, beginning))
+
+    def _phrases_in(self, words: Sequence[str]) -> Iterator[tuple[int, int, Place]]:
+        """Yield the first and last word of each phrase in a text, and what it says."""
         for at, word in enumerate(words):
             for phrase, place in self._phrases.get(word, ()):
                 if tuple(words[at : at + len(phrase)]) == phrase:
-                    yield place
-        beginning = text[:LONGEST_TEXT]
-        yield from (place for pattern, place in self._patterns if matches(pattern, beginning))
+                    yield at, at + len(phrase) - 1, place

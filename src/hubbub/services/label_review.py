@@ -1,4 +1,4 @@
-"""Review: people confirm or correct labels, the least confident first; a person's label counts, and classifiers learn from it.
+"""Review: people confirm or correct labels, in an order they choose; a person's label counts, and classifiers learn from it.
 
 `LabelService` (labels.py) has it as `review`. Only messages with a stored text appear.
 """
@@ -9,7 +9,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from hubbub.calculations import wilson_lower
 from hubbub.control.control import Control
@@ -21,16 +20,34 @@ from hubbub.labels import stored
 from hubbub.labels.as_events import FIELDS, KINDS, SOURCE
 from hubbub.labels.configuration import LabelSet, set_named
 from hubbub.labels.decision import Message
+from hubbub.labels.reasons import Reasons
 from hubbub.model.event import nearest
 from hubbub.model.page import check_limit
 from hubbub.model.tenant import Tenant
+from hubbub.services.label_review_views import (
+    Reviewed,
+    ReviewHistory,
+    ReviewOrder,
+    ReviewQueue,
+    SaidLabel,
+    SuggestionScore,
+    Taught,
+    ToReview,
+    Undone,
+)
 from hubbub.storage.store import Store
 
 MOST_EXAMINED = 5_000
-"""Most labels that are searched for review, least confident first."""
+"""Most labels that are searched for review, the first in its order."""
 MOST_EXAMPLES = 100_000
 Names = Callable[[Tenant, LabelSet], list[str]]
 Relabel = Callable[[Tenant, Message], int]
+Why = Callable[[Tenant, LabelSet, Sequence[str], Sequence[str | None]], list[Reasons]]
+_ORDERS = {
+    ReviewOrder.UNSURE: "coalesce(confidence, 0), time DESC",
+    ReviewOrder.NEWEST: "time DESC",
+    ReviewOrder.LABEL: "CASE WHEN label IS NULL THEN 1 ELSE 0 END, label, coalesce(confidence, 0), time DESC",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,147 +59,29 @@ class Suggestion:
     confidence: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ToReview:
-    """A message to review, with its suggested label."""
-
-    message: str
-    """Its key."""
-    text: str
-    """The message's text."""
-    time: datetime
-    """The message's time."""
-    channel: str | None
-    """The medium."""
-    channel_id: str | None
-    """The room, page or number."""
-    conversation_id: str | None
-    """The conversation."""
-    suggested: str | None
-    """The suggested label; null: unlabelled."""
-    by: str | None
-    """The labeller: rules, classifier or endpoint."""
-    confidence: float | None
-    """The confidence, from 0 to 1; null: no guess."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewQueue:
-    """Messages of a label set to review, and the progress of the review."""
-
-    tenant: str
-    """The tenant."""
-    set: str
-    """The label set."""
-    labels: Sequence[str]
-    """Labels of the set, in order."""
-    left: int
-    """Messages that wait for review."""
-    done: int
-    """Messages that people labelled."""
-    rows: Sequence[ToReview]
-    """The next messages, the least confident first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewed:
-    """The result of a person's label."""
-
-    message: str
-    """Key of the message."""
-    label: str | None
-    """The person's label; null: skipped."""
-    was: str | None
-    """The suggested label."""
-    changed: int
-    """Changed labels."""
-    number: int
-    """Number of the example."""
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """The undone label."""
-
-    message: str
-    """Key of the message."""
-    label: str | None
-    """The person's label; null: skipped."""
-    left: int
-    """How many more can be undone."""
-
-
-@dataclass(frozen=True, slots=True)
-class SaidLabel:
-    """A person's label of a message."""
-
-    message: str
-    """Key of the message."""
-    text: str
-    """The message's text."""
-    label: str
-    """The person's label."""
-    was: str | None
-    """The suggested label."""
-    suggested_by: str | None
-    """The labeller of the suggestion."""
-    by: str
-    """The person."""
-    at: datetime
-    """When."""
-
-
-@dataclass(frozen=True, slots=True)
-class SuggestionScore:
-    """How often suggestions of a label were right."""
-
-    label: str
-    """The label."""
-    checked: int
-    """Suggestions that people reviewed."""
-    right: float
-    """Share of them that people confirmed."""
-    low: float
-    """Lower end of its 95 % range."""
-    high: float
-    """Upper end of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewHistory:
-    """People's last labels, newest first, and how often suggestions were right."""
-
-    rows: Sequence[SaidLabel]
-    """People's labels."""
-    right: Sequence[SuggestionScore]
-    """By label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """The number of examples of a set."""
-
-    tenant: str
-    set: str
-    examples: int
-
-
 class LabelReview:
-    """Review of all tenants' labels. `names` returns a set's labels, `relabel` labels a message again."""
+    """Review of all tenants' labels. `names` returns a set's labels, `relabel` labels a message again, `why` gives reasons."""
 
-    def __init__(self, store: Store, control: Control, examples: LabelExamples, names: Names, relabel: Relabel) -> None:
+    def __init__(
+        self, store: Store, control: Control, examples: LabelExamples, names: Names, relabel: Relabel, why: Why
+    ) -> None:
         self._store, self._control, self._examples = store, control, examples
-        self._names, self._relabel = names, relabel
+        self._names, self._relabel, self._why = names, relabel, why
 
-    def queue(self, tenant: str, label_set: str, limit: int = 20) -> ReviewQueue:
-        """Return the messages of a set to review, the least confident first, and the progress of the review."""
+    def queue(self, tenant: str, label_set: str, limit: int = 20, order: str = ReviewOrder.UNSURE) -> ReviewQueue:
+        """Return the messages of a set to review, in an order, and the progress of the review.
+
+        Raises BadInputError for an unknown order.
+        """
         owner, chosen = self._control.tenant(tenant), set_named(label_set)
         refresh(self._store, owner.no)
-        suggestions = self._unsure(owner, chosen)
+        suggestions = self._waiting(owner, chosen, _order_named(order))
         reviewed = self._examples.seen(owner.id, chosen, list(suggestions))
         left = [key for key in suggestions if key not in reviewed]
         messages = stored.of_keys(self._store, owner.no, left[: check_limit(limit)])
-        rows = [_row(message, suggestions[message.key]) for message in messages]
+        suggested = [suggestions[message.key] for message in messages]
+        why = self._why(owner, chosen, [message.text for message in messages], [one.label for one in suggested])
+        rows = [_row(*row) for row in zip(messages, suggested, why, strict=True)]
         done = self._examples.of(owner.id, chosen)
         labelled = sum(example.label is not None for example in done)
         return ReviewQueue(owner.id, chosen.value, self._names(owner, chosen), len(left), labelled, rows)
@@ -246,8 +145,8 @@ class LabelReview:
         rows = [_said_label(example, label) for example, label in labelled[: check_limit(limit)]]
         return ReviewHistory(rows, _right([example for example, _ in labelled]))
 
-    def _unsure(self, tenant: Tenant, label_set: LabelSet) -> dict[str, Suggestion]:
-        """Return labels that no person gave, by message, the least confident first."""
+    def _waiting(self, tenant: Tenant, label_set: LabelSet, order: ReviewOrder) -> dict[str, Suggestion]:
+        """Return labels that no person gave, by message, in an order."""
         kind = next(kind for kind in KINDS if label_set in kind.sets)
         types = [type_ for type_ in (kind.labelled, kind.unlabelled) if type_]
         with self._store.facts.read() as reading:
@@ -255,9 +154,10 @@ class LabelReview:
             by, guess = (dialect.text_at("attributes", (*place, name)) for name in ("by", "guess"))
             confidence = dialect.number_at("attributes", (*place, "confidence"))
             rows = reading.rows(
-                f"SELECT message_id, coalesce({FIELDS[label_set]}, {guess}), {by}, {confidence} FROM event "
-                f"WHERE tenant = ? AND source = ? AND type IN ({', '.join('?' * len(types))}) AND message_id IS NOT NULL "
-                f"AND coalesce({by}, '') <> 'person' ORDER BY coalesce({confidence}, 0), time DESC LIMIT ?",
+                f"SELECT message_id, label, labeller, confidence FROM (SELECT message_id, time, "
+                f"coalesce({FIELDS[label_set]}, {guess}) AS label, {by} AS labeller, {confidence} AS confidence FROM event "
+                f"WHERE tenant = ? AND source = ? AND type IN ({', '.join('?' * len(types))}) AND message_id IS NOT NULL) AS l "
+                f"WHERE coalesce(labeller, '') <> 'person' ORDER BY {_ORDERS[order]}, message_id LIMIT ?",
                 (tenant.no, SOURCE, *types, MOST_EXAMINED),
             )
         return {key: Suggestion(label, who, sure) for key, label, who, sure in rows}
@@ -279,10 +179,17 @@ class LabelReview:
         return messages[0]
 
 
-def _row(message: Message, suggested: Suggestion) -> ToReview:
+def _order_named(name: str) -> ReviewOrder:
+    try:
+        return ReviewOrder(name)
+    except ValueError:
+        raise BadInputError(f"order {name[:40]!r} is not one of {', '.join(ReviewOrder)}") from None
+
+
+def _row(message: Message, suggested: Suggestion, why: Reasons) -> ToReview:
     return ToReview(
         message.key, message.text, moment(message.time), message.channel, message.channel_id, message.conversation_id,
-        suggested.label, suggested.by, suggested.confidence,
+        suggested.label, suggested.by, suggested.confidence, why.spans, why.likely,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
@@ -21,9 +21,13 @@ from hubbub.control.label_configurations import LabelConfigurations, Version
 from hubbub.control.label_examples import Example, LabelExamples
 from hubbub.errors import BadInputError, NotFoundError
 from hubbub.labels.configuration import LabelSet, set_named
-from hubbub.labels.extra import require
-from hubbub.labels.labelling import Guess, Guesser
+from hubbub.labels.extra import lacking, require
+from hubbub.labels.labelling import Guess
+from hubbub.labels.reasons import Reasons
 from hubbub.labels.report import SURE, LabelReport
+
+if TYPE_CHECKING:
+    from hubbub.labels.classifier import Classifier
 
 FEWEST_COMPARED = 10
 """Fewest examples, unknown to both, that a comparison needs."""
@@ -95,10 +99,15 @@ class Ready:
 
     def guess(self, texts: Sequence[str]) -> list[Guess]:
         """Return a guess for each text. Raises BadSettingError without the extra."""
-        if not texts:
-            return []
+        return self._classifier().guess(texts) if texts else []
+
+    def reasons(self, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
+        """Return the reasons for each text's label; none without the extra."""
+        return self._classifier().reasons(texts, labels) if lacking() is None else [Reasons()] * len(texts)
+
+    def _classifier(self) -> Classifier:
         with self._lock:
-            classifier = self._ready.get(self._number)
+            classifier: Classifier | None = self._ready.get(self._number)
         if classifier is None:
             require()
             from hubbub.labels.classifier import Classifier
@@ -106,8 +115,7 @@ class Ready:
             classifier = Classifier.of(self._store.body(self._tenant, self._number))
             with self._lock:
                 self._ready[self._number] = classifier
-        guesses: list[Guess] = classifier.guess(texts)
-        return guesses
+        return classifier
 
 
 class Training:
@@ -129,7 +137,7 @@ class Training:
         self._ready: LRUCache[int, Any] = LRUCache(IN_MEMORY)
         self._lock = threading.Lock()
 
-    def in_use(self, tenant: str, version: Version) -> dict[LabelSet, Guesser]:
+    def in_use(self, tenant: str, version: Version) -> dict[LabelSet, Ready]:
         """Return the classifiers of a version, by set."""
         return {
             LabelSet(name): Ready(self._store, tenant, number, self._ready, self._lock)

@@ -27,6 +27,7 @@ from hubbub.labels.as_events import FIELDS, Stored, renamed, revised
 from hubbub.labels.configuration import Configuration, LabelSet, read, set_named, starter
 from hubbub.labels.decision import Decisions, Labeller, Message
 from hubbub.labels.labelling import Labelling
+from hubbub.labels.reasons import Reasons
 from hubbub.model.event import NOTHING, Event, Item
 from hubbub.model.plain import JsonObject
 from hubbub.model.question import check_order, parse_moment
@@ -70,7 +71,7 @@ class LabelService:
         classifiers = LabelClassifiers(database, encryption)
         self._training = Training(control, self.configurations, self.examples, classifiers)
         self._endpoint = LabelEndpoint(ai, http, LabelAnswers(database), self._digest, clock)
-        self.review = LabelReview(store, control, self.examples, self._names, self._relabel)
+        self.review = LabelReview(store, control, self.examples, self._names, self._relabel, self._why)
         self.suggestions = TopicSuggestionService(
             store, control, TopicSuggestions(database, encryption), self._digest, clock, self.add, self.review
         )
@@ -234,6 +235,12 @@ class LabelService:
 
     def _names(self, tenant: Tenant, label_set: LabelSet) -> list[str]:
         return self.configuration(self.configurations.current(tenant.id)).names(label_set)
+
+    def _why(
+        self, tenant: Tenant, label_set: LabelSet, texts: Sequence[str], labels: Sequence[str | None]
+    ) -> list[Reasons]:
+        """Return why each text may have its label."""
+        return self.labelling(tenant).reasons(label_set, texts, labels)
 
     def _relabel(self, tenant: Tenant, message: Message) -> int:
         """Label a message again; returns the number of changed labels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from markupsafe import escape
 
 from hubbub.errors import BadInputError
 from tests.unit.dashboard.visiting import XSS, Visitor
@@ -44,6 +45,17 @@ def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> No
     refused = reviewing.act(f"{ON}/say", ON, BadInputError.status, set="topic", message="m1", label="x")
     assert "has no label" in refused.text
     assert "Skipped" in reviewing.act(f"{ON}/say", ON, set="topic", message="m1", label="").text
+
+
+def test_the_words_that_led_to_a_label_are_marked_as_text(reviewing: Visitor) -> None:
+    """The rule's word stands in a mark, all around it is escaped, and the page says who suggests the label."""
+    page = reviewing.page(f"{ON}?order=label")
+    assert f"<mark>wifi</mark> {escape(XSS)}" in page and XSS not in page
+    assert "Suggested by the rules; the marked words led to it." in page
+    assert '<option value="label" selected>By suggested label' in page
+    answer = reviewing.act(f"{ON}/say?order=label", ON, set="topic", message="m1", label="food")
+    assert '<option value="label" selected>' in answer.text, "the order stays"
+    assert "Nobody suggests a label." in answer.text
 
 
 def test_another_label_is_added_from_the_page(reviewing: Visitor) -> None:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from hubbub.app import Engine, open_engine
 from hubbub.clock import fixed
-from hubbub.errors import NotFoundError
+from hubbub.errors import BadInputError, NotFoundError
 from hubbub.ingest.receivers.base import Delivery
 from hubbub.model.event import Event, record_from
 from hubbub.services.integrations import made_for
-from hubbub.services.label_review import SuggestionScore
+from hubbub.services.label_review_views import SuggestionScore
 from hubbub.services.label_training import TrainedClassifier
 
 RULES = {"topic": {"wifi": {"words": ["wifi"]}, "food": {"words": ["food", "breakfast"]}}}
@@ -207,6 +207,38 @@ def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> 
     with pytest.raises(NotFoundError):
         engine.labels.review.undo("acme", "topic", "anna")
     assert engine.verify("acme")["clean"]
+
+
+def test_people_choose_the_order_of_review_and_see_why(engine: Engine) -> None:
+    """The newest first, or label by label with the unlabelled last; the words of rules are shown; other orders are refused."""
+    engine.record("acme", [message(0, "Wifi!"), message(1, "hello"), message(2, "breakfast"), message(3, "no wifi")])
+    engine.labels.run("acme")
+    review = engine.labels.review
+    assert [row.message for row in review.queue("acme", "topic", order="newest").rows] == ["m3", "m2", "m1", "m0"]
+    rows = review.queue("acme", "topic", order="label").rows
+    assert [row.message for row in rows] == ["m2", "m3", "m0", "m1"]
+    assert [[row.text[span.start : span.end] for span in row.spans] for row in rows] == [
+        ["breakfast"],
+        ["wifi"],
+        ["Wifi"],
+        [],
+    ]
+    assert all(row.likely == [] or row.likely == () for row in rows)
+    with pytest.raises(BadInputError, match="is not one of unsure, newest, label"):
+        review.queue("acme", "topic", order="1; DROP TABLE event")
+
+
+def test_review_shows_what_the_classifier_in_use_finds_likely(engine: Engine) -> None:
+    """With a classifier each message has the probabilities of its likeliest labels, and the words that led to its suggestion."""
+    pytest.importorskip("wordllama")
+    taught(engine)
+    engine.record("acme", message(0, "Please help, there is a problem with our router and the signal"))
+    engine.labels.run("acme")
+    (row,) = engine.labels.review.queue("acme", "topic").rows
+    assert (row.suggested, row.by) == ("wifi", "classifier")
+    assert [likely.label for likely in row.likely] == ["wifi", "food"]
+    assert row.likely[0].confidence == pytest.approx(row.confidence, abs=1e-4)
+    assert [row.text[span.start : span.end] for span in row.spans] == ["router", "signal"]
 
 
 def test_erasing_forgets_what_people_said_of_a_contact(engine: Engine) -> None:

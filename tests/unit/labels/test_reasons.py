@@ -1,0 +1,97 @@
+"""Why a label is suggested: the marked words are those of the text that rules or a classifier went by."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.labels.configuration import Configuration, LabelSet, read
+from hubbub.labels.reasons import Span, joined
+from hubbub.labels.rules import Rules, placed_words, words_of
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("wordllama")
+pytest.importorskip("threadpoolctl")
+
+from hubbub.labels.classifier import Classifier  # noqa: E402
+from hubbub.labels.training import train  # noqa: E402
+
+SAID = {
+    "wifi": ["connection", "internet", "router", "signal", "network", "password", "laptop", "online"],
+    "food": ["breakfast", "coffee", "eggs", "croissants", "buffet", "bread", "dinner", "kitchen"],
+}
+
+
+def read_at(text: str, spans: tuple[Span, ...]) -> list[str]:
+    """Return the parts of a text."""
+    return [text[span.start : span.end] for span in spans]
+
+
+@cache
+def learned() -> Classifier:
+    """Return a classifier of two topics, each with two words a text."""
+    pairs = [
+        (f"There is a problem with the {word} and the {other} in our room, please help", label)
+        for label, words in SAID.items()
+        for word, other in combinations(words, 2)
+    ]
+    return train([text for text, _ in pairs], [label for _, label in pairs], 0.9).classifier
+
+
+@given(st.text(st.characters(codec="utf-8") | st.sampled_from("İß’' ıŉᾳ\u0345ΐﬁaB"), max_size=40))
+def test_placed_words_are_the_words(text: str) -> None:
+    """The words with places are those without, in any script, and each place holds the word in some case."""
+    placed = placed_words(text)
+    assert [word for word, _ in placed] == words_of(text)
+    for word, span in placed:
+        assert word in text[span.start : span.end].casefold().replace("’", "'")
+
+
+@given(st.lists(st.builds(Span, st.integers(0, 20), st.integers(0, 20)), max_size=8))
+def test_joined_spans_stand_apart_and_hold_the_same_characters(spans: list[Span]) -> None:
+    """No character is lost, added, or in two spans, and the spans are in order."""
+    apart = joined(spans)
+    assert all(first.end <= second.start for first, second in pairwise(apart))
+    assert [at for span in apart for at in range(span.start, span.end)] == sorted(
+        {at for span in spans for at in range(span.start, span.end)}
+    )
+
+
+def test_rules_mark_their_words_phrases_and_patterns() -> None:
+    """Marked is what says the label, not what says another one; a pattern that takes too long marks nothing."""
+    wifi = {"words": ["WiFi", "no internet"], "patterns": [r"error \d+", "(a+)+$"]}
+    rules = Rules(Configuration(read({"topic": {"wifi": wifi, "tv": {"words": ["tv"]}}}).sets))
+    text = f"No  internet, tv and WIFI: Error 17 {'a' * 200}!"
+    assert read_at(text, rules.spans(text, LabelSet.TOPIC, "wifi")) == ["No  internet", "WIFI", "Error 17"]
+    assert read_at(text, rules.spans(text, LabelSet.TOPIC, "tv")) == ["tv"]
+    assert rules.spans(text, LabelSet.TONE, "wifi") == ()
+
+
+@pytest.mark.parametrize("label", list(SAID))
+def test_a_classifier_marks_what_it_went_by(label: str) -> None:
+    """Marked are the words of the label and no others; without them the label is less likely."""
+    said, other = SAID[label][:2], SAID["food" if label == "wifi" else "wifi"][0]
+    text = f"Please help, {said[0].upper()} and the {said[1]} in the room, not the {other}"
+    (reasons,) = learned().reasons([text], [label])
+    marked = read_at(text, reasons.spans)
+    assert {word.lower() for word in marked} == set(said)
+    without = text
+    for word in marked:
+        without = without.replace(word, "")
+    place = learned().labels.index(label)
+    before, after = learned().probabilities([text, without])[:, place]
+    assert after < before
+
+
+def test_the_likeliest_labels_come_first_and_an_unknown_label_has_no_words() -> None:
+    """Probabilities are those of the classifier, the largest first; a label that it never learned, or none, marks nothing."""
+    text = "the breakfast"
+    first, second = learned().reasons([text, text], ["sauna", None])
+    assert first == second and first.spans == ()
+    assert [likely.label for likely in first.likely] == ["food", "wifi"]
+    assert sum(likely.confidence for likely in first.likely) == pytest.approx(1, abs=1e-3)
+    assert learned().reasons([], []) == []
