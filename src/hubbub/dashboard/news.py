@@ -159,7 +159,7 @@ def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:
 
 def _point(ask: Ask, point: NewsPoint) -> dict[str, Any]:
     """Return a point with its head split around the value, and the link to its rows."""
-    value = near(point.value, point.unit)
+    value = near(point.burst.value if point.burst else point.value, point.unit)
     start, _, rest = point.head.rpartition(value)
     where = {
         name: values[0] for name, values in point.where.items() if tuple(values) != tuple(ask.view.where.get(name, ()))

@@ -8,6 +8,7 @@ from typing import Any
 
 from hubbub.model.plain import ABSENT
 from hubbub.model.tenant import Tenant
+from hubbub.news.burst import Burst
 from hubbub.news.causes import Cause
 from hubbub.news.news import News, Number, Point
 from hubbub.query.freshness import Freshness
@@ -69,6 +70,23 @@ class NewsCause:
     """A value of another dimension with the same rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewsBurst:
+    """The few days that carry a change; the other days are within their usual range."""
+
+    from_: str
+    """Local midnight, RFC 3339, in the tenant's zone."""
+    to: str
+    """Where they end (exclusive)."""
+    value: Value
+    """The number of these days."""
+    n: int | None
+    usual: Usual
+    """What is usual of so many things."""
+    lasts: bool
+    """Whether they reach the last whole day."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsPoint(NewsNumber):
     """A number that is news, in words, with its cause."""
@@ -85,6 +103,8 @@ class NewsPoint(NewsNumber):
     cause: NewsCause | None
     where: Mapping[str, Sequence[str]]
     """Filters that find its rows, as for /v1/explain."""
+    burst: NewsBurst | None = None
+    """The few days that carry the change; null where the whole stretch is different."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +153,7 @@ def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
         [at.astimezone(tenant.tz).isoformat() for at in news.before] if news.before else None,
         news.lead,
         news.rest,
-        [_point(point) for point in news.points],
+        [_point(point, tenant) for point in news.points],
         [_number(number, tenant) for number in news.numbers],
         news.freshness,
     )
@@ -159,7 +179,7 @@ def _course(rows: Sequence[UsualRow], tenant: Tenant) -> Sequence[CourseRow] | N
     ] or None  # fmt: skip
 
 
-def _point(point: Point) -> NewsPoint:
+def _point(point: Point, tenant: Tenant) -> NewsPoint:
     return NewsPoint(
         **_shared(point.number),
         head=point.head,
@@ -170,7 +190,13 @@ def _point(point: Point) -> NewsPoint:
         sentence=point.sentence,
         cause=_cause(point.cause) if point.cause else None,
         where=point.where,
+        burst=_burst(point.burst, tenant) if point.burst else None,
     )
+
+
+def _burst(burst: Burst, tenant: Tenant) -> NewsBurst:
+    start, end = (at.astimezone(tenant.tz).isoformat() for at in (burst.start, burst.end))
+    return NewsBurst(start, end, burst.cell.value, burst.cell.n, burst.usual, burst.lasts)
 
 
 def _cause(cause: Cause) -> NewsCause:

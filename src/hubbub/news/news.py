@@ -17,6 +17,7 @@ from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.news import sentences
+from hubbub.news.burst import Burst, burst_of
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause, causes, made_of, only
 from hubbub.news.judge import Judged, Verdict, Way, judged
@@ -54,6 +55,11 @@ class Number:
     course: tuple[UsualRow, ...] = ()
     """Its windows with their usual ranges, if the question has a grain."""
 
+    @property
+    def rises(self) -> bool:
+        """Whether it lies above the middle of what is usual."""
+        return self.usual.median is not None and (self.cell.value or 0) > self.usual.median
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -72,6 +78,8 @@ class Point:
     where: Mapping[str, tuple[str, ...]]
     things: str = ""
     """What the number counts or averages over: ratings, conversations."""
+    burst: Burst | None = None
+    """The few days that carry the change, if it is no level."""
 
     @property
     def sentence(self) -> str:
@@ -116,7 +124,7 @@ def news(
     begun = question.start < now
     freshness = judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
     worst = sorted(_once([number for number in numbers if number.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
-    points = tuple(_point_of(ask, tenant, question, now, number, label) for number in worst)
+    points = tuple(_point_of(ask, reading, tenant, question, now, number, label) for number in worst)
     span = freshness.compared_with
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
     known = [number for number in numbers if not number.dimension and number.judged.verdict is not Verdict.UNKNOWN]
@@ -243,23 +251,32 @@ def _once(numbers: Sequence[Number]) -> list[Number]:
     return list(farthest.values())
 
 
-def _point_of(ask: Ask, tenant: Tenant, question: Question, now: datetime, number: Number, label: Label) -> Point:
+def _point_of(
+    ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, number: Number, label: Label
+) -> Point:
     candidate = next(c for c in CANDIDATES if c.metric == number.metric and bool(c.by) == bool(number.dimension))
     where = dict(question.where) | ({number.dimension: (number.slice,)} if number.dimension else {})
     metric = made_of(number.metric, number.previous or number.usual.median)
-    narrowed = replace(question, metrics=(metric,), where=where, by=(), edges=())
+    narrowed = replace(question, metrics=(metric,), where=where, by=(), edges=(), grain=Grain.TOTAL)
     row = _cause(ask, tenant, narrowed, now, number)
-    rises = number.usual.median is not None and (number.cell.value or 0) > number.usual.median
-    named = label(number.dimension, number.slice) if number.dimension else ""
     by = sentences.within(metric) if metric != number.metric else ""
     because = sentences.because(row, label(row.dimension, row.value), by) if row else ""
     rows_of = {**where, **({row.dimension: (row.value,)} if row else {})}
-    change = sentences.change(number)
-    return Point(
-        number, sentences.head(candidate, number, named, rises=rises), change or sentences.expected(number),
-        sentences.usual(candidate, number) if change else "", because, row,
-        rows_of if _knows(number.metric, list(rows_of)) else where, candidate.things,
-    )  # fmt: skip
+    named = label(number.dimension, number.slice) if number.dimension else ""
+    burst = None
+    if candidate.burst and _knows(number.metric, list(where)):
+        burst = burst_of(
+            ask,
+            reading,
+            tenant,
+            replace(narrowed, metrics=(number.metric,)),
+            number.usual,
+            candidate,
+            rises=number.rises,
+        )
+    head, change, usual = sentences.words_of(candidate, number, burst, named, tenant.tz)
+    rows = rows_of if _knows(number.metric, list(rows_of)) else where
+    return Point(number, head, change, usual, because, row, rows, candidate.things, burst)
 
 
 def _cause(ask: Ask, tenant: Tenant, narrowed: Question, now: datetime, number: Number) -> Cause | None:

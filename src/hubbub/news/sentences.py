@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from hubbub.metrics.catalogue import STATISTICS, title_of
 from hubbub.metrics.definition import WITHIN, Unit
+from hubbub.news.burst import Burst
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Verdict
+from hubbub.query.usual import Usual
 from hubbub.reports.formatting import about, between, near, plain
 
 if TYPE_CHECKING:
@@ -18,14 +22,65 @@ if TYPE_CHECKING:
 QUIET = "Nothing unusual"
 _WHAT = {"channel": "The channel ", "channel_id": "The room ", "account_id": "The account ", "topic": "The topic "}
 """What stands before the value of a dimension; names of people stand alone."""
+_LEVELS = {Unit.COUNT: ("few", "many"), Unit.MS: ("short", "long")}
+_LEVEL = ("low", "high")
+"""How a few days differ, below and above usual, by unit."""
 _CALLED = {candidate.metric: candidate.name for candidate in CANDIDATES if not candidate.by}
 
 
-def head(candidate: Candidate, number: Number, named: str, *, rises: bool) -> str:
+def words_of(
+    candidate: Candidate, number: Number, burst: Burst | None, named: str, zone: tzinfo
+) -> tuple[str, str, str]:
+    """Return the head of a point, its change, and what is usual where the change does not say it."""
+    if burst is not None:
+        head_ = burst_head(candidate, number, burst, named, zone)
+        return head_, burst_change(number, burst), of_all_days(candidate, number, burst)
+    different = change(number)
+    return head(candidate, number, named), different or expected(number), usual(candidate, number) if different else ""
+
+
+def head(candidate: Candidate, number: Number, named: str) -> str:
     """Return the head of a point: what happened, with the value."""
-    text = candidate.up if rises else candidate.down
+    text = candidate.up if number.rises else candidate.down
     value = near(number.cell.value, number.unit)
     return plain(text.replace("{value}", value).replace("{slice}", spoken(named)))
+
+
+def burst_head(candidate: Candidate, number: Number, burst: Burst, named: str, zone: tzinfo) -> str:
+    """Return the head of a point that a few days carry: which days, with their number."""
+    words = {
+        "{was}": "has been" if burst.lasts else "was", "{were}": "have been" if burst.lasts else "were",
+        "{level}": _LEVELS.get(number.unit, _LEVEL)[number.rises], "{days}": _days(burst, zone),
+        "{value}": near(burst.cell.value, number.unit), "{slice}": spoken(named),
+    }  # fmt: skip
+    return plain(re.sub(r"\{\w+\}", lambda place: words[place[0]], candidate.burst))
+
+
+def _days(burst: Burst, zone: tzinfo) -> str:
+    """Return the days of a burst in words: from 12 to 16 November, on 3 March, since 24 November."""
+    first, last = burst.start.astimezone(zone), (burst.end - timedelta(microseconds=1)).astimezone(zone)
+    if burst.lasts:
+        return f"since {first.day} {first:%B}"
+    if first.date() == last.date():
+        return f"on {first.day} {first:%B}"
+    month = "" if first.month == last.month else f" {first:%B}"
+    return f"from {first.day}{month} to {last.day} {last:%B}"
+
+
+def burst_change(number: Number, burst: Burst) -> str:
+    """Return what is usual of so many things as a burst has, and that the other days are as usual."""
+    return (
+        f"where {_range(burst.usual, number.unit)} is usual; {'before that' if burst.lasts else 'since then'} as usual"
+    )
+
+
+def of_all_days(candidate: Candidate, number: Number, burst: Burst) -> str:
+    """Return the number of all days of a point that a few days carry, unless it is theirs, with its usual range."""
+    if number.cell.value == burst.cell.value:
+        return usual(candidate, number)
+    different = change(number)
+    value = f"{near(number.cell.value, number.unit)}{f', {different}' if different else ''}"
+    return f"All of these days: {value}. {usual(candidate, number)}"
 
 
 def spoken(name: str) -> str:
@@ -46,19 +101,19 @@ def change(number: Number) -> str:
 
 def expected(number: Number) -> str:
     """Return the usual range of a point without a period before."""
-    return f"where {_range(number)} is usual"
+    return f"where {_range(number.usual, number.unit)} is usual"
 
 
 def usual(candidate: Candidate, number: Number) -> str:
     """Return the usual range of a point, and its number of things."""
     n = number.cell.n
     of = f"; {n:,} {candidate.things}" if candidate.things and n is not None else ""
-    return f"Usual for as many days: {_range(number)}{of}"
+    return f"Usual for as many days: {_range(number.usual, number.unit)}{of}"
 
 
-def _range(number: Number) -> str:
-    assert number.usual.low is not None and number.usual.high is not None
-    return between(number.usual.low, number.usual.high, number.unit)
+def _range(usual_: Usual, unit: Unit) -> str:
+    assert usual_.low is not None and usual_.high is not None
+    return between(usual_.low, usual_.high, unit)
 
 
 def step(difference: float, unit: str) -> str:

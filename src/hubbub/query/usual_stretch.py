@@ -135,13 +135,32 @@ def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: 
             middle, spread = middle * weeks, spread * math.sqrt(weeks)
         else:
             spread /= math.sqrt(weeks)
-    half = max(BAND * spread, CHANCE * _chance(metric.unit, middle, cell.n))
+    usual = _between(metric.unit, middle, spread, week.n, cell)
+    if weeks > 1 or usual.low is None or usual.high is None:
+        return usual
+    return replace(usual, low=min(usual.low, *values), high=max(usual.high, *values))
+
+
+def usual_of_part(name: str, usual: Usual, cell: Cell, share: float) -> Usual:
+    """Return what is usual of a part of a long stretch: `usual` is that of the whole, of whose usual things it has that share.
+
+    Without any of them nothing is known of it.
+    """
+    metric = find(name)
+    if usual.median is None or usual.spread is None or not share:
+        return Usual(None, None, usual.n)
+    if _adds_up(metric):
+        return _between(metric.unit, usual.median * share, usual.spread * math.sqrt(share), usual.n, cell)
+    return _between(metric.unit, usual.median, usual.spread / math.sqrt(share), usual.n, cell)
+
+
+def _between(unit: Unit, middle: float, spread: float, weeks: int, cell: Cell) -> Usual:
+    """Return the range around a middle that noise and chance reach, within what its unit can be."""
+    half = max(BAND * spread, CHANCE * _chance(unit, middle, cell.n))
     low, high = middle - half, middle + half
-    if weeks <= 1:
-        low, high = min(low, *values), max(high, *values)
-    if metric.unit is Unit.SHARE:
+    if unit is Unit.SHARE:
         high = min(1.0, high)
-    return Usual(middle, spread, week.n, max(0.0, low) if from_zero else low, high)
+    return Usual(middle, spread, weeks, max(0.0, low) if unit in (Unit.COUNT, Unit.MS, Unit.SHARE) else low, high)
 
 
 def _adds_up(metric: RequestedMetric) -> bool:

@@ -1,0 +1,110 @@
+"""Bursts: the news name the few days that carry a change, and only where the other days are as usual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.app import Engine
+from hubbub.news.burst import farthest
+from hubbub.settings import load
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+A_DAY = 10
+"""Ratings a day, of which usually 2 are bad."""
+Bad = Callable[[datetime], int]
+
+
+@given(st.lists(st.integers(-9, 9), max_size=12))
+def test_the_farthest_run_has_the_greatest_sum(excesses: list[int]) -> None:
+    """No other run of days has a greater sum, an empty run has 0, and no end of it lies within the bound."""
+    first, after = farthest(excesses)
+    ends = combinations_with_replacement(range(len(excesses) + 1), 2)
+    assert sum(excesses[first:after]) == max(sum(excesses[low:high]) for low, high in ends)
+    assert first == after or (excesses[first] > 0 and excesses[after - 1] > 0)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Ten weeks in which four of five ratings are satisfied."""
+    with closing(Engine(load(data=tmp_path / "data", free_floor_mb=0), lambda: NOW)) as made:
+        made.add_tenant("shop", zone="UTC")
+        _rate(made, 98, 28, lambda _: 2)
+        yield made
+
+
+def _rate(engine: Engine, first: int, last: int, bad: Bad) -> None:
+    """Record ratings of the days that lie so many days before now."""
+    noons = [NOW - back * DAY + timedelta(hours=12) for back in range(first, last, -1)]
+    engine.record("shop", [_rating(at, number, bad(at)) for at in noons for number in range(A_DAY)], history=True)
+
+
+def _rating(at: datetime, number: int, bad: int) -> dict[str, Any]:
+    survey = f"s{at:%Y%j}-{number}"
+    return {
+        "type": "satisfaction.rating_received", "time": at, "id": survey, "survey_id": survey, "channel": "web",
+        "value": 1.0 if number < bad else 5.0, "contact_id": f"c{number}",
+    }  # fmt: skip
+
+
+def _point(engine: Engine, bad: Bad) -> dict[str, Any]:
+    """Return the one point of the last four weeks, in which so many ratings of each day are bad."""
+    _rate(engine, 28, 0, bad)
+    found = engine.news("shop", start="2026-02-02", end="2026-03-02", compare="previous")
+    (point,) = found["points"]
+    return dict(point)
+
+
+def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
+    """Days that carry the change are named with their own number and range, and the number of all days follows."""
+    point = _point(
+        engine, lambda at: 9 if datetime(2026, 2, 10, tzinfo=UTC) < at < datetime(2026, 2, 15, tzinfo=UTC) else 2
+    )
+    assert point["head"] == "Satisfaction was low from 10 to 14 February: 10.0%"
+    assert point["change"].endswith(" is usual; since then as usual")
+    assert point["in_words"].startswith(
+        "All of these days: 67.5%, 12.5 points less than before. Usual for as many days:"
+    )
+    asked = engine.query("shop", metrics=["csat"], start="2026-02-10", end="2026-02-15", details=True)["rows"][0][
+        "details"
+    ]["csat"]
+    burst = point["burst"]
+    assert (burst["from"][:10], burst["to"][:10], burst["lasts"]) == ("2026-02-10", "2026-02-15", False)
+    assert (burst["value"], burst["n"]) == (asked["value"], asked["n"]) and burst["value"] < burst["usual"]["low"]
+
+
+def test_the_last_days(engine: Engine) -> None:
+    """Of days that reach the last whole day the news say since when, and that it was as usual before."""
+    point = _point(engine, lambda at: 8 if at > datetime(2026, 2, 24, tzinfo=UTC) else 2)
+    assert point["head"] == "Satisfaction has been low since 24 February: 20.0%"
+    assert point["change"].endswith("; before that as usual") and point["burst"]["lasts"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(lambda at: 5, id="every day"),
+        pytest.param(lambda at: 6 if at.day < 20 else 2, id="more than half of the days"),
+        pytest.param(lambda at: 10 if 10 <= at.day < 13 else 4, id="the other days lie beyond usual"),
+    ],
+)
+def test_a_level_stays_a_level(engine: Engine, bad: Bad) -> None:
+    """No days are named where all are different, more than half, or the others beyond their usual range."""
+    point = _point(engine, bad)
+    assert point["burst"] is None and point["head"].startswith("Satisfaction fell to ")
+
+
+def test_a_week_has_no_burst(engine: Engine) -> None:
+    """Eight weeks say too little about parts of a week: its number is told whole."""
+    _rate(engine, 28, 0, lambda at: 10 if at > datetime(2026, 2, 26, tzinfo=UTC) else 2)
+    (point,) = engine.news("shop", start="2026-02-23", end="2026-03-02")["points"]
+    assert point["burst"] is None
