@@ -42,8 +42,9 @@ check: .venv/ready
 # Folders of tests are flushed to disk again and again, so they are in memory where there is room (8 GB) and programs may run.
 IN_MEMORY := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 8000000 2>/dev/null && \
 	! grep -q ' /dev/shm [^ ]* [^ ]*noexec' /proc/mounts && echo TMPDIR=/dev/shm)
-# Three processes for two cores, since tests also wait; a module stays in one of them, and the long ones come first.
-TESTS := $(IN_MEMORY) $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
+# Three processes for two cores, since tests also wait; a module stays in one of them, and the long ones come first. Compiled
+# modules are stored whatever the environment says: hundreds of tests start processes, and compiling takes each of them a second.
+TESTS := PYTHONDONTWRITEBYTECODE= $(IN_MEMORY) $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 
 # How much is tested stands in tests/extent.py: this is what people wait for, `make test-all` is all there is.
 test: check

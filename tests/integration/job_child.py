@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hubbub.background import end
 from hubbub.errors import BadInputError, ServerUnreachableError
 from hubbub.jobs import policies, worker
 from hubbub.jobs.payloads import Task
@@ -88,7 +89,7 @@ def main(url: str, effects: Path) -> None:
     over.wait()
     handed = one.stop()
     jobs.close()
-    worker.end(handed)
+    end(handed)
 
 
 if __name__ == "__main__":

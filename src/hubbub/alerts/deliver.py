@@ -12,7 +12,7 @@ from hubbub.control.outbox import Destination, Message
 from hubbub.outgoing import mail as mail_
 from hubbub.outgoing import webhook
 from hubbub.outgoing.http import Outgoing
-from hubbub.outgoing.slack import BASE_URL, SlackClient, ask
+from hubbub.outgoing.slack import BASE_URL
 from hubbub.reports.as_mail import BUTTON, FONT, INK
 
 LONGEST_SLACK = 2900
@@ -44,6 +44,8 @@ def deliver(ways: Ways, destination: Destination, secret: Mapping[str, str], mes
     elif "url" in secret:
         ways.http.send("POST", secret["url"], body={"text": as_slack(ways, notice)}, limit=1 << 16).checked()
     else:
+        from hubbub.outgoing.slack_client import SlackClient, ask
+
         token, base_url = ways.slack(message.tenant, secret["integration"])
         client = SlackClient(ways.http, token, base_url or BASE_URL)
         ask(client.chat_postMessage, channel=secret["channel"], text=as_slack(ways, notice))

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
@@ -50,16 +50,18 @@ from hubbub.api.subscriptions import router as subscriptions
 from hubbub.api.targets import router as targets
 from hubbub.api.tenants import router as tenants
 from hubbub.app import Engine
-from hubbub.background import Background
+from hubbub.background import Background, end
 from hubbub.dashboard.files import files as page_files
 from hubbub.dashboard.routes import House
 from hubbub.dashboard.routes import routes as pages
 from hubbub.dashboard.unsubscribe import routes as unsubscribe
 from hubbub.errors import HubbubError
-from hubbub.jobs.worker import Worker, end
 from hubbub.memory import keep_what_is_loaded
 from hubbub.telemetry import REQUEST_SECONDS, log, seldom
 from hubbub.version import __version__
+
+if TYPE_CHECKING:
+    from hubbub.jobs.worker import Worker
 
 STUCK_AFTER = 300.0
 REST = 3.0

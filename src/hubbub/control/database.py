@@ -54,6 +54,17 @@ def postgresql(url: str, **pool: Any) -> sa.Engine:
     return engine
 
 
+def upsert(table: sa.Table, dialect: str) -> Any:
+    """Return an INSERT into a table that can say ON CONFLICT; `dialect`: the name of the engine's."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415 - as below
+
+        return sqlite_insert(table)
+    from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - its drivers load with the dialect
+
+    return insert(table)
+
+
 @contextmanager
 def answering(url: str) -> Iterator[None]:
     """Turn a driver's errors about the database of a URL into Hubbub's.

@@ -14,11 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hubbub import errors
 from hubbub.clock import Clock
-from hubbub.control.database import Database, metadata
+from hubbub.control.database import Database, metadata, upsert
 from hubbub.errors import BadInputError, BadRequestError
 from hubbub.model.event import FIELDS
 from hubbub.model.page import check_limit, cut, place_of
@@ -214,7 +213,7 @@ def _minute(text: str) -> datetime:
 
 def _adding(dialect: str) -> sa.Insert:
     """Return the statement that adds a row's counts to the stored ones, safely for several processes."""
-    insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(deliveries)
+    insert = upsert(deliveries, dialect)
     sums = {name: deliveries.c[name] + insert.excluded[name] for name in _COUNTS}
     adding: sa.Insert = insert.on_conflict_do_update(index_elements=_NAMED, set_=sums)
     return adding

@@ -15,9 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from hubbub.control.database import Database, metadata, now
+from hubbub.control.database import Database, metadata, now, upsert
 from hubbub.control.encryption import Encryption
 from hubbub.errors import NotFoundError
 from hubbub.model.plain import JsonObject
@@ -97,7 +96,7 @@ class Payloads:
         }  # fmt: skip
         same = payloads.c.id == reference, payloads.c.tenant == tenant
         with self._database.write() as con:
-            insert: Any = (sqlite if con.dialect.name == "sqlite" else postgresql).insert(payloads)
+            insert = upsert(payloads, con.dialect.name)
             older = sa.func.coalesce(payloads.c.revision, 0) < revision
             con.execute(
                 insert.values(id=reference, **values).on_conflict_do_update(

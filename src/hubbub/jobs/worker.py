@@ -6,8 +6,6 @@ Several processes may do so at once; through the ledger each thing happens once.
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from hubbub.background import Background
+from hubbub.background import Background, end
 from hubbub.clock import Clock
 from hubbub.errors import DatabaseUnavailableError, JobCancelledError, TenantsFailedError
 from hubbub.jobs.ledger import Progress
@@ -100,14 +98,6 @@ def _note(duty: str, error: Exception) -> None:
     """Log the failure of a clock's duty, at most once a minute."""
     if seldom(("clock", duty, type(error))):
         log.warning("clock", duty=duty, error=_line_of(error))
-
-
-def end(handed_back: Sequence[str]) -> None:
-    """End the process at once when threads of handed-back jobs still run; Python would wait for them."""
-    if handed_back:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
 
 
 @contextmanager

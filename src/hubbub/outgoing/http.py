@@ -1,8 +1,8 @@
 """All HTTP calls to other services: bounded in time and size, and never into a private network.
 
-A host name is resolved once, every address is checked, and the connection goes to a checked address, so DNS rebinding does not
-work. Redirects are not followed, proxies of the environment not used, and tokens travel over https only; `allow_private_hosts`
-names the exceptions.
+A host name is resolved once, every address is checked, and the connection goes to a checked address (`connections.py`), so DNS
+rebinding does not work. Redirects are not followed, proxies of the environment not used, and tokens travel over https only;
+`allow_private_hosts` names the exceptions.
 
 There are two errors: `UpstreamUnavailableError` (try again) and `UpstreamRefusedError` (a person has to act). They name the host,
 never the rest of an address nor any content.
@@ -10,44 +10,29 @@ never the rest of an address nor any content.
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import logging
 import math
-import socket
-import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import httpcore2
-import httpx2
 
 from hubbub.errors import BadSettingError, UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.gunzip import BadGzipError, Gunzip, TooMuchError
 
-logging.getLogger("httpx2").setLevel(
-    logging.WARNING
-)  # at INFO it logs whole addresses, and some are secrets themselves
+if TYPE_CHECKING:
+    import httpx2
 
 TIMEOUT = 30.0
 MAX_BYTES = 16 << 20
 LONGEST_WAIT = 3600.0
 """Longest pause in seconds, even if a service asks for more."""
 
-_NO_ADDRESS, _SET_ONE = "the address is no http or https address", "Set one like https://host/path"
 _BUSY = frozenset({408, 425, 429})
-FAILED = (httpcore2.NetworkError, httpcore2.ProtocolError)
-"""The connection failed, or what came over it is not HTTP."""
-_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
-"""Networks of IANA's special-purpose registries that `ipaddress` counts as global, in some versions of Python or in all."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -92,6 +77,11 @@ class Answer:
         return retry_after(self.headers.get("retry-after"))
 
 
+def no_address() -> UpstreamRefusedError:
+    """Return the error of something that cannot be called."""
+    return UpstreamRefusedError("the address is no http or https address", action="Set one like https://host/path")
+
+
 def retry_after(text: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
     """Read a Retry-After header (seconds or a date); returns 0 to 3600 seconds, None without a valid value."""
     if not text:
@@ -118,7 +108,9 @@ class Outgoing:
 
     @cached_property
     def _client(self) -> httpx2.Client:
-        return httpx2.Client(transport=_Transport(_Guard(self.is_allowed)), trust_env=False)
+        from hubbub.outgoing.connections import client_of
+
+        return client_of(self.is_allowed)
 
     def is_allowed(self, host: str, port: int | None) -> bool:
         """Whether the settings allow this host to be private."""
@@ -141,16 +133,15 @@ class Outgoing:
         `timeout`: seconds for everything together; `limit`: most bytes of the answer, unpacked. Raises
         UpstreamUnavailableError when nothing comes back in time, UpstreamRefusedError for an address that may not be called.
         """
+        from hubbub.outgoing.connections import errors_of
+
         host = self._checked_url(url)
-        try:
+        until = time.monotonic() + timeout
+        with errors_of(host, timeout):
             request = self._client.build_request(
                 method, url, params=dict(params) if params else None, json=body, content=content, timeout=timeout,
                 headers={"Accept-Encoding": "gzip", "User-Agent": "hubbub", **(headers or {})},
             )  # fmt: skip
-        except httpx2.InvalidURL:
-            raise UpstreamRefusedError(_NO_ADDRESS, action=_SET_ONE) from None
-        until = time.monotonic() + timeout
-        try:
             answer = self._client.send(request, stream=True, follow_redirects=False)
             try:
                 packed = answer.headers.get("content-encoding", "").lower() == "gzip"
@@ -159,15 +150,6 @@ class Outgoing:
                 )
             finally:
                 answer.close()
-        except httpcore2.TimeoutException:
-            raise UpstreamUnavailableError(f"{host} did not answer within {timeout:g} seconds") from None
-        except FAILED as error:
-            if _distrusted(error):
-                raise UpstreamRefusedError(
-                    f"{host} shows a certificate that is not trusted",
-                    action="Correct the address, or name the authority's file in SSL_CERT_FILE",
-                ) from None
-            raise UpstreamUnavailableError(f"{host} could not be reached: {type(error).__name__}") from None
 
     def _checked_url(self, url: str) -> str:
         try:
@@ -176,7 +158,7 @@ class Outgoing:
         except ValueError:
             host, port, parts = "", None, urlsplit("")
         if not host or parts.scheme not in ("http", "https") or parts.username is not None:
-            raise UpstreamRefusedError(_NO_ADDRESS, action=_SET_ONE)
+            raise no_address()
         if parts.scheme == "http" and not self.is_allowed(host, port or 80):
             raise UpstreamRefusedError(
                 f"{host}: the connection would not be encrypted",
@@ -188,13 +170,6 @@ class Outgoing:
         """Close the connections."""
         if "_client" in vars(self):
             self._client.close()
-
-
-def _distrusted(error: BaseException | None) -> bool:
-    """Whether a failed certificate check caused an error."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _place(entry: str) -> tuple[str, int | None]:
@@ -230,93 +205,3 @@ def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host:
             f"{host} answered with more than {limit} bytes", action="Check the address", too_large=True
         ) from None
     return b"".join(parts)
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is public, also one that wraps another (v4-mapped, 6to4, NAT64)."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-        if inner is not None:
-            return is_public(inner)
-        if address.teredo is not None:
-            return False
-    if any(address in network for network in _SPECIAL):
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-class _Guard(httpcore2.SyncBackend):
-    """Connects only to addresses that it has checked."""
-
-    def __init__(self, allowed: Callable[[str, int | None], bool]) -> None:
-        self._is_allowed = allowed
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        """Resolve, check every address, connect to the first that answers."""
-        try:
-            resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as unknown:
-            raise httpcore2.ConnectError(f"{host} has no address") from unknown
-        addresses = [str(entry[4][0]) for entry in resolved]
-        if not self._is_allowed(host, port):
-            for text in addresses:
-                if not is_public(ipaddress.ip_address(text.partition("%")[0])):
-                    raise UpstreamRefusedError(
-                        f"{host} is an address inside a private network",
-                        action="Use a public address, or name the host in allow_private_hosts",
-                    )
-        error: httpcore2.ConnectError | httpcore2.ConnectTimeout = httpcore2.ConnectError(f"{host} has no address")
-        for text in dict.fromkeys(addresses):
-            try:
-                return super().connect_tcp(text, port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
-                error = failed
-        raise error
-
-
-class _Transport(httpx2.BaseTransport):
-    """Sends requests over the guard's connections; TLS checks the host name. Errors are httpcore2's own."""
-
-    def __init__(self, guard: _Guard) -> None:
-        self._connections = httpcore2.ConnectionPool(
-            ssl_context=httpx2.create_ssl_context(), network_backend=guard, max_connections=100,
-            max_keepalive_connections=20, keepalive_expiry=15,
-        )  # fmt: skip
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request; the body of the answer is read from the connection as it is consumed."""
-        url = request.url
-        sent = httpcore2.Request(
-            request.method,
-            httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw, content=request.stream, extensions=request.extensions,
-        )  # fmt: skip
-        answer = self._connections.handle_request(sent)
-        return httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connections.close()
-
-
-class _Body(httpx2.SyncByteStream):
-    """The body of an answer; closing it returns its connection."""
-
-    def __init__(self, answer: httpcore2.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
-
-    def close(self) -> None:
-        """Close the answer."""
-        self._answer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.control.integrations import FETCHED, Integration, Integrations
 from hubbub.errors import UpstreamRefusedError
 from hubbub.outgoing.http import Outgoing
-from hubbub.outgoing.slack import BASE_URL, DEAD_TOKEN, SlackClient, ask
+from hubbub.outgoing.slack import BASE_URL, DEAD_TOKEN
 from hubbub.replies.request import ReplyRequest
 
 
@@ -21,6 +21,8 @@ def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: Re
     integration = _slack_of(integrations, tenant, request.workspace_id)
     if integration is None:
         return None
+    from hubbub.outgoing.slack_client import SlackClient, ask
+
     client = SlackClient(http, integrations.secret(integration), integration.settings.get("base_url", BASE_URL))
     place = {"channel": request.channel_id, "user": request.user_id, "thread_ts": request.thread_ts}
     try:

@@ -10,7 +10,6 @@ from hubbub.control.deliveries import Delivery as Noted
 from hubbub.control.integrations import Integration, Integrations
 from hubbub.ingest.receivers.base import Delivery
 from hubbub.ingest.receivers.receive import Receiving
-from hubbub.ingest.receivers.slack_socket import SlackSocket
 from hubbub.ingest.receivers.sockets import Socket
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL as SLACK
@@ -27,6 +26,8 @@ class ListeningService:
 
     def open(self, integration: Integration) -> Socket:
         """Return the unopened connection of an integration's service."""
+        from hubbub.ingest.receivers.slack_socket import SlackSocket
+
         token, base_url = (
             self._integrations.secrets(integration)["app_token"],
             str(integration.settings.get("base_url", SLACK)),

@@ -12,7 +12,7 @@ import pytest
 
 from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.outgoing.http import Outgoing
-from hubbub.outgoing.slack import SlackClient, ask
+from hubbub.outgoing.slack_client import SlackClient, ask
 from tests.acceptance.conftest import DATA, needs
 from tests.services import Reply, in_turn, service
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -40,8 +40,10 @@ from hubbub.model.name import Name
 from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL as SLACK
-from hubbub.outgoing.slack import SlackClient, ask
 from hubbub.telemetry import log
+
+if TYPE_CHECKING:
+    from hubbub.outgoing.slack_client import SlackClient
 
 PAGE = 200
 THREAD_DAYS = 90
@@ -98,7 +100,7 @@ class Slack(Connector):
         for batch in self._visit(integration, secret, notes, lambda visit: visit.messages(span)):
             people.update(_people(batch))
             yield batch
-        client = SlackClient(self.http, secret, self.setting(integration, "base_url"))
+        client = self._client(integration, secret)
         yield from _names_of(client, _Calls(self._pause, PATIENCE), people)
 
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
@@ -106,11 +108,16 @@ class Slack(Connector):
         before = Window(since.start - timedelta(days=THREAD_DAYS), since.start)
         return self._visit(integration, secret, notes, lambda visit: visit.answered(before))
 
+    def _client(self, integration: Integration, secret: str) -> SlackClient:
+        from hubbub.outgoing.slack_client import SlackClient
+
+        return SlackClient(self.http, secret, self.setting(integration, "base_url"))
+
     def _visit(
         self, integration: Integration, secret: str, notes: Notes, read: Callable[[_Visit], Iterator[list[Item]]]
     ) -> Iterator[Batch]:
         """Read channel by channel from where an earlier attempt stopped; a channel that cannot be read is noted."""
-        client = SlackClient(self.http, secret, self.setting(integration, "base_url"))
+        client = self._client(integration, secret)
         calls = _Calls(self._pause, max(notes.patience, PATIENCE))
         selected = {name.removeprefix("#") for name in self.setting(integration, "channels") or []}
         place = notes.place or {}
@@ -347,6 +354,8 @@ class _Calls:
                 params = {**params, "limit": max(params["limit"] // 4, SMALLEST_PAGE)}
 
     def _ask(self, method: Callable[..., Any], params: dict[str, Any]) -> dict[str, Any]:
+        from hubbub.outgoing.slack_client import ask
+
         while True:
             try:
                 return ask(method, **params)

@@ -1,20 +1,12 @@
-"""Keys that a sender shows with each body: a secret in the Authorization header, or an elliptic-curve signature."""
+"""The secret that a sender shows with each body, in the Authorization header."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hubbub.errors import ForgedError
 from hubbub.ingest.receivers.base import Delivery, check_same
-
-_ARMOUR = re.compile(r"-----[^-]*-----")
 
 
 def check_secret(delivery: Delivery, secret: str, *, as_user: bool = False) -> None:
@@ -32,15 +24,3 @@ def check_secret(delivery: Delivery, secret: str, *, as_user: bool = False) -> N
     elif scheme.lower() != "bearer":
         raise ForgedError(reason="no_signature")
     check_same(credential.strip(), secret)
-
-
-def check_curve(public_key: str, signature: str, signed: bytes) -> None:
-    """Raise ForgedError unless a base64 ECDSA signature (SHA-256) of some bytes fits the key, DER in base64 or PEM."""
-    body = "".join(_ARMOUR.sub("", public_key).split())
-    try:
-        key = load_der_public_key(base64.b64decode(body))
-        if not signature or not isinstance(key, ec.EllipticCurvePublicKey):
-            raise ForgedError(reason="no_signature")
-        key.verify(base64.b64decode(signature, validate=True), signed, ec.ECDSA(hashes.SHA256()))
-    except (binascii.Error, ValueError, InvalidSignature):
-        raise ForgedError(reason="bad_signature") from None

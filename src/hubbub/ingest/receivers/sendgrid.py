@@ -21,7 +21,6 @@ from hubbub.ingest.receivers.base import Delivery, Options, Received, Secret, Se
 from hubbub.ingest.receivers.fields import Fields, objects_of
 from hubbub.ingest.receivers.forms import form_of
 from hubbub.ingest.receivers.helpdesk import when
-from hubbub.ingest.receivers.keys import check_curve
 from hubbub.ingest.receivers.mail import Mail, parse, received, whole
 from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, UNBLOCKED, Report
 
@@ -52,6 +51,8 @@ class SendGrid:
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
         """Raise ForgedError unless the signature is that of the timestamp and the body."""
+        from hubbub.ingest.receivers.signatures import check_curve
+
         stamp = delivery.headers.get("x-twilio-email-event-webhook-timestamp", "")
         signature = delivery.headers.get("x-twilio-email-event-webhook-signature", "")
         check_curve(secrets["public_key"], signature, stamp.encode() + delivery.body)

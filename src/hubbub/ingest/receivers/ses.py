@@ -16,14 +16,10 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from cachetools import LRUCache
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from hubbub.errors import BadRequestError, ForgedError, UpstreamRefusedError
 from hubbub.ingest.receivers import mail_report
@@ -33,6 +29,9 @@ from hubbub.ingest.receivers.helpdesk import when
 from hubbub.ingest.receivers.mail import Mail, headers_of, received, whole
 from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, Report
 from hubbub.outgoing.http import Outgoing
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 SNS_HOST = re.compile(r"sns\.[a-z0-9-]{1,30}\.amazonaws\.com(\.cn)?")
 CERTIFICATE_PATH = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
@@ -45,7 +44,8 @@ SIGNED: Mapping[str, Sequence[str]] = {
     ),
 }
 """Kind of a message -> its signed fields, in order."""
-HASHES: Mapping[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}
+DIGESTS: Mapping[str, str] = {"1": "sha1", "2": "sha256"}
+"""Version of a signature -> its digest."""
 REPORTS: Mapping[str, tuple[str, str, str]] = {
     "Send": (SENT, "send", ""), "Delivery": (DELIVERED, "delivery", "recipients"), "Reject": (FAILED, "reject", ""),
     "Bounce": (FAILED, "bounce", "bouncedRecipients"), "Rendering Failure": (FAILED, "failure", ""), "Open": (READ, "open", ""),
@@ -73,41 +73,38 @@ class Ses:
     def __init__(self, http: Outgoing) -> None:
         """Certificates are fetched through `http`."""
         self._http = http
-        self._certificates: LRUCache[str, rsa.RSAPublicKey] = LRUCache(CERTIFICATES)
+        self._certificates: LRUCache[str, RSAPublicKey] = LRUCache(CERTIFICATES)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
         """Raise ForgedError unless SNS signed the message for the configured topic.
 
         Raises UpstreamUnavailableError when the certificate cannot be fetched now.
         """
+        from hubbub.ingest.receivers.signatures import check_rsa
+
         try:
             message = object_of(delivery.body)
         except BadRequestError:
             raise ForgedError(reason="no_signature") from None
         check_same(message.text("TopicArn"), secrets["topic_arn"])
-        names, digest = SIGNED.get(message.text("Type")), HASHES.get(message.text("SignatureVersion"))
+        names, digest = SIGNED.get(message.text("Type")), DIGESTS.get(message.text("SignatureVersion"))
         if names is None or digest is None:
             raise ForgedError(reason="no_signature")
         signed = "".join(f"{name}\n{message.text(name)}\n" for name in names if message.has(name))
-        try:
-            signature = base64.b64decode(message.text("Signature"), validate=True)
-            self._key(message.text("SigningCertURL")).verify(signature, signed.encode(), padding.PKCS1v15(), digest)
-        except (InvalidSignature, ValueError):
-            raise ForgedError(reason="bad_signature") from None
+        check_rsa(self._key(message.text("SigningCertURL")), message.text("Signature"), signed.encode(), digest)
 
-    def _key(self, url: str) -> rsa.RSAPublicKey:
+    def _key(self, url: str) -> RSAPublicKey:
+        from hubbub.ingest.receivers.signatures import rsa_key
+
         cached = self._certificates.get(url)
         if cached is None:
             if not _is_at_sns(url) or not CERTIFICATE_PATH.fullmatch(urlsplit(url).path):
                 raise ForgedError(reason="bad_signature")
             try:
                 answer = self._http.send("GET", url, timeout=PATIENCE, limit=LARGEST_CERTIFICATE).checked()
-                key = x509.load_pem_x509_certificate(answer.body).public_key()
-            except (ValueError, UpstreamRefusedError):  # SNS has no such certificate
+            except UpstreamRefusedError:  # SNS has no such certificate
                 raise ForgedError(reason="bad_signature") from None
-            if not isinstance(key, rsa.RSAPublicKey):
-                raise ForgedError(reason="bad_signature")
-            cached = self._certificates[url] = key
+            cached = self._certificates[url] = rsa_key(answer.body)
         return cached
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:

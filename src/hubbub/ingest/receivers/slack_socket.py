@@ -21,7 +21,7 @@ from hubbub.clock import Clock
 from hubbub.errors import BadRequestError, HubbubError, UpstreamRefusedError
 from hubbub.ingest.receivers.base import Delivery
 from hubbub.outgoing.http import Outgoing
-from hubbub.outgoing.slack import SlackClient, ask
+from hubbub.outgoing.slack_client import SlackClient, ask
 from hubbub.telemetry import log, seldom
 
 SLACK = ".slack.com"

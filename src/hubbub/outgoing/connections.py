@@ -1,0 +1,146 @@
+"""Connections to public addresses: a name is resolved once, and every address is checked before anything connects to it."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.outgoing.http import no_address
+
+logging.getLogger("httpx2").setLevel(
+    logging.WARNING
+)  # at INFO it logs whole addresses, and some are secrets themselves
+
+_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
+"""Networks of IANA's special-purpose registries that `ipaddress` counts as global, in some versions of Python or in all."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def client_of(is_allowed: Callable[[str, int | None], bool]) -> httpx2.Client:
+    """Return a client whose connections go to checked addresses; `is_allowed` says which hosts and ports may be private."""
+    return httpx2.Client(transport=_Transport(_Guard(is_allowed)), trust_env=False)
+
+
+@contextmanager
+def errors_of(host: str, timeout: float) -> Iterator[None]:
+    """Raise Hubbub's errors for those of a call: UpstreamUnavailableError, UpstreamRefusedError. `timeout`: its seconds."""
+    try:
+        yield
+    except httpx2.InvalidURL:
+        raise no_address() from None
+    except httpcore2.TimeoutException:
+        raise UpstreamUnavailableError(f"{host} did not answer within {timeout:g} seconds") from None
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:  # what came may not be HTTP
+        if _is_distrusted(error):
+            raise UpstreamRefusedError(
+                f"{host} shows a certificate that is not trusted",
+                action="Correct the address, or name the authority's file in SSL_CERT_FILE",
+            ) from None
+        raise UpstreamUnavailableError(f"{host} could not be reached: {type(error).__name__}") from None
+
+
+def _is_distrusted(error: BaseException | None) -> bool:
+    """Whether a failed certificate check caused an error."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is public, also one that wraps another (v4-mapped, 6to4, NAT64)."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address.teredo is not None:
+            return False
+    if any(address in network for network in _SPECIAL):
+        return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+class _Guard(httpcore2.SyncBackend):
+    """Connects only to addresses that it has checked."""
+
+    def __init__(self, allowed: Callable[[str, int | None], bool]) -> None:
+        self._is_allowed = allowed
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Resolve, check every address, connect to the first that answers."""
+        try:
+            resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as unknown:
+            raise httpcore2.ConnectError(f"{host} has no address") from unknown
+        addresses = [str(entry[4][0]) for entry in resolved]
+        if not self._is_allowed(host, port):
+            for text in addresses:
+                if not is_public(ipaddress.ip_address(text.partition("%")[0])):
+                    raise UpstreamRefusedError(
+                        f"{host} is an address inside a private network",
+                        action="Use a public address, or name the host in allow_private_hosts",
+                    )
+        error: httpcore2.ConnectError | httpcore2.ConnectTimeout = httpcore2.ConnectError(f"{host} has no address")
+        for text in dict.fromkeys(addresses):
+            try:
+                return super().connect_tcp(text, port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
+                error = failed
+        raise error
+
+
+class _Transport(httpx2.BaseTransport):
+    """Sends requests over the guard's connections; TLS checks the host name. Errors are httpcore2's own."""
+
+    def __init__(self, guard: _Guard) -> None:
+        self._connections = httpcore2.ConnectionPool(
+            ssl_context=httpx2.create_ssl_context(), network_backend=guard, max_connections=100,
+            max_keepalive_connections=20, keepalive_expiry=15,
+        )  # fmt: skip
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; the body of the answer is read from the connection as it is consumed."""
+        url = request.url
+        sent = httpcore2.Request(
+            request.method,
+            httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw, content=request.stream, extensions=request.extensions,
+        )  # fmt: skip
+        answer = self._connections.handle_request(sent)
+        return httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+
+class _Body(httpx2.SyncByteStream):
+    """The body of an answer; closing it returns its connection."""
+
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_stream()
+
+    def close(self) -> None:
+        """Close the answer."""
+        self._answer.close()
