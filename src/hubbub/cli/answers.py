@@ -13,6 +13,7 @@ from hubbub.cli.options import AsOf, Cursor, Data, From, Json, Limit, TenantName
 
 if TYPE_CHECKING:
     from hubbub.query.changes import Others, Part
+    from hubbub.query.in_force import TargetInForce
     from hubbub.query.trends import TrendRow
     from hubbub.services.answers import AnswerService
 
@@ -104,7 +105,16 @@ def query(
     show.table(rows)
     fresh = answer.freshness
     show.why(answer.rows, fresh)
+    for target in answer.targets or ():
+        show.say(_in_words(target))
     show.say(f"from {fresh.source}, complete to {fresh.complete_to}, zone {fresh.zone}, percentiles {fresh.quantiles}")
+
+
+def _in_words(target: TargetInForce) -> str:
+    of = f"{target.metric}, {target.channel}" if target.channel else target.metric
+    minutes = f"{target.minutes} {'business minutes' if target.business else 'minutes'}"
+    wanted = f", wanted for {target.share:.0%}" if target.share is not None else ""
+    return f"target of {of}: {minutes}{wanted}, from {target.from_} to before {target.to}"
 
 
 def explain(

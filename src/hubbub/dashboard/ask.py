@@ -25,6 +25,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
+from hubbub.query.in_force import TargetInForce
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -74,6 +75,7 @@ class Found:
     freshness: Freshness | None
     unfiltered: Mapping[str, str] = field(default_factory=dict)
     """Metric -> a filter that it does not have; the rows leave such metrics out."""
+    targets: Sequence[TargetInForce] = ()
 
     def cell(self, name: str, row: int = 0) -> Mapping[str, Any]:
         """Return a number with n and state; empty if the metric was left out."""
@@ -163,7 +165,7 @@ class Ask:
             self.view.bots, details=True,
         )  # fmt: skip
         self.freshness = answer.freshness
-        return Found(answer.rows, answer.freshness, unfiltered)
+        return Found(answer.rows, answer.freshness, unfiltered, answer.targets or ())
 
     def kept(self, method: Callable[Concatenate[str, P], T], /, *args: P.args, **params: P.kwargs) -> T:
         """Ask a method of a service whose answers are cached (`query.cached.cacheable`), of this tenant."""

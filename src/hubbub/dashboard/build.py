@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -23,9 +23,11 @@ from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import Score, Unit
 from hubbub.model.plain import plain
 from hubbub.model.question import NONE
+from hubbub.model.target import MINUTE_MS
 from hubbub.model.window import day_of
 from hubbub.news.answer import NewsNumber
 from hubbub.news.direction import way_beyond
+from hubbub.query.in_force import TargetInForce
 from hubbub.query.result import UNKNOWN, State
 from hubbub.reports.formatting import between, changed, moment, shown
 
@@ -212,12 +214,11 @@ def over_time(
     compare: bool = False,
     usual: NewsNumber | None = None,
     grain: str = "",
-    target: Callable[[date], float | None] | None = None,
 ) -> Shown:
     """Show metrics of one unit over the view's windows, one of them beside the compared period.
 
     `usual`: the first metric's number of the news, with the usual range of each window. `mark`: as in Vega-Lite, or `bands`: the
-    first as a line, with the space up to each next one; `target`: of a local day, drawn beside bands.
+    first as a line, with the space up to each next one, and the target of the first where one is in force.
     """
     unit = unit_of(metrics[0])
     answer = ask.query(metrics, grain=grain or ask.grain, compare=ask.view.compared if compare else None)
@@ -226,7 +227,7 @@ def over_time(
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
-    aimed = target is not None and _aimed(rows, target)
+    aimed = mark == "bands" and _aimed(rows, [target for target in answer.targets if target.metric == known[0]])
     course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
     for row in rows if course else ():
         beside = course.get(row["window"])
@@ -265,10 +266,11 @@ def over_time(
     return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit), note)
 
 
-def _aimed(rows: Sequence[dict[str, Any]], target: Callable[[date], float | None]) -> bool:
-    """Write the target of each window's first day into its row; returns whether there is any."""
+def _aimed(rows: Sequence[dict[str, Any]], targets: Sequence[TargetInForce]) -> bool:
+    """Write the target of each window's first day into its row, in ms; returns whether there is any."""
     for row in rows:
-        row["target"] = target(date.fromisoformat(row["window"][:10]))
+        day = row["window"][:10]
+        row["target"] = next((each.minutes * MINUTE_MS for each in targets if each.from_ <= day < each.to), None)
     return any(row["target"] for row in rows)
 
 

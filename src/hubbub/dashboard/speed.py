@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
-from functools import partial
-
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import WITHIN
-from hubbub.model.target import Aim, only_target
 from hubbub.reports.formatting import shown
 
 WAITS = ("first_response_ms", "response_ms", "resolution_ms")
 CARDS = tuple(f"{wait}.{statistic}" for statistic in ("p50", "p90") for wait in WAITS)
-AIMS = {
-    "first_response_ms": Aim.FIRST_RESPONSE, "response_ms": Aim.NEXT_RESPONSE, "resolution_ms": Aim.RESOLUTION,
-}  # fmt: skip
 BANDS = {"p50": "Half are faster", "p90": "90 % are faster", "p95": "95 % are faster"}
 STEPS = ("up to 1 min", "1 to 5 min", "5 to 15 min", "15 min to 1 h", "1 to 4 h", "4 h to 1 d", "over 1 d")
 """Ranges between the limits of `WITHIN`."""
@@ -40,19 +33,7 @@ def _cards(ask: Ask) -> Shown:
 
 def _bands(ask: Ask) -> Shown:
     names = [f"{_wait(ask)}.{statistic}" for statistic in BANDS]
-    return _no_hours(ask) or over_time(
-        ask, names, titles=list(BANDS.values()), mark="bands", target=partial(_target, ask)
-    )
-
-
-def _target(ask: Ask, day: date) -> float | None:
-    """Return the target in ms of the chosen wait on a local day, where one judges all of the view's waits in its time."""
-    channels = ask.view.where.get("channel", ())
-    if len(channels) > 1 or not set(ask.view.where) <= {"channel", "channel_id", "account_id", "staff_id"}:
-        return None
-    aim = AIMS[_wait(ask).replace("_business_ms", "_ms")]
-    target = only_target(ask.tenant.targets, aim, day, channels[0] if channels else None)
-    return target.limit_ms if target is not None and target.business == ask.view.business else None
+    return _no_hours(ask) or over_time(ask, names, titles=list(BANDS.values()), mark="bands")
 
 
 def _spread(ask: Ask) -> Shown:

@@ -6,11 +6,19 @@ changed target folds nothing again. `query/targets.py` judges.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hubbub.metrics.conversations import EPISODE, STATE
 from hubbub.metrics.definition import Better, Fact, Judged, Metric, Ratio, Rollup, State, Stored, Unit
 from hubbub.metrics.responses import RESPONSE
 from hubbub.model.target import Aim
 
+WAITS: Mapping[str, tuple[Aim, bool]] = {
+    "first_response_ms": (Aim.FIRST_RESPONSE, False), "first_response_business_ms": (Aim.FIRST_RESPONSE, True),
+    "response_ms": (Aim.NEXT_RESPONSE, False), "response_business_ms": (Aim.NEXT_RESPONSE, True),
+    "resolution_ms": (Aim.RESOLUTION, False), "resolution_business_ms": (Aim.RESOLUTION, True),
+}  # fmt: skip
+"""Distribution of waits -> the aim whose targets judge them, and whether it counts business hours only."""
 FOREVER = 2**62
 """End of what goes on, as the store has it."""
 _RULE = (

@@ -17,6 +17,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.model.plain import ABSENT, AS_JSON, JsonRow, plain
 from hubbub.model.question import Question
 from hubbub.query.freshness import Freshness
+from hubbub.query.in_force import TargetInForce
 
 Number = float | int | None
 
@@ -97,6 +98,8 @@ class Rows:
     rows: Sequence[JsonRow] = field(metadata=AS_JSON)
     """`window`, dimensions and metrics by their names; `<metric>.state` beside an unknown or incomplete one."""
     freshness: Freshness
+    targets: Sequence[TargetInForce] | None = field(default=None, metadata=ABSENT)
+    """The targets in force, where one judges all that a metric counts; absent: none does."""
 
 
 @dataclass(frozen=True, slots=True)

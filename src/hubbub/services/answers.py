@@ -25,6 +25,7 @@ from hubbub.query.changes import TOP, Changes, changes
 from hubbub.query.checks import check_range
 from hubbub.query.dashboard import Dashboard, States, dashboard, states
 from hubbub.query.explain import PAGE, Explanation, explain
+from hubbub.query.in_force import in_force
 from hubbub.query.queries import Queries
 from hubbub.query.result import Rows
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, Hotspots, Trends, hotspots, trends
@@ -63,12 +64,14 @@ class AnswerService:
         """Answer a question in windows of a grain, split by dimensions.
 
         `compare` selects the earlier period; `as_of` answers with what was known at that moment. `details` adds the parts of each
-        number; `names` adds the names of ids, as `<dimension>.name`, where any has one.
+        number; `names` adds the names of ids, as `<dimension>.name`, where any has one. `targets` of the answer are those in
+        force over its days.
         """
         owner = self._control.tenant(tenant)
         question = _question(owner, metrics, start, end, grain, by, where, compare, include_bots, as_of)
-        answer = self._queries.answer(owner, question).public(details=details)
-        return replace(answer, rows=self._with_names(owner, answer.rows)) if names else answer
+        answer = self._queries.answer(owner, question)
+        public = replace(answer.public(details=details), targets=in_force(owner, question, answer.dims) or None)
+        return replace(public, rows=self._with_names(owner, public.rows)) if names else public
 
     def _with_names(self, tenant: Tenant, rows: Sequence[JsonRow]) -> list[dict[str, Any]]:
         """Return rows with names after the dimensions that hold ids, where any of these has one."""

@@ -14,6 +14,21 @@ def test_targets_are_set_listed_and_ended(loaded: Run) -> None:
     assert (added["minutes"], added["channel"], added["share"], added["valid_to"]) == (15, "sms", 0.9, None)
     assert loaded("targets", "list", "--tenant", "acme", "--json").told["rows"] == [added]
     assert "first_response" in loaded("targets", "list", "--tenant", "acme").out
+    asked = (
+        "query",
+        "first_response_ms.p50",
+        "--tenant",
+        "acme",
+        "--from",
+        "2026-08-01",
+        "--to",
+        "2026-09-01",
+        "--where",
+        "channel=sms",
+    )
+    (named,) = loaded(*asked, "--json").told["targets"]
+    assert (named["id"], named["from"], named["to"]) == (added["id"], "2026-08-01", "2026-09-01")
+    assert "target of first_response_ms.p50: 15 minutes, wanted for 90%" in " ".join(loaded(*asked).err.split())
     assert loaded("targets", "remove", added["id"], "--tenant", "acme", "--json").told["valid_to"] is not None
 
 
