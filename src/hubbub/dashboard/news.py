@@ -19,14 +19,11 @@ from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, day_of
-from hubbub.news.answer import CourseRow, NewsAnswer, NewsNumber, NewsPoint
+from hubbub.news.answer import NewsAnswer, NewsNumber, NewsPoint
 from hubbub.news.candidates import CANDIDATES
-from hubbub.news.direction import FEW
+from hubbub.news.judge import Verdict
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import between, near
-
-SHARE_FLOOR, PART_FLOOR, COUNT_FLOOR = 0.05, 0.2, 5
-"""How far a day must lie outside its usual range to be news: 5 points of a share, a fifth of all else and 5 things."""
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:
@@ -98,7 +95,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
     ]  # fmt: skip
     if not known or (day + timedelta(days=1)) == ask.view.after:  # days that end with yesterday are judged above
         return ""
-    beyond = [(n, row) for n, row in known if _outside(n, row)]
+    beyond = [(n, row) for n, row in known if row.verdict == Verdict.NEWS]
     named = [
         f"{_happened(n, row.value)} (usual {between(row.low, row.high, n.unit)})"
         for n, row in beyond if row.low is not None and row.high is not None
@@ -136,17 +133,6 @@ def waiting_now(ask: Ask, *, quiet: bool) -> str:
         return ""
     who = "1 conversation waits" if count == 1 else f"{count:,} conversations wait"
     return f"{who} {how.replace('their', 'its') if count == 1 else how}, the longest for {near(longest, Unit.MS)}."
-
-
-def _outside(number: NewsNumber, row: CourseRow) -> bool:
-    """Whether a day's number lies outside its usual range by more than its floor; one of few things never does."""
-    if row.value is None or row.low is None or row.high is None:
-        return False
-    if number.unit != Unit.COUNT and (row.n or 0) < FEW:
-        return False
-    far = max(row.low - row.value, row.value - row.high)
-    bound = row.high if row.value > row.high else row.low
-    return far >= (SHARE_FLOOR if number.unit == Unit.SHARE else max(PART_FLOOR * bound, COUNT_FLOOR))
 
 
 def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:

@@ -15,12 +15,11 @@ from hubbub.metrics.catalogue import askable, find, title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
 from hubbub.news.answer import NewsNumber
+from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
 
 MOST = 40
 """Rows shown at first; the table has all."""
-FEW = 20
-"""Fewest things behind a share or duration that is not grey."""
 Pair = tuple[str | None, str | None]
 
 

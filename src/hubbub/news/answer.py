@@ -10,10 +10,11 @@ from hubbub.model.plain import ABSENT
 from hubbub.model.tenant import Tenant
 from hubbub.news.burst import Burst
 from hubbub.news.causes import Cause
+from hubbub.news.judge import of_window
 from hubbub.news.news import News, Number, Point
 from hubbub.query.freshness import Freshness
 from hubbub.query.result import Number as Value
-from hubbub.query.usual import Usual, UsualRow
+from hubbub.query.usual import Usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class CourseRow:
     low: float | None
     high: float | None
     median: float | None
+    verdict: str
+    """Of this window alone, as for the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ def numbers_of(numbers: Sequence[Number], freshness: Freshness, tenant: Tenant) 
 
 
 def _number(number: Number, tenant: Tenant) -> NewsNumber:
-    return NewsNumber(**_shared(number), course=_course(number.course, tenant))
+    return NewsNumber(**_shared(number), course=_course(number, tenant))
 
 
 def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
@@ -169,13 +172,13 @@ def _shared(number: Number) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _course(rows: Sequence[UsualRow], tenant: Tenant) -> Sequence[CourseRow] | None:
+def _course(number: Number, tenant: Tenant) -> Sequence[CourseRow] | None:
     return [
         CourseRow(
             row.start.astimezone(tenant.tz).isoformat(), row.cell.value, row.cell.n, row.cell.state,
-            row.usual.low, row.usual.high, row.usual.median,
+            row.usual.low, row.usual.high, row.usual.median, of_window(number.metric, row).verdict,
         )
-        for row in rows
+        for row in number.course
     ] or None  # fmt: skip
 
 

@@ -1,19 +1,32 @@
-"""What can be news: a table of numbers, with a sentence for each direction and floors.
+"""What can be news: a table of numbers, with a sentence for each direction; and the floors of all numbers.
 
-A number is news only beyond its noise (`query/usual_stretch.py`) and beyond these floors: `least_n` things in it, and `least`
-distance from usual. The metric itself says which direction is bad.
+A number is unusual only beyond its noise (`query/usual_stretch.py`) and beyond its floors: so many things in it, and so far from
+usual. News, colors and yesterday's numbers all have these floors. The metric itself says which direction is bad.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from hubbub.metrics.definition import Unit
+
+FLOORS: Mapping[Unit, tuple[int, float]] = {
+    Unit.SHARE: (20, 0.05), Unit.SCORE: (20, 0.2), Unit.MS: (20, 1.25), Unit.COUNT: (20, 1.2), Unit.NUMBER: (20, 1.2),
+}  # fmt: skip
+"""By unit: fewest things, and least distance from usual; a difference for shares and scores (0.05 is 5 points), else a ratio.
+
+Of numbers in the table below, its own floors hold.
+"""
+FEW = FLOORS[Unit.SHARE][0]
+"""Fewest things behind a share or duration that is not grey."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A number that can be news. `up` and `down` begin its sentence, with `{value}` and `{slice}`; empty: never news.
 
-    `least`: for shares the difference from usual (0.05 is 5 points), for all else the ratio. `by`: a dimension whose values are
+    `least_n` and `least` as in `FLOORS`. `by`: a dimension whose values are
     judged one by one. `weight`: how much people mind. `name`: its name in a list. `things`: what it counts or averages over.
     `burst` begins its sentence where a few days carry the change, with `{was}` or `{were}`, `{level}` and `{days}`;
     empty: never.
@@ -73,3 +86,8 @@ CANDIDATES: tuple[Candidate, ...] = (
     ),
 )  # fmt: skip
 """The order breaks ties in weighted distance from usual."""
+
+
+def candidate_of(metric: str, by: str = "") -> Candidate | None:
+    """Return the candidate of a metric, or of its values of a dimension; None for numbers that have no sentence."""
+    return next((each for each in CANDIDATES if (each.metric, each.by) == (metric, by)), None)

@@ -1,17 +1,14 @@
-"""How the change of a number looks: coloured or bold only beyond its noise, and of enough things."""
+"""How the change of a number looks: coloured or bold only where it is unusual, by the same floors as the news."""
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Unit
 from hubbub.news.answer import NewsNumber
-
-FEW = 10
-"""Fewest things behind a share or duration with a color."""
+from hubbub.news.judge import Verdict
 
 
 def way_beyond(number: NewsNumber) -> str:
-    """Return the class of a change beyond its noise: better, worse or beyond; empty for others."""
-    if number.verdict not in ("news", "beyond") or (number.unit != Unit.COUNT and (number.n or 0) < FEW):
+    """Return the class of an unusual change: better, worse or beyond; empty for others."""
+    if number.verdict != Verdict.NEWS:
         return ""
     value = number.value or 0
     rises = value > (number.usual.median or 0)

@@ -7,9 +7,10 @@ from enum import StrEnum
 
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Better, Unit
-from hubbub.news.candidates import Candidate
+from hubbub.news.candidates import FLOORS, Candidate, candidate_of
 from hubbub.query.result import Cell
-from hubbub.query.usual import Usual
+from hubbub.query.usual import Usual, UsualRow
+from hubbub.query.usual_stretch import usual_of_part
 
 FURTHEST = 99.0
 """Size of a number without noise."""
@@ -49,7 +50,7 @@ class Judged:
 def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candidate: Candidate | None) -> Judged:
     """Judge a number. `previous` is its comparison, None without: what was so before is no news.
 
-    Without a candidate no number is news, only beyond its noise or not.
+    A candidate has floors of its own; without one, those of the metric's unit hold.
     """
     value = cell.value
     if value is None or usual.median is None or usual.low is None or usual.high is None:
@@ -61,10 +62,14 @@ def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candid
         return Judged(Verdict.USUAL)
     half = (usual.high if rises else usual.median) - (usual.median if rises else usual.low)
     size = min(FURTHEST, abs(value - usual.median) / half) if half > 0 else FURTHEST
-    has_words = candidate is not None and bool(candidate.up if rises else candidate.down)
     near = usual.median if previous is None else min(usual.median, previous, key=lambda other: abs(value - other))
-    matters = has_words and candidate is not None and _matters(candidate, find(metric).unit, cell, near)
+    matters = _matters(candidate, find(metric).unit, cell, near)
     return Judged(Verdict.NEWS if matters else Verdict.BEYOND, way_of(metric, rises=rises), size)
+
+
+def of_window(metric: str, row: UsualRow) -> Judged:
+    """Judge a window by itself: beyond its usual range, beyond chance, and beyond the floors."""
+    return judged(metric, row.cell, usual_of_part(metric, row.usual, row.cell, 1), None, candidate_of(metric))
 
 
 def way_of(metric: str, *, rises: bool) -> Way:
@@ -75,9 +80,10 @@ def way_of(metric: str, *, rises: bool) -> Way:
     return Way.BETTER if rises == (better is Better.HIGHER) else Way.WORSE
 
 
-def _matters(candidate: Candidate, unit: Unit, cell: Cell, middle: float) -> bool:
+def _matters(candidate: Candidate | None, unit: Unit, cell: Cell, middle: float) -> bool:
+    least_n, least = (candidate.least_n, candidate.least) if candidate else FLOORS[unit]
     value = float(cell.value or 0)
-    if unit is Unit.SHARE:
-        return (cell.n or 0) >= candidate.least_n and abs(value - middle) >= candidate.least
+    if unit in (Unit.SHARE, Unit.SCORE):
+        return (cell.n or 0) >= least_n and abs(value - middle) >= least
     many = max(value, middle) if unit is Unit.COUNT else (cell.n or 0)
-    return many >= candidate.least_n and max(value, middle) >= candidate.least * min(value, middle)
+    return many >= least_n and max(value, middle) >= least * min(value, middle)

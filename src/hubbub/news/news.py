@@ -18,7 +18,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.news import sentences
 from hubbub.news.burst import Burst, burst_of
-from hubbub.news.candidates import CANDIDATES, Candidate
+from hubbub.news.candidates import CANDIDATES, Candidate, candidate_of
 from hubbub.news.causes import Cause, causes, made_of, only
 from hubbub.news.judge import Judged, Verdict, Way, judged
 from hubbub.query.answering import Ask
@@ -123,7 +123,7 @@ def news(
     numbers, judged_by = _judge_all(ask, reading, tenant, question, now, _candidates(question))
     begun = question.start < now
     freshness = judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
-    worst = sorted(_once([number for number in numbers if number.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
+    worst = sorted(_once([number for number in numbers if _has_words(number)]), key=_rank)[:most]
     points = tuple(_point_of(ask, reading, tenant, question, now, number, label) for number in worst)
     span = freshness.compared_with
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
@@ -133,6 +133,13 @@ def news(
         sentences.lead(points, known) if begun else "These days have not begun.", points,
         sentences.rest(points, known), tuple(numbers), freshness,
     )  # fmt: skip
+
+
+def _has_words(number: Number) -> bool:
+    """Whether a number is unusual and has a sentence for that."""
+    candidate = candidate_of(number.metric, number.dimension)
+    words = candidate and (candidate.up if number.rises else candidate.down)
+    return number.judged.verdict is Verdict.NEWS and number.slice != NONE and bool(words)
 
 
 def numbers_beside_usual(
@@ -171,10 +178,10 @@ def _judge_all(
     ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, candidates: Sequence[Candidate]
 ) -> tuple[list[Number], Freshness | None]:
     """Return every judged number, of the whole and of slices, and the freshness; None where nothing is judged."""
-    by_metric = {candidate.metric: candidate for candidate in candidates if not candidate.by}
+    in_table = [candidate.metric for candidate in candidates if not candidate.by]
     of_whole = [
-        *by_metric,
-        *(name for name in question.metrics if name not in by_metric and _knows(name, list(question.where))),
+        *in_table,
+        *(name for name in question.metrics if name not in in_table and _knows(name, list(question.where))),
     ]
     comparable = _is_comparable(question, now)
     if not of_whole or question.start >= now or question.end - question.start > LONGEST:
@@ -189,10 +196,8 @@ def _judge_all(
         answer = ask(split)
         freshness = freshness or answer.freshness
         rows = {tuple(row.dims.values()): row for row in answer.each()}
-        for stretch in usual_of_stretch(ask, reading, tenant, answer, now):
-            of_slice = next((c for c in candidates if c.by and (c.by,) == by and c.metric == stretch.metric), None)
-            candidate = of_slice if by else by_metric.get(stretch.metric)
-            numbers.append(_judged(stretch, by, rows.get(stretch.dims), candidate, comparable=comparable))
+        stretches = usual_of_stretch(ask, reading, tenant, answer, now)
+        numbers += [_judged(each, by, rows.get(each.dims), comparable=comparable) for each in stretches]
     if grain is Grain.TOTAL or not question.metrics:
         return numbers, freshness
     courses = _courses(ask, reading, tenant, replace(question, grain=grain, compare=None))
@@ -218,14 +223,13 @@ def _is_comparable(question: Question, now: datetime) -> bool:
     return question.compare in ("week", "weekdays") or days >= 27 or abs(days - 7 * round(days / 7)) <= 1
 
 
-def _judged(
-    stretch: Stretch, by: tuple[str, ...], row: Row | None, candidate: Candidate | None, *, comparable: bool
-) -> Number:
+def _judged(stretch: Stretch, by: tuple[str, ...], row: Row | None, *, comparable: bool) -> Number:
     pair = (row.compare or {}).get(stretch.metric) if row is not None else None
     previous = pair.previous if pair is not None else None
     slice_ = "".join(value if value is not None else NONE for value in stretch.dims)
     held = previous if comparable else None
-    verdict = judged(stretch.metric, stretch.cell, stretch.usual, held, candidate if slice_ != NONE else None)
+    candidate = candidate_of(stretch.metric, "".join(by)) or candidate_of(stretch.metric)
+    verdict = judged(stretch.metric, stretch.cell, stretch.usual, held, candidate)
     unit = find(stretch.metric).unit
     return Number(stretch.metric, by[0] if by else "", slice_, unit, stretch.cell, previous, stretch.usual, verdict)
 
@@ -254,7 +258,8 @@ def _once(numbers: Sequence[Number]) -> list[Number]:
 def _point_of(
     ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, number: Number, label: Label
 ) -> Point:
-    candidate = next(c for c in CANDIDATES if c.metric == number.metric and bool(c.by) == bool(number.dimension))
+    candidate = candidate_of(number.metric, number.dimension)
+    assert candidate is not None
     where = dict(question.where) | ({number.dimension: (number.slice,)} if number.dimension else {})
     metric = made_of(number.metric, number.previous or number.usual.median)
     narrowed = replace(question, metrics=(metric,), where=where, by=(), edges=(), grain=Grain.TOTAL)

@@ -144,12 +144,22 @@ def lead(points: Sequence[Point], known: Sequence[Number]) -> str:
         return points[0].sentence
     if not known:
         return "What is usual is not known yet: that takes four weeks before these days."
+    if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:
+        return f"{_and_more(unusual)}."
     count = "The one number" if len(known) == 1 else f"All {len(known)} numbers"
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
     if beyond := [_called(number) for number in known if number.judged.verdict is Verdict.BEYOND]:
         lies = "lie beyond their usual range" if _many(beyond) else "lies beyond its usual range"
         return f"{QUIET}. {_sentence(beyond)} {lies}, by little or of few things."
     return f"{QUIET}. {count} {verb}."
+
+
+def _and_more(unusual: Sequence[Number]) -> str:
+    """Return the number farthest from usual, and the names of further unusual ones."""
+    first, *others = sorted(unusual, key=lambda number: -number.judged.size)
+    text = f"{title_of(first.metric)}: {near(first.cell.value, first.unit)}, {expected(first)}"
+    names = [_called(number) for number in others]
+    return f"{text}. {_sentence(names)} {'are' if _many(names) else 'is'} unusual, too" if names else text
 
 
 def rest(points: Sequence[Point], known: Sequence[Number]) -> str:

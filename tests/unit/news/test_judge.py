@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.metrics.catalogue import askable, find
-from hubbub.metrics.definition import Better
-from hubbub.news.candidates import CANDIDATES, Candidate
+from hubbub.metrics.definition import Better, Unit
+from hubbub.news.answer import NewsNumber
+from hubbub.news.candidates import CANDIDATES, FLOORS
+from hubbub.news.direction import way_beyond
 from hubbub.news.judge import Verdict, Way, judged
 from hubbub.query.result import Cell
 from hubbub.query.usual import Usual
@@ -72,9 +74,26 @@ def test_messages_are_neither_better_nor_worse(value: int, verdict: Verdict) -> 
     assert (found.verdict, found.way in (Way.UP, Way.DOWN, Way.NONE)) == (verdict, True)
 
 
-def test_nothing_is_news_without_what_is_usual_or_a_candidate() -> None:
-    """Where fewer than four weeks are known there is no verdict; a metric that is not declared is beyond at most."""
+def test_without_what_is_usual_or_a_candidate() -> None:
+    """Where fewer than four weeks are known there is no verdict; a number without a candidate has the floors of its unit."""
     assert judged("csat", Cell(0.1, n=99), Usual(None, None, 2), 0.9, CSAT).verdict is Verdict.UNKNOWN
-    assert judged("csat", Cell(0.1, n=99), USUAL, 0.9, None).verdict is Verdict.BEYOND
-    one_way = Candidate("csat", "x", "{value}", "", 10, 0.05)
-    assert judged("csat", Cell(0.1, n=99), USUAL, 0.9, one_way).verdict is Verdict.BEYOND
+    least_n, least = FLOORS[find("csat").unit]
+    assert judged("csat", Cell(0.1, n=least_n), USUAL, 0.9, None).verdict is Verdict.NEWS
+    assert judged("csat", Cell(0.1, n=least_n - 1), USUAL, 0.9, None).verdict is Verdict.BEYOND
+    assert judged("csat", Cell(0.9, n=99), USUAL, 0.9 - least / 2, None).verdict is Verdict.BEYOND
+
+
+def test_every_unit_has_floors() -> None:
+    """No number is unusual because its unit was forgotten."""
+    assert set(FLOORS) == set(Unit)
+
+
+@given(value=st.floats(0, 1), n=st.integers(0, 99))
+def test_a_color_is_an_unusual_number(value: float, n: int) -> None:
+    """A number has a color or is bold exactly where its verdict is news: never a red card above which nothing is unusual."""
+    verdict = judged("csat", Cell(value, n=n), USUAL, None, CSAT)
+    number = NewsNumber(
+        metric="csat", dimension=None, slice=None, unit="share", value=value, n=n, state="settled", previous=None, usual=USUAL,
+        verdict=verdict.verdict.value, way=verdict.way.value or None, size=verdict.size,
+    )  # fmt: skip
+    assert bool(way_beyond(number)) == (verdict.verdict is Verdict.NEWS)

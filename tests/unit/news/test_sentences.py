@@ -42,6 +42,14 @@ def test_a_quiet_stretch_claims_no_more_than_is_so(verdicts: dict[str, Verdict],
     assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()]) == said
 
 
+def test_an_unusual_number_without_a_sentence_is_named() -> None:
+    """Where a number has a color and no sentence of its own, the first line names it, and not that nothing is unusual."""
+    known = [number("ratings", Verdict.NEWS), number("csat", Verdict.USUAL)]
+    assert sentences.lead((), known) == "Ratings: 2, where 0 – 2 is usual."
+    both = [*known, number("questions", Verdict.NEWS)]
+    assert sentences.lead((), both) == "Ratings: 2, where 0 – 2 is usual. Questions are unusual, too."
+
+
 def test_what_stands_beside_points() -> None:
     """Numbers that are unusual beside the points are named once: another statistic of a point is not; then those that are usual."""
     first = number("first_response_ms.p50", Verdict.NEWS)
