@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hubbub.labels.classifier import Floats
-from hubbub.labels.configuration import LabelSet, starter
+from hubbub.labels.configuration import starter
 from hubbub.labels.decision import Message
 from hubbub.labels.extra import language, vectors
 from hubbub.labels.rules import Rules
 from hubbub.labels.suggested import suggested
 from hubbub.labels.training import train
+from hubbub.model.label import LabelSet
 
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "wordllama", "tokenizers", "safetensors", "huggingface-hub",

@@ -53,7 +53,7 @@ def list_conversations(
         lambda engine: engine.conversations.of(
             tenant, start, end, filters, text, state, include_bots=include_bots, limit=limit, cursor=cursor
         ),
-        ("conversation_id", "state", "last_at", "messages", "channel", "contact_id", "staff_id"),
+        ("conversation_id", "state", "last_at", "messages", "channel", "contact_id", "staff_id", "labels"),
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def flagged(
     show_answer(
         data, as_json,
         lambda engine: engine.conversations.flagged(tenant, start, end, filters, limit=limit, cursor=cursor),
-        ("time", "topic", "sentiment", "text", "conversation_id"),
+        ("time", "topic", "sentiment", "text", "conversation_id", "labels"),
     )  # fmt: skip
 
 

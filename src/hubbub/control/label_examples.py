@@ -63,6 +63,14 @@ class Example:
     made_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PersonLabel:
+    """A label that a person gave a message."""
+
+    label: str
+    by: str
+
+
 class LabelExamples:
     """Examples of tenants. `digest(tenant, key)` replaces a message's key."""
 
@@ -95,18 +103,18 @@ class LabelExamples:
         with self._database.read() as con:
             return [self._example(row) for row in con.execute(query)]
 
-    def labels_of(self, tenant: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
+    def labels_of(self, tenant: str, keys: Iterable[str]) -> dict[str, dict[str, PersonLabel]]:
         """Return people's labels of messages: key -> label set -> label, without skipped ones."""
         by_digest = {self._digest(tenant, key): key for key in keys}
-        labels: dict[str, dict[str, str]] = {}
+        labels: dict[str, dict[str, PersonLabel]] = {}
         table = label_examples
         with self._database.read() as con:
             for some in _slices(list(by_digest)):
-                query = sa.select(table.c.digest, table.c.label_set, table.c.label).where(
+                query = sa.select(table.c.digest, table.c.label_set, table.c.label, table.c.made_by).where(
                     table.c.tenant == tenant, table.c.digest.in_(some), table.c.label.is_not(None)
                 )
                 for row in con.execute(query):
-                    labels.setdefault(by_digest[row.digest], {})[row.label_set] = row.label
+                    labels.setdefault(by_digest[row.digest], {})[row.label_set] = PersonLabel(row.label, row.made_by)
         return labels
 
     def seen(self, tenant: str, label_set: str, keys: Iterable[str]) -> set[str]:

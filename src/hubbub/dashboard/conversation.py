@@ -11,11 +11,13 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import STATE_TITLES, local, raw_event
 from hubbub.dashboard.forms import Fact, facts
+from hubbub.dashboard.labelled import GIVEN_BY, cells, labelled_by
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
+from hubbub.model.label import SOURCE, GivenLabel
 from hubbub.query.conversations import conversation_of
 from hubbub.query.timeline import ConversationEvent, episodes, timeline
-from hubbub.reports.formatting import instant, shown
+from hubbub.reports.formatting import instant, plain, shown
 
 GONE = "No event of a conversation with this id is stored."
 LONGEST_TEXT, MOST_DETAILS = 4_000, 8
@@ -36,6 +38,8 @@ _QUIET = frozenset(
 """Event types that are no turn of the conversation."""
 _LOUD = frozenset({"conversation.escalated", "escalation.raised", "message.failed"})
 _DETAILS = ("topic", "sentiment", "intent", "severity", "status", "name", "confidence", "duration_ms")
+_OF_LABELS = frozenset({"name", "confidence"})
+"""Facts of a label's event that its marks say."""
 _PROGRAMS = {"ai": "AI", "auto": "automatic reply", "bot": "a bot", "system": "the system"}
 
 
@@ -67,9 +71,16 @@ def _about(ask: Ask) -> Shown:
         Fact("First event", local(ask, conversation.first_at), "instant"),
         Fact("Last event", local(ask, conversation.last_at), "instant"),
         Fact("Messages", conversation.messages, "count"),
+        *(Fact(label.set.value.capitalize(), _given(label)) for label in conversation.labels),
         Fact("Raw events", f"{conversation.events:,}, as lines of JSON", link=raw),
     ]
     return facts(ask, known)
+
+
+def _given(label: GivenLabel) -> str:
+    """Return a label with who gave it, and how surely."""
+    confidence = "" if label.confidence is None else f", {label.confidence:.0%} sure"
+    return f"{plain(label.label)} (by {labelled_by(label)}{confidence})"
 
 
 def _called(ask: Ask, dimension: str, id_: str) -> str:
@@ -117,7 +128,7 @@ def _timeline(ask: Ask) -> Shown:
     following = ask.link(cursor=page.next) if page.next else ""
     columns = [
         Column("at", "Time", "instant"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
-        Column("told", "Facts"), Column("text", "Text"),
+        Column("told", "Facts"), Column("text", "Text"), *GIVEN_BY,
     ]  # fmt: skip
     rows = [{**entry, "told": "; ".join(f"{name}: {value}" for name, value in entry["details"])} for entry in entries]
     summary = f"{len(entries)} events, from {instant(entries[0]['at'])} to {instant(entries[-1]['at'])}"
@@ -129,7 +140,14 @@ def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], st
     event = row.event
     attributes = dict(event.get("attributes", {}))
     text = attributes.pop("text", None)
-    details = [(name.removesuffix("_ms"), _fact(name, event[name])) for name in _DETAILS if name in event]
+    if event["source"] == SOURCE:  # who gave the labels stands beside them; the rest is for the next run
+        text, attributes = None, {}
+    hidden = _OF_LABELS if row.labels else frozenset[str]()
+    details = [
+        (name.removesuffix("_ms"), _fact(name, event[name]))
+        for name in _DETAILS
+        if name in event and name not in hidden
+    ]
     if "value" in event:
         details.append(
             ("value", f"{event['value']:g} of {event['scale']}" if event.get("scale") else f"{event['value']:g}")
@@ -144,9 +162,17 @@ def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], st
         "private": event.get("status") == "private",
         "text": text[:LONGEST_TEXT] if isinstance(text, str) else None,
         "details": [(name, value[:200]) for name, value in details[:MOST_DETAILS]],
-        "waited_ms": row.waited_ms,
+        "waited_ms": row.waited_ms, "marks": [(label.set.value, labelled_by(label), _sure(label)) for label in row.labels],
+        **cells(row.labels),
         "raw": raw_event(ask, event["source"], event["id"]),
     }  # fmt: skip
+
+
+def _sure(label: GivenLabel) -> str:
+    """Return the tooltip of a label's mark."""
+    confidence = "unknown" if label.confidence is None else f"{label.confidence:.0%}"
+    version = "" if label.version is None else f", labels of version {label.version}"
+    return f"{label.set.value.capitalize()} {plain(label.label)}: by {labelled_by(label)}, confidence {confidence}{version}"
 
 
 def _fact(name: str, value: Any) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.labelled import GIVEN_BY, LABELS, cells
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
 from hubbub.query.excerpts import excerpts
@@ -33,6 +34,8 @@ _COLUMNS = (
     Column("escalated", "Escalated"),
     Column("state", "State"),
     Column("waits_ms", "Waits", "ms"),
+    LABELS,
+    *GIVEN_BY,
 )
 
 
@@ -84,6 +87,7 @@ def _row(ask: Ask, row: ConversationRow, until: datetime) -> dict[str, Any]:
     waits = (until - row.since.replace(tzinfo=UTC)).total_seconds() * 1000 if row.since is not None else None
     return {
         **asdict(row), "last_at": local(ask, row.last_at), "escalated": "yes" if row.escalated else None, "waits_ms": waits,
+        **cells(row.labels),
     }  # fmt: skip
 
 

@@ -12,11 +12,14 @@ from hubbub.dashboard.build import unit_of
 from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import raw_event
 from hubbub.dashboard.forms import Fact, facts
+from hubbub.dashboard.labelled import GIVEN_BY, cells
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
 from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import State, Unit
+from hubbub.model.label import GivenLabel
+from hubbub.model.plain import JsonRow, typed
 from hubbub.model.question import parse_moment
 from hubbub.query.explain import Explanation
 from hubbub.query.result import UNKNOWN
@@ -176,13 +179,19 @@ def _events(ask: Ask) -> Shown:
     if not page.rows and not tabs:
         return Shown(empty="This number has no event of these days.")
     rows = [
-        {**row, "time": _local(ask, row["time"]), "counts": "numerator" if row["counts"] else "denominator only"}
+        {
+            **row,
+            "time": _local(ask, row["time"]),
+            "counts": "numerator" if row["counts"] else "denominator only",
+            **_given(row),
+        }
         for row in page.rows
     ]
     fields = dict.fromkeys(name for row in page.rows for name in row)
-    names = [*(["counts"] if split else []), *(name for name in fields if name != "counts")]
+    names = [*(["counts"] if split else []), *(name for name in fields if name not in ("counts", "labels"))]
     units = {"time": "instant", "value": Unit.MS.value}  # rows have a value where they are waits
     columns = [Column(name, _title(name), units.get(name, "text")) for name in names]
+    columns += GIVEN_BY if "labels" in fields else ()
     following = ask.link(cursor=page.next) if page.next else ""
     first = f", {sum(row['counts'] for row in page.rows)} of them in the numerator" if split else ""
     return Shown(
@@ -190,6 +199,11 @@ def _events(ask: Ask) -> Shown:
         Table(columns, rows, [_links(ask, row) for row in page.rows]),
         f"{page.total} rows behind it; {len(rows)} on this page{first}",
     )  # fmt: skip
+
+
+def _given(row: JsonRow) -> dict[str, str | None]:
+    """Return the cells of a label's event: who gave its labels, and how surely."""
+    return cells([typed(GivenLabel, label) for label in row["labels"]]) if "labels" in row else {}
 
 
 def _title(name: str) -> str:

@@ -8,8 +8,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import local
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
-from hubbub.labels.configuration import LabelSet
-from hubbub.labels.decision import Labeller
+from hubbub.model.label import Labeller, LabelSet
 from hubbub.reports.formatting import shown
 from hubbub.services.label_review_views import ReviewOrder, ToReview
 

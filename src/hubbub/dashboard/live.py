@@ -10,6 +10,7 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import plain_card, shown_cards
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.labelled import GIVEN_BY, LABELS, cells
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.waiting import rows_of
 from hubbub.model.plain import plain
@@ -124,7 +125,7 @@ def _waiting(ask: Ask) -> Shown:
         Column("id", "Conversation"), Column("contact_id", "Contact"), Column("text", "Last message", "long"),
         Column("waits", "Waits for", "ms"), Column("target", "Target"), Column("countdown", "Countdown", COUNTDOWN),
         Column("priority", "Priority"), Column("channel", "Channel"), Column("channel_id", "Room"),
-        Column("account_id", "Account"), Column("staff_id", "Staff"),
+        Column("account_id", "Account"), Column("staff_id", "Staff"), LABELS, *GIVEN_BY,
     ]  # fmt: skip
     columns = [column for column in columns if any(row[column.name] is not None for row in rows)]
     links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]
@@ -141,7 +142,7 @@ def _row(waiting: Waiting, excerpt: Excerpt) -> dict[str, Any]:
         "id": waiting.conversation_id, "waits": waiting.waited_ms, "countdown": waiting.over_ms, "priority": waiting.priority,
         "target": f"{about(minutes * 60_000, 'ms')}{hours}" if minutes is not None else None, "channel": waiting.channel,
         "account_id": waiting.account_id, "contact_id": excerpt.contact_id, "channel_id": excerpt.channel_id,
-        "staff_id": excerpt.staff_id, "text": excerpt.text,
+        "staff_id": excerpt.staff_id, "text": excerpt.text, **cells(waiting.labels),
     }  # fmt: skip
 
 

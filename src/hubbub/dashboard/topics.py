@@ -12,6 +12,7 @@ from hubbub.dashboard.ask import Ask, Found
 from hubbub.dashboard.build import NOTHING_HERE, breakdown, windows_of
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import local, raw_event
+from hubbub.dashboard.labelled import GIVEN_BY, cells
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadQuestionError
 from hubbub.model.plain import plain as plain_values
@@ -31,6 +32,7 @@ NO_INTENTS = (
 )
 TONES = ("positive", "neutral", "negative")
 LONGEST_TEXT = 300
+NO_CHANGE = {"change": "", "way": ""}
 
 
 def _share(ask: Ask) -> Shown:
@@ -105,14 +107,40 @@ def _tones(ask: Ask) -> Shown:
 
 def _topics(ask: Ask) -> Shown:
     table = breakdown(ask, "topic", [METRIC, "topic_confidence"])
-    return Shown(empty=NO_TOPICS) if table.empty == NOTHING_HERE else table
+    return Shown(empty=NO_TOPICS) if table.empty == NOTHING_HERE else _with_labellers(ask, table, "topic", METRIC)
 
 
 def _intents(ask: Ask) -> Shown:
     table = breakdown(ask, "intent", ["intents", "intent_confidence"], only_ranked=True)
     if table.empty:
         return table if table.empty != NOTHING_HERE else Shown(empty=NO_INTENTS)
-    return replace(table, note=" ".join(filter(None, (table.note, _covered(ask, "intent_coverage", "an intent")))))
+    note = " ".join(filter(None, (table.note, _covered(ask, "intent_coverage", "an intent"))))
+    return replace(_with_labellers(ask, table, "intent", "intents"), note=note)
+
+
+def _with_labellers(ask: Ask, shown_: Shown, dimension: str, metric: str) -> Shown:
+    """Add a last column to a breakdown: who gave how many of each row's labels."""
+    answer = ask.query([metric], by=[dimension, "labeller"])
+    if shown_.table is None or answer.unfiltered:
+        return shown_
+    counts: dict[str, Counter[str]] = {}
+    for row in answer.rows:
+        counts.setdefault(_name(row[dimension]), Counter())[row["labeller"]] += row[metric] or 0
+    rows = [
+        {
+            **row,
+            "labelled_by": _in_words(counts.get(row["name"], Counter())),
+            "changes": {**row["changes"], "labelled_by": NO_CHANGE},
+        }
+        for row in shown_.table.rows
+    ]
+    columns = [*shown_.table.columns, Column("labelled_by", "Labelled by")]
+    links = [{**links, "labelled_by": ""} for links in shown_.table.links]
+    return replace(shown_, table=Table(columns, rows, links))
+
+
+def _in_words(labellers: Counter[str]) -> str:
+    return ", ".join(f"{labeller} {n:,}" for labeller, n in labellers.most_common() if n)
 
 
 def _coverage(ask: Ask, label: str) -> str:
@@ -268,10 +296,11 @@ def _messages(ask: Ask) -> Shown:
         return Shown(empty=f"No message was classified under {_flagged_as(ask)} in these days and filters.")
     columns = [
         Column("time", "Time", "instant"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
-        Column("sentiment", "Tone"), Column("confidence", "Confidence", "number"), Column("conversation_id", "Conversation"),
-        Column("id", "Event"),
+        Column("sentiment", "Tone"), Column("conversation_id", "Conversation"), Column("id", "Event"), *GIVEN_BY,
     ]  # fmt: skip
-    rows = [{**asdict(row), "time": local(ask, row.time), "text": _text(row.text)} for row in page.rows]
+    rows = [
+        {**asdict(row), "time": local(ask, row.time), "text": _text(row.text), **cells(row.labels)} for row in page.rows
+    ]
     links = [
         {"id": raw_event(ask, row.source, row.id)}
         | ({"conversation_id": ask.link("conversation", id=row.conversation_id)} if row.conversation_id else {})

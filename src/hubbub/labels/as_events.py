@@ -15,19 +15,13 @@ from typing import Any
 
 import msgspec
 
-from hubbub.labels.configuration import LabelSet
-from hubbub.labels.decision import Decision, Decisions, Labeller, Message
+from hubbub.labels.decision import Decision, Decisions, Message
 from hubbub.model.event import Event
+from hubbub.model.label import FIELDS, SOURCE, TYPES, Labeller, LabelSet
 from hubbub.model.window import EPOCH
 
-SOURCE = "labels"
 STEP = 1_000
 LONGEST_ID = 512
-
-FIELDS: Mapping[LabelSet, str] = {
-    LabelSet.TOPIC: "topic", LabelSet.TONE: "sentiment", LabelSet.INTENT: "intent", LabelSet.ESCALATION: "severity",
-}  # fmt: skip
-"""Label set -> field of the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +35,9 @@ class Kind:
 
 
 KINDS = (
-    Kind("topic", (LabelSet.TOPIC, LabelSet.TONE), "topic.classified", "topic.unlabelled"),
-    Kind("intent", (LabelSet.INTENT,), "intent.classified", "intent.confidence_low"),
-    Kind("escalation", (LabelSet.ESCALATION,), "escalation.raised", None),
+    Kind("topic", (LabelSet.TOPIC, LabelSet.TONE), TYPES[LabelSet.TOPIC], "topic.unlabelled"),
+    Kind("intent", (LabelSet.INTENT,), TYPES[LabelSet.INTENT], "intent.confidence_low"),
+    Kind("escalation", (LabelSet.ESCALATION,), TYPES[LabelSet.ESCALATION], None),
 )
 RETRACTED = "label.retracted"
 """The type of a retracted label without a successor; no metric counts it."""
@@ -129,24 +123,26 @@ def _plain(decision: Decision) -> dict[str, Any]:
     values: dict[str, Any] = {"by": decision.by.value, "version": decision.version}
     if decision.confidence is not None:
         values["confidence"] = round(decision.confidence, 4)
+    if decision.who is not None:
+        values["who"] = decision.who
     if decision.label is None and decision.guess is not None:
         values["guess"] = decision.guess
     return values
 
 
 def _same(event: Event, before: Stored) -> bool:
-    """Whether a stored event has the same labels and text; versions may differ."""
+    """Whether a stored event has the same labels and text; versions, and who gave them, may differ."""
     attributes = msgspec.json.decode(event.attributes)
     return (
         event.type == before.type
         and all(getattr(event, FIELDS[label_set]) == label for label_set, label in before.labels.items())
         and attributes["text"] == before.attributes.get("text")
-        and _without_version(attributes["labels"]) == _without_version(before.attributes.get("labels", {}))
+        and _essence(attributes["labels"]) == _essence(before.attributes.get("labels", {}))
     )
 
 
-def _without_version(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: {k: v for k, v in values.items() if k != "version"} for name, values in labels.items()}
+def _essence(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {k: v for k, v in values.items() if k not in ("version", "who")} for name, values in labels.items()}
 
 
 def _may_follow(before: Stored, message: Message, version: int, decisions: Decisions) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,20 +19,12 @@ import yaml
 from hubbub.errors import BadInputError, NotFoundError
 from hubbub.labels.patterns import check_pattern
 from hubbub.model.event import nearest
+from hubbub.model.label import LabelSet
 from hubbub.yaml_file import read_yaml
 
 MOST_LABELS, MOST_WORDS, LONGEST_NAME, LONGEST_WORD = 200, 2000, 100, 200
 _STARTER = Path(__file__).with_name("starter.yaml")
 _NAME = re.compile(rf"[^\x00-\x1f\ud800-\udfff]{{1,{LONGEST_NAME}}}\Z")
-
-
-class LabelSet(StrEnum):
-    """A kind of label; a message has at most one label of each."""
-
-    TOPIC = "topic"
-    TONE = "tone"
-    INTENT = "intent"
-    ESCALATION = "escalation"
 
 
 @dataclass(frozen=True, slots=True)

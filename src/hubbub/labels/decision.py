@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from hubbub.labels.configuration import LabelSet
-
-
-class Labeller(StrEnum):
-    """Labellers, in order of authority."""
-
-    PERSON = "person"
-    SOURCE = "source"
-    RULES = "rules"
-    CLASSIFIER = "classifier"
-    ENDPOINT = "endpoint"
+from hubbub.model.label import Labeller, LabelSet
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A label of one set. `label` None: unlabelled; then `guess` is the likeliest label, below its threshold.
 
-    `confidence`: 0 to 1; rules and people are certain. `version`: of the configuration.
+    `confidence`: 0 to 1; rules and people are certain. `version`: of the configuration. `who`: the person, the classifier's
+    number, or the model.
     """
 
     label: str | None
@@ -31,6 +21,7 @@ class Decision:
     version: int
     confidence: float | None = 1.0
     guess: str | None = None
+    who: str | None = None
 
 
 Decisions = Mapping[LabelSet, Decision]

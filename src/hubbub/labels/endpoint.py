@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from hubbub.labels.configuration import LabelSet
 from hubbub.labels.labelling import Guess
+from hubbub.model.label import LabelSet
 
 PROMPT_VERSION = 1
 """Part of the cache key: another prompt asks again."""
@@ -41,7 +41,8 @@ class Answers(Protocol):
 class EndpointGuesser:
     """Asks a model about one label set, in batches, until the budget is used up; answers are stored."""
 
-    def __init__(self, label_set: LabelSet, labels: Sequence[str], ask: Ask, answers: Answers) -> None:
+    def __init__(self, model: str, label_set: LabelSet, labels: Sequence[str], ask: Ask, answers: Answers) -> None:
+        self.name = model
         self._labels, self._ask, self._answers = frozenset(labels), ask, answers
         self._system = (
             f"{INSTRUCTIONS}{json.dumps(list(labels), ensure_ascii=False)}. They say the {label_set} of a message."

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hubbub.labels.configuration import Configuration, LabelSet
-from hubbub.labels.decision import Decision, Decisions, Labeller, Message
+from hubbub.control.label_examples import PersonLabel
+from hubbub.labels.configuration import Configuration
+from hubbub.labels.decision import Decision, Decisions, Message
 from hubbub.labels.reasons import Reasons
 from hubbub.labels.rules import Rules
+from hubbub.model.label import Labeller, LabelSet
 
-Said = Mapping[str, Mapping[str, str]]
+Said = Mapping[str, Mapping[str, PersonLabel]]
 """Labels by people: message -> set -> label."""
 
 
@@ -28,7 +30,9 @@ class Guess:
 
 
 class Guesser(Protocol):
-    """Guesses the labels of texts in one set."""
+    """Guesses the labels of texts in one set. `name`: the number of a classifier, or the model."""
+
+    name: str
 
     def guess(self, texts: Sequence[str]) -> list[Guess]:
         """Return a guess for each text."""
@@ -84,14 +88,19 @@ class Labelling:
         ]
         return [replace(own, spans=spans or own.spans) for own, spans in zip(learned, by_rules, strict=True)]
 
-    def _certain(self, message: Message, people: Mapping[str, str]) -> dict[LabelSet, Decision]:
+    def _certain(self, message: Message, people: Mapping[str, PersonLabel]) -> dict[LabelSet, Decision]:
         """Return the labels of people, else of the rules."""
-        by_people = {LabelSet(name): label for name, label in people.items()}
+        by_rules = self._rules.labels(message.text)
         decisions = {}
-        for by, labels in ((Labeller.PERSON, by_people), (Labeller.RULES, self._rules.labels(message.text))):
-            for label_set in self._sets:
-                if label_set in labels and label_set not in decisions and label_set not in message.given:
-                    decisions[label_set] = Decision(labels[label_set], by, self.version)
+        for label_set in self._sets:
+            if label_set in message.given:
+                continue
+            if (by_person := people.get(label_set)) is not None:
+                decisions[label_set] = Decision(
+                    by_person.label, Labeller.PERSON, self.version, who=by_person.by or None
+                )
+            elif label_set in by_rules:
+                decisions[label_set] = Decision(by_rules[label_set], Labeller.RULES, self.version)
         return decisions
 
     def _guess(
@@ -105,6 +114,10 @@ class Labelling:
         ]  # fmt: skip
         for place, guess in zip(places, guesser.guess([messages[place].text for place in places]), strict=True):
             if guess.sure:
-                decisions[place][label_set] = Decision(guess.label, by, self.version, guess.confidence)
+                decisions[place][label_set] = Decision(
+                    guess.label, by, self.version, guess.confidence, who=guesser.name
+                )
             elif guess.label is not None and label_set not in decisions[place]:
-                decisions[place][label_set] = Decision(None, by, self.version, guess.confidence, guess.label)
+                decisions[place][label_set] = Decision(
+                    None, by, self.version, guess.confidence, guess.label, guesser.name
+                )

@@ -6,9 +6,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from hubbub.labels.configuration import Configuration, LabelSet
+from hubbub.labels.configuration import Configuration
 from hubbub.labels.patterns import matches, spans
 from hubbub.labels.reasons import Span, joined
+from hubbub.model.label import LabelSet
 
 LONGEST_TEXT = 4000
 """Characters of a text that rules and classifiers read; requests are at the beginning."""

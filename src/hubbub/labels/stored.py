@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from hubbub.facts.moments import DAY, moment
-from hubbub.labels.as_events import FIELDS, KINDS, SOURCE, Stored, id_of
-from hubbub.labels.configuration import LabelSet
+from hubbub.labels.as_events import KINDS, Stored, id_of
 from hubbub.labels.decision import Message
 from hubbub.model.event import Event
+from hubbub.model.label import FIELDS, SOURCE, LabelSet
 from hubbub.storage.identity import ident_of
 from hubbub.storage.schema import OF_MESSAGES
 from hubbub.storage.store import Store

@@ -9,11 +9,13 @@ from hubbub.metrics.definition import Count, Fact, Ratio, Rollup, Stored, Sum, U
 INTENT = Fact(
     name="intent",
     subjects=("intent", "conversation", "escalation"),
-    doc="An intent classification, with whether its conversation was escalated in the following 7 days; or an action taken.",
+    doc="An intent classification, who labelled it, and whether its conversation was escalated in the following 7 days; or an "
+    "action taken.",
     look_ahead=timedelta(days=7),
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, intent, type, confidence,
-            coalesce(escalated, 0) > 0 AS escalated
+            coalesce(escalated, 0) > 0 AS escalated,
+            CASE WHEN source = 'labels' THEN coalesce(name, 'unlabelled') ELSE 'source' END AS labeller
         FROM event WHERE type IN ('intent.classified', 'intent.confidence_low', 'intent.action_taken')
     """,
 )
@@ -22,7 +24,7 @@ INTENTS = Rollup(
     name="intents",
     doc="Intent classifications by intent and channel.",
     source=INTENT,
-    dimensions=("channel", "account_id", "intent"),
+    dimensions=("channel", "account_id", "intent", "labeller"),
     measures={
         "intents": Count("Classifications.", Unit.COUNT, "f.type = 'intent.classified'"),
         "confident": Count(

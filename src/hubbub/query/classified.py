@@ -10,17 +10,21 @@ from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
 from hubbub.metrics.topics import FLAGGED
 from hubbub.model import page
+from hubbub.model.label import GivenLabel
 from hubbub.model.tenant import Tenant, check_tones
+from hubbub.query.attributes import attributes_of
 from hubbub.query.filters import listed, matches
+from hubbub.query.labelled import labels_of
 from hubbub.query.queries import Queries
-from hubbub.query.timeline import attributes_of, converted
+from hubbub.query.timeline import converted
 from hubbub.storage.schema import OF_MESSAGES
 from hubbub.storage.transaction import Bound, Transaction
 
 PAGE = 20
 _FILTERED = ("channel", "channel_id", "account_id", "topic")
 _SHOWN = (
-    "time", "source", "id", "channel_id", "conversation_id", "message_id", "topic", "sentiment", "confidence", "attributes",
+    "time", "type", "source", "id", "channel_id", "conversation_id", "message_id", "topic", "sentiment", "confidence", "name",
+    "attributes",
 )  # fmt: skip
 
 
@@ -48,6 +52,8 @@ class FlaggedMessage:
     """The labeller's confidence, from 0 to 1."""
     text: str | None
     """The message's text, where stored."""
+    labels: Sequence[GivenLabel]
+    """Topic and tone, each with who gave it."""
 
 
 def flagged(
@@ -87,7 +93,7 @@ def flagged(
     for row in events:
         text = attributes_of(row).get("text") or texts.get(row["message_id"])
         known = {name: value for name, value in converted(row).items() if name in FlaggedMessage.__slots__}
-        rows.append(FlaggedMessage(**known, text=text if isinstance(text, str) else None))
+        rows.append(FlaggedMessage(**known, text=text if isinstance(text, str) else None, labels=labels_of(row)))
     return page.Page(rows, following)
 
 

@@ -14,10 +14,12 @@ from datetime import datetime
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
 from hubbub.model import page
+from hubbub.model.label import GivenLabel
 from hubbub.model.naming import anywhere
 from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
 from hubbub.query.filters import known_of, listed
+from hubbub.query.labelled import of_conversations
 from hubbub.query.queries import Queries
 from hubbub.query.standing import conversations_standing
 from hubbub.query.timeline import Episode, converted, episodes, newest
@@ -63,6 +65,8 @@ class ConversationRow:
     """Who writes to the tenant."""
     staff_id: str | None
     """Who answers."""
+    labels: Sequence[GivenLabel]
+    """The newest label of each set, with who gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ class Conversation:
     """Who answers."""
     episodes: Sequence[Episode]
     """Its episodes in their order, as metrics count them."""
+    labels: Sequence[GivenLabel]
+    """The newest label of each set, with who gave it."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +163,11 @@ def conversations(
             ORDER BY last_at DESC, conversation_id DESC""",
             params,
         )
-    rows, following = page.cut(summaries, limit, lambda row: (row["last_at"], row["conversation_id"]))
-    return page.Page([ConversationRow(**converted(row)) for row in rows], following)
+        rows, following = page.cut(summaries, limit, lambda row: (row["last_at"], row["conversation_id"]))
+        labels = of_conversations(reading, tenant, [row["conversation_id"] for row in rows])
+    return page.Page(
+        [ConversationRow(**converted(row), labels=labels.get(row["conversation_id"], ())) for row in rows], following
+    )
 
 
 def conversation_of(queries: Queries, tenant: Tenant, conversation: str) -> Conversation | None:
@@ -174,10 +183,12 @@ def conversation_of(queries: Queries, tenant: Tenant, conversation: str) -> Conv
         states = reading.dicts(
             f"SELECT state, since FROM ({_stood(tenant, 'id = :conversation')}) AS s", params | {"at": micros(now)}
         )
+        labels = of_conversations(reading, tenant, [conversation]).get(conversation, ())
     if not facts["events"]:
         return None
     state = converted(states[0]) if states else {"state": None, "since": None}
-    return Conversation(conversation, episodes=episodes(queries, tenant, conversation), **converted(facts), **state)
+    stretches = episodes(queries, tenant, conversation)
+    return Conversation(conversation, episodes=stretches, labels=labels, **converted(facts), **state)
 
 
 def _heard(alias: str, wanted: Wanted) -> str:

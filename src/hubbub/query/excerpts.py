@@ -8,8 +8,9 @@ from datetime import datetime
 
 from hubbub.facts.moments import micros
 from hubbub.model.tenant import Tenant
+from hubbub.query.attributes import attributes_of
 from hubbub.query.queries import Queries
-from hubbub.query.timeline import attributes_of, newest
+from hubbub.query.timeline import newest
 from hubbub.storage.transaction import Bound, Row
 
 LONGEST = 80

@@ -23,8 +23,10 @@ from hubbub.metrics.definition import (
     State,
     Stored,
 )  # fmt: skip
+from hubbub.metrics.intents import INTENT
+from hubbub.metrics.topics import TOPIC
 from hubbub.model import calendar, page
-from hubbub.model.plain import ABSENT, AS_JSON, JsonRow
+from hubbub.model.plain import ABSENT, AS_JSON, JsonRow, plain
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of
@@ -32,6 +34,7 @@ from hubbub.query.distributions import spell_of, value_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.hours import open_ms
 from hubbub.query.judged import Judge, Verdict
+from hubbub.query.labelled import of_events
 from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
 from hubbub.query.result import Number
@@ -39,6 +42,8 @@ from hubbub.query.select import Context, counts, filters
 from hubbub.storage.transaction import Bound, Row
 
 PAGE = 50
+LABELLED = (TOPIC, INTENT)
+"""Facts whose events give labels."""
 MAX_PAGE = 1000
 PARTS: Mapping[str, tuple[int, ...]] = {"": (0, 1), "numerator": (1,), "rest": (0,)}
 """Parts of what a share or mean counts, by whether it counts in the numerator."""
@@ -50,7 +55,9 @@ class Behind:
 
     total: int
     rows: Sequence[JsonRow] = field(metadata=AS_JSON)
-    """`id`, `time`, whether it `counts` in the numerator, and values of its fact."""
+    """`id`, `time`, whether it `counts` in the numerator, and values of its fact; of a label's event its `labels`, with who gave
+    them.
+    """
     next: str | None
     """Cursor of the following page; null: this is the last."""
 
@@ -216,6 +223,9 @@ def _page(
     else:
         total, counted = _stored(context, metric, limit + 1, after, part)
     rows, following = page.cut(counted, limit, lambda row: (row["counts"], row["time"], row["key"]))
+    if metric.rollup.source in LABELLED:
+        labels = of_events(context.reading, context.tenant, [(row["time"], row["key"]) for row in rows])
+        rows = [row | {"labels": plain(labels.get((row["time"], row["key"]), ()))} for row in rows]
     return total, [_public(row) for row in rows], following
 
 

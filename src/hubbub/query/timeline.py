@@ -13,8 +13,10 @@ from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.responses import RESPONSE
 from hubbub.model import page
 from hubbub.model.event import EventFields
+from hubbub.model.label import GivenLabel, given_labels
 from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
+from hubbub.query.attributes import attributes_of
 from hubbub.query.live import rfc3339
 from hubbub.query.queries import Queries
 from hubbub.storage import schema
@@ -74,6 +76,8 @@ class ConversationEvent:
     """For a reply that ended a wait: its length, as the metric `response_ms` counts it."""
     asked_at: datetime | None
     """For such a reply: when the wait began."""
+    labels: Sequence[GivenLabel]
+    """The labels that the event gives, with who gave them."""
 
 
 def timeline(
@@ -90,7 +94,9 @@ def timeline(
         waits = _waits(reading, tenant, conversation, events)
     nothing = (None, None)
     rows = [(public(event), *waits.get((event["time"], event["ident"]), nothing)) for event in events]
-    return page.Page([ConversationEvent(sent, waited, in_utc(since)) for sent, waited, since in rows], following)
+    return page.Page(
+        [ConversationEvent(sent, waited, in_utc(since), given_labels(sent)) for sent, waited, since in rows], following
+    )
 
 
 def episodes(queries: Queries, tenant: Tenant, conversation: str) -> list[Episode]:
@@ -145,12 +151,6 @@ def public(row: Row) -> Row:
     sent = schema.flagged({name: row[name] for name in SENT if row[name] is not None})
     sent |= {name: rfc3339(row[name]) for name in ("time", "received_at")}
     return sent | ({"attributes": attributes_of(row)} if "attributes" in sent else {})
-
-
-def attributes_of(row: Row) -> Row:
-    """Return an event's attributes; none are an empty mapping."""
-    attributes: dict[str, Any] = json.loads(row["attributes"]) if row["attributes"] else {}
-    return attributes
 
 
 def in_utc(us: int | None) -> datetime | None:

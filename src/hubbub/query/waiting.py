@@ -12,10 +12,12 @@ from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import State
+from hubbub.model.label import GivenLabel
 from hubbub.model.question import Question
 from hubbub.model.target import Target
 from hubbub.model.tenant import Tenant
 from hubbub.query.checks import check
+from hubbub.query.labelled import of_conversations
 from hubbub.query.live import MOST
 from hubbub.query.queries import Queries
 from hubbub.query.select import Context
@@ -45,6 +47,8 @@ class Waiting:
     """Time past the target, in the target's time; negative: time left."""
     countdown: str | None
     """The same in words, like "3 min left" or "49 min over"."""
+    labels: Sequence[GivenLabel]
+    """The newest label of each set in the conversation, with who gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,10 @@ def live(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 5
             (waiter, distances.of(waiter, context.now))
             for waiter in waiters(context, metric, metric.declared, context.now, context.now)
         ]
+        first = sorted(waits, key=_order)[:limit]
+        labels = of_conversations(reading, tenant, [waiter.id for waiter, _ in first])
     overs = [known[0] for _, known in waits if known is not None]
-    rows = [_waiting(*pair, context.now) for pair in sorted(waits, key=_order)[:limit]]
+    rows = [_waiting(*pair, context.now, labels.get(pair[0].id, ())) for pair in first]
     return Live(_naive(context.now), len(waits), sum(over > 0 for over in overs) if overs else None, rows)
 
 
@@ -100,12 +106,12 @@ def _order(pair: tuple[Waiter, tuple[int, Target] | None]) -> tuple[bool, int, i
     return known is None, -known[0] if known else 0, waiter.began, waiter.id
 
 
-def _waiting(waiter: Waiter, known: tuple[int, Target] | None, now: int) -> Waiting:
+def _waiting(waiter: Waiter, known: tuple[int, Target] | None, now: int, labels: Sequence[GivenLabel]) -> Waiting:
     over, target = known if known is not None else (None, None)
     return Waiting(
         waiter.id, _naive(waiter.began), (now - waiter.began) // 1000, waiter.channel, waiter.account_id, waiter.priority,
         target.minutes if target else None, target.business if target else False, over,
-        countdown(over) if over is not None else None,
+        countdown(over) if over is not None else None, labels,
     )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from hubbub.clock import Clock
 from hubbub.control.label_answers import LabelAnswers
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.labels.configuration import Budget, Configuration, LabelSet
+from hubbub.labels.configuration import Budget, Configuration
 from hubbub.labels.endpoint import PROMPT_VERSION, EndpointGuesser
 from hubbub.labels.labelling import Guesser
+from hubbub.model.label import LabelSet
 from hubbub.outgoing.completions import Endpoint, complete
 from hubbub.outgoing.http import Outgoing
 from hubbub.settings import Ai
@@ -69,7 +70,7 @@ class LabelEndpoint:
             if names and label_set is not LabelSet.ESCALATION:
                 about = json.dumps([PROMPT_VERSION, self._ai.model, label_set, names])
                 kept = Kept(self._answers, tenant, hashlib.sha256(about.encode()).hexdigest(), self._digest)
-                guessers[label_set] = EndpointGuesser(label_set, names, ask, kept)
+                guessers[label_set] = EndpointGuesser(self._ai.model, label_set, names, ask, kept)
         return guessers
 
     def _ask(self, tenant: str, budget: Budget, messages: Sequence[dict[str, str]]) -> str | None:

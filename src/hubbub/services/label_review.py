@@ -17,11 +17,12 @@ from hubbub.errors import BadInputError, NotFoundError
 from hubbub.facts.moments import moment
 from hubbub.facts.refresh import refresh
 from hubbub.labels import stored
-from hubbub.labels.as_events import FIELDS, KINDS, SOURCE
-from hubbub.labels.configuration import LabelSet, set_named
+from hubbub.labels.as_events import KINDS
+from hubbub.labels.configuration import set_named
 from hubbub.labels.decision import Message
 from hubbub.labels.reasons import Reasons
 from hubbub.model.event import nearest
+from hubbub.model.label import FIELDS, SOURCE, LabelSet
 from hubbub.model.page import check_limit
 from hubbub.model.tenant import Tenant
 from hubbub.services.label_review_views import (

@@ -20,11 +20,12 @@ from hubbub.control.label_classifiers import LabelClassifiers, Trained
 from hubbub.control.label_configurations import LabelConfigurations, Version
 from hubbub.control.label_examples import Example, LabelExamples
 from hubbub.errors import BadInputError, NotFoundError
-from hubbub.labels.configuration import LabelSet, set_named
+from hubbub.labels.configuration import set_named
 from hubbub.labels.extra import lacking, require
 from hubbub.labels.labelling import Guess
 from hubbub.labels.reasons import Reasons
 from hubbub.labels.report import SURE, LabelReport
+from hubbub.model.label import LabelSet
 
 if TYPE_CHECKING:
     from hubbub.labels.classifier import Classifier
@@ -95,6 +96,7 @@ class Ready:
     def __init__(
         self, store: LabelClassifiers, tenant: str, number: int, ready: LRUCache[int, Any], lock: threading.Lock
     ) -> None:
+        self.name = str(number)
         self._store, self._tenant, self._number, self._ready, self._lock = store, tenant, number, ready, lock
 
     def guess(self, texts: Sequence[str]) -> list[Guess]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hubbub.labels.configuration import LabelSet
-from hubbub.labels.decision import Labeller
+from hubbub.model.label import Labeller, LabelSet
 from hubbub.model.plain import JsonObject
 from hubbub.services.label_training import ClassifierView
 

@@ -23,12 +23,13 @@ from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
 from hubbub.labels import stored
-from hubbub.labels.as_events import FIELDS, Stored, renamed, revised
-from hubbub.labels.configuration import Configuration, LabelSet, read, set_named, starter
-from hubbub.labels.decision import Decisions, Labeller, Message
+from hubbub.labels.as_events import Stored, renamed, revised
+from hubbub.labels.configuration import Configuration, read, set_named, starter
+from hubbub.labels.decision import Decisions, Message
 from hubbub.labels.labelling import Labelling
 from hubbub.labels.reasons import Reasons
 from hubbub.model.event import NOTHING, Event, Item
+from hubbub.model.label import FIELDS, Labeller, LabelSet
 from hubbub.model.plain import JsonObject
 from hubbub.model.question import check_order, parse_moment
 from hubbub.model.tenant import Tenant

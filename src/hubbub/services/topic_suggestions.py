@@ -17,8 +17,8 @@ from hubbub.control.topic_suggestions import Body, Mentioned, Standing, StoredTo
 from hubbub.errors import ConflictError, HubbubError, NotFoundError
 from hubbub.facts.refresh import refresh
 from hubbub.labels import extra, stored
-from hubbub.labels.configuration import LabelSet
 from hubbub.labels.decision import Message
+from hubbub.model.label import LabelSet
 from hubbub.model.tenant import Tenant
 from hubbub.query.outcomes import Outcome, outcomes
 from hubbub.services.label_review import LabelReview

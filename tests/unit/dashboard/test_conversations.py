@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from html import unescape
@@ -76,6 +78,28 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
     assert 'name="from" value="2026-08-18"' in form and 'name="channel" value="web"' in form and 'value="bo"' in form
     csv = talk.http.get(f"/t/acme/conversations/list.csv?{VIEW}").content.decode("utf-8-sig").splitlines()
     assert len(csv) == 3 and csv[1].startswith("waits,2026-08-19T11:00:00+02:00,bo,web")
+
+
+def test_who_gave_a_label_stands_beside_it(talk: Visitor) -> None:
+    """A list has labeller and confidence in its last columns, also as CSV; a timeline marks them, and no name is markup."""
+    label = {"type": "topic.classified", "id": "t1", "time": "2026-08-19T09:00:00Z", "conversation_id": "waits"}
+    talk.engine.record("acme", {**label, "source": XSS, "topic": XSS, "confidence": 0.9}, history=True)
+    talk.engine.labels.replace("acme", {"tone": {"cross": {"words": ["onerror"]}}})
+    talk.engine.labels.run("acme")
+    head, *rows = csv.reader(io.StringIO(talk.page(f"/t/acme/conversations/list.csv?{VIEW}").lstrip("\ufeff")))
+    assert head[-3:] == ["labels", "labelled_by", "confidence"]
+    by_id = {row[0]: row[-3:] for row in rows}
+    assert by_id["waits"] == [
+        f"{XSS}, cross",
+        f"topic: source {XSS}; tone: rules, version 1",
+        "topic: 0.90; tone: 1.00",
+    ]
+    address = f"/t/acme/conversation?id=waits&{VIEW}"
+    page, text = talk.page(address), talk.see(address)
+    assert XSS not in page and f"topic by source {XSS}" in text and "tone by rules, version 1" in text
+    assert 'title="Tone cross: by rules, version 1, confidence 100%, labels of version 1"' in page
+    explained = talk.page(f"/t/acme/explain/events?metric=classifications&part=all&{VIEW}")
+    assert "Labelled by" in explained and XSS not in explained
 
 
 def test_what_is_not_there_is_said(talk: Visitor) -> None:

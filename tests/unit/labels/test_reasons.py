@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.labels.configuration import Configuration, LabelSet, read
+from hubbub.labels.configuration import Configuration, read
 from hubbub.labels.reasons import Span, joined
 from hubbub.labels.rules import Rules, placed_words, words_of
+from hubbub.model.label import LabelSet
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("wordllama")

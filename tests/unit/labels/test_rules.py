@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.errors import BadInputError, NotFoundError
-from hubbub.labels.configuration import Configuration, LabelSet, read, read_file, starter
+from hubbub.labels.configuration import Configuration, read, read_file, starter
 from hubbub.labels.patterns import matches
 from hubbub.labels.rules import Rules
+from hubbub.model.label import LabelSet
 
 ROOT = Path(__file__).parents[3]
 WORDS = ("wifi", "no internet", "café", "can't connect")

@@ -15,9 +15,9 @@ from hubbub.clock import fixed
 from hubbub.control.topic_suggestions import Body, Standing, StoredTopic
 from hubbub.errors import BadInputError, BadSettingError, ConflictError, NotFoundError
 from hubbub.labels import extra
-from hubbub.labels.configuration import LabelSet
 from hubbub.labels.stored import unlabelled
 from hubbub.model.event import record_from
+from hubbub.model.label import LabelSet
 from hubbub.services.topic_suggestion_views import SuggestedTopic
 from hubbub.services.topic_suggestions import FLOOR, FLOOR_OF_PEOPLE, opportunity, ranked
 
