@@ -9,10 +9,12 @@ from typing import Any
 from markupsafe import Markup
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown
+from hubbub.dashboard.build import breakdown, unit_of
 from hubbub.dashboard.components import Column, Shown
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.ranges import Range, apart, range_of, range_plot, spread_plot
+from hubbub.dashboard.within_target import share_in_time
+from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
 
 MOST = 30
@@ -21,15 +23,21 @@ FEW = 10
 NO_CHANGE: Mapping[str, str] = {"change": "", "way": ""}
 NOBODY = "No staff replied, did a task or was rated in these days."
 HANDLED, SATISFIED, RATINGS = "conversations_handled", "csat", "ratings"
+KINDS: Mapping[str, str] = {
+    "response": "answers", "first_response": "first responses", "next_response": "answers", SATISFIED: "ratings",
+    RATINGS: "ratings", "tasks": "tasks", "sla": "SLA breaches",
+}  # fmt: skip
+"""What a column counts, by the beginning of its metric."""
 FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
 
 
 def _titles(ask: Ask) -> Mapping[str, str]:
     """Return the columns, in the view's time, and their titles."""
+    within, title = share_in_time(ask, "first_response_ms.within_15min")
     return {
         HANDLED: "Conversations handled", ask.timed("response_ms.count"): "Answers",
         ask.timed(FIRST): "First response, median", ask.timed(SLOWEST): "9 in 10 within",
-        ask.timed("first_response_ms.within_15min"): "Within 15 min", SATISFIED: "Satisfied", RATINGS: "Ratings",
+        within: title or "Within 15 min", SATISFIED: "Satisfied", RATINGS: "Ratings",
         "tasks_completed": "Tasks", "sla_breaches": "SLA breaches",
     }  # fmt: skip
 
@@ -37,10 +45,12 @@ def _titles(ask: Ask) -> Mapping[str, str]:
 def agents(ask: Ask) -> Shown:
     """Show each of the staff, those with most conversations first, everyone below, and whom the ratings tell apart."""
     titles = _titles(ask)
+    everyone = _everyone(ask, list(titles))
+    absent = [name for name in titles if name in everyone and not _happened(everyone, name)] if everyone else []
+    titles = {name: title for name, title in titles.items() if name not in absent or name == HANDLED}
     shown = breakdown(ask, "staff_id", list(titles), most=MOST, titles=titles, nothing=NOBODY)
     if shown.table is None:
         return shown
-    everyone = _everyone(ask, list(titles))
     ranges = {row["name"]: range_of(row["name"], row.get(SATISFIED), row.get(RATINGS)) for row in shown.table.rows}
     waits = _limits(shown.table.rows, ask)
     rows = [_row(ask, row, ranges[row["name"]], everyone.get(SATISFIED), waits) for row in shown.table.rows]
@@ -48,12 +58,26 @@ def agents(ask: Ask) -> Shown:
     summary = apart(people, labels(ask, "staff_id", [person.name for person in people])) if people else ""
     known = {column.name for column in shown.table.columns}
     plots = {ask.timed(FIRST): "Median … 9 in 10, log scale", SATISFIED: "95 % range; the line is everyone"}
-    columns = [*shown.table.columns, Column("low", "Satisfied, from", "share"), Column("high", "to", "share")]
+    columns = list(shown.table.columns)
+    if SATISFIED in known:
+        columns += [Column("low", "Satisfied, from", "share"), Column("high", "to", "share")]
     data = {
         **shown.data, "plots": {name: title for name, title in plots.items() if name in known}, "everyone": everyone,
         "said": summary, "beside": ("low", "high"),
     }  # fmt: skip
-    return replace(shown, table=replace(shown.table, columns=columns, rows=rows), data=data, summary=summary)
+    note = ". ".join(filter(None, (shown.note, _left_out(absent))))
+    return replace(shown, table=replace(shown.table, columns=columns, rows=rows), data=data, summary=summary, note=note)
+
+
+def _happened(everyone: Mapping[str, Any], name: str) -> bool:
+    """Whether anybody has something of a column: a known share or duration, or a count above 0."""
+    return everyone[name] is not None and (unit_of(name) != Unit.COUNT or everyone[name] > 0)
+
+
+def _left_out(absent: Sequence[str]) -> str:
+    """Return which kinds of events nobody has, whose columns are left out; empty where each is there."""
+    kinds = dict.fromkeys(kind for name in absent for begins, kind in KINDS.items() if name.startswith(begins))
+    return f"Without columns, since nobody has any in these days: {', '.join(kinds)}." if kinds else ""
 
 
 def _everyone(ask: Ask, metrics: Sequence[str]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The card of a tenant with targets: the share within them, and how far that is from the share wanted."""
+"""The numbers of a tenant with targets: the share within them in cards and tables, and how far that is from the share wanted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ def share_within(ask: Ask) -> str | None:
     """Return the metric of first responses within their target, else of each response; None without such a target."""
     aims = {target.aim for target in ask.tenant.targets}
     return next((f"{aim}_within_target" for aim in (Aim.FIRST_RESPONSE, Aim.NEXT_RESPONSE) if aim in aims), None)
+
+
+def share_in_time(ask: Ask, fallback: str) -> tuple[str, str]:
+    """Return the metric of a table's column of waits in time, and its title: within the target, else the fallback."""
+    within = share_within(ask)
+    return (within, "Within target") if within else (ask.timed(fallback), "")
 
 
 def with_distance(ask: Ask, cards: Shown) -> Shown:

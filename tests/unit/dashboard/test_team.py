@@ -13,8 +13,9 @@ from tests.unit.dashboard.conftest import Pages
 
 COLUMNS = (
     "conversations_handled", "response_ms.count", "first_response_ms.p50", "first_response_ms.p90",
-    "first_response_ms.within_15min", "csat", "ratings", "tasks_completed", "sla_breaches",
+    "first_response_ms.within_15min", "csat", "ratings", "tasks_completed",
 )  # fmt: skip
+"""All columns but SLA breaches, of which nobody has any."""
 
 
 def formatted(row: dict[str, Any], name: str) -> str:
@@ -34,6 +35,28 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
     everyone = re.findall(r"<td[^>]*>([^<]*)</td>", html[html.index("Everyone") :].partition("</tr>")[0])
     assert [text for text in everyone if text] == [formatted(whole, name) for name in COLUMNS]
     assert [row["id"] for row in rows(http, "/t/a/team/online", **VIEW)] == [EVIL]
+
+
+def test_a_column_of_zeros_is_left_out_and_named(busy: Pages, pages: Pages) -> None:
+    """A kind of events that nobody has in these days has no column; one line names all such kinds. A share of 0 % is shown."""
+    assert "nobody has any in these days: SLA breaches." in read(busy.sign_in(), "/t/a/team/agents", **VIEW)
+    _rated(pages, {"ann": (0, 5)})
+    text = read(pages.sign_in(), "/t/b/team/agents", **VIEW)
+    assert "nobody has any in these days: answers, first responses, tasks, SLA breaches." in text
+    (ann,) = rows(pages.sign_in(), "/t/b/team/agents", **VIEW)
+    assert float(ann["csat"]) == 0 and not {"tasks_completed", "response_ms.count"} & set(ann)
+
+
+def test_with_a_target_the_column_is_within_it(busy: Pages) -> None:
+    """The column of answers in time is within the target where there is one, and says so; else within 15 minutes."""
+    http = busy.sign_in()
+    assert "Within 15 min" in read(http, "/t/a/team/agents", **VIEW)
+    busy.engine.targets.add("a", "first_response", 5, valid_from="2020-01-01")
+    name = "first_response_within_target"
+    agree(rows(http, "/t/a/team/agents", **VIEW), asked(busy.engine, name, by=["staff_id"]), "staff_id", name)
+    for page in ("team/agents", "overview/places"):
+        text = read(http, f"/t/a/{page}", **VIEW)
+        assert "Within target" in text and "ithin 15 min" not in text
 
 
 def test_a_name_leads_to_the_page_of_that_person(busy: Pages) -> None:
