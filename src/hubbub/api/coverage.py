@@ -23,8 +23,9 @@ def coverage(
         str | None, Query(alias="from", max_length=10, description="First day; 28 days ago if absent.")
     ] = None,
     to: Annotated[str | None, Query(max_length=10, description="Day after the last; tomorrow if absent.")] = None,
+    integration: Annotated[str | None, Query(max_length=64, description="Only this integration.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Covered]:
     """Return the days of each integration and its open gaps, with reason and action; of all tenants for operators."""
-    return engine.coverage.of(tenant, from_, to, cursor=cursor, limit=limit)
+    return engine.coverage.of(tenant, from_, to, integration, cursor=cursor, limit=limit)

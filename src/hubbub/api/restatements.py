@@ -25,8 +25,12 @@ def restatements(
     metric: Annotated[
         str | None, Query(max_length=200, description="Only this metric, like csat or response_ms.p50.")
     ] = None,
+    from_: Annotated[
+        str | None, Query(alias="from", max_length=10, description="Only numbers of this day or later ones.")
+    ] = None,
+    to: Annotated[str | None, Query(max_length=10, description="Only numbers of days before this one.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Restatement]:
     """Return the changes, newest first: day, metric, channel, old and new value, cause, and the number of events for the day."""
-    return engine.restatements.of(tenant, since, metric, limit, cursor)
+    return engine.restatements.of(tenant, since, metric, limit, cursor, first=from_, after=to)

@@ -30,7 +30,7 @@ from hubbub.query.changes import Changes
 from hubbub.query.dashboard import Dashboard, States
 from hubbub.query.explain import Explanation
 from hubbub.query.result import Rows
-from hubbub.query.trends import Hotspots, Trends
+from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, Hotspots, Trends
 from hubbub.query.usual import UsualTable
 from hubbub.reports.as_csv import answer_table
 from hubbub.services.snapshots import SnapshotRows, SnapshotsMade
@@ -263,9 +263,23 @@ async def trends(
 
 
 @api.get("/hotspots", summary="Channels by their share of complaints and escalations")
-async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: From, end: To) -> Sent[Hotspots]:
+async def hotspots(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    start: From,
+    end: To,
+    minimum: Annotated[
+        int, Query(alias="min", ge=0, description="Fewest classified messages of a hotspot.")
+    ] = HOTSPOT_MIN,
+    ratio: Annotated[
+        float, Query(ge=0, le=1, description="Share of complaints and escalations that makes a hotspot.")
+    ] = HOTSPOT_RATIO,
+) -> Sent[Hotspots]:
     """Return every channel id with classified messages, worst first."""
-    return await cached(request, engine, engine.answers.hotspots, tenant, start=start, end=end)
+    return await cached(
+        request, engine, engine.answers.hotspots, tenant, start=start, end=end, minimum=minimum, ratio=ratio
+    )
 
 
 class SnapshotBody(BaseModel):

@@ -9,6 +9,7 @@ import typer
 
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Cursor, Data, Json, TenantName, Where, pairs
+from hubbub.cli.options import Limit as MostShown
 
 if TYPE_CHECKING:
     from hubbub.services.alerts import Tried
@@ -174,9 +175,6 @@ def run(data: Data = None, as_json: Json = False) -> None:
         show.emit({**plain(judged), "digests": digests, "messages": engine.messages.deliver()}, as_json=as_json)
 
 
-Rows = Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show.")]
-
-
 @incidents.command("list")
 def list_incidents(
     tenant: TenantName,
@@ -185,12 +183,12 @@ def list_incidents(
         str | None, typer.Option("--alert", help="Only incidents of this rule.", show_default=False)
     ] = None,
     cursor: Cursor = None,
-    rows: Rows = 50,
+    limit: MostShown = 50,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """List incidents, newest first."""
-    show_answer(data, as_json, lambda engine: engine.incidents.of(tenant, state, alert, rows, cursor), INCIDENTS)
+    show_answer(data, as_json, lambda engine: engine.incidents.of(tenant, state, alert, limit, cursor), INCIDENTS)
 
 
 @incidents.command("show")
@@ -280,12 +278,12 @@ def messages(
         str | None, typer.Option("--about", help="Only messages about this incident.", show_default=False)
     ] = None,
     cursor: Cursor = None,
-    rows: Rows = 50,
+    limit: MostShown = 50,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """List messages, newest first: sent, waiting, held or failed, with the reason."""
-    show_answer(data, as_json, lambda engine: engine.messages.of(tenant, about, rows, cursor), MESSAGES)
+    show_answer(data, as_json, lambda engine: engine.messages.of(tenant, about, limit, cursor), MESSAGES)
 
 
 @destinations.command("retry")

@@ -69,6 +69,9 @@ def query(
     ] = None,
     include_bots: Annotated[bool, typer.Option("--include-bots", help="Count bots and notices too.")] = False,
     as_of: AsOf = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="With --json: the parts and the state of each number.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
     data: Data = None,
     as_json: Json = False,
@@ -79,7 +82,18 @@ def query(
     answer = _ask(
         data,
         lambda answers: answers.query(
-            tenant, metrics, start, end, grain, by or [], pairs(where), compare, include_bots, as_of, names=True
+            tenant,
+            metrics,
+            start,
+            end,
+            grain,
+            by or [],
+            pairs(where),
+            compare,
+            include_bots,
+            as_of,
+            details=details and as_json,
+            names=True,
         ),
     )
     if as_csv:
@@ -231,6 +245,14 @@ def news(
     metric: Annotated[
         list[str] | None, typer.Option("--metric", help="A further metric to judge; may be repeated.")
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="Judge the values of this dimension by these metrics; may be repeated."),
+    ] = None,
+    grain: Annotated[
+        str, typer.Option("--grain", help="hour, day or week: with these metrics over time; total: without.")
+    ] = "total",
+    include_bots: Annotated[bool, typer.Option("--include-bots", help="Count bots and notices too.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -240,7 +262,9 @@ def news(
 
     answer = _ask(
         data,
-        lambda answers: answers.news(tenant, start, end, metric or [], where=pairs(where), compare=compare),
+        lambda answers: answers.news(
+            tenant, start, end, metric or [], grain, by or [], pairs(where), compare, include_bots
+        ),
     )
     if as_json:
         show.emit(answer, as_json=True)

@@ -194,6 +194,20 @@ def review(
         _ask_each(engine.labels, queue)
 
 
+@group.command("undo")
+def undo(label_set: SetName, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Undo the last label of a set that was given by a command."""
+    show_answer(data, as_json, lambda engine: engine.labels.review.undo(tenant, label_set, BY))
+
+
+@group.command("reviewed")
+def reviewed(
+    label_set: SetName, tenant: TenantName, limit: Limit = 20, data: Data = None, as_json: Json = False
+) -> None:
+    """Show people's last labels; with --json also how often suggestions were right."""
+    show_answer(data, as_json, lambda engine: engine.labels.review.done(tenant, label_set, limit))
+
+
 def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
     """Show messages one by one and read a number, Enter for the suggestion, s to skip, u to undo, q to end."""
     from hubbub.cli import show

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Cursor, Data, Json, TenantName
+from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
 
 if TYPE_CHECKING:
     from hubbub.app import Engine
@@ -26,13 +26,21 @@ def restatements(
     tenant: TenantName,
     since: Annotated[
         str | None,
-        typer.Option("--since", help="A date in the tenant's zone, or an RFC 3339 time.", show_default=False),
+        typer.Option(
+            "--since", help="Found since: a date in the tenant's zone, or an RFC 3339 time.", show_default=False
+        ),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Only numbers of this day or later ones.", show_default=False)
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Only numbers of days before this one.", show_default=False)
     ] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="Only this metric.", show_default=False)] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Check all closed days first, as the job does each night.")
     ] = False,
-    rows: Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show.")] = 100,
+    limit: Limit = 100,
     cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
@@ -42,6 +50,6 @@ def restatements(
     def ask(engine: Engine) -> Page[Restatement]:
         if check:
             engine.restatements.restate(tenant)
-        return engine.restatements.of(tenant, since, metric, rows, cursor)
+        return engine.restatements.of(tenant, since, metric, limit, cursor, first=start, after=end)
 
     show_answer(data, as_json, ask, COLUMNS)

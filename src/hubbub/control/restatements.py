@@ -79,6 +79,16 @@ class Restatement:
         object.__setattr__(self, "delta", delta)
 
 
+@dataclass(frozen=True, slots=True)
+class WantedRestatements:
+    """Which restatements to return: found since a time (aware), of the days `[first, after)`, of a metric; None: all."""
+
+    since: datetime | None = None
+    first: date | None = None
+    after: date | None = None
+    metric: str | None = None
+
+
 class Restatements:
     """Closed days and restatements of all tenants."""
 
@@ -115,14 +125,18 @@ class Restatements:
                 ))  # fmt: skip
 
     def page(
-        self, tenant: str, since: datetime | None, metric: str | None, before: int | None, limit: int
+        self, tenant: str, wanted: WantedRestatements, before: int | None, limit: int
     ) -> list[tuple[int, Restatement]]:
-        """Return a tenant's restatements since a time with their numbers, newest first, before a number."""
+        """Return a tenant's restatements with their numbers in the ledger, newest first, before such a number."""
         where = [restatements.c.tenant == tenant]
-        if since is not None:
-            where.append(restatements.c.at >= utc_naive(since))
-        if metric is not None:
-            where.append(restatements.c.metric == metric)
+        if wanted.since is not None:
+            where.append(restatements.c.at >= utc_naive(wanted.since))
+        if wanted.first is not None:
+            where.append(restatements.c.day >= wanted.first)
+        if wanted.after is not None:
+            where.append(restatements.c.day < wanted.after)
+        if wanted.metric is not None:
+            where.append(restatements.c.metric == wanted.metric)
         if before is not None:
             where.append(restatements.c.no < before)
         query = sa.select(restatements).where(*where).order_by(restatements.c.no.desc()).limit(limit)

@@ -8,12 +8,12 @@ from datetime import UTC, timedelta
 
 from hubbub.control.control import Control
 from hubbub.control.erasures import Erasures
-from hubbub.control.restatements import Restatement, Restatements
+from hubbub.control.restatements import Restatement, Restatements, WantedRestatements
 from hubbub.errors import HubbubError
 from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import find
 from hubbub.model.page import Page, check_limit, paged, place_of
-from hubbub.model.question import parse_moment
+from hubbub.model.question import check_order, parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.query.queries import Queries
@@ -47,19 +47,24 @@ class RestatementService:
         metric: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        *,
+        first: str | None = None,
+        after: str | None = None,
     ) -> Page[Restatement]:
         """Return a tenant's closed numbers that changed since a moment (date or RFC 3339), newest first.
 
-        Raises BadQuestionError.
+        `first` and `after`: only of days from the first up to the day after the last. Raises BadQuestionError.
         """
         owner = self._control.tenant(tenant)
         if metric is not None:
             find(metric)
+        start, end = (parse_date(day) if day is not None else None for day in (first, after))
+        if start is not None and end is not None:
+            check_order(start, end)
+        found_from = parse_moment(since, owner.zone) if since is not None else None
+        wanted = WantedRestatements(found_from, start, end, metric)
         place = place_of(cursor, int)
-        rows = self.store.page(
-            owner.id, parse_moment(since, owner.zone) if since is not None else None, metric, place[0] if place else None,
-            check_limit(limit) + 1,
-        )  # fmt: skip
+        rows = self.store.page(owner.id, wanted, place[0] if place else None, check_limit(limit) + 1)
         return paged(rows, limit, lambda row: (row[0],), lambda row: row[1])
 
     def restate(self, tenant: str | None = None) -> Restated:

@@ -61,6 +61,7 @@ def test_the_other_answers_are_the_engines(told: Face) -> None:
     assert told.get("/v1/dashboard").json() == engine.dashboard("acme")
     assert told.get("/v1/trends", **DAY, grain="day").json() == engine.trends("acme", *days)
     assert told.get("/v1/hotspots", **DAY).json() == engine.hotspots("acme", *days)
+    assert told.get("/v1/hotspots", **DAY, min=1, ratio=0.5).json() == engine.hotspots("acme", *days, 1, 0.5)
     shown = told.get("/v1/explain", metric="messages", **DAY, where=["channel=sms"], limit=1).json()
     assert shown == engine.explain("acme", "messages", *days, where={"channel": "sms"}, limit=1)
     assert (shown["value"], shown["events"]["rows"][0]["id"]) == (1, "m1")

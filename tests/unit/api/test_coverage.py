@@ -24,3 +24,14 @@ def test_a_tenant_sees_its_own_sources(face: Face) -> None:
     question = {"metrics": ["events"], "from": "2026-08-17", "to": "2026-08-20", "grain": "day"}
     told = face.http.post("/v1/query", json=question, headers=face.auth).json()
     assert (told["freshness"]["complete"], [row["events"] for row in told["rows"]]) == (False, [0, None, None])
+
+
+def test_one_integration_of_it(face: Face) -> None:
+    """`integration` leaves that one alone; an unknown one is not found."""
+    for name in ("one", "other"):
+        face.engine.integrations.add("acme", "facebook_page", "token", name, {**SETTINGS, "since": "2026-08-18"})
+    everything = face.http.get("/v1/coverage", headers=face.auth).json()["rows"]
+    for source in everything:
+        answer = face.http.get(f"/v1/coverage?integration={source['integration']}", headers=face.auth).json()
+        assert answer["rows"] == [source]
+    assert face.http.get("/v1/coverage?integration=int_nobody", headers=face.auth).status_code == 404

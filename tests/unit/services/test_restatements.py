@@ -12,6 +12,7 @@ import pytest
 
 from hubbub.app import Engine
 from hubbub.control.restatements import Restatement
+from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import DEFINITION_VERSION
 from hubbub.reports.store import Report
 from hubbub.services.restatements import Restated
@@ -106,6 +107,23 @@ def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: in
                 assert row.delta == (None if row.old is None or row.new is None else row.new - row.old)
                 value = row.new
             assert value == now.get(key, nothing), key
+
+
+def test_the_ledger_is_read_by_days(clocked: Clocked) -> None:
+    """`first` is in it and `after` is not; a range that is empty or no range of days is refused."""
+    for day in (2, 3, 4):
+        clocked.send(day)
+    clocked.engine.restatements.restate()
+    clocked.now += timedelta(hours=1)
+    for day in (2, 3, 4):
+        clocked.send(day)
+    clocked.engine.restatements.restate()
+    for first, after, days in ((None, None, {2, 3, 4}), ("2026-03-03", None, {3, 4}), (None, "2026-03-03", {2}),
+                               ("2026-03-03", "2026-03-04", {3})):  # fmt: skip
+        assert {row.window.day for row in clocked.rows(first=first, after=after)} == days
+    for first, after in (("2026-03-03", "2026-03-03"), ("March", None)):
+        with pytest.raises(BadQuestionError):
+            clocked.rows(first=first, after=after)
 
 
 def test_a_check_that_finds_nothing_writes_nothing(clocked: Clocked) -> None:
