@@ -260,7 +260,7 @@ class Engine:
         self.messages = MessageService(settings, clock, control, self.http, integrations, outbox, self.reports)
         self.destinations = DestinationService(clock, control, self.http, integrations, outbox, rules, self.messages)
         self.alerts = AlertService(clock, control, queries, rules, outbox)
-        self.rules = RuleSetService(control, outbox, rules, self.alerts, self.subscriptions, self.targets)
+        self.rules = RuleSetService(clock, control, outbox, rules, self.alerts, self.subscriptions, self.targets)
         self.incidents = IncidentService(clock, control, rules, outbox, self.alerts)
         self.judging = JudgingService(clock, control, queries, integrations, rules, outbox)
 

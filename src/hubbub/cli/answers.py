@@ -12,8 +12,10 @@ import typer
 from hubbub.cli.options import AsOf, Cursor, Data, From, Json, Limit, TenantName, To, Where, pairs
 
 if TYPE_CHECKING:
+    from hubbub.model.plain import JsonRow
     from hubbub.query.changes import Others, Part
     from hubbub.query.in_force import TargetInForce
+    from hubbub.query.result import Rows
     from hubbub.query.trends import TrendRow
     from hubbub.services.answers import AnswerService
 
@@ -104,24 +106,30 @@ def query(
     if as_json:
         show.emit(answer, as_json=True)
         return
-    rows = []
-    for row in answer.rows:
-        cells = {name: value for name, value in row.items() if name != "compare" and not name.endswith(".state")}
-        for name, compared in row.get("compare", {}).items():
-            change = compared["change"]
-            cells[f"{name} before"] = compared["previous"]
-            cells[f"{name} change"] = (
-                f"{change['relative']:+.1%}" if change["relative"] is not None else change["label"]
-            )
-        if grain != "hour":
-            cells["window"] = cells["window"][:10]
-        rows.append(cells)
-    show.table(rows)
+    _print_rows(answer, daily=grain != "hour")
+
+
+def _print_rows(answer: Rows, *, daily: bool) -> None:
+    """Print an answer as a table; below it what is not known, the targets in force, and how complete it is."""
+    from hubbub.cli import show
+
+    show.table([_cells(row, daily=daily) for row in answer.rows])
     fresh = answer.freshness
     show.why(answer.rows, fresh)
     for target in answer.targets or ():
         show.say(_in_words(target))
     show.say(f"from {fresh.source}, complete to {fresh.complete_to}, zone {fresh.zone}, percentiles {fresh.quantiles}")
+
+
+def _cells(row: JsonRow, *, daily: bool) -> dict[str, Any]:
+    cells = {name: value for name, value in row.items() if name != "compare" and not name.endswith(".state")}
+    for name, compared in row.get("compare", {}).items():
+        change = compared["change"]
+        cells[f"{name} before"] = compared["previous"]
+        cells[f"{name} change"] = f"{change['relative']:+.1%}" if change["relative"] is not None else change["label"]
+    if daily:
+        cells["window"] = cells["window"][:10]
+    return cells
 
 
 def _in_words(target: TargetInForce) -> str:

@@ -161,6 +161,30 @@ def new_id(kind: str) -> str:
     return f"{kind}_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
 
 
+def add_rule(
+    con: sa.Connection, tenant: str, document: dict[str, Any], judged_to: datetime, *, paused: bool = False
+) -> str:
+    """Store a rule that is evaluated from a moment on; returns its id. Raises BadInputError beyond `MOST_RULES`."""
+    count = con.execute(sa.select(sa.func.count()).select_from(rules).where(rules.c.tenant == tenant)).scalar_one()
+    if count >= MOST_RULES:
+        raise BadInputError(f"this tenant has {count} rules, and {MOST_RULES} are allowed: remove some")
+    id_ = new_id("rule")
+    con.execute(rules.insert().values(
+        id=id_, tenant=tenant, document=json.dumps(document), paused=paused, judged_to=utc_naive(judged_to), evaluations=0,
+        error="", created_at=now(), changed_at=now(),
+    ))  # fmt: skip
+    return id_
+
+
+def change_rule(con: sa.Connection, tenant: str, id_: str, *, judged_to: datetime | None = None, **values: Any) -> None:
+    """Change `document`, `paused` or `error` of a rule, and from when on it is evaluated."""
+    if "document" in values:
+        values["document"] = json.dumps(values["document"])
+    if judged_to is not None:
+        values["judged_to"] = utc_naive(judged_to)
+    con.execute(rules.update().where(rules.c.id == id_, rules.c.tenant == tenant).values(**values, changed_at=now()))
+
+
 class Alerts:
     """Rules and incidents of all tenants."""
 
@@ -172,31 +196,15 @@ class Alerts:
 
     def add(self, tenant: str, document: dict[str, Any], judged_to: datetime) -> StoredRule:
         """Store a rule that is evaluated from a moment on. Raises BadInputError beyond `MOST_RULES`."""
-        id_ = new_id("rule")
         with self._database.write() as con:
-            count = con.execute(
-                sa.select(sa.func.count()).select_from(rules).where(rules.c.tenant == tenant)
-            ).scalar_one()
-            if count >= MOST_RULES:
-                raise BadInputError(f"this tenant has {count} rules, and {MOST_RULES} are allowed: remove some")
-            con.execute(rules.insert().values(
-                id=id_, tenant=tenant, document=json.dumps(document), paused=False, judged_to=utc_naive(judged_to), evaluations=0,
-                    error="",
-                created_at=now(), changed_at=now(),
-            ))  # fmt: skip
+            id_ = add_rule(con, tenant, document, judged_to)
         return self.rule(tenant, id_)
 
     def change(self, tenant: str, id_: str, *, judged_to: datetime | None = None, **values: Any) -> StoredRule:
         """Change `document`, `paused` or `error` of a rule. Raises NotFoundError."""
         self.rule(tenant, id_)
-        if "document" in values:
-            values["document"] = json.dumps(values["document"])
-        if judged_to is not None:
-            values["judged_to"] = utc_naive(judged_to)
         with self._database.write() as con:
-            con.execute(
-                rules.update().where(rules.c.id == id_, rules.c.tenant == tenant).values(**values, changed_at=now())
-            )
+            change_rule(con, tenant, id_, judged_to=judged_to, **values)
         return self.rule(tenant, id_)
 
     def remove(self, tenant: str, id_: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from hubbub.errors import (
 from hubbub.storage.sqlite import error_of, read_only, writable
 
 metadata = sa.MetaData()
+Write = Callable[[sa.Connection], None]
+"""What was checked and is to be written: it writes within the caller's transaction."""
 POOL_SECONDS = 10
 """Seconds to wait for a free connection."""
 NOT_HELD = (None, "22001", "22003")

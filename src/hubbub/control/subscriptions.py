@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -62,6 +61,39 @@ class Subscription:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NewSubscription:
+    """A subscription to store; its fields as in `Subscription`."""
+
+    id: str
+    tenant: str
+    destination: str
+    kind: str
+    zone: str
+    at: str
+    wait_hours: int
+    sections: tuple[str, ...]
+    formats: tuple[str, ...]
+    done_to: date
+
+
+def add_subscription(con: sa.Connection, new: NewSubscription) -> None:
+    """Store a subscription. Raises BadInputError beyond `MOST`."""
+    own = subscriptions.c.tenant == new.tenant
+    if con.execute(sa.select(sa.func.count()).select_from(subscriptions).where(own)).scalar_one() >= MOST:
+        raise BadInputError(f"this tenant has {MOST} subscriptions, the maximum: remove some")
+    con.execute(subscriptions.insert().values(
+        id=new.id, tenant=new.tenant, destination=new.destination, kind=new.kind, zone=new.zone, at=new.at,
+        wait_hours=new.wait_hours, sections=json.dumps(new.sections), formats=json.dumps(new.formats), done_to=new.done_to,
+        waits_for="", created_at=now(),
+    ))  # fmt: skip
+
+
+def remove_subscription(con: sa.Connection, tenant: str, id_: str) -> None:
+    """Delete a subscription of a tenant."""
+    con.execute(subscriptions.delete().where(subscriptions.c.id == id_, subscriptions.c.tenant == tenant))
+
+
 class Subscriptions:
     """Subscriptions of all tenants."""
 
@@ -69,20 +101,11 @@ class Subscriptions:
         self._database = database
         database.make(subscriptions)
 
-    def add(
-        self, id_: str, tenant: str, destination: str, kind: str, zone: str, at: str, wait_hours: int, sections: Sequence[str],
-        formats: Sequence[str], done_to: date,
-    ) -> Subscription:  # fmt: skip
+    def add(self, new: NewSubscription) -> Subscription:
         """Store a subscription. Raises BadInputError beyond `MOST`."""
-        if len(self.of(tenant)) >= MOST:
-            raise BadInputError(f"this tenant has {MOST} subscriptions, the maximum: remove some")
         with self._database.write() as con:
-            con.execute(subscriptions.insert().values(
-                id=id_, tenant=tenant, destination=destination, kind=kind, zone=zone, at=at, wait_hours=wait_hours,
-                sections=json.dumps(list(sections)), formats=json.dumps(list(formats)), done_to=done_to, waits_for="",
-                created_at=now(),
-            ))  # fmt: skip
-        return self.get(tenant, id_)
+            add_subscription(con, new)
+        return self.get(new.tenant, new.id)
 
     def get(self, tenant: str, id_: str) -> Subscription:
         """Return a subscription of a tenant. Raises NotFoundError."""
@@ -116,7 +139,7 @@ class Subscriptions:
         """Delete a subscription. Raises NotFoundError."""
         self.get(tenant, id_)
         with self._database.write() as con:
-            con.execute(subscriptions.delete().where(subscriptions.c.id == id_))
+            remove_subscription(con, tenant, id_)
 
     def waits(self, id_: str, why: str) -> None:
         """Note why a due digest is not sent yet."""

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from hubbub.control.database import metadata, now
-from hubbub.model.target import LONGEST_NAME, Aim, Target
+from hubbub.errors import BadInputError
+from hubbub.model.target import LONGEST_NAME, MOST_TARGETS, Aim, Target
 
 targets = sa.Table(
     "targets", metadata,
@@ -47,7 +48,10 @@ def stored(con: sa.Connection, tenant: str | None = None) -> dict[str, tuple[Tar
 
 
 def put(con: sa.Connection, tenant: str, target: Target) -> None:
-    """Store a target in place of the one with the same aim, channel, priority and first day."""
+    """Store a target in place of the one with the same aim, channel, priority and first day.
+
+    Raises BadInputError beyond `MOST_TARGETS`.
+    """
     same = (
         targets.c.tenant == tenant,
         targets.c.aim == target.aim.value,
@@ -56,6 +60,9 @@ def put(con: sa.Connection, tenant: str, target: Target) -> None:
         targets.c.valid_from == target.valid_from,
     )
     con.execute(targets.delete().where(*same))
+    count = con.execute(sa.select(sa.func.count()).select_from(targets).where(targets.c.tenant == tenant)).scalar_one()
+    if count >= MOST_TARGETS:
+        raise BadInputError(f"this tenant has {MOST_TARGETS} targets, the maximum")
     con.execute(targets.insert().values(
         id=target.id, tenant=tenant, aim=target.aim.value, minutes=target.minutes, business=target.business,
         channel=target.channel, priority=target.priority, share=target.share, valid_from=target.valid_from,

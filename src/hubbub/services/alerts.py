@@ -108,15 +108,19 @@ class AlertService:
         Raises BadInputError and BadQuestionError for a rule that cannot work, with the reason.
         """
         owner = self._control.tenant(tenant)
-        return _tried(self._replay(owner, self._read(owner, rule)), owner)
+        return _tried(self.checked(owner, rule)[1], owner)
 
     def add(self, tenant: str, rule: JsonObject) -> NewAlert:
         """Try a rule on the past year and store it; it judges windows that end from now on. Returns both."""
         owner = self._control.tenant(tenant)
-        checked = self._read(owner, rule)
-        tried = self._replay(owner, checked)
+        checked, tried = self.checked(owner, rule)
         stored = self._store.add(owner.id, plain(checked), self._clock())
         return NewAlert(**self._shown(stored), replay=_tried(tried, owner))
+
+    def checked(self, tenant: Tenant, rule: JsonObject) -> tuple[Rule, Replay]:
+        """Return a rule that can work, and its replay on the past year. Raises BadInputError and BadQuestionError."""
+        checked = self._read(tenant, rule)
+        return checked, self._replay(tenant, checked)
 
     def of(self, tenant: str) -> Page[AlertView]:
         """Return a tenant's rules, oldest first."""
@@ -142,9 +146,7 @@ class AlertService:
             raise BadInputError("paused: true or false")
         values: dict[str, Any] = {"paused": paused}
         if new_fields:
-            checked = self._read(owner, {**stored.document, **new_fields})
-            self._replay(owner, checked)
-            values["document"] = plain(checked)
+            values["document"] = plain(self.checked(owner, {**stored.document, **new_fields})[0])
         resumed = stored.paused and not paused
         return self.view(self._store.change(owner.id, alert, judged_to=self._clock() if resumed else None, **values))
 

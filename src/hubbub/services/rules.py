@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
+from sqlalchemy import Connection
+
 from hubbub.alerts.rules import plain, rule_from
-from hubbub.control.alerts import Alerts, StoredRule
+from hubbub.clock import Clock
+from hubbub.control.alerts import Alerts, StoredRule, add_rule, change_rule
 from hubbub.control.control import Control
+from hubbub.control.database import Write
 from hubbub.control.outbox import Outbox
+from hubbub.control.subscriptions import add_subscription, remove_subscription
+from hubbub.control.targets import put
 from hubbub.errors import BadInputError, BadQuestionError
 from hubbub.model.alert import Rule
 from hubbub.model.plain import plain as as_json
@@ -31,6 +37,8 @@ from hubbub.services.alerts import AlertService
 from hubbub.services.subscriptions import SubscriptionService
 from hubbub.services.targets import TargetService
 
+MOST_NAMED = 20
+"""Items that an error names."""
 _OF_TARGET = tuple(field.name for field in fields(TargetTerms))
 _OF_SUBSCRIPTION = tuple(field.name for field in fields(SavedSubscription) if field.name != "destination")
 
@@ -49,10 +57,10 @@ class RuleSetService:
     """Exports and imports rule sets; an import deletes nothing, and a repeated one changes nothing."""
 
     def __init__(
-        self, control: Control, outbox: Outbox, rules: Alerts, alerts: AlertService, subscriptions: SubscriptionService,
-        targets: TargetService,
+        self, clock: Clock, control: Control, outbox: Outbox, rules: Alerts, alerts: AlertService,
+        subscriptions: SubscriptionService, targets: TargetService,
     ) -> None:  # fmt: skip
-        self._control, self._outbox, self._rules = control, outbox, rules
+        self._clock, self._control, self._outbox, self._rules = clock, control, outbox, rules
         self._alerts, self._subscriptions, self._targets = alerts, subscriptions, targets
 
     def export(self, tenant: str) -> RuleSet:
@@ -72,22 +80,40 @@ class RuleSetService:
         )
 
     def import_(self, tenant: str, document: Mapping[str, Any]) -> Imported:
-        """Add the items of a rule set that a tenant does not have, and change those that differ.
+        """Add the items of a rule set that a tenant does not have, and change those that differ: all of them, or none.
 
-        Names and destinations are checked before anything is written. Raises BadInputError naming the item; those
-        before it are stored then, and the repaired document can be imported again.
+        Every item is checked first; what is written is written in one transaction. Raises BadInputError naming each item that
+        cannot be, with its place in the document; nothing is stored then.
         """
         owner, rules = self._control.tenant(tenant), read_rule_set(document)
         ids = self._ids(owner.id, rules)
         _check_identities(rules)
-        rows: list[ImportedRule] = []
-        for kind, name, store in self._steps(owner, rules, ids):
+        steps = self._checked(owner, rules, ids)
+        if any(step.writes for step in steps):
+            self._write(owner, steps)
+        outcomes = Counter(step.item.outcome for step in steps)
+        return Imported(
+            [step.item for step in steps], outcomes["added"], outcomes["changed"], outcomes["unchanged"]
+        )  # fmt: skip
+
+    def _checked(self, owner: Tenant, rules: RuleSet, ids: Mapping[str, str]) -> list[_Step]:
+        """Return what is to be done for each item. Raises BadInputError naming all items that cannot be."""
+        steps, refused = [], []
+        for place, check in self._items(owner, rules, ids):
             try:
-                rows.append(ImportedRule(kind, name, store()))
+                steps.append(check())
             except (BadInputError, BadQuestionError) as error:
-                raise BadInputError(f"{kind} {name[:200]!r}: {error.message}") from None
-        outcomes = Counter(row.outcome for row in rows)
-        return Imported(rows, outcomes["added"], outcomes["changed"], outcomes["unchanged"])
+                refused.append(f"{place}: {error.message}")
+        if refused:
+            more = f"; and {len(refused) - MOST_NAMED} more" if len(refused) > MOST_NAMED else ""
+            raise BadInputError(f"nothing was imported: {'; '.join(refused[:MOST_NAMED])}{more}")
+        return steps
+
+    def _write(self, owner: Tenant, steps: Sequence[_Step]) -> None:
+        with self._control.changing(owner.id) as con:
+            for step in steps:
+                for write in step.writes:
+                    write(con)
 
     def _ids(self, tenant: str, rules: RuleSet) -> dict[str, str]:
         """Return the ids of the destinations that a rule set names. Raises BadInputError for unknown and ambiguous ones."""
@@ -103,61 +129,76 @@ class RuleSetService:
                 raise BadInputError(f"destinations: {counts[name]} are called {name[:200]!r}; remove all but one")
         return dict(known)
 
-    def _steps(
+    def _items(
         self, owner: Tenant, rules: RuleSet, ids: Mapping[str, str]
-    ) -> Iterator[tuple[RuleKind, str, Callable[[], Outcome]]]:
-        """Yield each item's kind and name, and what stores it."""
-        for target in rules.targets:
-            yield (
-                "target",
-                " ".join(str(part) for part in _identity(target) if part),
-                partial(self._put_target, owner, target),
-            )
-        for alert in rules.alerts:
-            yield "alert", alert.name, partial(self._put_alert, owner.id, alert, ids)
-        for each in rules.subscriptions:
-            name = f"{each.kind} to {each.destination}"
-            yield "subscription", name, partial(self._put_subscription, owner, each, ids[each.destination])
+    ) -> Iterator[tuple[str, Callable[[], _Step]]]:
+        """Yield each item's place in the document, and what checks it."""
+        for no, target in enumerate(rules.targets, 1):
+            yield f"targets, item {no}", partial(self._target, owner, target)
+        for no, alert in enumerate(rules.alerts, 1):
+            yield f"alerts, item {no} ({alert.name[:200]!r})", partial(self._alert, owner, alert, ids)
+        for no, each in enumerate(rules.subscriptions, 1):
+            yield f"subscriptions, item {no}", partial(self._subscription, owner, each, ids[each.destination])
 
-    def _put_target(self, owner: Tenant, saved: TargetTerms) -> Outcome:
-        target = Target(**{name: getattr(saved, name) for name in _OF_TARGET})
-        same = [replace(each, id="") for each in owner.targets if _identity(each) == _identity(target)]
+    def _target(self, owner: Tenant, saved: TargetTerms) -> _Step:
+        target = self._targets.checked(owner, Target(**{name: getattr(saved, name) for name in _OF_TARGET}))
+        name = " ".join(str(part) for part in _identity(target) if part)
+        same = [replace(each, id=target.id) for each in owner.targets if _identity(each) == _identity(target)]
         if target in same:
-            return "unchanged"
-        self._targets.put(owner.id, target)
-        return "changed" if same else "added"
+            return _step("target", name, "unchanged")
+        return _step("target", name, "changed" if same else "added", partial(put, tenant=owner.id, target=target))
 
-    def _put_alert(self, tenant: str, saved: SavedAlert, ids: Mapping[str, str]) -> Outcome:
+    def _alert(self, owner: Tenant, saved: SavedAlert, ids: Mapping[str, str]) -> _Step:
         values = {name: value for name, value in as_json(saved).items() if name != "paused"}
-        rule = rule_from({**values, "destinations": [ids[name] for name in saved.destinations]})
-        same = [stored for stored in self._rules.rules(tenant) if stored.document["name"] == saved.name]
+        values["destinations"] = [ids[name] for name in saved.destinations]
+        rule = rule_from(values)
+        same = [stored for stored in self._rules.rules(owner.id) if stored.document["name"] == saved.name]
         if len(same) > 1:
             raise BadInputError(f"{len(same)} rules have this name; remove all but one")
+        if same and rule_from(same[0].document) == rule and same[0].paused == saved.paused:
+            return _step("alert", saved.name, "unchanged")
+        document, now = plain(self._alerts.checked(owner, values)[0]), self._clock()
         if not same:
-            added = self._alerts.add(tenant, plain(rule))
-            if saved.paused:
-                self._alerts.change(tenant, added.id, {"paused": True})
-            return "added"
-        if rule_from(same[0].document) == rule and same[0].paused == saved.paused:
-            return "unchanged"
-        self._alerts.change(tenant, same[0].id, {**plain(rule), "paused": saved.paused})
-        return "changed"
+            add = partial(_add_rule, owner.id, document, now, saved.paused)
+            return _step("alert", saved.name, "added", add)
+        resumed = now if same[0].paused and not saved.paused else None
+        change = partial(
+            change_rule, tenant=owner.id, id_=same[0].id, judged_to=resumed, document=document, paused=saved.paused
+        )
+        return _step("alert", saved.name, "changed", change)
 
-    def _put_subscription(self, owner: Tenant, saved: SavedSubscription, destination: str) -> Outcome:
+    def _subscription(self, owner: Tenant, saved: SavedSubscription, destination: str) -> _Step:
+        name = f"{saved.kind} to {saved.destination}"
         values = {name: getattr(saved, name) for name in _OF_SUBSCRIPTION} | {"zone": saved.zone or owner.zone}
+        new = self._subscriptions.checked(owner, destination, **values)
         same = [
             each for each in self._subscriptions.of(owner.id).rows
             if (each.destination, each.kind) == (destination, saved.kind)
         ]  # fmt: skip
         active = [each for each in same if each.state == "active"]
         if same and not active:
-            return "stopped"
-        if any(all(getattr(each, name) == value for name, value in values.items()) for each in active):
-            return "unchanged"
-        self._subscriptions.add(owner.id, destination, **values)
-        for each in active:
-            self._subscriptions.remove(owner.id, each.id)
-        return "changed" if active else "added"
+            return _step("subscription", name, "stopped")
+        if any(all(getattr(each, field) == value for field, value in values.items()) for each in active):
+            return _step("subscription", name, "unchanged")
+        removals = [partial(remove_subscription, tenant=owner.id, id_=each.id) for each in active]
+        add = partial(add_subscription, new=new)
+        return _step("subscription", name, "changed" if active else "added", *removals, add)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A checked item: what becomes of it, and what writes that."""
+
+    item: ImportedRule
+    writes: tuple[Write, ...]
+
+
+def _step(kind: RuleKind, name: str, outcome: Outcome, *writes: Write) -> _Step:
+    return _Step(ImportedRule(kind, name, outcome), writes)
+
+
+def _add_rule(tenant: str, document: dict[str, Any], now: datetime, paused: bool, con: Connection) -> None:
+    add_rule(con, tenant, document, now, paused=paused)
 
 
 def _saved_alert(stored: StoredRule, names: Mapping[str, str]) -> SavedAlert:

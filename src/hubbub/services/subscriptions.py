@@ -20,7 +20,7 @@ from hubbub.clock import Clock
 from hubbub.control.alerts import new_id
 from hubbub.control.control import Control
 from hubbub.control.outbox import Draft, Outbox
-from hubbub.control.subscriptions import Subscription, Subscriptions
+from hubbub.control.subscriptions import NewSubscription, Subscription, Subscriptions
 from hubbub.errors import BadInputError, HubbubError, NotFoundError
 from hubbub.model.answers import Removed
 from hubbub.model.page import Page
@@ -70,6 +70,13 @@ class SubscriptionService:
         incomplete period. `sections`: sections of its report (none: all); `formats`: files attached to a mail.
         """
         owner = self._control.tenant(tenant)
+        return self._store.add(self.checked(owner, destination, kind, zone, at, wait_hours, sections, formats))
+
+    def checked(
+        self, owner: Tenant, destination: str, kind: str, zone: str | None, at: str, wait_hours: int, sections: Sequence[str],
+        formats: Sequence[str],
+    ) -> NewSubscription:  # fmt: skip
+        """Return a subscription that can be stored, from the period that ends next on. Raises BadInputError naming the field."""
         target = self._outbox.destination(owner.id, destination)
         if kind not in KINDS:
             raise BadInputError(f"kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
@@ -77,9 +84,9 @@ class SubscriptionService:
             raise BadInputError(f"wait_hours: 0 to {LONGEST_WAIT}")
         if formats and target.kind != "mail":
             raise BadInputError("formats: only mails can have files")
-        chosen = [section.name for section in sections_.chosen(list(sections) or None)] if sections else []
-        written = [format_.name for format_ in formats_.writable(list(formats))] if formats else []
-        return self._store.add(
+        chosen = tuple(section.name for section in sections_.chosen(list(sections) or None)) if sections else ()
+        written = tuple(format_.name for format_ in formats_.writable(list(formats))) if formats else ()
+        return NewSubscription(
             new_id("sub"), owner.id, destination, kind, check_zone(zone or owner.zone), _hour(at), wait_hours, chosen, written,
             period_of(owner, kind, self._clock()).end,
         )  # fmt: skip

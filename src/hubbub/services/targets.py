@@ -11,7 +11,7 @@ from hubbub.control.targets import end, new_id, put
 from hubbub.errors import BadInputError, NotFoundError
 from hubbub.model.page import Page
 from hubbub.model.question import parse_date
-from hubbub.model.target import MOST_TARGETS, Target, aim_of, checked
+from hubbub.model.target import Target, aim_of, checked
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 
@@ -83,16 +83,21 @@ class TargetService:
 
         Raises BadInputError naming the field.
         """
-        owner, target = self._control.tenant(tenant), checked(replace(target, id=new_id()))
-        if target.business and not owner.calendar:
-            raise BadInputError(
-                "business: this tenant has no business hours; set them first (docs/howto/business-hours.md)"
-            )
-        if len(owner.targets) >= MOST_TARGETS:
-            raise BadInputError(f"this tenant has {MOST_TARGETS} targets, the maximum")
+        owner = self._control.tenant(tenant)
+        target = self.checked(owner, target)
         with self._control.changing(owner.id) as con:
             put(con, owner.id, target)
         return _view(self._control.tenant(owner.id), target)
+
+    @staticmethod
+    def checked(tenant: Tenant, target: Target) -> Target:
+        """Return a target that a tenant can have, under a new id. Raises BadInputError naming the field."""
+        target = checked(replace(target, id=new_id()))
+        if target.business and not tenant.calendar:
+            raise BadInputError(
+                "business: this tenant has no business hours; set them first (docs/howto/business-hours.md)"
+            )
+        return target
 
     def remove(self, tenant: str, target: str) -> RemovedTarget:
         """End a target today; one that begins today or later is deleted. Raises NotFoundError."""

@@ -20,9 +20,9 @@ FROM, TO = "hotel", "spa"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Two tenants with destinations of the same names; the first has rules, a digest and targets."""
-    with Engine(load(tmp_path / "data", free_floor_mb=0)) as opened:
+def engine(tmp_path: Path, jobs_url: str) -> Iterator[Engine]:
+    """Two tenants with destinations of the same names; the first has rules, a digest and targets. Control data as of `jobs_url`."""
+    with Engine(load(tmp_path / "data", free_floor_mb=0, control_url=jobs_url, secret_key="5c" * 32)) as opened:
         for tenant in (FROM, TO):
             opened.add_tenant(tenant)
             opened.destinations.add(tenant, "mail", "marta@aurora.example", "Marta")
@@ -103,9 +103,15 @@ def test_who_unsubscribed_stays_so(engine: Engine) -> None:
             "no 'mail: Nobody'; add it first",
         ),
         ({"alerts": [{"name": "x", "kind": "sla"}] * 2}, "2 items are 'x'"),
-        ({"alerts": [{"name": "x", "kind": "threshold", "metric": "mesages", "limit": 1}]}, "alert 'x'.*messages"),
-        ({"subscriptions": [{"destination": "mail: Marta", "kind": "yearly"}]}, "subscription.*yearly"),
-        ({"targets": [{"aim": "first_response", "minutes": 0, "valid_from": "2026-01-01"}]}, "minutes: 0"),
+        (
+            {"alerts": [{"name": "x", "kind": "threshold", "metric": "mesages", "limit": 1}]},
+            "alerts, item 1 \\('x'\\).*messages",
+        ),
+        ({"subscriptions": [{"destination": "mail: Marta", "kind": "yearly"}]}, "subscriptions, item 1: .*yearly"),
+        (
+            {"targets": [{"aim": "first_response", "minutes": 0, "valid_from": "2026-01-01"}]},
+            "targets, item 1: minutes: 0",
+        ),
         ({"targets": [{"aim": "first_response", "minutes": 5, "valid_from": "soon"}]}, "valid_from"),
         ({"targets": "none"}, "targets"),
     ],
@@ -116,6 +122,42 @@ def test_what_cannot_be_is_refused_with_its_place(engine: Engine, document: dict
     with pytest.raises(BadInputError, match=f"(?s){words}"):
         engine.rules.import_(TO, document)
     assert plain(engine.rules.export(TO)) == before
+
+
+def test_every_item_that_cannot_be_is_named_and_none_is_stored(engine: Engine) -> None:
+    """Good items before, between and after bad ones are not stored, and the error has a place and a reason for each bad one."""
+    document = plain(engine.rules.export(FROM))
+    document["targets"].append({"aim": "resolution", "minutes": 0, "valid_from": "2026-01-01"})
+    document["alerts"].insert(1, {"name": "Odd", "kind": "threshold", "metric": "mesages", "limit": 1})
+    document["subscriptions"].append({"destination": "mail: Marta", "kind": "weekly", "at": "25:00"})
+    before = plain(engine.rules.export(TO))
+    with pytest.raises(BadInputError) as refused:
+        engine.rules.import_(TO, document)
+    assert refused.value.message.startswith("nothing was imported: targets, item 3: minutes: 0")
+    assert "; alerts, item 2 ('Odd'): " in refused.value.message
+    assert "; subscriptions, item 2: at: '25:00'" in refused.value.message
+    assert (plain(engine.rules.export(TO)), _ids(engine)) == (before, [])
+    for part, place in (("targets", 2), ("alerts", 1), ("subscriptions", 1)):
+        del document[part][place]
+    assert engine.rules.import_(TO, document).added == 5
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["hubbub.control.alerts.MOST_RULES", "hubbub.control.subscriptions.MOST", "hubbub.control.targets.MOST_TARGETS"],
+)
+def test_what_fails_while_it_is_written_leaves_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """A maximum that the last item passes undoes those before it, also in what the engine remembers of the tenant."""
+    document = plain(engine.rules.export(FROM))
+    document["subscriptions"].append({"destination": "mail: Marta", "kind": "weekly"})
+    monkeypatch.setattr(limit, 1)
+    with pytest.raises(BadInputError, match="this tenant has 1"):
+        engine.rules.import_(TO, document)
+    assert (plain(engine.rules.export(TO)), _ids(engine)) == ({"alerts": [], "subscriptions": [], "targets": []}, [])
+    monkeypatch.undo()
+    assert engine.rules.import_(TO, document).added == 6
 
 
 def test_two_destinations_of_one_name_are_refused(engine: Engine) -> None:
