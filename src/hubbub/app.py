@@ -50,7 +50,6 @@ from hubbub.services.answers import AnswerService
 from hubbub.services.backups import BackupService
 from hubbub.services.binding import bind
 from hubbub.services.calendar import CalendarService
-from hubbub.services.checked import checked
 from hubbub.services.conversations import ConversationService
 from hubbub.services.coverage import CoverageService
 from hubbub.services.deletion import DeletionService
@@ -69,6 +68,7 @@ from hubbub.services.keys import KeyService
 from hubbub.services.labels import LabelService, without_texts
 from hubbub.services.listening import ListeningService
 from hubbub.services.messages import MessageService
+from hubbub.services.monitoring import MonitoringService
 from hubbub.services.names import NameService
 from hubbub.services.publishing import PublishingService
 from hubbub.services.quarantine import QuarantineService
@@ -79,8 +79,8 @@ from hubbub.services.restatements import RestatementService
 from hubbub.services.retention import RetentionService
 from hubbub.services.rules import RuleSetService
 from hubbub.services.schedules import ScheduleService
+from hubbub.services.settings_checks import checked_settings
 from hubbub.services.snapshots import SnapshotService
-from hubbub.services.standing import StandingService
 from hubbub.services.subscriptions import SubscriptionService
 from hubbub.services.targets import TargetService
 from hubbub.services.tenants import TenantService
@@ -208,7 +208,7 @@ class Engine:
         self.names = NameService(clock, store, control, self.cached, self.erasure_store)
         self.conversations = ConversationService(clock, control, self.queries)
         self.answers = AnswerService(control, self.queries, self.names)
-        self.standing = StandingService(settings, clock, store, control, self.delivered)
+        self.monitoring = MonitoringService(settings, clock, store, control, self.delivered)
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(
@@ -275,7 +275,7 @@ class Engine:
         refresh(self.store, tenant.no)
 
     def _gaps_of(self, tenant: Tenant) -> str:
-        return self.ledger.told(tenant.id, self.clock())
+        return self.ledger.fingerprint(tenant.id, self.clock())
 
     def close(self) -> None:
         """Finish what waits and close the store."""
@@ -432,7 +432,7 @@ def open_engine(path: str | Path | None = None, *, clock: Clock = system_clock, 
 
     Raises BadSettingError, and what the folder's files are refused with.
     """
-    return Engine(checked(settings_.load(Path(path) if path is not None else None, **flags)), clock)
+    return Engine(checked_settings(settings_.load(Path(path) if path is not None else None, **flags)), clock)
 
 
 __all__ = ["Engine", "Event", "open_engine"]

@@ -383,13 +383,13 @@ def masked(value: str) -> str:
     )
 
 
-def told(settings: BaseModel, above: str = "") -> list[dict[str, str]]:
+def documented(settings: BaseModel, above: str = "") -> list[dict[str, str]]:
     """Return every setting with value (without secrets) and meaning; those of a group under its name."""
     rows: list[dict[str, str]] = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
-            rows += told(value, f"{above}{name}.")
+            rows += documented(value, f"{above}{name}.")
         else:
             rows.append({"setting": f"{above}{name}", "value": masked(str(value)), "meaning": field.description or ""})
     return rows

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 import hubbub
-from hubbub.services.standing import DeliveryRow
+from hubbub.services.monitoring import DeliveryRow
 from tests.integration.test_serve import message, place, until
 
 BAD = {"type": "message.lost", "time": "2026-08-01T10:00:00Z"}
@@ -48,7 +48,7 @@ def sums(rows: Sequence[DeliveryRow]) -> dict[tuple[Any, ...], int]:
 def noted(folder: Path) -> dict[tuple[Any, ...], int]:
     """Return the same as a command beside the server sees it."""
     with hubbub.open(folder, free_floor_mb=0) as engine:
-        return sums(engine.standing.deliveries().rows)
+        return sums(engine.monitoring.deliveries().rows)
 
 
 def settings(folder: Path, **values: Any) -> Path:
@@ -101,7 +101,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
         server.terminate()
         assert server.wait(timeout=60) == 0
         with hubbub.open(here.folder, free_floor_mb=0) as engine:
-            assert sums(engine.standing.deliveries(limit=1000).rows) == expected
+            assert sums(engine.monitoring.deliveries(limit=1000).rows) == expected
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
         server.wait()
         assert here.messages() == 21
         with hubbub.open(here.folder, free_floor_mb=0) as engine:
-            (bodies,) = sums(engine.standing.deliveries().rows).values()
+            (bodies,) = sums(engine.monitoring.deliveries().rows).values()
         assert 1 <= bodies <= 21
 
 

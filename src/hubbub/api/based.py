@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hubbub.dashboard.base import base_path
+from hubbub.dashboard.base_path import base_path
 
 
 class Based:
-    """Removes the path from requests; addresses in answers get it back, see `dashboard.base.at`."""
+    """Removes the path from requests; addresses in answers get it back, see `dashboard.base_path.at`."""
 
     def __init__(self, app: ASGIApp, base: str) -> None:
         self._app, self._base = app, base

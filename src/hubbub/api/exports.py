@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from hubbub.api.auth import EngineOf, Exports
 from hubbub.api.idempotency import Once
 from hubbub.api.work import Counted
-from hubbub.dashboard.base import at
+from hubbub.dashboard.base_path import at
 from hubbub.model.plain import plain
 from hubbub.services.exports import Export
 

@@ -18,7 +18,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from hubbub import errors
-from hubbub.dashboard.base import at
+from hubbub.dashboard.base_path import at
 from hubbub.errors import HubbubError, NotFoundError, RateLimitedError
 from hubbub.telemetry import log, seldom
 

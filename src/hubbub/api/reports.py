@@ -12,7 +12,7 @@ from hubbub.api.auth import Administers, EngineOf, Reads
 from hubbub.api.idempotency import Once
 from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
-from hubbub.dashboard.base import at
+from hubbub.dashboard.base_path import at
 from hubbub.model.answers import Deleted
 from hubbub.model.page import Page
 from hubbub.model.plain import plain

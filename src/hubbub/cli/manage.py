@@ -232,10 +232,10 @@ def show_config(data: Data = None, as_json: Json = False) -> None:
 def check_config(data: Data = None, as_json: Json = False) -> None:
     """Check the settings as 'hubbub serve' does; exits 1 and gives the reason when one is invalid."""
     from hubbub.cli import show
-    from hubbub.services.checked import checked
+    from hubbub.services.settings_checks import checked_settings
     from hubbub.settings import load
 
-    settings = checked(load(data))
+    settings = checked_settings(load(data))
     show.emit({"ok": True, "data": str(settings.data)}, as_json=as_json)
 
 

@@ -107,7 +107,7 @@ class Coverage:
         """Return the gaps of a tenant's sources as of a moment (aware), by integration; from the cache."""
         return self._known(tenant, now)[1]
 
-    def told(self, tenant: str, now: datetime) -> str:
+    def fingerprint(self, tenant: str, now: datetime) -> str:
         """Return a fingerprint of the gaps: it differs when they do."""
         return self._known(tenant, now)[2]
 

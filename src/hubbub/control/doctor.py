@@ -138,7 +138,7 @@ def _files(store: Store) -> Check:
 
 def _identities(store: Store) -> Check:
     """Check the files of identities: events missing from them would count twice when resent."""
-    known, bad = store.identities.standing()
+    known, bad = store.identities.condition()
     return _row(
         "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events count once when they are resent",
         "restore the folder from a backup",
@@ -156,7 +156,7 @@ def _durable(store: Store) -> Check:
 
 def _log(store: Store, now: float) -> Check:
     """Check that accepted events do not wait in the log for long."""
-    batches, oldest = store.log.standing()
+    batches, oldest = store.log.backlog()
     waits = now - oldest / 1e6 if oldest is not None else 0
     return _row(
         "log", waits < PATIENCE, f"{batches} batches, the oldest for {waits:.0f} s" if batches else "empty",

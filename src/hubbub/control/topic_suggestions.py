@@ -49,7 +49,7 @@ topic_suggestion_turns = sa.Table(
 RUNS_KEPT = 2
 
 
-class Standing(StrEnum):
+class TopicState(StrEnum):
     """What people decided about a suggested topic: nothing yet, or yes, or no."""
 
     OPEN = "open"
@@ -88,7 +88,7 @@ class StoredTopic:
     """A suggested topic; `label`: its accepted name."""
 
     number: int
-    standing: Standing
+    state: TopicState
     label: str | None
     body: Body
     made_at: datetime
@@ -166,7 +166,7 @@ class TopicSuggestions:
                 old = topic_suggestion_runs.c.tenant == tenant, topic_suggestion_runs.c.run <= after.run + 1 - RUNS_KEPT
                 con.execute(topic_suggestion_runs.delete().where(*old))
                 stored = {row.number: row.state for row in con.execute(sa.select(table).where(own))}
-                gone = [n for n, state in stored.items() if n not in bodies and state == Standing.OPEN]
+                gone = [n for n, state in stored.items() if n not in bodies and state == TopicState.OPEN]
                 con.execute(table.delete().where(own, table.c.number.in_(gone)))
                 for number, body in bodies.items():
                     self._put(con, tenant, number, body, new=number not in stored)
@@ -175,7 +175,7 @@ class TopicSuggestions:
         except sa.exc.IntegrityError:
             raise ConflictError("another run suggested topics meanwhile; its suggestions are stored") from None
 
-    def decide(self, tenant: str, number: int, standing: Standing, label: str | None, by: str) -> None:
+    def decide(self, tenant: str, number: int, state: TopicState, label: str | None, by: str) -> None:
         """Store a person's decision. Raises NotFoundError for an unknown topic, ConflictError for a decided one."""
         table = topic_suggestions
         same = table.c.tenant == tenant, table.c.number == number
@@ -183,10 +183,10 @@ class TopicSuggestions:
             row = con.execute(sa.select(table.c.state).where(*same)).first()
             if row is None:
                 raise NotFoundError("there is no such suggested topic")
-            if row.state != Standing.OPEN:
+            if row.state != TopicState.OPEN:
                 raise ConflictError(f"topic {number} is {row.state} already")
-            con.execute(table.update().where(*same).values(state=standing.value, label=label))
-            _note(con, tenant, number, standing.value, None, by)
+            con.execute(table.update().where(*same).values(state=state.value, label=label))
+            _note(con, tenant, number, state.value, None, by)
 
     def forget(self, tenant: str, names: Callable[[str], bool]) -> None:
         """Delete the examples whose JSON text matches `names`."""
@@ -201,7 +201,7 @@ class TopicSuggestions:
         sealed = self._encryption.seal(json.dumps(asdict(body)), tenant, str(number), "suggested topic")
         if new:
             values = {
-                "tenant": tenant, "number": number, "state": Standing.OPEN.value, "body": sealed, "made_at": now(),
+                "tenant": tenant, "number": number, "state": TopicState.OPEN.value, "body": sealed, "made_at": now(),
             }  # fmt: skip
             con.execute(table.insert().values(values))
         else:
@@ -213,7 +213,7 @@ class TopicSuggestions:
         words, rule = tuple(values.pop("words")), tuple(values.pop("rule"))
         return StoredTopic(
             row.number,
-            Standing(row.state),
+            TopicState(row.state),
             row.label,
             Body(words=words, rule=rule, examples=examples, **values),
             row.made_at,

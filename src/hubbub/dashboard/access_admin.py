@@ -5,17 +5,16 @@ A secret is shown once, by the page that made it, and never stored or listed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 from urllib.parse import parse_qsl
 
 from hubbub.control.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROLES, SEEN_SECONDS, Link
 from hubbub.control.control import SCOPES
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Shown
+from hubbub.dashboard.components import Cells, Column, Done, Form, Shown
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
-from hubbub.dashboard.shareable import FIRST, NUMBERS
+from hubbub.dashboard.number_pages import FIRST, NUMBERS
 from hubbub.dashboard.view import FILTERS, PRESETS
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
@@ -76,7 +75,7 @@ def keys(ask: Ask, tenant: str | None) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[form], following=page.next, cursor="keys",
+        ask, columns, rows, acts=[_key_acts(key, ask.now) for key in page.rows], forms=[form], following=page.next, cursor="keys",
         nothing="There is no key yet.",
     )  # fmt: skip
 
@@ -85,10 +84,10 @@ def _usual(tenant: str | None) -> Sequence[str]:
     return ("ingest", "read") if tenant else ("admin",)
 
 
-def _key_acts(row: Mapping[str, Any]) -> Sequence[Act]:
-    if row["state"] != "works":
+def _key_acts(key: KeyView, now: datetime) -> Sequence[Act]:
+    if state_of(key, now) != "works":
         return []
-    sends = {"key": row["id"], "tenant": row["tenant"] or ""}
+    sends = {"key": key.id, "tenant": key.tenant or ""}
     old = Field("overlap", "The old one", "select", "3600", OVERLAPS)
     return [
         Act("rotate-key", "Replace", sends, (old,), title="Replace"),
@@ -101,7 +100,7 @@ def _key_acts(row: Mapping[str, Any]) -> Sequence[Act]:
 
 def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
     """Show the sign-in links of a tenant, or of operators, with a form for a new one."""
-    rows = _links(ask, tenant, "sign-in")
+    links = _links(ask, tenant, "sign-in")
     inside = {session.link for session in ask.engine.access.sessions(tenant).rows if session.id != _mine(ask)}
     columns = [
         Column("label", "For", "long"), Column("role", "Role"), Column("state", "State", "state"),
@@ -117,7 +116,7 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, rows, acts=[_link_acts(row, row["id"] in inside) for row in rows], forms=[form],
+        ask, columns, _rows(ask, links), acts=[_link_acts(ask, link, link.id in inside) for link in links], forms=[form],
         nothing="There is no sign-in link yet.",
         note="A link signs in once. The session lasts up to 14 days; revoking the link ends it too.",
     )  # fmt: skip
@@ -140,8 +139,8 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
     ]  # fmt: skip
     sends = {"tenant": tenant or ""}
     acts = [
-        [] if row["id"] == own else [Act("end-session", "End", {"session": row["id"], **sends}, danger=True)]
-        for row in rows
+        [] if session.id == own else [Act("end-session", "End", {"session": session.id, **sends}, danger=True)]
+        for session in active[:MOST_LISTED]
     ]
     others = [Act("end-sessions", "End all others", sends, danger=True)] if any(acts) else []
     more = f" The newest {MOST_LISTED} of {len(active)} are listed." if len(active) > MOST_LISTED else ""
@@ -158,16 +157,18 @@ def _mine(ask: Ask) -> str:
 
 def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
     """Show a tenant's shared links; `offers`: also a form to share the present view."""
+    links = _links(ask, tenant, "share")
     rows = [
-        {**row, "view": _described(row["page"], row["view"]), "pages": PAGES[row["alone"]]} for row in _links(ask, tenant, "share")
-    ]  # fmt: skip
+        {**row, "view": _described(link.page, link.view), "pages": PAGES[link.alone]}
+        for row, link in zip(_rows(ask, links), links, strict=True)
+    ]
     columns = [
         Column("label", "For", "long"), Column("view", "Shows", "long"), Column("pages", "Pages"),
         Column("state", "State", "state"), Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
     ]  # fmt: skip
     forms = [_sharing(ask)] if offers else []
     return data_table(
-        ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=forms, nothing="There is no shared link yet.",
+        ask, columns, rows, acts=[_link_acts(ask, link) for link in links], forms=forms, nothing="There is no shared link yet.",
         note="A person with a shared link sees these numbers, for its days and filters, and never the rows behind them.",
     )  # fmt: skip
 
@@ -205,16 +206,19 @@ def _described(page: str, query: str) -> str:
     return ", ".join([NUMBERS[page].title if page in NUMBERS else page, days, *filters, *ticks])
 
 
-def _links(ask: Ask, tenant: str | None, kind: str) -> list[dict[str, Any]]:
-    rows = ask.engine.access.links(tenant, kind).rows
-    return [{**plain(link), "state": state_of(link, ask.now)} for link in rows[:MOST_LISTED]]
+def _links(ask: Ask, tenant: str | None, kind: str) -> Sequence[Link]:
+    return ask.engine.access.links(tenant, kind).rows[:MOST_LISTED]
 
 
-def _link_acts(row: Mapping[str, Any], inside: bool = False) -> Sequence[Act]:
+def _rows(ask: Ask, links: Sequence[Link]) -> list[Cells]:
+    return [{**plain(link), "state": state_of(link, ask.now)} for link in links]
+
+
+def _link_acts(ask: Ask, link: Link, inside: bool = False) -> Sequence[Act]:
     """Return the button to revoke a link, while it works or somebody else is `inside` by it."""
-    if row["state"] != "works" and not inside:
+    if state_of(link, ask.now) != "works" and not inside:
         return []
-    return [Act("revoke-link", "Revoke", {"link": row["id"], "tenant": row["tenant"] or ""}, danger=True)]
+    return [Act("revoke-link", "Revoke", {"link": link.id, "tenant": link.tenant or ""}, danger=True)]
 
 
 # --- actions of the forms

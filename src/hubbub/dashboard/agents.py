@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from markupsafe import Markup
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import breakdown, unit_of
-from hubbub.dashboard.components import Column, Shown
+from hubbub.dashboard.components import Cells, Column, Shown
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.ranges import Range, apart, range_of, range_plot, spread_plot
 from hubbub.dashboard.within_target import share_in_time
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
+from hubbub.query.result import Number
 
 MOST = 30
 FEW = 10
@@ -46,7 +46,7 @@ def agents(ask: Ask) -> Shown:
     """Show each of the staff, those with most conversations first, everyone below, and whom the ratings tell apart."""
     titles = _titles(ask)
     everyone = _everyone(ask, list(titles))
-    absent = [name for name in titles if name in everyone and not _happened(everyone, name)] if everyone else []
+    absent = [name for name, value in everyone.items() if not _happened(value, name)]
     titles = {name: title for name, title in titles.items() if name not in absent or name == HANDLED}
     shown = breakdown(ask, "staff_id", list(titles), most=MOST, titles=titles, nothing=NOBODY)
     if shown.table is None:
@@ -69,9 +69,9 @@ def agents(ask: Ask) -> Shown:
     return replace(shown, table=replace(shown.table, columns=columns, rows=rows), data=data, summary=summary, note=note)
 
 
-def _happened(everyone: Mapping[str, Any], name: str) -> bool:
+def _happened(value: Number, metric: str) -> bool:
     """Whether anybody has something of a column: a known share or duration, or a count above 0."""
-    return everyone[name] is not None and (unit_of(name) != Unit.COUNT or everyone[name] > 0)
+    return value is not None and (unit_of(metric) != Unit.COUNT or value > 0)
 
 
 def _left_out(absent: Sequence[str]) -> str:
@@ -80,15 +80,14 @@ def _left_out(absent: Sequence[str]) -> str:
     return f"Without columns, since nobody has any in these days: {', '.join(kinds)}." if kinds else ""
 
 
-def _everyone(ask: Ask, metrics: Sequence[str]) -> Mapping[str, Any]:
+def _everyone(ask: Ask, metrics: Sequence[str]) -> Mapping[str, Number]:
     """Return the numbers of all staff together, with those without a person."""
     answer = ask.query(metrics)
-    return answer.rows[0] if answer.rows else {}
+    known = [name for name in metrics if name not in answer.unfiltered] if answer.rows else []
+    return {name: answer.number(name).value for name in known}
 
 
-def _row(
-    ask: Ask, row: Mapping[str, Any], within: Range | None, whole: float | None, waits: tuple[float, float]
-) -> dict[str, Any]:
+def _row(ask: Ask, row: Cells, within: Range | None, whole: float | None, waits: tuple[float, float]) -> Cells:
     """Return a row with its drawings; only a change for better or worse beyond its noise is kept."""
     median, slowest = row.get(ask.timed(FIRST)), row.get(ask.timed(SLOWEST))
     plots = {
@@ -106,7 +105,7 @@ def _is_judged(way: str) -> bool:
     return "better" in way or "worse" in way
 
 
-def _limits(rows: Sequence[Mapping[str, Any]], ask: Ask) -> tuple[float, float]:
+def _limits(rows: Sequence[Cells], ask: Ask) -> tuple[float, float]:
     """Return the least and greatest wait that is drawn, in ms."""
     drawn = [row[name] for row in rows for name in (ask.timed(FIRST), ask.timed(SLOWEST)) if row.get(name)]
     return (max(min(drawn), 1.0), max(drawn)) if drawn else (1.0, 1.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.build import breakdown, chosen, filter_first, over_time
+from hubbub.dashboard.cards import cards
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
 from hubbub.metrics.conversations import LASTING
 
@@ -21,7 +22,7 @@ NO_REPLIES = "No reply by AI was reported in these days and filters."
 
 
 def _cards(ask: Ask) -> Shown:
-    if not ask.query(["ai_involved"]).cell("ai_involved")["value"]:
+    if not ask.query(["ai_involved"]).number("ai_involved").value:
         return Shown(empty=NO_AI)
     return cards(ask, CARDS, driving=_chosen(ask))
 
@@ -40,11 +41,11 @@ def _lasting(ask: Ask) -> Shown:
     answer = ask.query([f"{name}{ending}" for ending in LASTING for name in kinds] + ["ai_involved"])
     if answer.unfiltered:
         return filter_first("ai_involved", answer)
-    involved = answer.cell("ai_involved")["value"]
+    involved = answer.number("ai_involved").value
     if not involved:
         return Shown(empty=NO_AI)
     rows = [
-        {"lasting": text, **{column: answer.cell(f"{name}{ending}")["value"] for name, column in kinds.items()}}
+        {"lasting": text, **{column: answer.number(f"{name}{ending}").value for name, column in kinds.items()}}
         for ending, (text, _) in LASTING.items()
     ]
     links = [{column: ask.explained(f"{name}{ending}") for name, column in kinds.items()} for ending in LASTING]

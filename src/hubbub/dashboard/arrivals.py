@@ -9,7 +9,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Shown
 from hubbub.dashboard.forms import choice, data_table, parameter
 from hubbub.model.plain import plain
-from hubbub.services.standing import DeliveryRow
+from hubbub.services.monitoring import DeliveryRow
 
 PAGE_SIZE = 50
 ABOUT = "Deliveries over HTTP by the minute: of the last 30 days, and for each key and outcome the newest hundred."
@@ -18,7 +18,7 @@ ABOUT = "Deliveries over HTTP by the minute: of the last 30 days, and for each k
 def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = None) -> Shown:
     """Show the deliveries of a tenant, or all; `of` returns the link to a tenant."""
     state = parameter(ask, "arrived", STATES)
-    page = ask.engine.standing.deliveries(tenant, state, parameter(ask, "delivered"), PAGE_SIZE)
+    page = ask.engine.monitoring.deliveries(tenant, state, parameter(ask, "delivered"), PAGE_SIZE)
     rows = [{**plain(row), "why": _why(row)} for row in page.rows]
     columns = [
         Column("minute", "Minute (UTC)", "utc"), Column("tenant", "Tenant"), Column("key", "Key"),

@@ -6,7 +6,7 @@ Pages and API agree because they call the same operation: `Ask.query` is `POST /
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from types import MappingProxyType
@@ -14,7 +14,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, runtime_check
 from urllib.parse import urlencode
 
 from hubbub.app import Engine
-from hubbub.dashboard.base import at
+from hubbub.dashboard.answer_rows import PageAnswer, PageRow
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import Page, Refused, Role
 from hubbub.dashboard.view import FILTERS, View
 from hubbub.facts.moments import micros, moment
@@ -25,7 +26,6 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
-from hubbub.query.in_force import TargetInForce
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -65,31 +65,6 @@ class HasFreshness(Protocol):
     @property
     def freshness(self) -> Freshness:
         """How far it is complete."""
-
-
-@dataclass
-class Found:
-    """The rows of an answer as in the API, its freshness, and the metrics that could not be filtered."""
-
-    rows: Sequence[Mapping[str, Any]]
-    freshness: Freshness | None
-    unfiltered: Mapping[str, str] = field(default_factory=dict)
-    """Metric -> a filter that it does not have; the rows leave such metrics out."""
-    targets: Sequence[TargetInForce] = ()
-
-    def cell(self, name: str, row: int = 0) -> Mapping[str, Any]:
-        """Return a number with n and state; empty if the metric was left out."""
-        if name in self.unfiltered or not self.rows:
-            return {"value": None, "n": None, "state": "unknown"}
-        details: Mapping[str, Any] = self.rows[row]["details"][name]
-        return details
-
-    def change(self, name: str, row: int = 0) -> Mapping[str, Any]:
-        """Return `previous` and `change` of a compared number, else empty."""
-        if name in self.unfiltered or not self.rows:
-            return {}
-        compared: Mapping[str, Any] = (self.rows[row].get("compare") or {}).get(name) or {}
-        return compared
 
 
 class Ask:
@@ -149,7 +124,7 @@ class Ask:
         compare: str | None = None,
         where: Mapping[str, Sequence[str]] | None = None,
         span: tuple[date, date] | None = None,
-    ) -> Found:
+    ) -> PageAnswer:
         """Ask under the view. Metrics without a filter's dimension are left out, and named."""
         wanted = {
             **{name: list(values) for name, values in self.view.where.items()},
@@ -158,14 +133,14 @@ class Ask:
         unfiltered = {name: missing for name in metrics if (missing := self.unfiltered(name, wanted))}
         known = [name for name in metrics if name not in unfiltered]
         if not known:
-            return Found([], None, unfiltered)
+            return PageAnswer([], None, unfiltered)
         first, after = span or (self.view.first, self.view.after)
         answer = self.kept(
             self.engine.answers.query, known, first.isoformat(), after.isoformat(), grain, list(by), wanted, compare,
             self.view.bots, details=True,
         )  # fmt: skip
         self.freshness = answer.freshness
-        return Found(answer.rows, answer.freshness, unfiltered, answer.targets or ())
+        return PageAnswer([PageRow(row) for row in answer.rows], answer.freshness, unfiltered, answer.targets or ())
 
     def kept(self, method: Callable[Concatenate[str, P], T], /, *args: P.args, **params: P.kwargs) -> T:
         """Ask a method of a service whose answers are cached (`query.cached.cacheable`), of this tenant."""
@@ -194,7 +169,7 @@ class Ask:
         value: T = self._known[name]
         return value
 
-    def unfiltered(self, metric: str, where: Mapping[str, Any] | None = None) -> str:
+    def unfiltered(self, metric: str, where: Mapping[str, Sequence[str]] | None = None) -> str:
         """Return the title of the first filter (of the view, or `where`) that a metric does not have, or nothing."""
         rollup = find(metric).rollup
         known = {name for name, column in dimensions_of(rollup).items() if _asked_by(rollup, column)}

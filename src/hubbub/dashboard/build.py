@@ -1,35 +1,34 @@
-"""Turn answers into widgets: cards, lines over time, breakdowns. Every page uses these few."""
+"""Turn answers into widgets: lines over time and breakdowns. Every page uses these few, and cards (`cards.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
 
-from hubbub.calculations import change
 from hubbub.dashboard import charts
-from hubbub.dashboard.ask import Ask, Found
-from hubbub.dashboard.components import Column, Shown, Table
-from hubbub.dashboard.judged import judged, ways_of_slices
+from hubbub.dashboard.answer_rows import PageAnswer, PageNumber, PageRow
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.names import labels
-from hubbub.dashboard.readings import readings, with_n
-from hubbub.dashboard.sparks import share_bar, sparkline
+from hubbub.dashboard.readings import n_beside, readings
+from hubbub.dashboard.sparks import share_bar
+from hubbub.dashboard.usual_ranges import ways_of_slices
 from hubbub.dashboard.view import FILTERS
 from hubbub.metrics.catalogue import find, title_of
-from hubbub.metrics.definition import Score, Unit
+from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.question import NONE
 from hubbub.model.target import MINUTE_MS
 from hubbub.model.window import day_of
 from hubbub.news.answer import NewsNumber
-from hubbub.news.direction import way_beyond
 from hubbub.query.in_force import TargetInForce
-from hubbub.query.result import UNKNOWN, State
-from hubbub.reports.formatting import between, changed, moment, shown
+from hubbub.query.result import State
+from hubbub.reports.formatting import changed, moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "There are no data of these days and filters."
@@ -66,142 +65,9 @@ def unit_of(metric: str) -> str:
     return find(metric).unit.value
 
 
-def cards(
-    ask: Ask,
-    metrics: Sequence[str],
-    *,
-    driving: str | None = None,
-    page: str = "",
-    beside: Mapping[str, NewsNumber] = MappingProxyType({}),
-    titles: Mapping[str, str] = MappingProxyType({}),
-) -> Shown:
-    """Show metrics with change, direction, sparkline, usual range and n. `driving`: the metric of the chart below.
-
-    `beside`: the same numbers from the news, if known. Noise decides the color of a change. `titles`: titles of cards.
-    """
-    beside = beside or judged(ask, metrics)
-    whole = all(name in beside or ask.unfiltered(name) for name in metrics)
-    total = _of_news(ask, metrics, beside) if beside and whole else ask.query(metrics, compare=ask.view.compared)
-    lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
-    drawn = [
-        _card(ask, name, total, lines.get(name, ""), driving, page)
-        | ({"title": titles[name]} if name in titles else {})
-        | (_noise(beside[name]) if name in beside else {})
-        for name in metrics
-    ]
-    return shown_cards(drawn)
-
-
-def _of_news(ask: Ask, metrics: Sequence[str], beside: Mapping[str, NewsNumber]) -> Found:
-    """Return numbers of the news in the form of an answer."""
-    row: dict[str, Any] = {"details": {}, "compare": {}}
-    for name, number in beside.items():
-        row["details"][name] = {"value": number.value, "n": number.n, "state": number.state}
-        if ask.view.compared:
-            moved = change(number.value, number.previous, unit_of(name) == Unit.SHARE)
-            row["compare"][name] = {"previous": number.previous, "change": asdict(moved)}
-    return Found([row], ask.freshness, {name: why for name in metrics if (why := ask.unfiltered(name))})
-
-
-def _courses(ask: Ask, beside: Mapping[str, NewsNumber]) -> dict[str, Markup]:
-    """Draw the course of numbers over their usual range."""
-    return {
-        name: sparkline(
-            [row.value for row in number.course], _open_at([row.window for row in number.course], ask),
-            [(row.low, row.high) for row in number.course],
-        )
-        for name, number in beside.items() if number.course
-    }  # fmt: skip
-
-
-def _noise(number: NewsNumber) -> dict[str, Any]:
-    """Return the color class and the foot of a card: a number beyond its noise has a color, or is bold."""
-    low, high, unit = number.usual.low, number.usual.high, number.unit
-    usual = f"usual {between(low, high, unit)}" if low is not None and high is not None else ""
-    n = f"n = {number.n:,}" if unit != Unit.COUNT and number.n else ""
-    return {"way": way_beyond(number), "foot": " · ".join(filter(None, (usual, n)))}
-
-
-def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
-    sparks: dict[str, Markup] = {}
-    for grain, names in _by_grain(ask, metrics).items():
-        answer = ask.query(names, grain=grain)
-        for name in names:
-            if name not in answer.unfiltered:
-                sparks[name] = sparkline(
-                    [row[name] for row in answer.rows], _open_at([row["window"] for row in answer.rows], ask)
-                )
-    return sparks
-
-
-def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
-    grains: dict[str, list[str]] = {}
-    for name in metrics:
-        if isinstance(find(name).declared, Score):  # one number at the end of all days
-            continue
-        grains.setdefault(ask.grain, []).append(name)
-    return grains
-
-
-def _card(ask: Ask, name: str, total: Found, spark: str, driving: str | None, page: str) -> dict[str, Any]:
-    cell, compared, unit = total.cell(name), total.change(name), unit_of(name)
-    return {
-        "name": name,
-        "title": title_of(name),
-        "value": cell["value"],
-        "unit": unit,
-        "shown": shown(cell["value"], unit),
-        "previous": compared.get("previous"),
-        "n": cell["n"],
-        "state": cell["state"],
-        "why": UNKNOWN.get(cell["state"], ""),
-        "incomplete": cell["state"] == State.INCOMPLETE,
-        "spark": spark,
-        "unfiltered": total.unfiltered.get(name, ""),
-        "explained": "" if name in total.unfiltered else ask.explained(name),
-        "chosen": name == driving,
-        "chart": ask.link(page, metric=name) if driving is not None else "",
-        "foot": None,
-        "change": change_in_words(compared, unit),
-        "way": "",
-    }
-
-
-def plain_card(
-    name: str, value: Any, explained: str, *, unfiltered: str = "", note: str = "", why: str = ""
-) -> dict[str, Any]:
-    """Return a card without comparison, for present numbers. `note` replaces the change.
-
-    `why`: why the number is not known.
-    """
-    unit = unit_of(name)
-    return {
-        "name": name, "title": title_of(name), "value": value, "unit": unit, "shown": shown(value, unit), "previous": None,
-        "n": None, "state": "", "why": why, "incomplete": False, "spark": "", "unfiltered": unfiltered,
-        "explained": "" if unfiltered else explained, "chosen": False, "chart": "", "change": note, "way": "", "foot": None,
-    }  # fmt: skip
-
-
-def shown_cards(drawn: Sequence[Mapping[str, Any]]) -> Shown:
-    """Show cards with their table and summary."""
-    columns = [
-        Column("metric", "Metric"),
-        Column("value", "Value", "row"),
-        Column("previous", "Before", "row"),
-        Column("n", "n", "count"),
-    ]
-    rows = [
-        {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
-        for c in drawn
-    ]
-    summary = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in drawn)
-    return Shown("cards", {"cards": drawn}, Table(columns, rows), summary)
-
-
-def change_in_words(compared: Mapping[str, Any], unit: str) -> str:
+def change_in_words(number: PageNumber, unit: str) -> str:
     """Return the change of a compared number in its own unit; empty for none."""
-    moved = compared.get("change")
-    return changed(moved["absolute"], moved["relative"], unit) if moved else ""
+    return changed(number.moved.absolute, number.moved.relative, unit) if number.moved else ""
 
 
 def over_time(
@@ -226,8 +92,13 @@ def over_time(
     if not known:
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
+    starts = [row.window for row in answer.rows]
     rows = [_point(row, known, unit) for row in answer.rows]
-    aimed = mark == "bands" and _aimed(rows, [target for target in answer.targets if target.metric == known[0]])
+    aims = [target for target in answer.targets if target.metric == known[0]] if mark == "bands" else []
+    targets = [_aim(aims, start[:10]) for start in starts]
+    aimed = any(targets)
+    for row, aim in zip(rows, targets, strict=True):
+        row["target"] = aim
     course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
     for row in rows if course else ():
         beside = course.get(row["window"])
@@ -239,7 +110,7 @@ def over_time(
     if before and all(row[before] is None for row in rows):
         before = ""
     series = [(name, names[name]) for name in known]
-    open_at = _open_at([row["window"] for row in rows], ask)
+    open_at = open_window(starts, ask)
     if mark == "bands":
         spec = charts.bands(rows, series, unit)
     else:
@@ -253,7 +124,7 @@ def over_time(
         columns.append(Column("target", "Target", unit))
     if course:
         columns += [Column("low", "Usual from", unit), Column("high", "to", unit)]
-    span = windows_of(rows, ask)
+    span = windows_of(starts, ask)
     links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
     read = readings(
         ask, rows, {name: names[name] for name in known}, unit, grain or ask.grain, before=before, open_at=open_at
@@ -266,15 +137,12 @@ def over_time(
     return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit), note)
 
 
-def _aimed(rows: Sequence[dict[str, Any]], targets: Sequence[TargetInForce]) -> bool:
-    """Write the target of each window's first day into its row, in ms; returns whether there is any."""
-    for row in rows:
-        day = row["window"][:10]
-        row["target"] = next((each.minutes * MINUTE_MS for each in targets if each.from_ <= day < each.to), None)
-    return any(row["target"] for row in rows)
+def _aim(targets: Sequence[TargetInForce], day: str) -> int | None:
+    """Return the target that is in force on a day, in ms."""
+    return next((target.minutes * MINUTE_MS for target in targets if target.from_ <= day < target.to), None)
 
 
-def _open_at(windows: Sequence[str], ask: Ask) -> int | None:
+def open_window(windows: Sequence[str], ask: Ask) -> int | None:
     """Return the number of the window that is not over, if one is; they are given by their beginnings."""
     begun = [n for n, window in enumerate(windows) if datetime.fromisoformat(window) <= ask.now]
     if not begun or (begun[-1] == len(windows) - 1 and ask.view.after <= day_of(ask.now, ask.tenant.tz)):
@@ -282,26 +150,27 @@ def _open_at(windows: Sequence[str], ask: Ask) -> int | None:
     return begun[-1]
 
 
-def windows_of(rows: Sequence[Mapping[str, Any]], ask: Ask) -> list[tuple[datetime | date, datetime | date]]:
-    """Return `[start, end)` of successive rows."""
-    starts = [datetime.fromisoformat(row["window"]) for row in rows]
-    return list(zip(starts, [*starts[1:], ask.view.after], strict=True))
+def windows_of(starts: Sequence[str], ask: Ask) -> list[tuple[datetime | date, datetime | date]]:
+    """Return `[start, end)` of successive windows, given by their beginnings."""
+    begun = [datetime.fromisoformat(start) for start in starts]
+    return list(zip(begun, [*begun[1:], ask.view.after], strict=True))
 
 
-def _point(row: Mapping[str, Any], names: Sequence[str], unit: str) -> dict[str, Any]:
-    point: dict[str, Any] = {"window": row["window"], "at": moment(row["window"])}
+def _point(row: PageRow, names: Sequence[str], unit: str) -> dict[str, Any]:
+    """Return a row of a chart's table: values, texts, and what stood before."""
+    point: dict[str, Any] = {"window": row.window, "at": moment(row.window), "gap": False}
     for name in names:
-        state = row.get(f"{name}.state", "")
-        point[name] = row[name]
-        point[f"{name}_n"] = with_n(row, name, unit)
-        point[f"{name}_shown"] = UNKNOWN.get(state) or shown(row[name], unit) + (" (incomplete)" if state else "")
-        point["gap"] = point.get("gap") or state in (State.NOT_FETCHED, State.INCOMPLETE)
-        if "compare" in row:
-            point[f"{name}_before"] = row["compare"][name]["previous"]
+        number, state = row.number(name), row.state(name)
+        point[name] = number.value
+        point[f"{name}_n"] = n_beside(number, unit)
+        point[f"{name}_shown"] = row.why(name) or shown(number.value, unit) + (" (incomplete)" if state else "")
+        point["gap"] |= state in (State.NOT_FETCHED, State.INCOMPLETE)
+        if row.compared:
+            point[f"{name}_before"] = number.previous
     return point
 
 
-def _said(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Mapping[str, Any]], unit: str) -> str:
+def _said(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Cells], unit: str) -> str:
     """Return a chart in words: first, last and highest value of each line."""
     parts = []
     for name in known:
@@ -338,16 +207,17 @@ def breakdown(
     if rank in answer.unfiltered:
         return Shown(empty=_unfiltered(rank, answer))
     known = [name for name in metrics if name not in answer.unfiltered]
-    ranked = [row for row in answer.rows if any(row[name] for name in ([rank] if only_ranked else known))]
+    ranked = [row for row in answer.rows if any(row.value(name) for name in ([rank] if only_ranked else known))]
     if not ranked:
         return Shown(empty=nothing)
-    ranked.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
-    top, whole = max((row[rank] or 0) for row in ranked) or 1, sum(row[rank] or 0 for row in ranked)
+    ranked.sort(key=lambda row: (row.value(rank) is None, -(row.value(rank) or 0)))
+    sizes = [row.value(rank) or 0 for row in ranked]
+    top, whole = max(sizes) or 1, sum(sizes)
     ways = ways_of_slices(ask, known, dimension, where or {}) if compare and ask.view.compared else {}
-    values = [row[dimension] if row[dimension] is not None else NONE for row in ranked]
+    values = [value if (value := row.dim(dimension)) is not None else NONE for row in ranked]
     rows = [
-        _slice(row, value, known, share_bar((row[rank] or 0) / top), ways)
-        for row, value in zip(ranked, values, strict=True)
+        _slice(row, value, known, share_bar(size / top), ways)
+        for row, value, size in zip(ranked, values, sizes, strict=True)
     ]
     links = [
         {
@@ -370,26 +240,26 @@ def breakdown(
 
 
 def _slice(
-    row: Mapping[str, Any], value: str, names: Sequence[str], bar: Markup, ways: Mapping[tuple[str, str], str]
+    row: PageRow, value: str, names: Sequence[str], bar: Markup, ways: Mapping[tuple[str, str], str]
 ) -> dict[str, Any]:
     """Return a row of a breakdown: its numbers with n and change, whose look is in `ways`."""
-    compared = row.get("compare") or {}
+    numbers = {name: row.number(name) for name in names}
     return {
-        "name": value, "bar": bar, **{name: row[name] for name in names},
-        **{f"{name}_n": row["details"][name]["n"] for name in names},
+        "name": value, "bar": bar, **{name: number.value for name, number in numbers.items()},
+        **{f"{name}_n": number.n for name, number in numbers.items()},
         "changes": {
-            name: {"change": change_in_words(compared.get(name, {}), unit_of(name)), "way": ways.get((name, value), "")}
-            for name in names
+            name: {"change": change_in_words(number, unit_of(name)), "way": ways.get((name, value), "")}
+            for name, number in numbers.items()
         },
     }  # fmt: skip
 
 
-def filter_first(metric: str, answer: Found) -> Shown:
+def filter_first(metric: str, answer: PageAnswer) -> Shown:
     """Show that a metric does not have a filter of the page."""
     return Shown(empty=_unfiltered(metric, answer))
 
 
-def _unfiltered(metric: str, answer: Found) -> str:
+def _unfiltered(metric: str, answer: PageAnswer) -> str:
     return f"{title_of(metric)} is not known by {answer.unfiltered[metric].lower()}: remove that filter to see it."
 
 

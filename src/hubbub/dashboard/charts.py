@@ -6,10 +6,11 @@ Colors, fonts and sizes are the page's (`static/charts.js`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from hubbub.dashboard.components import Cells
 from hubbub.metrics.definition import Unit
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -32,7 +33,7 @@ def wall(window: str) -> str:
 
 
 def over_time(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Cells],
     series: Sequence[tuple[str, str]],
     unit: str,
     *,
@@ -88,7 +89,7 @@ def over_time(
     return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(rows)}})
 
 
-def _usual(rows: Sequence[Mapping[str, Any]], unit: str, top: float) -> Spec:
+def _usual(rows: Sequence[Cells], unit: str, top: float) -> Spec:
     """Draw the usual range behind; cut it far above all values, so that it does not flatten them."""
     room = 1.0 if unit == Unit.SHARE else top * 1.5 or 1.0
     values = [
@@ -102,7 +103,7 @@ def _usual(rows: Sequence[Mapping[str, Any]], unit: str, top: float) -> Spec:
     }
 
 
-def _gaps(rows: Sequence[Mapping[str, Any]]) -> list[Spec]:
+def _gaps(rows: Sequence[Cells]) -> list[Spec]:
     """Draw incomplete windows (`gap`: a source has a gap there) as a background."""
     starts = [wall(row["window"]) for row in rows]
     gaps = [
@@ -153,7 +154,7 @@ def _solid(mark: str, encoding: Spec, count: int) -> Spec:
     return {"mark": {"type": mark, "tooltip": True, **wide}, "encoding": encoding | {"opacity": pale}}
 
 
-def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], unit: str) -> Spec:
+def bands(rows: Sequence[Cells], names: Sequence[tuple[str, str]], unit: str) -> Spec:
     """Draw the first of `names` (column and title) over the rows' `window` as a line, and the space from each to the next above.
 
     The scale is logarithmic: a band up to ten hours flattens no median of two minutes. Where rows have a `target`, it is a dashed
@@ -194,15 +195,13 @@ def _decades(name: str, unit: str, known: Sequence[float]) -> Spec:
     }
 
 
-def _fields(row: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _fields(row: Cells, names: Sequence[tuple[str, str]]) -> Cells:
     """Return the values of columns as v0, v1, …, because field names may not have dots."""
     pairs = [(f"v{i}", row[name]) for i, (name, _) in enumerate(names)]
     return dict(pairs + [(f"s{i}", row[f"{name}_shown"]) for i, (name, _) in enumerate(names)])
 
 
-def weekly(
-    weeks: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]], name: str, before: str, unit: str
-) -> Spec:
+def weekly(weeks: Sequence[Cells], days: Sequence[Cells], name: str, before: str, unit: str) -> Spec:
     """Draw a share of few things by week, as steps with their values, over faint days whose size is their n.
 
     Each week has `window`, `until`, its value by `name`, by `before` that of the compared period, `low` and `high` if known, and
@@ -242,7 +241,7 @@ def weekly(
     return _spec(drawn, {"layer": [*_gaps(days), *layers], "encoding": {"x": _time(days)}})
 
 
-def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
+def bars(rows: Sequence[Cells], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
     """Draw a column as horizontal bars by the names in another: for names with an order, like steps or ranges.
 
     The text beside a bar is `<value>_shown`, if rows have it.
@@ -264,9 +263,7 @@ def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *,
     return _spec(values, {"layer": layers, "encoding": {"y": names, "x": along}})
 
 
-def shares(
-    rows: Sequence[Mapping[str, Any]], name: str, series: Sequence[tuple[str, str]], *, windows: bool = False
-) -> Spec:
+def shares(rows: Sequence[Cells], name: str, series: Sequence[tuple[str, str]], *, windows: bool = False) -> Spec:
     """Draw columns (`series`: column and title) as parts of a horizontal bar per row, in the order of rows and columns.
 
     `windows`: the rows are successive windows, with vertical bars. An empty row has no bar.
@@ -312,19 +309,19 @@ REST = ("#2457d6", "#d97706", "#a855f7", "#0891b2", "#84780b")
 """Colors of other tones beside them."""
 
 
-def _spec(values: Sequence[Mapping[str, Any]], what: Spec) -> Spec:
+def _spec(values: Sequence[Cells], what: Spec) -> Spec:
     size = {"width": "container", "height": "container", "autosize": {"type": "fit", "contains": "padding"}}
     return {"$schema": SCHEMA, "data": {"values": list(values)}, **size, **what}
 
 
-def _time(rows: Sequence[Mapping[str, Any]]) -> Spec:
+def _time(rows: Sequence[Cells]) -> Spec:
     """Return the axis of the rows' windows: hours, days, or months, as long as they reach."""
     labels = _HOURS_OR_DAYS if len(rows) < 2 or _reach(rows) <= MOST_DAYS_BY_DAY else "utcFormat(datum.value, '%b %Y')"
     axis = {"title": None, "tickCount": min(len(rows), 8), "labelExpr": labels}
     return {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
 
 
-def _reach(rows: Sequence[Mapping[str, Any]]) -> int:
+def _reach(rows: Sequence[Cells]) -> int:
     """Return the days from the first to the last window."""
     first, last = (datetime.fromisoformat(rows[n]["window"][:10]) for n in (0, -1))
     return (last - first).days
@@ -353,7 +350,7 @@ def _ticks(top: float) -> list[int]:
     return [step * i for i in range(int(top // step) + 2)]
 
 
-def _top(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> float:
+def _top(rows: Sequence[Cells], names: Iterable[str]) -> float:
     return max((row[name] for name in names for row in rows if row[name] is not None), default=0)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first
+from hubbub.dashboard.build import NOTHING_HERE, breakdown, chosen, filter_first
+from hubbub.dashboard.cards import cards
+from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
-from hubbub.dashboard.driven import driven
 from hubbub.reports.formatting import shown
 
 SCORE = "contact_engagement_score"
@@ -23,7 +24,7 @@ def _chart(ask: Ask) -> Shown:
         return Shown(
             empty="The engagement score is a number at the end of these days: choose another number to see it over time."
         )
-    return driven(ask, name)
+    return chosen_chart(ask, name)
 
 
 def _channels(ask: Ask) -> Shown:
@@ -38,19 +39,21 @@ def _top(ask: Ask) -> Shown:
     answer = ask.query([SCORE], by=["contact_id"])
     if answer.unfiltered:
         return filter_first(SCORE, answer)
-    top = sorted((row for row in answer.rows if row[SCORE]), key=lambda row: (-row[SCORE], row["contact_id"]))[:TOP]
+    scored = [(row.value(SCORE) or 0, str(row.dim("contact_id"))) for row in answer.rows]
+    top = sorted((-score, contact) for score, contact in scored if score)[:TOP]
     if not top:
         return Shown(empty=NOTHING_HERE)
     columns = [Column("contact_id", "Contact"), Column(SCORE, "Score", "score")]
     links = [
         {
-            "contact_id": ask.link("conversations", find=row["contact_id"]),
-            SCORE: ask.explained(SCORE, where={"contact_id": row["contact_id"]}),
+            "contact_id": ask.link("conversations", find=contact),
+            SCORE: ask.explained(SCORE, where={"contact_id": contact}),
         }
-        for row in top
+        for _, contact in top
     ]
-    summary = f"The {len(top)} most engaged contacts; the first has {shown(top[0][SCORE], 'score')} of 100"
-    return Shown("table", {}, Table(columns, top, links), summary)
+    rows = [{"contact_id": contact, SCORE: -score} for score, contact in top]
+    summary = f"The {len(rows)} most engaged contacts; the first has {shown(rows[0][SCORE], 'score')} of 100"
+    return Shown("table", {}, Table(columns, rows, links), summary)
 
 
 PAGE = Page(

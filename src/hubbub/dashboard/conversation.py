@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +17,7 @@ from hubbub.dashboard.labelled import GIVEN_BY, cells, labelled_by
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
 from hubbub.model.label import SOURCE, GivenLabel
+from hubbub.model.plain import JsonObject
 from hubbub.query.conversations import conversation_of
 from hubbub.query.timeline import ConversationEvent, episodes, timeline
 from hubbub.reports.formatting import instant, plain, shown
@@ -128,44 +131,67 @@ def _timeline(ask: Ask) -> Shown:
     following = ask.link(cursor=page.next) if page.next else ""
     columns = [
         Column("at", "Time", "instant"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
-        Column("told", "Facts"), Column("text", "Text"), *GIVEN_BY,
+        Column("facts", "Facts"), Column("text", "Text"), *GIVEN_BY,
     ]  # fmt: skip
-    rows = [{**entry, "told": "; ".join(f"{name}: {value}" for name, value in entry["details"])} for entry in entries]
-    summary = f"{len(entries)} events, from {instant(entries[0]['at'])} to {instant(entries[-1]['at'])}"
+    rows = [
+        {
+            "at": entry.at, "type": entry.type, "who": entry.who, "waited_ms": entry.waited_ms, "text": entry.text,
+            "facts": "; ".join(f"{name}: {value}" for name, value in entry.details), **cells(entry.labels),
+        }
+        for entry in entries
+    ]  # fmt: skip
+    summary = f"{len(entries)} events, from {instant(entries[0].at)} to {instant(entries[-1].at)}"
     return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), summary)
 
 
-def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-    """Return an event for the timeline; texts are untrusted."""
-    event = row.event
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event in the timeline; texts are untrusted."""
+
+    at: str
+    """RFC 3339, in the tenant's zone."""
+    type: str
+    title: str
+    who: str
+    way: str
+    """Class of its look."""
+    private: bool
+    text: str | None
+    details: Sequence[tuple[str, str]]
+    """Name and value."""
+    waited_ms: int | None
+    labels: Sequence[GivenLabel]
+    marks: Sequence[tuple[str, str, str]]
+    """Of each label: its set, who gave it, and the tooltip."""
+    raw: str
+    """Address of the event as it was sent."""
+
+
+def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], str]) -> Entry:
+    event, labels = row.event, row.labels
     attributes = dict(event.get("attributes", {}))
-    text = attributes.pop("text", None)
+    text, name = attributes.pop("text", None), event["type"]
     if event["source"] == SOURCE:  # who gave the labels stands beside them; the rest is for the next run
         text, attributes = None, {}
-    hidden = _OF_LABELS if row.labels else frozenset[str]()
-    details = [
-        (name.removesuffix("_ms"), _fact(name, event[name]))
-        for name in _DETAILS
-        if name in event and name not in hidden
-    ]
-    if "value" in event:
-        details.append(
-            ("value", f"{event['value']:g} of {event['scale']}" if event.get("scale") else f"{event['value']:g}")
-        )
-    details += [(name, value if isinstance(value, str) else repr(value)) for name, value in attributes.items()]
-    name = event["type"]
+    details = _details(event, attributes, _OF_LABELS if labels else frozenset())
     words = name.removeprefix("custom.").replace(".", " ").replace("_", " ").capitalize()
-    return {
-        "at": local(ask, datetime.fromisoformat(event["time"])), "type": name, "title": TITLES.get(name, words),
-        "who": _who(event, people),
-        "way": "in" if name == "message.received" else "quiet" if name in _QUIET else "loud" if name in _LOUD else "",
-        "private": event.get("status") == "private",
-        "text": text[:LONGEST_TEXT] if isinstance(text, str) else None,
-        "details": [(name, value[:200]) for name, value in details[:MOST_DETAILS]],
-        "waited_ms": row.waited_ms, "marks": [(label.set.value, labelled_by(label), _sure(label)) for label in row.labels],
-        **cells(row.labels),
-        "raw": raw_event(ask, event["source"], event["id"]),
-    }  # fmt: skip
+    return Entry(
+        local(ask, datetime.fromisoformat(event["time"])), name, TITLES.get(name, words), _who(event, people),
+        "in" if name == "message.received" else "quiet" if name in _QUIET else "loud" if name in _LOUD else "",
+        event.get("status") == "private", text[:LONGEST_TEXT] if isinstance(text, str) else None,
+        [(name, value[:200]) for name, value in details[:MOST_DETAILS]], row.waited_ms, labels,
+        [(label.set.value, labelled_by(label), _sure(label)) for label in labels],
+        raw_event(ask, event["source"], event["id"]),
+    )  # fmt: skip
+
+
+def _details(event: JsonObject, attributes: JsonObject, hidden: frozenset[str]) -> list[tuple[str, str]]:
+    names = [name for name in _DETAILS if name in event and name not in hidden]
+    details = [(name.removesuffix("_ms"), _fact(name, event[name])) for name in names]
+    if "value" in event:
+        scale = f" of {event['scale']}" if event.get("scale") else ""
+        details.append(("value", f"{event['value']:g}{scale}"))
+    return details + [(name, value if isinstance(value, str) else repr(value)) for name, value in attributes.items()]
 
 
 def _sure(label: GivenLabel) -> str:
@@ -179,7 +205,7 @@ def _fact(name: str, value: Any) -> str:
     return shown(value, "ms" if name == "duration_ms" else "")
 
 
-def _who(event: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> str:
+def _who(event: JsonObject, people: Mapping[tuple[str, str], str]) -> str:
     """Return who is behind an event, by name if known: the contact of an incoming one, else the known actor."""
     ids = {kind: event.get(f"{kind}_id", "") for kind in ("contact", "staff")}
     contact, staff = (people.get((kind, id_), id_) for kind, id_ in ids.items())
@@ -187,11 +213,8 @@ def _who(event: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> str
     return contact or staff or program if event["type"] == "message.received" else program or staff
 
 
-def _by_day(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    days: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in entries:
-        days.setdefault(entry["at"][:10], []).append(entry)
-    return list(days.items())
+def _by_day(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+    return [(day, list(several)) for day, several in groupby(entries, lambda entry: entry.at[:10])]
 
 
 PAGE = Page(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE
-from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.labelled import GIVEN_BY, LABELS, cells
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
@@ -74,7 +73,7 @@ def _list(ask: Ask) -> Shown:
         return Shown(empty=_why_none(wanted))
     until = min(wanted.end, ask.now)
     texts = excerpts(ask.engine.queries, ask.tenant, [row.conversation_id for row in page.rows])
-    rows = [_row(ask, row, until) | {"text": texts[row.conversation_id].text} for row in page.rows]
+    rows = [{**_row(ask, row, until), "text": texts[row.conversation_id].text} for row in page.rows]
     columns = [column for column in _COLUMNS if any(row[column.name] is not None for row in rows)]
     links = [_links(ask, row) for row in page.rows]
     following = ask.link(cursor=page.next) if page.next else ""
@@ -83,7 +82,7 @@ def _list(ask: Ask) -> Shown:
     return Shown("rows", {"next": following, "total": None}, Table(columns, rows, links), summary, _note(wanted))
 
 
-def _row(ask: Ask, row: ConversationRow, until: datetime) -> dict[str, Any]:
+def _row(ask: Ask, row: ConversationRow, until: datetime) -> Cells:
     waits = (until - row.since.replace(tzinfo=UTC)).total_seconds() * 1000 if row.since is not None else None
     return {
         **asdict(row), "last_at": local(ask, row.last_at), "escalated": "yes" if row.escalated else None, "waits_ms": waits,

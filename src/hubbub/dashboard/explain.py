@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from shlex import quote
-from typing import Any
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import unit_of
@@ -222,7 +220,7 @@ def _tabs(ask: Ask, explanation: Explanation) -> list[tuple[str, str, bool]]:
     ]
 
 
-def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
+def _links(ask: Ask, row: JsonRow) -> dict[str, str]:
     """Return the links of a row: to its stored event, and to its conversation."""
     links = {}
     if row.get("source") is not None:

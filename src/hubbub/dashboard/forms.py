@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.components import Cells, Column, Shown, Table
 
 WAYS = {
     "received": "good", "completed": "good", "fresh": "good", "active": "good", "works": "good", "open": "good", "ok": "good",
@@ -102,7 +102,7 @@ def as_typed(ask: Ask, act: Act) -> Act:
 def data_table(
     ask: Ask,
     columns: Sequence[Column],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Cells],
     *,
     links: Sequence[Mapping[str, str]] = (),
     acts: Sequence[Sequence[Act]] = (),

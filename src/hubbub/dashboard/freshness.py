@@ -9,13 +9,13 @@ from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, S
 from hubbub.dashboard.forms import Act, Field, choice, data_table, parameter
 from hubbub.facts.rebuild import FOLDED_BY
 from hubbub.model.plain import plain
-from hubbub.services.standing import STATES
+from hubbub.services.monitoring import STATES
 
 PAGE_SIZE = 50
 
 
 def _tenants(ask: Ask) -> Shown:
-    page = ask.engine.standing.freshness(
+    page = ask.engine.monitoring.freshness(
         parameter(ask, "state", STATES), parameter(ask, "like"), parameter(ask, "cursor"), PAGE_SIZE
     )
     columns = [
@@ -35,7 +35,7 @@ def _tenants(ask: Ask) -> Shown:
 
 
 def _units(ask: Ask) -> Shown:
-    answer = ask.engine.standing.freshness(limit=1)
+    answer = ask.engine.monitoring.freshness(limit=1)
     columns = [Column("unit", "Folded by"), Column("waiting", "Waiting", "count")]
     forms = []
     if tenant := parameter(ask, "tenant"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Cells, Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.waiting import rows_of
@@ -56,7 +56,7 @@ def _shown(value: float | None, unit: str) -> str:
     return shown(int(value) if value is not None and float(value).is_integer() else value, unit)
 
 
-def still_open(ask: Ask, most: int = 3) -> list[dict[str, Any]]:
+def still_open(ask: Ask, most: int = 3) -> list[Cells]:
     """Return open incidents for other pages, newest first, with links."""
     rows = ask.engine.incidents.of(ask.tenant.id, "open", limit=most).rows
     units = _units(ask) if rows else {}

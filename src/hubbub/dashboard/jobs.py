@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.base import at
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
 from hubbub.jobs.policies import QUEUES

@@ -40,8 +40,8 @@ def _confidence(label: GivenLabel) -> str:
     return "–" if label.confidence is None else f"{label.confidence:.2f}"
 
 
-def _joined(labels: Sequence[GivenLabel], said: Callable[[GivenLabel], str]) -> str | None:
-    texts = [said(label) for label in labels]
+def _joined(labels: Sequence[GivenLabel], words: Callable[[GivenLabel], str]) -> str | None:
+    texts = [words(label) for label in labels]
     if len(set(texts)) < 2:
         return texts[0] if texts else None
     return "; ".join(f"{label.set.value}: {text}" for label, text in zip(labels, texts, strict=True))

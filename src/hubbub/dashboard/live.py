@@ -7,19 +7,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.dashboard import charts
+from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import plain_card, shown_cards
-from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.build import unit_of
+from hubbub.dashboard.cards import Card, shown_cards
+from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.labelled import GIVEN_BY, LABELS, cells
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.waiting import rows_of
+from hubbub.metrics.catalogue import title_of
 from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.window import day_of
 from hubbub.query.excerpts import Excerpt, excerpts
 from hubbub.query.live import Member, lately, members
 from hubbub.query.waiting import METRIC, Waiting, live
-from hubbub.reports.formatting import COUNTDOWN, about, reason
+from hubbub.reports.formatting import COUNTDOWN, about
 
 STATES = (
     "waiting_conversations", "waiting_past_target", "oldest_waiting_ms", "unassigned_conversations", "open_conversations",
@@ -40,35 +43,30 @@ def _today(ask: Ask) -> tuple[Any, Any]:
     return today, today + timedelta(days=1)
 
 
-def _states(ask: Ask) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """Return the states (with `<metric>.state` of an unknown one), and the filters that metrics do not have.
+def _states(ask: Ask) -> tuple[PageRow, Mapping[str, str]]:
+    """Return the states, and the filters that metrics do not have.
 
     Without a filter they are the API's cached answer.
     """
     if not ask.view.where:
         answer = ask.kept(ask.engine.answers.states)
         ask.freshness = answer.freshness
-        return answer.now, {}
+        return PageRow(answer.now), {}
     filtered = ask.query(STATES, span=_today(ask))
-    return filtered.rows[0] if filtered.rows else {}, filtered.unfiltered
+    return filtered.rows[0] if filtered.rows else PageRow({}), filtered.unfiltered
 
 
 def _cards(ask: Ask) -> Shown:
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
-    values, unfiltered = _states(ask)
-    return shown_cards(
-        [
-            plain_card(
-                name,
-                values.get(name),
-                ask.explained(name, _today(ask)),
-                unfiltered=unfiltered.get(name, ""),
-                why=reason(values, name),
-            )
-            for name in STATES
-        ]
-    )
+    states, unfiltered = _states(ask)
+    return shown_cards([
+        Card(
+            name, title_of(name), states.value(name), unit_of(name), "" if name in unfiltered else ask.explained(name, _today(ask)),
+            unfiltered=unfiltered.get(name, ""), why=states.why(name),
+        )
+        for name in STATES
+    ])  # fmt: skip
 
 
 def _question(ask: Ask, metrics: tuple[str, ...], start: datetime, end: datetime) -> Question | None:
@@ -135,7 +133,7 @@ def _waiting(ask: Ask) -> Shown:
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 
-def _row(waiting: Waiting, excerpt: Excerpt) -> dict[str, Any]:
+def _row(waiting: Waiting, excerpt: Excerpt) -> Cells:
     minutes = waiting.target_minutes
     hours = " of business hours" if waiting.business else ""
     return {

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.build import NOTHING_HERE, breakdown, chosen, filter_first, over_time
+from hubbub.dashboard.cards import cards
+from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.driven import driven
 from hubbub.reports.formatting import shown
 
 CARDS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "failure_rate", "engagement_rate")
@@ -32,7 +33,7 @@ def _cards(ask: Ask) -> Shown:
 
 
 def _chart(ask: Ask) -> Shown:
-    return driven(ask, chosen(ask, CARDS))
+    return chosen_chart(ask, chosen(ask, CARDS))
 
 
 def _funnel(ask: Ask) -> Shown:
@@ -40,18 +41,18 @@ def _funnel(ask: Ask) -> Shown:
     answer = ask.query([*STEPS, *rates])
     if answer.unfiltered:
         return filter_first("messages_attempted", answer)
-    if not answer.cell("messages_attempted")["value"]:
+    if not answer.number("messages_attempted").value:
         return Shown(empty=NOT_SENT)
     rows, links = [], []
     for name, (title, rate) in STEPS.items():
-        n, share = answer.cell(name)["value"], answer.cell(rate)["value"] if rate else None
+        n, share = answer.number(name).value, answer.number(rate).value if rate else None
         label = f"{n:,}" if share is None else f"{n:,} ({shown(share, 'share')})"
         rows.append({"step": title, "n": n, "n_shown": label, "rate": share})
         links.append({"n": ask.explained(name), **({"rate": ask.explained(rate)} if rate else {})})
     columns = [Column("step", "Step"), Column("n", "Messages", "count"), Column("rate", "Rate", "share")]
-    summary = ", ".join(f"{row['step'].lower()} {row['n_shown']}" for row in rows)
+    summary = ", ".join(f"{str(row['step']).lower()} {row['n_shown']}" for row in rows)
     spec = charts.bars(rows, "step", "n", "count", order=[title for title, _ in STEPS.values()])
-    note = RECEIPTS if answer.cell("delivery_rate")["value"] is not None else NO_RECEIPTS
+    note = RECEIPTS if answer.number("delivery_rate").value is not None else NO_RECEIPTS
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), f"Messages {summary}", note)
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Table
+from hubbub.dashboard.components import Cells, Column, Table
 from hubbub.model.name import KIND_OF
 
 
@@ -42,12 +42,12 @@ def named(ask: Ask, table: Table | None) -> Table | None:
     return replace(table, rows=rows)
 
 
-def with_names(ask: Ask, table: Table) -> list[dict[str, Any]]:
+def with_names(ask: Ask, table: Table) -> list[Cells]:
     """Return the rows of a table, with `<column>.name` behind each id column that has names."""
     named: dict[str, Mapping[tuple[str, str], str]] = {}
     for column in _of_ids(table):
         named[column.name] = ask.called({KIND_OF[column.holds]: _ids(table, column)})
-    rows = []
+    rows: list[Cells] = []
     for row in table.rows:
         cells: dict[str, Any] = {}
         for column in table.columns:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.base import at
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import Group, Page, Role
+from hubbub.dashboard.number_pages import NUMBERS
 from hubbub.dashboard.registry import OPERATOR, TENANT
-from hubbub.dashboard.shareable import NUMBERS
 
 
 def navigation(ask: Ask, page: Page) -> list[tuple[str, list[tuple[Page, str]]]]:

@@ -56,6 +56,6 @@ def _named(ask: Ask, name: str) -> str:
 def _count(ask: Ask, metric: str, where: Mapping[str, Sequence[str]]) -> int:
     """Return a metric of the view's days under these filters alone."""
     first, after = ask.view.first.isoformat(), ask.view.after.isoformat()
-    asked = {name: list(values) for name, values in where.items()}
-    answer = ask.kept(ask.engine.answers.query, [metric], first, after, "total", [], asked, None, ask.view.bots)
+    filters = {name: list(values) for name, values in where.items()}
+    answer = ask.kept(ask.engine.answers.query, [metric], first, after, "total", [], filters, None, ask.view.bots)
     return sum(row[metric] or 0 for row in answer.rows)

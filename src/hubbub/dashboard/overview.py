@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta
 
 from hubbub.dashboard import news
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, cards
+from hubbub.dashboard.build import NOTHING_HERE
+from hubbub.dashboard.cards import cards
+from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import WEEKDAYS, Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.driven import driven
 from hubbub.dashboard.places import places
 from hubbub.dashboard.questions import unanswered_questions
 from hubbub.dashboard.waiting import unanswered
@@ -60,12 +61,12 @@ def _is_slack(ask: Ask) -> bool:
 
     def only() -> bool:
         answer = ask.query(["messages"], by=["channel"])
-        return {row["channel"] for row in answer.rows if row["messages"]} == {SLACK}
+        return {row.dim("channel") for row in answer.rows if row.value("messages")} == {SLACK}
 
     return ask.once("slack", only)
 
 
-def _found(ask: Ask) -> NewsAnswer | None:
+def _news_of(ask: Ask) -> NewsAnswer | None:
     """Return the news of these days, with the course of all cards."""
     within = share_within(ask)
     names = (*(SLACK_CARDS if _is_slack(ask) else CARDS), SLOWEST, *([within] if within else []))
@@ -77,7 +78,7 @@ def _metrics(ask: Ask) -> list[str]:
 
     With a target for first responses, or else for each, the share within it replaces the active contacts.
     """
-    swap = {FIRST: SLOWEST} if news.leading(_found(ask), [ask.timed(SLOWEST)]) else {}
+    swap = {FIRST: SLOWEST} if news.leading(_news_of(ask), [ask.timed(SLOWEST)]) else {}
     if (within := share_within(ask)) is not None:
         swap["active_contacts"] = within
     return [ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS)]
@@ -91,17 +92,17 @@ def _chosen(ask: Ask) -> str:
     """Return the metric of the address, else the leading one of the news, else the first."""
     metrics = _metrics(ask)
     metric = ask.timed(ask.param("metric"))
-    return metric if metric in metrics else news.leading(_found(ask), metrics) or metrics[0]
+    return metric if metric in metrics else news.leading(_news_of(ask), metrics) or metrics[0]
 
 
 def _beside(ask: Ask) -> dict[str, NewsNumber]:
     metrics = _metrics(ask)
-    known = news.by_metric(_found(ask))
+    known = news.by_metric(_news_of(ask))
     return {name: known[name] for name in metrics if name in known}
 
 
 def _news(ask: Ask) -> Shown:
-    return news.shown(ask, _found(ask))
+    return news.shown(ask, _news_of(ask))
 
 
 def _cards(ask: Ask) -> Shown:
@@ -111,7 +112,7 @@ def _cards(ask: Ask) -> Shown:
 
 def _chart(ask: Ask) -> Shown:
     name = _chosen(ask)
-    return driven(ask, name, _beside(ask).get(name), _titles(ask).get(name, ""))
+    return chosen_chart(ask, name, _beside(ask).get(name), _titles(ask).get(name, ""))
 
 
 def _why(ask: Ask) -> Shown:
@@ -138,7 +139,7 @@ def _heat_days(ask: Ask) -> tuple[date, date]:
     first, after = ask.view.first, ask.view.after
     if (after - first).days > HEAT_DAYS:
         months = ask.query(["messages_received"], grain="month").rows
-        busy = [date.fromisoformat(row["window"][:10]) for row in months if row["messages_received"]]
+        busy = [date.fromisoformat(row.window[:10]) for row in months if row.value("messages_received")]
         if busy:
             after = min(after, next_first_day(first_day(busy[-1], Grain.MONTH), Grain.MONTH))
         first = max(first, after - timedelta(days=HEAT_DAYS))
@@ -150,15 +151,15 @@ def _heat(ask: Ask) -> Shown:
     answer = ask.query(["messages_received"], grain="hour", span=span)
     if answer.unfiltered:
         return Shown(empty="Messages are not known by that filter.")
-    counts: dict[tuple[int, int], int] = {}
+    counts: dict[tuple[int, int], float] = {}
     for row in answer.rows:
-        if row["messages_received"] is not None:  # an unknown hour is left out of the sum
-            at = datetime.fromisoformat(row["window"])
-            counts[at.weekday(), at.hour] = counts.get((at.weekday(), at.hour), 0) + row["messages_received"]
+        if (received := row.value("messages_received")) is not None:  # an unknown hour is left out of the sum
+            at = datetime.fromisoformat(row.window)
+            counts[at.weekday(), at.hour] = counts.get((at.weekday(), at.hour), 0) + received
     top = max(counts.values(), default=0)
     if not top:
         return Shown(empty=NOTHING_HERE)
-    rows: list[tuple[str, list[int]]] = [
+    rows: list[tuple[str, list[float]]] = [
         (day, [counts.get((number, hour), 0) for hour in range(24)]) for number, day in enumerate(WEEKDAYS)
     ]
     busiest = max(counts, key=lambda key: counts[key])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from hubbub.dashboard.ask import Ask, Found
+from hubbub.dashboard.answer_rows import UNASKED, PageAnswer, PageNumber, PageRow
+from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE, change_in_words, filter_first, unit_of
-from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.news import sliced
 from hubbub.dashboard.sparks import share_bar
@@ -17,10 +18,28 @@ from hubbub.model.question import NONE
 from hubbub.news.answer import NewsNumber
 from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
+from hubbub.query.result import Number
 
 MOST = 40
 """Rows shown at first; the table has all."""
-Pair = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A channel (`level` 0), a room under it (1), or a room of the only channel (2); `numbers` by metric."""
+
+    channel: str
+    room: str | None
+    level: int
+    numbers: Mapping[str, PageNumber]
+
+    def number(self, metric: str) -> PageNumber:
+        """Return a metric's number; unknown where it has no rooms."""
+        return self.numbers.get(metric, UNASKED)
+
+    def value(self, metric: str) -> Number:
+        """Return a metric's value."""
+        return self.number(metric).value
 
 
 def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone: str = "") -> Shown:
@@ -39,17 +58,16 @@ def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone
     if not rows:
         return Shown(empty=NOTHING_HERE)
     noise = sliced(ask, known, ("channel", "channel_id"))
-    top = max(row["values"][rank] or 0 for row in rows) or 1
-    shown = [_shown(row, known, noise, (row["values"][rank] or 0) / top) for row in rows]
+    top = max(row.value(rank) or 0 for row in rows) or 1
+    shown = [_shown(row, known, noise, (row.value(rank) or 0) / top) for row in rows]
     columns = [
         Column("channel", "Channel"), Column("room", "Room", of="channel_id"),
         *(Column(name, titles.get(name) or title_of(name), unit_of(name)) for name in known),
     ]  # fmt: skip
     links = [_links(ask, row, known) for row in rows]
-    called = labels(ask, "channel_id", [row["room"] for row in rows if row["room"]])
+    called = labels(ask, "channel_id", [row.room for row in rows if row.room])
     summary = f"{len(rows)} rows; most {title_of(rank).lower()}: " + ", ".join(
-        f"{called.get(str(row['room']), row['room'] or row['channel'])} {row['values'][rank] or 0:,}"
-        for row in rows[:3]
+        f"{called.get(str(row.room), row.room or row.channel)} {row.value(rank) or 0:,}" for row in rows[:3]
     )
     note = f"{len(rows) - MOST} more in the table below" if len(rows) > MOST else ""
     return Shown("places", {"most": MOST, "rank": rank}, Table(columns, shown, links), summary, note)
@@ -60,68 +78,63 @@ def _has_rooms(name: str) -> bool:
 
 
 def _rows(
-    by_channel: Found, by_room: Found, rank: str, known: Sequence[str], in_rooms: Sequence[str], alone: str
-) -> list[dict[str, Any]]:
+    by_channel: PageAnswer, by_room: PageAnswer, rank: str, known: Sequence[str], in_rooms: Sequence[str], alone: str
+) -> list[Place]:
     """Return a row for each channel, followed by its rooms; a channel with one room is one row."""
-    rooms: dict[str | None, list[Mapping[str, Any]]] = {}
+    rooms: dict[str | None, list[PageRow]] = {}
     for row in by_room.rows:
-        if row["channel_id"] is not None and any(row[name] for name in in_rooms):
-            rooms.setdefault(row["channel"], []).append(row)
-    result: list[dict[str, Any]] = []
-    for row in sorted(by_channel.rows, key=lambda item: -(item[rank] or 0)):
-        if not any(row[name] for name in known):
+        if row.dim("channel_id") is not None and any(row.value(name) for name in in_rooms):
+            rooms.setdefault(row.dim("channel"), []).append(row)
+    result: list[Place] = []
+    for row in sorted(by_channel.rows, key=lambda item: -(item.value(rank) or 0)):
+        if not any(row.value(name) for name in known):
             continue
-        own = sorted(rooms.get(row["channel"], []), key=lambda item: -(item[rank] or 0))
-        one_room = len(own) == 1 and own[0][rank] == row[rank]
-        room = own[0]["channel_id"] if one_room else None
-        if row["channel"] != alone or not own:
-            result.append(_row(row, known, row["channel"], room, level=0))
-        if not one_room or row["channel"] == alone:
-            level = 2 if row["channel"] == alone else 1
-            result += [_row(room_row, in_rooms, room_row["channel"], room_row["channel_id"], level) for room_row in own]
+        channel = row.dim("channel")
+        own = sorted(rooms.get(channel, []), key=lambda item: -(item.value(rank) or 0))
+        one_room = len(own) == 1 and own[0].value(rank) == row.value(rank)
+        room = own[0].dim("channel_id") if one_room else None
+        if channel != alone or not own:
+            result.append(_place(row, known, channel, room, level=0))
+        if not one_room or channel == alone:
+            level = 2 if channel == alone else 1
+            result += [_place(each, in_rooms, channel, each.dim("channel_id"), level) for each in own]
     return result
 
 
-def _row(
-    row: Mapping[str, Any], names: Sequence[str], channel: str | None, room: str | None, level: int
-) -> dict[str, Any]:
-    return {
-        "channel": channel if channel is not None else NONE, "room": room, "level": level,
-        "values": {name: row[name] for name in names}, "n": {name: row["details"][name]["n"] for name in names},
-        "compare": {name: (row.get("compare") or {}).get(name, {}) for name in names},
-    }  # fmt: skip
+def _place(row: PageRow, names: Sequence[str], channel: str | None, room: str | None, level: int) -> Place:
+    return Place(channel if channel is not None else NONE, room, level, {name: row.number(name) for name in names})
 
 
 def _shown(
-    row: Mapping[str, Any],
+    place: Place,
     known: Sequence[str],
     noise: Mapping[tuple[str, str | None, str | None], NewsNumber],
     share: float,
-) -> dict[str, Any]:
+) -> Cells:
     """Return a row for display: a change within its noise is hidden, one beyond has a color."""
-    dimension, value = ("channel_id", row["room"]) if row["level"] or row["room"] else ("channel", row["channel"])
-    few = {name: unit_of(name) != Unit.COUNT and (row["n"].get(name) or 0) < FEW for name in known}
+    dimension, value = ("channel_id", place.room) if place.level or place.room else ("channel", place.channel)
+    few = {name: unit_of(name) != Unit.COUNT and (place.number(name).n or 0) < FEW for name in known}
     changes = {}
     for name in known:
         beside = noise.get((name, dimension, value))
-        if beside is None and not row["level"]:
-            beside = noise.get((name, "channel", row["channel"]))
-        way = way_beyond(beside) if beside is not None and name in row["values"] and not few[name] else ""
-        text = change_in_words(row["compare"].get(name, {}), unit_of(name))
+        if beside is None and not place.level:
+            beside = noise.get((name, "channel", place.channel))
+        way = way_beyond(beside) if beside is not None and name in place.numbers and not few[name] else ""
+        text = change_in_words(place.number(name), unit_of(name))
         changes[name] = {"change": text if way else "", "way": way}
     return {
-        "channel": row["channel"], "room": row["room"], "level": row["level"], "bar": share_bar(share), "changes": changes,
-        "few": few, **{name: row["values"].get(name) for name in known}, "has": list(row["values"]),
+        "channel": place.channel, "room": place.room, "level": place.level, "bar": share_bar(share), "changes": changes,
+        "few": few, **{name: place.value(name) for name in known}, "has": list(place.numbers),
     }  # fmt: skip
 
 
-def _links(ask: Ask, row: Mapping[str, Any], known: Sequence[str]) -> dict[str, str]:
+def _links(ask: Ask, place: Place, known: Sequence[str]) -> dict[str, str]:
     view = ask.view
-    where = {"channel": row["channel"]} | ({"channel_id": row["room"]} if row["level"] or row["room"] else {})
-    only = view.with_filter("channel_id", row["room"]) if row["room"] else view.with_filter("channel", row["channel"])
+    where = {"channel": place.channel} | ({"channel_id": place.room} if place.level or place.room else {})
+    only = view.with_filter("channel_id", place.room) if place.room else view.with_filter("channel", place.channel)
     explained = {
         name: ask.explained(name, where={k: v for k, v in where.items() if k == "channel" or _has_rooms(name)})
-        for name in row["values"]
+        for name in place.numbers
     }
-    whole = "" if row["level"] else ask.link(view=view.with_filter("channel", row["channel"]))
+    whole = "" if place.level else ask.link(view=view.with_filter("channel", place.channel))
     return {"channel": whole, "room": ask.link(view=only), **explained}

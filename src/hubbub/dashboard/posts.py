@@ -29,11 +29,11 @@ def _over_time(ask: Ask) -> Shown:
     answer = ask.query([OBSERVED], grain=ask.grain, by=["name"], where=where)
     if answer.unfiltered:
         return filter_first(OBSERVED, answer)
-    if not any(row[OBSERVED] for row in answer.rows):
+    if not any(row.value(OBSERVED) for row in answer.rows):
         return Shown(empty=NO_POSTS)
-    by_window: dict[str, dict[str, float | None]] = {}
+    by_window: dict[str, dict[str | None, float | None]] = {}
     for row in answer.rows:
-        by_window.setdefault(row["window"], {})[row["name"]] = row[OBSERVED]
+        by_window.setdefault(row.window, {})[row.dim("name")] = row.value(OBSERVED)
     rows = [
         {
             "window": window, "at": moment(window), **{name: counts.get(name) for name in COUNTERS},

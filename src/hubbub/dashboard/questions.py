@@ -16,12 +16,12 @@ from hubbub.query.explain import PAGE
 
 def unanswered_questions(ask: Ask) -> Shown | None:
     """Show questions without an answer, the longest first, with their rooms; None where no question was asked in these days."""
-    asked = ask.query(["questions", "questions_unanswered"])
-    if asked.unfiltered or not asked.cell("questions")["value"]:
+    counts = ask.query(["questions", "questions_unanswered"])
+    if counts.unfiltered or not counts.number("questions").value:
         return None
-    unanswered = asked.cell("questions_unanswered")["value"]
+    unanswered = counts.number("questions_unanswered").value
     if not unanswered:
-        return Shown(empty=f"Every question of these days has an answer ({asked.cell('questions')['value']:,}).")
+        return Shown(empty=f"Every question of these days has an answer ({counts.number('questions').value:,}).")
     first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
     found = ask.engine.answers.explain(
         ask.tenant.id, "questions_unanswered", first, after, {name: list(values) for name, values in ask.view.where.items()},
@@ -45,7 +45,7 @@ def unanswered_questions(ask: Ask) -> Shown | None:
         Column("waits", "Open for", "ms"),
     ]
     links = [_links(ask, row["source"], row["id"], known.get(row["id"])) for row in found.events.rows]
-    summary = f"{unanswered:,} of {asked.cell('questions')['value']:,} questions have no answer"
+    summary = f"{unanswered:,} of {counts.number('questions').value:,} questions have no answer"
     note = f"{unanswered - SHOWN:,} more: see the explanation of the number." if unanswered > SHOWN else ""
     return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note)
 

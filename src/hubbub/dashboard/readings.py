@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from hubbub.dashboard import charts
+from hubbub.dashboard.answer_rows import PageNumber
 from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Cells
 from hubbub.metrics.definition import Unit
 from hubbub.reports.formatting import about, shown
 
@@ -28,7 +29,7 @@ class Reading:
 
 def readings(
     ask: Ask,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Cells],
     names: Mapping[str, str],
     unit: str,
     grain: str,
@@ -50,7 +51,7 @@ def readings(
     ]  # fmt: skip
 
 
-def _lines(row: Mapping[str, Any], names: Mapping[str, str], unit: str, before: str, *, is_open: bool) -> Iterator[str]:
+def _lines(row: Cells, names: Mapping[str, str], unit: str, before: str, *, is_open: bool) -> Iterator[str]:
     for name, title in names.items():
         n = row.get(f"{name}_n")
         of = f" (n = {n:,})" if n is not None and row[name] is not None else ""
@@ -89,7 +90,6 @@ def _after(first: date, grain: str) -> date:
     return first + timedelta(days=7 - first.weekday() if grain == "week" else 1)
 
 
-def with_n(row: Mapping[str, Any], name: str, unit: str) -> int | None:
-    """Return how many things a number of an answer's row is of; None where it is a count itself."""
-    details = row.get("details", {}).get(name)
-    return None if unit == Unit.COUNT or not details else details["n"]
+def n_beside(number: PageNumber, unit: str) -> int | None:
+    """Return how many things a number is of; None where it is a count itself."""
+    return None if unit == Unit.COUNT else number.n

@@ -1,11 +1,10 @@
-"""All pages, in the order of the navigation. A new page is a file with a `PAGE`, and a name here or in `shareable.py`."""
+"""All pages, in the order of the navigation. A new page is a file with a `PAGE`, and a name here or in `number_pages.py`."""
 
 from __future__ import annotations
 
 from hubbub.dashboard import (
     access,
     alerts,
-    called,
     conversation,
     conversations,
     coverage,
@@ -14,6 +13,7 @@ from hubbub.dashboard import (
     incidents,
     jobs,
     label_review,
+    names_page,
     reports,
     schedules,
     sources,
@@ -24,7 +24,7 @@ from hubbub.dashboard import (
     topic_suggestions,
 )  # fmt: skip
 from hubbub.dashboard.components import Page
-from hubbub.dashboard.shareable import NUMBERS
+from hubbub.dashboard.number_pages import NUMBERS
 
 TENANT: dict[str, Page] = NUMBERS | {
     page.name: page
@@ -37,7 +37,7 @@ TENANT: dict[str, Page] = NUMBERS | {
         alerts.PAGE,
         targets.PAGE,
         subscriptions.PAGE,
-        called.PAGE,
+        names_page.PAGE,
         coverage.PAGE,
         access.PAGE,
         conversation.PAGE,

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hubbub.dashboard.base import at
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.runtime import VEGA, vega
 from hubbub.reports.formatting import day, instant, moment, plain, shown
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.components import Cells, Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table, facts
 from hubbub.errors import BadRequestError, ForbiddenError
 from hubbub.jobs.rows import STATES
@@ -55,7 +53,7 @@ def _kept(ask: Ask) -> Shown:
     return data_table(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=page.next)
 
 
-def _row(report: Report) -> dict[str, Any]:
+def _row(report: Report) -> Cells:
     looks = "open" if "html" in report.formats else None
     return {
         "days": short_days(report.from_, report.to), "kind": _KINDS.get(report.kind, report.kind), "shown": looks,

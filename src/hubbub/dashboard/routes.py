@@ -21,14 +21,14 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from hubbub.app import Engine
 from hubbub.dashboard import people, render
 from hubbub.dashboard.ask import Ask, Person, first_event, last_event
-from hubbub.dashboard.base import at
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.build import beyond, lacking
 from hubbub.dashboard.components import Done, Form, Page, Refused, Role, Shown, Widget
 from hubbub.dashboard.names import labels, named, with_names
 from hubbub.dashboard.navigation import navigation
 from hubbub.dashboard.no_rows import counted, no_rows
+from hubbub.dashboard.number_pages import FIRST, NUMBERS
 from hubbub.dashboard.registry import OPERATOR, TENANT
-from hubbub.dashboard.shareable import FIRST, NUMBERS
 from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS, View, chooses_days, last_days, read_view
 from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, UnauthenticatedError
 from hubbub.model.tenant import Tenant
@@ -295,8 +295,8 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
         raise NotFoundError("this filter does not exist")
     ask = _asked(request, person, tenant_, NUMBERS[FIRST])
     answer = ask.query([metric], by=[dimension])
-    rows = sorted(answer.rows, key=lambda row: -(row[metric] or 0))[:200]
-    known = labels(ask, dimension, [row[dimension] for row in rows if row[dimension]])
+    rows = sorted(answer.rows, key=lambda row: -(row.value(metric) or 0))[:200]
+    known = labels(ask, dimension, [value for row in rows if (value := row.dim(dimension))])
     return JSONResponse({"values": list(known), "labels": list(known.values())}, headers=dict(render.HEADERS))
 
 
@@ -328,18 +328,18 @@ AREAS = (
 def _open(area: Area) -> None:
     """Add the three routes of an area: page, widget (or its table as CSV), and form."""
 
-    def asked(request: Request) -> tuple[Request, Person, Tenant | None, Page]:
+    def page_of(request: Request) -> tuple[Request, Person, Tenant | None, Page]:
         person, tenant = area.who(request)
         return request, person, tenant, _page(area.pages, request.path_params["name"], person)
 
     def page(request: Request) -> Response:
-        return _show(*asked(request))
+        return _show(*page_of(request))
 
     def part(request: Request) -> Response:
-        return _widget(*asked(request), request.path_params["part"])
+        return _widget(*page_of(request), request.path_params["part"])
 
     async def post(request: Request) -> Response:
-        act = guarded(lambda request, form: _act(*asked(request), request.path_params["action"], form))
+        act = guarded(lambda request, form: _act(*page_of(request), request.path_params["action"], form))
         return await _posted(request, act)
 
     routes.add_api_route(area.path + "/{name}", guarded(page), methods=["GET"])

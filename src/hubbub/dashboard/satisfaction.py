@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown, cards, chosen, filter_first
+from hubbub.dashboard.build import breakdown, chosen, filter_first
+from hubbub.dashboard.cards import cards
+from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.driven import driven
 
 CARDS = ("csat", "rating_avg", "nps_score", "survey_response_rate", "ratings", "surveys_sent")
 TRUE_NPS = "nps10_score"
@@ -16,7 +17,7 @@ NOT_RATED = "There are no ratings in these days and filters."
 
 def _cards(ask: Ask) -> Shown:
     """Show the numbers, with the true NPS if surveys used its scale."""
-    nps_answers = ask.query(["nps_answers"]).cell("nps_answers")["value"]
+    nps_answers = ask.query(["nps_answers"]).number("nps_answers").value
     return cards(ask, [*CARDS, TRUE_NPS] if nps_answers else CARDS, driving=_chosen(ask))
 
 
@@ -25,17 +26,17 @@ def _chosen(ask: Ask) -> str:
 
 
 def _chart(ask: Ask) -> Shown:
-    return driven(ask, _chosen(ask))
+    return chosen_chart(ask, _chosen(ask))
 
 
 def _ratings(ask: Ask) -> Shown:
     answer = ask.query([*RATINGS, "ratings"])
     if answer.unfiltered:
         return filter_first("ratings", answer)
-    whole = answer.cell("ratings")["value"]
+    whole = answer.number("ratings").value
     if not whole:
         return Shown(empty=NOT_RATED)
-    counts = {title: answer.cell(name)["value"] for name, title in RATINGS.items()}
+    counts = {title: answer.number(name).value or 0 for name, title in RATINGS.items()}
     rows = [
         {"rating": title, "n": n, "n_shown": f"{n:,} ({n / whole:.1%})", "share": n / whole}
         for title, n in counts.items()

@@ -18,7 +18,7 @@ LONGEST = 600
 
 def _sources(ask: Ask) -> Shown:
     tenant = parameter(ask, "tenant")
-    page = ask.engine.standing.sources(tenant, parameter(ask, "cursor"), PAGE_SIZE)
+    page = ask.engine.monitoring.sources(tenant, parameter(ask, "cursor"), PAGE_SIZE)
     rows = [{**plain(row), "silent": 1000 * row.silent_seconds, "late": 1000 * row.late_seconds} for row in page.rows]
     columns = [
         Column("tenant", "Tenant"), Column("source", "Source"), Column("last_event", "Newest event (UTC)", "utc"),
@@ -43,7 +43,7 @@ def _delivered(ask: Ask) -> Shown:
 def _refused(ask: Ask) -> Shown:
     if tenant := parameter(ask, "tenant"):
         return _records(ask, tenant)
-    rows = plain(ask.engine.standing.refusals().rows)
+    rows = plain(ask.engine.monitoring.refusals().rows)
     columns = [
         Column("tenant", "Tenant"), Column("origin", "Came by"), Column("code", "Reason"), Column("field", "Field"),
         Column("records", "Records", "count"), Column("last_received", "Last (UTC)", "utc"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.build import NOTHING_HERE, breakdown, chosen, filter_first, over_time
+from hubbub.dashboard.cards import cards
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import WITHIN
@@ -44,11 +45,11 @@ def _spread(ask: Ask) -> Shown:
     answer = ask.query([*limits, f"{wait}.count"])
     if answer.unfiltered:
         return filter_first(limits[0], answer)
-    cells = [answer.cell(name) for name in limits]
-    whole = answer.cell(f"{wait}.count")["value"]
+    cells = [answer.number(name) for name in limits]
+    whole = answer.number(f"{wait}.count").value
     if not whole:
         return Shown(empty=NOTHING_HERE)
-    upto = [*(cell["numerator"] or 0 for cell in cells), whole]
+    upto = [*(cell.numerator or 0 for cell in cells), whole]
     rows = [
         {
             "step": step, "n": n - before, "n_shown": f"{n - before:,} ({(n - before) / whole:.1%})",

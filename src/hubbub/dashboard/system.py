@@ -27,7 +27,7 @@ def _checks(ask: Ask) -> Shown:
 
 
 def _process(ask: Ask) -> Shown:
-    answer = ask.engine.standing.system()
+    answer = ask.engine.monitoring.system()
     process, folder = answer.process, answer.folder
     return facts(
         ask,
@@ -46,7 +46,7 @@ def _mib(size: int) -> str:
 
 
 def _settings(ask: Ask) -> Shown:
-    rows = ask.engine.standing.system().settings
+    rows = ask.engine.monitoring.system().settings
     columns = [Column("setting", "Setting"), Column("value", "Value", "long"), Column("meaning", "Meaning", "long")]
     return data_table(
         ask, columns, rows, note="Secrets are left out. They are set by hubbub.yaml, HUBBUB_ variables, or flags."

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hubbub.dashboard.agents import agents
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import cards, chosen
+from hubbub.dashboard.build import chosen
+from hubbub.dashboard.cards import cards
+from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Group, Page, Shown, Widget
-from hubbub.dashboard.driven import driven
 from hubbub.dashboard.live import online
 
 CARDS = (
@@ -19,7 +20,7 @@ def _cards(ask: Ask) -> Shown:
 
 
 def _chart(ask: Ask) -> Shown:
-    return driven(ask, chosen(ask, CARDS))
+    return chosen_chart(ask, chosen(ask, CARDS))
 
 
 PAGE = Page(

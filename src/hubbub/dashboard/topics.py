@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from hubbub.dashboard import charts
-from hubbub.dashboard.ask import Ask, Found
+from hubbub.dashboard.answer_rows import PageAnswer
+from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE, breakdown, windows_of
-from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import local, raw_event
 from hubbub.dashboard.labelled import GIVEN_BY, cells
 from hubbub.dashboard.view import FILTERS
@@ -41,10 +42,8 @@ def _share(ask: Ask) -> Shown:
     if answer.unfiltered:
         return Shown(empty=_unknown("Topics", answer))
     counts: dict[str, Counter[str]] = {}
-    for row in answer.rows:
-        counts.setdefault(row["window"], Counter())[_name(row["topic"])] += (
-            row[METRIC] or 0
-        )  # an unknown window has no counts
+    for row in answer.rows:  # an unknown window has no counts
+        counts.setdefault(row.window, Counter())[_name(row.dim("topic"))] += int(row.value(METRIC) or 0)
     most, others = _ranked(sum(counts.values(), Counter()))
     if not most:
         return Shown(empty=NO_TOPICS)
@@ -52,11 +51,11 @@ def _share(ask: Ask) -> Shown:
     series = [(f"s{number}", name) for number, name in enumerate(names)]
     rows = []
     for window in whole.rows:
-        by_topic = counts.get(window["window"], Counter())
+        by_topic = counts.get(window.window, Counter())
         rows.append(
-            {"window": window["window"], "at": moment(window["window"])} | _counted(series, by_topic, window[METRIC])
+            {"window": window.window, "at": moment(window.window)} | _counted(series, by_topic, window.value(METRIC))
         )
-    spans = windows_of(rows, ask)
+    spans = windows_of([window.window for window in whole.rows], ask)
     links = [
         {key: ask.explained(METRIC, spans[i], {"topic": name}) for key, name in series if name != OTHERS}
         for i in range(len(rows))
@@ -73,8 +72,8 @@ def _tones(ask: Ask) -> Shown:
         return Shown(empty=_unknown("Topics", answer))
     counts: dict[str, Counter[str]] = {}
     for row in answer.rows:
-        if row[METRIC]:
-            counts.setdefault(_name(row["topic"]), Counter())[_name(row["sentiment"])] += row[METRIC]
+        if count := row.value(METRIC):
+            counts.setdefault(_name(row.dim("topic")), Counter())[_name(row.dim("sentiment"))] += int(count)
     if not counts:
         return Shown(empty=NO_TOPICS)
     most, others = _ranked(sum(counts.values(), Counter()))
@@ -123,9 +122,9 @@ def _with_labellers(ask: Ask, shown_: Shown, dimension: str, metric: str) -> Sho
     answer = ask.query([metric], by=[dimension, "labeller"])
     if shown_.table is None or answer.unfiltered:
         return shown_
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str | None]] = {}
     for row in answer.rows:
-        counts.setdefault(_name(row[dimension]), Counter())[row["labeller"]] += row[metric] or 0
+        counts.setdefault(_name(row.dim(dimension)), Counter())[row.dim("labeller")] += int(row.value(metric) or 0)
     rows = [
         {
             **row,
@@ -139,7 +138,7 @@ def _with_labellers(ask: Ask, shown_: Shown, dimension: str, metric: str) -> Sho
     return replace(shown_, table=Table(columns, rows, links))
 
 
-def _in_words(labellers: Counter[str]) -> str:
+def _in_words(labellers: Counter[str | None]) -> str:
     return ", ".join(f"{labeller} {n:,}" for labeller, n in labellers.most_common() if n)
 
 
@@ -150,7 +149,7 @@ def _coverage(ask: Ask, label: str) -> str:
 
 def _covered(ask: Ask, metric: str, having: str) -> str:
     answer = ask.query([metric])
-    share = None if answer.unfiltered else answer.cell(metric)["value"]
+    share = None if answer.unfiltered else answer.number(metric).value
     return "" if share is None else f"Coverage: {share:.0%} of the messages that were looked at have {having}."
 
 
@@ -165,7 +164,7 @@ def _ranked(counts: Counter[str]) -> tuple[list[str], bool]:
     return ranked[:MOST_SERIES] if others else ranked, others
 
 
-def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole: int | None) -> dict[str, Any]:
+def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole: float | None) -> dict[str, Any]:
     """Return a row's counts by series, and the tooltip texts; None where the row is unknown."""
     if whole is None:
         return {name: value for key, _ in series for name, value in ((key, None), (f"{key}_shown", "–"))}
@@ -175,13 +174,13 @@ def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole
     return values | texts
 
 
-def _shares(series: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
+def _shares(series: Sequence[tuple[str, str]], rows: Sequence[Cells]) -> str:
     counts = {name: sum(row[key] for row in rows if row[key] is not None) for key, name in series}
     whole = sum(counts.values()) or 1
     return ", ".join(f"{plain(name)} {count / whole:.0%}" for name, count in counts.items())
 
 
-def _unknown(what: str, answer: Found) -> str:
+def _unknown(what: str, answer: PageAnswer) -> str:
     return f"{what} are not known by {next(iter(answer.unfiltered.values())).lower()}: remove that filter to see them."
 
 

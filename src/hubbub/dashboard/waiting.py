@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Role, Shown, Table
+from hubbub.dashboard.components import Cells, Column, Role, Shown, Table
 from hubbub.errors import HubbubError
 from hubbub.model.question import Question
 from hubbub.model.window import local_midnight
@@ -16,7 +15,7 @@ from hubbub.query.live import MOST, Member, members
 SHOWN = 8
 
 
-def rows_of(members: Sequence[Member], now: datetime) -> list[dict[str, Any]]:
+def rows_of(members: Sequence[Member], now: datetime) -> list[Cells]:
     """Return members of a state as rows of a table, with how long each has been in it until a moment (aware), in ms."""
     end = now.astimezone(UTC).replace(tzinfo=None)
     return [

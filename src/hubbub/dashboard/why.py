@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import unit_of
-from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.sparks import middle_bar
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadQuestionError
@@ -63,7 +61,7 @@ def _said(name: str, answer: Changes, unit: str) -> str:
     )
 
 
-def _row(ask: Ask, row: Cause, unit: str, top: float) -> dict[str, Any]:
+def _row(ask: Ask, row: Cause, unit: str, top: float) -> Cells:
     return {
         "what": row.value, "before": _whole(row.before, unit), "after": _whole(row.after, unit), "n": row.n,
         "moved": _whole(row.contribution, unit), "bar": middle_bar(row.contribution / top),

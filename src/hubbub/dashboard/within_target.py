@@ -26,15 +26,14 @@ def with_distance(ask: Ask, cards: Shown) -> Shown:
     name = share_within(ask)
     if name is None or "cards" not in cards.data or not (foot := _distance(ask, name)):
         return cards
-    drawn = [{**card, "foot": foot} if card["name"] == name else card for card in cards.data["cards"]]
+    drawn = [replace(card, foot=foot) if card.name == name else card for card in cards.data["cards"]]
     return replace(cards, data={**cards.data, "cards": drawn})
 
 
 def _distance(ask: Ask, name: str) -> str:
     """Return a share's distance from what its targets want, in words; empty where they want none, or it is not known."""
-    rows = ask.query([name]).rows
-    details = rows[0]["details"].get(name, {}) if rows else {}
-    if details.get("goal") is None or details["value"] is None:
+    number = ask.query([name]).number(name)
+    if number.goal is None or number.value is None:
         return ""
-    points = 100 * (details["value"] - details["goal"])
-    return f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} target · n = {details['n']:,}"
+    points = 100 * (number.value - number.goal)
+    return f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} target · n = {number.n:,}"

@@ -30,7 +30,7 @@ TYPES = tuple(RANK)
 SOUNDS = ("message.received", *REPLIES, "conversation.started", "conversation.reopened")
 """What ends the silence of a conversation; what opens it does, too."""
 SILENCED = ("open",)
-"""States that silence ends, for tenants that let it (`query/standing.py`)."""
+"""States that silence ends, for tenants that let it (`query/silence.py`)."""
 CLOSING = "closing"
 """The intent of a message that needs no answer, like a last "thanks": it starts no wait, and opens nothing."""
 SHORTEST_SILENCE = DAY

@@ -23,6 +23,7 @@ from hubbub.facts.moments import DAY, micros, moment
 from hubbub.facts.refresh import refresh, waits
 from hubbub.facts.units import CARRIES, GIVES, UNITS, Touched, touched
 from hubbub.metrics.snapshots import Kind
+from hubbub.model.plain import JsonRow
 from hubbub.model.tenant import Tenant, kept_from
 from hubbub.model.window import day_of, local_midnight
 from hubbub.storage.log import EVENT
@@ -69,7 +70,7 @@ class Gone:
     gone_until: datetime | None = None
     kept_back: str = ""
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> JsonRow:
         """Return the public form; times in UTC."""
         until = self.gone_until.astimezone(UTC).isoformat().replace("+00:00", "Z") if self.gone_until else None
         counts = {f"{table}s": count for table, count in self.rows.items()}

@@ -21,7 +21,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.query.filters import known_of, listed
 from hubbub.query.labelled import of_conversations
 from hubbub.query.queries import Queries
-from hubbub.query.standing import conversations_standing
+from hubbub.query.silence import conversations_after_silence
 from hubbub.query.timeline import Episode, converted, episodes, newest
 from hubbub.storage import names
 from hubbub.storage.transaction import Bound, Transaction
@@ -125,7 +125,7 @@ def _stood(tenant: Tenant, of: str = "TRUE") -> str:
         SELECT id, CASE max(CASE state WHEN 'waiting' THEN 4 WHEN 'open' THEN 3 WHEN 'silent' THEN 2 ELSE 1 END)
             WHEN 4 THEN 'waiting' WHEN 3 THEN 'open' WHEN 2 THEN 'silent' ELSE 'resolved' END AS state,
             max(CASE WHEN state = 'waiting' THEN began END) AS since
-        FROM {conversations_standing(tenant, ":at")} AS s WHERE tenant = :tenant AND entity = 'conversation'
+        FROM {conversations_after_silence(tenant, ":at")} AS s WHERE tenant = :tenant AND entity = 'conversation'
             AND state IN ('open', 'waiting', 'closed', 'silent') AND since < :at AND until >= :at AND {of}
         GROUP BY id
     """

@@ -34,7 +34,7 @@ def excerpts(queries: Queries, tenant: Tenant, conversations: Sequence[str]) -> 
         return {}
     params: Bound = {"tenant": tenant.no}
     params |= {f"c{number}": id_ for number, id_ in enumerate(conversations)}
-    asked = " UNION ALL ".join(f"SELECT :c{number} AS id" for number in range(len(conversations)))
+    values = " UNION ALL ".join(f"SELECT :c{number} AS id" for number in range(len(conversations)))
     with queries.reading(tenant) as (reading, _):
         rows = reading.dicts(
             f"""SELECT c.id, {newest(reading, "c.id")}, (
@@ -42,7 +42,7 @@ def excerpts(queries: Queries, tenant: Tenant, conversations: Sequence[str]) -> 
                 WHERE n.tenant = :tenant AND n.conversation_id = c.id AND n.type IN ('message.received', 'message.sent')
                     AND coalesce(n.status, '') <> 'private' AND n.attributes LIKE '%"text"%'
                 ORDER BY n.time DESC, n.seq DESC LIMIT 1
-            ) AS attributes FROM ({asked}) AS c""",
+            ) AS attributes FROM ({values}) AS c""",
             params,
         )
     return {row["id"]: _excerpt(row | {"conversation_id": row["id"]}) for row in rows}
@@ -55,13 +55,13 @@ def messages(queries: Queries, tenant: Tenant, ids: Sequence[tuple[datetime, str
     params: Bound = {"tenant": tenant.no}
     for number, (time, id_) in enumerate(ids):
         params |= {f"t{number}": micros(time), f"i{number}": id_}
-    asked = " UNION ALL ".join(
+    values = " UNION ALL ".join(
         f"SELECT CAST(:t{number} AS BIGINT) AS time, :i{number} AS id" for number in range(len(ids))
     )
     with queries.reading(tenant) as (reading, _):
         rows = reading.dicts(
             "SELECT e.id, e.conversation_id, e.contact_id, e.staff_id, e.channel_id, e.attributes "
-            f"FROM ({asked}) AS c CROSS JOIN event AS e WHERE e.tenant = :tenant AND e.time = c.time AND e.id = c.id "
+            f"FROM ({values}) AS c CROSS JOIN event AS e WHERE e.tenant = :tenant AND e.time = c.time AND e.id = c.id "
             "AND e.type IN ('message.received', 'message.sent')",
             params,
         )

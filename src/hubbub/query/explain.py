@@ -33,12 +33,12 @@ from hubbub.model.window import Grain, day_of
 from hubbub.query.distributions import spell_of, value_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.hours import open_ms
-from hubbub.query.judged import Judge, Verdict
 from hubbub.query.labelled import of_events
 from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
 from hubbub.query.result import Number
 from hubbub.query.select import Context, counts, filters
+from hubbub.query.targets import Judge, Verdict
 from hubbub.storage.transaction import Bound, Row
 
 PAGE = 50

@@ -1,6 +1,6 @@
 """The targets in force over the days of an answer: for shares within a target, breaches, and the waits that targets judge.
 
-A series says so beside its rows, so that a chart can draw the target as the page Speed does. `judged.py` judges wait by wait.
+A series says so beside its rows, so that a chart can draw the target as the page Speed does. `targets.py` judges wait by wait.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from hubbub.metrics.topics import FLAGGED
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.freshness import FlaggedRule, Freshness, fresh
-from hubbub.query.judged import without_target
 from hubbub.query.result import UNKNOWN, Answer, Cell, Column
 from hubbub.query.result import State as Known
 from hubbub.query.select import Cells, Context, Dims, Key
+from hubbub.query.targets import without_target
 
 MAX_ROWS = 100_000
 Gone = tuple[int, int]

@@ -18,11 +18,11 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.checks import check
 from hubbub.query.filters import listed
-from hubbub.query.held import in_state, state_columns
 from hubbub.query.queries import Queries
 from hubbub.query.reader import read
 from hubbub.query.select import Context
-from hubbub.query.standing import standing
+from hubbub.query.silence import states_after_silence
+from hubbub.query.states import in_state, state_columns
 from hubbub.query.waiters import waiting_past
 from hubbub.storage.transaction import Bound
 
@@ -87,7 +87,7 @@ def entities(context: Context, metric: RequestedMetric, params: Bound) -> str:
         "s.since >= :low AND s.since < :high" if isinstance(declared, First) else "s.since < :high AND s.until >= :high"
     )
     params |= {"low": low, "high": high}
-    rows = "state" if isinstance(declared, First) else standing(context.tenant, *declared.held, ":high")
+    rows = "state" if isinstance(declared, First) else states_after_silence(context.tenant, *declared.held, ":high")
     dims = "".join(
         f", max({column}) AS {name}" for name, column in state_columns(metric.rollup, declared).items() if column != "s.id"
         and name not in metric.rollup.hidden

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from hubbub.facts.moments import micros
 from hubbub.model.tenant import Tenant
-from hubbub.query.standing import conversations_standing
+from hubbub.query.silence import conversations_after_silence
 from hubbub.storage.transaction import Transaction
 
 
@@ -31,7 +31,7 @@ def outcomes(reading: Transaction, tenant: Tenant, conversations: Iterable[str],
     states = reading.rows(
         "SELECT id, max(CASE WHEN state IN ('open', 'waiting') THEN 1 ELSE 0 END), "
         "max(CASE WHEN state = 'silent' THEN 1 ELSE 0 END) "
-        f"FROM {conversations_standing(tenant, ':at')} AS s WHERE tenant = :tenant AND entity = 'conversation' "
+        f"FROM {conversations_after_silence(tenant, ':at')} AS s WHERE tenant = :tenant AND entity = 'conversation' "
         f"AND state IN ('open', 'waiting', 'closed', 'silent') AND since < :at AND until >= :at AND id IN {of} GROUP BY id",
         params,
     )

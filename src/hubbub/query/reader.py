@@ -1,7 +1,7 @@
 """Reading numbers from facts: one statement for all metrics of one declaration, over each stretch of windows.
 
 Every reader fills `Cells`: by metric, by window number and dimension values, a `Cell`. `select.py` builds the statements;
-`distributions.py` reads distributions, `held.py` states and first sights.
+`distributions.py` reads distributions, `states.py` states and first sights.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Score, State, Stored, Sum, Unit
 from hubbub.model.window import Grain, Window, day_of, local_midnight, windows
 from hubbub.query.distributions import distributions
-from hubbub.query.held import firsts, states
-from hubbub.query.judged import judged
 from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
 from hubbub.query.select import Cells, Context, Dims, Key, Select, counts, filtered, measured
+from hubbub.query.states import firsts, states
+from hubbub.query.targets import judged
 from hubbub.query.waiters import past_target
 
 Cellmaker = Callable[[tuple[Any, ...]], Cell]

@@ -12,12 +12,12 @@ from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.definition import State
 from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import Tenant
-from hubbub.query.held import in_state, moments_of, state_columns
-from hubbub.query.judged import Judge
 from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Key
-from hubbub.query.standing import standing
+from hubbub.query.silence import states_after_silence
+from hubbub.query.states import in_state, moments_of, state_columns
+from hubbub.query.targets import Judge
 from hubbub.storage.transaction import Bound
 
 
@@ -61,7 +61,7 @@ def waiters(context: Context, metric: RequestedMetric, declared: State, low: int
     where = in_state(context, metric, declared, params)
     rows = context.reading.each(
         "SELECT s.id, s.began, s.since, s.until, s.channel, s.account_id, s.priority, "
-        f"CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM {standing(context.tenant, *declared.held, ':low')} AS s "
+        f"CASE WHEN e.id IS NOT NULL THEN 1 ELSE 0 END FROM {states_after_silence(context.tenant, *declared.held, ':low')} AS s "
         "LEFT JOIN episode AS e ON e.tenant = s.tenant AND e.conversation_id = s.id AND e.first_inbound = s.began "
         f"WHERE {where} AND s.since < :high AND s.until >= :low ORDER BY s.began, s.id, s.since",
         params,

@@ -28,7 +28,7 @@ from hubbub.model.page import Page, check_limit, moment_of, paged, place_of
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
 from hubbub.query.cached import CachedAnswers
-from hubbub.services.erased_since import adopt, erasures_of, found_again, later_erasures
+from hubbub.services.erasures_after_backup import adopt, erasures_of, found_again, later_erasures
 from hubbub.services.labels import LabelService
 from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService

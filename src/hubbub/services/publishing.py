@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from hubbub.clock import Clock
@@ -19,9 +19,15 @@ from hubbub.storage.store import Store
 class Aggregated:
     """The result of refreshing a table: tenants, rows, errors by tenant."""
 
-    processed: int
-    created: int
-    errors: Mapping[str, str]
+    processed: int = 0
+    created: int = 0
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def plus(self, later: Aggregated) -> Aggregated:
+        """Return both together: the tenants are the same in both."""
+        return Aggregated(
+            max(self.processed, later.processed), self.created + later.created, {**self.errors, **later.errors}
+        )
 
 
 @dataclass(frozen=True, slots=True)

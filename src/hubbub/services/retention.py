@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.facts.retention import retention
+from hubbub.model.plain import AS_JSON, JsonRow
 from hubbub.query.cached import CachedAnswers
 from hubbub.services.deletion import DeletionService
 from hubbub.services.fetching import FetchService
@@ -19,7 +19,7 @@ from hubbub.storage.store import Store
 class Retained:
     """Deleted data, or data to delete: a row for each tenant with counts by table, and the end of deleted facts."""
 
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[JsonRow] = field(metadata=AS_JSON)
     dry_run: bool
 
 

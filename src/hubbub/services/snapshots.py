@@ -36,16 +36,23 @@ class SnapshotRows:
 class SnapshotsMade:
     """The result of making snapshots."""
 
-    processed: int
+    processed: int = 0
     """Tenants that were processed."""
-    created: int
+    created: int = 0
     """Snapshots that were written."""
-    kept: int
+    kept: int = 0
     """Tenants whose stored snapshots stay, since facts of the period are gone."""
-    errors: Mapping[str, str]
+    errors: Mapping[str, str] = field(default_factory=dict)
     """By tenant."""
     rows: Sequence[Snapshot] | None = field(default=None, metadata=ABSENT)
     """The snapshots of the period, where those of a single tenant were made; absent for all tenants."""
+
+    def plus(self, later: SnapshotsMade) -> SnapshotsMade:
+        """Return both together: the tenants are the same in both, and the rows are those of the later."""
+        return SnapshotsMade(
+            max(self.processed, later.processed), self.created + later.created, self.kept + later.kept,
+            {**self.errors, **later.errors}, later.rows if later.rows is not None else self.rows,
+        )  # fmt: skip
 
 
 class SnapshotService:
@@ -101,7 +108,7 @@ class SnapshotService:
         with suppress(WindowFrozenError):  # without facts it stays unchanged
             snapshots.make(self._store, self._queries, [tenant], kind, day, self._clock())
 
-    def settle(self) -> Made:
+    def settle(self) -> SnapshotsMade:
         """Make the snapshots again that were made before the last receipts, and can be settled now."""
         several: list[Made] = []
         known = {t.no: t for t in self._control.tenants().values()}
@@ -111,7 +118,7 @@ class SnapshotService:
                 several.append(snapshots.make(self._store, self._queries, owners, kind, day, self._clock()))
             finally:
                 self._drop_cached(owners)
-        return Made(
+        return SnapshotsMade(
             sum(made.processed for made in several), sum(made.created for made in several),
             sum(made.kept for made in several), {tenant: error for made in several for tenant, error in made.errors.items()},
         )  # fmt: skip

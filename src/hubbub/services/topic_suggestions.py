@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
-from hubbub.control.topic_suggestions import Body, Mentioned, Standing, StoredTopic, TopicSuggestions
+from hubbub.control.topic_suggestions import Body, Mentioned, StoredTopic, TopicState, TopicSuggestions
 from hubbub.errors import ConflictError, HubbubError, NotFoundError
 from hubbub.facts.refresh import refresh
 from hubbub.labels import extra, stored
@@ -89,7 +89,7 @@ class TopicSuggestionService:
         """Return a tenant's undecided topics above the floor, by opportunity, and what became of others."""
         owner = self._control.tenant(tenant)
         run, shown = self.stored.last_run(owner.id), self._shown(owner.id)
-        below = sum(topic.standing is Standing.OPEN for topic in self.stored.of(owner.id)) - len(shown)
+        below = sum(topic.state is TopicState.OPEN for topic in self.stored.of(owner.id)) - len(shown)
         history = [
             TopicTurn(turn.number, turn.fate, turn.other, turn.made_by, turn.made_at)
             for turn in self.stored.turns(owner.id, HISTORY)
@@ -111,14 +111,14 @@ class TopicSuggestionService:
         examples = self._messages(owner, topic)
         for message in examples:
             self._review.say(owner.id, LabelSet.TOPIC, message.key, label, by)
-        self.stored.decide(owner.id, number, Standing.ACCEPTED, label, by)
+        self.stored.decide(owner.id, number, TopicState.ACCEPTED, label, by)
         return AcceptedTopic(owner.id, number, label, rule, len(examples))
 
     def dismiss(self, tenant: str, number: int, by: str = "") -> DismissedTopic:
         """Suggest a topic no more; messages of its kind are not suggested again. Raises NotFoundError, ConflictError."""
         owner = self._control.tenant(tenant)
         self._undecided(owner.id, number)
-        self.stored.decide(owner.id, number, Standing.DISMISSED, None, by)
+        self.stored.decide(owner.id, number, TopicState.DISMISSED, None, by)
         return DismissedTopic(owner.id, number)
 
     def _follow(self, tenant: Tenant, messages: Sequence[Message], digest: str) -> None:
@@ -127,7 +127,7 @@ class TopicSuggestionService:
 
         run, topics = self.stored.last_run(tenant.id), self.stored.of(tenant.id)
         known = {topic.number: _centre(topic.body.centre) for topic in topics}
-        lasting = frozenset(topic.number for topic in topics if topic.standing is not Standing.OPEN)
+        lasting = frozenset(topic.number for topic in topics if topic.state is not TopicState.OPEN)
         result = suggested(messages, known, lasting, run.last_number + 1)
         became = self._outcomes(tenant, [message for topic in result.topics for message in topic.messages])
         bodies = {topic.number: _body(topic, became) for topic in result.topics}
@@ -140,14 +140,14 @@ class TopicSuggestionService:
             return outcomes(reading, tenant, ids, self._clock())
 
     def _shown(self, tenant: str) -> list[StoredTopic]:
-        return [topic for topic in self.stored.of(tenant) if topic.standing is Standing.OPEN and _above(topic.body)]
+        return [topic for topic in self.stored.of(tenant) if topic.state is TopicState.OPEN and _above(topic.body)]
 
     def _undecided(self, tenant: str, number: int) -> StoredTopic:
         topic = next((topic for topic in self.stored.of(tenant) if topic.number == number), None)
-        if topic is None or not (_above(topic.body) or topic.standing is not Standing.OPEN):
+        if topic is None or not (_above(topic.body) or topic.state is not TopicState.OPEN):
             raise NotFoundError("there is no such suggested topic; see 'hubbub labels suggestions'")
-        if topic.standing is not Standing.OPEN:
-            raise ConflictError(f"topic {number} is {topic.standing} already")
+        if topic.state is not TopicState.OPEN:
+            raise ConflictError(f"topic {number} is {topic.state} already")
         return topic
 
     def _messages(self, tenant: Tenant, topic: StoredTopic) -> list[Message]:

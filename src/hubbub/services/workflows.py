@@ -33,12 +33,12 @@ from hubbub.services.integrations import IntegrationService
 from hubbub.services.judging import JudgingService
 from hubbub.services.labels import LabelService
 from hubbub.services.messages import MessageService
-from hubbub.services.publishing import PublishingService
+from hubbub.services.publishing import Aggregated, PublishingService
 from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
 from hubbub.services.retention import RetentionService
-from hubbub.services.snapshots import SnapshotService
+from hubbub.services.snapshots import SnapshotService, SnapshotsMade
 from hubbub.services.subscriptions import SubscriptionService
 
 PAGE = 200
@@ -121,13 +121,12 @@ class Workflows:
             or [{"at": t.isoformat()} for t in payload.ticks]
             or [{}]
         )
-        total: dict[str, Any] = {"processed": 0, "created": 0, "errors": {}}
+        total = SnapshotsMade()
         for number, moment in enumerate(moments):
-            answer = self._snapshots.make(payload.kind, tenant=task.tenant, **moment)
-            total = _add(total, plain(answer))
+            total = total.plus(self._snapshots.make(payload.kind, tenant=task.tenant, **moment))
             task.progress(100 * (number + 1) // len(moments))
         if payload.kind == "daily" and not payload.dates:
-            total = _add(total, plain(self._snapshots.settle()))
+            total = total.plus(self._snapshots.settle())
         return _checked(total)
 
     def fan_out(self, task: Task, payload: Payload) -> Any:
@@ -137,7 +136,7 @@ class Workflows:
         without waiting for it. A complete day is fetched once, for whichever job starts it first; a backfill, and an incomplete
         day, are fetched with their own ids, and leave the night's job in place.
         """
-        report: dict[str, Any] = {}
+        report: dict[str, dict[str, int]] = {}
         moments: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
         for number, moment in enumerate(sorted(set(moments))):
             prefixes: dict[dt.date, set[str]] = {}
@@ -181,12 +180,12 @@ class Workflows:
 
     def catch_up(self, task: Task, payload: CatchUp) -> Any:
         """Fetch the days of an integration one by one; a failing day ends the job, which is retried."""
-        total: dict[str, Any] = {"days": 0}
+        stored = 0
         for number, day in enumerate(payload.dates):
             fetched = self._fetching.day(owner_of(task), payload.integration_id, day.isoformat(), catching_up=True)
-            total = {"days": number + 1, "stored": total.get("stored", 0) + fetched.stored}
+            stored += fetched.stored
             task.progress(100 * (number + 1) // len(payload.dates))
-        return total
+        return {"days": len(payload.dates), "stored": stored}
 
     def ingest(self, task: Task, payload: Ingest) -> Any:
         """Fetch a day of an integration."""
@@ -262,11 +261,10 @@ class Workflows:
         """Publish stale days, or each given day; adds up the results."""
         if not payload.dates:
             return _checked(self._published.aggregate(**params))
-        total: dict[str, Any] = {}
+        total = Aggregated()
         days = sorted(set(payload.dates))
         for number, day in enumerate(days):
-            answer = self._published.aggregate(start=day.isoformat(), end=(day + DAY).isoformat(), **params)
-            total = _add(total, plain(answer))
+            total = total.plus(self._published.aggregate(start=day.isoformat(), end=(day + DAY).isoformat(), **params))
             task.progress(100 * (number + 1) // len(days))
         return _checked(total)
 
@@ -297,21 +295,6 @@ def _firsts(payload: Snapshots) -> list[dt.date]:
         return day.replace(day=1) if payload.kind == "monthly" else day
 
     return sorted({first(day) for day in payload.dates})
-
-
-def _add(total: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Add up the counts of two answers; processed tenants are the same in both, errors are joined."""
-    joined = dict(total)
-    for name, value in answer.items():
-        if isinstance(value, Mapping):
-            joined[name] = {**joined.get(name, {}), **value}
-        elif isinstance(value, int):
-            joined[name] = (
-                max(joined.get(name, 0), value) if name.endswith("processed") else joined.get(name, 0) + value
-            )
-        else:
-            joined[name] = value
-    return joined
 
 
 def _checked(answer: Any) -> Any:

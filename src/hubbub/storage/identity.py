@@ -42,7 +42,7 @@ class Identities(ABC):
         """Return which of these keys are stored, by any process."""
 
     @abstractmethod
-    def standing(self) -> tuple[int, list[str]]:
+    def condition(self) -> tuple[int, list[str]]:
         """Return the number of identities, and the names of missing or damaged files."""
 
     @abstractmethod

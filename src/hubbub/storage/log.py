@@ -260,7 +260,7 @@ class Log(ABC):
         """
 
     @abstractmethod
-    def standing(self) -> tuple[int, int | None]:
+    def backlog(self) -> tuple[int, int | None]:
         """Return how many batches wait, and when the oldest was received (microseconds)."""
 
     @abstractmethod

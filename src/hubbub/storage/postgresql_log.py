@@ -142,9 +142,9 @@ class Log(log.Log):
 
     def behind(self) -> int:
         """Return how many batches wait."""
-        return self.standing()[0]
+        return self.backlog()[0]
 
-    def standing(self) -> tuple[int, int | None]:
+    def backlog(self) -> tuple[int, int | None]:
         """Return how many batches wait, and when the oldest was received (microseconds)."""
         with self._database.read() as reading:
             batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
@@ -226,7 +226,7 @@ class Identities(identity.Identities):
                 known.update(key_of(*row) for row in rows)
         return known
 
-    def standing(self) -> tuple[int, list[str]]:
+    def condition(self) -> tuple[int, list[str]]:
         """Return the number of identities; there are no files."""
         with self._database.read() as reading:
             return reading.value("SELECT count(*) FROM identity"), []

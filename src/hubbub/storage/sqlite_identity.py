@@ -106,7 +106,7 @@ class Identities(identity.Identities):
         known = self.known(keys)
         return known if known == keys else Identities(self._database, self._folder.parent).known(keys)
 
-    def standing(self) -> tuple[int, list[str]]:
+    def condition(self) -> tuple[int, list[str]]:
         """Return the number of identities, and the names of missing or truncated files."""
         with self._database.read() as reading:
             runs = reading.rows("SELECT file, keys FROM identity_run ORDER BY file")

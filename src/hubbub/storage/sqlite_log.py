@@ -224,7 +224,7 @@ class Log(log.Log):
         with self._database.read() as reading:
             return len({n for (n,) in reading.rows("SELECT n FROM log WHERE n > ?", (stored,))} - early)
 
-    def standing(self) -> tuple[int, int | None]:
+    def backlog(self) -> tuple[int, int | None]:
         """Return how many batches are in the file, and when the oldest was received (microseconds)."""
         with self._database.read() as reading:
             batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]

@@ -34,7 +34,7 @@ def small(tmp_path: Path) -> Iterator[Face]:
 
 def log(face: Face, **asked: Any) -> list[dict[str, Any]]:
     """Return the log, as the command and the page read it."""
-    rows: list[dict[str, Any]] = plain(face.engine.standing.deliveries(**asked).rows)
+    rows: list[dict[str, Any]] = plain(face.engine.monitoring.deliveries(**asked).rows)
     return rows
 
 
@@ -239,4 +239,4 @@ def test_what_was_counted_last_is_written_at_the_end(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as face:
         face.post(event("a"))
     with open_engine(tmp_path / "data") as engine:
-        assert [(row.bodies, row.accepted) for row in engine.standing.deliveries().rows] == [(1, 1)]
+        assert [(row.bodies, row.accepted) for row in engine.monitoring.deliveries().rows] == [(1, 1)]

@@ -107,7 +107,7 @@ def test_a_forged_body_is_401_and_leaves_no_word(hook: Hook, headers: dict[str, 
     assert hook.face.stored() == [] and engine.quarantine.of("acme").rows == []
     forged = [line for line in logs if line["event"] == "forged delivery"]
     assert [(line["integration"], line["reason"]) for line in forged] == [(hook.row.id, reason)]
-    noted = engine.standing.deliveries("acme").rows
+    noted = engine.monitoring.deliveries("acme").rows
     assert [(row.outcome, row.reason, row.origin, row.accepted) for row in noted] == [("forged", reason, "slack", 0)]
     assert CANARY not in json.dumps([logs, noted, answer.text], default=str)
 

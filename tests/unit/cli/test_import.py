@@ -91,7 +91,7 @@ def test_many_tenants_fold_together(hubbub: Run) -> None:
     ended = hubbub("import", "events", "rows.csv", "--map", "map.yaml")
     assert (ended.code, "query messages --tenant acme" in ended.err) == (0, True)
     with open_engine(Path("hubbub-data")) as engine:
-        assert [(row.tenant, row.state) for row in engine.standing.freshness().rows] == [
+        assert [(row.tenant, row.state) for row in engine.monitoring.freshness().rows] == [
             (tenant, "fresh") for tenant in ("acme", "beta", "gamma")
         ]
         assert engine.refresh() == {"events": 0, "units": {}, "errors": {}}

@@ -7,14 +7,14 @@ from datetime import date
 import pytest
 
 from hubbub.errors import BadInputError
-from hubbub.services.standing import TenantFacts
+from hubbub.services.monitoring import TenantFacts
 from tests.unit.api.conftest import event
 from tests.unit.dashboard.visiting import Visitor
 
 
 def of(visitor: Visitor, tenant: str) -> TenantFacts:
     """Return how a tenant stands."""
-    return next(row for row in visitor.engine.standing.freshness(tenant=tenant).rows if row.tenant == tenant)
+    return next(row for row in visitor.engine.monitoring.freshness(tenant=tenant).rows if row.tenant == tenant)
 
 
 def store(visitor: Visitor, tenant: str, *ids: str) -> None:
@@ -33,9 +33,9 @@ def test_states_follow_events_and_folds(visitor: Visitor) -> None:
     """Nothing is empty; what was accepted waits as a batch, what was stored as units by kind; after a refresh all is fresh."""
     assert of(visitor, "acme") == TenantFacts("acme", "empty", 0, None)
     visitor.engine.record("acme", event("a"))
-    assert visitor.engine.standing.freshness().batches == 1
+    assert visitor.engine.monitoring.freshness().batches == 1
     store(visitor, "acme", "b", "c")
-    now, whole = of(visitor, "acme"), visitor.engine.standing.freshness()
+    now, whole = of(visitor, "acme"), visitor.engine.monitoring.freshness()
     waiting = {row.unit: row.waiting for row in whole.units}
     assert (now.state, now.newest, whole.batches, waiting["conversation"]) == ("behind", date(2026, 8, 1), 0, 2)
     assert now.behind == sum(waiting.values())
@@ -54,24 +54,24 @@ def test_the_worst_come_first_page_by_page(visitor: Visitor) -> None:
     engine.refresh()
     store(visitor, "t041", "a")
     store(visitor, "t042", "a", "b")
-    first = engine.standing.freshness()
+    first = engine.monitoring.freshness()
     assert [(row.tenant, row.state) for row in first.rows[:4]] == [
         ("t042", "behind"),
         ("t041", "behind"),
         ("t007", "fresh"),
         ("acme", "empty"),
     ]
-    second = engine.standing.freshness(cursor=first.next)
+    second = engine.monitoring.freshness(cursor=first.next)
     assert second.next is None
     assert sorted(row.tenant for row in (*first.rows, *second.rows)) == sorted(["acme", *names])
     page = visitor.page("/operate/freshness/tenants")
     assert page.index("t042") < page.index("t041") < page.index("t007") < page.index("acme")
     assert "Next page" in page
-    assert [row.tenant for row in engine.standing.freshness("fresh").rows] == ["t007"]
+    assert [row.tenant for row in engine.monitoring.freshness("fresh").rows] == ["t007"]
     assert "t042" not in visitor.page("/operate/freshness/tenants?state=fresh")
-    assert next(row.tenant for row in engine.standing.freshness(tenant="t04").rows) == "t042"
+    assert next(row.tenant for row in engine.monitoring.freshness(tenant="t04").rows) == "t042"
     with pytest.raises(BadInputError):
-        engine.standing.freshness("stale")
+        engine.monitoring.freshness("stale")
 
 
 def test_a_tenant_is_brought_up_to_date_and_folded_again(visitor: Visitor) -> None:

@@ -31,14 +31,14 @@ def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
     visitor.engine.add_tenant("other")
     visitor.engine.record("acme", [event("a"), event("b", 11), event("c", source=f"x{XSS}")])
     visitor.engine.record("other", event("a"))
-    rows = {(row.tenant, row.source): row for row in visitor.engine.standing.sources().rows}
+    rows = {(row.tenant, row.source): row for row in visitor.engine.monitoring.sources().rows}
     assert len(rows) == 3
     mine = rows["acme", "api"]
     assert plain_values([mine.last_event, mine.last_received]) == ["2026-08-01T11:00:00Z", "2026-08-20T12:00:00Z"]
     assert (mine.late_seconds, mine.silent_seconds, mine.events_day) == (19 * 86_400 + 3600, 0, 2)
-    assert len(visitor.engine.standing.sources("other").rows) == 1
-    first = visitor.engine.standing.sources(limit=2)
-    assert len(visitor.engine.standing.sources(limit=2, cursor=first.next).rows) == 1
+    assert len(visitor.engine.monitoring.sources("other").rows) == 1
+    first = visitor.engine.monitoring.sources(limit=2)
+    assert len(visitor.engine.monitoring.sources(limit=2, cursor=first.next).rows) == 1
     page = visitor.page(f"{ON}/sources")
     assert XSS not in page and "19.0 d" in page and "2026-08-01 11:00" in page
 
@@ -75,10 +75,10 @@ def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> No
 def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> None:
     """By reason over all tenants, one by one of a tenant; what can be taken now leaves, what cannot stays and says why."""
     visitor.engine.record("acme", [{"type": f"nothing{XSS}", "time": "2026-08-01T10:00:00Z"}, {"type": "message.sent"}])
-    reasons = {row.code: row.records for row in visitor.engine.standing.refusals().rows}
+    reasons = {row.code: row.records for row in visitor.engine.monitoring.refusals().rows}
     assert (
         reasons == {"unknown_type": 1, "missing_field": 1}
-        and visitor.engine.standing.refusals("acme") == visitor.engine.standing.refusals()
+        and visitor.engine.monitoring.refusals("acme") == visitor.engine.monitoring.refusals()
     )
     assert "unknown_type" in part(visitor, "refused")
     page = visitor.page(f"{ON}/refused?tenant=acme")

@@ -23,7 +23,7 @@ def test_checks_are_the_doctors(visitor: Visitor) -> None:
 
 def test_process_and_versions(visitor: Visitor) -> None:
     """The page has the versions and sizes that the operation tells."""
-    told = visitor.engine.standing.system()
+    told = visitor.engine.monitoring.system()
     text = visitor.see(ON)
     assert told.versions["sqlalchemy"] in text and told.folder.path in text
     assert told.folder.bytes > 0 and told.process.memory > 1 << 20 and told.process.seconds >= 0

@@ -12,7 +12,7 @@ import pytest
 
 from hubbub.app import Engine, open_engine
 from hubbub.clock import fixed
-from hubbub.control.topic_suggestions import Body, Standing, StoredTopic
+from hubbub.control.topic_suggestions import Body, StoredTopic, TopicState
 from hubbub.errors import BadInputError, BadSettingError, ConflictError, NotFoundError
 from hubbub.labels import extra
 from hubbub.labels.stored import unlabelled
@@ -215,7 +215,7 @@ def test_only_messages_without_a_topic_are_read(engine: Engine) -> None:
 def topic(number: int, messages: int, unresolved: float | None, handling_ms: float | None) -> StoredTopic:
     """Return a topic with these figures."""
     body = Body(("w",), (), (), "", messages, 5, 5, unresolved, handling_ms)
-    return StoredTopic(number, Standing.OPEN, None, body, datetime(2026, 8, 20, tzinfo=UTC))
+    return StoredTopic(number, TopicState.OPEN, None, body, datetime(2026, 8, 20, tzinfo=UTC))
 
 
 def test_topics_are_ranked_by_messages_unresolved_and_handling_time() -> None:

@@ -12,7 +12,7 @@ from hubbub.metrics.catalogue import RequestedMetric, dimensions_of
 from hubbub.metrics.definition import First, Rollup, State
 from hubbub.query.result import Cell
 from hubbub.query.select import Context, Dims, Key, filters_on
-from hubbub.query.standing import standing
+from hubbub.query.silence import states_after_silence
 from hubbub.storage.transaction import Bound
 
 
@@ -50,7 +50,7 @@ def states(context: Context, metric: RequestedMetric, declared: State, cells: di
     params: Bound = {"low": moments[0], "high": moments[-1]}
     once = entity == "contact" and (state == "known" or context.linked)
     who = person_of("s.id", context.dialect) if once and context.linked else "s.id"
-    rows_of = standing(context.tenant, entity, state, ":low")
+    rows_of = states_after_silence(context.tenant, entity, state, ":low")
     of = f"FROM {rows_of} AS s WHERE {in_state(context, metric, declared, params)} AND s.until >= :low AND s.since < :high"
     if len(ends) == 1:  # the database counts
         ((window, at),) = ends

@@ -5,17 +5,17 @@ A day of three ratings says nothing: such a share is drawn as weekly steps over 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from hubbub.dashboard import charts
+from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import over_time, unit_of, windows_of
-from hubbub.dashboard.components import Column, Shown, Table
-from hubbub.dashboard.judged import judged
-from hubbub.dashboard.readings import readings, with_n
+from hubbub.dashboard.components import Cells, Column, Shown, Table
+from hubbub.dashboard.readings import n_beside, readings
+from hubbub.dashboard.usual_ranges import judged
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
@@ -29,7 +29,7 @@ FEW_A_DAY = 10
 """Fewest things a day of a share that is drawn day by day."""
 
 
-def driven(ask: Ask, name: str, number: NewsNumber | None = None, title: str = "") -> Shown:
+def chosen_chart(ask: Ask, name: str, number: NewsNumber | None = None, title: str = "") -> Shown:
     """Show a card's number over time beside the compared period and its usual range; `number`: as judged, if it is known."""
     number = number or judged(ask, [name]).get(name)
     title = title or title_of(name)
@@ -50,12 +50,14 @@ def _weekly(ask: Ask, name: str, title: str) -> Shown:
     answer = ask.query([name], grain="week", compare=ask.view.compared)
     days = ask.query([name], grain="day")
     unit = unit_of(name)
-    if answer.unfiltered or not any(row[name] is not None for row in answer.rows):
+    if answer.unfiltered or not any(row.value(name) is not None for row in answer.rows):
         return over_time(ask, [name], titles=[title])
-    weeks = [_week(row, name, unit) for row in answer.rows]
     usual = _usual(ask, name)
-    for week, (_, until) in zip(weeks, windows_of(answer.rows, ask), strict=True):
-        week |= {"until": until.isoformat(), **usual.get(week["window"], {})}
+    spans = windows_of([row.window for row in answer.rows], ask)
+    weeks = [
+        {**_week(row, name, unit), "until": until.isoformat(), **usual.get(row.window, {})}
+        for row, (_, until) in zip(answer.rows, spans, strict=True)
+    ]
     rows = [_day(row, name, unit, weeks) for row in days.rows]
     before = "before" if any(week["before"] is not None for week in weeks) else ""
     columns = [
@@ -67,26 +69,27 @@ def _weekly(ask: Ask, name: str, title: str) -> Shown:
         "spec": charts.weekly(weeks, rows, name, "before", unit), "title": f"{title}, by week", "before": bool(before),
         "usual": bool(usual), "days": True, "readings": plain(read),
     }  # fmt: skip
-    links = [{name: ask.explained(name, span)} for span in windows_of(rows, ask)]
+    links = [{name: ask.explained(name, span)} for span in windows_of([row.window for row in days.rows], ask)]
     words = ", ".join(f"{week['at']} {week[f'{name}_shown']}" for week in weeks)
     return Shown("chart", data, Table(columns, rows, links), f"{title} by week: {words}")
 
 
-def _week(row: Mapping[str, Any], name: str, unit: str) -> dict[str, Any]:
-    previous = ((row.get("compare") or {}).get(name) or {}).get("previous")
+def _week(row: PageRow, name: str, unit: str) -> Cells:
+    number = row.number(name)
     return {
-        "window": row["window"], "at": moment(row["window"]), name: row[name], f"{name}_shown": shown(row[name], unit),
-        "n": with_n(row, name, unit), "before": previous, "open": row["details"][name]["state"] == State.LIVE,
+        "window": row.window, "at": moment(row.window), name: number.value, f"{name}_shown": shown(number.value, unit),
+        "n": n_beside(number, unit), "before": number.previous, "open": number.state == State.LIVE,
     }  # fmt: skip
 
 
-def _day(row: Mapping[str, Any], name: str, unit: str, weeks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    week = next(week for week in reversed(weeks) if week["window"][:10] <= row["window"][:10])
-    n = with_n(row, name, unit)
+def _day(row: PageRow, name: str, unit: str, weeks: Sequence[Cells]) -> Cells:
+    week = next(week for week in reversed(weeks) if week["window"][:10] <= row.window[:10])
+    number = row.number(name)
+    n = n_beside(number, unit)
     return {
-        "window": row["window"], "at": moment(row["window"]), name: row[name], f"{name}_n": n, "n": n, "week": week[name],
+        "window": row.window, "at": moment(row.window), name: number.value, f"{name}_n": n, "n": n, "week": week[name],
         "week_n": week["n"], "before": week["before"], "low": week.get("low"), "high": week.get("high"),
-        "gap": f"{name}.state" in row,
+        "gap": bool(row.state(name)),
     }  # fmt: skip
 
 

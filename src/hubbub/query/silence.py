@@ -13,7 +13,7 @@ from hubbub.model.tenant import Tenant
 _WHILE_OPEN = ("waiting", "unassigned")
 
 
-def standing(tenant: Tenant, entity: str, state: str, at: str) -> str:
+def states_after_silence(tenant: Tenant, entity: str, state: str, at: str) -> str:
     """Return SQL of an entity's stretches in a state that end at a moment (SQL of a parameter) or later.
 
     They have the columns of `state` that answers read. The statement binds `:tenant`, and filters by tenant, entity and state.
@@ -27,8 +27,8 @@ def standing(tenant: Tenant, entity: str, state: str, at: str) -> str:
     return f"({_while_open(tenant, state, at)})" if state in _WHILE_OPEN else "state"
 
 
-def conversations_standing(tenant: Tenant, at: str) -> str:
-    """Return SQL of conversations' stretches as `open`, `waiting`, `closed` or `silent` (closed by silence), like `standing`."""
+def conversations_after_silence(tenant: Tenant, at: str) -> str:
+    """Return SQL of conversations' stretches as `open`, `waiting`, `closed` or `silent` (by silence), with the same columns."""
     if not tenant.threads.silence_days:
         return "state"
     parts = [_open(tenant, at), _while_open(tenant, "waiting", at), _closed(at), _silent(tenant, "silent", at)]

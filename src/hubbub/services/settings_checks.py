@@ -6,7 +6,7 @@ from hubbub.outgoing.http import Outgoing
 from hubbub.settings import Settings
 
 
-def checked(settings: Settings) -> Settings:
+def checked_settings(settings: Settings) -> Settings:
     """Return settings after checking schedules and hosts. Raises BadSettingError."""
     if settings.schedules:
         from hubbub.jobs.schedule import schedules

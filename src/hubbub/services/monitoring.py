@@ -24,7 +24,7 @@ from hubbub.facts.refresh import refresh
 from hubbub.facts.units import UNITS
 from hubbub.model.page import Page, check_limit, cursor_of, place_of
 from hubbub.model.window import day_of
-from hubbub.settings import Settings, told
+from hubbub.settings import Settings, documented
 from hubbub.storage.store import Store
 
 STATES = ("behind", "fresh", "empty")
@@ -159,7 +159,7 @@ class System:
     settings: Sequence[Mapping[str, str]]
 
 
-class StandingService:
+class MonitoringService:
     """Reports the state of an installation."""
 
     def __init__(self, settings: Settings, clock: Clock, store: Store, control: Control, delivered: Deliveries) -> None:
@@ -271,7 +271,7 @@ class StandingService:
             Folder(
                 str(folder.absolute()), shutil.disk_usage(folder).free, sum(_size(file) for file in folder.rglob("*"))
             ),
-            told(self._settings),
+            documented(self._settings),
         )
 
 

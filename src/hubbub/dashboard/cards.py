@@ -1,0 +1,153 @@
+"""Cards: numbers with their change, direction, sparkline, usual range and n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from markupsafe import Markup
+
+from hubbub.calculations import change
+from hubbub.dashboard.answer_rows import Moved, PageNumber
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import change_in_words, open_window, unit_of
+from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.sparks import sparkline
+from hubbub.dashboard.usual_ranges import judged
+from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.definition import Score, Unit
+from hubbub.news.answer import NewsNumber
+from hubbub.news.direction import way_beyond
+from hubbub.query.result import UNKNOWN, Number, State
+from hubbub.reports.formatting import between, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A number as `parts/cards.html` draws it."""
+
+    name: str
+    title: str
+    value: Number
+    unit: str
+    explained: str
+    """Address of the number's explanation."""
+    previous: Number = None
+    n: int | None = None
+    state: str = ""
+    why: str = ""
+    """Why the number is unknown."""
+    spark: str = ""
+    unfiltered: str = ""
+    """A filter of the page that the metric does not have."""
+    chosen: bool = False
+    """Whether the chart below shows it."""
+    chart: str = ""
+    """Address that chooses it for the chart."""
+    change: str = ""
+    way: str = ""
+    """Class of the change's color."""
+    foot: str | None = None
+    """What stands below in place of n."""
+
+    @property
+    def shown(self) -> str:
+        """The value for people."""
+        return shown(self.value, self.unit)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a source has a gap in these days."""
+        return self.state == State.INCOMPLETE
+
+
+def cards(
+    ask: Ask,
+    metrics: Sequence[str],
+    *,
+    driving: str | None = None,
+    page: str = "",
+    beside: Mapping[str, NewsNumber] = MappingProxyType({}),
+    titles: Mapping[str, str] = MappingProxyType({}),
+) -> Shown:
+    """Show metrics with change, direction, sparkline, usual range and n. `driving`: the metric of the chart below.
+
+    `beside`: the same numbers from the news, if known. Noise decides the color of a change. `titles`: titles of cards.
+    """
+    beside = beside or judged(ask, metrics)
+    totals = _totals(ask, metrics, beside)
+    lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
+    drawn = [_card(ask, name, totals[name], lines.get(name, ""), driving, page) for name in metrics]
+    drawn = [replace(card, title=titles.get(card.name, card.title)) for card in drawn]
+    return shown_cards([_judged(card, beside[card.name]) if card.name in beside else card for card in drawn])
+
+
+def _totals(ask: Ask, metrics: Sequence[str], beside: Mapping[str, NewsNumber]) -> Mapping[str, PageNumber]:
+    """Return the numbers of all days: from the news, where these have all that the filters allow."""
+    if beside and all(name in beside or ask.unfiltered(name) for name in metrics):
+        return {name: _of_news(ask, beside[name]) if name in beside else PageNumber() for name in metrics}
+    answer = ask.query(metrics, compare=ask.view.compared)
+    return {name: answer.number(name) for name in metrics}
+
+
+def _of_news(ask: Ask, number: NewsNumber) -> PageNumber:
+    known = PageNumber(number.value, number.n, number.state)
+    if not ask.view.compared:
+        return known
+    moved = change(number.value, number.previous, number.unit == Unit.SHARE)
+    return replace(known, previous=number.previous, moved=Moved(moved.absolute, moved.relative))
+
+
+def _courses(ask: Ask, beside: Mapping[str, NewsNumber]) -> dict[str, Markup]:
+    """Draw the course of numbers over their usual range."""
+    return {
+        name: sparkline(
+            [row.value for row in number.course], open_window([row.window for row in number.course], ask),
+            [(row.low, row.high) for row in number.course],
+        )
+        for name, number in beside.items() if number.course
+    }  # fmt: skip
+
+
+def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
+    drawn = [
+        name for name in metrics if not isinstance(find(name).declared, Score)
+    ]  # a score has one number at the end
+    answer = ask.query(drawn, grain=ask.grain)
+    open_at = open_window([row.window for row in answer.rows], ask)
+    return {
+        name: sparkline([row.value(name) for row in answer.rows], open_at)
+        for name in drawn if name not in answer.unfiltered
+    }  # fmt: skip
+
+
+def _card(ask: Ask, name: str, number: PageNumber, spark: str, driving: str | None, page: str) -> Card:
+    unit, unfiltered = unit_of(name), ask.unfiltered(name)
+    return Card(
+        name, title_of(name), number.value, unit, "" if unfiltered else ask.explained(name), number.previous, number.n,
+        number.state, UNKNOWN.get(number.state, ""), spark, unfiltered, name == driving,
+        ask.link(page, metric=name) if driving is not None else "", change_in_words(number, unit),
+    )  # fmt: skip
+
+
+def _judged(card: Card, number: NewsNumber) -> Card:
+    """Give a card color and foot: a number beyond its noise has a color, or is bold."""
+    low, high, unit = number.usual.low, number.usual.high, number.unit
+    usual = f"usual {between(low, high, unit)}" if low is not None and high is not None else ""
+    n = f"n = {number.n:,}" if unit != Unit.COUNT and number.n else ""
+    return replace(card, way=way_beyond(number), foot=" · ".join(filter(None, (usual, n))))
+
+
+def shown_cards(drawn: Sequence[Card]) -> Shown:
+    """Show cards with their table and summary."""
+    columns = [
+        Column("metric", "Metric"), Column("value", "Value", "row"), Column("previous", "Before", "row"),
+        Column("n", "n", "count"),
+    ]  # fmt: skip
+    rows = [
+        {"metric": card.title, "value": card.value, "previous": card.previous, "n": card.n, "unit": card.unit}
+        for card in drawn
+    ]
+    summary = "; ".join(", ".join(filter(None, (f"{card.title} {card.shown}", card.change))) for card in drawn)
+    return Shown("cards", {"cards": drawn}, Table(columns, rows), summary)
