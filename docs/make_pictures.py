@@ -2,7 +2,7 @@
 
 `python docs/make_pictures.py DATA` serves the folder DATA and renews docs/pictures; with `--all FOLDER` it takes every page into
 FOLDER instead. DATA holds the demo (`hubbub demo`); pictures of tenants that it lacks stay as they are, and are named. Debian's
-chromium takes the pictures.
+chromium takes the pictures. Mails and messages come from `received.py`, which makes its own data.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Literal
 from urllib.request import urlopen
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from received import received
 
 from hubbub.dashboard.registry import OPERATOR, TENANT
 
@@ -139,6 +140,7 @@ def main() -> None:
             every_page(browser, given.data, url, given.tenant, given.all)
         else:
             documents(browser, given.data, url)
+            received(browser, served, PICTURES)
         browser.close()
 
 
