@@ -7,7 +7,8 @@ from datetime import datetime
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Role, Shown, Table
-from hubbub.dashboard.conversations import raw_event
+from hubbub.dashboard.conversations import local, raw_event
+from hubbub.dashboard.source_links import with_source
 from hubbub.dashboard.waiting import SHOWN
 from hubbub.model.window import local_midnight
 from hubbub.query.excerpts import Excerpt, messages
@@ -31,23 +32,25 @@ def unanswered_questions(ask: Ask) -> Shown | None:
     known = _excerpts(ask, [(datetime.fromisoformat(row["time"]), row["id"]) for row in found.events.rows])
     rows = [
         {
-            "id": row["id"], "text": known[row["id"]].text if row["id"] in known else None, "channel_id": row["channel_id"],
+            "id": row["id"], "asked": local(ask, datetime.fromisoformat(row["time"])),
+            "text": known[row["id"]].text if row["id"] in known else None, "channel_id": row["channel_id"],
             "contact_id": known[row["id"]].contact_id if row["id"] in known else None,
             "waits": (until - datetime.fromisoformat(row["time"])).total_seconds() * 1000,
         }
         for row in found.events.rows
     ]  # fmt: skip
     columns = [
-        Column("id", "Question"),
+        Column("asked", "Asked", "instant"),
         *([Column("text", "Text", "long")] if any(row["text"] for row in rows) else []),
         *([Column("contact_id", "By")] if any(row["contact_id"] for row in rows) else []),
         Column("channel_id", "Channel", of="channel_id"),
-        Column("waits", "Open for", "ms"),
-    ]
+        Column("waits", "Open for", "ms"), Column("id", "Question"),
+    ]  # fmt: skip
     links = [_links(ask, row["source"], row["id"], known.get(row["id"])) for row in found.events.rows]
+    table = with_source(ask, Table(columns, rows, links))
     summary = f"{unanswered:,} of {counts.number('questions').value:,} questions have no answer"
     note = f"{unanswered - SHOWN:,} more: see the explanation of the number." if unanswered > SHOWN else ""
-    return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note)
+    return Shown("few", {"most": SHOWN, "beside": ("id",)}, table, summary, note)
 
 
 def _links(ask: Ask, source: str, id_: str, excerpt: Excerpt | None) -> Mapping[str, str]:
@@ -55,8 +58,8 @@ def _links(ask: Ask, source: str, id_: str, excerpt: Excerpt | None) -> Mapping[
     if excerpt is None:
         return {}
     if excerpt.conversation_id is None:
-        return {"id": raw_event(ask, source, id_)}
-    return {"id": ask.link("conversation", id=excerpt.conversation_id)}
+        return {"asked": raw_event(ask, source, id_)}
+    return {"asked": ask.link("conversation", id=excerpt.conversation_id)}
 
 
 def _excerpts(ask: Ask, ids: Sequence[tuple[datetime, str]]) -> Mapping[str, Excerpt]:

@@ -7,12 +7,18 @@ from datetime import UTC, datetime
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Role, Shown, Table
+from hubbub.dashboard.source_links import with_source
 from hubbub.errors import HubbubError
 from hubbub.model.question import Question
 from hubbub.model.window import local_midnight
+from hubbub.query.excerpts import Excerpt, excerpts
 from hubbub.query.live import MOST, Member, members
 
 SHOWN = 8
+_COLUMNS = (
+    Column("text", "Last message", "long"), Column("contact_id", "By"), Column("channel_id", "Room"),
+    Column("waits", "Waits for", "ms"), Column("channel", "Channel"), Column("account_id", "Account"), Column("id", "Id"),
+)  # fmt: skip
 
 
 def rows_of(members: Sequence[Member], now: datetime) -> list[Cells]:
@@ -47,11 +53,29 @@ def unanswered(ask: Ask, what: str) -> Shown:
     also = f"{older}{'' if len(waiting) < MOST else ' or more'} have waited since before these days." if older else ""
     if not since:
         return Shown(empty=f"No conversation of these days waits for a reply. {also}".strip())
-    rows = rows_of(since, min(after, ask.now))
-    columns = [Column("id", what), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
-    if any(row.get("account_id") for row in rows):
-        columns.append(Column("account_id", "Account"))
-    links = [{"id": ask.link("conversation", id=row["id"])} for row in rows] if ask.person.may(Role.ANALYST) else []
+    sees_rows = ask.person.may(Role.ANALYST)
+    people = excerpts(ask.engine.queries, ask.tenant, [member.id for member in since]) if sees_rows else {}
+    rows = [
+        {**row, "since": _local(ask, member.since), **_who(people.get(member.id))}
+        for member, row in zip(since, rows_of(since, min(after, ask.now)), strict=True)
+    ]  # fmt: skip
+    columns = [Column("since", what, "instant"), *(
+        column for column in _COLUMNS if column.name in ("waits", "channel") or any(row.get(column.name) for row in rows)
+    )]  # fmt: skip
+    links = [{"since": ask.link("conversation", id=row["id"])} if sees_rows else {} for row in rows]
+    table = with_source(ask, Table(columns, rows, links))
     summary = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
     note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
-    return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note.strip())
+    return Shown("few", {"most": SHOWN, "beside": ("id",)}, table, summary, note.strip())
+
+
+def _who(excerpt: Excerpt | None) -> dict[str, str | None]:
+    """Return who wrote, where, and the last text if it is stored."""
+    if excerpt is None:
+        return {}
+    return {"text": excerpt.text, "contact_id": excerpt.contact_id, "channel_id": excerpt.channel_id}
+
+
+def _local(ask: Ask, since: datetime | None) -> str | None:
+    """Return a moment (UTC without zone) in the tenant's zone."""
+    return since.replace(tzinfo=UTC).astimezone(ask.tenant.tz).isoformat(timespec="seconds") if since else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from hubbub.dashboard.source_links import slack_link
 from tests.unit.dashboard.visiting import Visitor
 
 VIEW = "from=2026-08-18&to=2026-08-21"
@@ -34,15 +37,43 @@ def test_questions_without_an_answer_are_listed_the_longest_first(visitor: Visit
         _thread(visitor, name, hour, asks=asks, answered=answered)
     shown = visitor.see(WIDGET)
     assert "2 of 3 questions have no answer" in shown
-    assert shown.index("q-early") < shown.index("q-late")
-    assert "q-done" not in shown and "chat" not in shown
+    assert shown.index("Wed 19 Aug 2026, 08:00") < shown.index("Wed 19 Aug 2026, 09:00")
+    assert "07:00" not in shown and "06:00" not in shown
     assert "/t/acme/conversation?" in visitor.page(WIDGET)
+
+
+def test_who_where_and_when_stand_for_an_id(visitor: Visitor) -> None:
+    """Of a question without a stored text a row says when it was asked, by whom and where; its id is in the CSV alone."""
+    _thread(visitor, "C0ABC:1755590400.000100", 8, asks=True, answered=False)
+    shown = visitor.see(WIDGET)
+    assert all(text in shown for text in ("Wed 19 Aug 2026, 08:00", "U1", "C1")) and "1755590400" not in shown
+    assert "C0ABC:1755590400.000100" in visitor.page(WIDGET.replace("unanswered?", "unanswered.csv?"))
+    assert "In Slack" not in shown
+
+
+def test_a_row_leads_to_its_message_in_slack(visitor: Visitor) -> None:
+    """With the address of its one workspace a tenant's rows link to Slack; with two workspaces nothing says to which."""
+    _thread(visitor, "C0ABC:1755590400.000100", 8, asks=True, answered=False)
+    add = visitor.engine.integrations.add
+    add("acme", "slack", "xoxb-1", "one", {"workspace_url": "https://acme.slack.com"})
+    link = 'href="https://acme.slack.com/archives/C0ABC/p1755590400000100"'
+    assert link in visitor.page(WIDGET)
+    add("acme", "slack", "xoxb-2", "two", {"workspace_url": "https://other.slack.com"})
+    assert link not in visitor.page(WIDGET)
+
+
+@pytest.mark.parametrize(
+    "id_", [None, "", "q-1", "C0ABC:1755590400", "javascript:1755590400.000100", "C0/..:1755590400.000100"]
+)
+def test_an_id_of_another_source_has_no_link(id_: str | None) -> None:
+    """Only a channel's id and a time make an address; nothing else of an id reaches it."""
+    assert slack_link("https://acme.slack.com", id_) == slack_link("", "C0ABC:1755590400.000100") == ""
 
 
 def test_without_an_open_question_the_panel_says_so(visitor: Visitor) -> None:
     """All answered is a sentence; no question at all leaves the threads that wait for a reply."""
     _thread(visitor, "chat", 6, asks=False, answered=False)
-    assert "chat" in visitor.see(WIDGET)
+    assert "1 waits" in visitor.see(WIDGET) and "Wed 19 Aug 2026, 06:00" in visitor.see(WIDGET)
     _thread(visitor, "q-done", 7, asks=True, answered=True)
     assert "Every question of these days has an answer (1)." in visitor.see(WIDGET)
 

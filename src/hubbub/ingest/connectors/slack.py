@@ -63,6 +63,10 @@ SCOPES = (
 )
 
 WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A-Z0-9]{1,20}")
+ADDRESS = Setting(
+    "workspace_url", "address of the workspace, like https://acme.slack.com: lists then link to its messages",
+    r"https://[a-z0-9-]{1,80}(\.enterprise)?\.slack\.com",
+)  # fmt: skip
 
 
 class Slack(Connector):
@@ -78,6 +82,7 @@ class Slack(Connector):
             "channels", "names or ids of channels; if absent, all channels of the app", r"#?[^\s,]{1,80}", many=True
         ),
         WORKSPACE,
+        ADDRESS,
         ZONE,
         SINCE,
         LABELS,

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from hubbub.ingest.asking import signs_field
-from hubbub.ingest.connectors.slack import WORKSPACE
+from hubbub.ingest.connectors.slack import ADDRESS, WORKSPACE
 from hubbub.ingest.receivers.base import (
     Change,
     Delivery,
@@ -73,7 +73,7 @@ class SlackEvents:
             "channels:history", "groups:history", "im:history", "mpim:history", "app_mentions:read", "reactions:read",
             "channels:read", "users:read",
         ),
-        settings=(WORKSPACE,),
+        settings=(WORKSPACE, ADDRESS),
         retries=timedelta(minutes=5),
         connected=(
             "At api.slack.com/apps open your app, or create one, and switch Socket Mode on: its app-level token with the scope "
