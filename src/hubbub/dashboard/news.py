@@ -15,12 +15,12 @@ from hubbub.dashboard.components import Column, Role, Shown, Table
 from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
+from hubbub.metrics.wording import WORDINGS, Wording
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, day_of
 from hubbub.news.answer import NewsAnswer, NewsNumber, NewsPoint
-from hubbub.news.candidates import CANDIDATES
+from hubbub.news.candidates import candidate_of
 from hubbub.news.judge import Verdict
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import between, near
@@ -75,12 +75,12 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
     columns = [Column("what", "What"), Column("value", "Value", "row"), Column("low", "Usual from", "row"),
                Column("high", "to", "row"), Column("verdict", "Verdict")]  # fmt: skip
     rows = [
-        {"what": title_of(n.metric), "value": n.value, **plain(n.usual), "unit": n.unit, "verdict": n.verdict}
+        {"what": WORDINGS[answer.wording].title(n.metric), "value": n.value, **plain(n.usual), "unit": n.unit, "verdict": n.verdict}
         for n in answer.numbers if n.dimension is None
     ]  # fmt: skip
     data = {
         "when": _when(ask, answer), "points": points, "lead": answer.lead, "rest": answer.rest,
-        "yesterday": yesterday(ask, answer), "now": waiting_now(ask, quiet=not points),
+        "yesterday": yesterday(ask, answer), "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
         "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
@@ -97,7 +97,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
         return ""
     beyond = [(n, row) for n, row in known if row.verdict == Verdict.NEWS]
     named = [
-        f"{_happened(n, row.value)} (usual {between(row.low, row.high, n.unit)})"
+        f"{_happened(n, row.value, WORDINGS[answer.wording])} (usual {between(row.low, row.high, n.unit)})"
         for n, row in beyond if row.low is not None and row.high is not None
     ]  # fmt: skip
     within = len(known) - len(beyond)
@@ -108,14 +108,15 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
-def _happened(number: NewsNumber, value: float | None) -> str:
+def _happened(number: NewsNumber, value: float | None, wording: Wording) -> str:
     """Return a day's number in words: "9 in 10 got a first response within 2 h 5 min", or its title and value."""
-    written = near(value, number.unit)
-    both_ways = next((one.up for one in CANDIDATES if one.metric == number.metric and one.up == one.down), "")
-    return both_ways.replace("{value}", written) or f"{title_of(number.metric).lower()}: {written}"
+    written, candidate = near(value, number.unit), candidate_of(number.metric)
+    both_ways = candidate.up if candidate and candidate.up == candidate.down else ""
+    title = wording.title(number.metric)
+    return wording.text(both_ways).replace("{value}", written) or f"{title[:1].lower()}{title[1:]}: {written}"
 
 
-def waiting_now(ask: Ask, *, quiet: bool) -> str:
+def waiting_now(ask: Ask, wording: Wording, *, quiet: bool) -> str:
     """Return who waits for a reply now, past the target if there is one; empty where nobody does, and for days without today.
 
     `quiet`: nothing else is news, and only conversations past their target are.
@@ -132,6 +133,7 @@ def waiting_now(ask: Ask, *, quiet: bool) -> str:
     if not count or longest is None or (quiet and past is None):
         return ""
     who = "1 conversation waits" if count == 1 else f"{count:,} conversations wait"
+    who = wording.text(who)
     return f"{who} {how.replace('their', 'its') if count == 1 else how}, the longest for {near(longest, Unit.MS)}."
 
 

@@ -16,6 +16,7 @@ from hubbub.dashboard.questions import unanswered_questions
 from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
 from hubbub.dashboard.within_target import share_in_time, share_within, with_distance
+from hubbub.metrics.wording import SLACK, WORDINGS, kind_of
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer, NewsNumber
 
@@ -26,7 +27,6 @@ TEAM = ("messages", "conversations_started", FIRST, IN_TIME, "csat", "ratings")
 """Columns of channels and rooms; with a target the share within it replaces that within 15 minutes."""
 FEW_A_DAY = 10
 """Fewest things a day to draw a share by day; with fewer it jumps and is drawn by week."""
-SLACK = "slack"
 ANSWERED = "question_answer_rate"
 SLACK_CARDS = (
     "messages",
@@ -40,17 +40,6 @@ SLACK_ROOMS = (
     "messages", "conversations_started", "questions", "questions_unanswered", "first_response_ms.p50",
     "first_response_ms.within_1d",
 )  # fmt: skip
-SLACK_TITLES: Mapping[str, str] = {
-    "conversations_started": "Threads",
-    "waiting_conversations": "Threads without a reply",
-    FIRST: "First reply, median",
-    SLOWEST: "First reply, 90 %",
-    "first_response_ms.within_1d": "Replied within a day",
-    ANSWERED: "Questions answered",
-    "questions_unanswered": "Without an answer",
-    "active_contacts": "Members who wrote",
-}
-"""Titles for a tenant with Slack only: there a conversation is a thread."""
 HEAT_DAYS = 366
 """Most days of the heatmap, up to the last with messages: older habits say little about the present."""
 LEVELS = 5
@@ -61,7 +50,7 @@ def _is_slack(ask: Ask) -> bool:
 
     def only() -> bool:
         answer = ask.query(["messages"], by=["channel"])
-        return {row.dim("channel") for row in answer.rows if row.value("messages")} == {SLACK}
+        return kind_of([row.dim("channel") for row in answer.rows if row.value("messages")]) == SLACK
 
     return ask.once("slack", only)
 
@@ -85,7 +74,7 @@ def _metrics(ask: Ask) -> list[str]:
 
 
 def _titles(ask: Ask) -> Mapping[str, str]:
-    return {ask.timed(name): title for name, title in SLACK_TITLES.items()} if _is_slack(ask) else {}
+    return {ask.timed(name): title for name, title in WORDINGS[SLACK].titles.items()} if _is_slack(ask) else {}
 
 
 def _chosen(ask: Ask) -> str:

@@ -129,6 +129,8 @@ class NewsAnswer:
     numbers: Sequence[NewsNumber]
     """Every judged number."""
     freshness: Freshness
+    wording: str
+    """The words of the texts: slack where all messages are Slack's (threads, members, channels), else common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
         [_point(point, tenant) for point in news.points],
         [_number(number, tenant) for number in news.numbers],
         news.freshness,
+        news.wording,
     )
 
 

@@ -7,9 +7,10 @@ usual. News, colors and yesterday's numbers all have these floors. The metric it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hubbub.metrics.definition import Unit
+from hubbub.metrics.wording import Wording
 
 FLOORS: Mapping[Unit, tuple[int, float]] = {
     Unit.SHARE: (20, 0.05), Unit.SCORE: (20, 0.2), Unit.MS: (20, 1.25), Unit.COUNT: (20, 1.2), Unit.NUMBER: (20, 1.2),
@@ -86,6 +87,14 @@ CANDIDATES: tuple[Candidate, ...] = (
     ),
 )  # fmt: skip
 """The order breaks ties in weighted distance from usual."""
+
+
+def in_words(candidate: Candidate, wording: Wording) -> Candidate:
+    """Return a candidate with its texts in the words of a kind of tenants."""
+    name, up, down, things, burst = (
+        wording.text(text) for text in (candidate.name, candidate.up, candidate.down, candidate.things, candidate.burst)
+    )
+    return replace(candidate, name=name, up=up, down=down, things=things, burst=burst)
 
 
 def candidate_of(metric: str, by: str = "") -> Candidate | None:

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
+from hubbub.metrics.wording import COMMON, WORDINGS, Wording, kind_of
 from hubbub.model.event import nearest
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.news import sentences
 from hubbub.news.burst import Burst, burst_of
-from hubbub.news.candidates import CANDIDATES, Candidate, candidate_of
+from hubbub.news.candidates import CANDIDATES, Candidate, candidate_of, in_words
 from hubbub.news.causes import Cause, causes, made_of, only
 from hubbub.news.judge import Judged, Verdict, Way, judged
 from hubbub.query.answering import Ask
@@ -105,6 +106,8 @@ class News:
     rest: str
     numbers: tuple[Number, ...]
     freshness: Freshness
+    wording: str = COMMON
+    """Name of the words in which it is written (`metrics/wording.py`)."""
 
     def number(self, metric: str) -> Number | None:
         """Return the judged number of a metric for the whole, or None."""
@@ -124,14 +127,16 @@ def news(
     begun = question.start < now
     freshness = judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
     worst = sorted(_once([number for number in numbers if _has_words(number)]), key=_rank)[:most]
-    points = tuple(_point_of(ask, reading, tenant, question, now, number, label) for number in worst)
+    kind = _kind(ask, question)
+    wording = WORDINGS[kind]
+    points = tuple(_point_of(ask, reading, tenant, question, now, number, label, wording) for number in worst)
     span = freshness.compared_with
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
     known = [number for number in numbers if not number.dimension and number.judged.verdict is not Verdict.UNKNOWN]
     return News(
         question.start, min(question.end, now) if begun else question.end, before,
-        sentences.lead(points, known) if begun else "These days have not begun.", points,
-        sentences.rest(points, known), tuple(numbers), freshness,
+        sentences.lead(points, known, wording) if begun else "These days have not begun.", points,
+        sentences.rest(points, known, wording), tuple(numbers), freshness, kind,
     )  # fmt: skip
 
 
@@ -163,6 +168,13 @@ def check_dimensions(question: Question) -> None:
 def compared(question: Question, now: datetime) -> str:
     """Return the default comparison of a range: `weekdays` for less than a week, else `previous`."""
     return "weekdays" if min(question.end, now) - question.start < timedelta(days=6) else "previous"
+
+
+def _kind(ask: Ask, question: Question) -> str:
+    """Return the kind of words for the tenant's messages of these days, whatever the filters are."""
+    answer = ask(replace(question, metrics=("messages",), by=("channel",), where={}, grain=Grain.TOTAL, compare=None))
+    counted = zip(answer.dims, answer.columns["messages"].values, strict=True)
+    return kind_of([channel for (channel,), messages in counted if messages])
 
 
 def _candidates(question: Question) -> list[Candidate]:
@@ -256,16 +268,24 @@ def _once(numbers: Sequence[Number]) -> list[Number]:
 
 
 def _point_of(
-    ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, number: Number, label: Label
+    ask: Ask,
+    reading: Reading,
+    tenant: Tenant,
+    question: Question,
+    now: datetime,
+    number: Number,
+    label: Label,
+    wording: Wording,
 ) -> Point:
     candidate = candidate_of(number.metric, number.dimension)
     assert candidate is not None
+    candidate = in_words(candidate, wording)
     where = dict(question.where) | ({number.dimension: (number.slice,)} if number.dimension else {})
     metric = made_of(number.metric, number.previous or number.usual.median)
     narrowed = replace(question, metrics=(metric,), where=where, by=(), edges=(), grain=Grain.TOTAL)
     row = _cause(ask, tenant, narrowed, now, number)
     by = sentences.within(metric) if metric != number.metric else ""
-    because = sentences.because(row, label(row.dimension, row.value), by) if row else ""
+    because = sentences.because(row, label(row.dimension, row.value), by, wording) if row else ""
     rows_of = {**where, **({row.dimension: (row.value,)} if row else {})}
     named = label(number.dimension, number.slice) if number.dimension else ""
     burst = None

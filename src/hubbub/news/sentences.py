@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from hubbub.metrics.catalogue import STATISTICS, title_of
+from hubbub.metrics.catalogue import STATISTICS
 from hubbub.metrics.definition import WITHIN, Unit
+from hubbub.metrics.wording import Wording
 from hubbub.news.burst import Burst
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
@@ -126,10 +127,10 @@ def step(difference: float, unit: str) -> str:
     return f"{about(far, unit)} {'more' if difference > 0 else 'less'}"
 
 
-def because(cause: Cause, named: str, by: str) -> str:
+def because(cause: Cause, named: str, by: str, wording: Wording) -> str:
     """Return the cause in words; `by`: the metric that stands for a percentile."""
     part = "all" if cause.share >= 0.95 else f"{cause.share:.0%}"
-    return f"{_WHAT.get(cause.dimension, '')}{plain(named)} explains {part} of it{f', by {by}' if by else ''}"
+    return f"{wording.text(_WHAT.get(cause.dimension, ''))}{plain(named)} explains {part} of it{f', by {by}' if by else ''}"
 
 
 def within(metric: str) -> str:
@@ -138,43 +139,46 @@ def within(metric: str) -> str:
     return f"answers {STATISTICS[statistic]}" if statistic in WITHIN else "the mean"
 
 
-def lead(points: Sequence[Point], known: Sequence[Number]) -> str:
+def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
     """Return the lead: the first point with its cause, or that nothing is unusual."""
     if points:
         return points[0].sentence
     if not known:
         return "What is usual is not known yet: that takes four weeks before these days."
     if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:
-        return f"{_and_more(unusual)}."
+        return f"{_and_more(unusual, wording)}."
     count = "The one number" if len(known) == 1 else f"All {len(known)} numbers"
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
-    if beyond := [_called(number) for number in known if number.judged.verdict is Verdict.BEYOND]:
+    if beyond := [_called(number, wording) for number in known if number.judged.verdict is Verdict.BEYOND]:
         lies = "lie beyond their usual range" if _many(beyond) else "lies beyond its usual range"
         return f"{QUIET}. {_sentence(beyond)} {lies}, by little or of few things."
     return f"{QUIET}. {count} {verb}."
 
 
-def _and_more(unusual: Sequence[Number]) -> str:
+def _and_more(unusual: Sequence[Number], wording: Wording) -> str:
     """Return the number farthest from usual, and the names of further unusual ones."""
     first, *others = sorted(unusual, key=lambda number: -number.judged.size)
-    text = f"{title_of(first.metric)}: {near(first.cell.value, first.unit)}, {expected(first)}"
-    names = [_called(number) for number in others]
+    text = f"{wording.title(first.metric)}: {near(first.cell.value, first.unit)}, {expected(first)}"
+    names = [_called(number, wording) for number in others]
     return f"{text}. {_sentence(names)} {'are' if _many(names) else 'is'} unusual, too" if names else text
 
 
-def rest(points: Sequence[Point], known: Sequence[Number]) -> str:
+def rest(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
     """Return which other numbers are unusual or within their usual range; empty without points."""
     if not points:
         return ""
     kinds = {_kind(point.number.metric) for point in points}
-    news = [_called(n) for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds]
-    usual_ = [_CALLED[n.metric] for n in known if n.judged.verdict is Verdict.USUAL and n.metric in _CALLED]
+    news = [_called(n, wording) for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds]
+    usual_ = [_called(n, wording) for n in known if n.judged.verdict is Verdict.USUAL and n.metric in _CALLED]
     texts = ((news, "unusual, too"), (usual_, "within the usual range"))
     return " ".join(f"{_sentence(names)} {'are' if _many(names) else 'is'} {text}." for names, text in texts if names)
 
 
-def _called(number: Number) -> str:
-    return _CALLED.get(number.metric) or title_of(number.metric).lower()
+def _called(number: Number, wording: Wording) -> str:
+    if number.metric in _CALLED:
+        return wording.text(_CALLED[number.metric])
+    title = wording.title(number.metric)
+    return title[:1].lower() + title[1:]
 
 
 def _kind(metric: str) -> str:

@@ -99,7 +99,7 @@ def _heading(text: str) -> str:
 
 def _sections(document: Document) -> Iterator[str]:
     """Yield each section with something to draw as bars: the first drawn column, and the second beside it in words."""
-    for table in document.tables:
+    for table in document.read:
         columns, rows = (
             table.drawn_columns,
             list(zip(table.points, labels(table, document), strict=False)) if _is_drawn(table) else [],

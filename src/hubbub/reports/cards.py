@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hubbub.metrics.catalogue import title_of
 from hubbub.reports.document import Document
 from hubbub.reports.formatting import shown
-from hubbub.reports.introduction import Beside
+from hubbub.reports.introduction import Introduction
 from hubbub.reports.layout import change_in_words, summary_rows, usual_in_words
 from hubbub.reports.tables import Row
 
@@ -36,13 +35,14 @@ def cards(document: Document) -> list[Card]:
     """Return up to four known numbers of the summary, the one that leads the news first."""
     known = {row["metric"]: row for row in summary_rows(document) if row["value"] is not None}
     order = sorted((name for name in CARDS if name in known), key=lambda name: name != document.introduction.leading)
-    return [_card(known[name], document.introduction.usual(name)) for name in order[:MOST]]
+    return [_card(known[name], document.introduction) for name in order[:MOST]]
 
 
-def _card(row: Row, beside: Beside) -> Card:
+def _card(row: Row, introduction: Introduction) -> Card:
+    beside = introduction.usual(row["metric"])
     usual, n = usual_in_words(beside, row["unit"]), row["n"]
     foot = " · ".join(filter(None, (usual and f"usual {usual}", f"n = {n:,}" if n else "")))
     text = shown(row["value"], row["unit"])
     return Card(
-        row["metric"], title_of(row["metric"]), row["value"], text, change_in_words(row), beside.way, foot
+        row["metric"], introduction.title(row["metric"]), row["value"], text, change_in_words(row), beside.way, foot
     )  # fmt: skip

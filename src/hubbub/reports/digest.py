@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from hubbub.metrics.catalogue import title_of
 from hubbub.query.result import State
 from hubbub.reports.as_mail import mail
 from hubbub.reports.dates import short_days
@@ -46,6 +45,6 @@ def _lines_of(document: Document) -> Iterator[str]:
         if row["value"] is not None or row["state"] in (State.INCOMPLETE, State.NOT_FETCHED):
             change = change_in_words(row)
             moved = f" ({change})" if change.strip("0.% ()points") else ""
-            yield f"{title_of(row['metric'])}: {shown(row['value'], row['unit'])}{moved}"
+            yield f"{document.introduction.title(row['metric'])}: {shown(row['value'], row['unit'])}{moved}"
     if line := unsettled(document):
         yield line

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hubbub.metrics.wording import WORDINGS
 from hubbub.reports.formatting import NAMES, moment
 from hubbub.reports.introduction import Introduction
 from hubbub.reports.tables import Column, ReportData, Row, Table
@@ -45,8 +46,16 @@ class Document:
 
     @property
     def read(self) -> Iterator[Table]:
-        """The sections as people read them: the long table of the summary at the end, as cards show the first of it."""
-        yield from sorted(self.tables, key=lambda table: table.name == "summary")
+        """The sections in the tenant's words: the long table of the summary at the end, as cards show the first of it."""
+        yield from sorted(map(self._in_words, self.tables), key=lambda table: table.name == "summary")
+
+    def _in_words(self, table: Table) -> Table:
+        words = WORDINGS[self.introduction.wording]
+        columns = [
+            replace(column, title=words.titles.get(column.name) or words.text(column.title))
+            for column in table.columns
+        ]
+        return replace(table, title=words.text(table.title), definition=words.text(table.definition), columns=columns)
 
     @property
     def notes(self) -> list[str]:

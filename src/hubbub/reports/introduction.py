@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hubbub.metrics.wording import COMMON, WORDINGS
+
 
 @dataclass(frozen=True, slots=True)
 class Beside:
@@ -46,6 +48,12 @@ class Introduction:
     """The metric that leads the news; empty for none."""
     needs: Sequence[Need] = ()
     beside: Sequence[Beside] = ()
+    wording: str = COMMON
+    """The words of its texts and of titles (`metrics/wording.py`)."""
+
+    def title(self, metric: str) -> str:
+        """Return the title of a metric in these words."""
+        return WORDINGS[self.wording].title(metric)
 
     def usual(self, metric: str) -> Beside:
         """Return what is usual of a metric."""

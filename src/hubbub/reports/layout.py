@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
 from hubbub.query.result import State
 from hubbub.reports.dates import windows_in_words
@@ -130,7 +129,7 @@ def _of_summary(row: Row, introduction: Introduction) -> tuple[CellShown, ...]:
     beside, unit = introduction.usual(row["metric"]), row["unit"]
     few = "few" if row["n"] is not None and row["n"] < FEW else ""
     return (
-        CellShown(title_of(row["metric"])),
+        CellShown(introduction.title(row["metric"])),
         CellShown(_live(row, shown(row["value"], unit)), row["value"], reason(row, "value"), few),
         CellShown(shown(row["previous"], unit), row["previous"], reason(row, "previous")),
         CellShown(change_in_words(row), row["absolute"], way=beside.way),

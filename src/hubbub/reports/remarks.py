@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.catalogue import title_of
 from hubbub.query.result import State
 from hubbub.reports.document import Document
 from hubbub.reports.layout import summary_rows
@@ -15,7 +14,7 @@ def missing(document: Document) -> str:
 
     A provisional number, which later events may change within its horizon, counts as complete.
     """
-    titles = [title_of(row["metric"]) for row in summary_rows(document) if row["state"] in WAITING]
+    titles = [document.introduction.title(row["metric"]) for row in summary_rows(document) if row["state"] in WAITING]
     return f"not complete: {', '.join(titles[:5])}{' and others' if len(titles) > 5 else ''}" if titles else ""
 
 
@@ -28,7 +27,11 @@ def late(document: Document) -> list[str]:
 
 def unsettled(document: Document) -> str:
     """Return which numbers may still change; empty for none."""
-    names = [title_of(row["metric"]) for row in summary_rows(document) if row["state"] == State.PROVISIONAL]
+    names = [
+        document.introduction.title(row["metric"])
+        for row in summary_rows(document)
+        if row["state"] == State.PROVISIONAL
+    ]
     return f"May still change: {', '.join(names)}." if names else ""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hubbub.control.alerts import Alerts
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
+from hubbub.metrics.wording import COMMON, WORDINGS, Wording
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
@@ -36,13 +37,14 @@ class ReportIntroductions:
     def of(self, tenant: Tenant, period: Period, data: ReportData) -> Introduction:
         """Return the introduction of a report's data; without news for a period longer than these cover."""
         news = self._news(tenant, period, data)
+        wording = news.wording if news else COMMON
         return Introduction(
             plain(tenant.name or tenant.id), _when(period),
             [_sentence(point.sentence, point.in_words) for point in news.points] or [news.lead] if news else [],
             news.rest if news else "", (news.freshness.behind or "") if news else "",
             next((point.metric for point in news.points if point.dimension is None), "") if news else "",
-            [*self._open_incidents(tenant, period), *self._waiting(tenant, period)],
-            [_beside(number) for number in news.numbers if number.dimension is None] if news else [],
+            [*self._open_incidents(tenant, period), *self._waiting(tenant, period, WORDINGS[wording])],
+            [_beside(number) for number in news.numbers if number.dimension is None] if news else [], wording,
         )  # fmt: skip
 
     def _news(self, tenant: Tenant, period: Period, data: ReportData) -> NewsAnswer | None:
@@ -65,14 +67,14 @@ class ReportIntroductions:
                     f"/t/{tenant.id}/incident?id={each.id}",
                 )
 
-    def _waiting(self, tenant: Tenant, period: Period) -> Iterator[Need]:
+    def _waiting(self, tenant: Tenant, period: Period, wording: Wording) -> Iterator[Need]:
         """Yield how many waited for a reply at the end of the period, or now, if any."""
         window = period.window(tenant)
         with self.queries.at_once(tenant) as ask:
             (row,) = ask(Question(WAITING, window.start, window.end, Grain.TOTAL)).rows
         count, longest = (row.cells[name].value for name in WAITING)
         if count:
-            verb = "conversation waits" if count == 1 else "conversations wait"
+            verb = wording.text("conversation waits" if count == 1 else "conversations wait")
             yield Need(
                 f"{count:,} {verb} for a reply, the longest for {shown(longest, Unit.MS)}.", f"/t/{tenant.id}/live"
             )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from hubbub.metrics.catalogue import find
+from hubbub.metrics.wording import COMMON, SLACK, WORDINGS
 from hubbub.news import sentences
+from hubbub.news.causes import Cause
 from hubbub.news.judge import Judged, Verdict
 from hubbub.news.news import Number, Point
 from hubbub.query.result import Cell
 from hubbub.query.usual import Usual
 
+PLAIN = WORDINGS[COMMON]
 USUAL = Usual(1.0, 0.1, 8, 0.5, 1.5)
 
 
@@ -39,15 +42,15 @@ def number(metric: str, verdict: Verdict) -> Number:
 )
 def test_a_quiet_stretch_claims_no_more_than_is_so(verdicts: dict[str, Verdict], said: str) -> None:
     """A number beyond its usual range is named, though it is no news."""
-    assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()]) == said
+    assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()], PLAIN) == said
 
 
 def test_an_unusual_number_without_a_sentence_is_named() -> None:
     """Where a number has a color and no sentence of its own, the first line names it, and not that nothing is unusual."""
     known = [number("ratings", Verdict.NEWS), number("csat", Verdict.USUAL)]
-    assert sentences.lead((), known) == "Ratings: 2, where 0 – 2 is usual."
+    assert sentences.lead((), known, PLAIN) == "Ratings: 2, where 0 – 2 is usual."
     both = [*known, number("questions", Verdict.NEWS)]
-    assert sentences.lead((), both) == "Ratings: 2, where 0 – 2 is usual. Questions are unusual, too."
+    assert sentences.lead((), both, PLAIN) == "Ratings: 2, where 0 – 2 is usual. Questions are unusual, too."
 
 
 def test_what_stands_beside_points() -> None:
@@ -57,5 +60,19 @@ def test_what_stands_beside_points() -> None:
         first, number("first_response_ms.p90", Verdict.NEWS), number("messages", Verdict.NEWS), number("csat", Verdict.USUAL),
     ]  # fmt: skip
     point = Point(first, "", "", "", "", None, {})
-    assert sentences.rest((point,), known) == "Messages are unusual, too. Satisfaction is within the usual range."
-    assert sentences.rest((), known) == ""
+    assert (
+        sentences.rest((point,), known, PLAIN) == "Messages are unusual, too. Satisfaction is within the usual range."
+    )
+    assert sentences.rest((), known, PLAIN) == ""
+
+
+def test_slack_has_its_own_words() -> None:
+    """The same sentences say threads, members and channels of a tenant with Slack alone; names from outside stay as they are."""
+    known = [number("conversations_started", Verdict.USUAL), number("active_contacts", Verdict.USUAL)]
+    point = Point(number("csat", Verdict.NEWS), "", "", "", "", None, {})
+    assert sentences.rest((point,), known, WORDINGS[SLACK]) == "Threads and active members are within the usual range."
+    cause = Cause("channel_id", "C1", 1.0, 2.0, 3, 1.0, 0.5)
+    assert (
+        sentences.because(cause, "contact room", "", WORDINGS[SLACK]) == "The channel contact room explains 50% of it"
+    )
+    assert sentences.because(cause, "contact room", "", PLAIN) == "The room contact room explains 50% of it"

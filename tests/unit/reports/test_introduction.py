@@ -171,3 +171,17 @@ def test_reports_of_an_earlier_version_are_read(engine: Engine, tmp_path: Path) 
     (tmp_path / "report.json").write_text(json.dumps(content))
     older = as_json.read(tmp_path / "report.json")
     assert (older.name, list(older.introduction.news)) == ("hotel", []) and document.introduction.news
+
+
+def test_reports_and_mails_of_slack_alone_speak_of_threads(engine: Engine) -> None:
+    """Cards, tables, news and needs of a tenant with Slack alone say threads and members; the workbook's columns keep theirs."""
+    engine.add_tenant("chat", zone="Europe/Rome", name="Chat")
+    engine.record("chat", [{**event, "channel": "slack", "channel_id": "C1"} for event in _events()], history=True)
+    report = engine.reports.make("chat", "weekly", formats=["html", "json"])
+    assert engine.reports.document("chat", report.id).introduction.wording == "slack"
+    page = engine.reports.file("chat", report.id, "html").path.read_text(encoding="utf-8")
+    words = re.sub(r"<[^>]+>", " ", page.partition("<body>")[2])
+    assert "Members who wrote" in words and "threads wait for a reply" in words
+    assert not re.search(r"\b(conversations?|contacts?)\b", words, re.IGNORECASE)
+    mail = digest(engine.reports.document("chat", report.id), (), "", "")
+    assert not re.search(r"\b(conversations?|contacts?)\b", " ".join(mail.lines), re.IGNORECASE)

@@ -1,0 +1,59 @@
+"""Words of a kind of tenants: one table, whole words alone, and no text of the common kind changes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.metrics.catalogue import METRICS, STATISTICS, names, title_of
+from hubbub.metrics.wording import COMMON, SLACK, WORDINGS, kind_of
+from hubbub.news.candidates import CANDIDATES, in_words
+
+
+@given(st.text())
+def test_the_common_kind_changes_no_text(text: str) -> None:
+    """Without words of its own a kind leaves every text and title as it is."""
+    assert WORDINGS[COMMON].text(text) == text
+    assert all(WORDINGS[COMMON].title(name) == title_of(name) for name in METRICS if name in names())
+
+
+@pytest.mark.parametrize(
+    ("text", "slack"),
+    [
+        ("New conversations rose to {value}", "New threads rose to {value}"),
+        ("Conversations and rooms", "Threads and channels"),
+        ("9 in 10 got a first response within {value}", "9 in 10 got a first reply within {value}"),
+        ("The slowest first responses", "The slowest first replies"),
+        ("bathrooms, conversational", "bathrooms, conversational"),
+    ],
+)
+def test_whole_words_change_and_keep_their_capital(text: str, slack: str) -> None:
+    """A word in another one stays, and the longest of two that begin alike is taken."""
+    assert WORDINGS[SLACK].text(text) == slack
+
+
+def test_titles_are_of_metrics_that_there_are() -> None:
+    """Every title of the table names a metric, with its statistic where it has one."""
+    for wording in WORDINGS.values():
+        assert set(wording.titles) <= set(names())
+        assert all(name.partition(".")[2] in ("", *STATISTICS) for name in wording.titles)
+
+
+def test_news_of_slack_speak_of_no_conversation_contact_or_room() -> None:
+    """None of the words that the table replaces is left in any sentence of the news, and places for values stay."""
+    for candidate in CANDIDATES:
+        own = in_words(candidate, WORDINGS[SLACK])
+        texts = (own.name, own.up, own.down, own.things, own.burst)
+        assert not any(word in text.lower() for text in texts for word in ("conversation", "contact", "room"))
+        assert all(mine.count("{") == theirs.count("{") for mine, theirs in zip(texts, (
+            candidate.name, candidate.up, candidate.down, candidate.things, candidate.burst,
+        ), strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("channels", "kind"), [(["slack"], SLACK), (["slack", "email"], COMMON), ([], COMMON), ([None], COMMON)]
+)
+def test_slack_alone_is_slack(channels: list[str | None], kind: str) -> None:
+    """A tenant that also has another channel keeps the common words."""
+    assert kind_of(channels) == kind
