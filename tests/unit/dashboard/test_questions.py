@@ -37,8 +37,8 @@ def test_questions_without_an_answer_are_listed_the_longest_first(visitor: Visit
         _thread(visitor, name, hour, asks=asks, answered=answered)
     shown = visitor.see(WIDGET)
     assert "2 of 3 questions have no answer" in shown
-    assert shown.index("Wed 19 Aug 2026, 08:00") < shown.index("Wed 19 Aug 2026, 09:00")
-    assert "07:00" not in shown and "06:00" not in shown
+    assert shown.index("Wed 19 Aug 2026, 10:00") < shown.index("Wed 19 Aug 2026, 11:00")
+    assert "2026, 09:00" not in shown and "2026, 08:00" not in shown
     assert "/t/acme/conversation?" in visitor.page(WIDGET)
 
 
@@ -46,7 +46,7 @@ def test_who_where_and_when_stand_for_an_id(visitor: Visitor) -> None:
     """Of a question without a stored text a row says when it was asked, by whom and where; its id is in the CSV alone."""
     _thread(visitor, "C0ABC:1755590400.000100", 8, asks=True, answered=False)
     shown = visitor.see(WIDGET)
-    assert all(text in shown for text in ("Wed 19 Aug 2026, 08:00", "U1", "C1")) and "1755590400" not in shown
+    assert all(text in shown for text in ("Wed 19 Aug 2026, 10:00", "U1", "C1")) and "1755590400" not in shown
     assert "C0ABC:1755590400.000100" in visitor.page(WIDGET.replace("unanswered?", "unanswered.csv?"))
     assert "In Slack" not in shown
 
@@ -73,7 +73,7 @@ def test_an_id_of_another_source_has_no_link(id_: str | None) -> None:
 def test_without_an_open_question_the_panel_says_so(visitor: Visitor) -> None:
     """All answered is a sentence; no question at all leaves the threads that wait for a reply."""
     _thread(visitor, "chat", 6, asks=False, answered=False)
-    assert "1 waits" in visitor.see(WIDGET) and "Wed 19 Aug 2026, 06:00" in visitor.see(WIDGET)
+    assert "1 waits" in visitor.see(WIDGET) and "Wed 19 Aug 2026, 08:00" in visitor.see(WIDGET)
     _thread(visitor, "q-done", 7, asks=True, answered=True)
     assert "Every question of these days has an answer (1)." in visitor.see(WIDGET)
 
