@@ -6,13 +6,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
+from hubbub.control.integrations import FETCHED
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import WEEKDAYS, Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.forms import Act, data_table, parameter
+from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.model.coverage import Reason
+from hubbub.model.question import check_order, parse_date
 from hubbub.model.window import day_of
 from hubbub.services.coverage import Covered, CoveredDay, GapView
+from hubbub.services.fetching import CATCH_UP
 
 WEEKS = 26
 """Weeks of a calendar, up to this one."""
@@ -25,6 +30,8 @@ NAMES = {"fetched": "there", "not_over": "not over yet", "unknown": "not known"}
 """Names of states, where they differ from the state."""
 SENT = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.SILENT, Reason.RATE_LIMITED, Reason.LOST)
 """Reasons of gaps in what a service sends by itself, which a person may close."""
+FETCHABLE = (Reason.NOT_TRIED, Reason.FAILED, Reason.REFUSED, Reason.PAUSED, Reason.UNREADABLE)
+"""Reasons of gaps whose days may be fetched."""
 FAILED = (Reason.FAILED, Reason.REFUSED, Reason.UNREADABLE)
 
 
@@ -106,11 +113,30 @@ def _gaps(ask: Ask) -> Shown:
         Column("why", "Why", "long"), Column("do", "What to do", "long"),
     ]  # fmt: skip
     nothing = "No gap is open: every source is complete." if page.rows else "No source is connected."
-    acts = [
-        [Act("close", "Nothing is missing", {"integration": source.integration})] if gap.reason in SENT else []
-        for source, gap in with_source
-    ]
+    acts = [list(_acts(source, gap)) for source, gap in with_source]
     return data_table(ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (), nothing=nothing)
+
+
+def _acts(source: Covered, gap: GapView) -> Iterator[Act]:
+    """Yield what a person may do about a gap: fetch its days, or say that nothing is missing."""
+    if gap.reason in SENT:
+        yield Act("close", "Nothing is missing", {"integration": source.integration})
+    if gap.reason in FETCHABLE and source.provider in CONNECTORS and source.state in FETCHED:
+        first, last = (day_of(at, ZoneInfo(source.zone)) for at in (gap.from_, gap.to - timedelta(microseconds=1)))
+        sends = {"integration": source.integration, "from": first.isoformat(), "to": last.isoformat()}
+        yield Act("fetch", "Fetch this day" if first == last else "Fetch these days", sends)
+
+
+def _fetch(ask: Ask, form: Form) -> Done:
+    """Start the catch-up of the days of a gap, newest first, as many as a night fetches."""
+    source = ask.engine.integrations.get(ask.tenant.id, form.get("integration", ""))
+    first, last = (parse_date(form.get(name, "")) for name in ("from", "to"))
+    check_order(first, last + timedelta(days=1))
+    dates = [(last - timedelta(days=back)).isoformat() for back in range(min((last - first).days + 1, CATCH_UP))]
+    job = f"catch-up:{ask.tenant.id}:{source.id}:{dates[0]}:{dates[-1]}:{ask.now:%Y%m%d%H%M}"
+    ask.engine.jobs.start("catch-up", {"integration_id": source.id, "dates": dates}, ask.tenant.id, job=job)
+    days = "1 day is" if len(dates) == 1 else f"{len(dates)} days are"
+    return Done(f"{days} fetched by a job, the newest first; this page shows each once it is stored.")
 
 
 def _close(ask: Ask, form: Form) -> Done:
@@ -141,5 +167,5 @@ PAGE = Page(
         Widget("days", "Day by day", _calendars, size="tall", wide=True, lazy=True,
                about="An outlined day was fetched and had no events: a zero. A hatched day is unknown."),
     ),
-    role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"close": _close},
+    role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"close": _close, "fetch": _fetch},
 )  # fmt: skip

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from markupsafe import Markup
+
 from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
@@ -14,6 +16,7 @@ from hubbub.dashboard.cards import Card, shown_cards
 from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.labelled import GIVEN_BY, LABELS, cells
 from hubbub.dashboard.readings import readings
+from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.waiting import rows_of
 from hubbub.metrics.catalogue import title_of
 from hubbub.model.plain import plain
@@ -140,8 +143,15 @@ def _row(waiting: Waiting, excerpt: Excerpt) -> Cells:
         "id": waiting.conversation_id, "waits": waiting.waited_ms, "countdown": waiting.over_ms, "priority": waiting.priority,
         "target": f"{about(minutes * 60_000, 'ms')}{hours}" if minutes is not None else None, "channel": waiting.channel,
         "account_id": waiting.account_id, "contact_id": excerpt.contact_id, "channel_id": excerpt.channel_id,
-        "staff_id": excerpt.staff_id, "text": excerpt.text, **cells(waiting.labels),
+        "staff_id": excerpt.staff_id, "text": excerpt.text, "bar": _bar(waiting), **cells(waiting.labels),
     }  # fmt: skip
+
+
+def _bar(waiting: Waiting) -> Markup | None:
+    """Draw how much of its target a wait has used; None without a target."""
+    if not waiting.target_minutes or waiting.over_ms is None:
+        return None
+    return share_bar(1 + waiting.over_ms / (waiting.target_minutes * 60_000))
 
 
 def online(ask: Ask) -> Shown:

@@ -52,8 +52,7 @@ class Document:
     def _in_words(self, table: Table) -> Table:
         words = WORDINGS[self.introduction.wording]
         columns = [
-            replace(column, title=words.titles.get(column.name) or words.text(column.title))
-            for column in table.columns
+            replace(column, title=words.titles.get(column.name) or words.text(column.title)) for column in table.columns
         ]
         return replace(table, title=words.text(table.title), definition=words.text(table.definition), columns=columns)
 

@@ -69,6 +69,36 @@ def test_an_admin_closes_the_gaps_of_what_is_sent(visitor: Visitor) -> None:
     assert engine.ledger.lacking(one) == []
 
 
+def test_an_admin_fetches_the_days_of_a_gap(fetched: Visitor) -> None:
+    """Each gap of a fetched source has a button, which starts one job for its days, newest first; an analyst has none."""
+    engine = fetched.engine
+    fetched.enter("acme", "analyst")
+    assert "Fetch th" not in fetched.see("/t/acme/coverage")
+    fetched.enter("acme", "admin")
+    shown = fetched.see("/t/acme/coverage")
+    assert shown.count("Fetch this day") == 1 and shown.count("Fetch these days") == 1
+    (source,) = engine.integrations.of("acme").rows
+    form = {"integration": source.id, "from": "2026-08-14", "to": "2026-08-16"}
+    for _ in range(2):  # pressed twice
+        fetched.act("/t/acme/coverage/fetch", on="/t/acme/coverage", **form)
+    (job,) = engine.jobs.of(tenant="acme").rows
+    payload = engine.jobs.get(job.id, "acme").payload
+    assert (job.queue, payload["integration_id"]) == ("catch-up", source.id)
+    assert payload["dates"] == ["2026-08-16", "2026-08-15", "2026-08-14"]
+
+
+def test_days_that_cannot_be_fetched_are_refused(fetched: Visitor) -> None:
+    """A day that is none, days the wrong way round and another tenant's source start nothing."""
+    (source,) = fetched.engine.integrations.of("acme").rows
+    for form in (
+        {"integration": source.id, "from": "soon", "to": "2026-08-16"},
+        {"integration": source.id, "from": "2026-08-16", "to": "2026-08-14"},
+        {"integration": "int_other", "from": "2026-08-14", "to": "2026-08-16"},
+    ):
+        fetched.act("/t/acme/coverage/fetch", on="/t/acme/coverage", **form)
+    assert fetched.engine.jobs.of(tenant="acme").rows == []
+
+
 def test_without_sources_both_parts_say_so(visitor: Visitor) -> None:
     """Nothing connected is said in words, not as an empty calendar."""
     assert "No source is connected" in visitor.see("/t/acme/coverage")

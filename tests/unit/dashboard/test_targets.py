@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from tests.unit.api.conftest import NOW
@@ -53,7 +54,8 @@ def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
 
 
 def test_live_counts_down(visitor: Visitor) -> None:
-    """Who is furthest past the target comes first, in red; less than five minutes left are amber; a card counts the breaches."""
+    """Who is furthest past the target comes first, in red; less than five minutes left are amber; a bar is as long as
+    the used part of the target; a card counts the breaches."""
     wait(visitor, 12)
     wait(visitor, 64)
     visitor.engine.targets.add("acme", "next_response", 15, valid_from="2026-01-01")
@@ -62,6 +64,8 @@ def test_live_counts_down(visitor: Visitor) -> None:
     assert 'class="number state-bad">49 min over' in html
     assert 'class="number state-warn">3 min left' in html
     assert "Waiting past target" in html
+    bars = re.findall(r'(\d+ min (?:over|left))<svg class="bar" aria-hidden="true"><rect width="([\d.]+)%"', html)
+    assert bars == [("49 min over", "100.0"), ("3 min left", "80.0")]
 
 
 def test_the_explanation_writes_waits_as_times(visitor: Visitor) -> None:
