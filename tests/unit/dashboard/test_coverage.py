@@ -16,7 +16,7 @@ from tests.unit.dashboard.visiting import Visitor
 def fetched(visitor: Visitor) -> Visitor:
     """Serve a page's account of which days were fetched, were empty and failed."""
     engine = visitor.engine
-    settings = {"page_id": "7", "since": "2026-08-10"}
+    settings = {"page_id": "7", "since": "2026-08-10", "zone": "Europe/Rome"}
     id_ = engine.integrations.add("acme", "facebook_page", "secret", "Page", settings).id
     one = engine.integration_store.get("acme", id_)
     for day, found in ((10, 40), (11, 4), (12, 0)):
@@ -90,12 +90,13 @@ def test_an_admin_fetches_the_days_of_a_gap(fetched: Visitor) -> None:
 def test_days_that_cannot_be_fetched_are_refused(fetched: Visitor) -> None:
     """A day that is none, days the wrong way round and another tenant's source start nothing."""
     (source,) = fetched.engine.integrations.of("acme").rows
-    for form in (
-        {"integration": source.id, "from": "soon", "to": "2026-08-16"},
-        {"integration": source.id, "from": "2026-08-16", "to": "2026-08-14"},
-        {"integration": "int_other", "from": "2026-08-14", "to": "2026-08-16"},
+    for status, integration, first, last in (
+        (400, source.id, "soon", "2026-08-16"),
+        (400, source.id, "2026-08-16", "2026-08-14"),
+        (404, "int_other", "2026-08-14", "2026-08-16"),
     ):
-        fetched.act("/t/acme/coverage/fetch", on="/t/acme/coverage", **form)
+        form = {"integration": integration, "from": first, "to": last}
+        fetched.act("/t/acme/coverage/fetch", on="/t/acme/coverage", status=status, **form)
     assert fetched.engine.jobs.of(tenant="acme").rows == []
 
 
