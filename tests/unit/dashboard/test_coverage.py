@@ -80,7 +80,7 @@ def test_an_admin_fetches_the_days_of_a_gap(fetched: Visitor) -> None:
     (source,) = engine.integrations.of("acme").rows
     form = {"integration": source.id, "from": "2026-08-14", "to": "2026-08-16"}
     for _ in range(2):  # pressed twice
-        fetched.act("/t/acme/coverage/fetch", on="/t/acme/coverage", **form)
+        fetched.act("/t/acme/coverage/fetch", on="/t/acme/coverage", status=200, **form)
     (job,) = engine.jobs.of(tenant="acme").rows
     payload = engine.jobs.get(job.id, "acme").payload
     assert (job.queue, payload["integration_id"]) == ("catch-up", source.id)
