@@ -18,6 +18,7 @@ from hubbub.services.topic_suggestion_views import AcceptedTopic, DismissedTopic
 router = APIRouter(prefix="/v1/labels", route_class=Counted)
 
 SetName = Literal["topic", "tone", "intent", "escalation"]
+Key = Annotated[str, Field(min_length=1, max_length=512)]
 Name = Annotated[str, Field(max_length=100)]
 Chosen = Annotated[SetName, Query(alias="set", description="The label set.")]
 Order = Annotated[ReviewOrder, Query(description="Least confident label first, newest message first, or by label.")]
@@ -57,8 +58,19 @@ class ReviewBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     set: SetName
-    message: str = Field(min_length=1, max_length=512, description="Its key, from `GET /v1/labels/review`.")
+    message: Key = Field(description="Its key, from `GET /v1/labels/review`.")
     label: Name | None = Field(None, description="One of the set's labels; null: skip it.")
+
+
+class GivenBody(BaseModel):
+    """A person's label of a message or a conversation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    set: SetName
+    label: Name = Field(description="One of the set's labels.")
+    message: Key | None = Field(None, description="The message's `message_id`, else the id of its event.")
+    conversation: Key | None = Field(None, description="In place of a message: its first incoming message is labelled.")
 
 
 class SetBody(BaseModel):
@@ -90,6 +102,16 @@ def labels(engine: EngineOf, tenant: Reads) -> LabelsView:
 def set_labels(engine: EngineOf, tenant: Administers, body: LabelsBody) -> LabelsView:
     """Replace the tenant's labels; absent sets are the starter's. A job of the queue `labels` applies them."""
     return engine.labels.replace(tenant, body.labels, "api")
+
+
+@router.post("", summary="Give a label")
+def give(engine: EngineOf, tenant: Administers, body: GivenBody) -> Reviewed:
+    """Label a message, or the first incoming message of a conversation, whether its text is stored or not.
+
+    The label stands above those of rules and classifiers from now on; the same again changes nothing. A message that its source
+    labelled is refused with 409.
+    """
+    return engine.labels.review.say(tenant, body.set, body.message, body.label, "api", conversation=body.conversation)
 
 
 @router.post("/rename", summary="Rename or merge a label")

@@ -75,6 +75,30 @@ def add(
     show_answer(data, as_json, lambda engine: engine.labels.add(tenant, label_set, label))
 
 
+@group.command("give")
+def give(
+    label_set: SetName,
+    label: Annotated[str, typer.Argument(help="One of the set's labels.")],
+    tenant: TenantName,
+    message: Annotated[
+        str | None, typer.Option("--message", help="The message's id, as in events.", show_default=False)
+    ] = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            "--conversation", help="In place of a message: its first incoming message is labelled.", show_default=False
+        ),
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Label a message, above rules and classifiers, whether its text is stored or not; the same again changes nothing."""
+    show_answer(
+        data, as_json,
+        lambda engine: engine.labels.review.say(tenant, label_set, message, label, BY, conversation=conversation),
+    )  # fmt: skip
+
+
 @group.command("rename")
 def rename(
     label_set: SetName,

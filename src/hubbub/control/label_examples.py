@@ -117,6 +117,16 @@ class LabelExamples:
                     labels.setdefault(by_digest[row.digest], {})[row.label_set] = PersonLabel(row.label, row.made_by)
         return labels
 
+    def number(self, tenant: str, label_set: str, key: str, label: str | None) -> int | None:
+        """Return the number of the example that gives a message this label; None if there is none."""
+        table, digest = label_examples, self._digest(tenant, key)
+        query = sa.select(table.c.number).where(
+            *_same(tenant, label_set, digest), table.c.label.is_not_distinct_from(label)
+        )
+        with self._database.read() as con:
+            number: int | None = con.execute(query).scalar()
+        return number
+
     def seen(self, tenant: str, label_set: str, keys: Iterable[str]) -> set[str]:
         """Return the messages that somebody labelled or skipped in a set."""
         by_digest = {self._digest(tenant, key): key for key in keys}

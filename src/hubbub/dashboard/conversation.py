@@ -10,21 +10,22 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Column, Done, Form, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import STATE_TITLES, local, raw_event
-from hubbub.dashboard.forms import Fact, facts
+from hubbub.dashboard.forms import Act, Fact, Field, facts
+from hubbub.dashboard.label_review import labelled_by as labelled_by_person
 from hubbub.dashboard.labelled import GIVEN_BY, cells, labelled_by
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
-from hubbub.model.label import SOURCE, GivenLabel
+from hubbub.model.label import SOURCE, GivenLabel, LabelSet
 from hubbub.model.plain import JsonObject
 from hubbub.query.conversations import conversation_of
 from hubbub.query.timeline import ConversationEvent, episodes, timeline
 from hubbub.reports.formatting import instant, plain, shown
 
 GONE = "No event of a conversation with this id is stored."
-LONGEST_TEXT, MOST_DETAILS = 4_000, 8
-"""Most characters of a message, and facts of an event, in the timeline; the raw event has all."""
+LONGEST_TEXT, MOST_DETAILS, LONGEST_CHOICE = 4_000, 8, 60
+"""Most characters of a message, and facts of an event, in a timeline; characters of a message in a form."""
 
 TITLES = {
     "response.staff_sent": "Answer by staff", "response.ai_generated": "Answer by AI", "topic.classified": "Topic found",
@@ -77,7 +78,44 @@ def _about(ask: Ask) -> Shown:
         *(Fact(label.set.value.capitalize(), _given(label)) for label in conversation.labels),
         Fact("Raw events", f"{conversation.events:,}, as lines of JSON", link=raw),
     ]
-    return facts(ask, known)
+    return facts(ask, known, forms=_label_forms(ask))
+
+
+def _label_forms(ask: Ask) -> list[Act]:
+    """Return the form that labels a message of the conversation; none without labels or messages."""
+    document = ask.engine.labels.of(ask.tenant.id).labels
+    labels = {
+        f"{name}:{label}": f"{name.value.capitalize()}: {label}"
+        for name in LabelSet
+        for label in document.get(name, {})
+    }
+    messages = _messages(ask)
+    if not labels or not messages:
+        return []
+    fields = (
+        Field("message", "Message", "select", "", messages, required=True),
+        Field("label", "Label", "select", "", labels, required=True),
+    )
+    return [Act("label", "Label", fields=fields, title="Give a label")]
+
+
+def _messages(ask: Ask) -> dict[str, str]:
+    """Return the first incoming messages of people, by their keys: time, and the beginning of the text where it is stored."""
+    chosen: dict[str, str] = {}
+    for row in timeline(ask.engine.queries, ask.tenant, _id(ask)).rows:
+        event = row.event
+        if event["type"] == "message.received" and event.get("kind", "person") == "person":
+            text = event.get("attributes", {}).get("text")
+            words = " ".join(text.split())[:LONGEST_CHOICE] if isinstance(text, str) else ""
+            at = instant(local(ask, datetime.fromisoformat(event["time"])))
+            chosen.setdefault(event.get("message_id") or event["id"], " · ".join(filter(None, (at, words))))
+    return chosen
+
+
+def _label(ask: Ask, form: Form) -> Done:
+    label_set, _, label = form.get("label", "").partition(":")
+    ask.engine.labels.review.say(ask.tenant.id, label_set, form.get("message", ""), label, labelled_by_person(ask))
+    return Done(f"Labelled: {label}. Undo is on the page Label review.")
 
 
 def _given(label: GivenLabel) -> str:
@@ -224,5 +262,5 @@ PAGE = Page(
         Widget("episodes", "Episodes", _episodes, size="small", wide=True, about="From the first message to the last resolve."),
         Widget("timeline", "Events", _timeline, size="tall", wide=True),
     ),
-    role=Role.ANALYST, header=False,
+    role=Role.ANALYST, acts=Role.ANALYST, header=False, actions={"label": _label},
 )  # fmt: skip

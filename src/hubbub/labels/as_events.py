@@ -141,6 +141,18 @@ def _same(event: Event, before: Stored) -> bool:
     )
 
 
+def decisions_of(stored: Mapping[str, Stored]) -> dict[LabelSet, Decision]:
+    """Return the decisions that stored label events hold, by set."""
+    return {
+        label_set: Decision(
+            before.labels.get(label_set), Labeller(values["by"]), values.get("version", before.version), values.get("confidence"),
+            values.get("guess"), values.get("who"),
+        )
+        for kind in KINDS if (before := stored.get(kind.name)) is not None and before.type != RETRACTED
+        for label_set in kind.sets if (values := before.attributes.get("labels", {}).get(label_set.value)) is not None
+    }  # fmt: skip
+
+
 def _essence(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {k: v for k, v in values.items() if k not in ("version", "who")} for name, values in labels.items()}
 

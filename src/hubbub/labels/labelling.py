@@ -78,6 +78,18 @@ class Labelling:
                     own[label_set] = Decision(None, Labeller.RULES, self.version, None)
         return list(decisions)
 
+    def without_text(self, message: Message, before: Decisions) -> Decisions:
+        """Return the decisions on a message that cannot be read: people's, and those before that no person made."""
+        people = self._by_people([message.key]).get(message.key, {})
+        decided = {
+            label_set: Decision(None, Labeller.RULES, self.version, None) if earlier.by is Labeller.PERSON else earlier
+            for label_set, earlier in before.items()
+        }
+        for label_set in self._sets:
+            if (by_person := people.get(label_set)) is not None:
+                decided[label_set] = Decision(by_person.label, Labeller.PERSON, self.version, who=by_person.by or None)
+        return decided
+
     def reasons(self, label_set: LabelSet, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
         """Return why each text may have its label: the words of the rules that say it, else those that led the classifier."""
         classifier = self._classifiers.get(label_set)

@@ -25,10 +25,8 @@ _ROW = ("type", "time", *_LABELS, "confidence", "name", "attributes", "revision"
 _MESSAGE = (
     f"time, ident, coalesce(message_id, id) AS key, {', '.join(_PLACE + _LABELS)}, revision, attributes FROM event"
 )
-_LABELABLE = (
-    f"tenant = ? AND type = 'message.received' AND coalesce(kind, 'person') = 'person' AND {OF_MESSAGES} AND repeats IS NULL "
-    "AND attributes IS NOT NULL"
-)
+_INCOMING = f"tenant = ? AND type = 'message.received' AND coalesce(kind, 'person') = 'person' AND {OF_MESSAGES} AND repeats IS NULL"
+_LABELABLE = f"{_INCOMING} AND attributes IS NOT NULL"
 
 
 def message_of(event: Event, time: int) -> Message | None:
@@ -98,6 +96,40 @@ def of_keys(store: Store, tenant: int, keys: Sequence[str]) -> list[Message]:
                 if message is not None:
                     by_key[key] = message
     return [by_key[key] for key in keys if key in by_key]
+
+
+def incoming(store: Store, tenant: int, key: str) -> Message | None:
+    """Return the incoming message of a key; its text is empty where it is not stored. None for an unknown key."""
+    return _incoming(store, tenant, "coalesce(message_id, id) = ?", key)
+
+
+def opening(store: Store, tenant: int, conversation: str) -> Message | None:
+    """Return the first incoming message of a conversation, like `incoming`; None without one."""
+    return _incoming(store, tenant, "conversation_id = ?", conversation)
+
+
+def _incoming(store: Store, tenant: int, condition: str, value: str) -> Message | None:
+    with store.facts.read() as reading:
+        rows = reading.dicts(
+            f"SELECT {_MESSAGE} WHERE {_INCOMING} AND {condition} ORDER BY time, ident LIMIT 1", (tenant, value)
+        )
+    if not rows:
+        return None
+    (row,) = rows
+    text = attributes_of(row["attributes"]).get("text")
+    own = frozenset(
+        label_set for label_set, name in FIELDS.items() if row[name] and label_set is not LabelSet.ESCALATION
+    )
+    given = _by_source(store, tenant, row["time"], row["time"] + 1).get(row["key"], frozenset())
+    place = {name: row[name] for name in _PLACE}
+    return Message(
+        row["key"],
+        row["time"],
+        text if isinstance(text, str) else "",
+        **place,
+        revision=row["revision"],
+        given=own | given,
+    )
 
 
 def _message(row: Row, by_source: frozenset[LabelSet]) -> Message | None:

@@ -23,8 +23,8 @@ class LabelSet(StrEnum):
 class Labeller(StrEnum):
     """Labellers, in order of authority."""
 
-    PERSON = "person"
     SOURCE = "source"
+    PERSON = "person"
     RULES = "rules"
     CLASSIFIER = "classifier"
     ENDPOINT = "endpoint"

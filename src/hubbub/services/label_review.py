@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hubbub.calculations import wilson_lower
 from hubbub.control.control import Control
 from hubbub.control.label_examples import Example, LabelExamples, Sealed
-from hubbub.errors import BadInputError, NotFoundError
+from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.moments import moment
 from hubbub.facts.refresh import refresh
 from hubbub.labels import stored
@@ -87,25 +87,35 @@ class LabelReview:
         labelled = sum(example.label is not None for example in done)
         return ReviewQueue(owner.id, chosen.value, self._names(owner, chosen), len(left), labelled, rows)
 
-    def say(self, tenant: str, label_set: str, message: str, label: str | None, by: str = "") -> Reviewed:
-        """Store a person's label of a message, or with None skip it; numbers change at once.
+    def say(
+        self, tenant: str, label_set: str, message: str | None, label: str | None, by: str = "", *,
+        conversation: str | None = None,
+    ) -> Reviewed:  # fmt: skip
+        """Store a person's label of a message, or with None skip it; numbers change at once, and a second time nothing does.
 
-        Raises NotFoundError for a message without a stored text, BadInputError for an unknown label.
+        Of a `conversation` in place of a message its first incoming message is labelled. Raises NotFoundError for an unknown
+        message, ConflictError for one that its source labelled, BadInputError for an unknown label.
         """
         owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        refresh(self._store, owner.no)
         names = self._names(owner, chosen)
         if label is not None and label not in names:
             hint = nearest(label, names) or f"; add it with 'hubbub labels add {chosen} ...'"
             raise BadInputError(f"{chosen} has no label {label[:100]!r}{hint}")
-        stored_message = self._message(owner, message)
-        suggested = self._suggestion(owner, chosen, stored_message)
-        body = Sealed(stored_message.key, stored_message.text, stored_message.contact_id, stored_message.time)
-        number = self._examples.put(
-            owner.id, chosen, label, body, by, suggested=suggested.label, suggested_by=suggested.by,
-            confidence=suggested.confidence,
-        )  # fmt: skip
-        changed = self._relabel(owner, stored_message) if label is not None else 0
-        return Reviewed(stored_message.key, label, suggested.label, changed, number)
+        labelled = self._message(owner, message, conversation)
+        if chosen in labelled.given:
+            raise ConflictError(
+                f"the source of message {labelled.key[:100]!r} gave its {chosen}: correct it there, by a higher revision"
+            )
+        suggested = self._suggestion(owner, chosen, labelled)
+        number = self._examples.number(owner.id, chosen, labelled.key, label)
+        if number is None:
+            number = self._examples.put(
+                owner.id, chosen, label, Sealed(labelled.key, labelled.text, labelled.contact_id, labelled.time), by,
+                suggested=suggested.label, suggested_by=suggested.by, confidence=suggested.confidence,
+            )  # fmt: skip
+        changed = self._relabel(owner, labelled) if label is not None else 0
+        return Reviewed(labelled.key, label, suggested.label, changed, number)
 
     def undo(self, tenant: str, label_set: str, by: str = "") -> Undone:
         """Undo a person's last label of a set. Raises NotFoundError when there is none."""
@@ -118,7 +128,8 @@ class LabelReview:
         if not own_examples:
             raise NotFoundError("there is nothing to undo")
         self._examples.remove(owner.id, own_examples[0].number)
-        for message in stored.of_keys(self._store, owner.no, [own_examples[0].body.key]):
+        message = stored.incoming(self._store, owner.no, own_examples[0].body.key)
+        if message is not None:
             self._relabel(owner, message)
         return Undone(own_examples[0].body.key, own_examples[0].label, len(own_examples) - 1)
 
@@ -173,11 +184,18 @@ class LabelReview:
             stored_label.labels.get(label_set) or decision.get("guess"), decision.get("by"), decision.get("confidence")
         )
 
-    def _message(self, tenant: Tenant, key: str) -> Message:
-        messages = stored.of_keys(self._store, tenant.no, [key])
-        if not messages:
-            raise NotFoundError(f"there is no message {key[:100]!r} with a stored text")
-        return messages[0]
+    def _message(self, tenant: Tenant, key: str | None, conversation: str | None) -> Message:
+        if (key is None) == (conversation is None):
+            raise BadInputError("name a message or a conversation, one of them")
+        if conversation is not None:
+            message = stored.opening(self._store, tenant.no, conversation)
+            missing = f"there is no conversation {conversation[:100]!r} with an incoming message of a person"
+        else:
+            message = stored.incoming(self._store, tenant.no, key or "")
+            missing = f"there is no incoming message {(key or '')[:100]!r} of a person"
+        if message is None:
+            raise NotFoundError(missing)
+        return message
 
 
 def _order_named(name: str) -> ReviewOrder:

@@ -159,7 +159,9 @@ class Training:
 
         chosen = set_named(label_set)
         known = set(names)
-        usable = [example for example in self._examples.of(tenant, chosen) if example.label in known]
+        usable = [
+            example for example in self._examples.of(tenant, chosen) if example.label in known and example.body.text
+        ]
         usable.reverse()
         learned = train(
             [example.body.text for example in usable], [example.label or "" for example in usable], precision

@@ -23,7 +23,7 @@ from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
 from hubbub.labels import stored
-from hubbub.labels.as_events import Stored, renamed, revised
+from hubbub.labels.as_events import Stored, decisions_of, renamed, revised
 from hubbub.labels.configuration import Configuration, read, set_named, starter
 from hubbub.labels.decision import Decisions, Message
 from hubbub.labels.labelling import Labelling
@@ -244,9 +244,19 @@ class LabelService:
         return self.labelling(tenant).reasons(label_set, texts, labels)
 
     def _relabel(self, tenant: Tenant, message: Message) -> int:
-        """Label a message again; returns the number of changed labels."""
+        """Label a message again; returns the number of changed labels.
+
+        Where no text is stored nobody but people can be asked again: other labels stay, and one that a person gave and took
+        back is unlabelled.
+        """
         refresh(self._store, tenant.no)
-        return self._label(tenant, self.labelling(tenant), [message]).changed
+        labelling = self.labelling(tenant)
+        if message.text.strip():
+            return self._label(tenant, labelling, [message]).changed
+        before = stored.labels(self._store, tenant.no, [message]).get(message.key, {})
+        decided = labelling.without_text(message, decisions_of(before))
+        digest = next((label.attributes.get("text", "") for label in before.values()), "")
+        return self._take(tenant, revised(message, decided, before, lambda _: digest, labelling.version))
 
     def _take(self, tenant: Tenant, events: Sequence[Event]) -> int:
         """Store label events; returns the number of changed labels."""

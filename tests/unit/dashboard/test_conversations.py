@@ -102,6 +102,20 @@ def test_who_gave_a_label_stands_beside_it(talk: Visitor) -> None:
     assert "Labelled by" in explained and XSS not in explained
 
 
+def test_a_person_labels_a_message_of_the_conversation(talk: Visitor) -> None:
+    """The form offers the incoming messages and all labels; the label counts at once, with the person; viewers cannot."""
+    talk.engine.labels.replace("acme", {"topic": {"wifi": None, XSS[:60]: None}})
+    on = f"/t/acme/conversation?id=waits&{VIEW}"
+    page = talk.page(on)
+    assert 'value="topic:wifi"' in page and 'value="tone:negative"' in page and XSS not in page
+    answer = talk.act(f"/t/acme/conversation/label?id=waits&{VIEW}", on, message="4", label="topic:wifi")
+    assert "Labelled: wifi." in answer.text
+    text = talk.see(on)
+    assert "wifi (by operator, 100% sure)" in text and "topic by operator" in text
+    refused = talk.act(f"/t/acme/conversation/label?id=waits&{VIEW}", on, 400, message="4", label="topic:x")
+    assert "has no label" in refused.text
+
+
 def test_what_is_not_there_is_said(talk: Visitor) -> None:
     """Unknown conversations, events and addresses without one are told, and never a page of another tenant's."""
     talk.engine.add_tenant("other")

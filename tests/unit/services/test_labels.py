@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hubbub.app import Engine, open_engine
 from hubbub.clock import fixed
-from hubbub.errors import BadInputError, NotFoundError
+from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.ingest.receivers.base import Delivery
 from hubbub.model.event import Event, record_from
 from hubbub.services.integrations import made_for
@@ -345,3 +345,54 @@ def test_an_integration_labels_what_it_receives_and_keeps_no_text(engine: Engine
     assert [row[1] for row in stored(engine)] == ["wifi"]
     with engine.store.facts.read() as reading:
         assert reading.rows("SELECT count(*) FROM event WHERE attributes LIKE '%the wifi%'") == [(0,)]
+
+
+def test_a_person_labels_one_message_or_conversation_above_rules(engine: Engine) -> None:
+    """The label counts at once and again changes nothing; another one revises it; a conversation's is that of its first message."""
+    engine.record("acme", [message(0, "wifi"), message(1, "hello", conversation_id="c0")])
+    engine.labels.run("acme")
+    say = engine.labels.review.say
+    assert say("acme", "topic", "m0", "food", "anna").changed == 1
+    first = say("acme", "topic", "m0", "food", "anna")
+    assert (first.changed, first.was) == (0, "food")
+    assert topics(engine) == {"food": 1} and len(stored(engine)) == 2
+    again = say("acme", "topic", None, "wifi", "bo", conversation="c0")
+    assert (again.message, again.changed) == ("m0", 1)
+    assert topics(engine) == {"wifi": 1}
+    engine.labels.run("acme")
+    assert json.loads(stored(engine, "attributes")[0][0])["labels"]["topic"]["who"] == "bo"
+    for message_, conversation in ((None, None), ("m0", "c0")):
+        with pytest.raises(BadInputError, match="one of them"):
+            say("acme", "topic", message_, "wifi", conversation=conversation)
+    for unknown in ({"message": "m9"}, {"message": None, "conversation": "c9"}):
+        with pytest.raises(NotFoundError):
+            say("acme", "topic", label="wifi", **unknown)
+    with pytest.raises(NotFoundError):
+        say("other", "tone", "m0", "negative")
+
+
+def test_a_message_without_a_stored_text_is_labelled_and_keeps_its_other_labels(engine: Engine) -> None:
+    """A person's topic leaves the tone that the text brought; undone, the topic is unlabelled until the text comes again."""
+    engine.load("acme", [record_from(message(0, "the wifi is terrible"))], labels=True, keep_text=False)
+    assert [row[1:3] for row in stored(engine)] == [("wifi", "negative")]
+    assert engine.labels.review.say("acme", "topic", "m0", "food", "anna").changed == 1
+    assert engine.labels.review.say("acme", "topic", "m0", "food", "anna").changed == 0
+    assert [row[1:3] for row in stored(engine)] == [("food", "negative")]
+    engine.load("acme", [record_from(message(0, "the wifi is terrible"))], labels=True, keep_text=False)
+    assert [row[1:3] for row in stored(engine)] == [("food", "negative")], "a person is above the rules"
+    assert engine.labels.review.undo("acme", "topic", "anna").label == "food"
+    assert [row[1:3] for row in stored(engine)] == [(None, "negative")]
+    engine.load("acme", [record_from(message(0, "the wifi is terrible"))], labels=True, keep_text=False)
+    assert [row[1:3] for row in stored(engine)] == [("wifi", "negative")]
+    assert engine.verify("acme")["clean"]
+
+
+def test_what_a_source_labelled_is_corrected_at_the_source(engine: Engine) -> None:
+    """A person's label would count beside the source's: it is refused, and the message is counted once."""
+    engine.record("acme", message(0, "wifi"))
+    event = {**message(0, ""), "type": "topic.classified", "id": "t0", "topic": "network", "message_id": "m0"}
+    engine.record("acme", {**event, "time": "2026-08-20T10:05:00Z"})
+    for label_set, label in (("topic", "food"), ("tone", "negative")):
+        with pytest.raises(ConflictError, match="correct it there"):
+            engine.labels.review.say("acme", label_set, "m0", label)
+    assert topics(engine) == {"network": 1}

@@ -1,0 +1,35 @@
+"""A classifier of English examples abstains about other languages, also where a text is too short to say its language."""
+
+from __future__ import annotations
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("wordllama")
+pytest.importorskip("threadpoolctl")
+
+from tests.unit.labels.test_reasons import SAID, learned  # noqa: E402
+
+OTHERS = {
+    "Spanish": ("No tengo internet", "La contraseña del router no funciona en mi laptop", "El desayuno estaba frío"),
+    "German": ("Router kaputt", "Es gibt ein Problem mit dem Internet in unserem Zimmer", "Frühstück war kalt"),
+    "Japanese": ("インターネットに接続できません", "朝食は何時ですか", "wifiできない"),
+    "Arabic": ("الإنترنت لا يعمل في الغرفة", "متى الفطور؟", "شكرا"),
+    "Hinglish": ("router mein problem hai bhai", "breakfast kab milega", "internet nahi chal raha hai room mein"),
+    "Chinese": ("房间里没有网络", "早餐几点开始"),
+}
+
+
+@pytest.mark.parametrize("language", list(OTHERS))
+def test_texts_in_another_language_stay_unlabelled(language: str) -> None:
+    """None counts, whether its language is certain, its words are few, or it mixes in a word of the examples."""
+    assert [guess.label for guess in learned().guess(OTHERS[language]) if guess.sure] == []
+
+
+@pytest.mark.parametrize("label", list(SAID))
+def test_texts_in_the_words_of_the_examples_count(label: str) -> None:
+    """Links, mentions and numbers are no words: they make no text foreign."""
+    word, other = SAID[label][:2]
+    text = f"<@U0123> please help, problem with the {word} and the {other} in room 1217: https://pictures.example/a/b/c?d=e"
+    (guess,) = learned().guess([text])
+    assert guess.sure and guess.label == label
