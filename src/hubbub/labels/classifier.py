@@ -1,7 +1,7 @@
 """A tenant's classifier of one label set: the mean of two logistic regressions, over a text's words and over its embedding.
 
 `training.py` makes it; this file applies it with numpy and stores it as arrays, never as code. It abstains: a label counts only
-above the confidence that was right often enough on held-out texts, and only in the languages of its examples.
+above the confidence that was right often enough on held-out texts, and only in the languages and words of its examples.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import numpy as np
 from hubbub.labels.extra import language, vectors
 from hubbub.labels.labelling import Guess
 from hubbub.labels.reasons import LIKELIEST, LikelyLabel, Reasons, Span, joined
-from hubbub.labels.rules import LONGEST_TEXT, placed_words, words_of
+from hubbub.labels.rules import LONGEST_TEXT, placed_words, plain_text, words_of
 
 NEVER = 2.0
 """A threshold above every confidence: the classifier was never right often enough about this label."""
 LEADING = 0.4
 """A word led to a label if it speaks for it at least so much as the word that does most."""
+KNOWN = 0.5
+"""Share of a text's words that examples must have, too, and more: fewer are of another language, or about something else."""
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -73,9 +75,16 @@ class Classifier:
     def _guess(self, text: str, place: int, confidence: float) -> Guess:
         if confidence < self.thresholds[place]:
             return Guess(self.labels[place], confidence, sure=False)
+        if not self._knows(text):
+            return Guess(self.labels[place], confidence, sure=False)
         if self.languages and (spoken := language(text)) is not None and spoken not in self.languages:
             return Guess(None, None, sure=False)
         return Guess(self.labels[place], confidence, sure=True)
+
+    def _knows(self, text: str) -> bool:
+        """Whether more than `KNOWN` of the words of a text, without links and mentions, are words of the examples."""
+        words = [word for word in words_of(plain_text(text)) if word.isalpha()]
+        return sum(word in self.terms for word in words) > KNOWN * len(words)
 
     def reasons(self, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
         """Return for each text the likeliest labels, and the words that speak for a given label; none for None."""

@@ -15,7 +15,13 @@ LONGEST_TEXT = 4000
 """Characters of a text that rules and classifiers read; requests are at the beginning."""
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
+_MARKS = re.compile(r"<[^<>]*>|https?://\S+|:[\w+'-]+:|[\w.+-]+@[\w-]+\.\S+")
 Place = tuple[LabelSet, str]
+
+
+def plain_text(text: str) -> str:
+    """Return a text without mentions, links, addresses and emoji codes."""
+    return " ".join(_MARKS.sub(" ", text[:LONGEST_TEXT]).split())
 
 
 def words_of(text: str) -> list[str]:

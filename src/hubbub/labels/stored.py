@@ -25,7 +25,10 @@ _ROW = ("type", "time", *_LABELS, "confidence", "name", "attributes", "revision"
 _MESSAGE = (
     f"time, ident, coalesce(message_id, id) AS key, {', '.join(_PLACE + _LABELS)}, revision, attributes FROM event"
 )
-_INCOMING = f"tenant = ? AND type = 'message.received' AND coalesce(kind, 'person') = 'person' AND {OF_MESSAGES} AND repeats IS NULL"
+_INCOMING = (
+    f"tenant = ? AND type = 'message.received' AND coalesce(kind, 'person') = 'person' AND {OF_MESSAGES} "
+    "AND repeats IS NULL"
+)
 _LABELABLE = f"{_INCOMING} AND attributes IS NOT NULL"
 
 

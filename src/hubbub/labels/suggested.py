@@ -18,7 +18,7 @@ from hubbub.labels.classifier import Floats
 from hubbub.labels.clusters import Turn, follow
 from hubbub.labels.decision import Message
 from hubbub.labels.extra import one_thread, vectors
-from hubbub.labels.rules import LONGEST_TEXT, words_of
+from hubbub.labels.rules import plain_text, words_of
 from hubbub.yaml_file import read_yaml
 
 FEWEST_WORDS = 3
@@ -33,7 +33,6 @@ RULE_PRECISION = 0.8
 """Share of the messages with a term that are of its topic, for a rule word."""
 EXAMPLES = 8
 """Example messages of a topic: as many as a classifier needs."""
-_MARKS = re.compile(r"<[^<>]*>|https?://\S+|:[\w+'-]+:|[\w.+-]+@[\w-]+\.\S+")
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -80,11 +79,6 @@ def suggested(
         for group in followed.groups
     ]  # fmt: skip
     return Suggestions(tuple(topics), followed.turns, len(texts))
-
-
-def plain_text(text: str) -> str:
-    """Return a text without mentions, links, addresses and emoji codes."""
-    return " ".join(_MARKS.sub(" ", text[:LONGEST_TEXT]).split())
 
 
 def terms_of(text: str) -> frozenset[str]:

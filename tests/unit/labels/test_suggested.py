@@ -15,7 +15,8 @@ pytest.importorskip("threadpoolctl")
 
 from hubbub.labels.clusters import FEWEST, Fate, follow  # noqa: E402
 from hubbub.labels.decision import Message  # noqa: E402
-from hubbub.labels.suggested import FEWEST_PEOPLE, Suggested, plain_text, suggested, terms_of  # noqa: E402
+from hubbub.labels.rules import plain_text  # noqa: E402
+from hubbub.labels.suggested import FEWEST_PEOPLE, Suggested, suggested, terms_of  # noqa: E402
 
 THEMES = {
     "wifi": ("The wifi in our room is down again", "No internet connection on my laptop", "The wireless network is very slow"),
