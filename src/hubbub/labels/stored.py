@@ -106,7 +106,7 @@ def incoming(store: Store, tenant: int, key: str) -> Message | None:
     return _incoming(store, tenant, "coalesce(message_id, id) = ?", key)
 
 
-def opening(store: Store, tenant: int, conversation: str) -> Message | None:
+def first_incoming(store: Store, tenant: int, conversation: str) -> Message | None:
     """Return the first incoming message of a conversation, like `incoming`; None without one."""
     return _incoming(store, tenant, "conversation_id = ?", conversation)
 

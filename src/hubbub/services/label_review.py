@@ -188,7 +188,7 @@ class LabelReview:
         if (key is None) == (conversation is None):
             raise BadInputError("name a message or a conversation, one of them")
         if conversation is not None:
-            message = stored.opening(self._store, tenant.no, conversation)
+            message = stored.first_incoming(self._store, tenant.no, conversation)
             missing = f"there is no conversation {conversation[:100]!r} with an incoming message of a person"
         else:
             message = stored.incoming(self._store, tenant.no, key or "")
