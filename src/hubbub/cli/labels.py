@@ -205,10 +205,10 @@ def review(
     from hubbub.cli.backend import opened
     from hubbub.cli.options import pairs
 
-    given = {key: values[-1] for key, values in pairs(label, "--say", "MESSAGE=LABEL").items()}
+    labels = {key: values[-1] for key, values in pairs(label, "--say", "MESSAGE=LABEL").items()}
     with opened(data) as engine:
-        if given:
-            rows = [engine.labels.review.say(tenant, label_set, key, name, BY) for key, name in given.items()]
+        if labels:
+            rows = [engine.labels.review.say(tenant, label_set, key, name, BY) for key, name in labels.items()]
             show.emit({"rows": rows}, as_json=as_json)
             return
         queue = engine.labels.review.queue(tenant, label_set, limit, order)

@@ -123,12 +123,12 @@ def set_tenant(
     """Change a tenant's zone, name, retention, tones, names of contacts, how questions and silence count, what AI saves."""
     tones, channels, signs = map(_listed, (hotspot_tones, help_channels, answer_signs))
     threads = {"help_channels": channels, "answer_signs": signs, "silence_days": silence_days}
-    given = {setting: value for setting, value in threads.items() if value is not None}
+    changed = {setting: value for setting, value in threads.items() if value is not None}
     show_answer(
         data,
         as_json,
         lambda engine: engine.tenants.change(
-            tenant, zone, name, retention, tones, contact_names, given or None, ai_minutes_saved
+            tenant, zone, name, retention, tones, contact_names, changed or None, ai_minutes_saved
         ),
     )
 

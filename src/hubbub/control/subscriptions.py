@@ -35,8 +35,8 @@ subscriptions = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
-    """A digest of every day, week or month."""
+class NewSubscription:
+    """A digest of every day, week or month, to store."""
 
     id: str
     tenant: str
@@ -55,26 +55,16 @@ class Subscription:
     """Files that go with a mail."""
     done_to: date
     """Periods that ended by this day are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription(NewSubscription):
+    """A stored digest of every day, week or month."""
+
     waits_for: str | None
     """Why the digest that is due did not go out yet."""
     state: Literal["active", "stopped"]
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class NewSubscription:
-    """A subscription to store; its fields as in `Subscription`."""
-
-    id: str
-    tenant: str
-    destination: str
-    kind: str
-    zone: str
-    at: str
-    wait_hours: int
-    sections: tuple[str, ...]
-    formats: tuple[str, ...]
-    done_to: date
 
 
 def add_subscription(con: sa.Connection, new: NewSubscription) -> None:

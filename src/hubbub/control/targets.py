@@ -41,10 +41,10 @@ def stored(con: sa.Connection, tenant: str | None = None) -> dict[str, tuple[Tar
     query = sa.select(targets).order_by(targets.c.aim, targets.c.valid_from, targets.c.id)
     if tenant is not None:
         query = query.where(targets.c.tenant == tenant)
-    found: dict[str, list[Target]] = {}
+    by_tenant: dict[str, list[Target]] = {}
     for row in con.execute(query):
-        found.setdefault(row.tenant, []).append(_target(row))
-    return {name: tuple(some) for name, some in found.items()}
+        by_tenant.setdefault(row.tenant, []).append(_target(row))
+    return {name: tuple(targets) for name, targets in by_tenant.items()}
 
 
 def put(con: sa.Connection, tenant: str, target: Target) -> None:

@@ -24,12 +24,12 @@ def unanswered_questions(ask: Ask) -> Shown | None:
     if not unanswered:
         return Shown(empty=f"Every question of these days has an answer ({counts.number('questions').value:,}).")
     first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
-    found = ask.engine.answers.explain(
+    explanation = ask.engine.answers.explain(
         ask.tenant.id, "questions_unanswered", first, after, {name: list(values) for name, values in ask.view.where.items()},
         limit=PAGE,
     )  # fmt: skip
     until = min(after, ask.now)
-    known = _excerpts(ask, [(datetime.fromisoformat(row["time"]), row["id"]) for row in found.events.rows])
+    known = _excerpts(ask, [(datetime.fromisoformat(row["time"]), row["id"]) for row in explanation.events.rows])
     rows = [
         {
             "id": row["id"], "asked": local(ask, datetime.fromisoformat(row["time"])),
@@ -37,7 +37,7 @@ def unanswered_questions(ask: Ask) -> Shown | None:
             "contact_id": known[row["id"]].contact_id if row["id"] in known else None,
             "waits": (until - datetime.fromisoformat(row["time"])).total_seconds() * 1000,
         }
-        for row in found.events.rows
+        for row in explanation.events.rows
     ]  # fmt: skip
     columns = [
         Column("asked", "Asked", "instant"),
@@ -46,7 +46,7 @@ def unanswered_questions(ask: Ask) -> Shown | None:
         Column("channel_id", "Channel", of="channel_id"),
         Column("waits", "Open for", "ms"), Column("id", "Question"),
     ]  # fmt: skip
-    links = [_links(ask, row["source"], row["id"], known.get(row["id"])) for row in found.events.rows]
+    links = [_links(ask, row["source"], row["id"], known.get(row["id"])) for row in explanation.events.rows]
     table = with_source(ask, Table(columns, rows, links))
     summary = f"{unanswered:,} of {counts.number('questions').value:,} questions have no answer"
     note = f"{unanswered - SHOWN:,} more: see the explanation of the number." if unanswered > SHOWN else ""

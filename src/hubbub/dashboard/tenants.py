@@ -107,10 +107,10 @@ def _changed(ask: Ask, form: Form) -> Done:
 
 def _threads(form: Form) -> dict[str, Any]:
     """Return the settings of threads that a form names."""
-    given: dict[str, Any] = {name: _listed(form[name]) for name in ("help_channels", "answer_signs") if name in form}
+    settings: dict[str, Any] = {name: _listed(form[name]) for name in ("help_channels", "answer_signs") if name in form}
     if "silence_days" in form:
-        given["silence_days"] = _days("Days of silence", form["silence_days"]) or 0
-    return given
+        settings["silence_days"] = _days("Days of silence", form["silence_days"]) or 0
+    return settings
 
 
 def _listed(text: str) -> list[str]:

@@ -143,10 +143,6 @@ class View:
         where = {**self.where, name: left} if left else {k: v for k, v in self.where.items() if k != name}
         return self.on(where=where)
 
-    def without_filters(self) -> View:
-        """Return the view without filters."""
-        return self.on(where={k: v for k, v in self.where.items() if k in self.locked}, bots=False)
-
 
 def chooses_days(params: Params) -> bool:
     """Whether an address chooses days."""

@@ -106,15 +106,6 @@ def next_tick(cron: str, after: datetime) -> datetime:
     return tick
 
 
-def last_tick(cron: str, now: datetime) -> datetime:
-    """Return the last tick at or before a moment (aware)."""
-    moment = now.astimezone(UTC).replace(microsecond=0)
-    if croniter.match(cron, moment) and moment.second == 0:
-        return moment
-    tick: datetime = croniter(cron, now.astimezone(UTC)).get_prev(datetime)
-    return tick
-
-
 def ticks(cron: str, after: datetime, until: datetime, limit: int = 10_000) -> list[datetime]:
     """Return the ticks in `(after, until]`, oldest first, at most `limit` of them."""
     due: list[datetime] = []

@@ -55,8 +55,8 @@ class SlackClient(WebClient):
         **_: Any,
     ) -> SlackResponse:
         """Send a call by POST, which Slack takes for all: `json` as JSON, anything else as a form. Raises SlackApiError."""
-        given = {**(params or {}), **(data or {}), **(json or {})}
-        sent = {name: value for name, value in given.items() if value is not None}
+        values = {**(params or {}), **(data or {}), **(json or {})}
+        sent = {name: value for name, value in values.items() if value is not None}
         headers = {"Authorization": f"Bearer {sent.pop('token', self.token)}"}
         if json is not None:
             headers["Content-Type"], content = "application/json;charset=utf-8", as_json(sent).encode()

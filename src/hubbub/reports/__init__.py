@@ -1,1 +1,1 @@
-"""Reports: a period in eight sections, as files to keep, send and check."""
+"""Reports: a period in sections, as files to keep, send and check."""

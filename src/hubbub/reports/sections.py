@@ -1,4 +1,4 @@
-"""The eight sections of a report, each declared by its metrics and rows.
+"""The sections of a report, each declared by its metrics and rows.
 
 Nothing is computed here: every number is a metric of the catalogue, from an ordinary query. Add a metric to a section by naming it.
 """

@@ -1,4 +1,4 @@
-"""Conversations and events behind the numbers: lists, flagged messages, members of states, counts by the minute."""
+"""Conversations and events behind the numbers: lists, flagged messages, who is in a state now, counts by the minute."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ class ConversationService:
 
     def live(self, tenant: str, where: Where | None = None, *, limit: int = 50) -> Live:
         """Return who waits for a reply now, those furthest past their target first. Raises BadQuestionError."""
-        one, end = self._control.tenant(tenant), self._clock()
+        owner, end = self._control.tenant(tenant), self._clock()
         question = Question((), end - timedelta(days=1), end, where=_filters(where))
-        return live(self._queries, one, question, limit=min(check_limit(limit), MOST))
+        return live(self._queries, owner, question, limit=min(check_limit(limit), MOST))
 
     def minutes(self, tenant: str, metrics: Sequence[str], minutes: int = 60, where: Where | None = None) -> Minutes:
         """Count by the minute until now, like `messages_received`. Raises BadQuestionError."""

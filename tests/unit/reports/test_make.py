@@ -43,7 +43,7 @@ def figures(row: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
     return {name: row[name] for name in metrics}
 
 
-def test_the_eight_sections_are_those_of_the_contract() -> None:
+def test_the_sections_are_those_of_the_contract() -> None:
     """Names and order of the sections are what users rely on; what a section draws, it has, and it ranks by counts."""
     assert list(SECTIONS) == [
         "summary", "conversations", "response_times", "targets", "staff_performance", "satisfaction", "top_intents",

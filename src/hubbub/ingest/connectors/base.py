@@ -82,9 +82,7 @@ LABELS = Setting(
 )
 
 
-SINCE = Setting(
-    "since", "first day to fetch, like 2026-08-01; ; if absent, the day of connecting", r"\d{4}-\d{2}-\d{2}"
-)
+SINCE = Setting("since", "first day to fetch, like 2026-08-01; if absent, the day of connecting", r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass

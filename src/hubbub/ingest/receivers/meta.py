@@ -35,8 +35,3 @@ class Meta:
             raise ForgedError(reason="no_signature")
         check_same(delivery.query.get("hub.verify_token", ""), secrets["verify_token"])
         return Reply(200, "text/plain", delivery.query.get("hub.challenge", "").encode())
-
-
-def ignored_all(names: list[str]) -> Mapping[str, int]:
-    """Return how often each name occurs in a list."""
-    return {name: names.count(name) for name in dict.fromkeys(names)}
