@@ -28,7 +28,7 @@ from hubbub.model.window import day_of
 from hubbub.news.answer import NewsNumber
 from hubbub.query.in_force import TargetInForce
 from hubbub.query.result import State
-from hubbub.reports.formatting import changed, moment, shown
+from hubbub.reports.formatting import changed, in_sentence, moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "There are no data of these days and filters."
@@ -231,7 +231,7 @@ def breakdown(
         *(Column(n, titles.get(n) or title_of(n), unit_of(n)) for n in known),
     ]
     called = labels(ask, dimension, [row["name"] for row in rows[:3]])
-    summary = f"{len(rows)} values; most {title_of(rank).lower()}: " + ", ".join(
+    summary = f"{len(rows)} value{'s' * (len(rows) != 1)}; most {in_sentence(title_of(rank))}: " + ", ".join(
         f"{called[row['name']]} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
     )
     left = len(rows) - most

@@ -23,7 +23,7 @@ from hubbub.news.answer import NewsAnswer, NewsNumber, NewsPoint
 from hubbub.news.candidates import candidate_of
 from hubbub.news.judge import Verdict
 from hubbub.query.usual import GRAINS
-from hubbub.reports.formatting import between, near
+from hubbub.reports.formatting import between, in_sentence, near
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:
@@ -113,7 +113,7 @@ def _happened(number: NewsNumber, value: float | None, wording: Wording) -> str:
     written, candidate = near(value, number.unit), candidate_of(number.metric)
     both_ways = candidate.up if candidate and candidate.up == candidate.down else ""
     title = wording.title(number.metric)
-    return wording.text(both_ways).replace("{value}", written) or f"{title[:1].lower()}{title[1:]}: {written}"
+    return wording.text(both_ways).replace("{value}", written) or f"{in_sentence(title)}: {written}"
 
 
 def waiting_now(ask: Ask, wording: Wording, *, quiet: bool) -> str:

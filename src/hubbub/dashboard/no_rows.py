@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.view import FILTERS
 from hubbub.metrics.catalogue import title_of
+from hubbub.reports.formatting import in_sentence
 
 COUNTED: Mapping[str, str] = {"staff_id": "responses", "topic": "classifications"}
 """What is counted to see whether a filter has rows; of all others messages."""
@@ -44,7 +45,9 @@ def no_rows(ask: Ask) -> NoRows | None:
         for name, values in view.where.items() if name not in view.locked for value in values
     ]  # fmt: skip
     named = " and ".join(_named(ask, name) for name in view.where)
-    each = ", ".join(f"{_named(ask, name)} has {n:,} {title_of(counted(name)).lower()}" for name, n in alone.items())
+    each = ", ".join(
+        f"{_named(ask, name)} has {n:,} {in_sentence(title_of(counted(name)))}" for name, n in alone.items()
+    )
     return NoRows(f"Nothing of {named} in {view.dates}.", f"In these days {each}.", ways)
 
 

@@ -19,6 +19,7 @@ from hubbub.news.answer import NewsNumber
 from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
 from hubbub.query.result import Number
+from hubbub.reports.formatting import in_sentence
 
 MOST = 40
 """Rows shown at first; the table has all."""
@@ -66,7 +67,7 @@ def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone
     ]  # fmt: skip
     links = [_links(ask, row, known) for row in rows]
     called = labels(ask, "channel_id", [row.room for row in rows if row.room])
-    summary = f"{len(rows)} rows; most {title_of(rank).lower()}: " + ", ".join(
+    summary = f"{len(rows)} row{'s' * (len(rows) != 1)}; most {in_sentence(title_of(rank))}: " + ", ".join(
         f"{called.get(str(row.room), row.room or row.channel)} {row.value(rank) or 0:,}" for row in rows[:3]
     )
     note = f"{len(rows) - MOST} more in the table below" if len(rows) > MOST else ""

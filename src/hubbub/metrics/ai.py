@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from hubbub.metrics.conversations import EPISODE, LASTING
 from hubbub.metrics.definition import NOW, Better, Count, Fact, Ratio, Rollup, Stored, Sum, Unit
 from hubbub.model.tenant import Tenant
@@ -10,9 +12,12 @@ HOUR = 3_600_000_000
 """Microseconds."""
 
 
-def _hours_saved(tenant: Tenant) -> float | None:
-    """Return the hours of a person's work that the tenant assumes for an episode handled by AI; None without an assumption."""
-    return None if tenant.ai_minutes_saved is None else tenant.ai_minutes_saved / 60
+def _hours_saved(tenant: Tenant) -> Fraction | None:
+    """Return the hours of a person's work that the tenant assumes for an episode handled by AI; None without an assumption.
+
+    A fraction: 142 times 6 minutes are 14.2 hours, and not 14.200000000000001.
+    """
+    return None if tenant.ai_minutes_saved is None else Fraction(str(tenant.ai_minutes_saved)) / 60
 
 
 AI_OUTCOMES = Rollup(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from fractions import Fraction
 
 from hubbub.model.target import Aim
 from hubbub.model.tenant import MOST_TONES, Tenant
@@ -175,7 +176,7 @@ class Stored(Metric):
 
     measure: str = ""
     divide: int = 1
-    times: Callable[[Tenant], float | None] | None = None
+    times: Callable[[Tenant], Fraction | None] | None = None
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

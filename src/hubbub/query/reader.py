@@ -74,8 +74,8 @@ def _maker(select: Select, metric: RequestedMetric) -> Cellmaker | None:
         measure = metric.rollup.measures[declared.measure]
         unknown = Known.NOT_FETCHED if isinstance(measure, Sum) and measure.known else Known.SETTLED
         if declared.times is not None:
-            factor = declared.times(context.tenant)
-            return lambda row: Cell(None if factor is None else row[place] * factor, row[place], None, row[place])
+            times = declared.times(context.tenant)
+            return lambda row: Cell(None if times is None else float(row[place] * times), row[place], None, row[place])
 
         def stored(row: tuple[Any, ...]) -> Cell:
             value = row[place]

@@ -45,6 +45,11 @@ def spreadsheet(text: str) -> str:
     return safe if safe.startswith("'") else led + safe
 
 
+def in_sentence(title: str) -> str:
+    """Return a title as it stands inside a sentence: without its first capital, unless it begins with an abbreviation like AI."""
+    return title if title[:2].isupper() else f"{title[:1].lower()}{title[1:]}"
+
+
 def unit_of(column: Column, row: Row) -> str:
     """Return the unit of a cell: its column's, or its row's where rows have units."""
     return str(row["unit"] if column.unit == "row" else column.unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.reports.formatting import between, day, instant
+from hubbub.reports.formatting import between, day, in_sentence, instant
 
 
 def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
@@ -28,3 +28,13 @@ def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
 def test_a_range_has_no_more_digits_than_it_is_wide(low: float, high: float, unit: str, text: str) -> None:
     """Counts are whole; shares have a decimal only where the range is narrower than 5 points."""
     assert between(low, high, unit) == text
+
+
+def test_a_title_inside_a_sentence_keeps_its_abbreviation() -> None:
+    """The first capital goes, but not those of AI or CSAT."""
+    assert [in_sentence(title) for title in ("Messages", "AI hand-offs", "CSAT", "")] == [
+        "messages",
+        "AI hand-offs",
+        "CSAT",
+        "",
+    ]
