@@ -17,6 +17,7 @@ import numpy as np
 
 from hubbub.labels.extra import language, vectors
 from hubbub.labels.labelling import Guess
+from hubbub.labels.naming_words import names_something
 from hubbub.labels.reasons import LIKELIEST, LikelyLabel, Reasons, Span, joined
 from hubbub.labels.rules import LONGEST_TEXT, placed_words, plain_text, words_of
 
@@ -110,8 +111,11 @@ class Classifier:
         alone = [speaks.get(self.terms.get(word, -1), 0.0) for word in words]
         pairs = [speaks.get(self.terms.get(f"{word} {following}", -1), 0.0) / 2 for word, following in pairwise(words)]
         led = [own + before + after for own, before, after in zip(alone, [0.0, *pairs], [*pairs, 0.0], strict=False)]
-        most = max(led, default=0.0)
-        return joined(span for (_, span), much in zip(placed, led, strict=True) if much > 0 and much >= LEADING * most)
+        naming = [much if names_something(word) else 0.0 for word, much in zip(words, led, strict=True)]
+        most = max(naming, default=0.0)
+        return joined(
+            span for (_, span), much in zip(placed, naming, strict=True) if much > 0 and much >= LEADING * most
+        )
 
     def as_bytes(self) -> bytes:
         """Return the classifier as a file of arrays."""

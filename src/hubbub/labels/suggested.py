@@ -5,21 +5,18 @@ Texts are read in memory; the words of a suggestion are ones that several people
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from math import log
-from pathlib import Path
 
 from hubbub.labels.classifier import Floats
 from hubbub.labels.clusters import Turn, follow
 from hubbub.labels.decision import Message
 from hubbub.labels.extra import one_thread, vectors
+from hubbub.labels.naming_words import names_something
 from hubbub.labels.rules import plain_text, words_of
-from hubbub.yaml_file import read_yaml
 
 FEWEST_WORDS = 3
 """Shorter texts (`thanks`, `ok great`) have no topic."""
@@ -28,12 +25,10 @@ FEWEST_PEOPLE = 3
 NAMED_BY, MOST_RULE_WORDS = 3, 5
 COMMON = 0.1
 """Share of a topic's messages that have a word which names it."""
-_STOP_WORDS = Path(__file__).with_name("stop_words.yaml")
 RULE_PRECISION = 0.8
 """Share of the messages with a term that are of its topic, for a rule word."""
 EXAMPLES = 8
 """Example messages of a topic: as many as a classifier needs."""
-_LETTERS = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +79,13 @@ def suggested(
 def terms_of(text: str) -> frozenset[str]:
     """Return the terms of a text: words of three letters or more that may name something, and pairs of neighbouring ones."""
     words = words_of(text)
-    naming = {word for word in words if _LETTERS.fullmatch(word)} - _stop_words()
+    naming = {word for word in words if names_something(word)}
     pairs = (f"{word} {following}" for word, following in pairwise(words) if {word, following} <= naming)
     return frozenset((*naming, *pairs))
 
 
 def _embedded(texts: Sequence[str]) -> Floats:
     return vectors(texts or [""])[: len(texts)]
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    return frozenset(str(word) for word in read_yaml(_STOP_WORDS))
 
 
 def person_of(message: Message) -> str:

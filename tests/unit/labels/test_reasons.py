@@ -88,6 +88,12 @@ def test_a_classifier_marks_what_it_went_by(label: str) -> None:
     assert after < before
 
 
+def test_words_that_say_nothing_are_not_marked() -> None:
+    """Of a text whose only known words are like "the" and "with" nothing is marked, whatever they weigh."""
+    for reasons in learned().reasons(["with the and our in there"] * 2, list(SAID)):
+        assert reasons.spans == ()
+
+
 def test_the_likeliest_labels_come_first_and_an_unknown_label_has_no_words() -> None:
     """Probabilities are those of the classifier, the largest first; a label that it never learned, or none, marks nothing."""
     text = "the breakfast"
