@@ -16,9 +16,13 @@ from hubbub.query.live import MOST, Member, members
 
 SHOWN = 8
 _COLUMNS = (
-    Column("text", "Last message", "long"), Column("contact_id", "By"), Column("channel_id", "Room"),
-    Column("waits", "Waits for", "ms"), Column("channel", "Channel"), Column("account_id", "Account"), Column("id", "Id"),
+    Column("waits", "Waits for", "ms"), Column("text", "Last message", "long"), Column("contact_id", "By"),
+    Column("channel_id", "Room"), Column("channel", "Channel"), Column("account_id", "Account"), Column("id", "Id"),
 )  # fmt: skip
+
+
+_TOO_MANY = {True: ("channel", "account_id"), False: ("account_id",)}
+"""Columns of the CSV alone: with a room known its channel and account are too many for a panel."""
 
 
 def rows_of(members: Sequence[Member], now: datetime) -> list[Cells]:
@@ -66,7 +70,13 @@ def unanswered(ask: Ask, what: str) -> Shown:
     table = with_source(ask, Table(columns, rows, links))
     summary = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
     note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
-    return Shown("few", {"most": SHOWN, "beside": ("id",)}, table, summary, note.strip())
+    return Shown(
+        "few",
+        {"most": SHOWN, "beside": ("id", *_TOO_MANY[any(row.get("channel_id") for row in rows)])},
+        table,
+        summary,
+        note.strip(),
+    )
 
 
 def _who(excerpt: Excerpt | None) -> dict[str, str | None]:
