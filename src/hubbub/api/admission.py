@@ -2,7 +2,8 @@
 little.
 
 An unknown key, or one beyond its limit, is refused. So is a tenant with too many waiting requests. A tenant has a share of the
-threads; its other requests wait for their turn, and block nobody.
+threads; its other requests wait for their turn, and block nobody. A tenant that was refused a moment ago goes last: its refusals
+take their time, and its accepted requests have a smaller share and step aside for those of others (`precedence`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
@@ -25,9 +27,12 @@ from hubbub.control.control import Key
 from hubbub.control.deliveries import KEY_LENGTH
 from hubbub.control.integrations import Integration
 from hubbub.errors import ForgedError, HubbubError, RateLimitedError
+from hubbub.precedence import Precedence
 
-SHARE, HEAVY = 10, 3
-"""Requests of a tenant that are processed at once, small bodies of events and all others; the server has 40 threads for requests.
+SHARE, HEAVY, LAST = 10, 3, 1
+"""Requests of a tenant that are processed at once: small bodies of events, all others, and these of a tenant that goes last.
+
+The server has 40 threads for requests.
 
 Small bodies wait for the disk, most of them for the same commit. Others take the processor, which threads share: more of them at
 once would not be faster, and would leave less to other tenants."""
@@ -36,7 +41,10 @@ SMALL = 1 << 16
 LOOP_SECONDS = 0.0005
 """Approximate time of a request in the event loop: it is not measured, since requests take turns there."""
 MOST_WAITING = 200
-"""Most requests of one tenant that wait for their turn."""
+"""Most requests of one tenant that wait for their turn, and most that wait for their refusal."""
+SLOW = 0.5
+"""Seconds until a tenant that goes last gets a refusal: a sender that ignores Retry-After would have hundreds a second on the same
+connections, and each takes the event loop."""
 
 
 def _has_body(scope: Scope) -> bool:
@@ -45,36 +53,56 @@ def _has_body(scope: Scope) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
-def _share(scope: Scope) -> int:
-    """Return how many requests like this one are processed at once for a tenant."""
+def _share(scope: Scope, goes_last: bool) -> int:
+    """Return how many requests like this one are processed at once for its tenant."""
     length = dict(scope["headers"]).get(b"content-length", b"")
     is_small = length.isdigit() and len(length) < 20 and int(length) <= SMALL
-    return SHARE if is_small and kind_of(scope["path"]) == "ingests" else HEAVY
+    if is_small and kind_of(scope["path"]) == "ingests":
+        return SHARE
+    return LAST if goes_last else HEAVY
 
 
 class Admission:
     """Identifies the key of each API request, counts it and its work, and gives tenants their turns.
 
-    `find` returns the integration of a service's address: there its signature is the key.
+    `find` returns the integration of a service's address: there its signature is the key. `precedence` counts what goes first:
+    requests of tenants within their limits, and all that are not of the API.
     """
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, limiter: Limiter, find: Callable[[str, str], Integration]) -> None:
-        self._app, self._ring, self._limiter, self._find = app, ring, limiter, find
+    def __init__(
+        self,
+        app: ASGIApp,
+        ring: KeyRing,
+        limiter: Limiter,
+        find: Callable[[str, str], Integration],
+        precedence: Precedence,
+    ) -> None:
+        self._app, self._ring, self._limiter, self._find, self._precedence = app, ring, limiter, find, precedence
         self._turns: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
         self._present: Counter[str] = Counter()
+        self._refusing: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 401, 429 or 503."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if not scope["path"].startswith("/v1/"):
+            self._precedence.first += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._precedence.first -= 1
             return
         try:
             key = await self._admit(scope)
         except HubbubError as error:
+            if scope["state"].get("goes_last"):
+                await self._slow_down(scope["state"]["key"])
             await problems.refusal(Request(scope), error)(scope, receive, send)
             return
-        owner = key.tenant or key.id
-        share = _share(scope)
+        owner, goes_last = key.tenant or key.id, scope["state"]["goes_last"]
+        share = _share(scope, goes_last)
         turn = self._turns.setdefault((owner, share), asyncio.Semaphore(share))
         self._present[owner] += 1
         has_turn = False
@@ -83,6 +111,7 @@ class Admission:
             nonlocal has_turn
             await turn.acquire()
             has_turn = True
+            self._precedence.first += not goes_last
             self._limiter.check(key)  # earlier requests may have used up the budget
 
         async def received() -> Message:
@@ -95,18 +124,32 @@ class Admission:
         try:
             if not _has_body(scope):
                 await take()
-            await self._work(key, scope, received, send)
+            with self._precedence.last() if goes_last else nullcontext():
+                await self._work(key, scope, received, send)
         except RateLimitedError as error:
             await problems.refusal(Request(scope), error)(scope, receive, send)
         finally:
             if has_turn:
+                self._precedence.first -= not goes_last
                 turn.release()
             self._present[owner] -= 1
             if not self._present[owner]:
                 del self._present[owner]
 
+    async def _slow_down(self, key: Key) -> None:
+        """Wait before a refusal, if not too many of the tenant's wait already."""
+        owner = key.tenant or key.id
+        if self._refusing[owner] < MOST_WAITING:
+            self._refusing[owner] += 1
+            try:
+                await asyncio.sleep(SLOW)
+            finally:
+                self._refusing[owner] -= 1
+                if not self._refusing[owner]:
+                    del self._refusing[owner]
+
     async def _admit(self, scope: Scope) -> Key:
-        """Return the key of a request, counted.
+        """Return the key of a request, counted; the request's state says whether it goes last.
 
         Raises UnauthenticatedError, NotFoundError, RateLimitedError, and errors of the database.
         """
@@ -118,6 +161,7 @@ class Admission:
             remembered = self._ring.remembered(text)
             key = remembered if remembered is not None else await run_in_threadpool(self._ring.key, text)
         scope["state"]["key"] = key
+        scope["state"]["goes_last"] = self._limiter.refused_lately(key)
         scope["state"]["limit_headers"] = self._limiter.take(key, kind_of(scope["path"]))
         if self._present[key.tenant or key.id] >= SHARE + MOST_WAITING:
             raise RateLimitedError(f"{MOST_WAITING} requests already wait for their turn: wait 1 s", retry_after=1.0)

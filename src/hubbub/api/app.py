@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
-from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,6 +56,7 @@ from hubbub.dashboard.routes import routes as pages
 from hubbub.dashboard.unsubscribe import routes as unsubscribe
 from hubbub.errors import HubbubError
 from hubbub.memory import keep_what_is_loaded
+from hubbub.precedence import Precedence
 from hubbub.telemetry import REQUEST_SECONDS, log, seldom
 from hubbub.version import __version__
 
@@ -160,12 +160,12 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     `worker`: takes jobs while the application runs.
     """
     refreshing = RefreshLoop(engine, engine.settings.refresh_seconds)
+    precedence = Precedence()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_exception_handler(_noted)
-        threads = current_default_thread_limiter()  # the threads of requests
-        engine.store.settling.requests = lambda: threads.borrowed_tokens > 0
+        engine.store.settling.requests = lambda: precedence.first > 0
         if refresh:
             refreshing.start()
         else:
@@ -199,7 +199,9 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     problems.install(app)
 
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
-    app.add_middleware(Admission, ring=app.state.keys, limiter=app.state.limiter, find=engine.receiving.find)
+    app.add_middleware(
+        Admission, ring=app.state.keys, limiter=app.state.limiter, find=engine.receiving.find, precedence=precedence
+    )
     app.add_middleware(Observe)
     app.add_middleware(Noted, log=engine.delivered)
     app.add_middleware(Based, base=engine.settings.base_path)

@@ -24,6 +24,8 @@ HOOKS = "/v1/hooks/"
 """The prefix of services' addresses."""
 WORK = {"events": "events", "megabytes": "MB of bodies", "seconds": "seconds of processor time"}
 """Kinds of work -> units for people."""
+LATELY = 5.0
+"""Seconds after a refusal in which a tenant counts as one beyond its limits."""
 WORK_BURST = 10.0
 """Seconds' worth of work that may be done at once; the same may be overdrawn, so nobody waits longer than this."""
 
@@ -50,6 +52,7 @@ class Limiter:
         }
         self._work = [kind for kind in WORK if self._rates[kind]]
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        self._refused: dict[str, float] = {}
 
     def take(self, key: Key, kind: str) -> Headers:
         """Take a token of a key for a request of a kind, `reads` or `ingests`; returns the headers with the remaining budget.
@@ -64,7 +67,7 @@ class Limiter:
         tokens = self._level(key.id, kind, now)
         if tokens < 1:
             message = f"key {key.id} may send {rate:g} requests a second and {math.floor(size)} at once"
-            self._refuse(message, kind, tokens, (1 - tokens) / rate)
+            self._refuse(key, message, kind, tokens, (1 - tokens) / rate)
         self._put(key.id, kind, tokens - 1, now)
         return self._headers(kind, tokens - 1)
 
@@ -76,7 +79,11 @@ class Limiter:
             if left < 0:
                 rate, size = self._rates[work], self._sizes[work]
                 message = f"{owner} may cause {rate:g} {WORK[work]} a second and {size:g} at once"
-                self._refuse(message, work, left, -left / rate)
+                self._refuse(key, message, work, left, -left / rate)
+
+    def refused_lately(self, key: Key) -> bool:
+        """Whether a request of the key's tenant was refused within the last LATELY seconds."""
+        return self._clock() - self._refused.get(_owner(key), -LATELY) < LATELY
 
     def spend(self, key: Key, work: Mapping[str, float]) -> None:
         """Take the work of an answered request, by kind, from its tenant's buckets."""
@@ -96,7 +103,10 @@ class Limiter:
             self._forget_fullest(now)
         self._buckets[owner, kind] = tokens, now
 
-    def _refuse(self, message: str, kind: str, tokens: float, wait: float) -> None:
+    def _refuse(self, key: Key, message: str, kind: str, tokens: float, wait: float) -> None:
+        if len(self._refused) >= MOST_BUCKETS:
+            self._refused.clear()
+        self._refused[_owner(key)] = self._clock()
         raise RateLimitedError(
             f"{message}; wait {wait:.2f} s", retry_after=wait, headers=self._headers(kind, tokens)
         ) from None

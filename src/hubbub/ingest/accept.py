@@ -31,6 +31,7 @@ from hubbub.model.event import (
 )
 from hubbub.model.tenant import Tenant, kept_from
 from hubbub.model.window import utc_naive
+from hubbub.precedence import step_aside
 
 EARLIEST, LATEST = (utc_naive(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2100))
 FUTURE = timedelta(hours=24)
@@ -39,6 +40,8 @@ MAX_ATTRIBUTES = 16_384
 MAX_DURATION_MS = 10 * 366 * 86_400_000
 MAX_REVISION = 2**62
 DEFAULT_SOURCE = "api"
+AT_ONCE = 20
+"""Events that are checked before others are let go first."""
 UNKEPT = frozenset({"contact_erased"})
 """Codes of refused records that are not quarantined."""
 
@@ -202,6 +205,8 @@ def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[date
             fill_usage(item)
     odd = _odd_texts([item for item in items if isinstance(item, Event)])
     for index, item in enumerate(items):
+        if index % AT_ONCE == 0:
+            step_aside()
         if isinstance(item, Rejection):
             rejected.append(item)
             continue

@@ -22,6 +22,7 @@ from hubbub.memory import uncollected
 from hubbub.model.event import MAX_RAW, NOTHING, TEXT_FIELDS, Event, Item, Rejection
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import EPOCH
+from hubbub.precedence import step_aside
 from hubbub.storage.identity import ident_of
 from hubbub.storage.log import EVENT, Batch, Refused, Verdict
 from hubbub.storage.schema import BOOLEANS
@@ -88,6 +89,7 @@ class Intake:
         remarks = notes(items)
         if good or refused:
             batch = batch_of(tenant, good, times, received_at, refused)
+            step_aside()
             verdicts = self._append(batch, changed)
             if history:
                 remarks += self._contradicting(batch, verdicts, items, rejected)

@@ -20,6 +20,7 @@ from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Score, State, Stored, Sum, Unit
 from hubbub.model.window import Grain, Window, day_of, local_midnight, windows
+from hubbub.precedence import step_aside
 from hubbub.query.distributions import distributions
 from hubbub.query.result import Cell
 from hubbub.query.result import State as Known
@@ -38,6 +39,7 @@ def read(context: Context, metrics: Sequence[RequestedMetric]) -> Cells:
     for metric in metrics:
         by_rollup.setdefault(metric.rollup.name, []).append(metric)
     for together in by_rollup.values():
+        step_aside()
         if together[0].rollup.aim is not None:
             judged(context, together, cells)
             continue

@@ -15,6 +15,7 @@ from hubbub.metrics.definition import Count, Extreme, Fact, Ratio, Rollup, Store
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
+from hubbub.precedence import step_aside
 from hubbub.query.bucket import Stretch, stretches
 from hubbub.query.filters import matches
 from hubbub.query.result import Cell
@@ -101,6 +102,7 @@ class Select:
                 f"AND {anchor} >= :low AND {anchor} < :high AND ({rollup.where}) AND ({more}) AND {where} {grouped} {order}"
             )
             params = {**context.bound, "low": stretch.low, "high": stretch.high, **self.params}
+            step_aside()
             for row in context.reading.each(sql, params):
                 yield row[0], row[1 : width + 1], row[width + 1 :]
 

@@ -26,7 +26,7 @@ EVENT = tuple(schema.SENT)
 TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "ident", "seq", "source", "id", "revision"))
 Row = tuple[Any, ...]
 ROWS = 250
-"""Events of a batch in the log, at most: longer batches are cut, since others wait while one is stored."""
+"""Events of a batch in the log, at most, and refused records: longer batches are cut, since others wait while one is stored."""
 
 
 class Verdict(IntEnum):
@@ -176,13 +176,13 @@ def judge(
 
 
 def packed(batch: Batch, judged: Judged) -> Iterator[tuple[int, int, bytes, bytes]]:
-    """Yield the rows of the log for a batch: tenant, time of receipt, new events, and refused records (all in the first)."""
+    """Yield the rows of the log for a batch: tenant, time of receipt, new events, and refused records."""
     rejected, new = batch.rejected, judged.new
-    for first in range(0, len(new) or bool(rejected), ROWS):
+    for first in range(0, max(len(new), len(rejected)), ROWS):
+        here = slice(first, first + ROWS)
         places = [(place - first, time) for place, time in judged.replaced if first <= place < first + ROWS]
-        body = msgspec.msgpack.encode((new[first : first + ROWS], places))
-        yield batch.tenant, batch.received_at, body, msgspec.msgpack.encode(rejected)
-        rejected = ()
+        body = msgspec.msgpack.encode((new[here], places))
+        yield batch.tenant, batch.received_at, body, msgspec.msgpack.encode(rejected[here])
 
 
 class Log(ABC):

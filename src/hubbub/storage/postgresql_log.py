@@ -117,7 +117,7 @@ class Log(log.Log):
         count = 0
         for n, tenant, events, rejected in rows:
             yield (entry := unpacked(n, tenant, events, rejected, self._name))
-            count += len(entry.rows)
+            count += len(entry.rows) + len(entry.rejected)
             if count >= limit:
                 return
 

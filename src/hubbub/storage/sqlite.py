@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +27,10 @@ BUSY_SECONDS = 60
 """Seconds that a statement waits for another process that writes."""
 GLANCE = 0.02
 """Seconds that `changed` waits for a writer of this process."""
+ROWS = 64
+"""Rows that one statement inserts. Python gives its lock away at each statement: beside a thread that computes, 250 events took 20
+to 37 ms one by one, and 9 together; alone 2.6 and 2.8."""
+_VALUES = re.compile(r"\bVALUES (\(\?(?:, \?)*\))")
 _NULLS: dict[None, None] = {}
 sqlite3.register_adapter(
     type(None), _NULLS.get
@@ -90,9 +96,18 @@ class Transaction(transaction.Transaction):
         if not rows:
             return 0
         try:
-            return self._con.executemany(sql, rows).rowcount
+            if (values := _VALUES.search(sql)) is None:
+                return self._con.executemany(sql, rows).rowcount
+            return sum(self._together(sql, values, rows[at : at + ROWS]) for at in range(0, len(rows), ROWS))
         except sqlite3.Error as error:
             raise error_of(error, self._path) from error
+
+    def _together(self, sql: str, values: re.Match[str], rows: Sequence[Any]) -> int:
+        """Insert rows with one statement; `values`: the place of a row's question marks in `sql`."""
+        more = f", {values[1]}" * (len(rows) - 1)
+        return self._con.execute(
+            f"{sql[: values.end()]}{more}{sql[values.end() :]}", list(chain.from_iterable(rows))
+        ).rowcount
 
 
 class Database(transaction.Database):

@@ -180,7 +180,7 @@ class Log(log.Log):
             if entry.emptied:
                 raise intact.facts_behind(self._facts.path, after, entry.n)
             yield entry
-            count += len(entry.rows)
+            count += len(entry.rows) + len(entry.rejected)
             if count >= limit:
                 return
 

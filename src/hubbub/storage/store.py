@@ -19,7 +19,7 @@ from hubbub.storage.sqlite import errors_of
 FILE = sqlite_store.FILE
 HOLD = 0.005
 """Seconds of folding after which others may take the lock."""
-YIELD, ASIDE = 0.0005, 0.02
+YIELD, ASIDE = 0.0005, 0.05
 """Seconds that another thread has to take the lock, and for which the background waits at most for requests."""
 LATELY = 5.0
 """Seconds for which turns stay short after another thread waited for the lock."""

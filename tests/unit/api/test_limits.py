@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from hubbub.api import limits as limits_
+from hubbub.api.admission import SLOW
 from hubbub.api.limits import Limiter
 from hubbub.control.control import Key
 from hubbub.errors import RateLimitedError
@@ -214,3 +216,68 @@ def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.Mon
         assert running == 2
         go_on.set()
         assert [one.result().status_code for one in waiting] == [200] * 5
+
+
+def test_a_refused_tenant_is_known_for_a_moment() -> None:
+    """From a refusal on, and until some seconds later, each of the tenant's keys counts as beyond its limits; no other tenant's."""
+    clock = Clock()
+    limiter = Limiter(limits(reads=1, burst=1), clock)
+    acme, zoo = Key("b", "acme", ()), Key("z", "zoo", ())
+    assert not limiter.refused_lately(acme)
+    assert taken(limiter, "a") == 1
+    assert (limiter.refused_lately(acme), limiter.refused_lately(zoo)) == (True, False)
+    clock.now += limits_.LATELY
+    assert not limiter.refused_lately(acme)
+
+
+def test_refusals_of_a_flood_take_their_time(slow: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first refusal comes at once. While the next waits, another tenant is answered; those beyond the bound do not wait."""
+    admission = "hubbub.api.admission"
+    monkeypatch.setattr(f"{admission}.MOST_WAITING", 1)
+    waiting, go_on = threading.Event(), threading.Event()
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        assert seconds == SLOW
+        waiting.set()
+        while not go_on.is_set():
+            await real(0.001)
+
+    answers = [slow.get("/v1/metrics").status_code for _ in range(4)]
+    assert answers == [200, 200, 200, 429]
+    monkeypatch.setattr(f"{admission}.asyncio.sleep", sleep)
+    slow.engine.add_tenant("zoo")
+    zoo = Face(slow.engine, slow.http, slow.engine.keys.add("zoo").key)
+    with ThreadPoolExecutor(1) as threads:
+        kept = threads.submit(slow.get, "/v1/metrics")
+        assert waiting.wait(30)
+        assert zoo.get("/v1/metrics").status_code == 200
+        assert slow.get("/v1/metrics").status_code == 429
+        assert not kept.done()
+        go_on.set()
+        assert kept.result().status_code == 429
+
+
+def test_a_tenant_beyond_its_limits_goes_last(slow: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request of a tenant that was just refused steps aside until its neighbour's is answered."""
+    monkeypatch.setattr("hubbub.precedence.LONGEST", 30.0)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def held() -> dict[str, Any]:
+        entered.set()
+        assert go_on.wait(30)
+        return {"metrics": []}
+
+    monkeypatch.setattr(slow.engine.answers, "metrics", held)
+    assert [slow.get("/v1/dashboard").status_code for _ in range(4)] == [200, 200, 200, 429]
+    slow.engine.add_tenant("zoo")
+    zoo = Face(slow.engine, slow.http, slow.engine.keys.add("zoo").key)
+    with ThreadPoolExecutor(2) as threads:
+        neighbour = threads.submit(zoo.get, "/v1/metrics")
+        assert entered.wait(30)
+        beyond = threads.submit(slow.post, event("1"))
+        time.sleep(0.2)
+        assert not beyond.done()
+        go_on.set()
+        assert neighbour.result().status_code == 200
+        assert beyond.result().status_code == 202

@@ -17,7 +17,7 @@ from hubbub.facts.refresh import _store as move_out
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
-from hubbub.storage.log import Batch
+from hubbub.storage.log import EVENT, ROWS, Batch, Judged, Refused, packed, unpacked
 from hubbub.storage.store import Store
 from tests.embedded import log_of
 
@@ -155,3 +155,18 @@ def test_what_was_handed_in_cannot_be_taken_back(tmp_path: Path) -> None:
     assert promised.result(60) == []
     assert verdicts(store, [event(2, 0)]) == (1, 0, 0)
     store.close()
+
+
+@given(good=st.integers(0, 700), bad=st.integers(0, 700))
+@settings(max_examples=20, deadline=None)
+def test_a_long_batch_is_cut_into_pieces_that_hold_all_of_it(good: int, bad: int) -> None:
+    """Every new event and refused record is in one piece, in order, and no piece has more of either than its most."""
+    rows = [(n,) * len(EVENT) for n in range(good)]
+    refused = [Refused(n, "api", "unknown_type", "type", "", "{}") for n in range(bad)]
+    batch = Batch(1, rows, [True] * good, 0, refused)
+    pieces = packed(batch, Judged([], rows))
+    entries = [unpacked(1, tenant, events, rejected, "log") for tenant, _, events, rejected in pieces]
+    assert [tuple(row) for entry in entries for row in entry.rows] == rows
+    assert [record for entry in entries for record in entry.rejected] == refused
+    assert all(max(len(entry.rows), len(entry.rejected)) <= ROWS for entry in entries)
+    assert all(entry.rows or entry.rejected for entry in entries)
