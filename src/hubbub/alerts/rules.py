@@ -50,7 +50,7 @@ def rule_from(values: JsonObject) -> Rule:
     where = values.get("where") or {}
     spelled = {name: [value] if isinstance(value, str) else value for name, value in where.items()}
     try:
-        rule = msgspec.convert({**values, "where": spelled}, Rule)
+        rule = msgspec.convert({**values, "by": values.get("by") or None, "where": spelled}, Rule)
     except msgspec.ValidationError as error:
         raise BadInputError(f"the rule: {error}") from None
     fixed = _FIXED.get(rule.kind, ())

@@ -41,7 +41,9 @@ class RuleFields(BaseModel):
         None, description="Absolute floor, as a count; absent: 10, and of a rising count what chance rarely brings."
     )
     times: float | None = Field(None, description="Relative floor of the kind change; 2 if absent.")
-    by: Text | None = Field(None, description="A dimension: each of its values has its own incidents.")
+    by: Text | None = Field(
+        None, description="A dimension: each of its values has its own incidents; empty: one incident over all."
+    )
     where: dict[Text, Text | list[Text]] | None = Field(None, description="Only these values of dimensions.")
     close_after: int | None = Field(None, description="Quiet windows that close an incident; 0: the kind's own.")
     destinations: list[Text] | None = Field(None, max_length=20, description="Ids of notified destinations.")

@@ -1,35 +1,26 @@
-"""`hubbub alerts`, `hubbub incidents`, `hubbub destinations`: rules, their incidents, and the notified addresses."""
+"""`hubbub alerts`: rules, tried on the past year, added, changed and judged."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Cursor, Data, Json, TenantName, Where, pairs
-from hubbub.cli.options import Limit as MostShown
+from hubbub.cli.options import Data, Json, TenantName, Where, pairs
 
 if TYPE_CHECKING:
     from hubbub.services.alerts import Tried
 
-alerts = typer.Typer(help="Alert rules.", no_args_is_help=True)
-incidents = typer.Typer(help="Incidents of alert rules.", no_args_is_help=True)
-destinations = typer.Typer(help="Addresses of messages.", no_args_is_help=True)
+group = typer.Typer(help="Alert rules.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The id.")]
-RULES = ("id", "name", "kind", "metric", "grain", "by", "open_incidents", "paused", "judged_to", "error")
-INCIDENTS = ("id", "title", "state", "value", "usual", "peak", "from", "to", "opened_at")
-DESTINATIONS = ("id", "kind", "name", "to")
-MESSAGES = ("id", "type", "title", "destination", "state", "tries", "why", "created_at", "sent_at")
+COLUMNS = ("id", "name", "kind", "metric", "grain", "by", "open_incidents", "paused", "judged_to", "error")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.add_typer(alerts, name="alerts")
-    app.add_typer(incidents, name="incidents")
-    app.add_typer(destinations, name="destinations")
+    app.add_typer(group, name="alerts")
 
 
 Kind = Annotated[str, typer.Argument(help="threshold, change, hotspot, sla, source or budget.")]
@@ -54,13 +45,16 @@ By = Annotated[
 CloseAfter = Annotated[
     int, typer.Option("--close-after", help="Quiet windows that close an incident; 0: the kind's own.")
 ]
+To = Annotated[list[str] | None, typer.Option("--to", help="Id of a destination; may be repeated.")]
+Quiet = Annotated[str, typer.Option("--quiet", help="Hours without notifications, like 22:00-07:00.")]
+Most = Annotated[int, typer.Option("--most", help="Messages a day; further ones become one summary.")]
 
 
 def _rule(where: list[str] | None, **values: Any) -> dict[str, Any]:
     return {name: value for name, value in {**values, "where": pairs(where)}.items() if value is not None}
 
 
-@alerts.command("try")
+@group.command("try")
 def try_(
     kind: Kind, tenant: TenantName, name: Name = "a rule", metric: Metric = "", grain: Grain = "day",
     direction: Direction = "above", limit: Limit = None, at_least: AtLeast = None, times: Times = 2, by: By = None,
@@ -82,15 +76,13 @@ def try_(
     _show_replay(answer, metric)
 
 
-@alerts.command("add")
+@group.command("add")
 def add(
     kind: Kind, tenant: TenantName, name: Name, metric: Metric = "", grain: Grain = "day", direction: Direction = "above",
     limit: Limit = None, at_least: AtLeast = None, times: Times = 2, by: By = None, where: Where = None,
     close_after: CloseAfter = 0,
-    to: Annotated[list[str] | None, typer.Option("--to", help="Id of a destination; may be repeated.")] = None,
-    quiet: Annotated[str, typer.Option("--quiet", help="Hours without notifications, like 22:00-07:00.")] = "",
-    urgent: Annotated[bool, typer.Option("--urgent", help="Notify in quiet hours too.")] = False,
-    most: Annotated[int, typer.Option("--most", help="Messages a day; further ones become one summary.")] = 10,
+    to: To = None, quiet: Quiet = "", urgent: Annotated[bool, typer.Option("--urgent", help="Notify in quiet hours too.")] = False,
+    most: Most = 10,
     data: Data = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Try a rule on the past year and add it; it judges windows that end from now on."""
@@ -133,37 +125,95 @@ def _show_replay(replay: Tried, metric: str) -> None:
         show.say(f"{count} windows were not judged: {why}")
 
 
-@alerts.command("list")
+@group.command("list")
 def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """List rules: the watched metric, the last judged window, and the number of open incidents."""
-    show_answer(data, as_json, lambda engine: engine.alerts.of(tenant), RULES)
+    show_answer(data, as_json, lambda engine: engine.alerts.of(tenant), COLUMNS)
 
 
-@alerts.command("show")
+@group.command("show")
 def show_(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show a rule, and the windows that it could not judge, with the reasons."""
-    show_answer(data, as_json, lambda engine: engine.alerts.get(tenant, id_), RULES)
+    show_answer(data, as_json, lambda engine: engine.alerts.get(tenant, id_), COLUMNS)
 
 
-@alerts.command("pause")
+@group.command("change")
+def change(
+    id_: Id, tenant: TenantName,
+    name: Annotated[str | None, typer.Option("--name", help="Name for people.", show_default=False)] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="The watched metric.", show_default=False)] = None,
+    grain: Annotated[str | None, typer.Option("--grain", help="hour, day or week.", show_default=False)] = None,
+    direction: Annotated[
+        str | None,
+        typer.Option("--direction", help="above, below, or for the kind change either.", show_default=False),
+    ] = None,
+    limit: Limit = None,
+    at_least: Annotated[
+        float | None, typer.Option("--at-least", help="Absolute floor, as a count.", show_default=False)
+    ] = None,
+    times: Annotated[
+        float | None, typer.Option("--times", help="Relative floor of the kind change.", show_default=False)
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="A dimension; '' for one incident over all.", show_default=False)
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", help="DIMENSION=VALUE, in place of those before; '' for none.")
+    ] = None,
+    close_after: Annotated[
+        int | None,
+        typer.Option("--close-after", help="Quiet windows that close an incident; 0: the kind's own.", show_default=False),
+    ] = None,
+    to: Annotated[
+        list[str] | None, typer.Option("--to", help="Id of a destination, in place of those before; '' for none.")
+    ] = None,
+    quiet: Annotated[
+        str | None, typer.Option("--quiet", help="Hours without notifications; '' for none.", show_default=False)
+    ] = None,
+    urgent: Annotated[
+        bool | None,
+        typer.Option("--urgent/--not-urgent", help="Whether to notify in quiet hours too.", show_default=False),
+    ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option("--most", help="Messages a day; further ones become one summary.", show_default=False),
+    ] = None,
+    data: Data = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Change fields of a rule, which is tried on the past year again; what is left out stays."""
+    values = {
+        "name": name, "metric": metric, "grain": grain, "direction": direction, "limit": limit, "at_least": at_least,
+        "times": times, "by": by, "where": None if where is None else pairs(_without_empty(where)),
+        "close_after": close_after, "destinations": None if to is None else _without_empty(to), "quiet": quiet,
+        "urgent": urgent, "most": most,
+    }  # fmt: skip
+    changes = {field: value for field, value in values.items() if value is not None}
+    show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, changes), COLUMNS)
+
+
+def _without_empty(values: list[str]) -> list[str]:
+    return [value for value in values if value]
+
+
+@group.command("pause")
 def pause(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Stop judging by a rule until it is resumed."""
-    show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": True}), RULES)
+    show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": True}), COLUMNS)
 
 
-@alerts.command("resume")
+@group.command("resume")
 def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Judge windows that end from now on."""
-    show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": False}), RULES)
+    show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": False}), COLUMNS)
 
 
-@alerts.command("remove")
+@group.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete a rule with its incidents."""
-    show_answer(data, as_json, lambda engine: engine.alerts.remove(tenant, id_), RULES)
+    show_answer(data, as_json, lambda engine: engine.alerts.remove(tenant, id_), COLUMNS)
 
 
-@alerts.command("run")
+@group.command("run")
 def run(data: Data = None, as_json: Json = False) -> None:
     """Judge all rules, write due digests, and send messages now, as the job does every five minutes."""
     from hubbub.cli import show
@@ -173,120 +223,3 @@ def run(data: Data = None, as_json: Json = False) -> None:
     with opened(data) as engine:
         judged, digests = engine.judging.judge(), engine.subscriptions.send()
         show.emit({**plain(judged), "digests": digests, "messages": engine.messages.deliver()}, as_json=as_json)
-
-
-@incidents.command("list")
-def list_incidents(
-    tenant: TenantName,
-    state: Annotated[str | None, typer.Option("--state", help="open or closed.", show_default=False)] = None,
-    alert: Annotated[
-        str | None, typer.Option("--alert", help="Only incidents of this rule.", show_default=False)
-    ] = None,
-    cursor: Cursor = None,
-    limit: MostShown = 50,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """List incidents, newest first."""
-    show_answer(data, as_json, lambda engine: engine.incidents.of(tenant, state, alert, limit, cursor), INCIDENTS)
-
-
-@incidents.command("show")
-def show_incident(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show an incident: its windows, the notified destinations, and those not notified, with the reasons."""
-    show_answer(data, as_json, lambda engine: engine.incidents.get(tenant, id_), INCIDENTS)
-
-
-@incidents.command("acknowledge")
-def acknowledge(
-    id_: Id,
-    tenant: TenantName,
-    by: Annotated[str, typer.Option("--by", help="The person who takes care of it.")] = "",
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Note that a person takes care of an incident."""
-    show_answer(data, as_json, lambda engine: engine.incidents.acknowledge(tenant, id_, by), INCIDENTS)
-
-
-@incidents.command("snooze")
-def snooze(
-    id_: Id,
-    tenant: TenantName,
-    until: Annotated[str, typer.Option("--until", help="A date in the tenant's zone, or an RFC 3339 time.")],
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Send nothing about an incident until a moment."""
-    show_answer(data, as_json, lambda engine: engine.incidents.snooze(tenant, id_, until), INCIDENTS)
-
-
-@destinations.command("add")
-def add_destination(
-    kind: Annotated[str, typer.Argument(help="mail, slack or webhook.")],
-    tenant: TenantName,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            help="Mail address, or with --integration a Slack channel; URLs are read from stdin.",
-            show_default=False,
-        ),
-    ] = None,
-    name: Annotated[str, typer.Option("--name", help="Name for people.")] = "",
-    integration: Annotated[
-        str, typer.Option("--integration", help="Slack integration that writes to the channel.")
-    ] = "",
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Add a mail address, a Slack channel or a webhook. A webhook's secret is printed once."""
-    from getpass import getpass
-
-    if to is None:  # a webhook's address is a secret, and other users see arguments
-        to = (getpass("Address: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
-    show_answer(
-        data,
-        as_json,
-        lambda engine: engine.destinations.add(tenant, kind, to, name, integration=integration),
-        DESTINATIONS,
-    )
-
-
-@destinations.command("list")
-def list_destinations(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """List destinations, without the secret parts of their addresses."""
-    show_answer(data, as_json, lambda engine: engine.destinations.of(tenant), DESTINATIONS)
-
-
-@destinations.command("test")
-def test(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Send a test message now, and say whether it arrived."""
-    show_answer(data, as_json, lambda engine: engine.destinations.test(tenant, id_), MESSAGES)
-
-
-@destinations.command("remove")
-def remove_destination(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Delete a destination, and give up its waiting messages."""
-    show_answer(data, as_json, lambda engine: engine.destinations.remove(tenant, id_), DESTINATIONS)
-
-
-@destinations.command("messages")
-def messages(
-    tenant: TenantName,
-    about: Annotated[
-        str | None, typer.Option("--about", help="Only messages about this incident.", show_default=False)
-    ] = None,
-    cursor: Cursor = None,
-    limit: MostShown = 50,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """List messages, newest first: sent, waiting, held or failed, with the reason."""
-    show_answer(data, as_json, lambda engine: engine.messages.of(tenant, about, limit, cursor), MESSAGES)
-
-
-@destinations.command("retry")
-def retry(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Try a failed message again, for another eight hours."""
-    show_answer(data, as_json, lambda engine: engine.messages.retry(tenant, id_), MESSAGES)

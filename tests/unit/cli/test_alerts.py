@@ -1,0 +1,76 @@
+"""The command that changes an alert rule: the same fields as over HTTP, and nothing but the named ones."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from hubbub.api.alerts import RuleChange
+from hubbub.cli import alerts
+from tests.unit.cli.conftest import Run
+
+TENANT = ("--tenant", "acme")
+ADDED = (
+    "alerts", "add", "threshold", *TENANT, "--name", "Many", "--metric", "messages_received", "--limit", "50", "--by", "channel",
+    "--where", "channel=sms", "--quiet", "22:00-07:00", "--json",
+)  # fmt: skip
+NOT_OF_A_RULE = {"id", "paused", "judged_to", "error", "open_incidents", "created_at", "not_judged"}
+
+
+def rule(loaded: Run, id_: str) -> dict[str, Any]:
+    """Return the fields of a stored rule that its owner wrote."""
+    shown: dict[str, Any] = loaded("alerts", "show", id_, *TENANT, "--json").told
+    return {name: value for name, value in shown.items() if name not in NOT_OF_A_RULE}
+
+
+def test_it_takes_the_fields_of_the_route() -> None:
+    """Each field of PATCH is an option, except `paused`, which has the commands pause and resume."""
+    options = set(inspect.signature(alerts.change).parameters) - {"id_", "tenant", "data", "as_json"}
+    assert {"destinations" if option == "to" else option for option in options} == set(RuleChange.model_fields) - {
+        "paused"
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ((), {}),
+        (("--limit", "9"), {"limit": 9.0}),
+        (("--name", "Too many", "--grain", "hour"), {"name": "Too many", "grain": "hour"}),
+        (("--urgent", "--most", "3"), {"urgent": True, "most": 3}),
+        (("--by", "", "--where", ""), {"by": None, "where": {}}),
+        (("--quiet", "", "--close-after", "4"), {"quiet": "", "close_after": 4}),
+        (("--where", "channel=mail"), {"where": {"channel": ["mail"]}}),
+    ],
+)
+def test_only_what_is_named_changes(loaded: Run, words: tuple[str, ...], changed: dict[str, Any]) -> None:
+    """The named fields have the new values, empty ones are taken away, and all others are as before."""
+    id_ = loaded(*ADDED).told["id"]
+    before = rule(loaded, id_)
+    assert loaded("alerts", "change", id_, *TENANT, *words).code == 0
+    assert rule(loaded, id_) == before | changed
+
+
+def test_destinations_are_replaced_and_taken_away(loaded: Run) -> None:
+    """`--to` names all destinations from then on; empty, nobody is notified."""
+    id_ = loaded(*ADDED).told["id"]
+    first, second = (
+        loaded("destinations", "add", "mail", *TENANT, "--to", f"{name}@acme.example", "--json").told["id"]
+        for name in "ab"
+    )
+    for words, destinations in ((("--to", first), [first]), (("--to", second), [second]), (("--to", ""), [])):
+        assert loaded("alerts", "change", id_, *TENANT, *words, "--json").told["destinations"] == destinations
+
+
+def test_a_change_that_cannot_work_changes_nothing(loaded: Run) -> None:
+    """An unknown metric, a limit of the wrong kind, another tenant's rule: one line, and the rule is as before."""
+    id_ = loaded(*ADDED).told["id"]
+    before = rule(loaded, id_)
+    loaded("tenants", "add", "other")
+    for words in (("--metric", "mesages"), ("--quiet", "noon"), ("--direction", "either"), ("--to", "dst_none")):
+        refused = loaded("alerts", "change", id_, *TENANT, *words)
+        assert (refused.code > 0, refused.err.count("\n")) == (True, 1), words
+    assert loaded("alerts", "change", id_, "--tenant", "other", "--limit", "1").code == 1
+    assert rule(loaded, id_) == before
