@@ -14,6 +14,7 @@ from hubbub.news.burst import Burst
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Verdict
+from hubbub.query.result import State
 from hubbub.query.usual import Usual
 from hubbub.reports.formatting import about, between, near, plain
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from hubbub.news.news import Number, Point
 
 QUIET = "Nothing unusual"
+LACKING = (State.INCOMPLETE, State.NOT_FETCHED)
+"""States of numbers of which days are missing."""
 _WHAT = {"channel": "The channel ", "channel_id": "The room ", "account_id": "The account ", "topic": "The topic "}
 """What stands before the value of a dimension; names of people stand alone."""
 _LEVELS = {Unit.COUNT: ("few", "many"), Unit.MS: ("short", "long")}
@@ -140,13 +143,16 @@ def within(metric: str) -> str:
 
 
 def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
-    """Return the lead: the first point with its cause, or that nothing is unusual."""
+    """Return the lead: the first point with its cause, or that nothing is unusual, so far where days are missing."""
     if points:
         return points[0].sentence
     if not known:
         return "What is usual is not known yet: that takes four weeks before these days."
     if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:
         return f"{_and_more(unusual, wording)}."
+    lacking = sum(number.cell.state in LACKING for number in known)
+    if lacking:
+        return f"{QUIET} so far: {lacking} of {len(known)} numbers {'is' if lacking == 1 else 'are'} not complete."
     count = "The one number" if len(known) == 1 else f"All {len(known)} numbers"
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
     if beyond := [_called(number, wording) for number in known if number.judged.verdict is Verdict.BEYOND]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hubbub.metrics.catalogue import find
@@ -10,7 +12,7 @@ from hubbub.news import sentences
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Judged, Verdict
 from hubbub.news.news import Number, Point
-from hubbub.query.result import Cell
+from hubbub.query.result import Cell, State
 from hubbub.query.usual import Usual
 
 PLAIN = WORDINGS[COMMON]
@@ -43,6 +45,13 @@ def number(metric: str, verdict: Verdict) -> Number:
 def test_a_quiet_stretch_claims_no_more_than_is_so(verdicts: dict[str, Verdict], said: str) -> None:
     """A number beyond its usual range is named, though it is no news."""
     assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()], PLAIN) == said
+
+
+def test_missing_days_are_said_before_that_all_is_quiet() -> None:
+    """Where days of a number are missing, quiet is said of what is known so far, and how many numbers lack something."""
+    whole = number("csat", Verdict.USUAL)
+    cut = replace(whole, metric="messages", cell=Cell(2.0, state=State.INCOMPLETE))
+    assert sentences.lead((), [whole, cut], PLAIN) == "Nothing unusual so far: 1 of 2 numbers is not complete."
 
 
 def test_an_unusual_number_without_a_sentence_is_named() -> None:
