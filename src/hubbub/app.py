@@ -19,6 +19,7 @@ from hubbub.control.access import Access
 from hubbub.control.alerts import Alerts
 from hubbub.control.cache import Cache, Following, Redis, space_of
 from hubbub.control.control import Control
+from hubbub.control.control_migration import control_tables
 from hubbub.control.coverage import Coverage
 from hubbub.control.database import Database
 from hubbub.control.deliveries import Deliveries
@@ -123,6 +124,7 @@ class Engine:
         with ExitStack() as opened:
             self.database = Database(settings.control_address)
             opened.callback(self.database.close)
+            self.database.make(*control_tables())  # in one transaction, not one for each room's
             self.store = Store(
                 folder, settings.facts_address, settings.copy_address, free_floor=settings.free_floor_mb << 20
             )
