@@ -189,10 +189,16 @@ class LabelReview:
             raise BadInputError("name a message or a conversation, one of them")
         if conversation is not None:
             message = stored.first_incoming(self._store, tenant.no, conversation)
-            missing = f"there is no conversation {conversation[:100]!r} with an incoming message of a person"
+            missing = (
+                f"there is no conversation {conversation[:100]!r} with an incoming message of a person: "
+                "'hubbub conversations list' shows their ids"
+            )
         else:
             message = stored.incoming(self._store, tenant.no, key or "")
-            missing = f"there is no incoming message {(key or '')[:100]!r} of a person"
+            missing = (
+                f"there is no incoming message {(key or '')[:100]!r} of a person: give its message_id, "
+                "or the id of its event without one"
+            )
         if message is None:
             raise NotFoundError(missing)
         return message
