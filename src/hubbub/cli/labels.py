@@ -10,6 +10,7 @@ import typer
 
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, Limit, TenantName
+from hubbub.model.label import Labeller
 
 if TYPE_CHECKING:
     from hubbub.services.label_review_views import ReviewQueue, ToReview
@@ -257,7 +258,9 @@ def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
 
 
 def _why(row: ToReview) -> str:
-    """Return the likeliest labels and the words that led to the suggestion, as a line; empty where neither is known."""
+    """Return the rule or the likeliest labels, and the words that led to the suggestion, as a line; empty where unknown."""
+    if row.by == Labeller.RULES and row.rule is not None:
+        return f"By {row.rule.in_words()}\n"
     parts = [", ".join(f"{likely.label} {likely.confidence:.0%}" for likely in row.likely)]
     parts.append(" ".join(f"“{row.text[span.start : span.end]}”" for span in row.spans))
     return f"{'; '.join(filter(None, parts))}\n" if any(parts) else ""

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hubbub.cli.label_cells import are_labels, in_short
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
@@ -120,6 +121,8 @@ def text(value: Any, name: str = "") -> str:
         return f"{value:,}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {text(item, str(key))}" for key, item in value.items()) or "–"
+    if are_labels(value):
+        return in_short(value)
     if isinstance(value, list):
         return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(map(text, value)) or "–"
     return str(value)

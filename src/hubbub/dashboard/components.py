@@ -52,6 +52,8 @@ class Column:
     unit: str = "text"
     of: str = ""
     """The dimension of its ids, if not its name."""
+    within: str = ""
+    """The column whose cells show its values, small; the CSV has it as a column of its own."""
 
     @property
     def holds(self) -> str:

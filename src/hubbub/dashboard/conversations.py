@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
-from hubbub.dashboard.labelled import GIVEN_BY, LABELS, cells
+from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
 from hubbub.query.excerpts import excerpts
@@ -33,8 +33,7 @@ _COLUMNS = (
     Column("escalated", "Escalated"),
     Column("state", "State"),
     Column("waits_ms", "Waits", "ms"),
-    LABELS,
-    *GIVEN_BY,
+    *LABELS,
 )
 
 

@@ -9,7 +9,7 @@ from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, S
 from hubbub.dashboard.conversations import local
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.model.label import Labeller, LabelSet
-from hubbub.reports.formatting import shown
+from hubbub.reports.formatting import plain, shown
 from hubbub.services.label_review_views import ReviewOrder, ToReview
 
 LISTED, LONGEST = 8, 100
@@ -74,10 +74,11 @@ def _percentages(row: ToReview) -> dict[str, str]:
 
 
 def _why(row: ToReview) -> str:
-    """Return who suggests the label, and what the marks in the text are."""
+    """Return who suggests the label, by which rule, and what the marks in the text are."""
     if row.suggested is None:
         return "Nobody suggests a label."
-    who = WHO[Labeller(row.by or Labeller.RULES)]
+    by = Labeller(row.by or Labeller.RULES)
+    who = plain(row.rule.in_words()) if by is Labeller.RULES and row.rule is not None else WHO[by]
     return f"Suggested by {who}; the marked words led to it." if row.spans else f"Suggested by {who}."
 
 

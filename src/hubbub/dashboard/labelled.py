@@ -1,23 +1,31 @@
-"""Labels on pages: what they are, who gave them, and how surely, as the last columns of tables and as marks."""
+"""Labels on pages: what they are, who gave them, and how surely, as cells and columns of tables and as marks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hubbub.dashboard.components import Column
 from hubbub.model.label import GivenLabel, Labeller
 from hubbub.reports.formatting import plain
 
-LABELS = Column("labels", "Labels")
 GIVEN_BY = (Column("labelled_by", "Labelled by"), Column("confidence", "Confidence"))
 """The last columns of a table whose rows have labels, also in its CSV."""
+LABELS = (Column("labels", "Labels"), *(replace(column, within="labels") for column in GIVEN_BY))
+"""The same in one cell: labels, and below them who gave them and how surely."""
 
 
 def labelled_by(label: GivenLabel) -> str:
     """Return who gave a label, in words: a person, a source, the rules and their version, a classifier by number, or a model."""
     known = label.who is not None
     if label.by is Labeller.RULES:
-        return "rules" if label.version is None else f"rules, version {label.version}"
+        return (
+            "starter rules"
+            if label.version == 0
+            else "rules"
+            if label.version is None
+            else f"rules, version {label.version}"
+        )
     if label.by is Labeller.PERSON:
         return plain(str(label.who)) if known else "a person"
     kind = "model" if label.by is Labeller.ENDPOINT else label.by.value

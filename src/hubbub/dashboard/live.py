@@ -14,7 +14,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import unit_of
 from hubbub.dashboard.cards import Card, shown_cards
 from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
-from hubbub.dashboard.labelled import GIVEN_BY, LABELS, cells
+from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.waiting import rows_of
@@ -126,7 +126,7 @@ def _waiting(ask: Ask) -> Shown:
         Column("id", "Conversation"), Column("contact_id", "Contact"), Column("text", "Last message", "long"),
         Column("waits", "Waits for", "ms"), Column("target", "Target"), Column("countdown", "Countdown", COUNTDOWN),
         Column("priority", "Priority"), Column("channel", "Channel"), Column("channel_id", "Room"),
-        Column("account_id", "Account"), Column("staff_id", "Staff"), LABELS, *GIVEN_BY,
+        Column("account_id", "Account"), Column("staff_id", "Staff"), *LABELS,
     ]  # fmt: skip
     columns = [column for column in columns if any(row[column.name] is not None for row in rows)]
     links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]

@@ -91,14 +91,21 @@ class Labelling:
         return decided
 
     def reasons(self, label_set: LabelSet, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
-        """Return why each text may have its label: the words of the rules that say it, else those that led the classifier."""
+        """Return why each text may have its label: the words of the rules that say it, and its name,
+        else the words that led the classifier.
+        """
         classifier = self._classifiers.get(label_set)
         learned = classifier.reasons(texts, labels) if classifier is not None else [Reasons()] * len(texts)
-        by_rules = [
-            self._rules.spans(text, label_set, label) if label is not None else ()
-            for text, label in zip(texts, labels, strict=True)
+        return [
+            self._with_rule(own, label_set, text, label)
+            for own, text, label in zip(learned, texts, labels, strict=True)
         ]
-        return [replace(own, spans=spans or own.spans) for own, spans in zip(learned, by_rules, strict=True)]
+
+    def _with_rule(self, learned: Reasons, label_set: LabelSet, text: str, label: str | None) -> Reasons:
+        rule = self._rules.matched(text, label_set, label) if label is not None else None
+        if rule is None:
+            return learned
+        return replace(learned, rule=rule, spans=self._rules.spans(text, label_set, rule.label) or learned.spans)
 
     def _certain(self, message: Message, people: Mapping[str, PersonLabel]) -> dict[LabelSet, Decision]:
         """Return the labels of people, else of the rules."""

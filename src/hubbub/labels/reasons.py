@@ -30,11 +30,32 @@ class LikelyLabel:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchedRule:
+    """The rule of a label, as far as a text matches it."""
+
+    label: str
+    """The label."""
+    words: tuple[str, ...]
+    """Its words and phrases that the text has, in lower case."""
+    patterns: tuple[str, ...]
+    """Its regular expressions that the text matches."""
+
+    def in_words(self) -> str:
+        """Return the rule, and what of it the text has, like `the rule “wifi” (“no internet”, pattern error \\d+)`."""
+        matches = [*(f"“{word}”" for word in self.words), *(f"pattern {pattern}" for pattern in self.patterns)]
+        return f"the rule “{self.label}” ({', '.join(matches)})"
+
+
+@dataclass(frozen=True, slots=True)
 class Reasons:
-    """The reasons for a suggestion: spans in order, apart from each other, and the likeliest labels first."""
+    """The reasons for a suggestion: spans in order, apart from each other, and the likeliest labels first.
+
+    `rule`: that of the suggested label; None where the text does not match it.
+    """
 
     spans: tuple[Span, ...] = ()
     likely: tuple[LikelyLabel, ...] = ()
+    rule: MatchedRule | None = None
 
 
 def joined(spans: Iterable[Span]) -> tuple[Span, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hubbub.labels.configuration import Configuration
 from hubbub.labels.patterns import matches, spans
-from hubbub.labels.reasons import Span, joined
+from hubbub.labels.reasons import MatchedRule, Span, joined
 from hubbub.model.label import LabelSet
 
 LONGEST_TEXT = 4000
@@ -74,6 +74,18 @@ class Rules:
         ]  # fmt: skip
         patterns = [pattern for pattern, place in self._patterns if place == wanted]
         return joined([*words, *(span for pattern in patterns for span in spans(pattern, text[:LONGEST_TEXT]))])
+
+    def matched(self, text: str, label_set: LabelSet, label: str) -> MatchedRule | None:
+        """Return which words and patterns of a label's rule a text has; None if none."""
+        words, wanted = words_of(text), (label_set, label)
+        phrases = [
+            " ".join(words[first : last + 1]) for first, last, place in self._phrases_in(words) if place == wanted
+        ]
+        beginning = text[:LONGEST_TEXT]
+        patterns = [p for p, place in self._patterns if place == wanted and matches(p, beginning)]
+        if not phrases and not patterns:
+            return None
+        return MatchedRule(label, tuple(dict.fromkeys(phrases)), tuple(patterns))
 
     def _said(self, text: str) -> Iterator[Place]:
         yield from (place for _, _, place in self._phrases_in(words_of(text)))

@@ -214,7 +214,7 @@ def _order_named(name: str) -> ReviewOrder:
 def _row(message: Message, suggested: Suggestion, why: Reasons) -> ToReview:
     return ToReview(
         message.key, message.text, moment(message.time), message.channel, message.channel_id, message.conversation_id,
-        suggested.label, suggested.by, suggested.confidence, why.spans, why.likely,
+        suggested.label, suggested.by, suggested.confidence, why.spans, why.rule, why.likely,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from hubbub.labels.reasons import LikelyLabel, Span
+from hubbub.labels.reasons import LikelyLabel, MatchedRule, Span
 
 
 class ReviewOrder(StrEnum):
@@ -45,6 +45,8 @@ class ToReview:
     """The confidence, from 0 to 1; null: no guess."""
     spans: Sequence[Span]
     """The parts of the text that led to the suggested label: words of a rule, or of the classifier."""
+    rule: MatchedRule | None
+    """The rule of the suggested label with its words and patterns that the text has; null: it matches none of them now."""
     likely: Sequence[LikelyLabel]
     """The three labels that the classifier in use finds likeliest; empty without one."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.api.conftest import DAY, Face, event
 
-PLACE = {"channel_id": "room", "conversation_id": "c1", "contact_id": "guest-0001", "kind": "person"}
+PLACE: dict[str, Any] = {"channel_id": "room", "conversation_id": "c1", "contact_id": "guest-0001", "kind": "person"}
 OTHER_PLACE = PLACE | {"conversation_id": "c2"}
 TOPIC = {"set": "topic", "label": "wifi"}
 

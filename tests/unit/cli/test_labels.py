@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hubbub.app import open_engine
+from hubbub.cli.label_cells import are_labels, in_short
+from hubbub.model.label import GivenLabel, Labeller, LabelSet
+from hubbub.model.plain import plain
 from tests.unit.cli.conftest import Run
 
 GIVE = ("labels", "give", "topic")
@@ -38,6 +43,36 @@ def test_a_label_is_given_once(labelled: Run, target: tuple[str, str]) -> None:
     assert (again["changed"], again["number"]) == (0, first["number"])
     rows = {row["conversation_id"]: row for row in labelled("conversations", "list", *RANGE, "--json").told["rows"]}
     assert [(label["label"], label["by"]) for label in rows["k"]["labels"]] == [("wifi", "person")]
+
+
+def test_tables_have_labels_in_short(labelled: Run) -> None:
+    """A cell of a table says set, label, giver, and confidence where it is known, and no person's confidence; JSON has all."""
+    labelled(*GIVE, "wifi", "--message", "m1", "--tenant", "acme")
+    table = labelled("conversations", "list", *RANGE).out
+    assert "topic wifi (command line)" in table and "topic food (api)" in table and "version" not in table
+
+
+@given(
+    st.builds(
+        GivenLabel,
+        st.sampled_from(LabelSet),
+        st.text(min_size=1),
+        st.sampled_from(Labeller),
+        st.none() | st.text(),
+        st.none() | st.integers(0),
+        st.none() | st.floats(0, 1),
+    )
+)
+def test_a_short_label_names_set_and_label(label: GivenLabel) -> None:
+    """Whatever a label has, its short form has its set and its name; rules have their version, classifiers their number."""
+    cell = [plain(label)]
+    assert are_labels(cell)
+    short = in_short(cell)
+    assert short.startswith(f"{label.set.value} {label.label} (")
+    if label.by is Labeller.RULES and label.version is not None:
+        assert (f"(rules v{label.version}" if label.version else "(starter rules") in short
+    if label.by is Labeller.CLASSIFIER and label.who is not None:
+        assert f"(classifier {label.who}" in short
 
 
 @pytest.mark.parametrize(

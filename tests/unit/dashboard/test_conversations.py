@@ -81,7 +81,7 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
 
 
 def test_who_gave_a_label_stands_beside_it(talk: Visitor) -> None:
-    """A list has labeller and confidence in its last columns, also as CSV; a timeline marks them, and no name is markup."""
+    """A list has labeller and confidence below the label, its CSV as last columns; a timeline marks them; no name is markup."""
     label = {"type": "topic.classified", "id": "t1", "time": "2026-08-19T09:00:00Z", "conversation_id": "waits"}
     talk.engine.record("acme", {**label, "source": XSS, "topic": XSS, "confidence": 0.9}, history=True)
     talk.engine.labels.replace("acme", {"tone": {"cross": {"words": ["onerror"]}}})
@@ -94,6 +94,10 @@ def test_who_gave_a_label_stands_beside_it(talk: Visitor) -> None:
         f"topic: source {XSS}; tone: rules, version 1",
         "topic: 0.90; tone: 1.00",
     ]
+    table = talk.page(f"/t/acme/conversations/list?{VIEW}")
+    assert "Labelled by</th>" not in table and XSS not in table
+    seen = " ".join(talk.see(f"/t/acme/conversations/list?{VIEW}").split())
+    assert "tone: rules, version 1 · Confidence topic: 0.90; tone: 1.00" in seen
     address = f"/t/acme/conversation?id=waits&{VIEW}"
     page, text = talk.page(address), talk.see(address)
     assert XSS not in page and f"topic by source {XSS}" in text and "tone by rules, version 1" in text

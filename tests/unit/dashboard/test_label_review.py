@@ -48,10 +48,10 @@ def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> No
 
 
 def test_the_words_that_led_to_a_label_are_marked_as_text(reviewing: Visitor) -> None:
-    """The rule's word stands in a mark, all around it is escaped, and the page says who suggests the label."""
+    """The rule's word stands in a mark, all around it is escaped, and the page names the rule and its words."""
     page = reviewing.page(f"{ON}?order=label")
     assert f"<mark>wifi</mark> {escape(XSS)}" in page and XSS not in page
-    assert "Suggested by the rules; the marked words led to it." in page
+    assert "Suggested by the rule “wifi” (“wifi”); the marked words led to it." in page
     assert '<option value="label" selected>By suggested label' in page
     answer = reviewing.act(f"{ON}/say?order=label", ON, set="topic", message="m1", label="food")
     assert '<option value="label" selected>' in answer.text, "the order stays"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.labels.configuration import Configuration, read
-from hubbub.labels.reasons import Span, joined
+from hubbub.labels.reasons import MatchedRule, Span, joined
 from hubbub.labels.rules import Rules, placed_words, words_of
 from hubbub.model.label import LabelSet
 
@@ -70,6 +70,18 @@ def test_rules_mark_their_words_phrases_and_patterns() -> None:
     assert read_at(text, rules.spans(text, LabelSet.TOPIC, "wifi")) == ["No  internet", "WIFI", "Error 17"]
     assert read_at(text, rules.spans(text, LabelSet.TOPIC, "tv")) == ["tv"]
     assert rules.spans(text, LabelSet.TONE, "wifi") == ()
+
+
+def test_a_matched_rule_names_its_words_and_patterns() -> None:
+    """The rule has the words, phrases and patterns that are in the text, each once; without any it is None."""
+    wifi = {"words": ["WiFi", "no internet", "router"], "patterns": [r"error \d+", "(a+)+$"]}
+    rules = Rules(Configuration(read({"topic": {"wifi": wifi, "tv": {"words": ["tv"]}}}).sets))
+    text = f"No  internet, tv and WIFI, wifi: Error 17 {'a' * 200}!"
+    rule = rules.matched(text, LabelSet.TOPIC, "wifi")
+    assert rule == MatchedRule("wifi", ("no internet", "wifi"), (r"error \d+",))
+    assert rule.in_words() == r"the rule “wifi” (“no internet”, “wifi”, pattern error \d+)"
+    assert rules.matched("hello", LabelSet.TOPIC, "wifi") is None
+    assert rules.matched(text, LabelSet.TONE, "wifi") is None
 
 
 @pytest.mark.parametrize("label", list(SAID))

@@ -210,7 +210,7 @@ def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> 
 
 
 def test_people_choose_the_order_of_review_and_see_why(engine: Engine) -> None:
-    """The newest first, or label by label with the unlabelled last; the words of rules are shown; other orders are refused."""
+    """The newest first, or by label with the unlabelled last; the rule and its words are shown; other orders are refused."""
     engine.record("acme", [message(0, "Wifi!"), message(1, "hello"), message(2, "breakfast"), message(3, "no wifi")])
     engine.labels.run("acme")
     review = engine.labels.review
@@ -223,6 +223,9 @@ def test_people_choose_the_order_of_review_and_see_why(engine: Engine) -> None:
         ["Wifi"],
         [],
     ]
+    assert [row.rule.words if row.rule is not None else None for row in rows] == [
+        ("breakfast",), ("wifi",), ("wifi",), None
+    ]  # fmt: skip
     assert all(row.likely == [] or row.likely == () for row in rows)
     with pytest.raises(BadInputError, match="is not one of unsure, newest, label"):
         review.queue("acme", "topic", order="1; DROP TABLE event")
