@@ -168,6 +168,9 @@ def train(
     show.emit({name: value for name, value in plain(answer).items() if name != "labels"}, as_json=False)
     if answer.used:
         show.say(f"It is used from now on. Next: hubbub labels run --tenant {tenant}")
+    else:
+        switch = f"hubbub labels switch {label_set} --to {answer.classifier} --tenant {tenant}"
+        show.say(f"It is not used: nothing shows that it is as good as the one in use. To use it: {switch}")
 
 
 @group.command("switch")

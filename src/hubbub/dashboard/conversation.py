@@ -132,7 +132,7 @@ def _called(ask: Ask, dimension: str, id_: str) -> str:
 
 _EPISODE = (
     Column("began", "Began", "instant"), Column("first_response_ms", "First answer after", "ms"),
-    Column("responder", "Answered by"), Column("first_person_response_ms", "First person after", "ms"),
+    Column("responder", "Answered by", of="staff_id"), Column("first_person_response_ms", "First person after", "ms"),
     Column("resolved", "Resolved", "instant"), Column("resolution_ms", "Resolved after", "ms"), Column("escalated", "Escalated"),
     Column("ai", "AI"),
 )  # fmt: skip
