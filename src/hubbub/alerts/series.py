@@ -14,14 +14,15 @@ from statistics import median
 from hubbub.alerts.chance import Law, Scatter, law_of, scatter_of
 from hubbub.alerts.judge import FEWEST, Number
 from hubbub.metrics.catalogue import find
-from hubbub.metrics.definition import Unit
+from hubbub.metrics.definition import State, Unit
 from hubbub.model.alert import Kind, Rule
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
 from hubbub.query.answering import Ask
 from hubbub.query.layout import MAX_ROWS
-from hubbub.query.result import UNKNOWN, Answer, Cell, State
+from hubbub.query.result import UNKNOWN, Answer, Cell
+from hubbub.query.result import State as Known
 from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, History, Place, Usual, with_history
 from hubbub.storage.transaction import Reading
 
@@ -82,14 +83,37 @@ def _pieces(facts: Facts, question: Question, rule: Rule) -> Iterator[Question]:
     if not rule.by:
         yield question
         return
-    whole = replace(question, start=question.start - timedelta(weeks=LOOK_BACK), grain=Grain.TOTAL)
-    rows = [row for row in facts.ask(whole).each() if row.cells[rule.metric].value]
-    rows.sort(key=lambda row: -(row.cells[rule.metric].n or row.cells[rule.metric].value or 0))
-    names = [slice_of(tuple(row.dims.values())) for row in rows[:MOST_SLICES]]
-    windows = (question.end - whole.start) / (timedelta(hours=1) if question.grain is Grain.HOUR else timedelta(days=1))
+    names = _slices(facts, question, rule)
+    windows = (question.end - question.start + timedelta(weeks=LOOK_BACK)) / (
+        timedelta(hours=1) if question.grain is Grain.HOUR else timedelta(days=1)
+    )
     at_once = max(1, int(MAX_ROWS / 2 / windows))
     for first in range(0, len(names), at_once):
         yield replace(question, where={**question.where, rule.by: tuple(names[first : first + at_once])})
+
+
+def _slices(facts: Facts, question: Question, rule: Rule) -> list[str]:
+    """Return the slices with a number in a question's range or the weeks before it, the largest first; 200 at most."""
+    sizes: dict[str, float] = {}
+    for whole in _wholes(question, rule):
+        for row in facts.ask(whole).each():
+            cell, name = row.cells[rule.metric], slice_of(tuple(row.dims.values()))
+            if cell.value:
+                sizes[name] = max(sizes.get(name, 0), cell.n or cell.value)
+    return sorted(sizes, key=lambda name: -sizes[name])[:MOST_SLICES]
+
+
+def _wholes(question: Question, rule: Rule) -> Iterator[Question]:
+    """Yield questions whose answers name all slices: one total; of a state, whose total is its last moment, all windows."""
+    start = question.start - timedelta(weeks=LOOK_BACK)
+    if not isinstance(find(rule.metric).declared, State):
+        yield replace(question, start=start, grain=Grain.TOTAL)
+        return
+    step = timedelta(weeks=1 if question.grain is Grain.HOUR else LOOK_BACK)
+    while start < question.end:
+        end = min(start + step, question.end)
+        yield replace(question, start=start, end=end)
+        start = end
 
 
 def _rows(facts: Facts, answer: Answer, start: datetime) -> Iterator[tuple[Number, tuple[str | None, ...]]]:
@@ -145,7 +169,7 @@ def _added_up(facts: Facts, question: Question) -> Iterator[Number]:
 
 
 def _sum(sofar: Cell, day: Cell) -> Cell:
-    missing = next((cell.state for cell in (sofar, day) if cell.state in (*UNKNOWN, State.INCOMPLETE)), None)
+    missing = next((cell.state for cell in (sofar, day) if cell.state in (*UNKNOWN, Known.INCOMPLETE)), None)
     value = None if sofar.value is None or day.value is None else sofar.value + day.value
     return Cell(value, state=missing or day.state)
 

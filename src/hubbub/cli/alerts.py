@@ -10,6 +10,7 @@ from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName, Where, pairs
 
 if TYPE_CHECKING:
+    from hubbub.alerts.replay import Variant
     from hubbub.services.alerts import Tried
 
 group = typer.Typer(help="Alert rules.", no_args_is_help=True)
@@ -73,7 +74,7 @@ def try_(
     if as_json:
         show.emit(answer, as_json=True)
         return
-    _show_replay(answer, metric)
+    _show_replay(answer)
 
 
 @group.command("add")
@@ -99,30 +100,35 @@ def add(
         show.emit(answer, as_json=True)
         return
     show.say(f"Added {answer.id}. The past year with this rule:")
-    _show_replay(answer.replay, metric)
+    _show_replay(answer.replay)
 
 
-def _show_replay(replay: Tried, metric: str) -> None:
+def _show_replay(replay: Tried) -> None:
+    """Print the incidents, and how many there would be with other floors: those that the kind has."""
     from hubbub.cli import show
     from hubbub.model.plain import plain
 
     rows = [
-        {**plain(run), **{name: show.text(getattr(run, name), metric) for name in ("value", "usual", "peak")}}
+        {**plain(run), **{name: show.text(getattr(run, name), replay.metric) for name in ("value", "usual", "peak")}}
         for run in replay.rows
     ]
-    show.table(rows, title=f"{replay.incidents} incidents from {replay.from_:%Y-%m-%d} to {replay.to:%Y-%m-%d}")
-    variants = [
-        {
-            "this rule": variant.own, "at least": "chance" if variant.at_least is None else variant.at_least,
-            "times": variant.times,
-            "limit": show.text(variant.limit, metric), "a year": variant.incidents,
-            "finds tripled": show.text(variant.tripled, "coverage"),
-        }
-        for variant in replay.variants
-    ]  # fmt: skip
-    show.table(variants, title="With other floors")
+    days = f"from {replay.from_:%Y-%m-%d} to {replay.to:%Y-%m-%d}"
+    show.out.print(f"{replay.incidents} {'incident' if replay.incidents == 1 else 'incidents'} {days}")
+    if rows:
+        show.table(rows)
+    show.table([_variant(variant, replay.metric) for variant in replay.variants], title="With other floors")
     for why, count in replay.not_judged.items():
         show.say(f"{count} windows were not judged: {why}")
+
+
+def _variant(variant: Variant, metric: str) -> dict[str, object]:
+    from hubbub.cli import show
+
+    floors: dict[str, object] = {"limit": show.text(variant.limit, metric)}
+    if variant.limit is None:
+        floors = {"at least": "chance" if variant.at_least is None else variant.at_least, "times": variant.times}
+    finds = {} if variant.tripled is None else {"finds tripled": show.text(variant.tripled, "coverage")}
+    return {"this rule": variant.own, **floors, "a year": variant.incidents, **finds}
 
 
 @group.command("list")

@@ -11,7 +11,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table, facts
 from hubbub.errors import HubbubError
-from hubbub.metrics.catalogue import find, names, title_of
+from hubbub.metrics.catalogue import find, title_of
 from hubbub.model.alert import Direction, Kind
 from hubbub.model.plain import plain
 from hubbub.reports.formatting import near, shown
@@ -121,7 +121,7 @@ def _tried(ask: Ask) -> Shown:
         return Shown(empty="Try a rule to see when it would have fired.")
     rule = _read(ask.view.rest)
     answer = ask.engine.alerts.try_(ask.tenant.id, rule)
-    unit = find(rule["metric"]).unit if rule.get("metric") in names() else ""
+    unit = find(answer.metric).unit
     rows = [
         {**plain(row), **{name: near(getattr(row, name), unit) for name in ("value", "usual", "peak")}}
         for row in answer.rows[:MOST_RUNS]
@@ -131,12 +131,13 @@ def _tried(ask: Ask) -> Shown:
         Column("usual", "Usual"), Column("peak", "Farthest"),
     ]  # fmt: skip
     sends = {name: value for name, value in ask.view.rest.items() if name in RULE}
-    floors = "; ".join(f"{_floors(v)}: {v.incidents} a year{_found(v)}" for v in answer.variants if not v.own)
+    others = "; ".join(f"{_floors(v, unit)}: {v.incidents} a year{_found(v)}" for v in answer.variants if not v.own)
+    compared = f" With others, {others}." if others else ""
     missed = "".join(f" {count} windows were not judged: {why}." for why, count in answer.not_judged.items())
     return data_table(
         ask, columns, rows, forms=[Act("add", "Save the rule", sends)] if _may(ask) else [],
         nothing="It would not have fired.",
-        note=f"{_own(answer)} With others, {floors}.{missed}",
+        note=f"{_own(answer)}{compared}{missed}",
     )  # fmt: skip
 
 
@@ -148,9 +149,9 @@ def _own(tried: Tried) -> str:
     return f"It would have fired {often} in the past year.{finds}"
 
 
-def _floors(v: Variant) -> str:
+def _floors(v: Variant, unit: str) -> str:
     if v.limit is not None:
-        return f"limit {v.limit:g}"
+        return f"limit {near(v.limit, unit)}"
     least = f"at least {v.at_least:g}" if v.at_least is not None else "more than chance brings"
     return f"{least} and {v.times:g} times"
 

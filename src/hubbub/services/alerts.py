@@ -76,6 +76,8 @@ class RunView:
 class Tried:
     """The incidents that a rule would have opened in the past year."""
 
+    metric: str
+    """What it watches: values and limits are in its unit."""
     from_: datetime
     to: datetime
     incidents: int
@@ -108,14 +110,15 @@ class AlertService:
         Raises BadInputError and BadQuestionError for a rule that cannot work, with the reason.
         """
         owner = self._control.tenant(tenant)
-        return _tried(self.checked(owner, rule)[1], owner)
+        checked, replayed = self.checked(owner, rule)
+        return _tried(checked, replayed, owner)
 
     def add(self, tenant: str, rule: JsonObject) -> NewAlert:
         """Try a rule on the past year and store it; it judges windows that end from now on. Returns both."""
         owner = self._control.tenant(tenant)
-        checked, tried = self.checked(owner, rule)
+        checked, replayed = self.checked(owner, rule)
         stored = self._store.add(owner.id, plain(checked), self._clock())
-        return NewAlert(**self._shown(stored), replay=_tried(tried, owner))
+        return NewAlert(**self._shown(stored), replay=_tried(checked, replayed, owner))
 
     def checked(self, tenant: Tenant, rule: JsonObject) -> tuple[Rule, Replay]:
         """Return a rule that can work, and its replay on the past year. Raises BadInputError and BadQuestionError."""
@@ -186,7 +189,7 @@ class AlertService:
         }
 
 
-def _tried(replayed: Replay, tenant: Tenant) -> Tried:
+def _tried(rule: Rule, replayed: Replay, tenant: Tenant) -> Tried:
     runs = [
         RunView(
             run.start.astimezone(tenant.tz), run.fired_to.astimezone(tenant.tz), run.slice or None, run.value, run.usual, run.peak
@@ -194,6 +197,6 @@ def _tried(replayed: Replay, tenant: Tenant) -> Tried:
         for run in replayed.runs[:MOST_RUNS]
     ]  # fmt: skip
     return Tried(
-        replayed.start.astimezone(tenant.tz), replayed.end.astimezone(tenant.tz), len(replayed.runs), runs, replayed.judged,
-        replayed.unknown, replayed.variants,
+        rule.metric, replayed.start.astimezone(tenant.tz), replayed.end.astimezone(tenant.tz), len(replayed.runs), runs,
+        replayed.judged, replayed.unknown, replayed.variants,
     )  # fmt: skip

@@ -289,6 +289,46 @@ def test_a_breach_of_a_target_is_an_incident_until_answered(clocked: Clocked) ->
     assert closed == {"Nobody has waited past the target for 15 minutes; at most 2 did at once."}
 
 
+def _talk(clocked: Clocked, tenant: str, kind: str, day: int, hours: float) -> None:
+    """A message of a day's conversation in the channel chat, received or sent so many hours after the day's beginning."""
+    at = BEGIN + day * DAY + timedelta(hours=hours)
+    clocked.now = max(clocked.now, at)
+    event = {"type": f"message.{kind}", "time": at, "channel": "chat", "conversation_id": f"k{day}"}
+    assert clocked.engine.record(tenant, event, history=True)["rejected"] == []
+
+
+def test_waits_that_are_over_are_replayed_by_slice(clocked: Clocked) -> None:
+    """When nobody waits any more, a rule by channel replays the same incidents as one over all, with the channel."""
+    tenant = clocked.tenant("a")
+    for day in (0, 5):
+        _talk(clocked, tenant, "received", day, 12)
+        _talk(clocked, tenant, "sent", day, 16)
+    clocked.now = BEGIN + 10 * DAY
+    rule = {"name": "Waits", "kind": "sla", "limit": 3_600_000}
+    whole, by = (clocked.engine.alerts.try_(tenant, {**rule, **split}) for split in ({}, {"by": "channel"}))
+    assert [run.slice for run in by.rows] == ["chat", "chat"]
+    assert [(run.from_, run.to, run.peak) for run in by.rows] == [(run.from_, run.to, run.peak) for run in whole.rows]
+
+
+def test_a_state_of_a_slice_that_is_over_closes_its_incident(clocked: Clocked) -> None:
+    """A threshold on those that wait, by channel: fired by an hour with one, and closed by hours with none in that channel."""
+    tenant = clocked.tenant("a")
+    rule = {
+        "kind": "threshold",
+        "metric": "waiting_conversations",
+        "grain": "hour",
+        "limit": 0,
+        "at_least": 0,
+        "by": "channel",
+    }
+    clocked.engine.alerts.add(tenant, {"name": "Someone waits", **rule})
+    _talk(clocked, tenant, "received", 0, 12)
+    assert clocked.go(0, hours=14.5).opened == 1
+    _talk(clocked, tenant, "sent", 0, 14.6)
+    closed = clocked.go(0, hours=22.5)
+    assert (closed.opened, closed.closed) == (0, 1)
+
+
 def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked) -> None:
     """A source that brings something every hour is silent after enough hours; a broken integration opens an incident at once."""
     tenant = clocked.tenant("a")

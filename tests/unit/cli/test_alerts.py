@@ -74,3 +74,13 @@ def test_a_change_that_cannot_work_changes_nothing(loaded: Run) -> None:
         assert (refused.code > 0, refused.err.count("\n")) == (True, 1), words
     assert loaded("alerts", "change", id_, "--tenant", "other", "--limit", "1").code == 1
     assert rule(loaded, id_) == before
+
+
+def test_a_replay_shows_the_floors_that_its_kind_has(loaded: Run) -> None:
+    """A rule on waits shows limits as durations and no floors of counts; with no incident it says so."""
+    waits = loaded("alerts", "try", "sla", *TENANT, "--limit", "3600000")
+    assert "0 incidents from" in waits.out and "1 h 30 min" in waits.out
+    for word in ("at least", "times", "chance", "nothing to show"):
+        assert word not in waits.out
+    assert "chance" in loaded("alerts", "try", "change", *TENANT, "--metric", "messages_received").out
+    assert loaded("alerts", "try", "sla", *TENANT, "--json").told["metric"] == "waiting_past_target"
