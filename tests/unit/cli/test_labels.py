@@ -52,6 +52,21 @@ def test_tables_have_labels_in_short(labelled: Run) -> None:
     assert "topic wifi (command line)" in table and "topic food (api)" in table and "version" not in table
 
 
+def test_training_says_how_to_use_a_classifier_that_is_not_used(labelled: Run, tmp_path: Path) -> None:
+    """The first is used; the next, which no example compares with it, is not, and the command to use it is shown."""
+    pytest.importorskip("wordllama")
+    examples = [
+        f"the {thing} number {n} is slow,{label}"
+        for n in range(8)
+        for thing, label in (("wifi", "wifi"), ("egg", "food"))
+    ]
+    (tmp_path / "said.csv").write_text("\n".join(["text,label", *examples]))
+    first = labelled("labels", "train", "topic", "--tenant", "acme", "--examples", tmp_path / "said.csv")
+    assert "Next: hubbub labels run --tenant acme" in " ".join(first.err.split())
+    again = labelled("labels", "train", "topic", "--tenant", "acme")
+    assert "hubbub labels switch topic --to 2 --tenant acme" in " ".join(again.err.split())
+
+
 @given(
     st.builds(
         GivenLabel,
