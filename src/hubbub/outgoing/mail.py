@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
 TIMEOUT = 20.0
 """Seconds for each answer of the server."""
 LONGEST_ADDRESS = 254
+WHOLE = ("List-Unsubscribe", "Message-ID")
+"""Headers of one long word: mail programs do not read them where the word is encoded after RFC 2047 to fit a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,15 @@ class Mail:
     attachments: Sequence[Attachment] = ()
 
 
+class _Folding(EmailPolicy):
+    """Folds headers at 78 characters, except those that must stay whole."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name in WHOLE and value.isascii():
+            return f"{name}: {value}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
+
+
 def is_address(text: str) -> bool:
     """Whether a text is one plain mail address, like marta@hotel.example."""
     name, at, host = text.rpartition("@")
@@ -65,7 +77,7 @@ def is_address(text: str) -> bool:
 
 def message_of(mail: Mail, sender: str) -> EmailMessage:
     """Return a mail in its SMTP form."""
-    message = EmailMessage()
+    message = EmailMessage(_Folding())
     message["From"], message["To"], message["Subject"] = sender, mail.to, " ".join(mail.subject.split())
     message["Message-ID"] = f"<{mail.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     message["Date"] = format_datetime(mail.at)
