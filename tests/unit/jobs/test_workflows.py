@@ -16,8 +16,15 @@ from hubbub.jobs.payloads import WORK, checked, owner
 from hubbub.model.page import Page
 from hubbub.services.fetching import DueDays, FetchedDay
 from hubbub.services.integrations import IntegrationView
+from hubbub.services.publishing import Aggregated
+from hubbub.services.snapshots import SnapshotsMade
 from hubbub.services.workflows import Workflows
 
+NOTHING = {
+    "fetching.due": Page([]), "published.aggregate": Aggregated(), "snapshots.make": SnapshotsMade(),
+    "snapshots.settle": SnapshotsMade(),
+}  # fmt: skip
+"""What services answer that have nothing to do, by operation; others answer that nothing failed."""
 SERVICES = {name: kind for name, kind in get_type_hints(Workflows.__init__).items() if name != "return"}
 
 
@@ -53,8 +60,7 @@ class Recorder:
     def ask(self, operation: str, /, **params: Any) -> Any:
         """Remember and answer."""
         self.asked.append((operation, params))
-        nothing: Any = Page([]) if operation == "fetching.due" else {"errors": {}}
-        answer = self.answers.get(operation, nothing)
+        answer = self.answers.get(operation, NOTHING.get(operation, {"errors": {}}))
         return answer(**params) if callable(answer) else answer
 
     def progress(self, percent: int) -> None:
@@ -85,7 +91,7 @@ def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
 
 def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:
     """With ticks it brings what is due up to date, with dates it writes each day again, and counts are added up."""
-    task = Recorder({"published.aggregate": {"processed": 3, "created": 5, "errors": {}}})
+    task = Recorder({"published.aggregate": Aggregated(3, 5)})
     run("aggregation", {"relation": "monthly_summary", "ticks": ["2026-03-01T03:00:00Z"]}, task)
     assert task.asked == [("published.aggregate", {"relation": "monthly_summary"})]
     task.asked.clear()
