@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName, Where, pairs
+from hubbub.cli.options import Data, Id, Json, TenantName, Where, pairs
 
 if TYPE_CHECKING:
     from hubbub.alerts.replay import Variant
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="Alert rules.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The id.")]
 COLUMNS = ("id", "name", "kind", "metric", "grain", "by", "open_incidents", "paused", "judged_to", "error")
 
 

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
+from hubbub.cli.options import Cursor, Data, Id, Json, Limit, TenantName
 
 group = typer.Typer(help="Addresses of messages.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The id.")]
 COLUMNS = ("id", "kind", "name", "to")
 MESSAGES = ("id", "type", "title", "destination", "state", "tries", "why", "created_at", "sent_at")
 

@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
+from hubbub.cli.options import Cursor, Data, Id, Json, Limit, TenantName
 
 group = typer.Typer(help="Incidents of alert rules.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The id.")]
 COLUMNS = ("id", "title", "state", "value", "usual", "peak", "from", "to", "opened_at")
 
 

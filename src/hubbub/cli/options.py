@@ -14,6 +14,7 @@ Data = Annotated[
     typer.Option("--data", envvar="HUBBUB_DATA", help="Data folder (default ./hubbub-data).", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Id = Annotated[str, typer.Argument(help="The id.")]
 TenantName = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 AnyTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.", show_default=False)]
 From = Annotated[str, typer.Option("--from", help="Start: a date in the tenant's zone, or an RFC 3339 time.")]

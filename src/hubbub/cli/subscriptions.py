@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName
+from hubbub.cli.options import Data, Id, Json, TenantName
 
 group = typer.Typer(help="Digests, sent on a schedule.", no_args_is_help=True)
 
-Id = Annotated[str, typer.Argument(help="The id.")]
 COLUMNS = ("id", "kind", "destination", "at", "zone", "state", "done_to", "waits_for")
 _show = partial(show_answer, columns=COLUMNS)
 

@@ -62,8 +62,8 @@ def doctor(
     tenants = len(control.tenants())
     broken = integrations.page(state=("broken", "degraded"), limit=MOST)
     rows = [
-        _row("store", True, f"{events} events of {owners} tenants in {store.facts.name}", ""),
-        _row("tenants", tenants > 0, f"{tenants} tenants", "create one: hubbub tenants add NAME --zone ZONE"),
+        _row("store", True, f"{_counted(events, 'event')} of {_counted(owners, 'tenant')} in {store.facts.name}", ""),
+        _row("tenants", tenants > 0, _counted(tenants, "tenant"), "create one: hubbub tenants add NAME --zone ZONE"),
         _row(
             "disk", free > settings.free_floor_mb, f"{free} MiB free",
             f"free space: below {settings.free_floor_mb} MiB events are refused",
@@ -167,6 +167,10 @@ def _log(store: Store, now: float) -> Check:
 def _some(problems: list[str], what: str) -> str:
     """Return the number of problems and the first of them as a text."""
     return f"{_many(len(problems))} {what}" + "".join(f"; {problem}" for problem in problems[:SHOWN])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _many(count: int) -> str:
