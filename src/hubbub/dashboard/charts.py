@@ -214,31 +214,42 @@ def weekly(weeks: Sequence[Cells], days: Sequence[Cells], name: str, before: str
         }
         for week in weeks
     ]  # fmt: skip
-    points = [{"t": f"{day['window'][:10]}T12:00:00Z", "v": day[name], "n": day[f"{name}_n"]} for day in days]
+    points = [
+        {"t": f"{day['window'][:10]}T12:00:00Z", "v": day[name], "n": day[f"{name}_n"]}
+        for day in days if day[name] is not None
+    ]  # fmt: skip
     y, until = _value("v", unit, None), {"field": "until", "type": "temporal"}
     width = {"type": "rule", "strokeWidth": 2.5, "style": "now"}
     size = {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [12, 160]}}
-    layers: list[Spec] = [
-        {
-            "transform": [{"filter": "isValid(datum.low)"}],
-            "mark": {"type": "rect", "style": "usual"},
-            "encoding": {"x2": until, "y": _value("low", unit, None), "y2": {"field": "high"}},
-        },
-        {"data": {"values": points}, "mark": {"type": "circle", "opacity": 0.28}, "encoding": {"y": y, "size": size}},
-        {
-            "transform": [{"filter": "isValid(datum.before)"}],
-            "mark": {"type": "rule", "style": "before"},
-            "encoding": {"x2": until, "y": _value("before", unit, None)},
-        },
-        {"transform": [{"filter": "!datum.open"}], "mark": width, "encoding": {"x2": until, "y": y}},
-        {"transform": [{"filter": "datum.open"}], "mark": width | {"strokeDash": [3, 4]}, "encoding": {"x2": until, "y": y}},
-        {
-            "transform": [{"filter": "isValid(datum.v)"}],
-            "mark": {"type": "text", "align": "left", "dx": 4, "dy": 12, "fontWeight": 600},
-            "encoding": {"y": y, "text": {"field": "shown"}},
-        },
-    ]  # fmt: skip
+    known = [week for week in drawn if week["v"] is not None]
+    over, not_over = ([week for week in known if week["open"] is is_open] for is_open in (False, True))
+    along = {"x2": until, "y": y}
+    layers = [
+        *_layer(
+            [week for week in drawn if week["low"] is not None],
+            {"type": "rect", "style": "usual"},
+            {"x2": until, "y": _value("low", unit, None), "y2": {"field": "high"}},
+        ),
+        *_layer(points, {"type": "circle", "opacity": 0.28}, {"y": y, "size": size}),
+        *_layer(
+            [week for week in drawn if week["before"] is not None],
+            {"type": "rule", "style": "before"},
+            {"x2": until, "y": _value("before", unit, None)},
+        ),
+        *_layer(over, width, along),
+        *_layer(not_over, width | {"strokeDash": [3, 4]}, along),
+        *_layer(
+            known,
+            {"type": "text", "align": "left", "dx": 4, "dy": 12, "fontWeight": 600},
+            {"y": y, "text": {"field": "shown"}},
+        ),
+    ]
     return _spec(drawn, {"layer": [*_gaps(days), *layers], "encoding": {"x": _time(days)}})
+
+
+def _layer(values: Sequence[Cells], mark: Spec, encoding: Spec) -> list[Spec]:
+    """Return the layer of these rows, or none: of a layer without rows Vega cannot tell the extent, and warns."""
+    return [{"data": {"values": list(values)}, "mark": mark, "encoding": encoding}] if values else []
 
 
 def bars(rows: Sequence[Cells], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
