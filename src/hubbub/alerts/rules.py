@@ -40,10 +40,7 @@ _FIXED = {Kind.HOTSPOT: ("hotspot_ratio",), Kind.SLA: ("oldest_waiting_ms", PAST
 
 def rule_from(values: JsonObject) -> Rule:
     """Read a rule from plain values, with the fields that its kind fixes. Raises BadInputError naming the field."""
-    known = [field.name for field in fields(Rule)]
-    for name in values:
-        if name not in known:
-            raise BadInputError(f"a rule has no field {str(name)[:80]!r}{nearest(str(name), known)}")
+    _check_names(values)
     for name, kinds in (("kind", Kind), ("grain", Grain), ("direction", Direction)):
         if isinstance(member := values.get(name), str) and member not in list(kinds):
             raise BadInputError(f"{name}: {member[:40]!r} is not one of {', '.join(kinds)}")
@@ -65,6 +62,24 @@ def rule_from(values: JsonObject) -> Rule:
     if rule.kind is Kind.SOURCE:
         rule = replace(rule, grain=Grain.HOUR)
     return replace(rule, grain=Grain.DAY) if rule.kind is Kind.BUDGET else rule
+
+
+def _check_names(values: JsonObject) -> None:
+    known = [field.name for field in fields(Rule)]
+    for name in values:
+        if name not in known:
+            raise BadInputError(f"a rule has no field {str(name)[:80]!r}{nearest(str(name), known)}")
+
+
+def changed(document: JsonObject, changes: JsonObject) -> dict[str, Any]:
+    """Return a rule's plain values with some changed, for `rule_from`; None leaves a field to its default.
+
+    The metric that a kind fixes follows from the rule's limit, so it is left out where the limit changes.
+    Raises BadInputError naming an unknown field.
+    """
+    _check_names(changes)
+    fixed = {"metric": None} if "limit" in changes and document["kind"] in _FIXED else {}
+    return {name: value for name, value in {**document, **fixed, **changes}.items() if value is not None}
 
 
 def plain(rule: Rule) -> dict[str, Any]:

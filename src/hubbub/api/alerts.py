@@ -60,7 +60,7 @@ class NewRule(RuleFields):
 
 
 class RuleChange(RuleFields):
-    """Fields to change; absent ones stay."""
+    """Fields to change; absent ones stay, null sets one back to its default."""
 
     paused: bool | None = Field(None, description="A paused rule judges nothing.")
 
@@ -126,8 +126,8 @@ def rule(engine: EngineOf, tenant: Reads, alert: AlertId) -> OneAlert:
 
 @router.patch("/alerts/{alert}", summary="Change, pause or resume an alert rule")
 def change(engine: EngineOf, tenant: Administers, alert: AlertId, body: RuleChange) -> AlertView:
-    """Change fields of a rule; the changed rule is tried on the past year too."""
-    return engine.alerts.change(tenant, alert, _rule_of(body))
+    """Change fields of a rule; null sets a field back to its default. The changed rule is tried on the past year too."""
+    return engine.alerts.change(tenant, alert, body.model_dump(exclude_unset=True))
 
 
 @router.delete("/alerts/{alert}", summary="Remove an alert rule")

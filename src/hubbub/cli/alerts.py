@@ -183,6 +183,10 @@ def change(
         int | None,
         typer.Option("--most", help="Messages a day; further ones become one summary.", show_default=False),
     ] = None,
+    default: Annotated[
+        list[str] | None,
+        typer.Option("--default", help="A field to set back to its default, like limit; may be repeated.", show_default=False),
+    ] = None,
     data: Data = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Change fields of a rule, which is tried on the past year again; what is left out stays."""
@@ -192,7 +196,7 @@ def change(
         "close_after": close_after, "destinations": None if to is None else _without_empty(to), "quiet": quiet,
         "urgent": urgent, "most": most,
     }  # fmt: skip
-    changes = {field: value for field, value in values.items() if value is not None}
+    changes = {field: value for field, value in values.items() if value is not None} | dict.fromkeys(default or ())
     show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, changes), COLUMNS)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from hubbub.alerts.replay import Replay, Variant, replay
-from hubbub.alerts.rules import plain, rule_from
+from hubbub.alerts.rules import changed, plain, rule_from
 from hubbub.alerts.series import Facts
 from hubbub.clock import Clock
 from hubbub.control.alerts import Alerts, StoredRule
@@ -140,7 +140,10 @@ class AlertService:
         return OneAlert(**self._shown(stored), not_judged=skipped)
 
     def change(self, tenant: str, alert: str, changes: JsonObject) -> AlertView:
-        """Change fields of a rule, or pause it (`paused`); a resumed rule judges windows that end from then on."""
+        """Change fields of a rule, or pause it (`paused`); a resumed rule judges windows that end from then on.
+
+        A field that is None gets its default. Raises BadInputError, BadQuestionError naming a field that does not fit.
+        """
         owner = self._control.tenant(tenant)
         stored = self._store.rule(owner.id, alert)
         new_fields = {name: value for name, value in changes.items() if name != "paused"}
@@ -149,7 +152,7 @@ class AlertService:
             raise BadInputError("paused: true or false")
         values: dict[str, Any] = {"paused": paused}
         if new_fields:
-            values["document"] = plain(self.checked(owner, {**stored.document, **new_fields})[0])
+            values["document"] = plain(self.checked(owner, changed(stored.document, new_fields))[0])
         resumed = stored.paused and not paused
         return self.view(self._store.change(owner.id, alert, judged_to=self._clock() if resumed else None, **values))
 

@@ -27,7 +27,7 @@ def rule(loaded: Run, id_: str) -> dict[str, Any]:
 
 def test_it_takes_the_fields_of_the_route() -> None:
     """Each field of PATCH is an option, except `paused`, which has the commands pause and resume."""
-    options = set(inspect.signature(alerts.change).parameters) - {"id_", "tenant", "data", "as_json"}
+    options = set(inspect.signature(alerts.change).parameters) - {"id_", "tenant", "default", "data", "as_json"}
     assert {"destinations" if option == "to" else option for option in options} == set(RuleChange.model_fields) - {
         "paused"
     }
@@ -43,6 +43,7 @@ def test_it_takes_the_fields_of_the_route() -> None:
         (("--by", "", "--where", ""), {"by": None, "where": {}}),
         (("--quiet", "", "--close-after", "4"), {"quiet": "", "close_after": 4}),
         (("--where", "channel=mail"), {"where": {"channel": ["mail"]}}),
+        (("--default", "quiet", "--default", "where", "--most", "3"), {"quiet": "", "where": {}, "most": 3}),
     ],
 )
 def test_only_what_is_named_changes(loaded: Run, words: tuple[str, ...], changed: dict[str, Any]) -> None:
@@ -51,6 +52,19 @@ def test_only_what_is_named_changes(loaded: Run, words: tuple[str, ...], changed
     before = rule(loaded, id_)
     assert loaded("alerts", "change", id_, *TENANT, *words).code == 0
     assert rule(loaded, id_) == before | changed
+
+
+def test_a_rule_on_waits_is_about_a_limit_or_about_targets(loaded: Run) -> None:
+    """With a limit it watches the longest wait, without one the waits past their target; a changed limit changes between them."""
+    id_ = loaded("alerts", "add", "sla", *TENANT, "--name", "Waits", "--json").told["id"]
+    for words, metric, limit in (
+        (("--limit", "900000"), "oldest_waiting_ms", 900_000),
+        (("--name", "Long waits"), "oldest_waiting_ms", 900_000),
+        (("--default", "limit"), "waiting_past_target", 0),
+        (("--name", "Waits"), "waiting_past_target", 0),
+    ):
+        assert loaded("alerts", "change", id_, *TENANT, *words).code == 0
+        assert (rule(loaded, id_)["metric"], rule(loaded, id_)["limit"]) == (metric, limit), words
 
 
 def test_destinations_are_replaced_and_taken_away(loaded: Run) -> None:
@@ -69,7 +83,10 @@ def test_a_change_that_cannot_work_changes_nothing(loaded: Run) -> None:
     id_ = loaded(*ADDED).told["id"]
     before = rule(loaded, id_)
     loaded("tenants", "add", "other")
-    for words in (("--metric", "mesages"), ("--quiet", "noon"), ("--direction", "either"), ("--to", "dst_none")):
+    for words in (
+        ("--metric", "mesages"), ("--quiet", "noon"), ("--direction", "either"), ("--to", "dst_none"),
+        ("--default", "limit"), ("--default", "name"), ("--default", "limits"),
+    ):  # fmt: skip
         refused = loaded("alerts", "change", id_, *TENANT, *words)
         assert (refused.code > 0, refused.err.count("\n")) == (True, 1), words
     assert loaded("alerts", "change", id_, "--tenant", "other", "--limit", "1").code == 1
