@@ -43,6 +43,7 @@ class MessageView:
     tries: int
     created_at: datetime
     next_try: datetime | None
+    """Not before this: due messages are sent every five minutes, with the job that judges rules."""
     sent_at: datetime | None
 
 
