@@ -1,4 +1,4 @@
-"""Fetch a day from an integration's service and store it batch by batch, page by page.
+"""Fetch a day, or a range of lost deliveries, from an integration's service and store it batch by batch, page by page.
 
 Everything is stored with ids of the service's own records, so that a day can be fetched again, and an interrupted fetch continues
 where it stopped, without counting anything twice.
@@ -45,7 +45,8 @@ class Fetched:
 class DayFetch:
     """A day of an integration to fetch, with `earlier`: the range whose later replies and counters are read again, if any.
 
-    The ledger notes the progress page by page, so that an interrupted attempt continues.
+    A lost range is fetched the same way, as a day with its own start and end. The ledger notes the progress page by page, so
+    that an interrupted attempt continues.
     """
 
     connector: Connector
@@ -64,7 +65,13 @@ class DayFetch:
 
     def run(self, now: datetime) -> str:
         """Fetch and store the day; returns its state. Raises what the connector raises; pages stored until then stay."""
-        range_ = self.ledger.begin(self.integration, self.day, now)
+        self.read(self.ledger.begin(self.integration, self.day, now))
+        return self.ledger.end(
+            self.integration, self.day, self.found, self.notes.missing, self.notes.reason, self.notes.action
+        )
+
+    def read(self, range_: Range) -> None:
+        """Fetch and store from where an earlier attempt at this row of the ledger stopped; its state stays as it is."""
         self._resume(range_)
         fetch = partial(self.connector.fetch, self.integration, self.secret, self.day, self.notes)
         steps: list[Callable[[], Iterator[Batch]]] = [fetch]
@@ -75,9 +82,6 @@ class DayFetch:
                 self._step = number
                 self._take(step())
                 self.notes.place = None
-        return self.ledger.end(
-            self.integration, self.day, self.found, self.notes.missing, self.notes.reason, self.notes.action
-        )
 
     def _resume(self, range_: Range) -> None:
         if range_.place:

@@ -52,9 +52,7 @@ class Provider:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """All secrets: the token to fetch with, and those to verify with."""
-        fetching = (
-            (Secret(TOKEN, "token of the service's API, to fetch days with"),) if self.connector is not None else ()
-        )
+        fetching = (Secret(TOKEN, self.connector.token),) if self.connector is not None else ()
         return (*fetching, *(self.receiver.setup.secrets if self.receiver is not None else ()))
 
     def fetches(self, names: tuple[str, ...]) -> bool:

@@ -15,7 +15,7 @@ import structlog
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
-from hubbub.control.coverage import ANY, PARTIAL, Coverage, zone_of
+from hubbub.control.coverage import ANY, PARTIAL, Coverage, Range, zone_of
 from hubbub.control.integrations import FETCHED, Integration, Integrations
 from hubbub.control.payloads import Payloads
 from hubbub.errors import BadInputError, HubbubError, UpstreamRefusedError
@@ -26,8 +26,7 @@ from hubbub.ingest.daily import DayFetch, changed
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.receivers.texts import kind_of
 from hubbub.model.coverage import Day, Feed, Reason
-from hubbub.model.event import Event, Item
-from hubbub.model.name import Name
+from hubbub.model.event import Item
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
@@ -148,14 +147,10 @@ class FetchService:
 
     def _fetch(self, tenant: Tenant, source: Integration, day: Day, *, history: bool, catching_up: bool) -> FetchedDay:
         """Fetch a day; the ledger and the integration's state note the outcome."""
-        kind = CONNECTORS[source.provider]
         notes = Notes(memory={**source.memory}, patience=NIGHT if catching_up else 0.0)
-        select = partial(changed, self._store, tenant) if kind.observes else list
-        fetch = DayFetch(
-            kind(self._http), source, self._integrations.secret(source), day, None if catching_up else self._earlier(source, day),
-            self._ledger, select, partial(self._accept_fetched, tenant.id, source, history),
-            partial(self._names.take, tenant.id), notes,
-        )  # fmt: skip
+        fetch = self._day_fetch(
+            tenant, source, day, None if catching_up else self._earlier(source, day), notes, history
+        )
         try:
             state = fetch.run(self._clock())
         except UpstreamRefusedError as error:
@@ -177,6 +172,16 @@ class FetchService:
             notes.reason or None, notes.action or None,
         )  # fmt: skip
 
+    def _day_fetch(
+        self, tenant: Tenant, source: Integration, day: Day, earlier: Window | None, notes: Notes, history: bool
+    ) -> DayFetch:
+        kind = CONNECTORS[source.provider]
+        select = partial(changed, self._store, tenant) if kind.observes else list
+        return DayFetch(
+            kind(self._http), source, self._integrations.secret(source), day, earlier, self._ledger, select,
+            partial(self._accept_fetched, tenant.id, source, history), partial(self._names.take, tenant.id), notes,
+        )  # fmt: skip
+
     def lacking(self) -> list[Lacking]:
         """Return the integrations with missing deliveries and an API to fetch them from."""
         rows = []
@@ -189,36 +194,35 @@ class FetchService:
     def reconcile(self, tenant: str, integration: str) -> Reconciled:
         """Fetch the ranges with lost deliveries of an integration through its service's API, and close them.
 
-        A range with an unreadable part stays open. Raises UpstreamUnavailableError (try again), UpstreamRefusedError, after which
-        the integration is broken, NotFoundError, and BadInputError without such an API.
+        A range with an unreadable part stays open; an interrupted one continues where it stopped. Raises
+        UpstreamUnavailableError (try again), UpstreamRefusedError, after which the integration is broken, NotFoundError, and
+        BadInputError without such an API.
         """
         owner, source = self._control.tenant(tenant), self._integrations.get(tenant, integration)
         if not PROVIDERS[source.provider].mends(source.secret_names):
             raise BadInputError(f"integration {source.id} has no API to fetch lost deliveries from")
         stored = closed = 0
         for lost in self._ledger.lacking(source):
-            window = Window(lost.start.replace(tzinfo=UTC), lost.end.replace(tzinfo=UTC))
             try:
-                outcome, complete = self._read_again(owner, source, window)
+                outcome, complete = self._read_again(owner, source, lost)
             except UpstreamRefusedError as error:
                 self._integrations.broken(source, error.reason, error.action)
                 raise
             stored, closed = stored + outcome, closed + complete
         return Reconciled(owner.id, source.id, closed, stored)
 
-    def _read_again(self, tenant: Tenant, source: Integration, lost: Window) -> tuple[int, bool]:
+    def _read_again(self, tenant: Tenant, source: Integration, lost: Range) -> tuple[int, bool]:
         """Store a service's events of a range; returns the number of new ones, and whether the range is closed now."""
-        notes = Notes(memory={**source.memory}, patience=NIGHT)
-        stored = inside = 0
-        connector = CONNECTORS[source.provider](self._http)
-        for batch in connector.reconcile(source, self._integrations.secret(source), lost, notes):
-            self._names.take(tenant.id, [item for item in batch if isinstance(item, Name)])
-            items = [item for item in batch if not isinstance(item, Name)]
-            inside += sum(isinstance(item, Event) and lost.start <= item.time < lost.end for item in items)
-            if items:
-                stored += self._accept_fetched(tenant.id, source, history=False, items=items).stored
+        span = Window(lost.start.replace(tzinfo=UTC), lost.end.replace(tzinfo=UTC))
+        notes = Notes(memory={**source.memory}, patience=NIGHT, lost=True)
+        day = Day(span.start.date(), span.start, span.end)
+        fetch = self._day_fetch(tenant, source, day, span, notes, history=False)
+        fetch.read(lost)
         if notes.whole:
-            self._ledger.close(source, lost.start, lost.end, inside)
+            self._ledger.close(source, span.start, span.end, fetch.found)
+        else:
+            self._ledger.advance(source, day, None, 0)  # the next attempt begins again, with what could not be read
+        stored = fetch.done.stored
         log.info("deliveries read again", tenant=tenant.id, integration_id=source.id, stored=stored, whole=notes.whole)
         return stored, notes.whole
 

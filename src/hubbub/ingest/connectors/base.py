@@ -92,7 +92,7 @@ class Notes:
     `place` (plain values) is where an interrupted fetch continues; it is set after a batch was stored. `memory` is carried from
     one day to the next. `missing` holds, by dimension, values that could not be read; `troubles` are pairs of a reason and an
     action for a person. `whole` is False once something is missing. `patience`: total seconds of the pauses that the service may
-    ask for, where the connector's own bound is lower.
+    ask for, where the connector's own bound is lower. `lost`: it is a range in which deliveries of the service were lost.
     """
 
     place: Any = None
@@ -101,6 +101,7 @@ class Notes:
     troubles: list[tuple[str, str]] = field(default_factory=list)
     whole: bool = True
     patience: float = 0.0
+    lost: bool = False
 
     def remark(self, reason: str, action: str) -> None:
         """Note something worth knowing that leaves no data missing."""
@@ -137,6 +138,9 @@ class Connector(ABC):
     subjects: ClassVar[frozenset[str]]
     """Subjects of the event types that the connector yields."""
 
+    token: ClassVar[str] = "token of the service's API, to fetch days with"
+    """The token that the connector needs, and what it must be allowed to do."""
+
     def __init__(self, http: Outgoing) -> None:
         self.http = http
 
@@ -157,12 +161,6 @@ class Connector(ABC):
     @abstractmethod
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
         """Yield changes and replies in a range or later whose originals are older than the range."""
-
-    def reconcile(self, integration: Integration, secret: str, lost: Window, notes: Notes) -> Iterator[Batch]:
-        """Yield events of a range in which deliveries of the service were lost, and replies in it to older events."""
-        yield from self.fetch(integration, secret, Day(lost.start.date(), lost.start, lost.end), notes)
-        notes.place = None
-        yield from self.look_back(integration, secret, lost, notes)
 
     @classmethod
     def check(cls, values: JsonObject) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from hubbub.ingest.connectors.base import Connector
 from hubbub.ingest.connectors.chatwoot import ChatwootAccount
 from hubbub.ingest.connectors.facebook import FacebookPage
 from hubbub.ingest.connectors.slack import Slack
+from hubbub.ingest.connectors.twilio import TwilioAccount
 
-CONNECTORS: dict[str, type[Connector]] = {kind.provider: kind for kind in (FacebookPage, Slack, ChatwootAccount)}
+_ALL: tuple[type[Connector], ...] = (FacebookPage, Slack, ChatwootAccount, TwilioAccount)
+CONNECTORS: dict[str, type[Connector]] = {kind.provider: kind for kind in _ALL}
 
 
 def connector(provider: str) -> type[Connector]:

@@ -5,7 +5,7 @@
   moved.
 - The API reports no time of a receipt or a rating: the message's time is used. It reports no changes of a conversation's status
   or assignee: these stay lost when their webhook was lost.
-- Texts are not stored.
+- Texts are read only for labels, and not stored.
 - Not verified against the service: written from its source code.
 """
 
@@ -18,26 +18,24 @@ from typing import Any
 
 from hubbub.control.integrations import Integration
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Batch, Connector, Notes, Setting
+from hubbub.ingest.connectors.api import Api, ApiConnector, listed
+from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Batch, Notes, Setting
 from hubbub.ingest.receivers.base import Options, Received
 from hubbub.ingest.receivers.chatwoot import PROVIDER, conversation_began, message_received
 from hubbub.ingest.receivers.fields import Fields
 from hubbub.ingest.receivers.helpdesk import key, when
 from hubbub.model.coverage import Day
-from hubbub.model.event import Item, record_from
-from hubbub.model.name import Name
-from hubbub.model.plain import JsonObject
 from hubbub.model.window import Window
-from hubbub.outgoing.http import Outgoing
 
 MOST_PAGES = 10_000
 SET_ACCOUNT = "Set account_id: the number behind /accounts/ in the address of your Chatwoot"
 
 
-class ChatwootAccount(Connector):
+class ChatwootAccount(ApiConnector):
     """An account of Chatwoot. Its secret is the access token of a user who sees all inboxes."""
 
     provider = PROVIDER
+    token = "access token of a user who sees all inboxes, to fetch days with"
     subjects = frozenset({"message", "conversation", "satisfaction"})
     settings = (
         Setting("account_id", "number of the account, to fetch days of it", r"\d{1,12}"),
@@ -54,33 +52,31 @@ class ChatwootAccount(Connector):
 
     def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
         """Yield the messages of the day, conversation by conversation, latest activity first."""
-        account = str(integration.settings.get("account_id", ""))
-        if not account:
-            raise UpstreamRefusedError(
-                "the integration has no account_id, so no day can be fetched", action=SET_ACCOUNT
-            )
-        url = f"{self.setting(integration, 'base_url').rstrip('/')}/api/v1/accounts/{account}/conversations"
+        account = self.needed(integration, "account_id", SET_ACCOUNT)
+        api = self.api(integration, notes, {"api_access_token": secret})
         done = set((notes.place or {}).get("done", []))
-        visit = _Visit(self.http, url, secret, Window(day.start, day.end), done)
+        visit = _Visit(
+            api,
+            f"/api/v1/accounts/{account}/conversations",
+            Window(day.start, day.end),
+            done,
+            self.options(integration),
+        )
         while visit.moved:
             for conversation in visit.conversations():
-                yield from visit.messages(conversation)
+                yield from map(self.batch, visit.messages(conversation))
                 notes.place = {"done": sorted(visit.done)}
-
-    def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
-        """Yield nothing: a message belongs to the day it was written on."""
-        return iter(())
 
 
 @dataclass
 class _Visit:
     """A reading of a day. `done` are ids of conversations; `moved` says that the list must be read again."""
 
-    http: Outgoing
-    url: str
-    token: str
+    api: Api
+    path: str
     span: Window
     done: set[str]
+    options: Options
     moved: bool = True
     _until: datetime | None = None
 
@@ -90,7 +86,7 @@ class _Visit:
         self.moved = False
         for number in range(1, MOST_PAGES + 1):
             params = {"status": "all", "assignee_type": "all", "sort_by": "last_activity_at_desc", "page": number}
-            page = self._ask(self.url, params).children("data", "payload")
+            page = listed(self.api.get(self.path, params), "data", "payload")
             for conversation in page:
                 active = when(conversation, "last_activity_at")
                 if not isinstance(active, datetime):
@@ -112,15 +108,15 @@ class _Visit:
             f"there are more than {MOST_PAGES} pages of conversations", action="Set 'since' later"
         )
 
-    def messages(self, conversation: Fields) -> Iterator[Batch]:
+    def messages(self, conversation: Fields) -> Iterator[list[Received]]:
         """Yield the messages of a conversation in the range, latest page first, and its beginning."""
         params: dict[str, Any] = {}
         began = when(conversation, "created_at")
         if isinstance(began, datetime) and self.span.start <= began < self.span.end:
-            yield _batch([conversation_began(conversation)])
+            yield [conversation_began(conversation)]
         while True:
-            page = self._ask(f"{self.url}/{conversation.text('id')}/messages", params).children("payload")
-            yield _batch(self._received(page, conversation))
+            page = listed(self.api.get(f"{self.path}/{conversation.text('id')}/messages", params), "payload")
+            yield list(self._received(page, conversation))
             numbers = [int(message.text("id")) for message in page if message.text("id").isdecimal()]
             earliest = when(page[0], "created_at") if page else None
             if not numbers or (isinstance(earliest, datetime) and earliest < self.span.start):
@@ -136,22 +132,4 @@ class _Visit:
             if not isinstance(at, datetime) or self.span.start <= at < self.span.end:
                 account = {"id": conversation.text("account_id")}
                 body = Fields({**message.of, "conversation": conversation.of, "account": account})
-                yield message_received(body, Options(""), at if isinstance(at, datetime) else self.span.start)
-
-    def _ask(self, url: str, params: JsonObject) -> Fields:
-        answer = self.http.send("GET", url, params=params, headers={"api_access_token": self.token}).checked()
-        body = answer.json()
-        if not isinstance(body, dict):
-            raise UpstreamUnavailableError(f"{answer.host} answered with something other than a JSON object")
-        return Fields(body)
-
-
-def _batch(bodies: Iterable[Received]) -> Batch:
-    """Return the events and names of bodies."""
-    batch: list[Item | Name] = []
-    for received in bodies:
-        batch += (
-            record_from({"source": PROVIDER, **event}, index) for index, event in enumerate(received.events, len(batch))
-        )
-        batch += received.names
-    return batch
+                yield message_received(body, self.options, at if isinstance(at, datetime) else self.span.start)

@@ -66,6 +66,9 @@ class FacebookPage(Connector):
     """A Facebook page. Its secret is a page access token."""
 
     provider = "facebook_page"
+    token = (
+        "page access token with pages_read_engagement, pages_read_user_content and read_insights, to fetch days with"
+    )
     subjects = frozenset({"content", "metric"})
     settings = (
         Setting("page_id", "number of the page", r"\d{1,30}", required=True),

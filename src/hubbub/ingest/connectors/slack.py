@@ -76,6 +76,10 @@ class Slack(Connector):
     """
 
     provider = "slack"
+    token = (
+        "bot token with channels:read and channels:history (groups:read and groups:history for private "
+        "channels, users:read for names), to fetch days with"
+    )
     subjects = frozenset({"message"})
     settings = (
         Setting(

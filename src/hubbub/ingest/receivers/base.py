@@ -141,6 +141,12 @@ class Options:
     settings: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
+def with_source(source: str, event: Mapping[str, object]) -> dict[str, object]:
+    """Return an event with its source. A message has revision 1, above a stand-in made from its change, which has 0."""
+    revision = {"revision": 1} if event.get("type") in ("message.received", "message.sent") else {}
+    return {"source": source, **revision, **event}
+
+
 class Receiver(Protocol):
     """Reads what one service sends."""
 

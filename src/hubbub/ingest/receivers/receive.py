@@ -17,7 +17,7 @@ from hubbub.control.payloads import Payloads
 from hubbub.errors import ForgedError, IntegrationPausedError, NotFoundError
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.providers import PROVIDERS
-from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply
+from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply, with_source
 from hubbub.ingest.receivers.stored import applied, receipts
 from hubbub.ingest.receivers.texts import separate, store
 from hubbub.model.event import EventFields, Item, Rejection, as_json, record_from
@@ -121,7 +121,7 @@ class Receiving:
     def _store_events(self, receiver: Receiver, integration: Integration, delivery: Delivery) -> Taken:
         source, tenant = receiver.provider, integration.tenant
         received = receiver.read(delivery, self._options(integration))
-        events: list[tuple[EventFields, int | None]] = [(_event(source, event), None) for event in received.events]
+        events: list[tuple[EventFields, int | None]] = [(with_source(source, event), None) for event in received.events]
         ignored = Counter(received.ignored)
         owner = self._tenant_of(tenant)
         for change in received.changes:
@@ -172,12 +172,6 @@ class Receiving:
 def _labelled(integration: Integration) -> bool:
     """Say whether the integration's messages are labelled as they arrive."""
     return integration.settings.get("labels") == "yes"
-
-
-def _event(source: str, event: Mapping[str, object]) -> EventFields:
-    """Return an event with its source. A message has revision 1, above a stand-in made from its change, which has 0."""
-    revision = {"revision": 1} if event.get("type") in ("message.received", "message.sent") else {}
-    return {"source": source, **revision, **event}
 
 
 def _item(event: EventFields, index: int, tenant: str) -> Item:

@@ -39,6 +39,7 @@ class Twilio:
             "In the Twilio console copy the account's Auth Token into 'auth_token' here.",
             "At the number or messaging service paste {address} as the address for incoming messages, with POST, and give it "
             "as StatusCallback for those that you send. The setting public_url must have the same host.",
+            "To fetch what a webhook lost, set account_sid, and give the Auth Token as 'token', too.",
             "Send a message to the number.",
         ),
         (Secret("auth_token", "Auth Token of the account"),),
@@ -66,7 +67,7 @@ class Twilio:
         reports = list(_stream_reports(delivery)) if "bodySHA256" in delivery.query else [_form_report(delivery)]
         events, ignored = [], Counter[str]()
         for report in reports:
-            event = _event(report, options)
+            event = event_of(report, options)
             if event is None:
                 ignored[report.text("status") or report.text("type") or "unknown"] += 1
             else:
@@ -117,7 +118,8 @@ def _stream_reports(delivery: Delivery) -> Iterator[Fields]:
         })  # fmt: skip
 
 
-def _event(report: Fields, options: Options) -> dict[str, object] | None:
+def event_of(report: Fields, options: Options) -> dict[str, object] | None:
+    """Return the event of a message's report: `id`, `from`, `to`, `status` and `time`; None for a status without one."""
     status, id_ = report.text("status"), report.text("id")
     inbound = status in ("received", "receiving")
     type_ = "message.received" if inbound else RECEIPTS.get(status)
