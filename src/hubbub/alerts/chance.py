@@ -17,19 +17,19 @@ from hubbub.model.window import Grain
 UNLIKELY = {Grain.HOUR: 8 / (365.25 * 24), Grain.DAY: 8 / 365.25, Grain.WEEK: 3 / 52}
 """Chance below which a count is unlikely: that of eight hours or days a year, or of three weeks."""
 MOST = 1000
-"""Things that are counted one by one."""
+"""Largest count whose chance is summed term by term."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """How counts differ: their mean, the part of a place's own mean that is no chance (0 to 1), and the size k.
-
-    An infinite size is Poisson's law.
-    """
+    """How the counts of windows differ."""
 
     mean: float
+    """Of all windows."""
     kept: float
+    """The part (0 to 1) of the differences between places that is not chance."""
     size: float
+    """The size k; infinite: Poisson's law."""
     windows: int
 
 
@@ -42,7 +42,7 @@ class Law:
 
 
 def scatter_of(places: Sequence[Sequence[float]]) -> Scatter:
-    """Return how counts of windows differ, given by place in the week; at least one count."""
+    """Return how counts differ; they are given by place in the week, at least one in all."""
     known = [counts for counts in places if counts]
     windows = [count for counts in known for count in counts]
     mean, kept = fmean(windows), _kept(known)
@@ -54,7 +54,7 @@ def scatter_of(places: Sequence[Sequence[float]]) -> Scatter:
 
 
 def _kept(places: Sequence[Sequence[float]]) -> float:
-    """Return the part of the differences between places that is no chance."""
+    """Return the part (0 to 1) of the differences between places that is not chance."""
     means = [fmean(counts) for counts in places]
     free = sum(map(len, places)) - len(places)
     overall = fmean(means)
@@ -67,7 +67,7 @@ def _kept(places: Sequence[Sequence[float]]) -> float:
 
 
 def law_of(own: Sequence[float], scatter: Scatter) -> Law:
-    """Return the law of a window from earlier counts at its place; its mean is at least that of one thing in all windows."""
+    """Return the law of a window from the earlier counts `own` at its place; its mean is at least one thing in all windows."""
     mean = scatter.mean + scatter.kept * (fmean(own) - scatter.mean) if own else scatter.mean
     return Law(max(mean, 1 / scatter.windows), scatter.size)
 
@@ -75,7 +75,7 @@ def law_of(own: Sequence[float], scatter: Scatter) -> Law:
 def chance_of_at_least(count: float, law: Law) -> float:
     """Return the chance (0 to 1) of a count of at least this many things.
 
-    Above `MOST` count and mean are scaled down: the scatter of so many is that of the law's size, whatever their number.
+    Above `MOST`, count and mean are scaled down: of so many things the size of the law decides the scatter, not their number.
     """
     scale = max(1.0, count / MOST)
     scaled = Law(law.mean / scale, law.size)
@@ -92,7 +92,7 @@ def _log_of_none(law: Law) -> float:
 
 
 def _ratio(things: int, law: Law) -> float:
-    """Return the chance of one more than so many things, divided by that of so many."""
+    """Return the chance of `things + 1` divided by the chance of `things`."""
     if math.isinf(law.size):
         return law.mean / (things + 1)
     return (things + law.size) / (things + 1) * law.mean / (law.mean + law.size)

@@ -21,17 +21,16 @@ LONGEST_SLACK = 2900
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What delivery needs.
-
-    `base`: the dashboard's address; messages hold no links where it is empty. `slack` returns the token and API address of a
-    tenant's integration, `file` a report as an attachment.
-    """
+    """What delivery needs."""
 
     http: Outgoing
     mail_server: mail_.Server | None
     base: str
+    """The dashboard's address; empty: messages have no links."""
     slack: Callable[[str, str], tuple[str, str]]
+    """Returns token and API address, by tenant and id of a Slack integration."""
     file: Callable[[str, str, str], mail_.Attachment]
+    """Returns a report as an attachment, by tenant, id and format."""
 
 
 def deliver(ways: Ways, destination: Destination, secret: Mapping[str, str], message: Message, now: datetime) -> None:
@@ -81,7 +80,7 @@ def _page(notice: Notice, page: str, stop: str) -> str:
 
 
 def as_slack(ways: Ways, notice: Notice) -> str:
-    """Return a notice as Slack's mrkdwn; text from outside is escaped, so it cannot mention anybody or hold a link."""
+    """Return a notice as Slack's mrkdwn; text from outside is escaped, so it can mention nobody and link nowhere."""
     page = link(ways, notice.path)
     text = "\n".join([f"*{_mrkdwn(notice.title)}*", *map(_mrkdwn, notice.lines)])[:LONGEST_SLACK]
     return f"{text}\n<{page}|Open in Hubbub>" if page else text

@@ -1,4 +1,4 @@
-"""Destinations: check an address, and show it without its secret part."""
+"""Checks the address of a destination, and separates what may be shown from what is secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def address(http: Outgoing, kind: str, to: str, secret: str = "", integration: s
     if secret and kind != "webhook":
         raise BadInputError("secret: only a webhook is signed")
     if integration and kind != "slack":
-        raise BadInputError("integration: only Slack is written to by one")
+        raise BadInputError("integration: only a Slack destination has one")
     if kind == "mail":
         if not is_address(to):
             raise BadInputError(f"to: {to[:80]!r} is not a mail address like marta@hotel.example")
@@ -59,5 +59,5 @@ def _checked_url(http: Outgoing, url: str) -> str:
     if odd or not host or parts.scheme not in ("http", "https") or parts.username is not None or len(url) > LONGEST_URL:
         raise BadInputError("to: not an https address like https://host/path")
     if parts.scheme == "http" and not http.is_allowed(host, port or 80):
-        raise BadInputError("to: write an https address; what is sent is for the receiver's eyes")
+        raise BadInputError("to: write an https address; over http others could read what is sent")
     return host

@@ -1,4 +1,4 @@
-"""Evaluate a rule once: judge the windows that are due, and open, update and close incidents.
+"""Evaluates a rule once: judges the windows that are due, and opens, updates and closes incidents.
 
 A window opens an incident once: when it is due or, where data was missing then, when the data has arrived. When late events change
 a judged window, its incident notes the change, and nobody is notified.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from hubbub.alerts.judge import Judged, Number, Verdict, judged
-from hubbub.alerts.notice import number, over, sentence, title, when
+from hubbub.alerts.notice import over, sentence, title, when
 from hubbub.alerts.rules import TICK, checked, delay, windows_to_close
 from hubbub.alerts.run import Run, step
 from hubbub.alerts.series import Facts, now_waiting, series_of
@@ -22,6 +22,7 @@ from hubbub.model.alert import Kind, Rule
 from hubbub.model.question import Question
 from hubbub.model.window import windows
 from hubbub.query.result import Answer, Cell
+from hubbub.reports.formatting import near
 
 BACK = timedelta(days=7)
 """How far back missed windows are still judged: the server was down, or a source caught up."""
@@ -42,7 +43,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The result: changed incidents, their new entries, and those that opened or closed with a sentence each."""
+    """The result: changed incidents by id, their new entries, and those that opened or closed with a sentence each."""
 
     judged_to: datetime
     incidents: Mapping[str, Incident] = field(default_factory=dict)
@@ -50,7 +51,9 @@ class Evaluation:
     opened: Sequence[tuple[Incident, str]] = ()
     closed: Sequence[tuple[Incident, str]] = ()
     skipped: Sequence[Skipped] = ()
+    """Windows whose numbers are unknown."""
     caught_up: Sequence[Skipped] = ()
+    """Earlier skipped windows that are judged now."""
 
 
 def folded(ask: Callable[[Question], Answer]) -> Callable[[Question], Answer]:
@@ -76,9 +79,8 @@ def evaluate(
 ) -> Evaluation | None:
     """Judge the windows of a rule that are due at `now`; None where none is.
 
-    `last`: the newest incident of each slice. `broken`: all broken integrations of the tenant.
-
-    Raises what answers raise, and StoreUnavailableError while events wait to be folded.
+    `last`: the newest incident of each slice. `skipped`: windows that were unknown so far. `broken`: all broken integrations of
+    the tenant. Raises what answers raise, and StoreUnavailableError while events wait to be folded.
     """
     metric = checked(rule)
     facts = replace(facts, ask=folded(facts.ask))
@@ -122,7 +124,7 @@ class _Work:
         return self._done(self._now, (), ())
 
     def of_integrations(self, broken: Sequence[Broken]) -> None:
-        """Open an incident for each broken integration, and close those of integrations that work again or were removed."""
+        """Open an incident for each broken integration; close it once the integration works again or was removed."""
         by_slice = {f"{INTEGRATION}{integration.id}": integration for integration in broken}
         for slice_, integration in by_slice.items():
             if self._open(slice_) is None:
@@ -180,9 +182,7 @@ class _Work:
         if before is None:
             self._begin(run, self._sentence(verdict))
             return
-        after = replace(
-            before, fired_to=run.fired_to, peak=run.peak, peak_at=run.peak_at, quiet=run.quiet,
-        )  # fmt: skip
+        after = replace(before, fired_to=run.fired_to, peak=run.peak, peak_at=run.peak_at, quiet=run.quiet)
         self._keep(after)
         if after.peak != before.peak:
             self._note(after, "updated", f"{self._sentence(verdict)} Nobody was notified again.")
@@ -190,7 +190,7 @@ class _Work:
             self._close(after, over(self._rule, self._metric, run, self._facts.tenant))
 
     def _catch_up(self, verdict: Judged) -> None:
-        """Judge a skipped window: it opens an incident where none covers it, and closes none."""
+        """Judge a skipped window: it may open an incident where none covers it, and closes none."""
         if verdict.verdict is Verdict.QUIET or verdict.value is None:
             return
         about = self._last.get(verdict.slice)
@@ -207,8 +207,9 @@ class _Work:
         about = self._open(verdict.slice)
         if about is None or verdict.start != about.peak_at or verdict.value is None or verdict.value == about.peak:
             return
+        unit = self._metric.unit
         text = (
-            f"Late events changed it from {self._number(about.peak)} to {self._number(verdict.value)} "
+            f"Late events changed it from {near(about.peak, unit)} to {near(verdict.value, unit)} "
             f"{when(verdict.start, self._rule.grain, self._facts.tenant)}. Same incident; nobody was notified again."
         )
         self._keep(
@@ -242,9 +243,6 @@ class _Work:
 
     def _sentence(self, verdict: Judged) -> str:
         return sentence(self._rule, self._metric, verdict, self._facts.tenant)
-
-    def _number(self, value: float) -> str:
-        return number(value, self._metric.unit)
 
     def _done(self, to: datetime, skipped: Sequence[Skipped], caught_up: Sequence[Skipped]) -> Evaluation:
         def of(texts: Mapping[str, str]) -> list[tuple[Incident, str]]:

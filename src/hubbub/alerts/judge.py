@@ -1,6 +1,6 @@
-"""Judge a number by a rule: fired, quiet, or unknown with a reason.
+"""Judges a number by a rule: fired, quiet, or unknown with a reason.
 
-Pure functions of a number and its usual range. A number is judged only when it is complete: its window has ended and is folded,
+These are pure functions of a number and its usual range. Only complete numbers are judged: their window has ended and is folded,
 and no source has a gap in it.
 """
 
@@ -18,9 +18,9 @@ from hubbub.query.result import UNKNOWN, Cell, State
 from hubbub.query.usual import LEAST, Usual
 
 FEWEST = 7
-"""Fewest expected things whose absence is no chance: e^-7 is one in a thousand."""
+"""Fewest expected things whose absence is not chance: e^-7 is one in a thousand."""
 LEAST_RISE = 3
-"""Smallest count that is ever a rise: two messages where none are usual are no news."""
+"""Smallest count that can be a rise: two messages where none are usual are no news."""
 
 
 class Verdict(StrEnum):
@@ -82,7 +82,7 @@ def judged(rule: Rule, unit: Unit, number: Number) -> Judged:
 
 
 def _is_silence(expected: Usual) -> bool:
-    """Whether enough events were expected for their absence to be no chance, and no earlier week was silent then."""
+    """Whether so many events were expected that their absence is not chance, and no earlier week was silent then."""
     return (expected.median or 0) >= FEWEST and (expected.low or 0) > 0
 
 
@@ -112,13 +112,13 @@ def _unusual(rule: Rule, unit: Unit, number: Number, value: float, usual: Usual)
 
 
 def _is_many(rule: Rule, unit: Unit, value: float, n: int | None, middle: float) -> bool:
-    """Whether the absolute floor is passed: by the count or its usual value; for shares, by the number of things that differ."""
+    """Whether the absolute floor is reached: by the count or its usual value; for shares, by the number of things that differ."""
     if unit is Unit.SHARE:
         return abs(value - middle) * (n or 0) >= rule.floor
     return (max(value, middle) if unit in (Unit.COUNT, Unit.NUMBER) else (n or 0)) >= rule.floor
 
 
 def _is_much(rule: Rule, unit: Unit, value: float, middle: float) -> bool:
-    """Whether the relative floor is passed; for a share, by itself or by its complement."""
+    """Whether the relative floor is reached; for a share, by itself or by its complement."""
     rests = ((1 - value, 1 - middle),) if unit is Unit.SHARE else ()
     return any(max(first, second) >= rule.times * min(first, second) for first, second in ((value, middle), *rests))

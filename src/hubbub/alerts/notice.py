@@ -1,4 +1,4 @@
-"""The content of a message before it becomes a mail, a Slack message or a webhook: title, lines, page, data."""
+"""Notices: the content of a message (title, lines, page, data) before it becomes a mail, a Slack message or a webhook."""
 
 from __future__ import annotations
 
@@ -52,40 +52,33 @@ def title(rule: Rule, slice_: str) -> str:
     return plain(f"{rule.name}: {slice_}" if slice_ else rule.name)
 
 
-def number(value: float | None, unit: Unit) -> str:
-    """Write a number for people; a count without needless decimals."""
-    return near(value, unit)
-
-
 def sentence(rule: Rule, metric: RequestedMetric, judged: Judged, tenant: Tenant) -> str:
     """Return one sentence on what fired."""
-    name, value = title_of(metric.name), number(judged.value, metric.unit)
+    name, value = title_of(metric.name), near(judged.value, metric.unit)
     if rule.kind is Kind.SOURCE:
-        expected = number(judged.usual.median if judged.usual else None, Unit.COUNT)
+        expected = near(judged.usual.median if judged.usual else None, Unit.COUNT)
         return (
-            f"No event came since before {when(judged.end, Grain.HOUR, tenant)}, where about {expected} were expected."
+            f"No event came in the hours before {when(judged.end, Grain.HOUR, tenant)}; about {expected} were expected."
         )
     if rule.metric == PAST_TARGET:
         some = "1 conversation has" if judged.value == 1 else f"{value} conversations have"
         return f"{some} waited for a reply longer than the target."
     if rule.kind is Kind.SLA:
-        return f"Somebody has waited {value} for a reply; the limit is {number(rule.limit, metric.unit)}."
+        return f"Somebody has waited {value} for a reply; the limit is {near(rule.limit, metric.unit)}."
     span = when(judged.start, rule.grain, tenant)
     if rule.kind is Kind.CHANGE and judged.usual is not None:
         usual = judged.usual
         return (
-            f"{name}: {value} {span}, where {number(usual.median, metric.unit)} is usual "
-            f"({number(usual.low, metric.unit)} – {number(usual.high, metric.unit)})."
+            f"{name}: {value} {span}, where {near(usual.median, metric.unit)} is usual "
+            f"({near(usual.low, metric.unit)} – {near(usual.high, metric.unit)})."
         )
     side = "below" if rule.direction is Direction.BELOW else "above"
     since = "since the month began, up to and with" if rule.kind is Kind.BUDGET else ""
-    return (
-        f"{name}: {value} {since}{' ' if since else ''}{span}, {side} the limit of {number(rule.limit, metric.unit)}."
-    )
+    return f"{name}: {value} {since}{' ' if since else ''}{span}, {side} the limit of {near(rule.limit, metric.unit)}."
 
 
 def over(rule: Rule, metric: RequestedMetric, run: Run, tenant: Tenant) -> str:
-    """Return one sentence on an incident that closed after some quiet windows."""
+    """Return one sentence on an incident that closed."""
     if rule.kind is Kind.SOURCE:
         return "Events come again."
     count = windows_to_close(rule)
@@ -94,11 +87,13 @@ def over(rule: Rule, metric: RequestedMetric, run: Run, tenant: Tenant) -> str:
     span = f"{count} {rule.grain}s" if count > 1 else "an hour" if rule.grain is Grain.HOUR else f"a {rule.grain}"
     again = "Usual again" if rule.kind is Kind.CHANGE else "Within the limit again"
     extreme = {Direction.ABOVE: "highest", Direction.BELOW: "lowest"}.get(rule.direction, "farthest from usual")
-    return f"{again} for {span}; the {extreme} was {number(run.peak, metric.unit)} {when(run.peak_at, rule.grain, tenant)}."
+    return (
+        f"{again} for {span}; the {extreme} was {near(run.peak, metric.unit)} {when(run.peak_at, rule.grain, tenant)}."
+    )
 
 
 def _nobody_waits(rule: Rule, metric: RequestedMetric, run: Run, minutes: int) -> str:
-    most = number(run.peak, metric.unit)
+    most = near(run.peak, metric.unit)
     if rule.metric == PAST_TARGET:
         return f"Nobody has waited past the target for {minutes} minutes; at most {most} did at once."
     return f"Nobody has waited past the limit for {minutes} minutes; the longest wait was {most}."

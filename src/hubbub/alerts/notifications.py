@@ -1,4 +1,4 @@
-"""Who is notified when: destinations, quiet hours, a daily limit; the incident says why nobody is notified."""
+"""Who is notified, and when: destinations, quiet hours, a daily limit. The incident notes why somebody is not notified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of, local_midnight
 
 Count = Callable[[str, str, datetime], int]
-"""How many messages of a rule went to a destination since a moment."""
+"""Returns how many messages of a rule (its id) went to a destination (its id) since a moment."""
 
 
 def after_quiet(rule: Rule, tenant: Tenant, now: datetime) -> datetime:
@@ -63,7 +63,7 @@ def _to_all(
     rule: Rule, stored: StoredRule, tenant: Tenant, notice: Notice, about: str, destinations: Sequence[Destination], count: Count,
     before: int, now: datetime,
 ) -> tuple[list[Draft], list[tuple[str, str]]]:  # fmt: skip
-    """Return a notice's messages, and notes on who is notified; `before`: messages drafted earlier in this evaluation."""
+    """Return a notice's messages, and notes (kind, text) on who is notified. `before`: messages drafted in this evaluation."""
     known = {destination.id: destination for destination in destinations}
     drafts: list[Draft] = []
     notes: list[tuple[str, str]] = []

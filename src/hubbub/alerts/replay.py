@@ -1,6 +1,6 @@
-"""Try a rule on the past year: its incidents, how many other floors would open, and what it would miss.
+"""Tries a rule on the past year: its incidents, how many other floors or limits would open, and what it would miss.
 
-The same code judges past and future windows; past ones with all that is known today.
+Past windows are judged like new ones, with all that is known today.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Replay:
 
 
 def replay(facts: Facts, rule: Rule, now: datetime) -> Replay:
-    """Try a rule on the past year. Raises BadQuestionError, and BadInputError for a rule that cannot work."""
+    """Try a rule on the past year. Raises BadQuestionError for unknown names, BadInputError for a rule that cannot work."""
     metric = checked(rule)
     tried = replace(rule, grain=Grain.HOUR) if rule.kind is Kind.SLA else rule
     end = window_of(now - delay(metric), tried.grain, facts.tenant.tz).start
@@ -87,7 +87,7 @@ def refuse(rule: Rule, metric: RequestedMetric, numbers: Sequence[Number]) -> No
         each = f" of each {rule.by}" if rule.by else ""
         raise BadInputError(
             f"direction: fewer than {FEWEST} {metric.name} a {rule.grain} are expected{each} (at most {most:g} are usual), so a "
-            f"quiet {rule.grain} says nothing; take a longer grain, more of the whole, or the direction above"
+            f"quiet {rule.grain} says nothing; take a longer grain, larger slices, or the direction above"
         )
 
 

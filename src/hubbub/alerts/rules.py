@@ -20,6 +20,7 @@ from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.event import nearest
 from hubbub.model.plain import JsonObject
 from hubbub.model.window import Grain
+from hubbub.query.trends import HOTSPOT_RATIO
 
 GRACE = timedelta(minutes=15)
 """How long after its end a window is judged: its last events are stored and folded by then."""
@@ -31,11 +32,10 @@ CLOSE_AFTER = {Grain.HOUR: 3, Grain.DAY: 2, Grain.WEEK: 1}
 """Quiet windows after which an incident closes."""
 CLOSE_STATE_AFTER = 3
 """The same for waits, which are judged each tick: a quarter of an hour."""
-HOTSPOT_RATIO = 0.30
 PAST_TARGET = "waiting_past_target"
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)\Z")
 _FIXED = {Kind.HOTSPOT: ("hotspot_ratio",), Kind.SLA: ("oldest_waiting_ms", PAST_TARGET), Kind.SOURCE: ("events",)}
-"""Kinds with a fixed metric; a rule on waits without a limit is about the tenant's targets."""
+"""Metrics that a kind allows, the default first. A rule on waits without a limit watches the tenant's targets."""
 
 
 def rule_from(values: JsonObject) -> Rule:
@@ -115,7 +115,7 @@ def checked(rule: Rule) -> RequestedMetric:
 def _check_kind(rule: Rule, metric: RequestedMetric) -> None:
     if rule.kind is Kind.CHANGE:
         if rule.limit is not None:
-            raise BadInputError("limit: a rule of the kind change has no limit but floors: at_least and times")
+            raise BadInputError("limit: a rule of the kind change has floors (at_least, times), not a limit")
         return
     if rule.kind is Kind.SOURCE:
         if rule.limit is not None:
@@ -130,7 +130,7 @@ def _check_kind(rule: Rule, metric: RequestedMetric) -> None:
     ):
         raise BadInputError(f"metric: a budget adds up days, and {metric.name} is not a count")
     if rule.kind is not Kind.THRESHOLD and rule.direction is not Direction.ABOVE:
-        raise BadInputError(f"direction: a rule of the kind {rule.kind} fires above its limit alone")
+        raise BadInputError(f"direction: a rule of the kind {rule.kind} fires only above its limit")
     if rule.direction is Direction.EITHER:
         raise BadInputError("direction: a limit is passed above or below; 'either' is for rules of the kind change")
 
@@ -148,7 +148,7 @@ def windows_to_close(rule: Rule) -> int:
 
 
 def quiet_hours(text: str) -> tuple[time, time] | None:
-    """Read quiet hours like "22:00-07:00"; None for none. Raises BadInputError."""
+    """Read quiet hours like "22:00-07:00"; None for an empty text. Raises BadInputError."""
     if not text:
         return None
     match = _QUIET.match(text)

@@ -1,6 +1,6 @@
 """The numbers that a rule judges: one for each window and slice, from ordinary queries.
 
-A budget adds up the days of a month; for a silent source the hours without an event are added up.
+A budget adds up the days of a month, a rule on silent sources the hours without an event.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from hubbub.query.answering import Ask
 from hubbub.query.layout import MAX_ROWS
 from hubbub.query.result import UNKNOWN, Answer, Cell
 from hubbub.query.result import State as Known
+from hubbub.query.select import Dims
 from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, History, Place, Usual, with_history
 from hubbub.storage.transaction import Reading
 
 LONGEST_SILENCE = 168
-"""Most hours to add up; a source with fewer than 7 events a week is never called silent."""
+"""Most hours to add up: a source with fewer than 7 events a week is never silent."""
 SEEN = timedelta(weeks=4)
-"""A slice seen in this time before the window is judged, even if the window has nothing of it."""
+"""A slice is judged in a window without it, if it was seen in this time before."""
 MOST_SLICES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A tenant's facts at one moment: how to ask, and the transaction to read from (see `Queries.asking`)."""
+    """A tenant's facts at one moment, as `Queries.asking` provides them."""
 
     tenant: Tenant
     ask: Ask
@@ -69,7 +70,7 @@ def now_waiting(facts: Facts, rule: Rule, start: datetime, now: datetime) -> Ite
         yield Number(start, now, slice_of(tuple(row.dims.values())), row.cells[rule.metric])
 
 
-def slice_of(dims: tuple[str | None, ...]) -> str:
+def slice_of(dims: Dims) -> str:
     """Return the name of a slice: the value of its dimension, `(none)` without a value, "" for the whole."""
     return NONE if dims == (None,) else "".join(value or "" for value in dims)
 
@@ -116,7 +117,7 @@ def _wholes(question: Question, rule: Rule) -> Iterator[Question]:
         start = end
 
 
-def _rows(facts: Facts, answer: Answer, start: datetime) -> Iterator[tuple[Number, tuple[str | None, ...]]]:
+def _rows(facts: Facts, answer: Answer, start: datetime) -> Iterator[tuple[Number, Dims]]:
     """Yield an answer's numbers from `start` on, with their dimensions."""
     (name,) = answer.question.metrics
     for row in answer.each():
@@ -140,14 +141,14 @@ def _beside_usual(facts: Facts, question: Question) -> Iterator[Number]:
 
 
 class _Laws:
-    """The laws of an answer's counts; those of the hours of a day share their scatter."""
+    """The laws of an answer's counts; the hours of a day share their scatter."""
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._scattered: dict[tuple[date, tuple[str | None, ...]], tuple[dict[Place, list[float]], Scatter]] = {}
+        self._scattered: dict[tuple[date, Dims], tuple[dict[Place, list[float]], Scatter]] = {}
 
-    def of(self, start: datetime, dims: tuple[str | None, ...]) -> Law:
-        """Return the law of a window's count; its usual range is known."""
+    def of(self, start: datetime, dims: Dims) -> Law:
+        """Return the law of a window's count, whose usual range must be known."""
         day, place = self._history.day_and_place(start)
         if (day, dims) not in self._scattered:
             places = self._history.places(day, dims)
@@ -157,7 +158,7 @@ class _Laws:
 
 
 def _added_up(facts: Facts, question: Question) -> Iterator[Number]:
-    """Yield the sum since the month began, day by day; a sum takes the state of a missing day in it."""
+    """Yield the sum since the month began, day by day; it takes the state of a day that is missing in it."""
     tz = facts.tenant.tz
     month = window_of(question.start, Grain.MONTH, tz).start
     sums: dict[tuple[datetime, str], Cell] = {}
@@ -189,8 +190,8 @@ def _silences(facts: Facts, question: Question) -> Iterator[Number]:
             yield replace(number, usual=_expected(history, hours, dims))
 
 
-def _expected(history: History, hours: Sequence[datetime], dims: tuple[str | None, ...]) -> Usual:
-    """Return how many events were expected in these hours: median and least of the same hours in earlier weeks.
+def _expected(history: History, hours: Sequence[datetime], dims: Dims) -> Usual:
+    """Return how many events were expected in these hours: median and smallest number of the same hours in earlier weeks.
 
     Hours are added up backwards, until enough events were expected and no week was silent in them.
     """

@@ -14,8 +14,8 @@ from hubbub.cli.options import AsOf, Cursor, Data, From, Json, Limit, TenantName
 if TYPE_CHECKING:
     from hubbub.model.plain import JsonRow
     from hubbub.query.changes import Others, Part
-    from hubbub.query.in_force import TargetInForce
     from hubbub.query.result import Rows
+    from hubbub.query.targets_in_force import TargetInForce
     from hubbub.query.trends import TrendRow
     from hubbub.services.answers import AnswerService
 

@@ -11,13 +11,14 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import sqlalchemy as sa
 
 from hubbub.control.control import count_change
 from hubbub.control.database import Database, metadata
+from hubbub.model.window import utc_naive
 
 DIGEST = 16
 
@@ -112,7 +113,7 @@ class Erasures:
                 con.execute(erased_events.delete().where(erased_events.c.event == digest))
                 con.execute(erased_events.insert().values(event=digest, tenant=tenant))
             values = {"id": id_, "tenant": tenant, "contact": self.contact(tenant, contact)}
-            con.execute(erasures.insert().values(**values, at=at.astimezone(UTC).replace(tzinfo=None), until=until))
+            con.execute(erasures.insert().values(**values, at=utc_naive(at), until=until))
             count_change(con)
         return id_
 

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from hubbub.control.database import Database, metadata, now, upsert
 from hubbub.control.encryption import Encryption
 from hubbub.errors import NotFoundError
 from hubbub.model.plain import JsonObject
+from hubbub.model.window import utc_naive
 
 payloads = sa.Table(
     "payloads", metadata,
@@ -150,7 +151,7 @@ class Payloads:
 
     def delete_older(self, moment: datetime, kind: str | None = None) -> int:
         """Delete payloads stored before a time (aware), of all kinds or one; returns how many."""
-        older = payloads.c.created_at < moment.astimezone(UTC).replace(tzinfo=None)
+        older = payloads.c.created_at < utc_naive(moment)
         return self._delete(older if kind is None else sa.and_(older, payloads.c.kind == kind))
 
     def _delete(self, which: sa.ColumnElement[bool]) -> int:

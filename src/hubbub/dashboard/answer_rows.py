@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from hubbub.model.plain import JsonRow
 from hubbub.query.freshness import Freshness
-from hubbub.query.in_force import TargetInForce
 from hubbub.query.result import UNKNOWN, Number
+from hubbub.query.targets_in_force import TargetInForce
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,3 +18,13 @@ def micros(moment: datetime) -> int:
 def moment(us: int) -> datetime:
     """Return microseconds as an aware moment in UTC."""
     return _EPOCH + timedelta(microseconds=us)
+
+
+def in_utc(us: int) -> datetime:
+    """Return microseconds as a moment in UTC without a zone, as answers and control data hold it."""
+    return moment(us).replace(tzinfo=None)
+
+
+def rfc3339(us: int) -> str:
+    """Return microseconds as text in UTC, like `2026-03-01T09:00:00Z`."""
+    return f"{in_utc(us).isoformat()}Z"

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from hubbub.control.database import Database, metadata
 from hubbub.model.plain import JsonObject
+from hubbub.model.window import utc_naive
 
 schedules = sa.Table(
     "hubbub_schedules", metadata,
@@ -48,10 +49,6 @@ class Progress:
     last_run: datetime | None
 
 
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
-
-
 class Ledger:
     """Schedules' progress and processes' heartbeats, in the jobs database. May be used from any thread."""
 
@@ -76,7 +73,7 @@ class Ledger:
             if name not in progress:
                 try:
                     with self._database.write() as con:
-                        con.execute(schedules.insert().values(name=name, done_to=_naive(begin), paused=False))
+                        con.execute(schedules.insert().values(name=name, done_to=utc_naive(begin), paused=False))
                 except sa.exc.IntegrityError:
                     pass  # another process was faster
         progress = self._read() if set(names) - set(progress) else progress
@@ -97,9 +94,11 @@ class Ledger:
         with self._database.write() as con:
             changed = con.execute(
                 schedules.update()
-                .where(schedules.c.name == name, schedules.c.done_to == _naive(done_to), schedules.c.pending.is_(None))
+                .where(
+                    schedules.c.name == name, schedules.c.done_to == utc_naive(done_to), schedules.c.pending.is_(None)
+                )
                 .where(schedules.c.paused.is_(False))
-                .values(done_to=_naive(new), pending=json.dumps(dict(pending)), last_run=_naive(new))
+                .values(done_to=utc_naive(new), pending=json.dumps(dict(pending)), last_run=utc_naive(new))
             )
             return changed.rowcount == 1
 
@@ -121,7 +120,7 @@ class Ledger:
         """Continue with the next tick after `now`; ticks during the pause are skipped, and backfill can start them."""
         with self._database.write() as con:
             paused = schedules.update().where(schedules.c.name == name, schedules.c.paused.is_(True))
-            con.execute(paused.values(paused=False, done_to=_naive(now)))
+            con.execute(paused.values(paused=False, done_to=utc_naive(now)))
 
     # --- retries
 
@@ -129,7 +128,7 @@ class Ledger:
         """Note that a job failed and is retried at a moment."""
         with self._database.write() as con:
             con.execute(retries.delete().where(retries.c.job == job))
-            con.execute(retries.insert().values(job=job, at=_naive(moment)))
+            con.execute(retries.insert().values(job=job, at=utc_naive(moment)))
 
     def retrying(self, prefix: str = "", until: datetime | None = None) -> list[str]:
         """Return the jobs to retry whose id begins with `prefix`, at latest at `until`."""
@@ -137,7 +136,7 @@ class Ledger:
         if prefix:
             query = query.where(retries.c.job.startswith(prefix, autoescape=True))
         if until is not None:
-            query = query.where(retries.c.at <= _naive(until))
+            query = query.where(retries.c.at <= utc_naive(until))
         with self._database.read() as con:
             return list(con.execute(query).scalars())
 
@@ -151,7 +150,7 @@ class Ledger:
     def heartbeat(self, process: str, now: datetime) -> None:
         """Note that a process is alive."""
         with self._database.write() as con:
-            values = {"beat": _naive(now)}
+            values = {"beat": utc_naive(now)}
             if con.execute(processes.update().where(processes.c.id == process).values(**values)).rowcount == 0:
                 con.execute(processes.insert().values(id=process, **values))
 

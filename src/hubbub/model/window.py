@@ -118,6 +118,11 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
         low = high
 
 
+def local_earlier(moment: datetime, span: timedelta, tz: ZoneInfo) -> datetime:
+    """Return the moment, in UTC, when local clocks showed so much less: a day before 09:00 is 09:00, whatever the clock change."""
+    return (moment.astimezone(tz).replace(tzinfo=None) - span).replace(tzinfo=tz).astimezone(UTC)
+
+
 def utc_naive(moment: datetime) -> datetime:
     """Return an aware moment as UTC without zone, as in control data."""
     return moment.astimezone(UTC).replace(tzinfo=None)

@@ -26,8 +26,8 @@ from hubbub.news.candidates import Candidate
 from hubbub.news.judge import Judged, Verdict, judged
 from hubbub.query.answering import Ask
 from hubbub.query.result import Cell, State
-from hubbub.query.usual import Usual, UsualRow, usual_of_each
-from hubbub.query.usual_stretch import WEEK, usual_of_part
+from hubbub.query.usual import WEEK, Usual, UsualRow, usual_of_each
+from hubbub.query.usual_stretch import usual_of_part
 from hubbub.storage.transaction import Reading
 
 MOST_DAYS = 0.5

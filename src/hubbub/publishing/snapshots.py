@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from hubbub.errors import NOT_NOW, BadQuestionError, HubbubError, WindowFrozenError
-from hubbub.facts.moments import micros, moment
+from hubbub.facts.moments import micros, rfc3339
 from hubbub.metrics.catalogue import DEFINITION_VERSION
 from hubbub.metrics.snapshots import PROVISIONAL_FOR, SECTIONS, Kind
 from hubbub.model.plain import plain, typed
@@ -273,6 +273,6 @@ def _snapshot(
 ) -> Snapshot:
     stored = typed(Document, {"complete": True, "gaps": []} | json.loads(document))  # older ones lack them
     return Snapshot(
-        kind, date, account or None, state, zone, version, moment(made_at).replace(tzinfo=None).isoformat() + "Z",
+        kind, date, account or None, state, zone, version, rfc3339(made_at),
         stored.messages, stored.campaigns, stored.contacts, stored.conversations, stored.complete, stored.gaps,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""The way of one question: checked, cut into windows, read from facts, laid out, marked with gaps, compared with the past.
+"""Answers one question: checks it, cuts its range into windows, reads facts, lays out columns, marks gaps, compares periods.
 
-Everything is read from one tenant's facts at one moment; `queries.py` chooses them.
+All is read from one tenant's facts at one moment; `queries.py` provides them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class TenantFacts:
         return with_gaps(answer, self.tenant, metrics, context.windows, self.gaps, self.now)
 
     def _gone(self) -> Gone | None:
-        """Return the range of deleted facts, if any."""
+        """Return the range of facts past retention, if any."""
         rows = self.reading.rows(
             "SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (self.tenant.no,)
         )

@@ -9,6 +9,6 @@ from hubbub.storage.transaction import Row
 
 
 def attributes_of(row: Row) -> Row:
-    """Return an event's attributes; none are an empty mapping."""
+    """Return the attributes of an event as stored; empty without any."""
     attributes: dict[str, Any] = json.loads(row["attributes"]) if row["attributes"] else {}
     return attributes

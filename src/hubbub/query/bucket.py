@@ -1,7 +1,7 @@
-"""Windows in SQL: the window of a moment, for any zone, grain and clock change.
+"""Windows in SQL: the number of a moment's window, for any zone, grain and clock change.
 
-Neighbouring windows of one length become one run, so that a quarter of days is two or three divisions, and an hour of Lord Howe
-is no special case. Moments are whole microseconds.
+Neighbouring windows of one length need one division: the days of a quarter need two or three, and the half-hour clock change of
+Lord Howe is no special case. Moments are whole microseconds.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from hubbub.model.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Windows without a gap between them: `[low, high)` in microseconds, and the SQL of a moment's window number."""
+    """Windows without gaps between them: their range `[low, high)` in microseconds, and the SQL of a moment's window number."""
 
     low: int
     high: int
-    first: int
-    windows: int
     _runs: tuple[tuple[int, int, int, int], ...]
 
     def number(self, column: str) -> str:
@@ -40,7 +38,7 @@ def stretches(windows: Sequence[Window]) -> list[Stretch]:
         end = high
     result, first = [], 0
     for spans in groups:
-        result.append(Stretch(spans[0][0], spans[-1][1], first, len(spans), tuple(_runs(spans, first))))
+        result.append(Stretch(spans[0][0], spans[-1][1], tuple(_runs(spans, first))))
         first += len(spans)
     return result
 
@@ -58,6 +56,7 @@ def _runs(spans: Sequence[tuple[int, int]], first: int) -> list[tuple[int, int, 
 
 
 def _number(column: str, runs: Sequence[tuple[int, int, int, int]]) -> str:
+    """Return a division for one run, and nested CASEs (a binary search) for several."""
     if len(runs) == 1:
         start, end, length, number = runs[0]
         if end - start == length:

@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class Part(StrEnum):
-    """The parts of a tenant's data whose change drops answers."""
+    """A part of a tenant's data: a change of it drops the answers that depend on it."""
 
     NUMBERS = "numbers"
     """Facts were folded again or deleted."""
@@ -49,7 +49,7 @@ class Rule:
     tier: str
     parts: tuple[Part, ...]
     tier_of_days: str | None = None
-    """The setting when its parameter `days` is more than one."""
+    """The setting that holds instead where the parameter `days` is more than one."""
 
 
 def cacheable(tier: str, *parts: Part, tier_of_days: str | None = None) -> Callable[[F], F]:
@@ -76,7 +76,7 @@ _ALL = "all"
 
 @dataclass(frozen=True)
 class CachedCall(Generic[R]):
-    """A method with its parameters: the key and tags of its cached answer, and its seconds."""
+    """A method with its parameters, and the key, tags and lifetime (seconds) of its cached answer."""
 
     method: Callable[..., R]
     tenant: str
@@ -98,7 +98,7 @@ class Answered:
 
 @dataclass
 class _Flight:
-    """A computation that others wait for; nobody joins it once one of its tags is dropped."""
+    """A computation that several callers wait for; once one of its tags is dropped, no more callers join it."""
 
     tags: frozenset[str]
     future: Future[Answered]

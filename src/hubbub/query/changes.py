@@ -6,8 +6,8 @@ denominator, r its own value and R the whole's, and means of both periods writte
 
     rate = (r1 - r0) * m(s)          volume = (s1 - s0) * (m(r) - m(R))
 
-The sum over all parts is exactly R1 - R0 (midpoint decomposition after Bennet, 1920; the shares' changes add up to zero, so that
-m(R) may be taken off). A part that is missing in one period changed in volume alone.
+The sum over all parts is exactly R1 - R0 (midpoint decomposition after Bennet, 1920; the changes of the shares add up to zero, so
+subtracting m(R) leaves the sum as it is). A part that is missing in one period changed in volume alone.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
 
 
 def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limit: int = TOP) -> Changes:
-    """Return the same at the moment of `Queries.asking`."""
+    """Return the same through `ask`, which answers at the moment `now`."""
     metric = find(question.metrics[0])
     _splittable(metric)
     question = replace(question, grain=Grain.TOTAL, compare=question.compare or "previous")

@@ -1,4 +1,4 @@
-"""The messages behind hotspots: classified as a complaint or an escalation, newest first."""
+"""The messages behind hotspots: those classified as a complaint or an escalation, newest first."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def flagged(
     queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], *,
     tones: Sequence[str] | None = None, limit: int = PAGE, cursor: str | None = None,
 ) -> page.Page[FlaggedMessage]:  # fmt: skip
-    """Return a page of the classifications in `[start, end)` and a filter that `hotspots` counts.
+    """Return a page of the classifications that `hotspots` counts in `[start, end)` under the filters `where`, newest first.
 
-    `tones` count beside the topics complaint and escalation; None: the tenant's `hotspot_tones`. `text` is the message's, where
-    stored. Raises BadQuestionError for a filter that classifications lack, BadRequestError for an invalid cursor.
+    `tones` count as well as the topics complaint and escalation; None: the tenant's `hotspot_tones`. Raises BadQuestionError for a
+    filter that classifications lack, BadRequestError for an invalid cursor.
     """
     params: Bound = {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit + 1}
     topics, moods = (

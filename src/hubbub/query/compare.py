@@ -1,30 +1,34 @@
-"""Comparing with an earlier period: the same stretch of local time, which ends at the same elapsed moment; and the changes."""
+"""Comparison with an earlier period: its range in local time, cut at the same elapsed time, and the change of each number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from hubbub.calculations import change
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import local_earlier
 from hubbub.query.result import STATED, Answer, Cell, Compared, Comparison
 
 SHIFTS = {"day": 1, "week": 7}
 PERIODS = ("previous", *SHIFTS, "weekdays", "year")
-"""Values of `compare`: the stretch just before, of as many calendar months where the range is whole months, else of as many local
-days, whatever the grain; the same stretch so many local days earlier; the last one before that begins on the same weekday; the
-same dates a year before.
+"""Values of `compare`.
+
+previous: the range just before, of as many calendar months where the range is whole months, else of as many local days.
+day, week: the same range one or seven local days earlier.
+weekdays: the last range before that begins on the same weekday.
+year: the same dates a year earlier.
 """
 
 
 def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
-    """Return the earlier range, in local days (so that 23-hour days remain days), cut at the same elapsed time.
+    """Return the earlier range `[start, end)`. It counts local days, whatever their hours; a range beyond `now` ends as early.
 
-    Raises BadQuestionError for a range that would overlap itself, or has not begun.
+    Raises BadQuestionError for a range that overlaps its earlier one, or has not begun.
     """
     if question.compare in SHIFTS:
         return _shifted(question, tenant, now, lambda day: day - timedelta(days=SHIFTS[str(question.compare)]))
@@ -40,7 +44,7 @@ def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime
         before = start.replace(tzinfo=None, year=index // 12, month=index % 12 + 1).replace(tzinfo=tz)
     elif start.time() == end.time():
         days = (end.date() - start.date()).days
-        before = (start.replace(tzinfo=None) - timedelta(days=days)).replace(tzinfo=tz)
+        before = local_earlier(start, timedelta(days=days), tz)
     else:
         return _cut(question.start - (question.end - question.start), question.start, question, now)
     return _cut(before.astimezone(UTC), question.start, question, now)
@@ -94,16 +98,13 @@ def _shifted(
         raise BadQuestionError(
             f"the range overlaps the earlier one of 'compare' ({question.compare}); compare with 'previous'"
         )
-    local = question.end.astimezone(tenant.tz)
-    if (
-        local.time() != local.replace(hour=0, minute=0, second=0, microsecond=0).time()
-    ):  # a part of a day: equal elapsed time
+    if question.end.astimezone(tenant.tz).time() != time():  # a part of a day: equal elapsed time
         end = min(start + (question.end - question.start), question.start)
     return _cut(start, end, question, now)
 
 
 def _cut(start: datetime, end: datetime, question: Question, now: datetime) -> tuple[datetime, datetime]:
-    """Return the earlier range; where the range reaches beyond now, it ends after the same elapsed time."""
+    """Return the earlier range; where the question's reaches beyond now, it ends after the same elapsed time."""
     if now < question.start:
         raise BadQuestionError("the range has not begun, so there is nothing to compare: take earlier days")
     if question.start < now < question.end:

@@ -1,7 +1,7 @@
-"""A tenant's conversations, the latest message first: their people, their messages, and their state as the metrics count it.
+"""A tenant's conversations, the latest event first: their people, messages and state.
 
-The state is that at the end of the range (or now), from the same stretches as `open_conversations` and
-`waiting_conversations`: the list and the number cannot disagree.
+The state at the end of the range (or now) comes from the same rows as `open_conversations` and `waiting_conversations`, so the
+list and the number agree.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hubbub.storage.transaction import Bound, Transaction
 
 PAGE = 50
 STATES = ("open", "waiting", "resolved", "silent")
-"""A waiting conversation is an open one too; a closed one is called resolved; a silent one was closed by silence."""
+"""A waiting conversation is open too. A resolved one is `closed` in the table `state`; a silent one was closed by silence."""
 
 _SEARCHED = ("conversation_id", "contact_id", "staff_id", "channel_id", "message_id")
 _NAMED = {"contact": "contact_id", "staff": "staff_id", "room": "channel_id", "account": "account_id"}
-"""Kinds of names that a search finds, and where their ids stand."""
+"""Kinds of names that are searched, and the columns of their ids."""
 _FILTERED = ("channel", "channel_id", "account_id", "staff_id", "topic")
 _PEOPLE = "(coalesce({e}.kind, 'person') IN ('person', 'ai') OR ({e}.type = 'message.received' AND {e}.id = {e}.conversation_id))"
 
@@ -76,7 +76,7 @@ class Conversation:
     conversation_id: str
     """Its id, as in events."""
     events: int
-    """Events that are stored of it."""
+    """Its stored events."""
     messages: int
     """Messages among them."""
     first_at: datetime
@@ -105,10 +105,10 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The wanted conversations: an event of theirs lies in `[start, end)`, and their events match every filter.
+    """Which conversations a list has: those with an event in `[start, end)` whose events match every filter of `where`.
 
-    `text` occurs in an id, a name or an event; `state` is one of STATES or empty. Open and waiting ones may have begun long
-    before `start`. `bots`: with conversations of programs alone.
+    `text`: part of an id, a name or an event. `state`: one of STATES, or empty for all; events of open and waiting ones may lie
+    before `start`. `bots`: include conversations of programs alone.
     """
 
     start: datetime
@@ -120,7 +120,7 @@ class Wanted:
 
 
 def _stood(tenant: Tenant, of: str = "TRUE") -> str:
-    """Return the SELECT of conversations with their state at `:at`, and the beginning of a wait; `of`: a condition on them."""
+    """Return the SELECT of conversations: `id`, `state` at `:at`, and `since` when they wait. `of`: a further condition."""
     return f"""
         SELECT id, CASE max(CASE state WHEN 'waiting' THEN 4 WHEN 'open' THEN 3 WHEN 'silent' THEN 2 ELSE 1 END)
             WHEN 4 THEN 'waiting' WHEN 3 THEN 'open' WHEN 2 THEN 'silent' ELSE 'resolved' END AS state,
@@ -192,7 +192,7 @@ def conversation_of(queries: Queries, tenant: Tenant, conversation: str) -> Conv
 
 
 def _heard(alias: str, wanted: Wanted) -> str:
-    """Return the condition on the events of a list."""
+    """Return the condition on events that count for a list."""
     within = f"{alias}.time < :high"
     if wanted.state not in ("open", "waiting"):
         within += f" AND {alias}.time >= :low"
@@ -225,9 +225,10 @@ def _seen(reading: Transaction, wanted: Wanted, params: Bound) -> str:
 
 
 def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
-    """Return the condition that an event holds a text, whatever the case of its letters; engines ignore the case of ASCII only.
+    """Return the condition that an event contains the searched text, ignoring case.
 
-    Attributes are JSON, so the text is searched as JSON writes it. Texts beyond ASCII are compared here, row by row.
+    Attributes are JSON, so they are searched for the text as JSON writes it. Databases ignore the case of ASCII only; other texts
+    are compared here, row by row.
     """
     written = json.dumps(wanted.text, ensure_ascii=False)[1:-1]
     if wanted.text.isascii():
@@ -249,7 +250,7 @@ def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
 
 
 def _called(reading: Transaction, text: str, params: Bound) -> str:
-    """Return the condition that an event has the id of a person or room whose name holds a text."""
+    """Return the condition that an event has the id of a person, room or account whose name contains a text."""
     params["called"] = json.dumps(names.find(reading, params["tenant"], text, _NAMED))
     of = reading.dialect.texts(":called")
     return "(" + " OR ".join(f"coalesce(e.{column}, '') IN {of}" for column in _NAMED.values()) + ")"

@@ -1,6 +1,6 @@
 """A tenant's dashboard: today so far, or the last days, compared with an equally long earlier range; and the current states.
 
-Two tiers of an answer: the numbers of the days, and the states, which a screen refreshes often on their own.
+The states are an answer of their own too: a screen refreshes them more often than the numbers of the days.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MOST_DAYS = 366
 
 @dataclass(frozen=True, slots=True)
 class TodayNumber:
-    """A number of the days so far, and of the same part of the earlier ones."""
+    """A number of the days so far, and of the same part of the days before."""
 
     value: Number
     n: int | None
@@ -90,7 +90,8 @@ def dashboard(
     """Return the numbers of some days with those before, and the current states, of the tenant or one account.
 
     `days` local days end with the one of the moment `at` (aware; now when None), and are compared with as many days before (whole
-    months with whole months); a single day according to `against`. Raises BadQuestionError.
+    months with whole months); a single day according to `against`. Raises BadQuestionError for an unknown `against`, too many
+    days, and a moment in the future.
     """
     if not 1 <= days <= MOST_DAYS:
         raise BadQuestionError(f"'days' must be between 1 and {MOST_DAYS}")
@@ -101,7 +102,7 @@ def dashboard(
         )
     day = _day(tenant, queries.now(), at)
     first = day.start.astimezone(tenant.tz).date() - timedelta(days=days - 1)
-    where: Mapping[str, tuple[str, ...]] = {"account_id": (account,)} if account is not None else {}
+    where = _of(account)
     numbers, right_now = queries.together(
         tenant,
         [
@@ -125,17 +126,20 @@ def dashboard(
 
 
 def states(queries: Queries, tenant: Tenant, *, account: str | None = None, at: datetime | None = None) -> States:
-    """Return only the states, at a moment (aware; now when None), and that moment."""
+    """Return the states alone, at the moment `at` (aware; now when None). Raises BadQuestionError for a moment in the future."""
     now = queries.now()
     day = _day(tenant, now, at)
-    where: Mapping[str, tuple[str, ...]] = {"account_id": (account,)} if account is not None else {}
-    answer = queries.answer(tenant, Question(STATES, day.start, day.end, where=where))
+    answer = queries.answer(tenant, Question(STATES, day.start, day.end, where=_of(account)))
     moment = min(day.end, now).astimezone(tenant.tz).isoformat()
     return States(tenant.id, account, moment, _values(answer), answer.freshness)
 
 
+def _of(account: str | None) -> Mapping[str, tuple[str, ...]]:
+    return {"account_id": (account,)} if account is not None else {}
+
+
 def _day(tenant: Tenant, now: datetime, at: datetime | None) -> Window:
-    """Return the local day of now; of an earlier moment, its day up to it: at midnight the whole day before."""
+    """Return the local day of now, or the day of an earlier moment up to it; at midnight that is the whole day before."""
     if at is None:
         return window_of(now, Grain.DAY, tenant.tz)
     if at > now:

@@ -1,4 +1,4 @@
-"""Statistics of distributions, exact: from all values in order, or by the database where no order is needed."""
+"""Exact statistics of distributions: from all values in order, or by the database where no order is needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 def spell_of(metric: RequestedMetric) -> tuple[str, str] | None:
-    """Return the two moments (SQL) between which a distribution counts open time; None for stored values."""
+    """Return the SQL of the two moments between which a distribution counts open time; None where values are stored."""
     spell = metric.rollup.source.spells.get(_column(metric))
     return (f"f.{spell[0]}", f"f.{spell[1]}") if spell else None
 
@@ -58,7 +58,7 @@ def _values(select: Select, value: str) -> Iterator[tuple[Key, int]]:
 
 
 def _opened(select: Select, spell: tuple[str, str]) -> Iterator[tuple[Key, int]]:
-    """Yield every open time, computed in Python."""
+    """Yield every open time (ms), computed in Python, with its window and dimensions."""
     start, end = map(select.column, spell)
     opened = open_ms(select.context.tenant)
     for window, dims, row in select.run(group=False):
@@ -78,7 +78,7 @@ def _in_order(values_by_key: Iterable[tuple[Key, int]], same_column: Sequence[Re
 
 
 def statistic(name: str, ordered: Sequence[int]) -> Cell:
-    """Return a statistic of ordered values, at least one."""
+    """Return a statistic of ordered values, of which there is at least one."""
     n = len(ordered)
     if name in QUANTILES:
         return Cell(quantile(ordered, QUANTILES[name]), None, None, n)
@@ -89,7 +89,7 @@ def statistic(name: str, ordered: Sequence[int]) -> Cell:
 
 
 def quantile(ordered: Sequence[int], share: float) -> float:
-    """Return a percentile of ordered values, by linear interpolation between the two nearest ranks."""
+    """Return the percentile `share` (0 to 1) of ordered values, interpolated linearly between the two nearest ranks."""
     rank = (len(ordered) - 1) * share
     low = math.floor(rank)
     first = ordered[low]

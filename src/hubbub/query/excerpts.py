@@ -1,4 +1,4 @@
-"""Texts for lists: the last message of each conversation, or messages by themselves, where their text is stored."""
+"""Texts for lists: of the last message of each conversation, or of single messages, where stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 80
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Who and where a conversation or message is, and its text on one line; None: not known, or not stored."""
+    """People, room and text of a conversation or message. The text is one line, cut at `LONGEST`; None: unknown or not stored."""
 
     conversation_id: str | None
     contact_id: str | None

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from hubbub.errors import BadQuestionError
-from hubbub.facts.moments import micros
+from hubbub.facts.moments import micros, rfc3339
 from hubbub.facts.person import person_of
 from hubbub.metrics.catalogue import DEFINITION_VERSION, STATISTICS, RequestedMetric, dimensions_of, find
 from hubbub.metrics.definition import (
@@ -34,7 +34,7 @@ from hubbub.query.distributions import spell_of, value_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.hours import open_ms
 from hubbub.query.labelled import of_events
-from hubbub.query.live import entities, rfc3339
+from hubbub.query.live import entities
 from hubbub.query.queries import Queries
 from hubbub.query.result import Number
 from hubbub.query.select import Context, counts, filters
@@ -54,6 +54,7 @@ class Behind:
     """A page of what a number counts."""
 
     total: int
+    """Rows of all pages."""
     rows: Sequence[JsonRow] = field(metadata=AS_JSON)
     """`id`, `time`, whether it `counts` in the numerator, and values of its fact; of a label's event its `labels`, with who gave
     them.
@@ -67,6 +68,7 @@ class Used:
     """What a number was computed from."""
 
     facts: int
+    """How many facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Explanation:
     state: str
     """Whether the value is settled, or why not."""
     parts: Mapping[str, Any]
+    """What only some metrics have: the parts of a score, or the numbers of each target."""
     windows: Used
     events: Behind
     freshness: Freshness
@@ -162,7 +165,7 @@ def explain(
 
 
 def _calendar(tenant: Tenant, question: Question) -> Hours:
-    """Return the business hours for spells that end in the range; they may reach back to any version."""
+    """Return the versions of the business hours that hold for spells ending in the range; a spell may begin under any of them."""
     last = day_of(question.end - timedelta(microseconds=1), tenant.tz)
     used = [calendar.version_document(v) for v in tenant.calendar.versions if v.valid_from <= last]
     return Hours(tenant.zone, used)
@@ -232,7 +235,7 @@ def _page(
 def _stored(
     context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[Row]]:
-    """Return how many things a number counts whose facts hold all values, and the first of them after a place."""
+    """Return how many things a number counts, and the first `limit` of them after a place, where facts hold all values."""
     params: Bound = {**context.bound, "limit": limit}
     if isinstance(metric.declared, State | First):
         first = "1"
@@ -259,7 +262,7 @@ def _stored(
 def _computed(
     context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[Row]]:
-    """Return the same for facts whose values are computed here: open times, and verdicts of targets."""
+    """Return the same where values are computed here: open times, and verdicts of targets."""
     params = dict(context.bound)
     body = _facts(context, metric, params)
     valued = (
@@ -296,9 +299,7 @@ def _in_hours(context: Context, metric: RequestedMetric, body: str, params: Boun
 
 
 def _judged(context: Context, metric: RequestedMetric, body: str, params: Bound) -> Valued:
-    """Yield the spells that a target judged, only breaches where these are counted: the length of each, and its target in
-    minutes.
-    """
+    """Yield the judged spells (only breaches where the metric counts these), each with its length in ms and its target."""
     assert metric.rollup.aim is not None
     judge = Judge(context.tenant, metric.rollup.aim, context.now)
     counted = (Verdict.WITHIN, Verdict.BREACH) if isinstance(metric.declared, Ratio) else (Verdict.BREACH,)
@@ -357,7 +358,7 @@ def _facts(context: Context, metric: RequestedMetric, params: Bound) -> str:
 
 
 def _conditions(context: Context, metric: RequestedMetric) -> tuple[str, str]:
-    """Return 1 for facts in a number's numerator and 0 for others, and the condition for facts behind it at all."""
+    """Return SQL that is 1 for facts in a number's numerator and 0 for others, and the condition of all facts behind it."""
     declared = metric.declared
 
     def any_of(names: Iterable[str]) -> str:

@@ -9,13 +9,13 @@ from hubbub.storage.transaction import Bound
 
 
 def listed(name: str, values: Sequence[object], params: Bound) -> str:
-    """Return values for IN, NULL for none; they go into `params` as `<name>_<place>`."""
+    """Return the list of an IN; the values go into `params` as `<name>_<place>`. Without values it is NULL."""
     params |= {f"{name}_{place}": value for place, value in enumerate(values)}
     return ", ".join(f":{name}_{place}" for place in range(len(values))) or "NULL"
 
 
 def matches(column: str, name: str, values: Sequence[str], params: Bound) -> str:
-    """Return the condition that a column has one of some values, NONE among them for null; see `listed`."""
+    """Return the condition that a column has one of the values; the value NONE stands for null. They go into `params`."""
     among = f"{column} IN ({listed(name, known_of(values), params)})"
     return f"({among} OR {column} IS NULL)" if NONE in values else f"({among})"
 

@@ -127,7 +127,7 @@ def _mark(column: Column, row: int, *, mostly: bool, is_open: bool) -> None:
 
 
 def listed(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[AnswerGap]:
-    """Return gaps as an answer's freshness names them: source, range, why and what to do; neighbours of one kind as one."""
+    """Return gaps as an answer's freshness lists them, at most `MOST`; neighbours with one reason become one."""
     joined: list[tuple[Gap, datetime]] = []
     for gap in sorted(gaps, key=lambda gap: (gap.integration, gap.start)):
         last, end = joined[-1] if joined else (gap, gap.start)
@@ -150,7 +150,7 @@ def listed(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[Answ
 
 
 def sentences(freshness: Freshness, *, daily: bool = True) -> list[str]:
-    """Return an answer's gaps as sentences; without `daily` not those of days that are not over."""
+    """Return an answer's gaps as sentences; `daily`: include those of days that are not over."""
     return [
         f"{gap.source}: {gap.from_[:16]} to {gap.to[:16]} is not complete: {gap.message}"
         f"{'. ' + gap.action if gap.action else ''}"
@@ -164,5 +164,5 @@ def _local(moment: datetime, tenant: Tenant) -> str:
 
 
 def complete_to(gaps: Sequence[Gap], moment: datetime) -> datetime:
-    """Return until when an answer up to a moment is complete: the start of its first gap."""
+    """Return until when an answer up to a moment is complete, in UTC: at most to the start of its first gap."""
     return min([moment, *(gap.start for gap in gaps)]).astimezone(UTC)

@@ -13,10 +13,11 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of, first_day, next_first_day
 
 Steps = tuple[list[int], list[tuple[int, int]]]
+"""The starts of a month's opening hours, and of each its length and the open time before it; microseconds."""
 
 
 def open_ms(tenant: Tenant) -> Callable[[int | None, int | None], int | None]:
-    """Return the function of two moments that returns the open milliseconds between them, rounded half up.
+    """Return a function of two moments (microseconds): the open milliseconds between them, rounded half up.
 
     It returns None without a calendar, and where the first moment is before the calendar's beginning.
     """

@@ -15,7 +15,7 @@ _COLUMNS = "type, source, topic, sentiment, intent, severity, confidence, name, 
 
 
 def of_conversations(reading: Transaction, tenant: Tenant, ids: Sequence[str]) -> Mapping[str, Sequence[GivenLabel]]:
-    """Return the newest label of each set in each of some conversations; those without one are left out."""
+    """Return the newest label of each set, by conversation; conversations without labels are left out."""
     if not ids:
         return {}
     params: Bound = {"tenant": tenant.no}

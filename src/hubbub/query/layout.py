@@ -1,6 +1,6 @@
-"""Laying out the numbers that were read as an answer: a column for each metric, a row for each window and slice.
+"""Lays out the numbers of an answer: a column for each metric, a row for each window and slice.
 
-A number that was not read is 0 where it counts something, null where it divides; one that is not known is null with its reason.
+A number without facts is 0 where it counts something and null where it divides; an unknown number is null with its reason.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _slices(context: Context, cells: Cells) -> list[Dims]:
 
 
 def _lost(metric: RequestedMetric, windows: Sequence[Window], now: datetime, gone: Gone | None) -> set[int]:
-    """Return the windows for which a metric's data is gone: a state belongs to a window's end, and first sights never go."""
+    """Return the windows whose data is past retention. A state belongs to its window's end; first sights are kept for ever."""
     if gone is None or isinstance(metric.declared, First):
         return set()
     of_end = isinstance(metric.declared, State)
@@ -79,7 +79,7 @@ def _empty_column(
     unknown: Mapping[int, Known],
     tenant: Tenant,
 ) -> Column:
-    """Return a metric's column as if nothing had been read; `width`: slices of each window, `unknown`: windows with the reason."""
+    """Return a metric's column without facts. `width`: slices of each window; `unknown`: the reasons of unknown windows."""
     rows, horizon = len(windows) * width, metric.rollup.source.look_ahead
     column = Column(metric.unit, [], [None] * rows, [None] * rows, [0] * rows, [])
     for number, window in enumerate(windows):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hubbub.errors import BadQuestionError
-from hubbub.facts.moments import micros, moment
+from hubbub.facts.moments import in_utc, micros
 from hubbub.metrics.catalogue import RequestedMetric, find
 from hubbub.metrics.definition import First, State, Stored
 from hubbub.model.question import Question
@@ -53,9 +53,9 @@ class Minute:
 
 
 def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 50) -> list[Member]:
-    """Return the entities that a state metric counts at the question's end (or now), the longest in it first.
+    """Return the entities that a state metric counts at the question's end (or now), those longest in the state first.
 
-    Of several values of a dimension the greatest is given. Raises BadQuestionError.
+    An entity with several values of a dimension has the greatest. Raises BadQuestionError for other metrics, and beyond `MOST`.
     """
     metric, *more = [find(name) for name in question.metrics]
     if more or not isinstance(metric.declared, State) or not 0 < limit <= MOST:
@@ -68,7 +68,7 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
         rows = reading.dicts(f"{entities(context, metric, params)} ORDER BY began NULLS FIRST, id LIMIT :limit", params)
     return [
         Member(
-            row["id"], moment(row["began"]).replace(tzinfo=None) if says_since and row["began"] is not None else None,
+            row["id"], in_utc(row["began"]) if says_since and row["began"] is not None else None,
             {name: value for name, value in row.items() if name not in ("id", "time", "began")},
         )
         for row in rows
@@ -76,7 +76,7 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
 
 
 def entities(context: Context, metric: RequestedMetric, params: Bound) -> str:
-    """Return the SELECT of the entities in a state at the end of a question (or now), or of those first seen in its range.
+    """Return the SELECT of what a metric counts: entities in its state at the question's end (or now), or first seen in its range.
 
     Its columns are `id`, `time` (beginning of the stretch), `began`, and the dimensions; bound values go into `params`.
     """
@@ -103,9 +103,9 @@ def entities(context: Context, metric: RequestedMetric, params: Bound) -> str:
 def lately(
     queries: Queries, tenant: Tenant, question: Question, step: timedelta = timedelta(minutes=1)
 ) -> list[Minute]:
-    """Count by windows of `step` from the question's start to its end.
+    """Return counts by windows of `step`, from the question's start to its end.
 
-    The metrics are counts of one rollup, without dimensions. Raises BadQuestionError.
+    Raises BadQuestionError unless the metrics are counts of one declaration without dimensions, over at most `MOST` windows.
     """
     metrics = [find(name) for name in question.metrics]
     if (
@@ -113,7 +113,7 @@ def lately(
         or len({metric.rollup.name for metric in metrics}) != 1
         or not all(type(metric.declared) is Stored for metric in metrics)
     ):
-        raise BadQuestionError("by the minute: ask for counts of one rollup, without dimensions")
+        raise BadQuestionError("by the minute: ask for counts of one kind of fact, without dimensions")
     check(question, metrics, tenant)
     windows = _windows(question.start, question.end, step)
     with queries.reading(tenant) as (reading, now):
@@ -125,11 +125,6 @@ def lately(
         )
         for number, window in enumerate(windows)
     ]
-
-
-def rfc3339(us: int | None) -> str | None:
-    """Return microseconds as a time in UTC with a Z, or None for none."""
-    return moment(us).replace(tzinfo=None).isoformat() + "Z" if us is not None else None
 
 
 def _windows(start: datetime, end: datetime, step: timedelta) -> list[Window]:

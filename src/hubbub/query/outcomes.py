@@ -15,17 +15,16 @@ from hubbub.storage.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A conversation: `unresolved`: open, or closed by silence without a reply. `handling_ms`: from opening to last resolve.
-
-    The latter is the mean of its resolved episodes; None: none was resolved.
-    """
+    """What became of a conversation."""
 
     unresolved: bool
+    """It is open, or was closed by silence without a reply."""
     handling_ms: float | None
+    """From opening to last resolve, the mean of its resolved episodes; None: none was resolved."""
 
 
 def outcomes(reading: Transaction, tenant: Tenant, conversations: Iterable[str], now: datetime) -> dict[str, Outcome]:
-    """Return the outcomes of conversations; those without a known state are absent."""
+    """Return the outcomes of conversations at `now`, by id; those without a known state are absent."""
     params = {"tenant": tenant.no, "at": micros(now), "ids": json.dumps(sorted(set(conversations)))}
     of = reading.dialect.texts(":ids")
     states = reading.rows(

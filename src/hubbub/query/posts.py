@@ -1,7 +1,7 @@
 """Posts of a tenant's pages: the engagement of each, and levels, like followers, as last observed.
 
-A post's counters are dated by the post, and replaced by each later reading. A level belongs to an account: adding up its
-observations would count the same people every day.
+A post's counters have the time of the post; each later reading replaces them. A level belongs to an account: its observations do
+not add up, since the same people would be counted every day.
 """
 
 from __future__ import annotations
@@ -67,11 +67,8 @@ def posts(
             {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit, **params},
         )
     return [
-        Post(
-            row["message_id"], row["channel"], row["account_id"], moment(row["time"]), _rounded(row)
-        )
-        for row in rows
-    ]  # fmt: skip
+        Post(row["message_id"], row["channel"], row["account_id"], moment(row["time"]), _rounded(row)) for row in rows
+    ]
 
 
 def levels(

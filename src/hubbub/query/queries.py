@@ -1,6 +1,6 @@
-"""Questions of a tenant: its latest events are folded, then answered from the store, or from the copy, at one moment.
+"""Answers a tenant's questions at one moment: folds its latest events, then reads the store or the copy.
 
-`answering.py` has the way of one question.
+`answering.py` answers one question.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Queries:
 
     @contextmanager
     def asking(self, tenant: Tenant, as_of: datetime | None = None) -> Iterator[tuple[Ask, Transaction, datetime]]:
-        """Provide the same from the store itself, whose events can be read beside the numbers, at the same moment."""
+        """Provide the same from the store alone, so that events can be read beside the numbers, at the same moment."""
         with self._facts(tenant, as_of) as (facts, reading):
             yield facts.answer, reading, facts.now
 
@@ -129,7 +129,7 @@ class Queries:
             yield reading, now
 
     def _refreshed(self, tenant: Tenant) -> str | None:
-        """Refresh a tenant; where nothing can be written now, return the reason, since stored facts can still be read."""
+        """Refresh a tenant. Where nothing can be written now, stored facts can still be read: return the reason."""
         try:
             refresh(self._store, tenant.no)
         except (StoreFullError, StoreUnavailableError) as error:

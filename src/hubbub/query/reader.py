@@ -1,7 +1,7 @@
-"""Reading numbers from facts: one statement for all metrics of one declaration, over each stretch of windows.
+"""Reads numbers from facts: one statement for all metrics of one declaration, over each stretch of windows.
 
-Every reader fills `Cells`: by metric, by window number and dimension values, a `Cell`. `select.py` builds the statements;
-`distributions.py` reads distributions, `states.py` states and first sights.
+Every reader fills `Cells`. `select.py` builds the statements; `distributions.py` reads distributions, `states.py` states and first
+sights.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _maker(select: Select, metric: RequestedMetric) -> Cellmaker | None:
 
 
 def _members(select: Select, metric: RequestedMetric, member: str, measure: str) -> int:
-    """Add the count of distinct members with a fact that counts for a measure; linked contacts are one person."""
+    """Add a column: distinct members with a fact that counts for a measure. Returns its place; linked contacts are one person."""
     context, column = select.context, f"f.{member}"
     if member == "contact_id" and context.linked:
         column = person_of(column, context.dialect)
@@ -160,8 +160,7 @@ def _days(first: date, end: int, tz: ZoneInfo) -> tuple[Sequence[Window], Sequen
 
 
 def _engagement(context: Context, metric: RequestedMetric, cells: dict[Key, Cell]) -> None:
-    """Read scores of contacts at the end of the range, from all their deeds up to then by local day; of several contacts the
-    mean.
+    """Read the mean engagement score of contacts at the range's end, from their deeds up to then, by local day.
 
     Linked contacts are one person, who is blocked when any of them is.
     """

@@ -1,4 +1,4 @@
-"""Changes of closed numbers: the settled ones of each day, compared with those stored before.
+"""Changes of closed numbers: the settled numbers of each day, compared with those stored before.
 
 A number is closed once it is settled: after that only late events, erasures, links, settings and definitions can change it.
 """
@@ -52,7 +52,7 @@ def seen(ask: Ask, tenant: Tenant, first: date, after: date) -> dict[date, dict[
 
 
 def changed(was: Numbers, now: Numbers) -> Iterator[tuple[str, str, float | int | None, float | int | None]]:
-    """Yield metric, slice, old and new of closed numbers that changed; a count without the slice is 0."""
+    """Yield metric, slice, old and new value of closed numbers that changed; a missing slice of a count is 0."""
     for metric, old in was.items():
         new = now.get(metric)
         if new is None:  # not settled or unknown now
@@ -68,9 +68,9 @@ def compare(
     reading: Transaction, tenant: Tenant, was: Mapping[date, Closed], now_: Mapping[date, Numbers], erased_at: datetime | None,
     now: datetime,
 ) -> tuple[list[Closed], list[Restatement]]:  # fmt: skip
-    """Return the days to store, and the changes of closed ones.
+    """Return the days to store, and the changes of closed days; an unchanged day is in neither.
 
-    `erased_at`: the last erasure of a contact of the tenant. An unchanged day is in neither.
+    `was` and `now_`: the stored and the present numbers by local day. `erased_at`: the tenant's last erasure of a contact.
     """
     days, changes = [], []
     for day, numbers in now_.items():

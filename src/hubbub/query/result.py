@@ -1,6 +1,6 @@
 """An answer: columns of numbers, one for each metric, over rows of a window and its dimension values.
 
-A number keeps its unit, parts and state up to every interface; for a single number there is `Cell`.
+A number keeps its unit, parts and state up to every interface. A `Cell` is a single number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.model.plain import ABSENT, AS_JSON, JsonRow, plain
 from hubbub.model.question import Question
 from hubbub.query.freshness import Freshness
-from hubbub.query.in_force import TargetInForce
+from hubbub.query.targets_in_force import TargetInForce
 
 Number = float | int | None
 
@@ -104,7 +104,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Columns by the metrics' asked names; `starts` (aware, UTC) and `dims` identify each row, in order."""
+    """Columns by the metrics' names in the question; `starts` (aware, UTC) and `dims` identify the rows, in order."""
 
     question: Question
     zone: str
@@ -127,7 +127,7 @@ class Answer:
             yield Row(start, dict(zip(by, dims, strict=True)), cells, self.compare[i] if self.compare else None)
 
     def public(self, *, details: bool = False) -> Rows:
-        """Return the rows in their public form: `{"window": ..., <dims>, <metric>: value}`.
+        """Return the rows as JSON: `{"window": ..., <dims>, <metric>: value}`.
 
         An unknown or incomplete number has its reason beside it as `<metric>.state`; `details` adds the parts of each.
         """
@@ -164,7 +164,7 @@ UNKNOWN: Mapping[str, str] = {
 }
 """States of unknown numbers, with the reason in words: their value is None, never 0."""
 STATED = frozenset({*UNKNOWN, State.INCOMPLETE})
-"""States that are shown beside a number."""
+"""States that an answer shows beside a number."""
 
 
 def with_state(name: str, cell: Cell) -> dict[str, Number | str]:

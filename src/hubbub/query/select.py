@@ -24,8 +24,11 @@ from hubbub.storage.transaction import Bound, Reading
 
 _MILLION = 1e6
 Dims = tuple[str | None, ...]
+"""Values of a question's dimensions, in its order."""
 Key = tuple[int, Dims]
+"""A window by its number, and dimension values."""
 Cells = dict[str, dict[Key, Cell]]
+"""Numbers by the name of their metric, window and dimension values."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Context:
 
     @property
     def dialect(self) -> Dialect:
-        """The SQL in which the database differs from others."""
+        """The SQL of this database where databases differ."""
         return self.reading.dialect
 
     def rows_of(self, fact: Fact) -> str:
@@ -135,11 +138,12 @@ def counts(context: Context, metric: RequestedMetric, name: str) -> str:
 
 
 def filtered(aggregate: str, condition: str) -> str:
+    """Return an aggregate over the rows of a condition; over all where it is empty."""
     return f"{aggregate} FILTER (WHERE {condition})" if condition else aggregate
 
 
 def measured(context: Context, metric: RequestedMetric, name: str) -> str:
-    """Return the aggregate of a measure, over its facts that count for a metric."""
+    """Return the SQL of a measure: the aggregate over the facts that count for a metric."""
     measure = metric.rollup.measures[name]
     condition = counts(context, metric, name)
     if isinstance(measure, Count):

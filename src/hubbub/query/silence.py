@@ -1,8 +1,8 @@
 """The rows of `state` that an answer reads: as folded, and with conversations closed that have been silent for too long.
 
 A tenant may count a conversation as closed after some days without a message (`model/threads.py`). This is computed on reading, so
-that a changed setting folds nothing again. An open stretch ends so many days after its last message (`heard`), and its rest counts
-as closed by silence. Waiting and unassigned end with the open stretch. For other tenants the table is read unchanged.
+that a changed setting folds nothing again. An open stretch ends so many days after its last message (`heard`); the rest of it
+counts as closed by silence. Waiting and unassigned end with the open stretch. Other tenants' rows are read unchanged.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def in_state(context: Context, metric: RequestedMetric, declared: State | First,
 
 
 def states(context: Context, metric: RequestedMetric, declared: State, cells: dict[Key, Cell]) -> None:
-    """Count the entities in a state at the end of each window, or measure how long ago the earliest of their states began."""
+    """Count the entities in a state at the end of each window, or measure how long (ms) the longest has been in it."""
     ends = moments_of(context)
     if not ends:
         return

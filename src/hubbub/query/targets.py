@@ -1,4 +1,4 @@
-"""Spells judged by the tenant's targets: how many are within, and how many past. `waiters.py` lists waits past theirs.
+"""Spells judged by the tenant's targets: how many are within, and how many past. `waiters.py` lists waits past their target.
 
 `metrics/targets.py` has the definitions. A spell is judged here, row by row, since business hours are not in the store.
 """
@@ -26,13 +26,13 @@ COLUMNS = ("f.began", "f.ended", "f.waited_until", "f.channel", "f.priority")
 
 
 class Verdict(Enum):
-    """The result of judging a spell by a target."""
+    """How a spell counts for a target."""
 
     WITHIN = "within"
     BREACH = "breach"
     OPEN = "open"
     """Not ended, and within its target: not counted yet."""
-    NOWHERE = "nowhere"
+    NOT_COUNTED = "not counted"
     """Ended within its target without an answer, or not measurable: never counted."""
     NO_TARGET = "no target"
 
@@ -65,7 +65,7 @@ class Judge:
         if ended is not None:
             return self._ended(target, began, ended)
         if waited_until is None or waited_until <= began:
-            return Judgement(Verdict.NOWHERE, target)
+            return Judgement(Verdict.NOT_COUNTED, target)
         return self._going_on(target, began, waited_until)
 
     def over(self, began: int, at: int, channel: str | None, priority: str | None) -> tuple[int, Target] | None:
@@ -77,16 +77,16 @@ class Judge:
     def _ended(self, target: Target, began: int, ended: int) -> Judgement:
         spent = self._spent(target, began, ended)
         if spent is None:
-            return Judgement(Verdict.NOWHERE, target)
+            return Judgement(Verdict.NOT_COUNTED, target)
         return Judgement(Verdict.WITHIN if spent <= target.limit_ms else Verdict.BREACH, target, spent)
 
     def _going_on(self, target: Target, began: int, waited_until: int) -> Judgement:
         spent = self._spent(target, began, max(began, min(waited_until, self._now)))
         if spent is None:
-            return Judgement(Verdict.NOWHERE, target)
+            return Judgement(Verdict.NOT_COUNTED, target)
         if spent > target.limit_ms:
             return Judgement(Verdict.BREACH, target, spent)
-        return Judgement(Verdict.OPEN if waited_until > self._now else Verdict.NOWHERE, target, spent)
+        return Judgement(Verdict.OPEN if waited_until > self._now else Verdict.NOT_COUNTED, target, spent)
 
     def _spent(self, target: Target, began: int, ended: int) -> int | None:
         return self._opened(began, ended) if target.business else (ended - began + 500) // 1000
@@ -122,7 +122,7 @@ class _Tally:
             self.without += 1
         elif judgement.verdict is Verdict.OPEN:
             self.open += 1
-        elif judgement.verdict is not Verdict.NOWHERE:
+        elif judgement.verdict is not Verdict.NOT_COUNTED:
             counted = self.within if judgement.verdict is Verdict.WITHIN else self.breaches
             counted[target] = counted.get(target, 0) + 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hubbub.facts.moments import moment
+from hubbub.facts.moments import in_utc, rfc3339
 from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.responses import RESPONSE
 from hubbub.model import page
@@ -17,7 +17,6 @@ from hubbub.model.label import GivenLabel, given_labels
 from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.query.attributes import attributes_of
-from hubbub.query.live import rfc3339
 from hubbub.query.queries import Queries
 from hubbub.storage import schema
 from hubbub.storage.transaction import Bound, Row, Transaction
@@ -36,6 +35,7 @@ _MOMENTS = frozenset(
 _FLAGS = frozenset(("escalated", "ai_involved", "ai_escalated", "ai_resolved"))
 _OF_IT = "e.tenant = :tenant AND e.conversation_id = :conversation"
 WHO = ("channel", "channel_id", "account_id", "contact_id", "staff_id")
+"""Columns that say where a conversation is, and who takes part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def timeline(
     nothing = (None, None)
     rows = [(public(event), *waits.get((event["time"], event["ident"]), nothing)) for event in events]
     return page.Page(
-        [ConversationEvent(sent, waited, in_utc(since), given_labels(sent)) for sent, waited, since in rows], following
+        [ConversationEvent(sent, waited, _in_utc(since), given_labels(sent)) for sent, waited, since in rows], following
     )
 
 
@@ -122,7 +122,7 @@ def event(queries: Queries, tenant: Tenant, source: str, id: str) -> EventFields
 
 
 def lines(queries: Queries, tenant: Tenant, conversation: str) -> Iterator[bytes]:
-    """Yield all events of a conversation in order, some thousands at once, each as a line of JSON."""
+    """Yield all events of a conversation in order as JSON lines, up to `CHUNK` events a piece."""
     place: tuple[int, int] | None = None
     while True:
         with queries.reading(tenant) as (reading, _):  # closed while a slow client reads
@@ -136,7 +136,7 @@ def lines(queries: Queries, tenant: Tenant, conversation: str) -> Iterator[bytes
 def newest(reading: Transaction, conversation: str, where: str = "TRUE") -> str:
     """Return columns with the last value of each of `WHO` in a conversation's events.
 
-    The index is named because SQLite would go through all days of the tenant `:tenant` where `conversation` is a column.
+    `conversation` is SQL. Where it is a column, SQLite without the named index would read all days of the tenant `:tenant`.
     """
     return ", ".join(
         f"(SELECT n.{name} FROM event AS n {reading.dialect.by_index('event_conversation')} WHERE n.tenant = :tenant "
@@ -153,17 +153,16 @@ def public(row: Row) -> Row:
     return sent | ({"attributes": attributes_of(row)} if "attributes" in sent else {})
 
 
-def in_utc(us: int | None) -> datetime | None:
-    """Return microseconds as a moment in UTC without a zone, as answers do."""
-    return moment(us).replace(tzinfo=None) if us is not None else None
-
-
 def converted(row: Row) -> Row:
     """Return a row with its moments in UTC without a zone, and flags as booleans."""
     return {
-        name: in_utc(value) if name in _MOMENTS else bool(value) if name in _FLAGS else value
+        name: _in_utc(value) if name in _MOMENTS else bool(value) if name in _FLAGS else value
         for name, value in row.items()
     }
+
+
+def _in_utc(us: int | None) -> datetime | None:
+    return in_utc(us) if us is not None else None
 
 
 def _params(tenant: Tenant, conversation: str) -> Bound:

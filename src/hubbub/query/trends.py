@@ -1,4 +1,4 @@
-"""Trends and hotspots of a tenant's classified messages, as requirement A asks for them."""
+"""Trends of a tenant's classified messages (topics, tones, escalations), and hotspots: channels with many complaints."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def trends(
     *,
     tones: Sequence[str] | None = None,
 ) -> Trends:
-    """Return a row for each window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots."""
+    """Return a row for each window of `[start, end)`. `tones` count for hotspots; None: the tenant's `hotspot_tones`."""
     tenant = _counting(tenant, tones)
 
     def counts(metrics: Sequence[str], *by: str) -> Question:
@@ -215,7 +215,7 @@ def hotspots(
 
     Flagged are messages of the topics complaint and escalation, and of `tones` (None: of the tenant's `hotspot_tones`).
     A hotspot has at least `minimum` classified messages and a ratio above `ratio`; it is strong when the lower bound of its 95 %
-    Wilson interval lies above the tenant's own rate over the range. `rule` says all that.
+    Wilson interval lies above the tenant's own rate over the range. The result's `rule` says which values were used.
     """
     tenant = _counting(tenant, tones)
     answer = queries.answer(tenant, _spots(start, end, Grain.TOTAL))

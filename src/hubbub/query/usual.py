@@ -18,18 +18,20 @@ from hubbub.metrics.definition import Unit
 from hubbub.model.plain import AS_JSON, JsonRow
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain, window_of
+from hubbub.model.window import Grain, local_earlier, window_of
 from hubbub.query.answering import Ask
 from hubbub.query.checks import check_range
 from hubbub.query.freshness import Freshness
 from hubbub.query.queries import Queries
 from hubbub.query.result import Answer, Cell, State, with_state
+from hubbub.query.select import Dims
 from hubbub.storage.transaction import Reading
 
 WEEKS = 8
 """Weeks of a usual range."""
 LOOK_BACK = 12
 """Weeks that are searched for the last eight settled ones: a gap of a month leaves enough."""
+WEEK = timedelta(weeks=1)
 LEAST = 4
 """Fewest known weeks of a usual range."""
 BAND = 3 * 1.4826
@@ -59,7 +61,7 @@ class UsualRow:
     """A window (`start` aware, in UTC) and slice: its number, and what is usual there."""
 
     start: datetime
-    dims: tuple[str | None, ...]
+    dims: Dims
     cell: Cell
     usual: Usual
 
@@ -101,16 +103,16 @@ class UsualAnswer:
 
 
 def usual(queries: Queries, tenant: Tenant, question: Question) -> UsualAnswer:
-    """Return a metric's numbers over the question's windows (hours, days or weeks), each with its usual range.
+    """Return a metric's numbers over the question's windows, each with its usual range.
 
-    Raises BadQuestionError.
+    Raises BadQuestionError for several metrics, a comparison, and grains other than `GRAINS`.
     """
     with queries.counting(tenant, question.as_of) as (ask, reading, _):
         return usual_of(ask, reading, tenant, question)
 
 
 def usual_of(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> UsualAnswer:
-    """Return the same at the moment of `Queries.asking`."""
+    """Return the same through `ask` and `reading`, which are at one moment."""
     if len(question.metrics) != 1 or question.compare is not None:
         raise BadQuestionError("ask for the usual range of one metric, without a comparison")
     check_range(question, tenant)
@@ -119,13 +121,13 @@ def usual_of(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> 
 
 
 def usual_of_each(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> list[UsualAnswer]:
-    """Return the same for several metrics, with the same statements."""
+    """Return the same for several metrics of one question, read together."""
     if question.grain not in GRAINS:
         raise BadQuestionError(f"usual ranges exist for hours, days and weeks, not for grain {question.grain}")
     first = window_of(question.start, question.grain, tenant.tz).start
-    answer = ask(replace(question, start=_weeks_before(first, tenant)))
-    known = _known_from(reading, tenant, question.grain)
-    histories = {name: History(answer, tenant, known, name) for name in question.metrics}
+    answer = ask(replace(question, start=local_earlier(first, LOOK_BACK * WEEK, tenant.tz)))
+    since = known_from(reading, tenant, question.grain)
+    histories = {name: History(answer, tenant, since, name) for name in question.metrics}
     rows = [(row, tuple(row.dims.values())) for row in answer.each() if row.start >= first]
     return [
         UsualAnswer(
@@ -138,51 +140,44 @@ def usual_of_each(ask: Ask, reading: Reading, tenant: Tenant, question: Question
 
 
 def with_history(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> tuple[Answer, History]:
-    """Return an answer that begins `LOOK_BACK` weeks before the question of one metric, and what is known by it."""
+    """Return the answer to a question of one metric that begins `LOOK_BACK` weeks earlier, and its history."""
     first = window_of(question.start, question.grain, tenant.tz).start
-    answer = ask(replace(question, start=_weeks_before(first, tenant)))
-    return answer, History(answer, tenant, _known_from(reading, tenant, question.grain))
+    answer = ask(replace(question, start=local_earlier(first, LOOK_BACK * WEEK, tenant.tz)))
+    return answer, History(answer, tenant, known_from(reading, tenant, question.grain))
 
 
-def _weeks_before(start: datetime, tenant: Tenant) -> datetime:
-    """Return the local time of as many weeks before as are looked at."""
-    local = start.astimezone(tenant.tz)
-    past = local.replace(tzinfo=None) - timedelta(weeks=LOOK_BACK)
-    return past.replace(tzinfo=tenant.tz).astimezone(start.tzinfo)
-
-
-def _known_from(reading: Reading, tenant: Tenant, grain: Grain) -> datetime | None:
-    """Return the end of the window in which a tenant's first event lies: from there on windows are whole."""
+def known_from(reading: Reading, tenant: Tenant, grain: Grain) -> datetime | None:
+    """Return the end of the window with a tenant's first event, from where windows are whole; None without events."""
     first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
     return window_of(moment(first), grain, tenant.tz).end if first is not None else None
 
 
 class History:
-    """An answer's settled values of a metric (its first when None), by slice and local place in the calendar."""
+    """The settled values of an answer's metric (None: its first), by slice, local day and hour."""
 
-    def __init__(self, answer: Answer, tenant: Tenant, known_from: datetime | None, metric: str | None = None) -> None:
-        """`known_from`: what is before is not known, as of a tenant that was not there yet."""
+    def __init__(self, answer: Answer, tenant: Tenant, since: datetime | None, metric: str | None = None) -> None:
+        """Values before `since` are unknown: the tenant had no events yet (None: it has none)."""
         self._tz, self._by_hour = tenant.tz, answer.question.grain is Grain.HOUR
         self._hours = [time(hour) for hour in range(24)] if self._by_hour else [None]
         column = answer.columns[metric or answer.question.metrics[0]]
         self._counts = column.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
-        self._at: dict[tuple[str | None, ...], dict[_Place, float]] = {}
+        self._at: dict[Dims, dict[_Place, float]] = {}
         for start, dims, value, state in zip(answer.starts, answer.dims, column.values, column.states, strict=True):
-            if value is not None and state == State.SETTLED and known_from is not None and start >= known_from:
-                # an hour that a clock change gives twice is looked for as the first of the two
+            if value is not None and state == State.SETTLED and since is not None and start >= since:
+                # of an hour that a clock change repeats, the first counts
                 self._at.setdefault(dims, {}).setdefault(self._place(start), value)
 
     def _place(self, start: datetime) -> _Place:
         local = start.astimezone(self._tz)
         return local.date(), local.time() if self._by_hour else None
 
-    def earlier(self, start: datetime, dims: tuple[str | None, ...]) -> list[float | None]:
-        """Return the values 1, 2, ... `LOOK_BACK` weeks before a window, None where one is not known or not settled."""
+    def earlier(self, start: datetime, dims: Dims) -> list[float | None]:
+        """Return the values 1, 2, ... `LOOK_BACK` weeks before a window, None where unknown or not settled."""
         day, hour = self._place(start)
         values = self._at.get(dims, {})
         return [values.get((day - timedelta(weeks=back), hour)) for back in range(1, LOOK_BACK + 1)]
 
-    def places(self, day: date, dims: tuple[str | None, ...]) -> dict[Place, list[float]]:
+    def places(self, day: date, dims: Dims) -> dict[Place, list[float]]:
         """Return the values of the `WEEKS` before a local day, by weekday and time of day."""
         values = self._at.get(dims, {})
         by_place: dict[Place, list[float]] = {}
@@ -198,8 +193,8 @@ class History:
         day, hour = self._place(start)
         return day, (day.weekday(), hour)
 
-    def usual(self, start: datetime, dims: tuple[str | None, ...]) -> Usual:
-        """Return what is usual of a window."""
+    def usual(self, start: datetime, dims: Dims) -> Usual:
+        """Return the usual range of a window."""
         values = [value for value in self.earlier(start, dims) if value is not None][:WEEKS]
         return usual_among(values, from_zero=self._counts)
 

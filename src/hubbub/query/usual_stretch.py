@@ -1,14 +1,14 @@
-"""The usual range of a whole stretch of days: the noise that a change has to exceed.
+"""The usual range of a whole stretch of days: a change within it is noise.
 
 A stretch of up to seven days is compared with the same weekdays and hours of the weeks before, window by window, as
 `query/usual.py` does with days. A longer one is compared with the eight settled weeks before it: of numbers that add up, their
 median and spread for as many weeks as the stretch has; of others (shares, means, percentiles), their median, with a spread that
-shrinks by the root of that number. Distinct members do not add up over weeks: their middle is the stretch before, their spread
-the weeks'.
+shrinks by the root of that number. Distinct members do not add up over weeks: their median is the number of the stretch before,
+their spread that of the weeks.
 
 The range is never narrower than chance alone: a count of n differs by more than three times the root of n, a share of n things by
-more than three times its standard error. For up to a week it includes the number of each of these weeks: eight numbers over a few
-days say too little about the spread.
+more than three times its standard error. For up to a week it includes the number of each of these weeks: eight numbers of a few
+days each say too little about the spread.
 """
 
 from __future__ import annotations
@@ -18,21 +18,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import RequestedMetric, find
 from hubbub.metrics.definition import Distinct, Extreme, First, Stored, Unit
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain, window_of
+from hubbub.model.window import Grain, local_earlier
 from hubbub.query.answering import Ask
 from hubbub.query.result import Answer, Cell, State
-from hubbub.query.usual import BAND, LOOK_BACK, WEEKS, Usual, usual_among
+from hubbub.query.select import Dims
+from hubbub.query.usual import BAND, LOOK_BACK, WEEK, WEEKS, Usual, known_from, usual_among
 from hubbub.storage.transaction import Reading
 
-Dims = tuple[str | None, ...]
 CHANCE = 3
 """Standard errors on each side that count as chance."""
-WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,10 @@ def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer,
     elapsed = min(question.end, now) - question.start
     if elapsed <= timedelta(0):
         return []
-    starts = [_weeks_earlier(question.start, back, tenant) for back in range(LOOK_BACK, 0, -1)]
-    rests = [_weeks_earlier(question.start + elapsed, back, tenant) for back in range(LOOK_BACK, 0, -1)]
+    starts, rests = (
+        [local_earlier(moment, back * WEEK, tenant.tz) for back in range(1, LOOK_BACK + 1)]
+        for moment in (question.start, question.start + elapsed)
+    )
     edges = tuple(sorted({*starts, *(rests if elapsed < WEEK else ()), question.start}))
     history = _History(ask(replace(question, start=edges[0], end=edges[-1], edges=edges)), starts, reading, tenant)
     before = _before(ask, question, elapsed, tenant)
@@ -66,18 +66,12 @@ def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer,
     return stretches
 
 
-def _weeks_earlier(at: datetime, weeks: int, tenant: Tenant) -> datetime:
-    local = at.astimezone(tenant.tz).replace(tzinfo=None) - timedelta(weeks=weeks)
-    return local.replace(tzinfo=tenant.tz).astimezone(at.tzinfo)
-
-
 def _before(ask: Ask, question: Question, elapsed: timedelta, tenant: Tenant) -> dict[tuple[str, Dims], float]:
     """Return the numbers of distinct members over the stretch before a long one."""
     names = tuple(name for name in question.metrics if isinstance(find(name).declared, Distinct))
     if not names or elapsed <= WEEK:
         return {}
-    local = question.start.astimezone(tenant.tz).replace(tzinfo=None) - elapsed
-    start = local.replace(tzinfo=tenant.tz).astimezone(question.start.tzinfo)
+    start = local_earlier(question.start, elapsed, tenant.tz)
     answer = ask(replace(question, metrics=names, start=start, end=question.start))
     return {
         (name, dims): value
@@ -91,9 +85,8 @@ class _History:
     """The settled numbers of earlier windows, by metric and slice, the newest first."""
 
     def __init__(self, answer: Answer, starts: Sequence[datetime], reading: Reading, tenant: Tenant) -> None:
-        """`starts`: the windows that count; between them are the rests of weeks."""
-        first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
-        since = window_of(moment(first), Grain.DAY, tenant.tz).end if first is not None else None
+        """`starts`: beginnings of the windows that count; the answer's other windows are the rests of weeks."""
+        since = known_from(reading, tenant, Grain.DAY)
         self._answer = answer
         self._starts = {start for start in starts if since is not None and start >= since}
         self._rows: dict[Dims, list[int]] = {}
@@ -101,10 +94,7 @@ class _History:
             self._rows.setdefault(dims, []).append(row)
 
     def values(self, metric: str, dims: Dims) -> list[float]:
-        """Return the numbers of the last eight known, settled windows.
-
-        A slice of a count is 0 in a window in which only others were counted.
-        """
+        """Return the numbers of the last eight known, settled windows; a count's slice is 0 where only other slices counted."""
         column, starts = self._answer.columns[metric], self._answer.starts
         by_start = {
             starts[row]: float(value)
@@ -120,7 +110,7 @@ class _History:
 
 
 def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
-    """Return the usual range of a stretch of that many weeks, from the numbers of single weeks (or of its part of each)."""
+    """Return the usual range of a stretch of `weeks`, from the numbers of single weeks (or of the same part of each)."""
     from_zero = metric.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
     week = usual_among(list(values), from_zero=from_zero)
     if week.median is None or week.spread is None:
@@ -142,9 +132,9 @@ def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: 
 
 
 def usual_of_part(name: str, usual: Usual, cell: Cell, share: float) -> Usual:
-    """Return what is usual of a part of a long stretch: `usual` is that of the whole, of whose usual things it has that share.
+    """Return the usual range of a part of a long stretch: `usual` is the whole's, `share` (0 to 1) the part's share of it.
 
-    Without any of them nothing is known of it.
+    Nothing is known of a part without a share.
     """
     metric = find(name)
     if usual.median is None or usual.spread is None or not share:
@@ -155,7 +145,7 @@ def usual_of_part(name: str, usual: Usual, cell: Cell, share: float) -> Usual:
 
 
 def _between(unit: Unit, middle: float, spread: float, weeks: int, cell: Cell) -> Usual:
-    """Return the range around a middle that noise and chance reach, within what its unit can be."""
+    """Return the range around a middle that noise and chance reach, within the limits of the unit."""
     half = max(BAND * spread, CHANCE * _chance(unit, middle, cell.n))
     low, high = middle - half, middle + half
     if unit is Unit.SHARE:

@@ -1,4 +1,4 @@
-"""Conversations that wait for a reply, and the distance of each wait to the tenant's target: now, or at the end of windows."""
+"""Conversations that wait for a reply, and how far each wait is past the tenant's target: now, or at the end of windows."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from hubbub.storage.transaction import Bound
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """A waiting conversation: it waits after `since` and up to `until`, for the answer to a message of `began`."""
+    """A waiting conversation: it waits in `(since, until]` for the reply to a message of `began`; microseconds."""
 
     id: str
     began: int
-    """Microseconds, as the others."""
     since: int
     until: int
     channel: str | None
@@ -44,7 +43,7 @@ class Distances:
         self._next, self._first = (Judge(tenant, aim, 0) for aim in (Aim.NEXT_RESPONSE, Aim.FIRST_RESPONSE))
 
     def of(self, waiter: Waiter, moment: int) -> tuple[int, Target] | None:
-        """Return the ms past the most exceeded target at a moment (negative: time left), and the target; None without a target."""
+        """Return the ms past the most exceeded target at a moment (negative: left), and that target; None without a target."""
         judges = (self._next, self._first) if waiter.first else (self._next,)
         several = [judge.over(waiter.began, moment, waiter.channel, waiter.priority) for judge in judges]
         return max((known for known in several if known is not None), key=lambda known: known[0], default=None)

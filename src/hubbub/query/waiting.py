@@ -1,6 +1,4 @@
-"""Conversations that wait for a reply now: those furthest past their target first, then those with the least time left, then the
-others.
-"""
+"""Conversations that wait for a reply now: furthest past their target first, then the least time left, then without a target."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hubbub.errors import BadQuestionError
-from hubbub.facts.moments import micros, moment
+from hubbub.facts.moments import in_utc, micros
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import State
 from hubbub.model.label import GivenLabel
@@ -83,11 +81,11 @@ def live(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 5
         labels = of_conversations(reading, tenant, [waiter.id for waiter, _ in first])
     overs = [known[0] for _, known in waits if known is not None]
     rows = [_waiting(*pair, context.now, labels.get(pair[0].id, ())) for pair in first]
-    return Live(_naive(context.now), len(waits), sum(over > 0 for over in overs) if overs else None, rows)
+    return Live(in_utc(context.now), len(waits), sum(over > 0 for over in overs) if overs else None, rows)
 
 
 def countdown(over_ms: int) -> str:
-    """Return a distance to a target in words, in begun minutes left or whole minutes over."""
+    """Return a distance to a target in words: minutes left are rounded up, minutes over rounded down."""
     if over_ms > 0:
         return f"{_span(over_ms) if over_ms >= _MINUTE else 'under 1 min'} over"
     return f"{_span(-(over_ms // _MINUTE) * _MINUTE)} left"
@@ -109,11 +107,7 @@ def _order(pair: tuple[Waiter, tuple[int, Target] | None]) -> tuple[bool, int, i
 def _waiting(waiter: Waiter, known: tuple[int, Target] | None, now: int, labels: Sequence[GivenLabel]) -> Waiting:
     over, target = known if known is not None else (None, None)
     return Waiting(
-        waiter.id, _naive(waiter.began), (now - waiter.began) // 1000, waiter.channel, waiter.account_id, waiter.priority,
+        waiter.id, in_utc(waiter.began), (now - waiter.began) // 1000, waiter.channel, waiter.account_id, waiter.priority,
         target.minutes if target else None, target.business if target else False, over,
         countdown(over) if over is not None else None, labels,
     )  # fmt: skip
-
-
-def _naive(us: int) -> datetime:
-    return moment(us).replace(tzinfo=None)

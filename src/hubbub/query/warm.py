@@ -1,7 +1,7 @@
-"""Computing answers ahead: after new snapshots, a thread goes through the tenants one by one.
+"""Computes answers ahead: after new snapshots, a thread goes through the tenants one by one.
 
-It rests as long as each took, so that it never uses more than half a processor, and it stops after a while: later answers would
-be too old, and would displace requested ones.
+It rests as long as each answer took, so that it uses at most half a processor, and stops after a while: answers would be too old
+before anyone asks, and would displace requested ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hubbub.telemetry import log
 
 
 class Warmer:
-    """Computes answers on its own thread, while started. `seconds`: longest work on one batch of calls."""
+    """Computes answers on its own thread, while started; at most `seconds` for one batch of calls."""
 
     def __init__(self, answers: CachedAnswers, seconds: float) -> None:
         self._answers = answers
@@ -27,7 +27,7 @@ class Warmer:
         self.start, self.stop = self._loop.start, self._loop.stop
 
     def want(self, calls: Iterable[Callable[[], CachedCall[Any]]]) -> None:
-        """Compute these answers soon; does nothing outside a server, or when too much waits already."""
+        """Compute these answers soon; does nothing outside a server, or when too many batches wait already."""
         if self._loop.started and not self._wanted.full():
             self._wanted.put(calls)
 

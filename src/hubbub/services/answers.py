@@ -25,9 +25,9 @@ from hubbub.query.changes import TOP, Changes, changes
 from hubbub.query.checks import check_range
 from hubbub.query.dashboard import Dashboard, States, dashboard, states
 from hubbub.query.explain import PAGE, Explanation, explain
-from hubbub.query.in_force import in_force
 from hubbub.query.queries import Queries
 from hubbub.query.result import Rows
+from hubbub.query.targets_in_force import targets_in_force
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, Hotspots, Trends, hotspots, trends
 from hubbub.query.usual import UsualTable, usual
 from hubbub.services.names import NameService
@@ -70,7 +70,7 @@ class AnswerService:
         owner = self._control.tenant(tenant)
         question = _question(owner, metrics, start, end, grain, by, where, compare, include_bots, as_of)
         answer = self._queries.answer(owner, question)
-        public = replace(answer.public(details=details), targets=in_force(owner, question, answer.dims) or None)
+        public = replace(answer.public(details=details), targets=targets_in_force(owner, question, answer.dims) or None)
         return replace(public, rows=self._with_names(owner, public.rows)) if names else public
 
     def _with_names(self, tenant: Tenant, rows: Sequence[JsonRow]) -> list[dict[str, Any]]:

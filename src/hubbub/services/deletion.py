@@ -12,6 +12,7 @@ from hubbub.control.control import Control
 from hubbub.errors import BadInputError
 from hubbub.facts.refresh import Progress, quiet
 from hubbub.model.page import Page
+from hubbub.model.window import utc_naive
 from hubbub.query.cached import CachedAnswers
 from hubbub.services import tenant_deletion
 from hubbub.services.exports import Exports
@@ -118,7 +119,7 @@ class DeletionService:
 
     def purge(self, progress: Progress = quiet) -> Purged:
         """Delete closed tenants whose time is over, late data of tenants deleted before, and expired exports."""
-        moment = self._clock().astimezone(UTC).replace(tzinfo=None)
+        moment = utc_naive(self._clock())
         due = [(no, id_) for no, id_, at in self._control.closed_tenants() if at <= moment]
         for no, id_ in due:
             self._delete(no, id_, progress)

@@ -27,6 +27,7 @@ from hubbub.model.naming import pattern
 from hubbub.model.page import Page, check_limit, moment_of, paged, place_of
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import utc_naive
 from hubbub.query.cached import CachedAnswers
 from hubbub.services.erasures_after_backup import adopt, erasures_of, found_again, later_erasures
 from hubbub.services.labels import LabelService
@@ -175,7 +176,7 @@ class ErasureService:
         moments = erasure.moments(self._facts, who)
         until = max([at, *(last + timedelta(microseconds=1) for last in moments[-1:])])
         named = [(mention.source, mention.id) for mention in erasure.mentions(self._facts, who)]
-        end = until.astimezone(UTC).replace(tzinfo=None)
+        end = utc_naive(until)
         begun = [self._store.begin(who.tenant.id, contact, at, end, named) for contact in who.ids]
         self._control.follow()
         return begun

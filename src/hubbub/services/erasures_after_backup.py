@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from hubbub.control.database import Database
 from hubbub.control.erasures import erased_events, erasures
 from hubbub.control.installation import installation
 from hubbub.errors import BadInputError, NotFoundError, WrongInstallationError
-from hubbub.facts.moments import moment
+from hubbub.facts.moments import in_utc
 from hubbub.facts.refresh import refresh
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import utc_naive
 from hubbub.storage.store import Store
 
 CONTACTS = """
@@ -54,7 +55,7 @@ class Later:
 
 def later_erasures(database: Database, as_of: int) -> list[NotedErasure]:
     """Return the erasures of a control database that began at a moment (microseconds) or later, or were never finished."""
-    since = moment(as_of).replace(tzinfo=None)
+    since = in_utc(as_of)
     late = sa.or_(erasures.c.at >= since, erasures.c.counts.is_(None))
     with database.read() as con:
         return [NotedErasure(*row) for row in con.execute(sa.select(*_COLUMNS).where(late).order_by(erasures.c.at))]
@@ -104,13 +105,13 @@ def _from_json(path: Path, as_of: int) -> Later:
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise BadInputError(f"{path} is not the output of 'hubbub erasures --json' ({error})") from None
-    since = moment(as_of).replace(tzinfo=None)
+    since = in_utc(as_of)
     return Later([erasure for erasure in noted if erasure.at >= since or erasure.counts is None])
 
 
 def _naive(text: str) -> datetime:
     parsed = datetime.fromisoformat(text)
-    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
+    return utc_naive(parsed) if parsed.tzinfo else parsed
 
 
 def adopt(database: Database, later: Later) -> None:

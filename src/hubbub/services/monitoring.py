@@ -19,7 +19,7 @@ from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.control.deliveries import Deliveries, state_of
 from hubbub.errors import BadInputError
-from hubbub.facts.moments import DAY, micros, moment
+from hubbub.facts.moments import DAY, in_utc, micros, moment
 from hubbub.facts.refresh import refresh
 from hubbub.facts.units import UNITS
 from hubbub.model.page import Page, check_limit, cursor_of, place_of
@@ -215,7 +215,7 @@ class MonitoringService:
         known = sorted((row for row in grouped if row[0] in names), key=lambda row: (row[4], names[row[0]], row[1]))
         rows = [
             SourceRow(
-                names[no], source, _utc(last), _utc(received),
+                names[no], source, in_utc(last), in_utc(received),
                 max(0.0, (arrived - last) / 1e6), max(0.0, (now - received) / 1e6), day,
             )
             for no, source, last, arrived, received, day in known[skipped : skipped + check_limit(limit)]
@@ -256,7 +256,7 @@ class MonitoringService:
                 () if only is None else (only,),
             )
         rows = [
-            RefusalRow(names[no], origin, code, field, n, _utc(last), message)
+            RefusalRow(names[no], origin, code, field, n, in_utc(last), message)
             for no, origin, code, field, n, last, message in groups
             if no in names
         ]
@@ -288,8 +288,3 @@ def _memory() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-
-
-def _utc(us: int) -> datetime:
-    """Return microseconds of the store as a UTC moment without zone, like control data."""
-    return moment(us).replace(tzinfo=None)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from hubbub.facts.moments import moment
+from hubbub.facts.moments import rfc3339
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
 from hubbub.model.tenant import Tenant
@@ -161,13 +161,9 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _as_sent(row: dict[str, Any]) -> dict[str, Any]:
     """Return an event in the form in which it was sent, with its identity and its place in the order of arrival."""
     return {
-        "time": _utc(row["time"]), **schema.flagged({name: row[name] for name in _SENT}), "attributes": parsed(row["attributes"]),
-        "received_at": _utc(row["received_at"]),
+        "time": rfc3339(row["time"]), **schema.flagged({name: row[name] for name in _SENT}),
+        "attributes": parsed(row["attributes"]), "received_at": rfc3339(row["received_at"]),
     }  # fmt: skip
-
-
-def _utc(us: int) -> str:
-    return moment(us).replace(tzinfo=None).isoformat() + "Z"
 
 
 def _write_identities(store: Store, tenant: int, place: Path) -> int:

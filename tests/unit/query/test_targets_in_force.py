@@ -15,7 +15,7 @@ from hubbub.model.question import Question
 from hubbub.model.target import Aim, Target, only_target
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.model.window import local_midnight
-from hubbub.query.in_force import TargetInForce, in_force
+from hubbub.query.targets_in_force import TargetInForce, targets_in_force
 from tests.unit.model.test_target import FIRST, targets
 
 ZONE = "Australia/Lord_Howe"
@@ -28,7 +28,7 @@ def _asked(
     tenant = Tenant(1, "acme", ZONE, "", KEEP_EVERYTHING, NO_CALENDAR, targets=tuple(some))
     start, end = (local_midnight(FIRST + timedelta(days), ZoneInfo(ZONE)) for days in (0, 12))
     question = Question((metric,), start, end, by=by, where=where or {})
-    return in_force(tenant, question, [("sms",), ("mail",), (None,), ("sms",)] if by else [()])
+    return targets_in_force(tenant, question, [("sms",), ("mail",), (None,), ("sms",)] if by else [()])
 
 
 def _on(rows: tuple[TargetInForce, ...], day: date, channel: str | None = None) -> list[str]:
@@ -81,5 +81,5 @@ def test_a_question_of_an_hour_has_its_day() -> None:
     """A range within a local day names that day."""
     tenant = Tenant(1, "acme", ZONE, "", KEEP_EVERYTHING, NO_CALENDAR, targets=(TARGET,))
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    (row,) = in_force(tenant, Question(("next_response_breaches",), noon, noon + timedelta(hours=1)), [()])
+    (row,) = targets_in_force(tenant, Question(("next_response_breaches",), noon, noon + timedelta(hours=1)), [()])
     assert (row.from_, row.to) == ("2026-03-01", "2026-03-02")

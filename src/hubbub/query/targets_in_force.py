@@ -1,6 +1,6 @@
-"""The targets in force over the days of an answer: for shares within a target, breaches, and the waits that targets judge.
+"""The targets in force on the days of an answer: for shares within a target, breaches, and the waits that targets judge.
 
-A series says so beside its rows, so that a chart can draw the target as the page Speed does. `targets.py` judges wait by wait.
+An answer lists them beside its rows, so that a chart can draw them as lines. `targets.py` judges wait by wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hubbub.model.target import Aim, Target, only_target
 from hubbub.model.tenant import Tenant
 
 _WITHIN_A_CHANNEL = frozenset({"channel", "channel_id", "account_id", "staff_id", "responder"})
-"""Dimensions that leave it to the channel which target judges; a priority does not."""
+"""Dimensions that a question may have: with these a row's target depends on its channel alone. Priorities are not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class TargetInForce:
     """The days on which one target judges all waits that a metric counts."""
 
     metric: str
-    """As it was asked for."""
+    """Its name in the question."""
     channel: str | None
-    """Of the rows of this channel, where the question is split by channel; null: of all rows."""
+    """The channel whose rows it judges, where the question is split by channel; null: it judges all rows."""
     from_: str
     """First day, in the tenant's zone."""
     to: str
@@ -43,11 +43,13 @@ class TargetInForce:
     """The share of waits that should be within it; null: none was set."""
 
 
-def in_force(tenant: Tenant, question: Question, slices: Iterable[Sequence[str | None]]) -> tuple[TargetInForce, ...]:
+def targets_in_force(
+    tenant: Tenant, question: Question, slices: Iterable[Sequence[str | None]]
+) -> tuple[TargetInForce, ...]:
     """Return the targets of a question's metrics by metric, channel and day; `slices`: the dimension values of its rows.
 
-    Days on which several targets judge what a metric counts, by channel or priority, are left out, and so are waits in
-    another time than the target's (business hours or all).
+    Left out are days on which several targets judge what a metric counts, by channel or priority, and metrics that count another
+    time (business hours or all) than the target.
     """
     if not tenant.targets or not _WITHIN_A_CHANNEL.issuperset((*question.by, *question.where)):
         return ()
@@ -62,7 +64,7 @@ def in_force(tenant: Tenant, question: Question, slices: Iterable[Sequence[str |
 
 
 def _judge(metric: RequestedMetric) -> tuple[Aim, bool | None] | None:
-    """Return the aim that judges a metric, and whether it counts business hours (None: as its target does); None: none does."""
+    """Return the aim that judges a metric, and whether the metric counts business hours (None: as its target does), if any."""
     if metric.rollup.aim is not None:
         return metric.rollup.aim, None
     is_wait = metric.unit is Unit.MS and metric.statistic != "sum"
@@ -70,7 +72,7 @@ def _judge(metric: RequestedMetric) -> tuple[Aim, bool | None] | None:
 
 
 def _channels(question: Question, slices: Iterable[Sequence[str | None]]) -> list[tuple[str | None, str | None]]:
-    """Return each channel that the rows are of, and as they show it; nothing where one row counts several named ones."""
+    """Return each channel of the rows, and how the rows name it (None: not at all); none where a row counts several channels."""
     if "channel" in question.by:
         place = question.by.index("channel")
         return [(channel, channel) for channel in sorted({dims[place] or "" for dims in slices} - {""})]
