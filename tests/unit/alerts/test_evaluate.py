@@ -219,7 +219,7 @@ def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:
     [
         ({**UNUSUAL, "metric": "mesages"}, "'messages'"),
         ({**UNUSUAL, "by": "chanel"}, "'channel'"),
-        ({**UNUSUAL, "limit": 3}, "no limit but floors"),
+        ({**UNUSUAL, "limit": 3}, "not a limit"),
         ({**UNUSUAL, "kind": "threshold"}, "needs one"),
         ({**UNUSUAL, "kind": "treshold"}, "kind"),
         ({**UNUSUAL, "colour": 3}, "no field 'colour'"),
