@@ -6,10 +6,21 @@ from hubbub.errors import BadInputError
 from hubbub.ingest.connectors.base import Connector
 from hubbub.ingest.connectors.chatwoot import ChatwootAccount
 from hubbub.ingest.connectors.facebook import FacebookPage
+from hubbub.ingest.connectors.front import FrontCompany
+from hubbub.ingest.connectors.intercom import IntercomWorkspace
 from hubbub.ingest.connectors.slack import Slack
 from hubbub.ingest.connectors.twilio import TwilioAccount
+from hubbub.ingest.connectors.zendesk import ZendeskAccount
 
-_ALL: tuple[type[Connector], ...] = (FacebookPage, Slack, ChatwootAccount, TwilioAccount)
+_ALL: tuple[type[Connector], ...] = (
+    FacebookPage,
+    Slack,
+    ChatwootAccount,
+    TwilioAccount,
+    IntercomWorkspace,
+    FrontCompany,
+    ZendeskAccount,
+)
 CONNECTORS: dict[str, type[Connector]] = {kind.provider: kind for kind in _ALL}
 
 

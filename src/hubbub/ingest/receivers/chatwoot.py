@@ -57,6 +57,7 @@ class Chatwoot:
             "Paste {address} as the URL.",
             f"Tick {EVENTS}.",
             "Save, copy the webhook's secret, and give it here as 'secret'.",
+            "To fetch what a webhook lost, set account_id, and give your access token as 'token', too.",
         ),
         secrets=(Secret("secret", "the secret that Chatwoot shows for the webhook"),),
     )

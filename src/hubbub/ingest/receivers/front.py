@@ -49,6 +49,7 @@ class Front:
             "Copy the app's signing key, and give it here as 'signing_key'.",
             "Then paste {address} as the webhook's URL: Front asks it at once whether it answers.",
             "Select inbound and outbound messages, replies, comments, assignments, archived and reopened conversations, errors.",
+            "To fetch what a webhook lost, give an API token with read access to the inboxes as 'token', too.",
         ),
         secrets=(Secret("signing_key", "the signing key of the app"),),
         scopes=("events of the inboxes to count",),
@@ -75,13 +76,19 @@ class Front:
         """Return what a body means. Raises BadRequestError."""
         body = object_of(delivery.body)
         event = body.child("payload") or body
-        name = event.text("type") or body.text("type")
-        name = ALIASES.get(name, name)
-        event = Fields({**event.of, "type": name})
-        read = _READ.get(name)
-        if read is None:
-            return Received(ignored={name or "no type": 1})
-        return read(event, _about(event, body.text("authorization", "id")), options)
+        named = Fields({**event.of, "type": event.text("type") or body.text("type")})
+        return meaning(named, body.text("authorization", "id"), options)
+
+
+def meaning(event: Fields, company: str, options: Options) -> Received:
+    """Return the meaning of an event, from a webhook or the API, of a company."""
+    name = event.text("type")
+    name = ALIASES.get(name, name)
+    read = _READ.get(name)
+    if read is None:
+        return Received(ignored={name or "no type": 1})
+    named = Fields({**event.of, "type": name})
+    return read(named, _about(named, company), options)
 
 
 def _about(event: Fields, company: str) -> dict[str, object]:

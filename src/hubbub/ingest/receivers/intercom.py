@@ -59,6 +59,7 @@ class Intercom:
             "Under Configure, Webhooks paste {address} as the endpoint.",
             f"Subscribe to {', '.join(TOPICS)}.",
             "Copy the client secret under Basic information, and give it here as 'client_secret'.",
+            "To fetch what a webhook lost, give the app's access token (under Authentication) as 'token', too.",
         ),
         secrets=(Secret("client_secret", "the client secret of the app"),),
         scopes=("Read conversations", "Read one user and one company", "Read admins"),

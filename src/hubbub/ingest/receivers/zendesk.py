@@ -15,6 +15,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import ClassVar
 
 from hubbub.ingest.receivers.base import (
@@ -54,6 +55,7 @@ class Zendesk:
             "Agent assignment changed, and Messaging: Message added if you use messaging.",
             "Paste {address} as the endpoint URL, method POST, format JSON, authentication None.",
             "Create it, choose 'Reveal secret', and give it here as 'secret'.",
+            "To fetch what a webhook lost, set base_url, and give an admin's MAIL/token:TOKEN as 'token', too.",
         ),
         secrets=(Secret("secret", "the signing secret of the webhook"),),
     )
@@ -71,11 +73,16 @@ class Zendesk:
         type_ = body.text("type")
         if not type_.startswith(PREFIX) and is_known_type(type_):
             return Received(events=[body.of])
-        name = type_.removeprefix(PREFIX)
-        step = _READ.get(name)
-        if step is None:
-            return Received(ignored={name or "no type": 1})
-        return step(body, options)
+        return meaning(body, options)
+
+
+def meaning(body: Fields, options: Options) -> Received:
+    """Return the meaning of a webhook's body, or of what the API says in its form."""
+    name = body.text("type").removeprefix(PREFIX)
+    read = _READ.get(name)
+    if read is None:
+        return Received(ignored={name or "no type": 1})
+    return read(body, options)
 
 
 def _about(body: Fields) -> dict[str, object]:
@@ -150,7 +157,11 @@ def _assigned(body: Fields, options: Options) -> Received:
 
 
 def _step(body: Fields, type_: str, *, staff: str) -> dict[str, object]:
-    return filled(type=type_, id=key("event", body.text("id")), time=when(body, "time"), staff_id=staff, **_about(body))
+    """Return a step of a ticket. Its id is made of ticket, kind and second: the API has no id of the webhook's event."""
+    at = when(body, "detail", "updated_at") or when(body, "time")
+    second = str(int(at.timestamp())) if isinstance(at, datetime) else body.text("id")
+    id_ = key("ticket", body.text("detail", "id"), type_.partition(".")[2], second)
+    return filled(type=type_, id=id_, time=when(body, "time"), staff_id=staff, **_about(body))
 
 
 def _changed(fields: Mapping[str, object]) -> Callable[[Fields, Options], Received]:
