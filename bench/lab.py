@@ -23,6 +23,7 @@ import duckdb
 from bench import workload
 from hubbub.app import Engine
 from hubbub.control import control
+from hubbub.control.changes import count_change, tenant_changes
 from hubbub.control.database import now
 from hubbub.model.event import read_events
 from hubbub.model.tenant import KEEP_EVERYTHING
@@ -164,7 +165,7 @@ def add_tenants(hub: Engine, count: int) -> None:
     rows = [{"no": no, "id": name_of(no), "zone": workload.zone_of(no), **same} for no in range(1, count + 1)]
     with hub.control.database.write() as con:
         con.execute(control.tenants.insert(), rows)
-        control.count_change(con)
+        count_change(con, tenant_changes)
 
 
 def waiting(size: Size) -> Path:

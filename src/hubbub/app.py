@@ -31,7 +31,7 @@ from hubbub.control.outbox import Outbox
 from hubbub.control.payloads import Payloads
 from hubbub.control.presence import Presence
 from hubbub.errors import NOT_NOW, CollectionOffError
-from hubbub.facts.refresh import Progress, quiet, refresh
+from hubbub.facts.refresh import refresh
 from hubbub.facts.retention import gone_until
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
@@ -41,6 +41,7 @@ from hubbub.model.event import Event, Item, record_from
 from hubbub.model.plain import plain
 from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
 from hubbub.outgoing.http import Outgoing
+from hubbub.progress import Progress, quiet
 from hubbub.query.cached import CachedAnswers, Part
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer

@@ -26,7 +26,8 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 import hubbub
 from hubbub import demo
-from hubbub.control.alerts import Decision, Entry, Incident, new_id
+from hubbub.control.alerts import Decision, Entry, Incident
+from hubbub.control.database import new_id
 from hubbub.model.event import TEXT_FIELDS, TYPES
 
 ROOT = Path(__file__).resolve().parents[2]

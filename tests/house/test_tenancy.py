@@ -20,8 +20,9 @@ from starlette.testclient import TestClient
 from hubbub.api.app import create_app
 from hubbub.app import Engine
 from hubbub.clock import fixed
-from hubbub.control.alerts import Decision, Entry, Incident, new_id
+from hubbub.control.alerts import Decision, Entry, Incident
 from hubbub.control.control import SCOPES
+from hubbub.control.database import new_id
 from hubbub.control.topic_suggestions import Body, Mentioned
 from hubbub.dashboard import unsubscribe
 from hubbub.dashboard.files import files

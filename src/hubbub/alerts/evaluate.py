@@ -15,7 +15,8 @@ from hubbub.alerts.notice import over, sentence, title, when
 from hubbub.alerts.rules import TICK, checked, delay, windows_to_close
 from hubbub.alerts.run import Run, step
 from hubbub.alerts.series import Facts, now_waiting, series_of
-from hubbub.control.alerts import Entry, Incident, Skipped, StoredRule, new_id
+from hubbub.control.alerts import Entry, Incident, Skipped, StoredRule
+from hubbub.control.database import new_id
 from hubbub.errors import StoreUnavailableError
 from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.model.alert import Kind, Rule

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from hubbub.alerts.evaluate import Evaluation
 from hubbub.alerts.notice import Notice, closed, opened
 from hubbub.alerts.rules import quiet_hours
-from hubbub.control.alerts import Entry, StoredRule, new_id
+from hubbub.control.alerts import Entry, StoredRule
+from hubbub.control.database import new_id
 from hubbub.control.outbox import Destination, Draft
 from hubbub.model.alert import Rule
 from hubbub.model.tenant import Tenant

@@ -18,7 +18,7 @@ from hubbub.cli.options import Data, Json, TenantName
 
 if TYPE_CHECKING:
     from hubbub.app import Engine
-    from hubbub.facts.refresh import Progress
+    from hubbub.progress import Progress
 
 Name = Annotated[str, typer.Argument(help="The tenant.")]
 

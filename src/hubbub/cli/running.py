@@ -12,7 +12,7 @@ from hubbub.cli.ask import show_answer
 from hubbub.cli.options import AnyTenant, Data, From, Json, To
 
 if TYPE_CHECKING:
-    from hubbub.facts.refresh import Progress
+    from hubbub.progress import Progress
     from hubbub.services.facts import FactService
 
 

@@ -27,7 +27,7 @@ SEEN_SECONDS = 300
 LONGEST_SIGN_IN, LONGEST_SHARE = 7 * 86_400, 400 * 86_400
 ID_DIGITS = 16
 MOST_SESSIONS = 1000
-"""Sessions of one tenant, or of operators, at most: the oldest end."""
+"""Most sessions of a tenant, or of operators; beyond it the oldest end."""
 
 links = sa.Table(
     "access_links", metadata,
@@ -123,7 +123,7 @@ class Access:
     def share(self, tenant: str, view: str, label: str, seconds: float, page: str, *, alone: bool) -> tuple[Link, str]:
         """Create a link that shows anybody one view of a tenant's numbers until it ends; returns it with its token.
 
-        It opens `page`, and with `alone` shows no other.
+        It opens `page`, and with `alone` shows no other. Raises BadInputError for too short or long a time, NotFoundError.
         """
         held = {"view": view, "page": page, "alone": alone}
         return self._link("share", "viewer", tenant, label, _bounded(seconds, LONGEST_SHARE), **held)

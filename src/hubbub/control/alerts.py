@@ -7,16 +7,14 @@ read: a rule is evaluated once for each window, however many processes try.
 from __future__ import annotations
 
 import json
-import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from hubbub.control.database import Database, metadata, now
+from hubbub.control.database import Database, aware, metadata, new_id, now
 from hubbub.control.outbox import Draft, enqueue
 from hubbub.errors import BadInputError, NotFoundError
 from hubbub.model.window import utc_naive
@@ -156,11 +154,6 @@ class Decision:
     caught_up: Sequence[Skipped] = ()
 
 
-def new_id(kind: str) -> str:
-    """Return an id that grows with time, like `inc_...`."""
-    return f"{kind}_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
-
-
 def add_rule(
     con: sa.Connection, tenant: str, document: dict[str, Any], judged_to: datetime, *, paused: bool = False
 ) -> str:
@@ -241,9 +234,9 @@ class Alerts:
         with self._database.read() as con:
             return [
                 StoredRule(
-                    row.id, row.tenant, json.loads(row.document), bool(row.paused), _aware(row.judged_to), row.evaluations,
+                    row.id, row.tenant, json.loads(row.document), bool(row.paused), aware(row.judged_to), row.evaluations,
                     row.error,
-                    _aware(row.created_at),
+                    aware(row.created_at),
                 )
                 for row in con.execute(sa.select(rules).where(*where).order_by(rules.c.id))
             ]  # fmt: skip
@@ -282,7 +275,7 @@ class Alerts:
         if since is not None:
             query = query.where(skipped.c.start >= utc_naive(since))
         with self._database.read() as con:
-            return [Skipped(_aware(row.start), row.slice, row.why) for row in con.execute(query)]
+            return [Skipped(aware(row.start), row.slice, row.why) for row in con.execute(query)]
 
     # --- incidents
 
@@ -315,7 +308,7 @@ class Alerts:
         """Return the entries of an incident, newest first."""
         query = sa.select(entries).where(entries.c.incident == incident).order_by(entries.c.no.desc()).limit(500)
         with self._database.read() as con:
-            return [Entry(row.incident, _aware(row.at), row.what, row.text) for row in con.execute(query)]
+            return [Entry(row.incident, aware(row.at), row.what, row.text) for row in con.execute(query)]
 
     def note(self, incident: Incident, entry: Entry, **values: datetime | None) -> Incident:
         """Change an incident (`acknowledged_at`, `snoozed_until`) and add an entry about it."""
@@ -343,20 +336,15 @@ class Alerts:
             rows = con.execute(
                 sa.select(incidents).where(*where).order_by(incidents.c.id.desc()).limit(limit)
             ).mappings()
-            return [Incident(**{name: _aware(value) for name, value in row.items()}) for row in rows]
+            return [Incident(**{name: aware(value) for name, value in row.items()}) for row in rows]
 
 
 def _put(con: sa.Connection, incident: Incident) -> None:
-    """Store an evaluated incident; acknowledging and snoozing meanwhile stay."""
+    """Store an evaluated incident; what people did meanwhile (acknowledge, snooze) stays."""
     row = _row(incident)
     judged = {name: value for name, value in row.items() if name not in ("acknowledged_at", "snoozed_until")}
     if con.execute(incidents.update().where(incidents.c.id == incident.id).values(judged)).rowcount == 0:
         con.execute(incidents.insert().values(row))
-
-
-def _aware(value: Any) -> Any:
-    """Return a datetime as an aware one; anything else as it is."""
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
 def _row(incident: Incident) -> dict[str, Any]:

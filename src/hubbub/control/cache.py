@@ -35,9 +35,11 @@ PATIENCE = 0.25
 PAUSE = 5.0
 """Seconds for which a failed Redis is not called again."""
 LOG_PAUSE = 60.0
+"""Seconds between two log lines about a failed Redis."""
 TOKENS_STAY = 86_400
 """Seconds after which Redis drops the tokens of a tenant without questions and changes."""
 AT_ONCE = 500
+"""Keys of one round trip."""
 
 Stamp = tuple[str, ...]
 """The tokens of an answer's tags; empty if unknown: then the answer cannot be cached."""
@@ -181,7 +183,7 @@ class _Head(msgspec.Struct):
 
 
 class Redis:
-    """A cache in Redis under the prefix `space`. While Redis is away every read misses; it is used again seconds after its return.
+    """A cache in Redis under the prefix `space`. While Redis is away every read misses; it is tried again after `PAUSE` seconds.
 
     Drops that could not be sent are remembered, and sent before the next read. Raises BadSettingError for a malformed URL; the
     first call shows whether Redis answers.

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
 
+from hubbub.control.changes import changes, count_change, tenant_changes
 from hubbub.control.database import Database, metadata, now
 from hubbub.control.encryption import derived_key, key_file
 from hubbub.control.targets import stored, targets
@@ -34,6 +35,7 @@ from hubbub.model import calendar
 from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.tenant import Retention, Tenant, check_minutes, check_tenant_id, check_tones, check_zone
 from hubbub.model.threads import Threads, changed
+from hubbub.model.window import utc_naive
 
 SCOPES = ("ingest", "read", "export", "admin", "erase")
 
@@ -59,8 +61,6 @@ calendars = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("changed_at", sa.DateTime, nullable=False),
 )  # fmt: skip
-tenant_changes = sa.Table("tenant_changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
-"""One row: the number of changes of tenants, by any process."""
 keys = sa.Table(
     "api_keys", metadata,
     sa.Column("id", sa.String(16), primary_key=True),
@@ -88,7 +88,7 @@ class Key:
 
 
 class Control:
-    """Tenants and keys. Tenants are cached: a write reads its own tenant again, `follow` all after another process's change.
+    """Tenants and keys. Tenants are cached: a write reads its tenant again; `follow` reads all after another process's change.
 
     `secret`: the installation's secret key (64 hexadecimal digits, or none), from which processes without a common folder
     derive the same pepper. A folder with a pepper keeps using it.
@@ -139,7 +139,7 @@ class Control:
             self._seen = number
 
     def _follow(self, con: sa.Connection) -> None:
-        number = _number(con)
+        number = changes(con, tenant_changes)
         if number != self._number:
             self._number = number
             self._changed()
@@ -151,7 +151,7 @@ class Control:
         known, begun = self._cache, self.changes
         if known is None:
             with self.database.read() as con:
-                number = _number(con)  # before the rows: a change between the two is noticed later
+                number = changes(con, tenant_changes)  # before the rows: a change between the two is noticed later
                 known = _tenants(con)
             if begun == self.changes:  # else the rows may be out of date
                 self.changes += number != self._number
@@ -241,11 +241,11 @@ class Control:
     def close_tenant(self, tenant_id: str, delete_at: datetime) -> None:
         """Close a tenant with its keys until it is reopened, or deleted at `delete_at`."""
         self.tenant(tenant_id)
-        self._set_end(tenant_id, _naive(delete_at))
+        self._set_end(tenant_id, utc_naive(delete_at))
         self.revocations += 1
 
     def reopen_tenant(self, tenant_id: str) -> Tenant:
-        """Reopen a closed tenant with all it has. Raises NotFoundError when no closed tenant has this name."""
+        """Reopen a closed tenant with all its data. Raises NotFoundError when no closed tenant has this name."""
         if tenant_id not in {tenant for _, tenant, _ in self.closed_tenants()}:
             raise NotFoundError(f"no closed tenant {tenant_id[:80]!r} waits to be deleted")
         self._set_end(tenant_id, None)
@@ -264,11 +264,11 @@ class Control:
 
     @contextmanager
     def changing(self, tenant_id: str) -> Iterator[sa.Connection]:
-        """Change one tenant, or its targets, in a transaction. Reads only it into the cache again, unless others changed too."""
+        """Provide a transaction that changes one tenant or its targets; the cache reads it alone, unless others changed too."""
         try:
             with self.database.write() as con:
                 yield con
-                number = count_change(con)
+                number = count_change(con, tenant_changes)
                 changed = _tenants(con, tenant_id)
         except BaseException:
             self._changed()
@@ -295,7 +295,7 @@ class Control:
             self.tenant(tenant_id)
         elif "admin" not in known:
             raise BadInputError("a key without a tenant needs the scope 'admin'")
-        values, text = self._new(tenant_id, known, label, _naive(expires_at))
+        values, text = self._new(tenant_id, known, label, expires_at and utc_naive(expires_at))
         with self.database.write() as con:
             con.execute(keys.insert().values(values))
         return self.key(values["id"]), text
@@ -356,7 +356,9 @@ class Control:
         if old.revoked_at or (old.expires_at and old.expires_at <= moment):
             raise ConflictError(f"key {old.id} is revoked or expired: create a new one instead")
         last = moment + timedelta(seconds=overlap)
-        values, text = self._new(old.tenant, old.scopes, old.label, _naive(expires_at) or old.expires_at)
+        values, text = self._new(
+            old.tenant, old.scopes, old.label, utc_naive(expires_at) if expires_at else old.expires_at
+        )
         living = keys.c.id == key_id, keys.c.revoked_at.is_(None)
         with self.database.write() as con:
             con.execute(keys.insert().values(values))
@@ -384,18 +386,6 @@ class Control:
         if key.revoked_at or (key.expires_at and key.expires_at <= now()):
             raise UnauthenticatedError(reason="revoked_key" if key.revoked_at else "expired_key", key=key)
         return key
-
-
-def count_change(con: sa.Connection) -> int:
-    """Count a change of tenants for other processes; returns the number of changes."""
-    if not con.execute(tenant_changes.update().values(number=tenant_changes.c.number + 1)).rowcount:
-        con.execute(tenant_changes.insert().values(number=1))
-    return _number(con)
-
-
-def _number(con: sa.Connection) -> int:
-    number: int | None = con.execute(sa.select(tenant_changes.c.number)).scalar()
-    return number or 0
 
 
 def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tenant]:
@@ -428,7 +418,3 @@ def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
         named = ", ".join(repr(s[:40]) for s in sorted(unknown)[:5])
         raise BadInputError(f"scopes: {named or 'none given'}; known are {', '.join(SCOPES)}")
     return tuple(s for s in SCOPES if s in scopes)
-
-
-def _naive(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment else None

@@ -41,11 +41,12 @@ from hubbub.control import (
 from hubbub.control.database import Database, metadata
 from hubbub.control.installation import highest_number, reserve
 from hubbub.errors import ConflictError, StoreBusyError
+from hubbub.progress import Progress, quiet
 
 AT_ONCE = 500
 """Rows in memory."""
 LEDGER = ("hubbub_schedules", "hubbub_retries")
-"""Tables besides those of jobs; which processes are alive is not copied."""
+"""Tables of schedules and retries. The table of live processes is not copied."""
 DBOS = (
     "workflow_status", "workflow_input", "workflow_output", "operation_outputs", "notifications", "workflow_events",
     "workflow_events_history", "streams",
@@ -57,12 +58,7 @@ _DECLARING = (
     topic_suggestions,
 )  # fmt: skip
 """Modules with tables of control data: importing them fills `metadata`."""
-Progress = Callable[[str], None]
 Convert = Callable[[Any], Any]
-
-
-def _quiet(_: str) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ def control_tables() -> list[sa.Table]:
     return [table for table in metadata.sorted_tables if not table.name.startswith("hubbub_")]
 
 
-def carry_control(source: Database, target: Database, progress: Progress = _quiet) -> list[Carried]:
+def carry_control(source: Database, target: Database, progress: Progress = quiet) -> list[Carried]:
     """Copy all control data into an empty database; the source stays as it is.
 
     Raises ConflictError for a target that has rows, StoreBusyError for a source that is changed meanwhile.
@@ -96,7 +92,7 @@ def carry_control(source: Database, target: Database, progress: Progress = _quie
     return carried
 
 
-def carry_jobs(source: Database, target: Database, progress: Progress = _quiet) -> list[Carried]:
+def carry_jobs(source: Database, target: Database, progress: Progress = quiet) -> list[Carried]:
     """Copy jobs, schedules and retries into a database with empty tables; the source stays as it is.
 
     Raises ConflictError for a target that has rows, StoreBusyError for a source that is changed meanwhile.

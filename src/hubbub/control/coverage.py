@@ -16,17 +16,19 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from hubbub.control.changes import changes, count_change, source_changes
 from hubbub.control.database import Database, metadata
-from hubbub.control.integrations import Integration, Integrations, changes, count_change
+from hubbub.control.integrations import Integration, Integrations
 from hubbub.model.coverage import WORDS, Day, Feed, Gap, Reason
 from hubbub.model.window import day_of, utc_naive
 
 FETCHED, EMPTY, PARTIAL, MISSING = STATES = ("fetched", "empty", "partial", "missing")
 """States of a range: complete, complete and empty, complete except for named parts, missing."""
 LATE = timedelta(hours=12)
+"""Time after which a gap is reported: a night should have closed it."""
 _Known = tuple[int, tuple[Gap, ...], str]
 ANY = Feed()
-"""The feed of a service of which nothing is known."""
+"""The feed of an unknown service: it can bring anything."""
 
 coverage = sa.Table(
     "coverage", metadata,
@@ -74,6 +76,11 @@ class Range:
         """Whether any of it is missing."""
         return self.state in (PARTIAL, MISSING)
 
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """Its start and end, aware."""
+        return self.start.replace(tzinfo=UTC), self.end.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class _Source:
@@ -99,7 +106,7 @@ class Coverage:
 
     def follow(self, con: sa.Connection) -> None:
         """Drop the cache if integrations or the ledger were changed since the last call."""
-        number = changes(con)
+        number = changes(con, source_changes)
         if number != self._number:
             self._number, self._sources, self._gaps = number, {}, {}
 
@@ -112,7 +119,7 @@ class Coverage:
         return self._known(tenant, now)[2]
 
     def lost(self, tenant: str, now: datetime) -> list[str]:
-        """Return a sentence for each gap of a tenant that ended more than `LATE` ago, which a night should have closed."""
+        """Return a sentence for each gap of a tenant that ended more than `LATE` ago."""
         return [
             f"{gap.name} of {tenant}: {gap.start:%Y-%m-%d %H:%M} to {gap.end:%Y-%m-%d %H:%M} UTC: {WORDS[gap.reason]}"
             for gap in self.gaps(tenant, now) if gap.end < now - LATE
@@ -150,14 +157,8 @@ class Coverage:
             )
             for integration, day in con.execute(whole):
                 done.setdefault(integration, set()).add(day)
-        for item in self._all(tenant):
+        for item in self._integrations.all(tenant):
             yield _Source(item, self._feed_of(item), frozenset(done.get(item.id, ())), tuple(open_.get(item.id, ())))
-
-    def _all(self, tenant: str) -> Iterator[Integration]:
-        after = ""
-        while page := self._integrations.page(tenant, after=after):
-            yield from page
-            after = page[-1].id
 
     def due(self, integration: Integration, now: datetime, again: timedelta) -> list[date]:
         """Return the incomplete days that are over at a moment (aware), newest first.
@@ -185,7 +186,7 @@ class Coverage:
                     integration=integration.id, tenant=integration.tenant, start=utc_naive(day.start), end=utc_naive(day.end),
                     day=day.on, state=MISSING, reason=Reason.FAILED.value, attempts=1, tried_at=utc_naive(now),
                 ))  # fmt: skip
-                count_change(con)
+                count_change(con, source_changes)
             else:
                 again = {} if row.state == MISSING else {"place": ""}
                 con.execute(
@@ -225,7 +226,7 @@ class Coverage:
         where = [*_key(integration, day.start, day.end), *([coverage.c.state == MISSING] if only_missing else [])]
         with self._database.write() as con:
             con.execute(coverage.update().where(*where).values(**values))
-            count_change(con)
+            count_change(con, source_changes)
 
     # --- ranges of what a service sends
 
@@ -240,7 +241,7 @@ class Coverage:
     ) -> None:
         """Note a range (aware) of missing deliveries; adjacent ranges with the same reason are merged.
 
-        A known range stays as it is, also when it was closed since.
+        A range inside a known one, open or closed, changes nothing.
         """
         low, high = utc_naive(start), utc_naive(end)
         touching = (
@@ -263,7 +264,7 @@ class Coverage:
                 integration=integration.id, tenant=integration.tenant, start=low, end=high, state=MISSING, reason=reason.value,
                 detail=detail[:500], action=action[:500], tried_at=utc_naive(datetime.now(UTC)),
             ))  # fmt: skip
-            count_change(con)
+            count_change(con, source_changes)
 
     def close(self, integration: Integration, start: datetime, end: datetime, found: int) -> None:
         """Close the ranges between two times (aware): what was missing is stored, `found` events of it."""
@@ -273,7 +274,7 @@ class Coverage:
         )  # fmt: skip
         with self._database.write() as con:
             con.execute(coverage.update().where(*inside).values(state=FETCHED if found else EMPTY, found=found))
-            count_change(con)
+            count_change(con, source_changes)
 
     def lacking(self, integration: Integration) -> list[Range]:
         """Return the missing ranges of what a service sends, oldest first."""
@@ -306,7 +307,7 @@ class Coverage:
         """Delete the ledger of an integration."""
         with self._database.write() as con:
             con.execute(coverage.delete().where(coverage.c.integration == integration))
-            count_change(con)
+            count_change(con, source_changes)
 
 
 def _expected(source: _Source, today: date) -> Iterator[date]:
@@ -342,18 +343,9 @@ def _gaps(source: _Source, now: datetime) -> Iterator[Gap]:
     for row in source.open:
         if row.day is None or row.day >= since:
             feed = source.feed.sent if row.day is None else source.feed.narrowed(row.parts)
-            start, end = row.start.replace(tzinfo=UTC), row.end.replace(tzinfo=UTC)
             yield Gap(
-                integration.id,
-                integration.name,
-                integration.provider,
-                start,
-                end,
-                Reason(row.reason),
-                feed,
-                row.detail,
-                row.action,
-            )
+                integration.id, integration.name, integration.provider, *row.span, Reason(row.reason), feed, row.detail, row.action
+            )  # fmt: skip
 
 
 def _stretches(days: Iterable[date]) -> Iterator[tuple[date, date]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
@@ -24,8 +26,9 @@ from hubbub.errors import (
 from hubbub.storage.sqlite import error_of, read_only, writable
 
 metadata = sa.MetaData()
+Value = TypeVar("Value")
 Write = Callable[[sa.Connection], None]
-"""What was checked and is to be written: it writes within the caller's transaction."""
+"""Writes a checked change within the caller's transaction."""
 POOL_SECONDS = 10
 """Seconds to wait for a free connection."""
 NOT_HELD = (None, "22001", "22003")
@@ -37,6 +40,21 @@ STOOD_STILL = "25P03"
 def now() -> datetime:
     """Return the current time as control data stores it: UTC without zone."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def aware(value: Any) -> Any:
+    """Return a stored time as an aware one, and any other value as it is."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def new_id(kind: str) -> str:
+    """Return an id that grows with time, like `inc_...`."""
+    return f"{kind}_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
+
+
+def slices(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """Yield values in slices that one statement can bind."""
+    return (values[start : start + 500] for start in range(0, len(values), 500))
 
 
 def postgresql(url: str, **pool: Any) -> sa.Engine:

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from hubbub import errors
 from hubbub.clock import Clock
 from hubbub.control.database import Database, metadata, upsert
-from hubbub.errors import BadInputError, BadRequestError
+from hubbub.errors import BadInputError
 from hubbub.model.event import FIELDS
-from hubbub.model.page import check_limit, cut, place_of
+from hubbub.model.page import check_limit, cut, moment_of, place_of
 from hubbub.model.window import utc_naive
 
 KEPT = timedelta(days=30)
@@ -29,7 +29,7 @@ MOST_ROWS = 100
 MOST_WAITING = 10_000
 """Rows in memory while the database is away, at most; further ones are not counted."""
 KEY_LENGTH = 16
-"""Characters of an id in the log: of a longer one, an integration's, the last ones."""
+"""Characters of an id in the log: the last ones of a longer id, as of an integration."""
 STATES = ("accepted", "partly refused", "refused")
 """States of a delivery: all, some or none of its events were accepted."""
 REFUSED = STATES[2]
@@ -175,7 +175,7 @@ class Deliveries:
         if state is not None:
             query = query.where(_in_state(state))
         if place := place_of(cursor, str, str, str, str, str):
-            query = query.where(sa.tuple_(*_NEWEST_FIRST) < (_minute(place[0]), *place[1:]))
+            query = query.where(sa.tuple_(*_NEWEST_FIRST) < (moment_of(place[0]), *place[1:]))
         with self._database.read() as con:
             rows = [dict(row._mapping) for row in con.execute(query)]
         return cut(rows, limit, lambda row: (row["minute"].isoformat(), *(row[c.name] for c in _NEWEST_FIRST[1:])))
@@ -202,13 +202,6 @@ def _in_state(state: str) -> sa.ColumnElement[bool]:
     if state == STATES[2]:
         return deliveries.c.outcome.not_in(("accepted", "partly_refused"))
     return deliveries.c.outcome == state.replace(" ", "_")
-
-
-def _minute(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
-    except ValueError:
-        raise BadRequestError("this cursor is not the 'next' of an earlier page") from None
 
 
 def _adding(dialect: str) -> sa.Insert:

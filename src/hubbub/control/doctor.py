@@ -1,4 +1,4 @@
-"""Check an installation: problems that an operator should know before users do, and what to do about them."""
+"""Checks of an installation: problems that an operator should know before users do, and what to do about them."""
 
 from __future__ import annotations
 

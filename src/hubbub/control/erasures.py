@@ -16,7 +16,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from hubbub.control.control import count_change
+from hubbub.control.changes import count_change, tenant_changes
 from hubbub.control.database import Database, metadata
 from hubbub.model.window import utc_naive
 
@@ -114,7 +114,7 @@ class Erasures:
                 con.execute(erased_events.insert().values(event=digest, tenant=tenant))
             values = {"id": id_, "tenant": tenant, "contact": self.contact(tenant, contact)}
             con.execute(erasures.insert().values(**values, at=utc_naive(at), until=until))
-            count_change(con)
+            count_change(con, tenant_changes)
         return id_
 
     def done(self, id_: str, counts: Mapping[str, int]) -> None:

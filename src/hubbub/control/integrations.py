@@ -7,16 +7,16 @@ Only `secrets()` and `secret()` return them in the clear.
 from __future__ import annotations
 
 import json
-import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from hubbub.control.database import Database, metadata, now
+from hubbub.control.changes import count_change, source_changes
+from hubbub.control.database import Database, metadata, new_id, now
 from hubbub.control.encryption import Encryption
 from hubbub.errors import BadInputError, NotFoundError
 from hubbub.model.plain import JsonObject
@@ -53,8 +53,6 @@ integrations = sa.Table(
     sa.Index("integrations_of_tenant", "tenant", "id"),
     sa.Index("integrations_in_state", "state", "id"),
 )  # fmt: skip
-source_changes = sa.Table("source_changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
-"""One row: the number of changes of integrations or their coverage, by any process."""
 _SHOWN = [c for c in integrations.c if c.name != "secret"]
 
 
@@ -117,7 +115,7 @@ class Integrations:
 
         `secret`: a token, or secrets by name. Raises BadInputError for an invalid secret, name or settings.
         """
-        id_ = f"int_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
+        id_ = new_id("int")
         document = json.dumps(settings)
         if len(document) > MAX_SETTINGS:
             raise BadInputError(f"settings: {len(document)} characters, {MAX_SETTINGS} are allowed")
@@ -129,7 +127,7 @@ class Integrations:
         }  # fmt: skip
         with self._database.write() as con:
             con.execute(integrations.insert().values(values))
-            count_change(con)
+            count_change(con, source_changes)
         return self.get(tenant, id_)
 
     def _sealed(self, secrets_: Mapping[str, str], tenant: str, id_: str) -> dict[str, Any]:
@@ -200,6 +198,13 @@ class Integrations:
         with self._database.read() as con:
             return [_integration(row) for row in con.execute(query)]
 
+    def all(self, tenant: str | None = None) -> Iterator[Integration]:
+        """Yield the integrations of a tenant or all, oldest first."""
+        after = ""
+        while page := self.page(tenant, after=after):
+            yield from page
+            after = page[-1].id
+
     def secrets(self, integration: Integration) -> dict[str, str]:
         """Return the secrets of an integration that `get` or `find` returned, by name."""
         text = self._encryption.open(integration.sealed, integration.tenant, integration.id)
@@ -226,7 +231,7 @@ class Integrations:
     def _change(self, tenant: str, id_: str, **values: Any) -> Integration:
         with self._database.write() as con:
             con.execute(integrations.update().where(_is(tenant, id_)).values(**values, changed_at=now()))
-            count_change(con)
+            count_change(con, source_changes)
         self._found.pop(id_, None)
         return self.get(tenant, id_)
 
@@ -235,7 +240,7 @@ class Integrations:
         self.get(tenant, id_)
         with self._database.write() as con:
             con.execute(integrations.delete().where(_is(tenant, id_)))
-            count_change(con)
+            count_change(con, source_changes)
         self._found.pop(id_, None)
 
     def fetched(self, integration: Integration, day: date) -> None:
@@ -260,7 +265,7 @@ class Integrations:
         with self._database.write() as con:
             same = _is(integration.tenant, integration.id), integrations.c.state.in_(FETCHED)
             con.execute(integrations.update().where(*same).values(**values, changed_at=now()))
-            count_change(con)
+            count_change(con, source_changes)
 
     def broken(self, integration: Integration, reason: str, action: str) -> None:
         """Mark a fetched integration as broken, unless its secret changed since it was read."""
@@ -268,18 +273,7 @@ class Integrations:
         values = {"state": "broken", "reason": reason[:500], "action": action[:500], "changed_at": now()}
         with self._database.write() as con:
             con.execute(integrations.update().where(*same, integrations.c.state.in_(FETCHED)).values(values))
-            count_change(con)
-
-
-def count_change(con: sa.Connection) -> None:
-    """Count a change of integrations or their coverage for other processes."""
-    if not con.execute(source_changes.update().values(number=source_changes.c.number + 1)).rowcount:
-        con.execute(source_changes.insert().values(number=1))
-
-
-def changes(con: sa.Connection) -> int:
-    """Return the number of changes."""
-    return con.execute(sa.select(source_changes.c.number)).scalar() or 0
+            count_change(con, source_changes)
 
 
 def _named(secret: str | Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import sqlalchemy as sa
 
-from hubbub.control.database import Database, metadata, now
+from hubbub.control.database import Database, metadata, now, slices
 
 KEPT = timedelta(days=90)
 label_answers = sa.Table(
@@ -48,8 +48,7 @@ class LabelAnswers:
         """Return the answered labels by digest; None: no label fitted."""
         table, labels = label_answers, dict[str, str | None]()
         with self._database.read() as con:
-            for start in range(0, len(digests), 500):
-                some = digests[start : start + 500]
+            for some in slices(digests):
                 query = sa.select(table.c.digest, table.c.label).where(
                     table.c.tenant == tenant, table.c.digest.in_(some)
                 )

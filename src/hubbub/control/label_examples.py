@@ -7,17 +7,14 @@ by its contact's erasure, with the tenant, or by undoing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TypeVar
 
 import sqlalchemy as sa
 
-from hubbub.control.database import Database, metadata, now
+from hubbub.control.database import Database, metadata, now, slices
 from hubbub.control.encryption import Encryption
-
-Value = TypeVar("Value")
 
 label_examples = sa.Table(
     "label_examples", metadata,
@@ -109,7 +106,7 @@ class LabelExamples:
         labels: dict[str, dict[str, PersonLabel]] = {}
         table = label_examples
         with self._database.read() as con:
-            for some in _slices(list(by_digest)):
+            for some in slices(list(by_digest)):
                 query = sa.select(table.c.digest, table.c.label_set, table.c.label, table.c.made_by).where(
                     table.c.tenant == tenant, table.c.digest.in_(some), table.c.label.is_not(None)
                 )
@@ -133,7 +130,7 @@ class LabelExamples:
         table = label_examples
         labelled: set[str] = set()
         with self._database.read() as con:
-            for some in _slices(list(by_digest)):
+            for some in slices(list(by_digest)):
                 query = sa.select(table.c.digest).where(
                     table.c.tenant == tenant, table.c.label_set == label_set, table.c.digest.in_(some)
                 )
@@ -160,7 +157,7 @@ class LabelExamples:
         with self._database.write() as con:
             rows = con.execute(sa.select(table).where(table.c.tenant == tenant)).all()
             gone = [row.number for row in rows if names(self._opened(row))]
-            for some in _slices(gone) if not dry_run else ():
+            for some in slices(gone) if not dry_run else ():
                 con.execute(table.delete().where(table.c.number.in_(some)))
         return len(gone)
 
@@ -177,7 +174,3 @@ class LabelExamples:
 def _same(tenant: str, label_set: str, digest: str) -> tuple[sa.ColumnElement[bool], ...]:
     table = label_examples
     return table.c.tenant == tenant, table.c.label_set == label_set, table.c.digest == digest
-
-
-def _slices(many: Sequence[Value]) -> list[Sequence[Value]]:
-    return [many[start : start + 500] for start in range(0, len(many), 500)]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from hubbub.control.database import Database, metadata, now
+from hubbub.control.database import Database, aware, metadata, now
 from hubbub.control.encryption import Encryption
 from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.model.plain import JsonObject
@@ -170,9 +170,7 @@ class Outbox:
         query = sa.select(destinations).where(destinations.c.tenant == tenant).order_by(destinations.c.id)
         with self._database.read() as con:
             return [
-                Destination(
-                    row.id, row.tenant, row.kind, row.name, row.shown, _aware(row.created_at), bytes(row.sealed)
-                )
+                Destination(row.id, row.tenant, row.kind, row.name, row.shown, aware(row.created_at), bytes(row.sealed))
                 for row in con.execute(query)
             ]
 
@@ -311,12 +309,8 @@ class Outbox:
             rows = con.execute(sa.select(messages).where(*where).order_by(messages.c.id.desc()).limit(limit)).mappings()
             return [
                 Message(
-                    **{name: _aware(value) for name, value in row.items() if name not in left_out},
+                    **{name: aware(value) for name, value in row.items() if name not in left_out},
                     document=json.loads(row["document"]),
                 )
                 for row in rows
             ]
-
-
-def _aware(value: Any) -> Any:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hubbub.control.database import Database, metadata, now, upsert
+from hubbub.control.database import Database, metadata, now, slices, upsert
 from hubbub.control.encryption import Encryption
 from hubbub.errors import NotFoundError
 from hubbub.model.plain import JsonObject
@@ -145,9 +145,7 @@ class Payloads:
 
     def delete(self, references: Sequence[str]) -> int:
         """Delete payloads by reference; returns how many existed."""
-        return sum(
-            self._delete(payloads.c.id.in_(references[start : start + 500])) for start in range(0, len(references), 500)
-        )
+        return sum(self._delete(payloads.c.id.in_(some)) for some in slices(references))
 
     def delete_older(self, moment: datetime, kind: str | None = None) -> int:
         """Delete payloads stored before a time (aware), of all kinds or one; returns how many."""

@@ -1,4 +1,4 @@
-"""Presence: when a server was last up, so that times without one are known: services could send nothing then.
+"""Presence: when a server was last up. While none is up, services can send nothing.
 
 One row for the whole installation: one running server is enough.
 """

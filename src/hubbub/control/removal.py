@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from hubbub.control.control import count_change, tenants
+from hubbub.control.changes import count_change, tenant_changes
+from hubbub.control.control import tenants
 from hubbub.control.database import Database, metadata, now
 from hubbub.control.idempotency import repeats
 
@@ -21,7 +22,7 @@ deleted = sa.Table(
 
 
 def naming(tenant: str) -> list[tuple[sa.Table, sa.ColumnElement[bool]]]:
-    """Return the tables whose rows name a tenant with the condition of its rows, referencing tables first."""
+    """Return the tables that name a tenant, each with the condition of its rows; referencing tables first."""
     named = [(table, table.c.tenant == tenant) for table in reversed(metadata.sorted_tables) if "tenant" in table.c]
     return [*named, (repeats, repeats.c.owner == tenant), (tenants, tenants.c.id == tenant)]
 
@@ -49,7 +50,7 @@ def take_out(database: Database, no: int, tenant: str) -> None:
                 con.execute(table.delete().where(its))
         con.execute(deleted.delete().where(deleted.c.no == no))
         con.execute(deleted.insert().values(no=no, at=now()))
-        count_change(con)
+        count_change(con, tenant_changes)
     database.purge(*(table for table, _ in naming(tenant) if table.name in present))
 
 

@@ -72,7 +72,7 @@ class Restatement:
     """null where either is null."""
     cause: str
     events: int
-    """That came for the day since it was seen before."""
+    """Events that arrived for the day since it was last read."""
 
     def __post_init__(self) -> None:
         delta = None if self.old is None or self.new is None else self.new - self.old

@@ -107,7 +107,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A topic that came, went or was decided: born, split, merged, died, accepted, dismissed; `other` as in `clusters.Turn`."""
+    """What became of a topic: born, split, merged, died, accepted, dismissed; `other` as in `clusters.Turn`."""
 
     number: int
     fate: str

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hubbub.errors import WindowFrozenError
 from hubbub.facts.moments import micros
-from hubbub.facts.refresh import Progress, Refreshed, quiet, refresh
+from hubbub.facts.refresh import Refreshed, refresh
 from hubbub.facts.retention import gone_until
 from hubbub.facts.units import Touched, touched
 from hubbub.model.tenant import Tenant
+from hubbub.progress import Progress, quiet
 from hubbub.storage import schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.schema import FOREVER

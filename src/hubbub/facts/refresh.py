@@ -19,6 +19,7 @@ from hubbub.facts.moments import moment
 from hubbub.facts.units import UNITS, Touched, fold, new_sights, touched
 from hubbub.memory import uncollected
 from hubbub.model.event import Event
+from hubbub.progress import Progress, quiet
 from hubbub.storage import published, schema
 from hubbub.storage.identity import ident_of
 from hubbub.storage.log import EVENT, IDENT, TIME, Entry, Refused
@@ -46,13 +47,8 @@ _REFUSE = (
 _FORMER = schema.insert_new("former_version", (*EVENT, "until"))
 _SEQ, _CHANNEL, _RECEIVED = (EVENT.index(name) for name in ("seq", "channel", "received_at"))
 _ATTRIBUTES = EVENT.index("attributes")
-Progress = Callable[[str], None]
 Units = dict[str, set[str]]
 """Keys of a tenant's units, by kind."""
-
-
-def quiet(_: str) -> None:
-    """Ignore progress."""
 
 
 @dataclass

@@ -12,9 +12,10 @@ from typing import Any
 
 from hubbub.facts.message import HORIZON
 from hubbub.facts.rebuild import units_of
-from hubbub.facts.refresh import Progress, quiet, refresh
+from hubbub.facts.refresh import refresh
 from hubbub.facts.units import Touched, fold
 from hubbub.model.tenant import Tenant
+from hubbub.progress import Progress, quiet
 from hubbub.storage.identity import key_of
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store

@@ -1,4 +1,4 @@
-"""Labels as events: `topic.classified`, `intent.classified` and `escalation.raised` of the source `labels`, one of each a message.
+"""Labels as events of the source `labels`: `topic.classified`, `intent.classified`, `escalation.raised`, each once for a message.
 
 The event's id derives from its message, so a message is labelled once; another label is a revision of the same event. The revision
 is the configuration's version times `STEP`, so a newer configuration wins in any order of arrival; an edited message, or a person's
@@ -41,6 +41,11 @@ KINDS = (
 )
 RETRACTED = "label.retracted"
 """The type of a retracted label without a successor; no metric counts it."""
+
+
+def kind_of(label_set: LabelSet) -> Kind:
+    """Return the kind of event that holds the labels of a set."""
+    return next(kind for kind in KINDS if label_set in kind.sets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,9 @@ from hubbub.labels.rules import LONGEST_TEXT, placed_words, plain_text, words_of
 NEVER = 2.0
 """A threshold above every confidence: the classifier was never right often enough about this label."""
 LEADING = 0.4
-"""A word led to a label if it speaks for it at least so much as the word that does most."""
+"""A word is a reason from this share of the weight of the strongest word on."""
 KNOWN = 0.5
-"""Share of a text's words that examples must have, too, and more: fewer are of another language, or about something else."""
+"""More than this share of a text's words must occur in examples: others are in another language, or about something else."""
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -88,7 +88,7 @@ class Classifier:
         return sum(word in self.terms for word in words) > KNOWN * len(words)
 
     def reasons(self, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
-        """Return for each text the likeliest labels, and the words that speak for a given label; none for None."""
+        """Return for each text the likeliest labels, and the words that speak for its given label (None: no words)."""
         if not texts:
             return []
         shares = self.probabilities(texts)

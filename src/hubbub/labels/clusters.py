@@ -68,7 +68,7 @@ class Followed:
 
 
 def follow(vectors: Floats, known: Mapping[int, Floats], lasting: frozenset[int], first: int) -> Followed:
-    """Group texts by their embeddings, shape (texts, 256), from the `known` centres on; new groups are numbered from `first`.
+    """Group texts by their embeddings, shape (texts, 256), beginning at the `known` centres; new groups are numbered from `first`.
 
     A group of fewer than FEWEST texts is dropped, unless it is one of `lasting`. The order of the texts matters only between
     equally near ones.
@@ -131,7 +131,7 @@ class _Space:
         return tuple(int(place) for place in own[np.argsort(-cosines, kind="stable")])
 
     def joined(self, centres: Mapping[int, Floats]) -> dict[int, Floats]:
-        """Return the centres without those that an older group has nearly the same of."""
+        """Return the centres without those nearly equal to the centre of an older group."""
         numbers, directions = sorted(centres), self._matrix(centres)
         kept: list[int] = []
         for place in range(len(numbers)):
@@ -156,7 +156,7 @@ def _settled(space: _Space, centres: dict[int, Floats], lasting: frozenset[int])
 
 
 def _turns(before: Places, after: Places, known: Mapping[int, Floats], centres: Mapping[int, Floats]) -> Iterator[Turn]:
-    """Yield what became of groups: most of a gone one's texts in another is a merger, most of a new one's from another a split."""
+    """Yield what became of groups: a gone one merged into the group with most of its texts, a new one split from that before."""
     for number in sorted(known.keys() - centres.keys()):
         other = _most(after[before == number])
         yield Turn(number, Fate.MERGED if other is not None else Fate.DIED, other)

@@ -104,16 +104,16 @@ Words = Annotated[
 ]
 
 
-class _Said(msgspec.Struct, forbid_unknown_fields=True):
+class _Rules(msgspec.Struct, forbid_unknown_fields=True):
     words: Words = []
     patterns: Words = []
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
-    topic: dict[str, _Said | None] | None = None
-    tone: dict[str, _Said | None] | None = None
-    intent: dict[str, _Said | None] | None = None
-    escalation: dict[str, _Said | None] | None = None
+    topic: dict[str, _Rules | None] | None = None
+    tone: dict[str, _Rules | None] | None = None
+    intent: dict[str, _Rules | None] | None = None
+    escalation: dict[str, _Rules | None] | None = None
     precision: Annotated[float, msgspec.Meta(ge=0.5, le=1)] = 0.9
     endpoint: Budget | None = None
 
@@ -138,7 +138,7 @@ def _read(document: object, where: str, others: Mapping[LabelSet, tuple[Label, .
             continue
         if len(of_set) > MOST_LABELS:
             raise BadInputError(f"{where}: {label_set} has {len(of_set)} labels, {MOST_LABELS} are allowed")
-        sets[label_set] = tuple(_label(where, label_set, name, rules or _Said()) for name, rules in of_set.items())
+        sets[label_set] = tuple(_label(where, label_set, name, rules or _Rules()) for name, rules in of_set.items())
     return Configuration(sets, parsed.precision, parsed.endpoint)
 
 
@@ -171,7 +171,7 @@ def set_named(name: str) -> LabelSet:
         raise BadInputError(f"label set {name[:40]!r} is not one of {known}{nearest(name, list(LabelSet))}") from None
 
 
-def _label(where: str, label_set: LabelSet, name: str, rules: _Said) -> Label:
+def _label(where: str, label_set: LabelSet, name: str, rules: _Rules) -> Label:
     for pattern in rules.patterns:
         check_pattern(pattern, f"{where}: {label_set}.{name[:40]}")
     return Label(_checked_name(label_set, name), tuple(rules.words), tuple(rules.patterns))

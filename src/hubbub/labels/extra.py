@@ -30,7 +30,7 @@ def lacking() -> str | None:
 
 
 def require() -> None:
-    """Raise BadSettingError, saying what to install, unless the extra is installed: before a module that needs numpy."""
+    """Raise BadSettingError, saying what to install, unless the extra is installed; call it before importing what needs numpy."""
     if name := lacking():
         raise BadSettingError(f"{MISSING} ({name} is not installed)")
 

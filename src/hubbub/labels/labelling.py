@@ -16,7 +16,7 @@ from hubbub.labels.reasons import Reasons
 from hubbub.labels.rules import Rules
 from hubbub.model.label import Labeller, LabelSet
 
-Said = Mapping[str, Mapping[str, PersonLabel]]
+PeoplesLabels = Mapping[str, Mapping[str, PersonLabel]]
 """Labels by people: message -> set -> label."""
 
 
@@ -42,7 +42,7 @@ class LearnedGuesser(Guesser, Protocol):
     """A guesser that gives its reasons: a tenant's classifier."""
 
     def reasons(self, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
-        """Return for each text the likeliest labels, and the words that speak for a given label; none for None."""
+        """Return for each text the likeliest labels, and the words that speak for its given label (None: no words)."""
 
 
 class Labelling:
@@ -53,7 +53,7 @@ class Labelling:
         version: int,
         configuration: Configuration,
         classifiers: Mapping[LabelSet, LearnedGuesser],
-        by_people: Callable[[Sequence[str]], Said],
+        by_people: Callable[[Sequence[str]], PeoplesLabels],
         endpoint: Mapping[LabelSet, Guesser] | None = None,
     ) -> None:
         self.version, self.configuration = version, configuration
@@ -79,7 +79,7 @@ class Labelling:
         return list(decisions)
 
     def without_text(self, message: Message, before: Decisions) -> Decisions:
-        """Return the decisions on a message that cannot be read: people's, and those before that no person made."""
+        """Return the decisions on a message without a text: people's labels, and earlier ones that no person gave."""
         people = self._by_people([message.key]).get(message.key, {})
         decided = {
             label_set: Decision(None, Labeller.RULES, self.version, None) if earlier.by is Labeller.PERSON else earlier
@@ -91,9 +91,7 @@ class Labelling:
         return decided
 
     def reasons(self, label_set: LabelSet, texts: Sequence[str], labels: Sequence[str | None]) -> list[Reasons]:
-        """Return why each text may have its label: the words of the rules that say it, and its name,
-        else the words that led the classifier.
-        """
+        """Return why each text may have its label: the matching rule with its words, else the words that led the classifier."""
         classifier = self._classifiers.get(label_set)
         learned = classifier.reasons(texts, labels) if classifier is not None else [Reasons()] * len(texts)
         return [

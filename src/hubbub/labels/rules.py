@@ -59,14 +59,14 @@ class Rules:
 
         With equally many matches the first label of the configuration wins.
         """
-        counts: Counter[Place] = Counter(self._said(text))
+        counts: Counter[Place] = Counter(self._matches(text))
         best: dict[LabelSet, str] = {}
         for label_set, name in sorted(counts, key=lambda place: (-counts[place], self._order[place])):
             best.setdefault(label_set, name)
         return best
 
     def spans(self, text: str, label_set: LabelSet, label: str) -> tuple[Span, ...]:
-        """Return where a text says a label."""
+        """Return the parts of a text that match the rule of a label."""
         placed, wanted = placed_words(text), (label_set, label)
         words = [
             Span(placed[first][1].start, placed[last][1].end)
@@ -87,13 +87,13 @@ class Rules:
             return None
         return MatchedRule(label, tuple(dict.fromkeys(phrases)), tuple(patterns))
 
-    def _said(self, text: str) -> Iterator[Place]:
+    def _matches(self, text: str) -> Iterator[Place]:
         yield from (place for _, _, place in self._phrases_in(words_of(text)))
         beginning = text[:LONGEST_TEXT]
         yield from (place for pattern, place in self._patterns if matches(pattern, beginning))
 
     def _phrases_in(self, words: Sequence[str]) -> Iterator[tuple[int, int, Place]]:
-        """Yield the first and last word of each phrase in a text, and what it says."""
+        """Yield the first and last word of each phrase in a text, and its label."""
         for at, word in enumerate(words):
             for phrase, place in self._phrases.get(word, ()):
                 if tuple(words[at : at + len(phrase)]) == phrase:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from hubbub.facts.moments import DAY, moment
-from hubbub.labels.as_events import KINDS, Stored, id_of
+from hubbub.labels.as_events import KINDS, Stored, id_of, kind_of
 from hubbub.labels.decision import Message
 from hubbub.model.event import Event
 from hubbub.model.label import FIELDS, SOURCE, LabelSet
@@ -69,8 +69,8 @@ def messages(store: Store, tenant: int, low: int, high: int) -> Iterator[list[Me
 
 
 def unlabelled(store: Store, tenant: int, label_set: LabelSet, most: int) -> list[Message]:
-    """Return the newest messages with texts that have no label of a set, neither from here nor from their source."""
-    kind = next(kind for kind in KINDS if label_set in kind.sets)
+    """Return the newest messages with texts that have no label of a set, neither from Hubbub nor from their source."""
+    kind = kind_of(label_set)
     own = (
         f"SELECT 1 FROM event AS l WHERE l.tenant = event.tenant AND l.time = event.time AND l.source = ? AND l.type = ? "
         f"AND l.{FIELDS[label_set]} IS NOT NULL AND l.message_id = coalesce(event.message_id, event.id)"
@@ -124,15 +124,7 @@ def _incoming(store: Store, tenant: int, condition: str, value: str) -> Message 
         label_set for label_set, name in FIELDS.items() if row[name] and label_set is not LabelSet.ESCALATION
     )
     given = _by_source(store, tenant, row["time"], row["time"] + 1).get(row["key"], frozenset())
-    place = {name: row[name] for name in _PLACE}
-    return Message(
-        row["key"],
-        row["time"],
-        text if isinstance(text, str) else "",
-        **place,
-        revision=row["revision"],
-        given=own | given,
-    )
+    return _built(row, text if isinstance(text, str) else "", own | given)
 
 
 def _message(row: Row, by_source: frozenset[LabelSet]) -> Message | None:
@@ -140,8 +132,12 @@ def _message(row: Row, by_source: frozenset[LabelSet]) -> Message | None:
     if not isinstance(text, str) or not text.strip():
         return None
     own = frozenset(label_set for label_set, name in FIELDS.items() if row[name])
+    return _built(row, text, own | by_source)
+
+
+def _built(row: Row, text: str, given: frozenset[LabelSet]) -> Message:
     place = {name: row[name] for name in _PLACE}
-    return Message(row["key"], row["time"], text, **place, revision=row["revision"], given=own | by_source)
+    return Message(row["key"], row["time"], text, **place, revision=row["revision"], given=given)
 
 
 def _by_source(store: Store, tenant: int, low: int, high: int) -> dict[str, frozenset[LabelSet]]:
@@ -184,7 +180,7 @@ def labelled(
     store: Store, tenant: int, label_set: LabelSet, low: int, high: int, label: str | None = None
 ) -> Iterator[tuple[Event, Stored]]:
     """Yield the label events of a set in `[low, high)`, as events and stored labels: all, or those of one label."""
-    kind = next(kind for kind in KINDS if label_set in kind.sets)
+    kind = kind_of(label_set)
     types = [type_ for type_ in (kind.labelled, kind.unlabelled) if type_]
     only, params = (f" AND {FIELDS[label_set]} = ?", (label,)) if label is not None else ("", ())
     columns = ("type", "time", "id", *_PLACE, "message_id", *_LABELS, "confidence", "name", "attributes", "revision")

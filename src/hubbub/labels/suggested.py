@@ -1,4 +1,4 @@
-"""Suggested topics: groups of unlabelled messages, each with a name and rule words out of its own texts.
+"""Suggested topics: groups of unlabelled messages, each with a name and rule words from its own texts.
 
 Texts are read in memory; the words of a suggestion are ones that several people used. Mentions, links and emoji codes are left out.
 """
@@ -54,7 +54,7 @@ class Suggestions:
 def suggested(
     messages: Sequence[Message], known: Mapping[int, Floats], lasting: frozenset[int], first: int
 ) -> Suggestions:
-    """Group messages from the `known` centres on; see `clusters.follow`. Their order does not matter.
+    """Group messages, beginning at the `known` centres; see `clusters.follow`. Their order does not matter.
 
     Raises BadSettingError without the extra.
     """

@@ -73,7 +73,7 @@ def _not_promised(threshold: Threshold, right: Any, precision: float) -> Thresho
 
 
 def _least(sure: Floats, right: Sequence[bool], share: float, bound: float) -> float | None:
-    """Return the smallest confidence above which at least `share` are right, and the lower bound of it reaches `bound`."""
+    """Return the smallest confidence from which on the share of right texts is at least `share`, and its lower bound `bound`."""
     order = np.argsort(-sure, kind="stable")
     hits = np.cumsum(np.asarray(right)[order])
     for place in range(len(order) - 1, -1, -1):

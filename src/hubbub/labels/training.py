@@ -42,7 +42,7 @@ class Learned:
 
 
 def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Learned:
-    """Learn labels from texts; `precision`: share of right texts that is promised of those that count.
+    """Learn labels from texts; `precision`: the promised share of right labels among those that count.
 
     Raises BadInputError if fewer than two labels have enough examples, BadSettingError without the extra.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -30,6 +30,15 @@ class Page(Generic[Shown]):
     rows: Sequence[Shown]
     next: str | None = None
     """Cursor of the page after; null: this is the last."""
+
+
+def all_rows(ask: Callable[[str | None], Page[Shown]]) -> Iterator[Shown]:
+    """Yield the rows of a list from its pages; `ask` returns the page of a cursor."""
+    page = ask(None)
+    yield from page.rows
+    while page.next is not None:
+        page = ask(page.next)
+        yield from page.rows
 
 
 def cursor_of(place: Place) -> str:

@@ -19,6 +19,7 @@ from hubbub.errors import NotFoundError
 from hubbub.model.event import EventFields
 from hubbub.model.plain import JsonObject
 from hubbub.outgoing.http import Outgoing
+from hubbub.progress import Percent, quiet
 from hubbub.replies.deliver import deliver
 from hubbub.replies.generate import generate
 from hubbub.replies.request import ReplyRequest, read_request
@@ -26,11 +27,6 @@ from hubbub.settings import Ai
 
 REQUEST, SUGGESTION, DELIVERY = "reply request", "suggestion", "delivery"
 Record = Callable[[str, JsonObject], object]
-Progress = Callable[[int], object]
-
-
-def _unheard(_: int) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class Replies:
         read_request(payload)
         return self._payloads.put(tenant_id, REQUEST, payload, promise=promise)
 
-    def reply(self, tenant: str, reference: str, progress: Progress = _unheard) -> Suggested:
+    def reply(self, tenant: str, reference: str, progress: Percent = quiet) -> Suggested:
         """Write the reply of a reference, store it as a suggestion, count it, deliver it to Slack.
 
         `progress` is called with 90 and 100. A repeated run skips what is done. Raises

@@ -49,7 +49,7 @@ class AccessService:
     def sign_in_link(
         self, tenant: str | None = None, role: str = "operator", label: str = "", seconds: float = 900
     ) -> NewLink:
-        """Create a link that signs in once with a role of a tenant, or as an operator."""
+        """Create a link that signs in once with a role of a tenant, or as an operator. Raises BadInputError, NotFoundError."""
         link, token = self._store.invite(role, tenant, label, seconds)
         return _new(link, f"/sign-in?token={token}")
 
@@ -75,7 +75,7 @@ class AccessService:
         return Page(self._store.links(tenant, kind))
 
     def revoke_link(self, link: str, tenant: str | None = None) -> Link:
-        """Revoke a link from now on, and end the session that it began."""
+        """Revoke a link, and end the session that it began. Raises NotFoundError."""
         return self._store.revoke(link, tenant)
 
     def sessions(self, tenant: str | None = None) -> Page[SessionView]:
@@ -83,7 +83,7 @@ class AccessService:
         return Page([_view(session) for session in self._store.sessions(tenant)])
 
     def end_session(self, session: str, tenant: str | None = None) -> SessionView:
-        """End a session of a tenant, or of an operator, by its id."""
+        """End a session of a tenant, or of an operator, by its id. Raises NotFoundError."""
         return _view(self._store.end(session, tenant))
 
     def end_sessions(self, tenant: str | None = None, besides: str = "") -> Ended:

@@ -169,8 +169,7 @@ class AnswerService:
     ) -> NewsAnswer:
         """Return the unusual numbers of a range of days, the worst first, each with its cause, and every judged number.
 
-        `metrics` are judged beside the declared ones; a `grain` adds their course, and each dimension of `by` the numbers of its
-        values.
+        `metrics` are judged beside the declared ones. A `grain` adds their values by window, `by` those of each dimension value.
         """
         owner = self._control.tenant(tenant)
         question = _question(owner, metrics, start, end, grain, by, where, compare, include_bots, as_of)
@@ -224,9 +223,7 @@ class AnswerService:
     def trends(
         self, tenant: str, start: str, end: str, grain: str = "day", tones: Sequence[str] | None = None
     ) -> Trends:
-        """Return topic and tone distributions, escalations and hotspots per window; `tones` count beside complaints (None: those
-        of the tenant's `hotspot_tones`).
-        """
+        """Return topics, tones, escalations and hotspots by window; `tones` count as complaints (None: the tenant's)."""
         owner = self._control.tenant(tenant)
         return trends(self._queries, owner, *parse_range(start, end, owner.zone), parse_grain(grain), tones=tones)
 

@@ -14,7 +14,7 @@ from hubbub.control.control_migration import carry_control
 from hubbub.control.database import Database, file_of
 from hubbub.errors import BadInputError
 from hubbub.facts.moments import micros
-from hubbub.facts.refresh import Progress, quiet
+from hubbub.progress import Progress, quiet
 from hubbub.settings import Settings
 from hubbub.storage import backup
 from hubbub.storage.backup import Manifest

@@ -39,7 +39,7 @@ def bind(settings: Settings, store: Store, control: Control, clock: Clock) -> No
 
 
 def bind_again(settings: Settings, *, really: bool) -> Bound:
-    """Bind folder, control database and keys of an installation to each other; or only return what they are."""
+    """Bind folder, control database and keys to each other; without `really` only return what they are. Raises NotFoundError."""
     folder = settings.data
     if not settings.facts_address and not (folder / FILE).is_file():
         raise NotFoundError(f"{folder} has no store: there is nothing to bind")

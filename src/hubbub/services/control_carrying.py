@@ -7,7 +7,7 @@ from contextlib import closing
 from hubbub.control.control_migration import Carried, carry_control, carry_jobs
 from hubbub.control.database import Database, file_of
 from hubbub.errors import ConflictError, NotFoundError
-from hubbub.facts.refresh import Progress, quiet
+from hubbub.progress import Progress, quiet
 from hubbub.services.job_queues import jobs_of
 from hubbub.settings import Settings
 

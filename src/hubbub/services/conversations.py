@@ -35,7 +35,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The members of a metric of the present, those longest in the state first."""
+    """The entities that a state metric counts, those longest in the state first."""
 
     rows: Sequence[Member]
 
@@ -57,9 +57,9 @@ class ConversationService:
         self, tenant: str, start: str, end: str, where: Where | None = None, text: str = "", state: str = "", *,
         include_bots: bool = False, limit: int = 50, cursor: str | None = None,
     ) -> Page[ConversationRow]:  # fmt: skip
-        """List conversations with an event in a range, the latest message first.
+        """List conversations with an event in a range, the latest event first.
 
-        `text` occurs in an id, a name or an event; `state` is open, waiting, resolved or silent at the range's end, or empty.
+        `text` is part of an id, a name or an event; `state` is open, waiting, resolved or silent at the range's end, or empty.
         Raises BadQuestionError, BadRequestError.
         """
         owner = self._control.tenant(tenant)
@@ -109,7 +109,7 @@ class ConversationService:
     def members(
         self, tenant: str, metric: str, where: Where | None = None, *, at: str | None = None, limit: int = 50
     ) -> Members:
-        """Return the members of a metric of the present (like `waiting_conversations`), now or at a moment.
+        """Return the entities that a state metric (like `waiting_conversations`) counts, now or at a moment.
 
         Raises BadQuestionError.
         """

@@ -39,6 +39,7 @@ MINUTE = timedelta(minutes=1)
 LOOKED, LATELY = timedelta(minutes=90), timedelta(minutes=3)
 """How far back a server looks for refused bodies when it begins, and after that."""
 QUARTERS = 4
+"""Quarters of an hour: events are counted by quarter, since zones begin their days on one."""
 SENT_AGAIN = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.PAUSED)
 """Reasons of refused bodies that their service may send again."""
 CHECK_SECRET = "Compare the secret with the service's: hubbub integrations rotate; for a forged body: close-gaps"
@@ -180,7 +181,7 @@ class CoverageService:
         source = self._integrations.get(tenant, integration)
         gaps = self._ledger.lacking(source)
         for gap in gaps:
-            start, end = gap.start.replace(tzinfo=UTC), gap.end.replace(tzinfo=UTC)
+            start, end = gap.span
             self._ledger.close(source, start, end, sum(self._events(source, start, end).values()))
         return ClosedGaps(source.id, len(gaps))
 
@@ -209,17 +210,11 @@ class CoverageService:
 
     def _of_key(self, tenant: str, key: str) -> Integration | None:
         """Return the integration of a row of the delivery log; None for an API key, and a removed one."""
-        return next((source for source in self._all(tenant) if source.id[-KEY_LENGTH:] == key), None)
-
-    def _all(self, tenant: str | None = None) -> Iterator[Integration]:
-        after = ""
-        while page := self._integrations.page(tenant, after=after):
-            after = page[-1].id
-            yield from page
+        return next((source for source in self._integrations.all(tenant) if source.id[-KEY_LENGTH:] == key), None)
 
     def _sending(self) -> Iterator[Integration]:
         """Yield the sending integrations that have sent something readable."""
-        for source in self._all():
+        for source in self._integrations.all():
             kind = PROVIDERS[source.provider]
             sends = kind.receives(source.secret_names) or kind.listens(source.secret_names)
             if sends and any(latest.outcome in READ for latest in self._delivered.latest(source.id[-KEY_LENGTH:])):
@@ -228,7 +223,7 @@ class CoverageService:
     def watch(self) -> Watched:
         """Note silences of all sending integrations as gaps, and close gaps that are over."""
         silent = closed = 0
-        for source in self._all():
+        for source in self._integrations.all():
             if PROVIDERS[source.provider].receives(source.secret_names):
                 closed += self._close_retried(source)
                 if source.state in WORKING:
@@ -250,7 +245,7 @@ class CoverageService:
             over = gap.end - gap.start < retries and gap.end + retries < now
             mended = gap.reason == Reason.DOWN or any(minute >= gap.end for minute in taken)
             if gap.reason in SENT_AGAIN and over and mended:
-                start, end = gap.start.replace(tzinfo=UTC), gap.end.replace(tzinfo=UTC)
+                start, end = gap.span
                 self._ledger.close(source, start, end, sum(self._events(source, start, end).values()))
                 count += 1
         return count
@@ -275,7 +270,7 @@ class CoverageService:
         """Close the silences after a moment that have events by now; returns their number."""
         count = 0
         for gap in self._ledger.lacking(source):
-            start, end = gap.start.replace(tzinfo=UTC), gap.end.replace(tzinfo=UTC)
+            start, end = gap.span
             hours = range(micros(start) // US_HOUR, micros(end) // US_HOUR)
             if gap.reason == Reason.SILENT and start >= since and all(by_hour.get(hour) for hour in hours):
                 self._ledger.close(source, start, end, sum(by_hour[hour] for hour in hours))

@@ -10,9 +10,9 @@ from hubbub.clock import Clock
 from hubbub.control import removal
 from hubbub.control.control import Control
 from hubbub.errors import BadInputError
-from hubbub.facts.refresh import Progress, quiet
 from hubbub.model.page import Page
 from hubbub.model.window import utc_naive
+from hubbub.progress import Progress, quiet
 from hubbub.query.cached import CachedAnswers
 from hubbub.services import tenant_deletion
 from hubbub.services.exports import Exports

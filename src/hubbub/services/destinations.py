@@ -8,8 +8,9 @@ from datetime import datetime
 from hubbub.alerts.destinations import address
 from hubbub.alerts.notice import Notice
 from hubbub.clock import Clock
-from hubbub.control.alerts import Alerts, new_id
+from hubbub.control.alerts import Alerts
 from hubbub.control.control import Control
+from hubbub.control.database import new_id
 from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Destination, Draft, Outbox
 from hubbub.control.subscriptions import Subscriptions

@@ -21,15 +21,15 @@ from hubbub.control.topic_suggestions import topic_suggestions
 from hubbub.errors import BadInputError
 from hubbub.facts import erase as erasure
 from hubbub.facts.moments import micros
-from hubbub.facts.refresh import Progress, quiet
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.naming import pattern
 from hubbub.model.page import Page, check_limit, moment_of, paged, place_of
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import utc_naive
+from hubbub.progress import Progress, quiet
 from hubbub.query.cached import CachedAnswers
-from hubbub.services.erasures_after_backup import adopt, erasures_of, found_again, later_erasures
+from hubbub.services.erasures_after_backup import adopt, erased_contacts, erasures_of, later_erasures
 from hubbub.services.labels import LabelService
 from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService
@@ -164,7 +164,7 @@ class ErasureService:
             self._control.follow()
             known = list({noted.id: noted for noted in (*known, *later.erasures)}.values())
         erased = 0
-        for tenant, contact in found_again(self._facts, self._control.tenants(), known, self._store.contact):
+        for tenant, contact in erased_contacts(self._facts, self._control.tenants(), known, self._store.contact):
             self.erase(tenant, contact)
             erased += 1
             progress(f"{erased} contacts erased again")

@@ -15,7 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hubbub.control.control import count_change, tenants
+from hubbub.control.changes import count_change, tenant_changes
+from hubbub.control.control import tenants
 from hubbub.control.database import Database
 from hubbub.control.erasures import erased_events, erasures
 from hubbub.control.installation import installation
@@ -127,13 +128,13 @@ def adopt(database: Database, later: Later) -> None:
             if tenant in known:
                 con.execute(erased_events.delete().where(erased_events.c.event == event))
                 con.execute(erased_events.insert().values(event=event, tenant=tenant))
-        count_change(con)
+        count_change(con, tenant_changes)
 
 
-def found_again(
+def erased_contacts(
     store: Store, known: Mapping[str, Tenant], noted: Sequence[NotedErasure], digest: Callable[[str, str], str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield tenant and id of each contact in the store whose digest belongs to an erasure."""
+    """Yield tenant and id of each contact in the store that a noted erasure erased, by its digest."""
     by_tenant: dict[str, set[str]] = {}
     for erasure in noted:
         by_tenant.setdefault(erasure.tenant, set()).add(erasure.contact)

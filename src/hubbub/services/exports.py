@@ -30,7 +30,7 @@ ABOUT = "about.json"
 ZIP = "export.zip"
 KEPT = timedelta(days=7)
 MOST = 5
-"""Stored exports of one tenant."""
+"""Most stored exports of a tenant."""
 _ID = re.compile(r"exp_[0-9a-f]{24}\Z")
 
 

@@ -11,11 +11,12 @@ from hubbub.control.control import Control
 from hubbub.errors import NOT_NOW, BadQuestionError, WindowFrozenError
 from hubbub.facts.moments import micros
 from hubbub.facts.rebuild import FOLDED_BY, backfill
-from hubbub.facts.refresh import Progress, quiet, refresh
+from hubbub.facts.refresh import refresh
 from hubbub.facts.verify import verify
 from hubbub.model.event import nearest
 from hubbub.model.question import check_order, parse_moment
 from hubbub.model.tenant import Tenant
+from hubbub.progress import Progress, quiet
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
 from hubbub.telemetry import BEHIND, REFRESH_SECONDS, REFRESHES

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from datetime import date as date_
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -120,8 +120,8 @@ class FetchService:
     ) -> FetchedDay:
         """Fetch and store one day (YYYY-MM-DD) of an integration; repeating it changes nothing.
 
-        Replies to older threads and counters of older posts are fetched too; not when `catching_up`, which follows after a newer
-        day, and takes all the time that the service wants. `is_backfill` accepts events older than the tenant's raw retention.
+        Replies to older threads and counters of older posts are fetched too. `catching_up` leaves them out, since a newer day has
+        fetched them, and waits as long as the service wants. `is_backfill` accepts events older than the tenant's raw retention.
         Raises UpstreamUnavailableError (try again) or UpstreamRefusedError, after which the integration is broken, and not
         fetched until it is resumed or gets another secret.
         """
@@ -213,7 +213,7 @@ class FetchService:
 
     def _read_again(self, tenant: Tenant, source: Integration, lost: Range) -> tuple[int, bool]:
         """Store a service's events of a range; returns the number of new ones, and whether the range is closed now."""
-        span = Window(lost.start.replace(tzinfo=UTC), lost.end.replace(tzinfo=UTC))
+        span = Window(*lost.span)
         notes = Notes(memory={**source.memory}, patience=NIGHT, lost=True)
         day = Day(span.start.date(), span.start, span.end)
         fetch = self._day_fetch(tenant, source, day, span, notes, history=False)
@@ -244,13 +244,11 @@ class FetchService:
 
     def forget_texts(self) -> int:
         """Delete texts of messages past their integration's days; returns their number."""
-        deleted, after = 0, ""
-        while page := self._integrations.page(after=after):
-            after = page[-1].id
-            for source in page:
-                if days := source.settings.get("keep_text_days"):
-                    deleted += self._payloads.delete_older(self._clock() - int(days) * DAY, kind_of(source.id))
-        return deleted
+        return sum(
+            self._payloads.delete_older(self._clock() - int(days) * DAY, kind_of(source.id))
+            for source in self._integrations.all()
+            if (days := source.settings.get("keep_text_days"))
+        )
 
 
 def feed_of(integration: Integration) -> Feed:

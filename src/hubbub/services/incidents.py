@@ -105,10 +105,9 @@ class IncidentService:
         return _view(self._store.note(stored, entry, acknowledged_at=now, snoozed_until=None), owner)
 
     def snooze(self, tenant: str, incident: str, until: str) -> IncidentView:
-        """Send nothing about an open incident until a moment (date or RFC 3339); if it is open then, destinations are notified
-        again.
+        """Send nothing about an open incident until a moment (date or RFC 3339); if it is open then, notify again.
 
-        The later of acknowledging and snoozing counts: an acknowledged incident that is snoozed is notified of, too.
+        A snooze replaces an acknowledgement: the incident is notified of again too.
         """
         owner, stored, now = self._open(tenant, incident)
         moment = parse_moment(until, owner.zone)

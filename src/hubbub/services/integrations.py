@@ -178,11 +178,11 @@ class IntegrationService:
         )  # fmt: skip
 
     def pause(self, tenant: str, integration: str) -> IntegrationView:
-        """Fetch nothing from it until it is resumed."""
+        """Stop fetching from it until it is resumed. Raises NotFoundError."""
         return self._view(self._store.pause(tenant, integration))
 
     def resume(self, tenant: str, integration: str) -> IntegrationView:
-        """Fetch from it again, also when it was broken."""
+        """Fetch from it again, even if it was broken. Raises NotFoundError."""
         return self._view(self._store.resume(tenant, integration))
 
     def rotate(

@@ -17,7 +17,7 @@ from hubbub.services.job_queues import JobQueues
 from hubbub.services.reply_jobs import AI, ReplyJobs
 
 MOST_AT_ONCE = 1_000_000
-"""Bound of jobs started in one millisecond, beyond any machine."""
+"""More jobs than any machine starts in a millisecond."""
 LAST_MOMENT = 4_102_444_800_000
 """The year 2100, in milliseconds."""
 MOST_COUNTED = 25_000
@@ -62,7 +62,7 @@ class JobService:
         rows, more = selected[:limit], len(selected) > limit
         if not more:
             return Page(rows)
-        # Jobs started between two pages move nothing, unless in the very moment of the last one shown (SQLite: second)
+        # jobs started between two pages shift no row, unless in the same millisecond (SQLite: second) as the last row
         last = _started(rows[-1])
         there = sum(_started(row) == last for row in rows) + (after[1] if after[0] == last else 0)
         return Page(rows, cursor_of((last, there)))

@@ -13,8 +13,9 @@ from hubbub.alerts.notifications import after_quiet, notify, summary
 from hubbub.alerts.rules import rule_from
 from hubbub.alerts.series import Facts
 from hubbub.clock import Clock
-from hubbub.control.alerts import KEPT, Alerts, Decision, Entry, StoredRule, new_id
+from hubbub.control.alerts import KEPT, Alerts, Decision, Entry, StoredRule
 from hubbub.control.control import Control
+from hubbub.control.database import new_id
 from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Draft, Outbox
 from hubbub.errors import HubbubError, NotFoundError

@@ -87,7 +87,7 @@ class KeyService:
         """Create a key in place of another, which works for `overlap` seconds more.
 
         The new one ends with `expires`, or when the old one would have. Raises BadInputError, NotFoundError, and ConflictError
-        for a dead key.
+        for a revoked or expired key.
         """
         if not 0 <= overlap <= LONGEST_OVERLAP:
             raise BadInputError(f"overlap: {overlap} is not a number of seconds from 0 to {LONGEST_OVERLAP} (30 days)")

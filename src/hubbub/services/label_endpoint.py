@@ -1,4 +1,4 @@
-"""Calling the configured model for labels, within a tenant's daily budget; its answers are stored by digest."""
+"""Calls the configured model for labels, within a tenant's daily budget, and stores its answers by digest."""
 
 from __future__ import annotations
 

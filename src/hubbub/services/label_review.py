@@ -17,7 +17,7 @@ from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.moments import moment
 from hubbub.facts.refresh import refresh
 from hubbub.labels import stored
-from hubbub.labels.as_events import KINDS
+from hubbub.labels.as_events import kind_of
 from hubbub.labels.configuration import set_named
 from hubbub.labels.decision import Message
 from hubbub.labels.reasons import Reasons
@@ -91,9 +91,9 @@ class LabelReview:
         self, tenant: str, label_set: str, message: str | None, label: str | None, by: str = "", *,
         conversation: str | None = None,
     ) -> Reviewed:  # fmt: skip
-        """Store a person's label of a message, or with None skip it; numbers change at once, and a second time nothing does.
+        """Store a person's label of a message (None: skip it). Numbers change at once; repeating it changes nothing.
 
-        Of a `conversation` in place of a message its first incoming message is labelled. Raises NotFoundError for an unknown
+        With `conversation` in place of `message`, its first incoming message is labelled. Raises NotFoundError for an unknown
         message, ConflictError for one that its source labelled, BadInputError for an unknown label.
         """
         owner, chosen = self._control.tenant(tenant), set_named(label_set)
@@ -141,7 +141,11 @@ class LabelReview:
             raise BadInputError(f"{len(examples)} examples at once, {MOST_EXAMPLES} are allowed")
         for number, (text, label) in enumerate(examples, 1):
             if label not in names or not text.strip():
-                why = "has no text" if not text.strip() else f"has the label {label[:100]!r}, which {chosen} has not"
+                why = (
+                    "has no text"
+                    if not text.strip()
+                    else f"has the label {label[:100]!r}, which {chosen} does not have"
+                )
                 raise BadInputError(f"example {number} {why}{nearest(label, names)}")
         for text, label in examples:
             key = f"text:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -159,7 +163,7 @@ class LabelReview:
 
     def _waiting(self, tenant: Tenant, label_set: LabelSet, order: ReviewOrder) -> dict[str, Suggestion]:
         """Return labels that no person gave, by message, in an order."""
-        kind = next(kind for kind in KINDS if label_set in kind.sets)
+        kind = kind_of(label_set)
         types = [type_ for type_ in (kind.labelled, kind.unlabelled) if type_]
         with self._store.facts.read() as reading:
             dialect, place = reading.dialect, ("labels", label_set.value)
@@ -175,7 +179,7 @@ class LabelReview:
         return {key: Suggestion(label, who, sure) for key, label, who, sure in rows}
 
     def _suggestion(self, tenant: Tenant, label_set: LabelSet, message: Message) -> Suggestion:
-        kind = next(kind for kind in KINDS if label_set in kind.sets)
+        kind = kind_of(label_set)
         stored_label = stored.labels(self._store, tenant.no, [message]).get(message.key, {}).get(kind.name)
         if stored_label is None:
             return Suggestion(None, None, None)

@@ -246,8 +246,8 @@ class LabelService:
     def _relabel(self, tenant: Tenant, message: Message) -> int:
         """Label a message again; returns the number of changed labels.
 
-        Where no text is stored nobody but people can be asked again: other labels stay, and one that a person gave and took
-        back is unlabelled.
+        Without a stored text only people's labels are applied: other labels stay, and a message whose label its person
+        took back is unlabelled.
         """
         refresh(self._store, tenant.no)
         labelling = self.labelling(tenant)

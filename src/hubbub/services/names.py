@@ -18,12 +18,11 @@ from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.control.erasures import Erased, Erasures
 from hubbub.errors import BadInputError
-from hubbub.facts.moments import micros, moment
+from hubbub.facts.moments import in_utc, micros
 from hubbub.model.name import LONGEST_ID, Name, check_kind, check_seen
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import utc_naive
 from hubbub.query.cached import CachedAnswers
 from hubbub.storage import names as table
 from hubbub.storage.names import Kept, Names
@@ -200,4 +199,4 @@ def _read(tenant: Tenant, names: Sequence[JsonObject], now: int) -> tuple[list[K
 
 
 def _view(row: Kept) -> NameView:
-    return NameView(row.kind, row.id, row.name, utc_naive(moment(row.valid_from)), row.by_hand)
+    return NameView(row.kind, row.id, row.name, in_utc(row.valid_from), row.by_hand)

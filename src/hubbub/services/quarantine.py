@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hubbub.control.control import Control
-from hubbub.facts.moments import moment
+from hubbub.facts.moments import in_utc
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import read_one
 from hubbub.model.page import Page, check_limit, paged, place_of
-from hubbub.model.window import utc_naive
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
 
@@ -48,9 +47,7 @@ class QuarantineService:
                 "AND id < :before ORDER BY id DESC LIMIT :limit",
                 {"tenant": owner.no, "limit": check_limit(limit) + 1, "before": before},
             )
-        return paged(
-            records, limit, lambda row: (row[0],), lambda row: Refused(row[0], utc_naive(moment(row[1])), *row[2:])
-        )
+        return paged(records, limit, lambda row: (row[0],), lambda row: Refused(row[0], in_utc(row[1]), *row[2:]))
 
     def replay(self, tenant: str, ids: Sequence[int] | None = None) -> Outcome:
         """Try refused records again (all, or some); accepted ones leave the quarantine."""

@@ -17,9 +17,10 @@ from hubbub.control.control import Control
 from hubbub.control.restatements import Restatements
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError, NotFoundError
 from hubbub.model.answers import Deleted
-from hubbub.model.page import LARGEST_PAGE, Page, check_limit
+from hubbub.model.page import LARGEST_PAGE, Page, all_rows, check_limit
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
+from hubbub.progress import Percent, quiet
 from hubbub.query.queries import Queries
 from hubbub.reports import as_json
 from hubbub.reports import formats as formats_
@@ -33,10 +34,6 @@ from hubbub.services.jobs import JobService
 from hubbub.services.report_introductions import ReportIntroductions
 from hubbub.settings import Settings
 from hubbub.storage.names import Names
-
-
-def _ignore(_: int) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ class ReportService:
     def make(
         self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
         sections: Sequence[str] | None = None, formats: Sequence[str] | None = None, report: str | None = None,
-        progress: Callable[[int], None] = _ignore,
+        progress: Percent = quiet,
     ) -> Report:  # fmt: skip
         """Make a report (kind daily, weekly, monthly) now and store it.
 
@@ -102,7 +99,7 @@ class ReportService:
         `progress` receives percent. Raises BadQuestionError, BadRequestError, NotFoundError, ForbiddenError when reports are off.
         """
         owner = self._control.tenant(tenant)
-        period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
+        period, chosen, written = self._chosen(tenant, kind, date, start, end, sections, formats)
         report = check_report_id(report) if report else new_report_id(self._clock())
         try:
             return self.store.about(tenant, report)
@@ -133,7 +130,7 @@ class ReportService:
         sections: Sequence[str] | None = None, formats: Sequence[str] | None = None,
     ) -> StartedReport:  # fmt: skip
         """Start a job that makes a report, of the period as of now. See `make`."""
-        period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
+        period, chosen, written = self._chosen(tenant, kind, date, start, end, sections, formats)
         report = new_report_id(self._clock())
         payload = {
             "report": report, "kind": kind, "start": period.start.isoformat(), "end": period.end.isoformat(),
@@ -177,12 +174,8 @@ class ReportService:
 
     def touched(self, tenant: str, days: Sequence[date_]) -> list[Report]:
         """Return a tenant's stored reports whose period has one of these days (UTC: a day more on each side for the zone)."""
-        page = self.store.page(tenant, LARGEST_PAGE)
-        reports = list(page.rows)
-        while page.next is not None:
-            page = self.store.page(tenant, LARGEST_PAGE, page.next)
-            reports += page.rows
         aside = timedelta(days=1)
+        reports = all_rows(lambda cursor: self.store.page(tenant, LARGEST_PAGE, cursor))
         return [report for report in reports if any(report.from_ - aside <= day < report.to + aside for day in days)]
 
     def make_again(self, report: Report) -> bool:
@@ -210,7 +203,7 @@ class ReportService:
         name = f"{tenant}-{about.kind}-{about.from_}-to-{about.to}{''.join(path.suffixes)}"
         return ReportFile(path.absolute(), chosen.media_type, name)
 
-    def _asked(
+    def _chosen(
         self, tenant: str, kind: str, date: str | None, start: str | None, end: str | None,
         sections: Sequence[str] | None, formats: Sequence[str] | None,
     ) -> tuple[Period, list[sections_.Section], list[formats_.Format]]:  # fmt: skip

@@ -82,8 +82,8 @@ class RuleSetService:
     def import_(self, tenant: str, document: Mapping[str, Any]) -> Imported:
         """Add the items of a rule set that a tenant does not have, and change those that differ: all of them, or none.
 
-        Every item is checked first; what is written is written in one transaction. Raises BadInputError naming each item that
-        cannot be, with its place in the document; nothing is stored then.
+        Every item is checked first; what is written is written in one transaction. Raises BadInputError naming each invalid
+        item and its place in the document; nothing is stored then.
         """
         owner, rules = self._control.tenant(tenant), read_rule_set(document)
         ids = self._ids(owner.id, rules)
@@ -97,7 +97,7 @@ class RuleSetService:
         )  # fmt: skip
 
     def _checked(self, owner: Tenant, rules: RuleSet, ids: Mapping[str, str]) -> list[_Step]:
-        """Return what is to be done for each item. Raises BadInputError naming all items that cannot be."""
+        """Return the step for each item. Raises BadInputError naming all invalid items."""
         steps, refused = [], []
         for place, check in self._items(owner, rules, ids):
             try:

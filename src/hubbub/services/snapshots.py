@@ -79,7 +79,11 @@ class SnapshotService:
         `date` is any day of it, read in each tenant's zone; None takes the last complete one at the moment `at` (now when None).
         Raises BadQuestionError, and for one tenant WindowFrozenError.
         """
-        checked_kind, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
+        checked_kind, day, chosen = (
+            _kind(kind),
+            parse_date(date) if date is not None else None,
+            self._control.chosen(tenant),
+        )
         now = self._clock()
         over = parse_moment(at, "UTC") if at is not None else now
         try:
@@ -125,12 +129,6 @@ class SnapshotService:
 
     def _drop_cached(self, tenants: Sequence[Tenant]) -> None:
         self._cached.drop(tenants, Part.SNAPSHOTS)
-
-    def _chosen(self, tenant: str | None) -> list[Tenant]:
-        if tenant is not None:
-            return [self._control.tenant(tenant)]
-        self._control.follow()
-        return list(self._control.tenants().values())
 
     def _likely_questions(
         self, tenants: Sequence[Tenant], kind: Kind, day: date | None, over: datetime

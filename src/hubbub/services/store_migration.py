@@ -1,12 +1,11 @@
 """Moving an installation from its store to another: from the data folder to PostgreSQL, back, or elsewhere.
 
-The source is only read. An interrupted move goes on with the next call. The copy is compared by tenant and month before the
+The source is only read. The next call continues an interrupted move. The copy is compared by tenant and month before the
 target can be opened as an installation: its id is written last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from hubbub.control.control import Control
 from hubbub.control.database import Database
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreBusyError
 from hubbub.facts.refresh import refresh
+from hubbub.progress import Progress
 from hubbub.services.control_carrying import carry
 from hubbub.settings import COPIES, Settings
 from hubbub.storage import backup, schema
@@ -23,7 +23,6 @@ from hubbub.storage.store import FILE, Store
 from hubbub.storage.tenant_copy import Month, copied, copy, forget_notes, prove
 from hubbub.storage.tenant_tables import Owner
 
-Progress = Callable[[str], None]
 KEPT = ("installation", "mark")
 """Keys of `meta` about the installation, equal in both stores."""
 
@@ -132,7 +131,7 @@ def _proved(source: Store, destination: Store, owners: list[Owner], progress: Pr
 
 
 def _carried(settings: Settings, target: Target, own_id: str | None) -> bool:
-    """Whether control data and jobs are already in the target: one row tells, as they are copied as a whole."""
+    """Whether control data and jobs are in the target: they are copied whole, so one row proves it."""
     if target.control == settings.control_address:
         return True
     with closing(Database(target.control)) as database:

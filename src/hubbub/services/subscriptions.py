@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 from hubbub.alerts.notice import Notice
 from hubbub.alerts.rules import GRACE
 from hubbub.clock import Clock
-from hubbub.control.alerts import new_id
 from hubbub.control.control import Control
+from hubbub.control.database import new_id
 from hubbub.control.outbox import Draft, Outbox
 from hubbub.control.subscriptions import NewSubscription, Subscription, Subscriptions
 from hubbub.errors import BadInputError, HubbubError, NotFoundError
@@ -76,7 +76,7 @@ class SubscriptionService:
         self, owner: Tenant, destination: str, kind: str, zone: str | None, at: str, wait_hours: int, sections: Sequence[str],
         formats: Sequence[str],
     ) -> NewSubscription:  # fmt: skip
-        """Return a subscription that can be stored, from the period that ends next on. Raises BadInputError naming the field."""
+        """Return a checked subscription; its first digest is of the period that ends next. Raises BadInputError with the field."""
         target = self._outbox.destination(owner.id, destination)
         if kind not in KINDS:
             raise BadInputError(f"kind {kind[:40]!r} is not one of {', '.join(KINDS)}")

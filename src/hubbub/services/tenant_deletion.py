@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.control import removal
 from hubbub.control.database import Database
-from hubbub.storage.backup import Progress
+from hubbub.progress import Progress
 from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import Owner, Table, count, tables
 

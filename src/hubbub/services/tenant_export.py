@@ -23,8 +23,9 @@ from hubbub.facts.moments import rfc3339
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
 from hubbub.model.tenant import Tenant
+from hubbub.progress import Percent, Progress, quiet
 from hubbub.storage import schema
-from hubbub.storage.backup import File, Progress, hash_of, making
+from hubbub.storage.backup import File, hash_of, making
 from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import CONVERSATION, Owner, Table, conversations, parsed, tables
 from hubbub.version import __version__
@@ -54,17 +55,13 @@ class Exported:
     layout: int = schema.VERSION
 
 
-def _ignore(_: int) -> None:
-    pass
-
-
 def export(
     store: Store,
     tenant: Tenant,
     target: Path,
     now: datetime,
     progress: Progress,
-    written: Callable[[int], None] = _ignore,
+    written: Percent = quiet,
 ) -> Exported:
     """Write all data of a tenant into a new folder, entirely or not at all. Raises ConflictError when the folder exists.
 
@@ -95,8 +92,7 @@ def export(
 
 
 def settings_of(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant's settings: id, zone, name, retention, business hours, tones of hotspots, names of contacts, threads,
-    targets."""
+    """Return a tenant's settings as an export stores them."""
     return {
         "id": tenant.id, "zone": tenant.zone, "name": tenant.name, "retention": asdict(tenant.retention),
         "calendar": calendar.document(tenant.calendar), "hotspot_tones": list(tenant.hotspot_tones),

@@ -1,4 +1,4 @@
-"""Import of an exported tenant with its unchanged facts, so that every number, tie and duplicate is the same here.
+"""Import of an exported tenant with its unchanged facts: every number, the order of arrival and known duplicates stay the same.
 
 The tenant is closed until the import is complete. An interrupted import is deleted at the latest next night.
 """
@@ -25,9 +25,10 @@ from hubbub.model.plain import JsonObject
 from hubbub.model.target import Target, checked
 from hubbub.model.tenant import Retention, Tenant, check_minutes, check_tenant_id, check_tones, check_zone
 from hubbub.model.threads import Threads, changed
+from hubbub.progress import Progress
 from hubbub.services.tenant_export import AT_ONCE, FORM, IDENTITIES, MANIFEST, Exported
 from hubbub.storage import schema
-from hubbub.storage.backup import File, Progress, check_files
+from hubbub.storage.backup import File, check_files
 from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import Owner, Table, tables
 

@@ -75,8 +75,7 @@ class TenantService:
         threads: JsonObject | None = None,
         ai_minutes_saved: float | None = None,
     ) -> TenantView:
-        """Change zone, name, parts of the retention or of the settings of threads, tones of hotspots, whether contacts have
-        names.
+        """Change the given settings of a tenant; absent parts of `retention` and `threads` stay.
 
         `ai_minutes_saved`: minutes that an episode handled by AI is assumed to save a person; 0: not assumed. Changes apply at
         once; names of contacts that may no longer be stored are deleted. Raises NotFoundError, BadInputError.

@@ -22,7 +22,7 @@ class SuggestedTopic:
     """A suggested topic with the figures of its messages."""
 
     number: int
-    """Its number, from run to run the same."""
+    """Its number, the same in every run."""
     words: Sequence[str]
     """Words of its texts that set it apart, each used by three people or more."""
     rule: Sequence[str]
@@ -47,7 +47,7 @@ class SuggestedTopic:
 
 @dataclass(frozen=True, slots=True)
 class TopicTurn:
-    """A topic that came, went or was decided."""
+    """What became of a topic."""
 
     number: int
     """Its number."""

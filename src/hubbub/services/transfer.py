@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
-from hubbub.facts.refresh import Progress, quiet, refresh
+from hubbub.facts.refresh import refresh
+from hubbub.progress import Progress, quiet
 from hubbub.services import tenant_deletion, tenant_export, tenant_import
 from hubbub.services.exports import Contents, Export, ExportFile, Exports
 from hubbub.storage.store import Store

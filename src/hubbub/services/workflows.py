@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hubbub.errors import BadRequestError, TenantsFailedError
@@ -24,7 +24,7 @@ from hubbub.jobs.payloads import (
     Snapshots,
     Task,
 )
-from hubbub.model.page import Page
+from hubbub.model.page import all_rows
 from hubbub.model.plain import plain
 from hubbub.replies.reply import Replies
 from hubbub.services.coverage import CoverageService
@@ -42,7 +42,6 @@ from hubbub.services.snapshots import SnapshotService, SnapshotsMade
 from hubbub.services.subscriptions import SubscriptionService
 
 PAGE = 200
-Row = TypeVar("Row")
 
 
 class Workflows:
@@ -133,14 +132,14 @@ class Workflows:
         """Start one job for each fetched integration and day; when all of a day have ended, aggregate it.
 
         A tick fetches the last complete day of each integration's own zone, and then starts a job for the missing days of each,
-        without waiting for it. A complete day is fetched once, for whichever job starts it first; a backfill, and an incomplete
-        day, are fetched with their own ids, and leave the night's job in place.
+        without waiting for it. A complete day is fetched by one job, whoever starts it first. Backfills and incomplete
+        days have job ids of their own, so that the night's job still runs.
         """
         report: dict[str, dict[str, int]] = {}
         moments: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
         for number, moment in enumerate(sorted(set(moments))):
             prefixes: dict[dt.date, set[str]] = {}
-            for integration in _all(lambda cursor: self._integrations.of(task.tenant, "fetched", cursor, PAGE)):
+            for integration in all_rows(lambda cursor: self._integrations.of(task.tenant, "fetched", cursor, PAGE)):
                 if not integration.fetches:
                     continue
                 zone = ZoneInfo(integration.settings.get("zone", "UTC"))
@@ -170,7 +169,7 @@ class Workflows:
     def _catch_up(self, task: Task) -> int:
         """Start a job for each integration with missing days, unless one still runs; returns their number."""
         count = 0
-        for due in _all(lambda cursor: self._fetching.due(cursor, PAGE, task.tenant)):
+        for due in all_rows(lambda cursor: self._fetching.due(cursor, PAGE, task.tenant)):
             prefix = f"catch-up:{due.tenant}:{due.integration_id}:"
             if due.dates and not task.busy(prefix):
                 payload = {"integration_id": due.integration_id, "dates": plain(due.dates)}
@@ -267,16 +266,6 @@ class Workflows:
             total = total.plus(self._published.aggregate(start=day.isoformat(), end=(day + DAY).isoformat(), **params))
             task.progress(100 * (number + 1) // len(days))
         return _checked(total)
-
-
-def _all(ask: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
-    """Yield the rows of a list, read page by page."""
-    cursor: str | None = None
-    while True:
-        page = ask(cursor)
-        yield from page.rows
-        if (cursor := page.next) is None:
-            return
 
 
 def owner_of(task: Task) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreDamagedError
+from hubbub.progress import Progress
 from hubbub.storage import schema
 from hubbub.storage.sqlite import BUSY_SECONDS, errors_of
 from hubbub.storage.sqlite_identity import FOLDER as IDENTITIES
@@ -33,7 +34,6 @@ LOG = "log.db"
 FORM = 1
 TRIES = 5
 _PIECE = 1 << 20
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from hubbub.progress import Progress
 from hubbub.storage import schema
 from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import Owner, Table, tables
@@ -25,7 +26,6 @@ DATED = {
     "quarantine": "received_at", "snapshot": "window_start",
 }  # fmt: skip
 """Table -> the column by which its rows are counted by month."""
-Progress = Callable[[str], None]
 Counted = dict[tuple[str, str], tuple[int, int]]
 """(Month, table) -> rows, and a checksum independent of their order; month is empty for tables without a time."""
 

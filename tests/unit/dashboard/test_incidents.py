@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hubbub.control.alerts import Decision, Entry, Incident, new_id
+from hubbub.control.alerts import Decision, Entry, Incident
+from hubbub.control.database import new_id
 from tests.unit.api.conftest import NOW
 from tests.unit.dashboard.visiting import XSS, Visitor
 
