@@ -57,15 +57,15 @@ def sentence(rule: Rule, metric: RequestedMetric, judged: Judged, tenant: Tenant
     name, value = title_of(metric.name), near(judged.value, metric.unit)
     if rule.kind is Kind.SOURCE:
         expected = near(judged.usual.median if judged.usual else None, Unit.COUNT)
-        return (
-            f"No event came in the hours before {when(judged.end, Grain.HOUR, tenant)}; about {expected} were expected."
-        )
+        return f"No event came in the hours before {_moment(judged.end, tenant)}; about {expected} were expected."
     if rule.metric == PAST_TARGET:
         some = "1 conversation has" if judged.value == 1 else f"{value} conversations have"
         return f"{some} waited for a reply longer than the target."
     if rule.kind is Kind.SLA:
         return f"Somebody has waited {value} for a reply; the limit is {near(rule.limit, metric.unit)}."
     span = when(judged.start, rule.grain, tenant)
+    if rule.kind is Kind.BUDGET:
+        span = f"from the first of the month to {_day(judged.start, tenant)}"
     if rule.kind is Kind.CHANGE and judged.usual is not None:
         usual = judged.usual
         return (
@@ -73,8 +73,7 @@ def sentence(rule: Rule, metric: RequestedMetric, judged: Judged, tenant: Tenant
             f"({near(usual.low, metric.unit)} – {near(usual.high, metric.unit)})."
         )
     side = "below" if rule.direction is Direction.BELOW else "above"
-    since = "since the month began, up to and with" if rule.kind is Kind.BUDGET else ""
-    return f"{name}: {value} {since}{' ' if since else ''}{span}, {side} the limit of {near(rule.limit, metric.unit)}."
+    return f"{name}: {value} {span}, {side} the limit of {near(rule.limit, metric.unit)}."
 
 
 def over(rule: Rule, metric: RequestedMetric, run: Run, tenant: Tenant) -> str:
@@ -100,12 +99,19 @@ def _nobody_waits(rule: Rule, metric: RequestedMetric, run: Run, minutes: int) -
 
 
 def when(start: datetime, grain: Grain, tenant: Tenant) -> str:
-    """Return the beginning of a window in the tenant's zone, in words."""
-    local = start.astimezone(tenant.tz)
+    """Return a window in the tenant's zone, in words."""
     if grain is Grain.HOUR:
-        return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
-    prefix = "in the week from " if grain is Grain.WEEK else "on "
-    return f"{prefix}{local:%a} {local.day} {local:%b}"
+        return f"on {_moment(start, tenant)} – {start.astimezone(tenant.tz) + timedelta(hours=1):%H:%M}"
+    return f"{'in the week from' if grain is Grain.WEEK else 'on'} {_day(start, tenant)}"
+
+
+def _day(moment: datetime, tenant: Tenant) -> str:
+    local = moment.astimezone(tenant.tz)
+    return f"{local:%a} {local.day} {local:%b}"
+
+
+def _moment(moment: datetime, tenant: Tenant) -> str:
+    return f"{_day(moment, tenant)}, {moment.astimezone(tenant.tz):%H:%M}"
 
 
 def opened(rule: Rule, tenant: Tenant, incidents: Sequence[tuple[Incident, str]]) -> Notice:

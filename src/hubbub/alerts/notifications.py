@@ -16,7 +16,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of, local_midnight
 
 Count = Callable[[str, str, datetime], int]
-"""Returns how many messages of a rule (its id) went to a destination (its id) since a moment."""
+"""Returns how many messages of a rule (its id) went to a destination (its id) since a moment, or will go."""
 
 
 def after_quiet(rule: Rule, tenant: Tenant, now: datetime) -> datetime:
@@ -71,7 +71,7 @@ def _to_all(
     if not rule.destinations:
         notes.append(("not_notified", "Nobody was notified: the rule names no destination."))
     at = after_quiet(rule, tenant, now)
-    midnight = local_midnight(day_of(now, tenant.tz), tenant.tz)
+    midnight = local_midnight(day_of(at, tenant.tz), tenant.tz)  # of the day on which people get it
     for id_ in rule.destinations:
         if id_ not in known:
             notes.append(("not_notified", f"The destination {id_} of the rule was removed: nobody was notified there."))
@@ -94,7 +94,8 @@ def _to_all(
 
 def summary(rule_name: str, tenant: Tenant, titles: Sequence[str]) -> Notice:
     """Return the notice that sums up held messages."""
+    more = f"{len(titles)} more message{'' if len(titles) == 1 else 's'}"
     return Notice(
-        "incident.summary", f"{rule_name}: {len(titles)} more messages", tuple(titles), f"/t/{tenant.id}/incidents",
+        "incident.summary", f"{rule_name}: {more}", tuple(titles), f"/t/{tenant.id}/incidents",
         {"tenant": tenant.id, "rule": rule_name, "titles": list(titles)},
     )  # fmt: skip

@@ -197,10 +197,18 @@ class Outbox:
             return enqueue(con, draft)
 
     def due(self, moment: datetime, limit: int = 100) -> list[str]:
-        """Return the ids of messages due at a time, the longest waiting first."""
+        """Return the ids of messages due at a time, the longest waiting first.
+
+        A message waits for earlier ones about the same incident to its destination: nobody reads that it is over before it opened.
+        """
         at = utc_naive(moment)
         free = sa.or_(messages.c.leased_until.is_(None), messages.c.leased_until <= at)
-        query = sa.select(messages.c.id).where(messages.c.state == "waiting", messages.c.next_try <= at, free)
+        earlier = messages.alias()
+        behind = sa.exists().where(
+            earlier.c.state == "waiting", earlier.c.destination == messages.c.destination, earlier.c.about == messages.c.about,
+            earlier.c.id < messages.c.id,
+        )  # fmt: skip
+        query = sa.select(messages.c.id).where(messages.c.state == "waiting", messages.c.next_try <= at, free, ~behind)
         with self._database.read() as con:
             return list(con.execute(query.order_by(messages.c.next_try).limit(limit)).scalars())
 
@@ -263,11 +271,10 @@ class Outbox:
         return self._messages(*where, limit=limit)
 
     def count(self, cause: str, destination: str, since: datetime) -> int:
-        """Return how many messages of a cause to a destination were written since a time and not held."""
+        """Return how many messages of a cause went to a destination since a time, or will go; held ones do not."""
+        goes = sa.func.coalesce(messages.c.sent_at, messages.c.next_try)
         written = messages.c.cause == cause, messages.c.destination == destination, messages.c.state != "held"
-        query = (
-            sa.select(sa.func.count()).select_from(messages).where(*written, messages.c.created_at >= utc_naive(since))
-        )
+        query = sa.select(sa.func.count()).select_from(messages).where(*written, goes >= utc_naive(since))
         with self._database.read() as con:
             return int(con.execute(query).scalar_one())
 

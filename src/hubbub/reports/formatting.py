@@ -141,7 +141,7 @@ def instant(text: str) -> str:
 
 
 def duration(ms: float) -> str:
-    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms; negative ones with a minus sign."""
+    """Write milliseconds as 12 h 5 min, 12 h, 3 min 20 s, 4.2 s or 250 ms; negative ones with a minus sign."""
     if ms < 0:
         return f"−{duration(-ms)}"
     seconds = ms / 1000
@@ -150,7 +150,12 @@ def duration(ms: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+        return _in_two(int(seconds), 60, "min", "s")
     if seconds < 86_400 * 2:
-        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+        return _in_two(int(seconds // 60), 60, "h", "min")
     return f"{seconds / 86_400:.1f} d"
+
+
+def _in_two(amount: int, size: int, large: str, small: str) -> str:
+    whole, rest = divmod(amount, size)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"

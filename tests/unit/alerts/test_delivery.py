@@ -225,6 +225,51 @@ def test_beyond_the_limit_of_a_day_the_rest_is_one_summary(tmp_path: Path) -> No
     assert len(summaries[0]["data"]["titles"]) == 5
 
 
+def test_a_message_counts_for_the_day_on_which_it_arrives(tmp_path: Path) -> None:
+    """Two messages that quiet hours kept until the morning are both of that day; the rest is the next day's summary."""
+    start = NOW.replace(hour=21, minute=16)
+    received: dict[str, int] = {}
+    with service(lambda _: Reply()) as receiver, opened(tmp_path, receiver) as clocked:
+        made = clocked.webhook(receiver)
+        rule = {
+            "name": "Any", "kind": "threshold", "metric": "messages", "limit": 0, "grain": "hour", "close_after": 1,
+            "destinations": [made.id], "most": 2, "quiet": "22:00-07:00",
+        }  # fmt: skip
+        clocked.engine.alerts.add("hotel", rule)
+        for hour in range(48):
+            clocked.now = start + timedelta(hours=hour)
+            if hour in (0, 15):
+                sent = {"type": "message.received", "time": clocked.now, "id": str(hour)}
+                clocked.engine.record("hotel", [sent])
+            clocked.engine.judging.judge()
+            before = len(receiver.calls)
+            clocked.engine.messages.deliver()
+            day = f"{clocked.now:%d}"
+            received[day] = received.get(day, 0) + len(receiver.calls) - before
+    kinds = [call["type"] for call in map(_told, receiver.calls)]
+    assert kinds == ["incident.opened", "incident.closed", "incident.summary"]
+    assert received == {"02": 0, "03": 2, "04": 1}
+
+
+def test_nobody_reads_that_it_is_over_before_it_opened(tmp_path: Path) -> None:
+    """While the message of an opening is refused, that of the closing waits; once it is delivered, both come in their order."""
+    answers = iter([Reply(status=503)] * 3)
+    with service(lambda _: next(answers, Reply())) as receiver, opened(tmp_path, receiver) as clocked:
+        made = clocked.webhook(receiver)
+        rule = {
+            "name": "Any", "kind": "threshold", "metric": "messages", "limit": 0, "grain": "hour", "close_after": 1,
+            "destinations": [made.id],
+        }  # fmt: skip
+        clocked.engine.alerts.add("hotel", rule)
+        clocked.engine.record("hotel", [{"type": "message.received", "time": NOW, "id": "first"}])
+        for minutes in range(76, 196, 2):
+            clocked.now = NOW + timedelta(minutes=minutes)
+            clocked.engine.judging.judge()
+            clocked.engine.messages.deliver()
+    kinds = [call["type"] for call in map(_told, receiver.calls)]
+    assert kinds == ["incident.opened"] * 4 + ["incident.closed"]
+
+
 def _told(call: Call) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(call.body)
     return found
