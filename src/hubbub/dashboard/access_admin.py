@@ -26,7 +26,7 @@ MOST_LISTED = 100
 """Most links and sessions listed, newest first; links that ended a month ago are deleted."""
 DAY = 86_400
 SCOPE_WORDS = {
-    "ingest": "send events", "read": "read numbers", "export": "export rows", "admin": "manage", "erase": "erase contacts",
+    "ingest": "send events", "read": "read numbers", "export": "export rows", "admin": "manage", "erase": "erase people",
 }  # fmt: skip
 OVERLAPS = {
     "0": "ends at once",
@@ -159,7 +159,7 @@ def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
     """Show a tenant's shared links; `offers`: also a form to share the present view."""
     links = _links(ask, tenant, "share")
     rows = [
-        {**row, "view": _described(link.page, link.view), "pages": PAGES[link.alone]}
+        {**row, "view": _described(ask, link.page, link.view), "pages": PAGES[link.alone]}
         for row, link in zip(_rows(ask, links), links, strict=True)
     ]
     columns = [
@@ -177,10 +177,11 @@ def _sharing(ask: Ask) -> Act:
     view, of = ask.view, _here(ask)
     days = {"following": f"as they come: {view.title.lower()}"} if view.range != "custom" else {}
     fixed = {"fixed": f"these: {view.first} to before {view.after}"}
+    titles = {page.name: ask.words(page.title) for page in NUMBERS.values()}
     return Act(
-        "share", "Share", title=f"Share these numbers: {_described(of, view.on(rest={}).query())}",
+        "share", "Share", title=f"Share these numbers: {_described(ask, of, view.on(rest={}).query())}",
         fields=(
-            Field("label", "For"), Field("page", "Page", "select", of, {page.name: page.title for page in NUMBERS.values()}),
+            Field("label", "For"), Field("page", "Page", "select", of, titles),
             Field("alone", "Shows", "select", "page", {"page": PAGES[True], "all": PAGES[False]}),
             Field("days", "Days", "select", options={**days, **fixed}), Field("lasts", "Ends after", "select", "30", DAYS),
         ),
@@ -192,7 +193,7 @@ def _here(ask: Ask) -> str:
     return parameter(ask, "of", NUMBERS) or FIRST
 
 
-def _described(page: str, query: str) -> str:
+def _described(ask: Ask, page: str, query: str) -> str:
     """Return a page and its view in words: title, days, filters."""
     pairs = parse_qsl(query)
     params = dict(pairs)
@@ -201,9 +202,9 @@ def _described(page: str, query: str) -> str:
         if "from" not in params
         else f"{params['from']} to before {params.get('to', '')}"
     )
-    filters = [f"{FILTERS[name].lower()} {value}" for name, value in pairs if name in FILTERS]
+    filters = [f"{ask.words(FILTERS[name]).lower()} {value}" for name, value in pairs if name in FILTERS]
     ticks = [words for name, words in (("bots", "with bots"), ("business", "business hours")) if name in params]
-    return ", ".join([NUMBERS[page].title if page in NUMBERS else page, days, *filters, *ticks])
+    return ", ".join([ask.words(NUMBERS[page].title) if page in NUMBERS else page, days, *filters, *ticks])
 
 
 def _links(ask: Ask, tenant: str | None, kind: str) -> Sequence[Link]:
@@ -280,7 +281,7 @@ def share(ask: Ask, form: Form) -> Done:
         ask.tenant.id, shown.query(), form.get("label", ""), DAY * _number(form, "lasts"), page,
         alone=form.get("alone") != "all",
     )  # fmt: skip
-    return Done(f"A link to {_described(page, link.view)}:", secret=link.path)
+    return Done(f"A link to {_described(ask, page, link.view)}:", secret=link.path)
 
 
 def _number(form: Form, name: str) -> float:

@@ -11,7 +11,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table, facts
 from hubbub.errors import HubbubError
-from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.catalogue import find
 from hubbub.model.alert import Direction, Kind
 from hubbub.model.plain import plain
 from hubbub.reports.formatting import near, shown
@@ -39,7 +39,7 @@ MOST_RUNS = 25
 
 def _rules(ask: Ask) -> Shown:
     rows = ask.engine.alerts.of(ask.tenant.id).rows
-    shown_rows = [{**plain(row), "state": _state(row), "title": title_of(row.metric)} for row in rows]
+    shown_rows = [{**plain(row), "state": _state(row), "title": ask.title(row.metric)} for row in rows]
     columns = [
         Column("name", "Rule", "long"), Column("kind", "Kind"), Column("title", "Watches"), Column("grain", "Each"),
         Column("by", "By"), Column("state", "State", "state"), Column("judged_to", "Judged to (UTC)", "utc"),
@@ -65,9 +65,16 @@ def _may(ask: Ask) -> bool:
 
 def _new(ask: Ask) -> Shown:
     destinations = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
+    kinds = {kind: ask.words(title) for kind, title in KIND_TITLES.items()}
     fields = (
         Field("name", "Name", value=ask.param("name"), required=True),
-        Field("kind", "Kind", "select", ask.param("kind", Kind.CHANGE), KIND_TITLES),
+        Field(
+            "kind",
+            "Kind",
+            "select",
+            ask.param("kind", Kind.CHANGE),
+            kinds,
+        ),
         Field(
             "metric",
             "Metric",

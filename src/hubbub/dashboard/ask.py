@@ -21,6 +21,7 @@ from hubbub.dashboard.view import FILTERS, View
 from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
+from hubbub.metrics.wording import COMMON, WORDINGS, Wording, kind_of
 from hubbub.model.name import KIND_OF, KINDS
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
@@ -31,6 +32,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
 """Measures that also exist in business hours."""
+NEWEST = 1000
+"""Newest events whose channels say which words a tenant uses."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,8 @@ class Ask:
         """Return the title of the first filter (of the view, or `where`) that a metric does not have, or nothing."""
         rollup = find(metric).rollup
         known = {name for name, column in dimensions_of(rollup).items() if _asked_by(rollup, column)}
-        return next((FILTERS.get(n, n) for n in (self.view.where if where is None else where) if n not in known), "")
+        missing = (n for n in (self.view.where if where is None else where) if n not in known)
+        return self.words(next((FILTERS.get(n, n) for n in missing), ""))
 
     def timed(self, metric: str) -> str:
         """Return a wait's metric in the view's time: all hours, or business hours."""
@@ -211,6 +215,29 @@ class Ask:
             return f"{at:%H:%M} today"
         year = f" {at.year}" if at.year != now.year else ""
         return f"{at:%a} {at.day} {at:%b}{year}, {at:%H:%M}"
+
+    # --- words
+
+    @cached_property
+    def wording(self) -> Wording:
+        """The words of the tenant's kind, which its newest messages tell; the common ones on pages without a tenant."""
+        return WORDINGS[kind_of(newest_channels(self.engine, self._tenant)) if self._tenant else COMMON]
+
+    def words(self, text: str) -> str:
+        """Return one of our texts, without names from outside, in the tenant's words."""
+        return self.wording.text(text)
+
+    def title(self, metric: str) -> str:
+        """Return the title of a metric in the tenant's words."""
+        return self.wording.title(metric)
+
+    @property
+    def filters(self) -> Mapping[str, str]:
+        """The filters of the page with their titles; without that by channel where the tenant has only one."""
+        return {
+            name: self.words(title) for name, title in FILTERS.items()
+            if name != "channel" or not self.wording.only_channel or name in self.view.where
+        }  # fmt: skip
 
     # --- addresses
 
@@ -266,6 +293,16 @@ def last_event(engine: Engine, tenant: Tenant) -> datetime | None:
             "SELECT max(time) FROM event WHERE tenant = ? AND time <= ?", (tenant.no, micros(now))
         )
     return moment(last).replace(tzinfo=None) if last is not None else None
+
+
+def newest_channels(engine: Engine, tenant: Tenant) -> list[str]:
+    """Return the channels of a tenant's newest events that have one."""
+    with engine.queries.reading(tenant) as (reading, _):
+        rows = reading.rows(
+            "SELECT DISTINCT channel FROM (SELECT channel FROM event WHERE tenant = ? AND channel IS NOT NULL "
+            "ORDER BY time DESC LIMIT ?) AS newest", (tenant.no, NEWEST),
+        )  # fmt: skip
+    return [channel for (channel,) in rows]
 
 
 def _asked_by(rollup: Rollup, column: str) -> bool:

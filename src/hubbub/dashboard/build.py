@@ -19,7 +19,7 @@ from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.usual_ranges import ways_of_slices
 from hubbub.dashboard.view import FILTERS
-from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.question import NONE
@@ -90,8 +90,8 @@ def over_time(
     answer = ask.query(metrics, grain=grain or ask.grain, compare=ask.view.compared if compare else None)
     known = [name for name in metrics if name not in answer.unfiltered]
     if not known:
-        return Shown(empty=_unfiltered(metrics[0], answer))
-    names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
+        return filter_first(ask, metrics[0], answer)
+    names = dict(zip(metrics, titles or [ask.title(name) for name in metrics], strict=True))
     starts = [row.window for row in answer.rows]
     rows = [_point(row, known, unit) for row in answer.rows]
     aims = [target for target in answer.targets if target.metric == known[0]] if mark == "bands" else []
@@ -205,7 +205,7 @@ def breakdown(
     rank = rank or metrics[0]
     answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
     if rank in answer.unfiltered:
-        return Shown(empty=_unfiltered(rank, answer))
+        return filter_first(ask, rank, answer)
     known = [name for name in metrics if name not in answer.unfiltered]
     ranked = [row for row in answer.rows if any(row.value(name) for name in ([rank] if only_ranked else known))]
     if not ranked:
@@ -228,10 +228,10 @@ def breakdown(
     ]
     columns = [
         Column("name", title or FILTERS.get(dimension, dimension.capitalize()), of=dimension),
-        *(Column(n, titles.get(n) or title_of(n), unit_of(n)) for n in known),
+        *(Column(n, titles.get(n) or ask.title(n), unit_of(n)) for n in known),
     ]
     called = labels(ask, dimension, [row["name"] for row in rows[:3]])
-    summary = f"{len(rows)} value{'s' * (len(rows) != 1)}; most {in_sentence(title_of(rank))}: " + ", ".join(
+    summary = f"{len(rows)} value{'s' * (len(rows) != 1)}; most {in_sentence(ask.title(rank))}: " + ", ".join(
         f"{called[row['name']]} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
     )
     left = len(rows) - most
@@ -254,13 +254,10 @@ def _slice(
     }  # fmt: skip
 
 
-def filter_first(metric: str, answer: PageAnswer) -> Shown:
+def filter_first(ask: Ask, metric: str, answer: PageAnswer) -> Shown:
     """Show that a metric does not have a filter of the page."""
-    return Shown(empty=_unfiltered(metric, answer))
-
-
-def _unfiltered(metric: str, answer: PageAnswer) -> str:
-    return f"{title_of(metric)} is not known by {answer.unfiltered[metric].lower()}: remove that filter to see it."
+    by = answer.unfiltered[metric].lower()
+    return Shown(empty=f"{ask.title(metric)} is not known by {by}: remove that filter to see it.")
 
 
 def days(first: date, count: int) -> list[date]:

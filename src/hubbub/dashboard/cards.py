@@ -15,7 +15,7 @@ from hubbub.dashboard.build import change_in_words, open_window, unit_of
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.sparks import sparkline
 from hubbub.dashboard.usual_ranges import judged
-from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Score, Unit
 from hubbub.news.answer import NewsNumber
 from hubbub.news.direction import way_beyond
@@ -69,17 +69,15 @@ def cards(
     driving: str | None = None,
     page: str = "",
     beside: Mapping[str, NewsNumber] = MappingProxyType({}),
-    titles: Mapping[str, str] = MappingProxyType({}),
 ) -> Shown:
     """Show metrics with change, direction, sparkline, usual range and n. `driving`: the metric of the chart below.
 
-    `beside`: the same numbers from the news, if known. Noise decides the color of a change. `titles`: titles of cards.
+    `beside`: the same numbers from the news, if known. Noise decides the color of a change.
     """
     beside = beside or judged(ask, metrics)
     totals = _totals(ask, metrics, beside)
     lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
     drawn = [_card(ask, name, totals[name], lines.get(name, ""), driving, page) for name in metrics]
-    drawn = [replace(card, title=titles.get(card.name, card.title)) for card in drawn]
     return shown_cards([_judged(card, beside[card.name]) if card.name in beside else card for card in drawn])
 
 
@@ -125,7 +123,7 @@ def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
 def _card(ask: Ask, name: str, number: PageNumber, spark: str, driving: str | None, page: str) -> Card:
     unit, unfiltered = unit_of(name), ask.unfiltered(name)
     return Card(
-        name, title_of(name), number.value, unit, "" if unfiltered else ask.explained(name), number.previous, number.n,
+        name, ask.title(name), number.value, unit, "" if unfiltered else ask.explained(name), number.previous, number.n,
         number.state, UNKNOWN.get(number.state, ""), spark, unfiltered, name == driving,
         ask.link(page, metric=name) if driving is not None else "", change_in_words(number, unit),
     )  # fmt: skip

@@ -17,7 +17,6 @@ from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.usual_ranges import judged
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.window import day_of
@@ -29,10 +28,10 @@ FEW_A_DAY = 10
 """Fewest things a day of a share that is drawn day by day."""
 
 
-def chosen_chart(ask: Ask, name: str, number: NewsNumber | None = None, title: str = "") -> Shown:
+def chosen_chart(ask: Ask, name: str, number: NewsNumber | None = None) -> Shown:
     """Show a card's number over time beside the compared period and its usual range; `number`: as judged, if it is known."""
     number = number or judged(ask, [name]).get(name)
-    title = title or title_of(name)
+    title = ask.title(name)
     days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days
     few = number is not None and number.unit == Unit.SHARE and (number.n or 0) < FEW_A_DAY * days
     if few and ask.grain == "day" and days > 7:

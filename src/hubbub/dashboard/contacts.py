@@ -38,7 +38,7 @@ def _accounts(ask: Ask) -> Shown:
 def _top(ask: Ask) -> Shown:
     answer = ask.query([SCORE], by=["contact_id"])
     if answer.unfiltered:
-        return filter_first(SCORE, answer)
+        return filter_first(ask, SCORE, answer)
     scored = [(row.value(SCORE) or 0, str(row.dim("contact_id"))) for row in answer.rows]
     top = sorted((-score, contact) for score, contact in scored if score)[:TOP]
     if not top:
@@ -52,7 +52,9 @@ def _top(ask: Ask) -> Shown:
         for _, contact in top
     ]
     rows = [{"contact_id": contact, SCORE: -score} for score, contact in top]
-    summary = f"The {len(rows)} most engaged contacts; the first has {shown(rows[0][SCORE], 'score')} of 100"
+    summary = (
+        f"The {len(rows)} most engaged {ask.words('contacts')}; the first has {shown(rows[0][SCORE], 'score')} of 100"
+    )
     return Shown("table", {}, Table(columns, rows, links), summary)
 
 

@@ -15,7 +15,6 @@ from hubbub.dashboard.conversations import STATE_TITLES, local, raw_event
 from hubbub.dashboard.forms import Act, Fact, Field, facts
 from hubbub.dashboard.label_review import labelled_by as labelled_by_person
 from hubbub.dashboard.labelled import GIVEN_BY, cells, labelled_by
-from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
 from hubbub.model.label import SOURCE, GivenLabel, LabelSet
 from hubbub.model.plain import JsonObject
@@ -50,14 +49,14 @@ _PROGRAMS = {"ai": "AI", "auto": "automatic reply", "bot": "a bot", "system": "t
 def _id(ask: Ask) -> str:
     id_ = ask.param("id")
     if not id_:
-        raise BadRequestError("this address names no conversation: choose one on the page Conversations")
+        raise BadRequestError(ask.words("this address names no conversation: choose one on the page Conversations"))
     return id_
 
 
 def _about(ask: Ask) -> Shown:
     conversation = conversation_of(ask.engine.queries, ask.tenant, _id(ask))
     if conversation is None:
-        return Shown(empty=GONE)
+        return Shown(empty=ask.words(GONE))
     state = STATE_TITLES.get(conversation.state or "none", "Unknown")
     if conversation.since is not None:
         waits = shown((ask.now.replace(tzinfo=None) - conversation.since).total_seconds() * 1000, "ms")
@@ -66,7 +65,7 @@ def _about(ask: Ask) -> Shown:
     if conversation.contact_id is not None:
         everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=conversation.contact_id)
         known.append(Fact("Contact", _called(ask, "contact_id", conversation.contact_id), link=everywhere))
-    for name, title in FILTERS.items():
+    for name, title in ask.filters.items():
         if (id_ := getattr(conversation, name, None)) is not None:
             view = ask.view.on(rest={}).with_filter(name, id_)
             known.append(Fact(title, _called(ask, name, id_), link=ask.link("conversations", view)))
@@ -161,7 +160,7 @@ def _episodes(ask: Ask) -> Shown:
 def _timeline(ask: Ask) -> Shown:
     page = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
     if not page.rows:
-        return Shown(empty=GONE)
+        return Shown(empty=ask.words(GONE))
     people = ask.called(
         {kind: {id_ for row in page.rows if (id_ := row.event.get(f"{kind}_id"))} for kind in ("contact", "staff")}
     )

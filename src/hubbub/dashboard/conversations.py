@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, PLACE, ways, with_small_print
 from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
@@ -22,13 +23,10 @@ STATE_TITLES = {
     "silent": "Closed by silence",
 }
 _COLUMNS = (
-    Column("conversation_id", "Conversation"),
+    CONTACT,
     Column("last_at", "Last event", "instant"),
-    Column("contact_id", "Contact"),
-    Column("channel", "Channel"),
-    Column("channel_id", "Room"),
+    MESSAGE,
     Column("staff_id", "Staff"),
-    Column("text", "Last message", "long"),
     Column("messages", "Messages", "count"),
     Column("escalated", "Escalated"),
     Column("state", "State"),
@@ -69,16 +67,20 @@ def _list(ask: Ask) -> Shown:
     wanted = _wanted(ask)
     page = conversations(ask.engine.queries, ask.tenant, wanted, cursor=ask.param("cursor") or None)
     if not page.rows:
-        return Shown(empty=_why_none(wanted))
+        return Shown(empty=ask.words(_why_none(wanted)))
     until = min(wanted.end, ask.now)
     texts = excerpts(ask.engine.queries, ask.tenant, [row.conversation_id for row in page.rows])
     rows = [{**_row(ask, row, until), "text": texts[row.conversation_id].text} for row in page.rows]
-    columns = [column for column in _COLUMNS if any(row[column.name] is not None for row in rows)]
-    links = [_links(ask, row) for row in page.rows]
+    columns = with_small_print(ask, _COLUMNS, rows, (*PLACE, Column("conversation_id", "Id")))
+    links = [ways(ask, row, "last_at", "conversation_id") for row in rows]
     following = ask.link(cursor=page.next) if page.next else ""
     waiting = sum(row["state"] == "waiting" for row in rows)
-    summary = f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
-    return Shown("rows", {"next": following, "total": None}, Table(columns, rows, links), summary, _note(wanted))
+    summary = ask.words(
+        f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
+    )
+    return Shown(
+        "rows", {"next": following, "total": None}, Table(columns, rows, links), summary, ask.words(_note(wanted))
+    )
 
 
 def _row(ask: Ask, row: ConversationRow, until: datetime) -> Cells:
@@ -87,13 +89,6 @@ def _row(ask: Ask, row: ConversationRow, until: datetime) -> Cells:
         **asdict(row), "last_at": local(ask, row.last_at), "escalated": "yes" if row.escalated else None, "waits_ms": waits,
         **cells(row.labels),
     }  # fmt: skip
-
-
-def _links(ask: Ask, row: ConversationRow) -> dict[str, str]:
-    links = {"conversation_id": ask.link("conversation", id=row.conversation_id)}
-    if row.contact_id is not None:
-        links["contact_id"] = ask.link(find=row.contact_id, cursor=None)
-    return links
 
 
 def _why_none(wanted: Wanted) -> str:

@@ -14,7 +14,7 @@ from hubbub.dashboard.labelled import GIVEN_BY, cells
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
-from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import State, Unit
 from hubbub.model.label import GivenLabel
 from hubbub.model.plain import JsonRow, typed
@@ -101,11 +101,11 @@ def _number(ask: Ask) -> Shown:
     unit = unit_of(metric)
     share = answer.value if unit == Unit.SHARE and answer.value is not None else None
     data = {
-        "metric": metric, "title": title_of(metric), "found": answer, "value": shown(answer.value, unit),
+        "metric": metric, "title": ask.title(metric), "found": answer, "value": shown(answer.value, unit),
         "why": UNKNOWN.get(answer.state, ""), "where": _where(ask), "start": start, "end": end,
         "bar": share_bar(share) if share is not None else "", "sentence": _sentence(answer) if share is not None else "",
     }  # fmt: skip
-    return Shown("number", data, summary=f"{title_of(metric)}: {data['value']}")
+    return Shown("number", data, summary=f"{ask.title(metric)}: {data['value']}")
 
 
 def _sentence(answer: Explanation) -> str:

@@ -9,13 +9,15 @@ from typing import Any
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
 from hubbub.dashboard.readings import readings
-from hubbub.dashboard.waiting import rows_of
+from hubbub.dashboard.waiting import rows_of, who
 from hubbub.errors import HubbubError
-from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.catalogue import find
 from hubbub.model.plain import plain
 from hubbub.model.question import Question
+from hubbub.query.excerpts import excerpts
 from hubbub.query.live import members
 from hubbub.reports.formatting import moment, shown
 from hubbub.services.incidents import IncidentView, OneIncident
@@ -86,7 +88,7 @@ def _facts(ask: Ask) -> Shown:
     }  # fmt: skip
     known = [
         Fact("Incident", row.title), Fact("State", row.state, "state"), Fact("Rule", row.alert.name),
-        Fact("Watches", title_of(row.alert.metric)), Fact("When it opened", _shown(row.value, unit), link=_explained(ask, row)),
+        Fact("Watches", ask.title(row.alert.metric)), Fact("When it opened", _shown(row.value, unit), link=_explained(ask, row)),
         Fact("Usual", _shown(row.usual, unit)), Fact("Farthest", _shown(row.peak, unit)),
         *(Fact(title, plain(moment), "moment") for title, moment in moments.items()),
     ]  # fmt: skip
@@ -151,7 +153,7 @@ def _drawn(ask: Ask) -> Shown:
         for window in answer.rows
     ]
     unit = answer.unit
-    title = title_of(rule.metric)
+    title = ask.title(rule.metric)
     spec = charts.over_time(rows, [("value", title), ("to", "Usual up to")], unit)
     columns = [
         Column("window", "Window", "moment"), Column("value", title, unit), Column("usual", "Usual", unit),
@@ -174,14 +176,18 @@ def _waiting(ask: Ask) -> Shown:
     try:
         waiting = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
     except HubbubError:
-        return Shown(empty=f"Waiting conversations are not known by {', '.join(where)}.")
+        return Shown(empty=f"{ask.words('Waiting conversations')} are not known by {', '.join(where)}.")
     if not waiting:
-        return Shown(empty="No conversation waits for a reply.")
-    rows = rows_of(waiting, ask.now)
-    columns = [Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
-    links = [{"id": ask.link("conversation", id=waiter["id"])} for waiter in rows]
+        return Shown(empty=ask.words("No conversation waits for a reply."))
+    known = excerpts(ask.engine.queries, ask.tenant, [member.id for member in waiting])
+    rows = [{**row, **who(known.get(row["id"]))} for row in rows_of(waiting, ask.now)]
+    columns = with_small_print(ask, (CONTACT, MESSAGE, Column("waits", "Waits for", "ms")), rows)
+    links = [ways(ask, waiter, "waits") for waiter in rows]
     return Shown(
-        "table", {}, Table(columns, rows, links), f"{len(rows)} conversations wait for a reply, the longest first"
+        "table",
+        {},
+        Table(columns, rows, links),
+        ask.words(f"{len(rows)} conversations wait for a reply, the longest first"),
     )
 
 

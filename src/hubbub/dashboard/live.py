@@ -14,11 +14,11 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import unit_of
 from hubbub.dashboard.cards import Card, shown_cards
 from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
 from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.waiting import rows_of
-from hubbub.metrics.catalogue import title_of
 from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.window import day_of
@@ -34,6 +34,10 @@ STATES = (
 MESSAGES = ("messages_received", "messages_sent")
 MINUTES, MOST, MOST_STAFF = 30, 20, 100
 OTHER_DAYS = "This link shows other days than today."
+_COLUMNS = (
+    CONTACT, MESSAGE, Column("waits", "Waits for", "ms"), Column("target", "Target"), Column("countdown", "Countdown", COUNTDOWN),
+    Column("priority", "Priority"), Column("staff_id", "Staff"), *LABELS,
+)  # fmt: skip
 
 
 def _shows_today(ask: Ask) -> bool:
@@ -65,8 +69,9 @@ def _cards(ask: Ask) -> Shown:
     states, unfiltered = _states(ask)
     return shown_cards([
         Card(
-            name, title_of(name), states.value(name), unit_of(name), "" if name in unfiltered else ask.explained(name, _today(ask)),
-            unfiltered=unfiltered.get(name, ""), why=states.why(name),
+            name, ask.title(name), states.value(name), unit_of(name),
+            "" if name in unfiltered else ask.explained(name, _today(ask)), unfiltered=unfiltered.get(name, ""),
+            why=states.why(name),
         )
         for name in STATES
     ])  # fmt: skip
@@ -116,22 +121,18 @@ def _waiting(ask: Ask) -> Shown:
         return Shown(empty=OTHER_DAYS)
     question = _question(ask, (METRIC,), ask.now - timedelta(days=1), ask.now)
     if question is None:
-        return Shown(empty="Waiting conversations cannot be filtered like this: remove the filter to see them.")
+        return Shown(
+            empty=ask.words("Waiting conversations cannot be filtered like this: remove the filter to see them.")
+        )
     waiting = live(ask.engine.queries, ask.tenant, question, limit=MOST)
     if not waiting.rows:
         return Shown(empty="Nobody waits for an answer.")
     known = excerpts(ask.engine.queries, ask.tenant, [conversation.conversation_id for conversation in waiting.rows])
     rows = [_row(conversation, known[conversation.conversation_id]) for conversation in waiting.rows]
-    columns = [
-        Column("id", "Conversation"), Column("contact_id", "Contact"), Column("text", "Last message", "long"),
-        Column("waits", "Waits for", "ms"), Column("target", "Target"), Column("countdown", "Countdown", COUNTDOWN),
-        Column("priority", "Priority"), Column("channel", "Channel"), Column("channel_id", "Room"),
-        Column("account_id", "Account"), Column("staff_id", "Staff"), *LABELS,
-    ]  # fmt: skip
-    columns = [column for column in columns if any(row[column.name] is not None for row in rows)]
-    links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]
+    columns = with_small_print(ask, _COLUMNS, rows)
+    links = [ways(ask, row, "waits") for row in rows]
     over = f"{waiting.past_target} are past their target" if waiting.past_target is not None else "no target is set"
-    summary = f"{waiting.waiting} conversations wait for an answer; {over}"
+    summary = ask.words(f"{waiting.waiting} conversations wait for an answer; {over}")
     note = f"The first {MOST} of {waiting.waiting}." if waiting.waiting > MOST else ""
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 

@@ -40,7 +40,7 @@ def _funnel(ask: Ask) -> Shown:
     rates = [rate for _, rate in STEPS.values() if rate]
     answer = ask.query([*STEPS, *rates])
     if answer.unfiltered:
-        return filter_first("messages_attempted", answer)
+        return filter_first(ask, "messages_attempted", answer)
     if not answer.number("messages_attempted").value:
         return Shown(empty=NOT_SENT)
     rows, links = [], []

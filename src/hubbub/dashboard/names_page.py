@@ -17,7 +17,7 @@ def _names(ask: Ask) -> Shown:
         ask.tenant.id, parameter(ask, "kind", KINDS), ask.param("find"), limit=MOST, cursor=ask.param("cursor") or None
     )
     rows = [
-        {**plain(row), "kind": TITLES[row.kind], "from": "set by hand" if row.by_hand else "its source"}
+        {**plain(row), "kind": ask.words(TITLES[row.kind]), "from": "set by hand" if row.by_hand else "its source"}
         for row in page.rows
     ]
     columns = [
@@ -25,6 +25,7 @@ def _names(ask: Ask) -> Shown:
         Column("valid_from", "Since (UTC)", "utc"),
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
+    titles = {kind: ask.words(title) for kind, title in TITLES.items()}
     acts = [
         [Act("forget", "Use the source's name", {"kind": row.kind, "id": row.id})] if may and row.by_hand else []
         for row in page.rows
@@ -32,13 +33,13 @@ def _names(ask: Ask) -> Shown:
     give = Act(
         "call", "Set", title="Set a name by hand",
         fields=(
-            Field("kind", "What", "select", options=TITLES), Field("id", "Id, as in events", required=True),
+            Field("kind", "What", "select", options=titles), Field("id", "Id, as in events", required=True),
             Field("name", "Name", required=True),
         ),
     )  # fmt: skip
     return data_table(
         ask, columns, rows, acts=acts, forms=[give] if may else [], following=page.next,
-        choices=[choice(ask, "kind", "What", TITLES), Field("find", "Name or id", value=ask.param("find"))],
+        choices=[choice(ask, "kind", "What", titles), Field("find", "Name or id", value=ask.param("find"))],
         nothing="No name matches. Slack exports, mails and integrations bring names, and people can set them.",
     )  # fmt: skip
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.view import FILTERS
-from hubbub.metrics.catalogue import title_of
 from hubbub.reports.formatting import in_sentence
 
 COUNTED: Mapping[str, str] = {"staff_id": "responses", "topic": "classifications"}
@@ -41,19 +40,19 @@ def no_rows(ask: Ask) -> NoRows | None:
     if all(alone.values()) and (len(together) < 2 or _count(ask, "messages", together)):
         return None
     ways = [
-        (f"{FILTERS[name]}: {ask.label(name, value)}", ask.link(view=view.without(name, value)))
+        (f"{ask.words(FILTERS[name])}: {ask.label(name, value)}", ask.link(view=view.without(name, value)))
         for name, values in view.where.items() if name not in view.locked for value in values
     ]  # fmt: skip
     named = " and ".join(_named(ask, name) for name in view.where)
     each = ", ".join(
-        f"{_named(ask, name)} has {n:,} {in_sentence(title_of(counted(name)))}" for name, n in alone.items()
+        f"{_named(ask, name)} has {n:,} {in_sentence(ask.title(counted(name)))}" for name, n in alone.items()
     )
     return NoRows(f"Nothing of {named} in {view.dates}.", f"In these days {each}.", ways)
 
 
 def _named(ask: Ask, name: str) -> str:
     values = " or ".join(ask.label(name, value) for value in ask.view.where[name])
-    return f"{FILTERS[name].lower()} {values}"
+    return f"{ask.words(FILTERS[name]).lower()} {values}"
 
 
 def _count(ask: Ask, metric: str, where: Mapping[str, Sequence[str]]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
 from hubbub.dashboard import news
@@ -16,7 +15,7 @@ from hubbub.dashboard.questions import unanswered_questions
 from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
 from hubbub.dashboard.within_target import share_in_time, share_within, with_distance
-from hubbub.metrics.wording import SLACK, WORDINGS, kind_of
+from hubbub.metrics.wording import SLACK, kind_of
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer, NewsNumber
 
@@ -73,10 +72,6 @@ def _metrics(ask: Ask) -> list[str]:
     return [ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS)]
 
 
-def _titles(ask: Ask) -> Mapping[str, str]:
-    return {ask.timed(name): title for name, title in WORDINGS[SLACK].titles.items()} if _is_slack(ask) else {}
-
-
 def _chosen(ask: Ask) -> str:
     """Return the metric of the address, else the leading one of the news, else the first."""
     metrics = _metrics(ask)
@@ -95,13 +90,13 @@ def _news(ask: Ask) -> Shown:
 
 
 def _cards(ask: Ask) -> Shown:
-    drawn = cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask), titles=_titles(ask))
+    drawn = cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask))
     return with_distance(ask, drawn)
 
 
 def _chart(ask: Ask) -> Shown:
     name = _chosen(ask)
-    return chosen_chart(ask, name, _beside(ask).get(name), _titles(ask).get(name, ""))
+    return chosen_chart(ask, name, _beside(ask).get(name))
 
 
 def _why(ask: Ask) -> Shown:
@@ -113,14 +108,14 @@ def _places(ask: Ask) -> Shown:
     slack = _is_slack(ask)
     within, title = share_in_time(ask, IN_TIME)
     names = [within if name == IN_TIME else ask.timed(name) for name in (SLACK_ROOMS if slack else TEAM)]
-    return places(ask, names, {**_titles(ask), **({within: title} if title else {})}, alone=SLACK if slack else "")
+    return places(ask, names, {within: title} if title else {}, alone=SLACK if slack else "")
 
 
 def _unanswered(ask: Ask) -> Shown:
     """Show who waits; with Slack alone questions without an answer, or without questions threads without a reply."""
     if not _is_slack(ask):
-        return unanswered(ask, "Conversation")
-    return unanswered_questions(ask) or unanswered(ask, "Thread")
+        return unanswered(ask)
+    return unanswered_questions(ask) or unanswered(ask)
 
 
 def _heat_days(ask: Ask) -> tuple[date, date]:

@@ -12,7 +12,7 @@ from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.news import sliced
 from hubbub.dashboard.sparks import share_bar
-from hubbub.metrics.catalogue import askable, find, title_of
+from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
 from hubbub.news.answer import NewsNumber
@@ -51,7 +51,7 @@ def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone
     rank = metrics[0]
     by_channel = ask.query(metrics, by=["channel"], compare=ask.view.compared)
     if rank in by_channel.unfiltered:
-        return filter_first(rank, by_channel)
+        return filter_first(ask, rank, by_channel)
     known = [name for name in metrics if name not in by_channel.unfiltered]
     in_rooms = [name for name in known if _has_rooms(name)]
     by_room = ask.query(in_rooms, by=["channel", "channel_id"], compare=ask.view.compared)
@@ -63,11 +63,11 @@ def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone
     shown = [_shown(row, known, noise, (row.value(rank) or 0) / top) for row in rows]
     columns = [
         Column("channel", "Channel"), Column("room", "Room", of="channel_id"),
-        *(Column(name, titles.get(name) or title_of(name), unit_of(name)) for name in known),
+        *(Column(name, titles.get(name) or ask.title(name), unit_of(name)) for name in known),
     ]  # fmt: skip
     links = [_links(ask, row, known) for row in rows]
     called = labels(ask, "channel_id", [row.room for row in rows if row.room])
-    summary = f"{len(rows)} row{'s' * (len(rows) != 1)}; most {in_sentence(title_of(rank))}: " + ", ".join(
+    summary = f"{len(rows)} row{'s' * (len(rows) != 1)}; most {in_sentence(ask.title(rank))}: " + ", ".join(
         f"{called.get(str(row.room), row.room or row.channel)} {row.value(rank) or 0:,}" for row in rows[:3]
     )
     note = f"{len(rows) - MOST} more in the table below" if len(rows) > MOST else ""

@@ -28,7 +28,7 @@ def _over_time(ask: Ask) -> Shown:
     where = {"name": list(COUNTERS)}
     answer = ask.query([OBSERVED], grain=ask.grain, by=["name"], where=where)
     if answer.unfiltered:
-        return filter_first(OBSERVED, answer)
+        return filter_first(ask, OBSERVED, answer)
     if not any(row.value(OBSERVED) for row in answer.rows):
         return Shown(empty=NO_POSTS)
     by_window: dict[str, dict[str | None, float | None]] = {}
@@ -52,7 +52,7 @@ def _over_time(ask: Ask) -> Shown:
 def _top(ask: Ask) -> Shown:
     answer = ask.query([OBSERVED])
     if answer.unfiltered:
-        return filter_first(OBSERVED, answer)
+        return filter_first(ask, OBSERVED, answer)
     start, end = _span(ask)
     top = posts(ask.engine.queries, ask.tenant, start, end, ask.view.where, TOP)
     if not top:
@@ -77,7 +77,7 @@ def _top(ask: Ask) -> Shown:
 def _levels(ask: Ask) -> Shown:
     answer = ask.query([OBSERVED])
     if answer.unfiltered:
-        return filter_first(OBSERVED, answer)
+        return filter_first(ask, OBSERVED, answer)
     start, end = _span(ask)
     lines = levels(ask.engine.queries, ask.tenant, start, end, ask.view.where)[:MOST_LINES]
     if not lines:

@@ -7,12 +7,16 @@ from datetime import datetime
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Role, Shown, Table
+from hubbub.dashboard.conversation_rows import with_small_print
 from hubbub.dashboard.conversations import local, raw_event
 from hubbub.dashboard.source_links import with_source
 from hubbub.dashboard.waiting import SHOWN
 from hubbub.model.window import local_midnight
 from hubbub.query.excerpts import Excerpt, messages
 from hubbub.query.explain import PAGE
+
+_COLUMNS = (Column("text", "Question", "long"), Column("asked", "Asked", "instant"), Column("waits", "Open for", "ms"))
+_SMALL = (Column("channel_id", "Room"), Column("contact_id", "By"), Column("id", "Question"))
 
 
 def unanswered_questions(ask: Ask) -> Shown | None:
@@ -39,13 +43,7 @@ def unanswered_questions(ask: Ask) -> Shown | None:
         }
         for row in explanation.events.rows
     ]  # fmt: skip
-    columns = [
-        Column("asked", "Asked", "instant"),
-        *([Column("text", "Text", "long")] if any(row["text"] for row in rows) else []),
-        *([Column("contact_id", "By")] if any(row["contact_id"] for row in rows) else []),
-        Column("channel_id", "Channel", of="channel_id"),
-        Column("waits", "Open for", "ms"), Column("id", "Question"),
-    ]  # fmt: skip
+    columns = with_small_print(ask, _COLUMNS, rows, _SMALL)
     links = [_links(ask, row["source"], row["id"], known.get(row["id"])) for row in explanation.events.rows]
     table = with_source(ask, Table(columns, rows, links))
     summary = f"{unanswered:,} of {counts.number('questions').value:,} questions have no answer"
@@ -54,12 +52,12 @@ def unanswered_questions(ask: Ask) -> Shown | None:
 
 
 def _links(ask: Ask, source: str, id_: str, excerpt: Excerpt | None) -> Mapping[str, str]:
-    """Return the link of a question: to its thread, or where it stands in none to its event; none for viewers."""
+    """Return the links of a question: to its thread, or where it stands in none to its event; none for viewers."""
     if excerpt is None:
         return {}
-    if excerpt.conversation_id is None:
-        return {"asked": raw_event(ask, source, id_)}
-    return {"asked": ask.link("conversation", id=excerpt.conversation_id)}
+    thread = excerpt.conversation_id
+    way = raw_event(ask, source, id_) if thread is None else ask.link("conversation", id=thread)
+    return {"asked": way, **({"text": way} if excerpt.text else {})}
 
 
 def _excerpts(ask: Ask, ids: Sequence[tuple[datetime, str]]) -> Mapping[str, Excerpt]:

@@ -188,7 +188,7 @@ def _show(
         return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
     lazy = refused is None  # any widget may have the refused form
     parts = [
-        (widget, "" if widget.lazy and lazy else _part(ask, widget))
+        (_in_words(ask, widget), "" if widget.lazy and lazy else _part(ask, widget))
         for widget in page.widgets
         if person.may(widget.role)
     ]
@@ -209,14 +209,20 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
         "tenant": ask.tenant if page.tenant else None,
         "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
         "groups": navigation(ask, page),
-        "presets": PRESETS, "compared": COMPARED, "filters": FILTERS, "roles": Role,
+        "presets": PRESETS, "compared": COMPARED, "filters": ask.filters, "roles": Role,
         "theme": request.cookies.get("theme", ""),
     }  # fmt: skip
+
+
+def _in_words(ask: Ask, widget: Widget) -> Widget:
+    """Return a widget with title and explanation in the tenant's words."""
+    return replace(widget, title=ask.words(widget.title), about=ask.words(widget.about))
 
 
 def _part(ask: Ask, widget: Widget) -> str:
     """Return a widget as HTML; its error stays inside it."""
     ask.next_part()
+    widget = _in_words(ask, widget)
     try:
         shown = widget.answer(ask)
     except HubbubError as error:

@@ -32,7 +32,7 @@ def _chart(ask: Ask) -> Shown:
 def _ratings(ask: Ask) -> Shown:
     answer = ask.query([*RATINGS, "ratings"])
     if answer.unfiltered:
-        return filter_first("ratings", answer)
+        return filter_first(ask, "ratings", answer)
     whole = answer.number("ratings").value
     if not whole:
         return Shown(empty=NOT_RATED)

@@ -7,7 +7,6 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE, breakdown, chosen, filter_first, over_time
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
-from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import WITHIN
 from hubbub.reports.formatting import shown
 
@@ -44,7 +43,7 @@ def _spread(ask: Ask) -> Shown:
     limits = [f"{wait}.{name}" for name in WITHIN]
     answer = ask.query([*limits, f"{wait}.count"])
     if answer.unfiltered:
-        return filter_first(limits[0], answer)
+        return filter_first(ask, limits[0], answer)
     cells = [answer.number(name) for name in limits]
     whole = answer.number(f"{wait}.count").value
     if not whole:
@@ -62,7 +61,7 @@ def _spread(ask: Ask) -> Shown:
         Column("upto", "Up to here", "share"),
     ]  # fmt: skip
     links = [{"upto": ask.explained(name)} for name in (*limits, f"{wait}.count")]
-    summary = f"{title_of(wait)}: {whole:,} waits; " + ", ".join(
+    summary = f"{ask.title(wait)}: {whole:,} waits; " + ", ".join(
         f"{row['step']} {shown(row['share'], 'share')}" for row in rows
     )
     note = "A response time of exactly the limit is within it; percentiles are exact."

@@ -23,15 +23,15 @@ def _targets(ask: Ask) -> Shown:
     may = ask.person.may(Role.ADMIN)
     acts = [[Act("end", "End", {"target": row.id}, danger=True)] if row.valid_to is None else [] for row in rows]
     return data_table(
-        ask, columns, [_row(row) for row in rows], acts=acts if may else [],
+        ask, columns, [_row(ask, row) for row in rows], acts=acts if may else [],
         forms=[Act("set", "Set", fields=_fields(ask), title="Set a target")] if may else [],
         nothing="There is no target: nothing says how long a wait may be.",
     )  # fmt: skip
 
 
-def _row(row: TargetView) -> dict[str, str]:
+def _row(ask: Ask, row: TargetView) -> dict[str, str]:
     return {
-        "aim": AIMS[row.aim], "within": f"{row.minutes} min {HOURS['yes' if row.business else '']}",
+        "aim": ask.words(AIMS[row.aim]), "within": f"{row.minutes} min {HOURS['yes' if row.business else '']}",
         "channel": row.channel or "all", "priority": row.priority or "all",
         "share": f"{row.share:.0%}" if row.share is not None else "–", "valid_from": row.valid_from,
         "valid_to": row.valid_to or "–",
@@ -40,8 +40,9 @@ def _row(row: TargetView) -> dict[str, str]:
 
 def _fields(ask: Ask) -> tuple[Field, ...]:
     hours = HOURS if ask.tenant.calendar else {"": HOURS[""]}
+    aims = {aim: ask.words(title) for aim, title in AIMS.items()}
     return (
-        Field("aim", "What", "select", Aim.FIRST_RESPONSE.value, AIMS),
+        Field("aim", "What", "select", Aim.FIRST_RESPONSE.value, aims),
         Field("minutes", "Within minutes", "number", required=True),
         Field("business", "Counted", "select", "", hours),
         Field("channel", "Channel", hint="empty: all"),

@@ -189,7 +189,7 @@ def _unknown(what: str, answer: PageAnswer) -> str:
 
 def _unfilterable(ask: Ask) -> str:
     """Return why an answer without filters is not shown under one; empty without a filter."""
-    names = [FILTERS[name].lower() for name in ask.view.where]
+    names = [ask.words(FILTERS[name]).lower() for name in ask.view.where]
     return f"This is computed over all messages, not by {', '.join(names)}: remove filters." if names else ""
 
 
@@ -255,7 +255,7 @@ def _hotspots(ask: Ask) -> Shown:
     ]
     if not any(row["flagged_count"] for row in rows):
         return Shown(
-            empty=f"None of {classified:,} classified messages is under {_flagged_as(ask)}: no room is a hotspot."
+            empty=f"None of {classified:,} classified messages is under {_flagged_as(ask)}: {ask.words('no room is a hotspot')}."
         )
     hot = sum(row["hotspot"] for row in rows)
     note = (
@@ -263,9 +263,8 @@ def _hotspots(ask: Ask) -> Shown:
         f"above the tenant's own ({shown(hotspots[0].tenant_ratio, 'share')}) even at its least (95 %). "
         f"{rule_text(ask.tenant.hotspot_tones)}"
     )
-    summary = (
-        f"{hot} hotspots among {len(rows)} rooms; the worst is {plain(ask.label('channel_id', rows[0]['channel_id']))}"
-    )
+    worst = plain(ask.label("channel_id", rows[0]["channel_id"]))
+    summary = f"{hot} hotspots among {len(rows)} {ask.words('rooms')}; the worst is {worst}"
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 
@@ -307,7 +306,7 @@ def _messages(ask: Ask) -> Shown:
     ]
     filled = [column for column in columns if any(row[column.name] is not None for row in rows)]
     following = f"{ask.link(cursor=page.next)}#messages" if page.next else ""
-    rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or ["all rooms"]
+    rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or [ask.words("all rooms")]
     summary = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
     return Shown("rows", {"next": following, "total": None}, Table(filled, rows, links), summary)
 

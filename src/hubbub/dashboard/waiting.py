@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Role, Shown, Table
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
 from hubbub.dashboard.source_links import with_source
 from hubbub.errors import HubbubError
 from hubbub.model.question import Question
@@ -14,15 +15,10 @@ from hubbub.model.window import local_midnight
 from hubbub.query.excerpts import Excerpt, excerpts
 from hubbub.query.live import MOST, Member, members
 
-SHOWN = 8
-_COLUMNS = (
-    Column("waits", "Waits for", "ms"), Column("text", "Last message", "long"), Column("contact_id", "By"),
-    Column("channel_id", "Room"), Column("channel", "Channel"), Column("account_id", "Account"), Column("id", "Id"),
-)  # fmt: skip
-
-
-_TOO_MANY = {True: ("channel", "account_id"), False: ("account_id",)}
-"""Columns of the CSV alone: with a room known its channel and account are too many for a panel."""
+SHOWN = 5
+_COLUMNS = (CONTACT, MESSAGE, Column("since", "Since", "instant"), Column("waits", "Waits for", "ms"))
+_TOO_MANY = ("id", "account_id")
+"""Columns of the CSV alone: too many for a panel."""
 
 
 def rows_of(members: Sequence[Member], now: datetime) -> list[Cells]:
@@ -37,12 +33,12 @@ def rows_of(members: Sequence[Member], now: datetime) -> list[Cells]:
     ]  # fmt: skip
 
 
-def unanswered(ask: Ask, what: str) -> Shown:
-    """Show conversations (titled `what`) that wait at the end of the view's days, longest first, with their places."""
+def unanswered(ask: Ask) -> Shown:
+    """Show conversations that wait at the end of the view's days, longest first, with their places."""
     first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
     where = {name: tuple(values) for name, values in ask.view.where.items()}
     if why := ask.unfiltered("oldest_waiting_ms"):
-        return Shown(empty=f"Waiting conversations are not known by {why.lower()}.")
+        return Shown(empty=f"{ask.words('Waiting conversations')} are not known by {why.lower()}.")
     if first >= ask.now:
         return Shown(empty="These days have not begun.")
     try:
@@ -56,30 +52,28 @@ def unanswered(ask: Ask, what: str) -> Shown:
     older = len(waiting) - len(since)
     also = f"{older}{'' if len(waiting) < MOST else ' or more'} have waited since before these days." if older else ""
     if not since:
-        return Shown(empty=f"No conversation of these days waits for a reply. {also}".strip())
+        return Shown(empty=ask.words(f"No conversation of these days waits for a reply. {also}".strip()))
     sees_rows = ask.person.may(Role.ANALYST)
     people = excerpts(ask.engine.queries, ask.tenant, [member.id for member in since]) if sees_rows else {}
     rows = [
-        {**row, "since": _local(ask, member.since), **_who(people.get(member.id))}
+        {**row, "since": _local(ask, member.since), **who(people.get(member.id))}
         for member, row in zip(since, rows_of(since, min(after, ask.now)), strict=True)
     ]  # fmt: skip
-    columns = [Column("since", what, "instant"), *(
-        column for column in _COLUMNS if column.name in ("waits", "channel") or any(row.get(column.name) for row in rows)
-    )]  # fmt: skip
-    links = [{"since": ask.link("conversation", id=row["id"])} if sees_rows else {} for row in rows]
+    columns = with_small_print(ask, _COLUMNS, rows)
+    links = [ways(ask, row, "since") if sees_rows else {} for row in rows]
     table = with_source(ask, Table(columns, rows, links))
     summary = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
     note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
     return Shown(
         "few",
-        {"most": SHOWN, "beside": ("id", *_TOO_MANY[any(row.get("channel_id") for row in rows)])},
+        {"most": SHOWN, "beside": _TOO_MANY},
         table,
         summary,
         note.strip(),
     )
 
 
-def _who(excerpt: Excerpt | None) -> dict[str, str | None]:
+def who(excerpt: Excerpt | None) -> dict[str, str | None]:
     """Return who wrote, where, and the last text if it is stored."""
     if excerpt is None:
         return {}

@@ -8,7 +8,6 @@ from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.sparks import middle_bar
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
 from hubbub.news.answer import NewsNumber
 from hubbub.news.causes import Cause, causes, made_of
@@ -34,11 +33,12 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     if answer.difference is None:
         return Shown(empty="There is nothing to compare with.")
     moved, unit = causes(answer), unit_of(name)
-    summary = _said(name, answer, unit)
+    left_out = ask.words(moved.left_out)
+    summary = _said(ask, name, answer, unit)
     if number is not None and number.verdict == "usual":
         summary = f"{summary}, which is within its usual range"
     if not moved.rows:
-        return Shown(empty=f"{summary}. {moved.left_out}" if moved.left_out else f"{summary}.")
+        return Shown(empty=f"{summary}. {left_out}" if left_out else f"{summary}.")
     top = max(abs(row.contribution) for row in moved.rows)
     rows = [_row(ask, row, unit, top) for row in moved.rows]
     columns = [
@@ -47,17 +47,17 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
         Column("moved", "Contribution", unit),
     ]  # fmt: skip
     links = [{"what": ask.link(view=ask.view.with_filter(row.dimension, row.value))} for row in moved.rows]
-    data = {"said": summary, "unit": unit, "left_out": moved.left_out}
+    data = {"said": summary, "unit": unit, "left_out": left_out}
     return Shown("why", data, Table(columns, rows, links), summary)
 
 
-def _said(name: str, answer: Changes, unit: str) -> str:
+def _said(ask: Ask, name: str, answer: Changes, unit: str) -> str:
     difference = answer.difference
     moved = f"from {near(answer.before, unit)} to {near(answer.after, unit)}"
     return (
-        f"{title_of(name)} went {moved}, {step(difference, unit)}"
+        f"{ask.title(name)} went {moved}, {step(difference, unit)}"
         if difference
-        else f"{title_of(name)} is the same as before"
+        else f"{ask.title(name)} is the same as before"
     )
 
 

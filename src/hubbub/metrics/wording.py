@@ -18,6 +18,8 @@ class Wording:
 
     titles: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    only_channel: str = ""
+    """The only channel that these tenants have, of which pages say nothing; empty for any number."""
 
     def title(self, metric: str) -> str:
         """Return the title of a metric."""
@@ -53,7 +55,9 @@ WORDINGS: Mapping[str, Wording] = {
         words={
             "conversation": "thread", "conversations": "threads", "contact": "member", "contacts": "members",
             "room": "channel", "rooms": "channels", "first response": "first reply", "first responses": "first replies",
+            "channels and rooms": "channels", "channel · room": "channel", "channel with one room": "channel",
         },
+        only_channel=SLACK,
     ),
 }  # fmt: skip
 """By kind: of a tenant whose messages are all Slack's, else the common one."""

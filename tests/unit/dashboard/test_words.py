@@ -1,0 +1,67 @@
+"""Pages of a tenant with Slack alone speak of threads, members and channels, and lead with who wrote."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+
+from hubbub.dashboard.registry import TENANT
+from tests.unit.dashboard.conftest import Pages
+from tests.unit.dashboard.visiting import plain
+
+COMMON_WORDS = re.compile(r"\b(conversations?|contacts?|rooms?|first responses?)\b", re.IGNORECASE)
+DEFINITIONS = {"explain"}
+"""Pages that show definitions, which are the same for all tenants."""
+OWN = re.compile(r"<(script|pre|code)\b.*?</\1>", re.DOTALL)
+
+
+@pytest.fixture
+def chat(pages: Pages) -> Pages:
+    """Add a tenant whose messages all came by Slack: threads in two channels, one of which has a name with a common word."""
+    pages.engine.add_tenant("chat", zone="Europe/Rome")
+    sent = [
+        {"type": "message.received", "time": f"2026-08-1{day}T09:00:00Z", "id": f"k{day}", "conversation_id": f"k{day}",
+         "channel": "slack", "channel_id": f"C{day % 2}", "contact_id": f"U{day}", "kind": "person"}
+        for day in range(6)
+    ]  # fmt: skip
+    pages.engine.record("chat", sent, history=True)
+    pages.engine.names.set("chat", [{"kind": "room", "id": "C0", "name": "contact room"}])
+    return pages
+
+
+@pytest.mark.parametrize("name", sorted(TENANT.keys() - DEFINITIONS))
+def test_no_page_of_slack_alone_says_conversation_contact_or_room(chat: Pages, name: str) -> None:
+    """No text, title or label of a page or of its parts has one of the common words; a channel's name keeps its own."""
+    http, page = chat.sign_in(), TENANT[name]
+    query = {"conversation": "?id=k1"}.get(name, "")
+    paths = [f"/t/chat/{name}{query}", *(f"/t/chat/{name}/{widget.name}{query}" for widget in page.widgets)]
+    for path in paths:
+        html = OWN.sub(" ", http.get(path).text)
+        labels = " | ".join(unescape(text) for text in re.findall(r'(?:title|aria-label|placeholder)="([^"]*)"', html))
+        text = f"{plain(html)} | {labels}".replace("contact room", "")
+        assert not COMMON_WORDS.findall(text), (path, text)
+
+
+def test_a_channel_s_name_keeps_its_words(chat: Pages) -> None:
+    """A name from outside is never put into other words, and the only channel is not named."""
+    text = plain(chat.sign_in().get("/t/chat/overview/places").text)
+    assert "contact room" in text and "slack" not in text.partition(" Table ")[0]
+
+
+def test_other_tenants_keep_the_common_words(chat: Pages) -> None:
+    """A tenant with another channel has conversations, contacts and rooms."""
+    text = plain(chat.sign_in().get("/t/a/overview").text)
+    assert "Conversations" in text and "Contacts" in text and "Channels and rooms" in text and "Threads" not in text
+
+
+@pytest.mark.parametrize("path", ["/t/chat/live/waiting", "/t/chat/conversations/list"])
+def test_who_wrote_leads_to_the_thread(chat: Pages, path: str) -> None:
+    """The first cell of a row is who wrote, with a link to the thread; the id is the last of the small print below."""
+    html = chat.sign_in().get(path).text
+    row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)
+    assert row is not None
+    first = re.search(r"<td.*?</td>", row[0], re.DOTALL)
+    assert first is not None and re.search(r'<a href="[^"]*/conversation\?[^"]*id=(k\d)">U\d</a>', first[0])
+    assert re.search(r'<small class="below">.*>Id </span>k\d</small>', first[0])
