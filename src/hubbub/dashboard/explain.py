@@ -33,6 +33,7 @@ STATES = {
     "not_fetched": "Nothing is known: these days were not fetched from their source.",
     "not_known_then": "Nothing was counted at that moment.",
     "gone": "Past what is kept of this tenant.",
+    "not_reported": "Its source reports no value for any of the rows behind it.",
     "no_target": "No target stands for it in these days.",
 }
 TITLES = {

@@ -5,7 +5,7 @@ All widgets ask the operation `news` with the same parameters, so they share one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,12 @@ from hubbub.news.candidates import candidate_of
 from hubbub.news.judge import Verdict
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import between, in_sentence, near
+
+PAGES: Mapping[str, str] = {
+    "csat": "satisfaction", "first_response": "speed", "response_ms": "speed", "resolution_ms": "speed",
+    "classifications": "topics",
+}  # fmt: skip
+"""The page of numbers of a kind, by the beginning of their metric; of all others the Overview."""
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:
@@ -80,7 +86,8 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
     ]  # fmt: skip
     data = {
         "when": _when(ask, answer), "points": points, "lead": answer.lead, "rest": answer.rest,
-        "yesterday": yesterday(ask, answer), "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
+        "yesterday": yesterday(ask, answer), "day_before": _day_before(ask),
+        "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
         "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
@@ -156,8 +163,28 @@ def _point(ask: Ask, point: NewsPoint) -> dict[str, Any]:
     return {
         "start": start, "value": value, "end": rest, "change": point.change, "because": point.because,
         "usual": (point.in_words or "").partition(";")[0], "way": point.way or "", "things": things,
-        "rows": ask.explained(point.metric, where=where),
+        "rows": ask.explained(point.metric, where=where), "page": _page(ask, point),
     }  # fmt: skip
+
+
+def _page(ask: Ask, point: NewsPoint) -> str:
+    """Return the address that shows a point's cause: the page of its metric, its filters, and of a burst its days."""
+    view, page = ask.view, next((page for begins, page in PAGES.items() if point.metric.startswith(begins)), ask.page)
+    parts = [(point.dimension, point.slice), *([(point.cause.dimension, point.cause.value)] if point.cause else [])]
+    for name, value in parts:
+        if name is not None and name in ask.filters and value is not None:
+            view = view.with_filter(name, value)
+    if point.burst and "range" not in view.locked:
+        first, after = (
+            day_of(datetime.fromisoformat(text), ask.tenant.tz) for text in (point.burst.from_, point.burst.to)
+        )
+        view = view.on(range="custom", first=first, after=after)
+    return ask.link(page, view.on(rest={})) if (view, page) != (ask.view, ask.page) else ""
+
+
+def _day_before(ask: Ask) -> str:
+    """Return the address of yesterday's numbers; empty where the days are fixed."""
+    return "" if "range" in ask.view.locked else ask.link(view=ask.view.on(range="yesterday", rest={}))
 
 
 def _when(ask: Ask, answer: NewsAnswer) -> str:

@@ -57,7 +57,7 @@ class Count(Measure):
 class Sum(Measure):
     """The sum of a fact's column in whole millionths, so that the order of rows does not change the last digit.
 
-    `known`: null, with state `not_fetched`, where there are facts and none has a value; else such a sum is 0.
+    `known`: null, with state `not_reported`, where there are facts and none has a value; else such a sum is 0.
     """
 
     column: str = ""

@@ -74,7 +74,7 @@ def _maker(select: Select, metric: RequestedMetric) -> Cellmaker | None:
     if isinstance(declared, Stored):
         place, divide = select.column(measured(context, metric, declared.measure)), declared.divide
         measure = metric.rollup.measures[declared.measure]
-        unknown = Known.NOT_FETCHED if isinstance(measure, Sum) and measure.known else Known.SETTLED
+        unknown = Known.NOT_REPORTED if isinstance(measure, Sum) and measure.known else Known.SETTLED
         if declared.times is not None:
             times = declared.times(context.tenant)
             return lambda row: Cell(None if times is None else float(row[place] * times), row[place], None, row[place])

@@ -33,6 +33,7 @@ class State(StrEnum):
     NOT_KNOWN_THEN = "not_known_then"
     GONE = "gone"
     NO_TARGET = "no_target"
+    NOT_REPORTED = "not_reported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ UNKNOWN: Mapping[str, str] = {
     State.NOT_FETCHED: "not fetched from its source",
     State.NOT_KNOWN_THEN: "not counted at that time",
     State.NO_TARGET: "no target was in force",
+    State.NOT_REPORTED: "not reported by its source",
 }
 """States of unknown numbers, with the reason in words: their value is None, never 0."""
 STATED = frozenset({*UNKNOWN, State.INCOMPLETE})

@@ -44,7 +44,7 @@ def _lines_of(document: Document) -> Iterator[str]:
     for row in summary_rows(document):
         if row["value"] is not None or row["state"] in (State.INCOMPLETE, State.NOT_FETCHED):
             change = change_in_words(row)
-            moved = f" ({change})" if change.strip("0.% ()points") else ""
+            moved = f", {change}" if change.strip("0.% ()points") else ""
             yield f"{document.introduction.title(row['metric'])}: {shown(row['value'], row['unit'])}{moved}"
     if line := unsettled(document):
         yield line

@@ -30,9 +30,9 @@ from hubbub.storage.names import Names
 
 STATES = (
     State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
-    State.NO_TARGET,
+    State.NO_TARGET, State.NOT_REPORTED,
 )  # fmt: skip
-"""From unknown over changeable to final; what no target judged says nothing of its row."""
+"""From unknown over changeable to final; what no target judged or no source reports says nothing of its row."""
 
 
 def make(

@@ -43,3 +43,12 @@ def test_outcomes_reasons_and_usage_are_shown(visitor: Visitor) -> None:
     assert "small 1 1,234 56" in _widget(visitor, "usage")
     cards = visitor.http.get(f"/t/acme/ai/cards.csv?{VIEW}").text
     assert "Hours saved by AI (assumed),0.5" in cards
+
+
+def test_a_cost_that_nobody_reported_says_so(visitor: Visitor) -> None:
+    """Where no reply reports a cost, card and API say that its source reports none, and not that it was not fetched."""
+    _conversation(visitor, "kept", {"type": "conversation.resolved"})
+    assert "not reported by its source" in _widget(visitor, "cards")
+    answer = visitor.engine.query("acme", metrics=["ai_cost"], start="2026-08-18", end="2026-08-21", details=True)
+    row = answer["rows"][0]
+    assert row["ai_cost"] is None and row["details"]["ai_cost"]["state"] == "not_reported"

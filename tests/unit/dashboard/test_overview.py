@@ -181,6 +181,24 @@ def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None
     assert re.search(r"Yesterday\. .*essages: 2[01] \(usual 4 – \d+\)", text), text
     waiting = asked(pages.engine, "waiting_conversations", tenant="b", start="2026-08-20", end="2026-08-21")[0]
     assert f"{waiting['waiting_conversations']:,} conversations wait for a reply, the longest for" in text
-    assert "Who waits" in text
+    assert "Who waits" in text and "/t/b/overview?range=yesterday" in read(http, "/t/b/overview/news")
     days_before = {"from": "2026-07-01", "to": "2026-08-01", "compare": "none"}
     assert "Who waits" not in read(http, "/t/b/overview/news", **days_before)
+
+
+def test_a_cause_in_the_news_leads_to_its_page_and_filter(pages: Pages) -> None:
+    """Ratings that fell in one channel lead to Satisfaction under that channel, where the same number stands."""
+    made = [
+        {
+            "type": "satisfaction.rating_received", "time": (NOW - timedelta(days=ago, minutes=number)).isoformat(),
+            "id": f"{ago}-{number}", "channel": "web" if number % 2 else "sms", "survey_id": f"{ago}-{number}", "scale": 5,
+            "value": 1 if ago <= 28 and number % 2 else 5, "contact_id": f"p{number}",
+        }
+        for ago in range(1, 100) for number in range(6)
+    ]  # fmt: skip
+    assert not pages.engine.record("b", made, history=True)["rejected"]
+    http = pages.sign_in()
+    html = read(http, "/t/b/overview/news")
+    link = re.search(r'<a href="(/t/b/satisfaction\?[^"]*channel=web[^"]*)">The channel web explains', html)
+    assert link is not None, html
+    assert http.get(unescape(link[1])).status_code == 200

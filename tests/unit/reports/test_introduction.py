@@ -116,7 +116,7 @@ def test_numbers_of_the_mail_are_those_of_the_report(engine: Engine) -> None:
     document = weekly(engine)
     made = digest(document, [], "", "")
     values = {row["metric"]: shown(row["value"], row["unit"]) for row in summary_rows(document)}
-    assert any(line.startswith(f"Messages received: {values['messages_received']} (") for line in made.lines)
+    assert any(line.startswith(f"Messages received: {values['messages_received']}, ") for line in made.lines)
     assert f'<b style="font-size:17px">{values["messages_received"]}</b>' in made.html
     assert "Stop this digest" not in made.html and "href" not in made.html
 
