@@ -131,10 +131,9 @@ def over_time(
     )
     data = {
         "spec": spec, "title": names[known[0]] if compare else "", "before": bool(before), "usual": bool(course),
-        "readings": plain(read),
+        "readings": plain(read), "bands": [names[name] for name in known] if mark == "bands" else [], "aimed": aimed,
     }  # fmt: skip
-    note = "The dashed line is the target." if aimed else ""
-    return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit), note)
+    return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
 
 
 def _aim(targets: Sequence[TargetInForce], day: str) -> int | None:

@@ -68,7 +68,7 @@ def test_the_target_is_a_line_in_steps(busy: Pages) -> None:
     busy.engine.targets.add("a", "next_response", 20, valid_from=days[1][:10])
     assert {float(text) for text in drawn()[:1]} == {1_800_000}
     assert {float(text) for text in drawn()[1:]} == {1_200_000}
-    assert "The dashed line is the target." in read(http, "/t/a/speed/bands", **VIEW, metric="response_ms.p50")
+    assert "mark aim" in read(http, "/t/a/speed/bands", **VIEW, metric="response_ms.p50")
     busy.engine.targets.add("a", "next_response", 5, channel="sms", valid_from="2026-01-01")
     assert not any(drawn())
     assert {float(text) for text in drawn(channel="sms")} == {300_000}
