@@ -267,7 +267,7 @@ def bars(rows: Sequence[Cells], name: str, value: str, unit: str, *, order: Sequ
         "axis": {"title": None, "ticks": False, "domain": False},
     }
     tooltip = [{"field": "n", "title": "What"}, {"field": "shown", "title": "Value"}]
-    room = {"domainMin": 0, "domainMax": _top(rows, [value]) * 1.3 or 1}
+    room = {"domainMin": 0, "domainMax": _top(rows, [value]) * 1.5 or 1}
     along = _value("v", unit, None, _top(rows, [value])) | {"scale": room}
     labels = {"mark": {"type": "text", "align": "left", "dx": 5}, "encoding": {"text": {"field": "shown"}}}
     layers: list[Spec] = [{"mark": {"type": "bar", "tooltip": True}, "encoding": {"tooltip": tooltip}}, labels]
