@@ -177,7 +177,7 @@ def _sharing(ask: Ask) -> Act:
     view, of = ask.view, _here(ask)
     days = {"following": f"as they come: {view.title.lower()}"} if view.range != "custom" else {}
     fixed = {"fixed": f"these: {view.first} to before {view.after}"}
-    titles = {page.name: ask.words(page.title) for page in NUMBERS.values()}
+    titles = {page.name: ask.in_words(page.title) for page in NUMBERS.values()}
     return Act(
         "share", "Share", title=f"Share these numbers: {_described(ask, of, view.on(rest={}).query())}",
         fields=(
@@ -202,9 +202,9 @@ def _described(ask: Ask, page: str, query: str) -> str:
         if "from" not in params
         else f"{params['from']} to before {params.get('to', '')}"
     )
-    filters = [f"{ask.words(FILTERS[name]).lower()} {value}" for name, value in pairs if name in FILTERS]
+    filters = [f"{ask.in_words(FILTERS[name]).lower()} {value}" for name, value in pairs if name in FILTERS]
     ticks = [words for name, words in (("bots", "with bots"), ("business", "business hours")) if name in params]
-    return ", ".join([ask.words(NUMBERS[page].title) if page in NUMBERS else page, days, *filters, *ticks])
+    return ", ".join([ask.in_words(NUMBERS[page].title) if page in NUMBERS else page, days, *filters, *ticks])
 
 
 def _links(ask: Ask, tenant: str | None, kind: str) -> Sequence[Link]:

@@ -23,7 +23,7 @@ NO_REPLIES = "No reply by AI was reported in these days and filters."
 
 def _cards(ask: Ask) -> Shown:
     if not ask.query(["ai_involved"]).number("ai_involved").value:
-        return Shown(empty=ask.words(NO_AI))
+        return Shown(empty=ask.in_words(NO_AI))
     return cards(ask, CARDS, driving=_chosen(ask))
 
 
@@ -43,7 +43,7 @@ def _lasting(ask: Ask) -> Shown:
         return filter_first(ask, "ai_involved", answer)
     involved = answer.number("ai_involved").value
     if not involved:
-        return Shown(empty=ask.words(NO_AI))
+        return Shown(empty=ask.in_words(NO_AI))
     rows = [
         {"lasting": text, **{column: answer.number(f"{name}{ending}").value for name, column in kinds.items()}}
         for ending, (text, _) in LASTING.items()
@@ -53,7 +53,7 @@ def _lasting(ask: Ask) -> Shown:
         Column("lasting", "Lasted for"), Column("confirmed", "Resolved", "count"),
         Column("assumed", "Assumed from silence", "count"), Column("share", "Both, of all with AI", "share"),
     ]  # fmt: skip
-    summary = f"{involved:,} {ask.words('conversations with AI')}; " + ", ".join(
+    summary = f"{involved:,} {ask.in_words('conversations with AI')}; " + ", ".join(
         f"{row['share']:.1%} resolved for {row['lasting']}" for row in rows
     )
     note = "Resolved: a resolve ended it, and nobody came in. Assumed: nobody wrote again after AI's reply, and no resolve came."
@@ -61,11 +61,11 @@ def _lasting(ask: Ask) -> Shown:
 
 
 def _hand_offs(ask: Ask) -> Shown:
-    return breakdown(ask, "handed_off_by", ["ai_hand_offs"], title="Handed off by", nothing=ask.words(NO_HAND_OFFS))
+    return breakdown(ask, "handed_off_by", ["ai_hand_offs"], title="Handed off by", nothing=ask.in_words(NO_HAND_OFFS))
 
 
 def _reasons(ask: Ask) -> Shown:
-    return breakdown(ask, "reason", ["ai_hand_offs"], title="Reason", nothing=ask.words(NO_HAND_OFFS))
+    return breakdown(ask, "reason", ["ai_hand_offs"], title="Reason", nothing=ask.in_words(NO_HAND_OFFS))
 
 
 def _usage(ask: Ask) -> Shown:
@@ -78,7 +78,7 @@ def _channels(ask: Ask) -> Shown:
         ask,
         "channel",
         ["ai_involved", "ai_resolution_rate", "ai_containment_rate", "ai_reopen_rate"],
-        nothing=ask.words(NO_AI),
+        nothing=ask.in_words(NO_AI),
     )
 
 

@@ -65,7 +65,7 @@ def _may(ask: Ask) -> bool:
 
 def _new(ask: Ask) -> Shown:
     destinations = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
-    kinds = {kind: ask.words(title) for kind, title in KIND_TITLES.items()}
+    kinds = {kind: ask.in_words(title) for kind, title in KIND_TITLES.items()}
     fields = (
         Field("name", "Name", value=ask.param("name"), required=True),
         Field(

@@ -177,7 +177,7 @@ class Ask:
         rollup = find(metric).rollup
         known = {name for name, column in dimensions_of(rollup).items() if _asked_by(rollup, column)}
         missing = (n for n in (self.view.where if where is None else where) if n not in known)
-        return self.words(next((FILTERS.get(n, n) for n in missing), ""))
+        return self.in_words(next((FILTERS.get(n, n) for n in missing), ""))
 
     def timed(self, metric: str) -> str:
         """Return a wait's metric in the view's time: all hours, or business hours."""
@@ -223,7 +223,7 @@ class Ask:
         """The words of the tenant's kind, which its newest messages tell; the common ones on pages without a tenant."""
         return WORDINGS[kind_of(newest_channels(self.engine, self._tenant)) if self._tenant else COMMON]
 
-    def words(self, text: str) -> str:
+    def in_words(self, text: str) -> str:
         """Return one of our texts, without names from outside, in the tenant's words."""
         return self.wording.text(text)
 
@@ -235,7 +235,7 @@ class Ask:
     def filters(self) -> Mapping[str, str]:
         """The filters of the page with their titles; without that by channel where the tenant has only one."""
         return {
-            name: self.words(title) for name, title in FILTERS.items()
+            name: self.in_words(title) for name, title in FILTERS.items()
             if name != "channel" or not self.wording.only_channel or name in self.view.where
         }  # fmt: skip
 

@@ -19,7 +19,7 @@ from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.usual_ranges import ways_of_slices
 from hubbub.dashboard.view import FILTERS
-from hubbub.metrics.catalogue import find
+from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.question import NONE
@@ -199,9 +199,11 @@ def breakdown(
 ) -> Shown:
     """Show metrics by the values of a dimension, those with most of `rank` (the first) first; names filter the page.
 
+    Of a tenant with only one channel its rooms are shown, where all metrics know them.
+
     `titles`: titles of columns. `nothing`: text without rows. `only_ranked`: leave out rows without a value of `rank`.
     """
-    rank = rank or metrics[0]
+    rank, dimension = rank or metrics[0], _rooms_if_alone(ask, dimension, metrics)
     answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
     if rank in answer.unfiltered:
         return filter_first(ask, rank, answer)
@@ -236,6 +238,12 @@ def breakdown(
     left = len(rows) - most
     note = f"{left} more in the table below" if left > 0 else ""
     return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), summary, note)
+
+
+def _rooms_if_alone(ask: Ask, dimension: str, metrics: Sequence[str]) -> str:
+    """Return the rooms in place of a tenant's only channel, where all metrics know them; else the dimension."""
+    alone = dimension == "channel" and ask.wording.only_channel
+    return "channel_id" if alone and all("channel_id" in askable(find(name).rollup) for name in metrics) else dimension
 
 
 def _slice(

@@ -52,9 +52,7 @@ def _top(ask: Ask) -> Shown:
         for _, contact in top
     ]
     rows = [{"contact_id": contact, SCORE: -score} for score, contact in top]
-    summary = (
-        f"The {len(rows)} most engaged {ask.words('contacts')}; the first has {shown(rows[0][SCORE], 'score')} of 100"
-    )
+    summary = f"The {len(rows)} most engaged {ask.in_words('contacts')}; the first has {shown(rows[0][SCORE], 'score')} of 100"
     return Shown("table", {}, Table(columns, rows, links), summary)
 
 

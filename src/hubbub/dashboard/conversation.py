@@ -49,14 +49,14 @@ _PROGRAMS = {"ai": "AI", "auto": "automatic reply", "bot": "a bot", "system": "t
 def _id(ask: Ask) -> str:
     id_ = ask.param("id")
     if not id_:
-        raise BadRequestError(ask.words("this address names no conversation: choose one on the page Conversations"))
+        raise BadRequestError(ask.in_words("this address names no conversation: choose one on the page Conversations"))
     return id_
 
 
 def _about(ask: Ask) -> Shown:
     conversation = conversation_of(ask.engine.queries, ask.tenant, _id(ask))
     if conversation is None:
-        return Shown(empty=ask.words(GONE))
+        return Shown(empty=ask.in_words(GONE))
     state = STATE_TITLES.get(conversation.state or "none", "Unknown")
     if conversation.since is not None:
         waits = shown((ask.now.replace(tzinfo=None) - conversation.since).total_seconds() * 1000, "ms")
@@ -160,7 +160,7 @@ def _episodes(ask: Ask) -> Shown:
 def _timeline(ask: Ask) -> Shown:
     page = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
     if not page.rows:
-        return Shown(empty=ask.words(GONE))
+        return Shown(empty=ask.in_words(GONE))
     people = ask.called(
         {kind: {id_ for row in page.rows if (id_ := row.event.get(f"{kind}_id"))} for kind in ("contact", "staff")}
     )

@@ -67,7 +67,7 @@ def _list(ask: Ask) -> Shown:
     wanted = _wanted(ask)
     page = conversations(ask.engine.queries, ask.tenant, wanted, cursor=ask.param("cursor") or None)
     if not page.rows:
-        return Shown(empty=ask.words(_why_none(wanted)))
+        return Shown(empty=ask.in_words(_why_none(wanted)))
     until = min(wanted.end, ask.now)
     texts = excerpts(ask.engine.queries, ask.tenant, [row.conversation_id for row in page.rows])
     rows = [{**_row(ask, row, until), "text": texts[row.conversation_id].text} for row in page.rows]
@@ -75,11 +75,11 @@ def _list(ask: Ask) -> Shown:
     links = [ways(ask, row, "last_at", "conversation_id") for row in rows]
     following = ask.link(cursor=page.next) if page.next else ""
     waiting = sum(row["state"] == "waiting" for row in rows)
-    summary = ask.words(
+    summary = ask.in_words(
         f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
     )
     return Shown(
-        "rows", {"next": following, "total": None}, Table(columns, rows, links), summary, ask.words(_note(wanted))
+        "rows", {"next": following, "total": None}, Table(columns, rows, links), summary, ask.in_words(_note(wanted))
     )
 
 

@@ -176,9 +176,9 @@ def _waiting(ask: Ask) -> Shown:
     try:
         waiting = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
     except HubbubError:
-        return Shown(empty=f"{ask.words('Waiting conversations')} are not known by {', '.join(where)}.")
+        return Shown(empty=f"{ask.in_words('Waiting conversations')} are not known by {', '.join(where)}.")
     if not waiting:
-        return Shown(empty=ask.words("No conversation waits for a reply."))
+        return Shown(empty=ask.in_words("No conversation waits for a reply."))
     known = excerpts(ask.engine.queries, ask.tenant, [member.id for member in waiting])
     rows = [{**row, **who(known.get(row["id"]))} for row in rows_of(waiting, ask.now)]
     columns = with_small_print(ask, (CONTACT, MESSAGE, Column("waits", "Waits for", "ms")), rows)
@@ -187,7 +187,7 @@ def _waiting(ask: Ask) -> Shown:
         "table",
         {},
         Table(columns, rows, links),
-        ask.words(f"{len(rows)} conversations wait for a reply, the longest first"),
+        ask.in_words(f"{len(rows)} conversations wait for a reply, the longest first"),
     )
 
 

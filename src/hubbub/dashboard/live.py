@@ -122,7 +122,7 @@ def _waiting(ask: Ask) -> Shown:
     question = _question(ask, (METRIC,), ask.now - timedelta(days=1), ask.now)
     if question is None:
         return Shown(
-            empty=ask.words("Waiting conversations cannot be filtered like this: remove the filter to see them.")
+            empty=ask.in_words("Waiting conversations cannot be filtered like this: remove the filter to see them.")
         )
     waiting = live(ask.engine.queries, ask.tenant, question, limit=MOST)
     if not waiting.rows:
@@ -132,7 +132,7 @@ def _waiting(ask: Ask) -> Shown:
     columns = with_small_print(ask, _COLUMNS, rows)
     links = [ways(ask, row, "waits") for row in rows]
     over = f"{waiting.past_target} are past their target" if waiting.past_target is not None else "no target is set"
-    summary = ask.words(f"{waiting.waiting} conversations wait for an answer; {over}")
+    summary = ask.in_words(f"{waiting.waiting} conversations wait for an answer; {over}")
     note = f"The first {MOST} of {waiting.waiting}." if waiting.waiting > MOST else ""
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 

@@ -46,6 +46,8 @@ def _funnel(ask: Ask) -> Shown:
     rows, links = [], []
     for name, (title, rate) in STEPS.items():
         n, share = answer.number(name).value, answer.number(rate).value if rate else None
+        if rate and share is None:  # without receipts nothing is known of this step
+            continue
         label = f"{n:,}" if share is None else f"{n:,} ({shown(share, 'share')})"
         rows.append({"step": title, "n": n, "n_shown": label, "rate": share})
         links.append({"n": ask.explained(name), **({"rate": ask.explained(rate)} if rate else {})})

@@ -32,7 +32,7 @@ def named(ask: Ask, table: Table | None) -> Table | None:
     """Return a table with names in place of ids, and titles in the tenant's words."""
     if table is None:
         return None
-    table = replace(table, columns=[replace(column, title=ask.words(column.title)) for column in table.columns])
+    table = replace(table, columns=[replace(column, title=ask.in_words(column.title)) for column in table.columns])
     shown = {column.name: labels(ask, column.holds, _ids(table, column)) for column in _of_ids(table)}
     if not shown:
         return table

@@ -17,7 +17,7 @@ def _names(ask: Ask) -> Shown:
         ask.tenant.id, parameter(ask, "kind", KINDS), ask.param("find"), limit=MOST, cursor=ask.param("cursor") or None
     )
     rows = [
-        {**plain(row), "kind": ask.words(TITLES[row.kind]), "from": "set by hand" if row.by_hand else "its source"}
+        {**plain(row), "kind": ask.in_words(TITLES[row.kind]), "from": "set by hand" if row.by_hand else "its source"}
         for row in page.rows
     ]
     columns = [
@@ -25,7 +25,7 @@ def _names(ask: Ask) -> Shown:
         Column("valid_from", "Since (UTC)", "utc"),
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
-    titles = {kind: ask.words(title) for kind, title in TITLES.items()}
+    titles = {kind: ask.in_words(title) for kind, title in TITLES.items()}
     acts = [
         [Act("forget", "Use the source's name", {"kind": row.kind, "id": row.id})] if may and row.by_hand else []
         for row in page.rows

@@ -40,7 +40,7 @@ def no_rows(ask: Ask) -> NoRows | None:
     if all(alone.values()) and (len(together) < 2 or _count(ask, "messages", together)):
         return None
     ways = [
-        (f"{ask.words(FILTERS[name])}: {ask.label(name, value)}", ask.link(view=view.without(name, value)))
+        (f"{ask.in_words(FILTERS[name])}: {ask.label(name, value)}", ask.link(view=view.without(name, value)))
         for name, values in view.where.items() if name not in view.locked for value in values
     ]  # fmt: skip
     named = " and ".join(_named(ask, name) for name in view.where)
@@ -52,7 +52,7 @@ def no_rows(ask: Ask) -> NoRows | None:
 
 def _named(ask: Ask, name: str) -> str:
     values = " or ".join(ask.label(name, value) for value in ask.view.where[name])
-    return f"{ask.words(FILTERS[name]).lower()} {values}"
+    return f"{ask.in_words(FILTERS[name]).lower()} {values}"
 
 
 def _count(ask: Ask, metric: str, where: Mapping[str, Sequence[str]]) -> int:

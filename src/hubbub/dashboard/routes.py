@@ -216,7 +216,7 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
 
 def _in_words(ask: Ask, widget: Widget) -> Widget:
     """Return a widget with title and explanation in the tenant's words."""
-    return replace(widget, title=ask.words(widget.title), about=ask.words(widget.about))
+    return replace(widget, title=ask.in_words(widget.title), about=ask.in_words(widget.about))
 
 
 def _part(ask: Ask, widget: Widget) -> str:

@@ -31,7 +31,7 @@ def _targets(ask: Ask) -> Shown:
 
 def _row(ask: Ask, row: TargetView) -> dict[str, str]:
     return {
-        "aim": ask.words(AIMS[row.aim]), "within": f"{row.minutes} min {HOURS['yes' if row.business else '']}",
+        "aim": ask.in_words(AIMS[row.aim]), "within": f"{row.minutes} min {HOURS['yes' if row.business else '']}",
         "channel": row.channel or "all", "priority": row.priority or "all",
         "share": f"{row.share:.0%}" if row.share is not None else "–", "valid_from": row.valid_from,
         "valid_to": row.valid_to or "–",
@@ -40,7 +40,7 @@ def _row(ask: Ask, row: TargetView) -> dict[str, str]:
 
 def _fields(ask: Ask) -> tuple[Field, ...]:
     hours = HOURS if ask.tenant.calendar else {"": HOURS[""]}
-    aims = {aim: ask.words(title) for aim, title in AIMS.items()}
+    aims = {aim: ask.in_words(title) for aim, title in AIMS.items()}
     return (
         Field("aim", "What", "select", Aim.FIRST_RESPONSE.value, aims),
         Field("minutes", "Within minutes", "number", required=True),

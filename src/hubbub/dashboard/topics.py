@@ -189,7 +189,7 @@ def _unknown(what: str, answer: PageAnswer) -> str:
 
 def _unfilterable(ask: Ask) -> str:
     """Return why an answer without filters is not shown under one; empty without a filter."""
-    names = [ask.words(FILTERS[name]).lower() for name in ask.view.where]
+    names = [ask.in_words(FILTERS[name]).lower() for name in ask.view.where]
     return f"This is computed over all messages, not by {', '.join(names)}: remove filters." if names else ""
 
 
@@ -255,7 +255,7 @@ def _hotspots(ask: Ask) -> Shown:
     ]
     if not any(row["flagged_count"] for row in rows):
         return Shown(
-            empty=f"None of {classified:,} classified messages is under {_flagged_as(ask)}: {ask.words('no room is a hotspot')}."
+            empty=f"None of {classified:,} classified messages is under {_flagged_as(ask)}: {ask.in_words('no room is a hotspot')}."
         )
     hot = sum(row["hotspot"] for row in rows)
     note = (
@@ -264,7 +264,7 @@ def _hotspots(ask: Ask) -> Shown:
         f"{rule_text(ask.tenant.hotspot_tones)}"
     )
     worst = plain(ask.label("channel_id", rows[0]["channel_id"]))
-    summary = f"{hot} hotspots among {len(rows)} {ask.words('rooms')}; the worst is {worst}"
+    summary = f"{hot} hotspots among {len(rows)} {ask.in_words('rooms')}; the worst is {worst}"
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 
@@ -306,7 +306,7 @@ def _messages(ask: Ask) -> Shown:
     ]
     filled = [column for column in columns if any(row[column.name] is not None for row in rows)]
     following = f"{ask.link(cursor=page.next)}#messages" if page.next else ""
-    rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or [ask.words("all rooms")]
+    rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or [ask.in_words("all rooms")]
     summary = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
     return Shown("rows", {"next": following, "total": None}, Table(filled, rows, links), summary)
 

@@ -38,7 +38,7 @@ def unanswered(ask: Ask) -> Shown:
     first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
     where = {name: tuple(values) for name, values in ask.view.where.items()}
     if why := ask.unfiltered("oldest_waiting_ms"):
-        return Shown(empty=f"{ask.words('Waiting conversations')} are not known by {why.lower()}.")
+        return Shown(empty=f"{ask.in_words('Waiting conversations')} are not known by {why.lower()}.")
     if first >= ask.now:
         return Shown(empty="These days have not begun.")
     try:
@@ -52,7 +52,7 @@ def unanswered(ask: Ask) -> Shown:
     older = len(waiting) - len(since)
     also = f"{older}{'' if len(waiting) < MOST else ' or more'} have waited since before these days." if older else ""
     if not since:
-        return Shown(empty=ask.words(f"No conversation of these days waits for a reply. {also}".strip()))
+        return Shown(empty=ask.in_words(f"No conversation of these days waits for a reply. {also}".strip()))
     sees_rows = ask.person.may(Role.ANALYST)
     people = excerpts(ask.engine.queries, ask.tenant, [member.id for member in since]) if sees_rows else {}
     rows = [

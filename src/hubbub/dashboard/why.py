@@ -33,7 +33,7 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     if answer.difference is None:
         return Shown(empty="There is nothing to compare with.")
     moved, unit = causes(answer), unit_of(name)
-    left_out = ask.words(moved.left_out)
+    left_out = ask.in_words(moved.left_out)
     summary = _said(ask, name, answer, unit)
     if number is not None and number.verdict == "usual":
         summary = f"{summary}, which is within its usual range"

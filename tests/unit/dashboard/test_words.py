@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 
 from hubbub.dashboard.registry import TENANT
+from tests.unit.dashboard.busy import rows
 from tests.unit.dashboard.conftest import Pages
 from tests.unit.dashboard.visiting import plain
 
@@ -65,3 +66,27 @@ def test_who_wrote_leads_to_the_thread(chat: Pages, path: str) -> None:
     first = re.search(r"<td.*?</td>", row[0], re.DOTALL)
     assert first is not None and re.search(r'<a href="[^"]*/conversation\?[^"]*id=(k\d)">U\d</a>', first[0])
     assert re.search(r'<small class="below">.*>Id </span>k\d</small>', first[0])
+
+
+def test_the_only_channel_is_told_apart_by_rooms(chat: Pages) -> None:
+    """Where a page breaks numbers down by channel, rows of Slack alone are its channels, with their own numbers."""
+    sent = {"type": "message.sent", "conversation_id": "k1", "channel": "slack", "kind": "person"}
+    made = [
+        {**sent, "time": f"2026-08-15T10:0{n}:00Z", "id": f"s{n}", "channel_id": "C0" if n else "C1"} for n in range(3)
+    ]
+    chat.engine.record("chat", made, history=True)
+    found = {row["name"]: row["messages_attempted"] for row in rows(chat.sign_in(), "/t/chat/messages/channels")}
+    assert found == {"C0": "2", "C1": "1"}
+
+
+def test_a_step_without_receipts_is_not_zero(chat: Pages) -> None:
+    """Of messages sent by a channel without receipts nobody knows how many were delivered or read: these steps are left out."""
+    sent = {
+        "type": "message.sent",
+        "time": "2026-08-15T10:00:00Z",
+        "id": "s1",
+        "conversation_id": "k1",
+        "channel": "slack",
+    }
+    chat.engine.record("chat", [{**sent, "kind": "person"}], history=True)
+    assert [row["step"] for row in rows(chat.sign_in(), "/t/chat/messages/funnel")] == ["Sent"]
