@@ -1,7 +1,7 @@
 """Questions on a copy in ClickHouse, beside PostgreSQL and beside hand-written SQL of the same ClickHouse through the same client.
 
 `python -m bench.clickhouse --events 200000 --tenants 1`. ClickHouse is its own engine behind the tests' HTTP front, so what a
-statement costs at least is the front's; `one` says how much. Prints wall time (median) and CPU time of all processes, in ms.
+statement costs at least is the front's; `SELECT 1` says how much. Prints wall time (median) and CPU time of all processes, in ms.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from bench import hand_questions, lab
 from bench.answers import ordered, ours
 from hubbub.app import Engine
 from hubbub.storage.clickhouse import Server
+from hubbub.storage.copy import Copy
 
 ROUNDS = 15
 TYPES = {"tenant": "Int64", "time": "Int64", "value": "Nullable(Float64)"}
+Cost = tuple[float, float]
+"""Wall and CPU time in ms."""
 QUESTIONS = ("dashboard", "series", "explain", "team")
 
 
@@ -85,7 +88,7 @@ def clickhouse_text(question: str) -> str:
     )
 
 
-def measured(ask: Callable[[], Any], cpu: Callable[[], float]) -> tuple[float, float]:
+def measured(ask: Callable[[], Any], cpu: Callable[[], float]) -> Cost:
     """Return the median wall time and the mean CPU time of a question in ms, after three that warm up."""
     for _ in range(3):
         ask()
@@ -126,26 +129,26 @@ def main(size: lab.Size) -> None:
             assert copy is not None
             load_by_hand(copy.server, size)
             name = lab.name_of(1)
-            wall, spent = measured(lambda: copy.server.rows("SELECT 1"), cpu)
-            print(f"{'one':12} wall {wall:8.1f}  CPU {spent:8.1f}")
+            report("SELECT 1", "copy", measured(lambda: copy.server.rows("SELECT 1"), cpu))
             for question in QUESTIONS:
-                given = hand_questions.parameters(1, question)
-                text = clickhouse_text(question)
-                rows: dict[str, Callable[[], Any]] = {
-                    "copy": lambda question=question: ours(hub, question, name),  # type: ignore[misc]
-                    "by hand": lambda text=text, given=given: copy.server.rows(text, given),  # type: ignore[misc]
-                }
-                for label, ask in rows.items():
-                    try:
-                        wall, spent = measured(ask, cpu)
-                    except Exception as error:
-                        print(f"{question:12} {label:10} {' '.join(str(error).split())[:300]}")
-                        continue
-                    print(f"{question:12} {label:10} wall {wall:8.1f}  CPU {spent:8.1f}")
-                hub.store.copy = None
-                wall, spent = measured(rows["copy"], cpu)
-                print(f"{question:12} {'postgresql':10} wall {wall:8.1f}  CPU {spent:8.1f}")
-                hub.store.copy = copy
+                compared(hub, copy, question, name, cpu)
+
+
+def compared(hub: Engine, copy: Copy, question: str, name: str, cpu: Callable[[], float]) -> None:
+    """Ask a question of the copy, by hand of the same ClickHouse, and of PostgreSQL."""
+    text, given = clickhouse_text(question), hand_questions.parameters(1, question)
+    by_hand = measured(lambda: copy.server.rows(text, given), cpu)
+    report(question, "by hand", by_hand)
+    for label, of in (("copy", copy), ("postgresql", None)):
+        hub.store.copy = of
+        report(question, label, measured(lambda: ours(hub, question, name), cpu), by_hand)
+    hub.store.copy = copy
+
+
+def report(question: str, label: str, took: Cost, by_hand: Cost | None = None) -> None:
+    """Print what a question took, and its ratio to the same by hand."""
+    ratio = f"  of by hand: wall {took[0] / by_hand[0]:5.2f}  CPU {took[1] / by_hand[1]:5.2f}" if by_hand else ""
+    print(f"{question:12} {label:10} wall {took[0]:8.1f}  CPU {took[1]:8.1f}{ratio}", flush=True)
 
 
 if __name__ == "__main__":

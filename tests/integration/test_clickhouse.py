@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from hubbub.model.event import Event
 from hubbub.model.question import Question
 from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.model.window import Grain
 from hubbub.query.queries import Queries
 from hubbub.storage import clickhouse
 from hubbub.storage.clickhouse import Server
@@ -150,6 +152,49 @@ def test_few_events_are_counted_by_postgresql(store: Store) -> None:
     with store.facts.read() as reading:
         assert reading.rows("SELECT DISTINCT tenant FROM changed_event") == []
     assert store.copy.waiting() == []
+
+
+@contextmanager
+def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Give the statements that ClickHouse gets meanwhile; an insert is the name of its table."""
+    sent: list[str] = []
+    ask, insert = Server.ask, Server.insert
+
+    def asked(self: Server, sql: str, params: Params = ()) -> QueryResult:
+        sent.append(sql)
+        return ask(self, sql, params)
+
+    def inserted(self: Server, table: str, *rest: Any) -> None:
+        sent.append(table)
+        insert(self, table, *rest)
+
+    with monkeypatch.context() as noting:
+        noting.setattr(Server, "ask", asked)
+        noting.setattr(Server, "insert", inserted)
+        yield sent
+
+
+def test_answers_and_refreshes_take_few_statements(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each metric alone, by day and by a dimension, takes at most three statements, but the score of contacts, which reads their
+    whole past, takes five; and what a few events changed is shipped by at most ten."""
+    events = list(sample.events("hotel-aurora", NOW, 3))
+    send(store, *events[:-40])
+    assert counted(store)[0] > 20
+    queries, taken = Queries(store, lambda: NOW), {}
+    for name in catalogue.names():
+        by = tuple(catalogue.askable(catalogue.find(name).rollup))[:1]
+        question = Question((name,), NOW - timedelta(days=3), NOW, Grain.DAY, by)
+        with statements(monkeypatch) as sent:
+            queries.answer(TENANT, question)
+        taken[name] = len(sent)
+    assert {name for name, count in taken.items() if count > 3} == {"contact_engagement_score"}
+    assert taken["contact_engagement_score"] == 5
+    send(store, *events[-40:])
+    refresh(store)
+    assert store.copy is not None
+    with statements(monkeypatch) as sent:
+        store.copy.ship(TENANT.no)
+    assert 3 <= len(sent) <= 10, sent
 
 
 def test_what_changes_is_read_by_the_next_question(store: Store) -> None:

@@ -114,14 +114,15 @@ def _copy(store: Store) -> list[Check]:
     """Check that ClickHouse answers and is up to date, where it holds a copy."""
     if store.copy is None:
         return []
-    waiting = len(store.copy.waiting())
-    found = store.copy.away or f"{waiting} tenants wait to be copied to {store.copy.server.name}"
+    tenants, published = len(store.copy.waiting()), store.copy.published_wait()
+    who = f"{tenants} tenants{' and the published tables' if published else ''}"
+    found = store.copy.away or f"{who} wait to be copied to {store.copy.server.name}"
     advice = (
         "start ClickHouse; PostgreSQL answers meanwhile"
         if store.copy.away
         else "hubbub refresh, or let 'hubbub serve' run"
     )
-    return [_row("copy", store.copy.away is None and not waiting, found, advice)]
+    return [_row("copy", store.copy.away is None and not (tenants or published), found, advice)]
 
 
 def _files(store: Store) -> Check:

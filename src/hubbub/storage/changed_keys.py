@@ -1,8 +1,8 @@
 """The keys of rows that changed in PostgreSQL since ClickHouse's copy was last brought up to date, noted by triggers.
 
 A trigger notes a key in the transaction that changes its row, so nothing that is committed is missed, whoever writes it; only
-tenants that are copied have any noted. Taking a
-tenant's keys, together with their rows of the same moment, is one statement for each table.
+tenants that are copied have any noted, and published tables once they are. Taking an owner's keys, together with their rows of the
+same moment, is one statement for each table. An owner is a tenant, or ALL_PUBLISHED.
 """
 
 from __future__ import annotations
@@ -13,30 +13,40 @@ from contextlib import contextmanager
 from typing import Any
 
 from hubbub.storage import schema
-from hubbub.storage.copied import COPIED, Copied
+from hubbub.storage.copied import COPIED, FACTS, PUBLISHED, Copied
 from hubbub.storage.postgresql import ALL, LOCKS, MAKING, Database, Transaction
 from hubbub.storage.postgresql_connection import LONG
 from hubbub.storage.postgresql_schema import LAYOUT, column_type
 
+ALL_PUBLISHED = -1
+"""The owner of the published rows of all tenants, which are shipped together."""
 POSITION = """
 CREATE TABLE IF NOT EXISTS copy_position (tenant BIGINT PRIMARY KEY, begun BIGINT NOT NULL, done BIGINT NOT NULL);
 CREATE SEQUENCE IF NOT EXISTS copy_number;
 """
-"""The number of the shipment that began last for a tenant, and of the one that ended last: they differ after a process died."""
-PENDING = " OR ".join(f"EXISTS (SELECT 1 FROM changed_{table.name} WHERE tenant = :tenant)" for table in COPIED)
+"""The number of the shipment that began last for an owner, and of the one that ended last: they differ after a process died."""
+PENDING = " OR ".join(f"EXISTS (SELECT 1 FROM changed_{table.name} WHERE tenant = :tenant)" for table in FACTS)
 """Whether any row of a tenant changed since its last shipment."""
 WAITING = " UNION ".join(
     (
-        "SELECT tenant FROM copy_position WHERE begun <> done",
-        *(f"SELECT tenant FROM changed_{table.name}" for table in COPIED),
+        f"SELECT tenant FROM copy_position WHERE begun <> done AND tenant <> {ALL_PUBLISHED}",
+        *(f"SELECT tenant FROM changed_{table.name}" for table in FACTS),
     )
 )
 """Tenants with such rows, or with a shipment that did not end."""
+PUBLISHED_WAIT = " OR ".join(
+    (
+        f"NOT EXISTS (SELECT 1 FROM copy_position WHERE tenant = {ALL_PUBLISHED} AND begun = done)",
+        *(f"EXISTS (SELECT 1 FROM changed_{table.name})" for table in PUBLISHED),
+    )
+)
+"""Whether any published row changed since the last shipment, or none ended yet."""
 
 
 def _noting(table: Copied) -> str:
     columns = ", ".join(f'"{name}" {column_type(LAYOUT[table.name][0][name])}' for name in table.key)
     key, name = ", ".join(f'"{column}"' for column in table.key), table.name
+    owner = str(ALL_PUBLISHED) if table.published else "c.tenant"
     triggers = "".join(
         f"""
         DROP TRIGGER IF EXISTS {name}_{event.lower()}_{rows.lower()}_is_changed ON {name};
@@ -49,7 +59,7 @@ def _noting(table: Copied) -> str:
         CREATE INDEX IF NOT EXISTS changed_{name}_tenant ON changed_{name} (tenant);
         CREATE OR REPLACE FUNCTION {name}_is_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             INSERT INTO changed_{name} ({key}) SELECT {key} FROM changed AS c
-                WHERE EXISTS (SELECT 1 FROM copy_position AS p WHERE p.tenant = c.tenant);
+                WHERE EXISTS (SELECT 1 FROM copy_position AS p WHERE p.tenant = {owner});
             RETURN NULL;
         END $$;
         {triggers}
@@ -104,19 +114,21 @@ def _made_by(database: Database) -> str | None:
         return made
 
 
-def taken(writing: Transaction, table: Copied, tenant: int) -> Iterator[tuple[Any, ...]]:
-    """Take a tenant's changed keys out, and yield a row for each: its columns, then whether it is gone."""
-    keys = [name for name in table.key if name != "tenant"]
+def taken(writing: Transaction, table: Copied, owner: int) -> Iterator[tuple[Any, ...]]:
+    """Take an owner's changed keys out, and yield a row for each: its columns, then whether it is gone."""
+    keys = [name for name in table.key if table.published or name != "tenant"]
     listed = ", ".join(f'"{name}"' for name in keys)
     on = " AND ".join(
         f'r."{name}" IS NOT DISTINCT FROM k."{name}"' if name in table.nullable else f'r."{name}" = k."{name}"'
         for name in keys
     )
-    shown = ", ".join(":tenant" if n == "tenant" else f'{"k" if n in keys else "r"}."{n}"' for n in table.columns)
+    shown = ", ".join(
+        f'k."{name}"' if name in keys else ":owner" if name == "tenant" else f'r."{name}"' for name in table.columns
+    )
     rows = writing.rows(
-        f"WITH c AS (DELETE FROM changed_{table.name} WHERE tenant = :tenant RETURNING {listed}), "
+        f"WITH c AS (DELETE FROM changed_{table.name} WHERE {_owned(table, 'tenant')} RETURNING {listed}), "
         f"k AS (SELECT DISTINCT {listed} FROM c) SELECT {shown}, CAST(r.tenant IS NULL AS INTEGER) FROM k "
-        f"LEFT JOIN {table.name} AS r ON r.tenant = :tenant AND {on}", {"tenant": tenant},
+        f"LEFT JOIN {table.name} AS r ON {_owned(table, 'r.tenant')} AND {on}", {"owner": owner},
     )  # fmt: skip
     of_key = [name in table.key for name in table.columns]
     for row in rows:
@@ -125,8 +137,12 @@ def taken(writing: Transaction, table: Copied, tenant: int) -> Iterator[tuple[An
         yield row
 
 
-def all_of(writing: Transaction, table: Copied, tenant: int) -> Iterator[tuple[Any, ...]]:
-    """Take a tenant's changed keys out, and yield all of its rows in the same form."""
-    writing.run(f"DELETE FROM changed_{table.name} WHERE tenant = ?", (tenant,))
+def all_of(writing: Transaction, table: Copied, owner: int) -> Iterator[tuple[Any, ...]]:
+    """Yield all of an owner's rows in the same form."""
     shown = ", ".join(f'"{name}"' for name in table.columns)
-    yield from writing.scan(f"SELECT {shown}, 0 FROM {table.name} WHERE tenant = ?", (tenant,))
+    yield from writing.scan(f"SELECT {shown}, 0 FROM {table.name} WHERE {_owned(table, 'tenant')}", {"owner": owner})
+
+
+def _owned(table: Copied, column: str) -> str:
+    """Return the condition on rows that belong to `:owner`."""
+    return "TRUE" if table.published else f"{column} = :owner"

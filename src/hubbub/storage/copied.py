@@ -1,7 +1,8 @@
-"""The tables that ClickHouse holds a copy of, for answers that aggregate many facts: their columns, keys and types.
+"""The tables that ClickHouse holds a copy of: facts, for answers that aggregate many, and the published tables, for other programs.
 
 PostgreSQL stays the store. A row of the copy has the number of the shipment that brought it as `version`; of the rows of one key
-the newest counts, and none where that one is marked as `gone`. Texts and other attributes of events are not copied.
+the newest counts, and none where that one is marked as `gone`. Texts and other attributes of events are not copied. Other programs
+read a published table by its name, which is a view of the rows that count.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hubbub.storage.published import PERIOD
 from hubbub.storage.schema import TABLES, key_columns
 
 _LEFT_OUT = {"event": ("seq", "revision", "attributes", "received_at")}
@@ -30,18 +32,28 @@ _FEW = (
 )
 """Text columns of few values, which ClickHouse keeps as numbers of a dictionary."""
 _STATE = ("tenant", "entity", "state", "id", "since", "until")
-"""The order in which states are sorted. All of their columns are the key: they have none of their own, and no two are equal."""
+"""The order in which states are sorted. They have no key of their own and no two are equal, so all of their columns are the key; so
+it is with published rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A table of the copy. `columns`: name -> ClickHouse's type; `key`: those that tell rows apart, in the order of sorting."""
+    """A table of the copy. `columns`: name -> ClickHouse's type; `key`: those that tell rows apart, in the order of sorting.
+
+    `empty`: what a row that is gone has in each column, unless it is of the key. `published`: whether it is a published table,
+    whose rows of all tenants are shipped together.
+    """
 
     name: str
     columns: Mapping[str, str]
     key: Sequence[str]
     empty: Sequence[object]
-    """What a row that is gone has in each column, unless it is of the key."""
+    published: bool
+
+    @property
+    def place(self) -> str:
+        """The name of the table in ClickHouse."""
+        return f"{self.name}_versions" if self.published else self.name
 
     @property
     def stored(self) -> Mapping[str, str]:
@@ -57,9 +69,13 @@ class Copied:
         """Return the statement that creates the table; merging its parts removes what is gone, for good."""
         columns = ", ".join(f"`{name}` {type_}" for name, type_ in self.stored.items())
         return (
-            f"CREATE TABLE {self.name} ({columns}) ENGINE = ReplacingMergeTree(version, gone) ORDER BY ({', '.join(self.key)}) "
+            f"CREATE TABLE {self.place} ({columns}) ENGINE = ReplacingMergeTree(version, gone) ORDER BY ({', '.join(self.key)}) "
             "SETTINGS allow_nullable_key = 1, allow_experimental_replacing_merge_with_cleanup = 1, old_parts_lifetime = 30"
         )
+
+    def view(self) -> str:
+        """Return the statement that creates the view of a published table."""
+        return f"CREATE VIEW {self.name} AS SELECT {', '.join(self.columns)} FROM {self.place} FINAL"
 
 
 def _type(name: str, type_: str) -> str:
@@ -74,10 +90,14 @@ def _copied(table: str) -> Copied:
     declared = {name: type_ for name, type_ in TABLES[table][0].items() if name not in left_out}
     columns = {name: _type(name, type_) for name, type_ in declared.items()}
     empty = [None if "Nullable" in type_ else "" if "String" in type_ else 0 for type_ in columns.values()]
-    every = (*_STATE, *(name for name in columns if name not in _STATE))
-    return Copied(table, columns, key_columns(table) or every, empty)
+    first = ("tenant", PERIOD[table]) if table in PERIOD else _STATE
+    every = (*first, *(name for name in columns if name not in first))
+    return Copied(table, columns, key_columns(table) or every, empty, table in PERIOD)
 
 
-COPIED = tuple(_copied(name) for name in _NAMES)
-DIGEST = hashlib.blake2b("".join(table.create() for table in COPIED).encode(), digest_size=8).hexdigest()
+FACTS = tuple(_copied(name) for name in _NAMES)
+PUBLISHED = tuple(_copied(name) for name in PERIOD)
+COPIED = (*FACTS, *PUBLISHED)
+_MADE_BY = (*(table.create() for table in COPIED), *(table.view() for table in PUBLISHED))
+DIGEST = hashlib.blake2b("".join(_MADE_BY).encode(), digest_size=8).hexdigest()
 """A copy of other declarations is made again."""

@@ -1,4 +1,4 @@
-"""The copy of a store's facts in ClickHouse: bringing a tenant's rows up to date, and reading them while nothing changes them.
+"""The copy of facts and published tables in ClickHouse: bringing rows up to date, reading a tenant's while none changes.
 
 A shipment moves what changed since the one before, under the tenant's lock in PostgreSQL, and is committed there: a process that
 dies in the middle leaves its keys noted and its shipment unfinished, and the next one sends the same rows with a higher
@@ -12,12 +12,13 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 
 from hubbub.errors import NOT_NOW, StoreNewerError
 from hubbub.storage import changed_keys
+from hubbub.storage.changed_keys import ALL_PUBLISHED
 from hubbub.storage.clickhouse import Reading, Server
-from hubbub.storage.copied import COPIED, DIGEST, Copied
+from hubbub.storage.copied import COPIED, DIGEST, FACTS, PUBLISHED, Copied
 from hubbub.storage.postgresql import Database, Transaction
 from hubbub.storage.postgresql_connection import LONG
 
@@ -63,12 +64,15 @@ class Copy:
             if locked is not None:
                 self._release(locked)
 
-    def ship(self, tenant: int) -> None:
-        """Bring a tenant's rows up to date. Raises StoreUnavailableError, StoreBusyError, StoreFullError."""
+    def ship(self, owner: int) -> None:
+        """Bring the rows of a tenant, or of ALL_PUBLISHED, up to date.
+
+        Raises StoreUnavailableError, StoreBusyError, StoreFullError.
+        """
         self._verify()
-        con = self._lock(tenant, shared=False)
+        con = self._lock(owner, shared=False)
         try:
-            self._ship(con, tenant)
+            self._ship(con, owner)
         finally:
             self._release(con)
 
@@ -77,18 +81,23 @@ class Copy:
         with self._database.read() as reading:
             return [no for (no,) in reading.rows(f"{changed_keys.WAITING} ORDER BY 1")]
 
-    def ship_all(self) -> int:
-        """Bring all tenants up to date that need it; returns how many."""
-        waiting = self.waiting()
-        for tenant in waiting:
+    def published_wait(self) -> bool:
+        """Whether published tables are not up to date."""
+        with self._database.read() as reading:
+            return bool(reading.value(f"SELECT {changed_keys.PUBLISHED_WAIT}"))
+
+    def ship_all(self) -> None:
+        """Bring all tenants that need it, and the published tables, up to date."""
+        for tenant in self.waiting():
             self.ship(tenant)
-        return len(waiting)
+        if self.published_wait():
+            self.ship(ALL_PUBLISHED)
 
     def rewrite(self) -> None:
         """Bring everything up to date, and merge the parts so that none holds a byte of deleted rows."""
         self.ship_all()
         for table in COPIED:
-            self.server.run(f"OPTIMIZE TABLE {table.name} FINAL CLEANUP")
+            self.server.run(f"OPTIMIZE TABLE {table.place} FINAL CLEANUP")
 
     def close(self) -> None:
         """Close the connections to ClickHouse."""
@@ -123,38 +132,40 @@ class Copy:
             return False
         return whole is True
 
-    def _ship(self, con: Transaction, tenant: int) -> None:
-        version, done = self._begin(con, tenant)
+    def _ship(self, con: Transaction, owner: int) -> None:
+        version, done = self._begin(con, owner)
         con.run(f"BEGIN ISOLATION LEVEL REPEATABLE READ; {LONG}")
-        for table in COPIED:
-            self._send(con, table, tenant, version, whole=not done)
-        con.run("UPDATE copy_position SET done = begun WHERE tenant = ?", (tenant,))
+        for table in PUBLISHED if owner == ALL_PUBLISHED else FACTS:
+            self._send(con, table, owner, version, whole=not done)
+        con.run("UPDATE copy_position SET done = begun WHERE tenant = ?", (owner,))
         con.run("COMMIT")
 
-    def _begin(self, con: Transaction, tenant: int) -> tuple[int, int]:
+    def _begin(self, con: Transaction, owner: int) -> tuple[int, int]:
         """Return the number of a new shipment, and that of the last one that ended, 0 without any.
 
-        Changes are noted of tenants that have a number: the first is given while nobody writes the tenant's rows.
+        Changes are noted of owners that have a number: the first is given while nobody writes the owner's rows.
         """
         begin = "UPDATE copy_position SET begun = nextval('copy_number') WHERE tenant = ? RETURNING begun, done"
-        if not (numbers := con.rows(begin, (tenant,))):
-            with self._database.write(tenant) as writing:
-                writing.run("INSERT INTO copy_position VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (tenant,))
-            numbers = con.rows(begin, (tenant,))
+        if not (numbers := con.rows(begin, (owner,))):
+            with self._database.write(None if owner == ALL_PUBLISHED else owner) as writing:
+                writing.run("INSERT INTO copy_position VALUES (?, 0, 0) ON CONFLICT DO NOTHING", (owner,))
+            numbers = con.rows(begin, (owner,))
         begun, done = numbers[0]
         return begun, done
 
-    def _send(self, con: Transaction, table: Copied, tenant: int, version: int, *, whole: bool) -> None:
-        rows = changed_keys.all_of(con, table, tenant) if whole else changed_keys.taken(con, table, tenant)
+    def _send(self, con: Transaction, table: Copied, owner: int, version: int, *, whole: bool) -> None:
+        rows = changed_keys.taken(con, table, owner)
+        if whole:  # of a first shipment that died, too, whose rows may have changed since
+            rows = chain(rows, changed_keys.all_of(con, table, owner))
         while some := [(*row[:-1], version, row[-1]) for row in islice(rows, AT_ONCE)]:
-            self.server.insert(table.name, table.stored, some)
+            self.server.insert(table.place, table.stored, some)
 
-    def _lock(self, tenant: int, *, shared: bool) -> Transaction:
-        """Hold the lock of a tenant: together with other readers, or alone."""
+    def _lock(self, owner: int, *, shared: bool) -> Transaction:
+        """Hold the lock of an owner: together with other readers, or alone."""
         how = "_shared" if shared else ""
         return self._database.session(
             "SELECT pg_advisory_lock_shared(CAST(? AS INTEGER), CAST(? AS INTEGER)), "
-            f"pg_advisory_lock{how}(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, ALL, LOCKS, tenant),
+            f"pg_advisory_lock{how}(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, ALL, LOCKS, owner),
         )  # fmt: skip
 
     def _release(self, con: Transaction) -> None:
@@ -183,14 +194,16 @@ class Copy:
     def _mark(self) -> str | None:
         """Return what ClickHouse says whose copy it is; None where a table is missing."""
         tables = self.server.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
-        if not {("copy",), *((table.name,) for table in COPIED)} <= set(tables):
+        if not {"copy", *(table.place for table in COPIED), *(table.name for table in PUBLISHED)} <= {
+            n for (n,) in tables
+        }:
             return None
         rows = self.server.rows("SELECT id FROM copy")
         return str(rows[0][0]) if rows else None
 
     def _newest(self) -> int:
         """Return the highest version in ClickHouse: higher than PostgreSQL's last number where that was restored."""
-        parts = " UNION ALL ".join(f"SELECT max(version) AS v FROM {table.name}" for table in COPIED)
+        parts = " UNION ALL ".join(f"SELECT max(version) AS v FROM {table.place}" for table in COPIED)
         newest: int | None = self.server.rows(f"SELECT max(v) FROM ({parts})")[0][0]
         return newest or 0
 
@@ -201,8 +214,11 @@ class Copy:
     def _make(self, con: Transaction) -> str:
         """Create ClickHouse's tables again, empty: every tenant is then copied whole, when it is next asked for."""
         for table in COPIED:
-            self.server.run(f"DROP TABLE IF EXISTS {table.name} SYNC")
+            self.server.run(f"DROP TABLE IF EXISTS {table.place} SYNC")
             self.server.run(table.create())
+        for table in PUBLISHED:
+            self.server.run(f"DROP VIEW IF EXISTS {table.name} SYNC")
+            self.server.run(table.view())
         mark = f"{DIGEST} {uuid.uuid4().hex}"
         self.server.run("DROP TABLE IF EXISTS copy SYNC")
         self.server.run(_ID)

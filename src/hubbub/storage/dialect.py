@@ -16,7 +16,9 @@ class Dialect:
 
     `whole`: a number cut to its whole part. `total`: the sum of whole numbers, however large. `looked_up`: the value of a column in
     the tenant's row that has a key, null without such a row; takes the table, its columns of key and value, and the key.
-    `correlated`: whether a subquery may name columns of the rows around it, wherever it stands.
+    `correlated`: whether a subquery may name columns of the rows around it, wherever it stands. `at_rank`: of the values of a
+    column in order, the one at the whole part of a share of the way from the first to the last, or `ahead` places behind that;
+    takes column, share and `ahead`. None: its rows are read as quickly as it would order them.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Dialect:
     total: Callable[[str], str]
     looked_up: Callable[[str, str, str, str], str]
     correlated: bool
+    at_rank: Callable[[str, float, int], str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,18 @@ def _by_arrays(table: str, key: str, value: str, sql: str) -> str:
     return f"transform({sql}, {keys}, {values}, NULL)"
 
 
+def _at_rank(sql: str, share: float, ahead: int) -> str:
+    place = f"toUInt64(floor((count({sql}) - 1) * {share})) + {ahead + 1}"  # behind the last one there is 0
+    return f"arrayElement(arraySort(groupArray({sql})), {place})"
+
+
 SQLITE = FullDialect(
     "sqlite",
     whole=lambda sql: f"CAST({sql} AS INTEGER)",
     total=lambda sql: f"sum({sql})",
     looked_up=_by_subquery,
     correlated=True,
+    at_rank=None,
     row="rowid",
     numbers=lambda sql: f"(SELECT value FROM json_each({sql}))",
     texts=lambda sql: f"(SELECT value FROM json_each({sql}))",
@@ -88,6 +97,7 @@ POSTGRESQL = FullDialect(
     total=lambda sql: f"sum({sql})",
     looked_up=_by_subquery,
     correlated=True,
+    at_rank=None,
     row="ctid",
     numbers=lambda sql: f"(SELECT CAST(jsonb_array_elements_text(CAST({sql} AS JSONB)) AS BIGINT))",
     texts=lambda sql: f"(SELECT jsonb_array_elements_text(CAST({sql} AS JSONB)))",
@@ -102,4 +112,5 @@ CLICKHOUSE = Dialect(
     total=lambda sql: f"sum(toInt256({sql}))",
     looked_up=_by_arrays,
     correlated=False,
+    at_rank=_at_rank,
 )

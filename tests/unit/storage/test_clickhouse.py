@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,17 @@ def test_values_are_bound(both: tuple[AnyReading, AnyReading]) -> None:
         assert asked(both, "SELECT ?", (number,)) == [(number,)]
     assert asked(both, "SELECT :a, :b, :a", {"a": None, "b": True}) == [(None, 1, None)]
     assert bound("SELECT ':x', :x", {"x": 1})[0] == "SELECT ':x', {p_x:Int64}"
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.95, 0.99])
+def test_a_value_at_a_rank_is_that_of_the_ordered_values(both: tuple[AnyReading, AnyReading], share: float) -> None:
+    """Of any number of values the two around a percentile are those that Python finds in the ordered list."""
+    _, clickhouse = both
+    at_rank = clickhouse.dialect.at_rank
+    assert at_rank is not None
+    for n in range(1, 41):
+        values = [(place * 7919) % 1009 - 300 for place in range(n)]
+        place = math.floor((n - 1) * share)
+        expected = [*sorted(values), 0][place : place + 2]
+        sql = f"SELECT {at_rank('v', share, 0)}, {at_rank('v', share, 1)} FROM (SELECT arrayJoin({values}) AS v)"
+        assert [list(row) for row in clickhouse.rows(sql)] == [expected]
