@@ -30,6 +30,7 @@ from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Outbox
 from hubbub.control.payloads import Payloads
 from hubbub.control.presence import Presence
+from hubbub.control.sequences import Sequences
 from hubbub.errors import NOT_NOW, CollectionOffError
 from hubbub.facts.refresh import refresh
 from hubbub.facts.retention import gone_until
@@ -148,6 +149,7 @@ class Engine:
         self.integration_store = Integrations(self.database, self.encryption)
         self.ledger = Coverage(self.database, self.integration_store, feed_of)
         self.control.followers.append(self.ledger.follow)
+        self.sequences = Sequences(self.database)
         self.payload_store = Payloads(self.database, self.encryption)
         self.idempotency = Idempotency(self.database, self.encryption)
         self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
@@ -170,7 +172,7 @@ class Engine:
             self.integration_store, self.payload_store, self.store, self.control.tenant,
             lambda tenant, items, origin: self.accept(tenant, items, origin=origin),
             lambda tenant, names: self.names.take(tenant, names),
-            lambda one, gaps: self.coverage.note(one, gaps),
+            lambda one, gaps: self.coverage.note(one, gaps), self.sequences.note,
             lambda tenant, items: self.labels.label_arrived(tenant, items),
         )  # fmt: skip
         self.listening = ListeningService(self.clock, self.http, self.integration_store, self.receiving, self.delivered)
@@ -215,13 +217,27 @@ class Engine:
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(
-            clock, store, control, self.integration_store, self.ledger, Presence(self.database), self.delivered
+            clock,
+            store,
+            control,
+            self.integration_store,
+            self.ledger,
+            Presence(self.database),
+            self.delivered,
+            self.sequences,
         )
         self.labels = LabelService(
             store, control, self.database, self.encryption, self._accept_labels, clock, settings.ai, self.http
         )
         self.integrations = IntegrationService(
-            settings, clock, control, self.integration_store, self.payload_store, self.ledger, self.delivered
+            settings,
+            clock,
+            control,
+            self.integration_store,
+            self.payload_store,
+            self.ledger,
+            self.delivered,
+            self.sequences,
         )
         self.fetching = FetchService(
             clock, store, control, self.http, self.integration_store, self.ledger, self.payload_store, self.names, self.labels,

@@ -34,6 +34,7 @@ from hubbub.control import (
     presence,
     removal,
     restatements,
+    sequences,
     subscriptions,
     targets,
     topic_suggestions,
@@ -54,7 +55,7 @@ DBOS = (
 """DBOS's tables of jobs, referenced ones first. A worker writes its queues and versions again when it starts."""
 _DECLARING = (
     access, alerts, control, coverage, deliveries, erasures, idempotency, integrations, label_answers, label_classifiers,
-    label_configurations, label_examples, outbox, payloads, presence, removal, restatements, subscriptions, targets,
+    label_configurations, label_examples, outbox, payloads, presence, removal, restatements, sequences, subscriptions, targets,
     topic_suggestions,
 )  # fmt: skip
 """Modules with tables of control data: importing them fills `metadata`."""

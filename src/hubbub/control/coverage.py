@@ -276,6 +276,34 @@ class Coverage:
             con.execute(coverage.update().where(*inside).values(state=FETCHED if found else EMPTY, found=found))
             count_change(con, source_changes)
 
+    def hold(
+        self, integration: Integration, reason: Reason, ranges: Mapping[tuple[datetime, datetime], str], action: str
+    ) -> None:
+        """Make the missing ranges of a reason exactly these (UTC without zone, each with its detail).
+
+        A range that was closed stays closed, and one that is missing for another reason keeps it.
+        """
+        query = sa.select(coverage.c.start, coverage.c.end, coverage.c.state, coverage.c.reason)
+        with self._database.read() as con:
+            rows = con.execute(query.where(coverage.c.integration == integration.id, coverage.c.day.is_(None))).all()
+        known = {(row.start, row.end) for row in rows if row.reason == reason and row.state == MISSING}
+        closed = [(row.start, row.end) for row in rows if row.reason == reason and row.state != MISSING]
+        other = {(row.start, row.end) for row in rows} - known
+        wanted = {range_ for range_ in ranges if not any(a <= range_[0] and b >= range_[1] for a, b in closed)} - other
+        if wanted == known:
+            return
+        with self._database.write() as con:
+            for start, end in known - wanted:
+                con.execute(coverage.delete().where(
+                    coverage.c.integration == integration.id, coverage.c.start == start, coverage.c.end == end
+                ))  # fmt: skip
+            for start, end in wanted - known:
+                con.execute(coverage.insert().values(
+                    integration=integration.id, tenant=integration.tenant, start=start, end=end, state=MISSING, reason=reason.value,
+                    detail=ranges[start, end], action=action, tried_at=utc_naive(datetime.now(UTC)),
+                ))  # fmt: skip
+            count_change(con)
+
     def lacking(self, integration: Integration) -> list[Range]:
         """Return the missing ranges of what a service sends, oldest first."""
         missing = coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING

@@ -28,7 +28,15 @@ KINDS = {"fetched": "there", "empty": "none", "partial": "failed", "unknown": "m
 """Classes of days in the style sheet, by state."""
 NAMES = {"fetched": "there", "not_over": "not over yet", "unknown": "not known"}
 """Names of states, where they differ from the state."""
-SENT = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.SILENT, Reason.RATE_LIMITED, Reason.LOST)
+SENT = (
+    Reason.DOWN,
+    Reason.NOT_TAKEN,
+    Reason.UNVERIFIED,
+    Reason.SILENT,
+    Reason.RATE_LIMITED,
+    Reason.LOST,
+    Reason.SKIPPED,
+)
 """Reasons of gaps in what a service sends by itself, which a person may close."""
 FETCHABLE = (Reason.NOT_TRIED, Reason.FAILED, Reason.REFUSED, Reason.PAUSED, Reason.UNREADABLE)
 """Reasons of gaps whose days may be fetched."""

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NOT_TAKEN = "not_taken"
     SILENT = "silent"
     LOST = "lost"
+    SKIPPED = "skipped"
 
 
 WORDS: Mapping[Reason, str] = {
@@ -42,6 +43,7 @@ WORDS: Mapping[Reason, str] = {
     Reason.NOT_TAKEN: "what was sent could not be taken",
     Reason.SILENT: "nothing came where messages were expected",
     Reason.LOST: "the service says that deliveries were lost",
+    Reason.SKIPPED: "numbers are missing among the deliveries",
 }  # fmt: skip
 """Reasons in words."""
 

@@ -17,6 +17,7 @@ from hubbub.control.deliveries import KEY_LENGTH, READ, Deliveries
 from hubbub.control.integrations import FETCHED as WORKING
 from hubbub.control.integrations import Integration, Integrations, State
 from hubbub.control.presence import Presence
+from hubbub.control.sequences import Sequences
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import HOUR as US_HOUR
 from hubbub.facts.moments import micros, moment
@@ -38,6 +39,8 @@ WATCHED = 48
 MINUTE = timedelta(minutes=1)
 LOOKED, LATELY = timedelta(minutes=90), timedelta(minutes=3)
 """How far back a server looks for refused bodies when it begins, and after that."""
+SECOND, OUT_OF_ORDER = timedelta(seconds=1), timedelta(minutes=2)
+"""How long a missing number may still be on its way while later ones come."""
 QUARTERS = 4
 """Quarters of an hour: events are counted by quarter, since zones begin their days on one."""
 SENT_AGAIN = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.PAUSED)
@@ -47,6 +50,7 @@ STILL_SENDS = "Check whether the service still sends"
 READ_AGAIN = "Nothing: it is fetched from the service's API within the hour"
 SENDS_AGAIN = "Nothing: the service sends refused bodies again"
 CLOSE = "If nothing is missing, close it: hubbub integrations close-gaps"
+SENT_LATER = f"It may still be sent again. {CLOSE}"
 NOTHING_CAME = "nothing arrived, and nothing shows whether anything was sent"
 DayState = Literal["fetched", "empty", "partial", "missing", "unknown", "not_over", "before"]
 SHOWN = 28
@@ -124,10 +128,11 @@ class CoverageService:
 
     def __init__(
         self, clock: Clock, store: Store, control: Control, integrations: Integrations, ledger: Coverage, presence: Presence,
-        delivered: Deliveries,
+        delivered: Deliveries, sequences: Sequences,
     ) -> None:  # fmt: skip
         self._clock, self._store, self._control = clock, store, control
         self._integrations, self._ledger, self._presence, self._delivered = integrations, ledger, presence, delivered
+        self._sequences = sequences
         self._looked: datetime | None = None
 
     def of(
@@ -197,6 +202,21 @@ class CoverageService:
                 self._ledger.note(source, since, now, Reason.DOWN, action=_remedy(source, now - since))
         looked, self._looked = self._looked or now - LOOKED, now - LATELY
         self._note_refused(looked)
+        self._note_holes(utc_naive(now - OUT_OF_ORDER))
+
+    def _note_holes(self, until: datetime) -> None:
+        """Make holes among numbered deliveries gaps, where later numbers came before a moment; one that was filled is none."""
+        for name, kind in PROVIDERS.items():
+            setup = kind.receiver.setup if kind.receiver is not None else None
+            if setup is not None and setup.renumbers:
+                for source in self._integrations.all(provider=name):
+                    holes = self._sequences.holes(source, setup.renumbers)
+                    ranges = {
+                        (hole.start, max(hole.end, hole.start + SECOND)): f"{hole.count}"
+                        for hole in holes
+                        if hole.end <= until
+                    }
+                    self._ledger.hold(source, Reason.SKIPPED, ranges, SENT_LATER)
 
     def _note_refused(self, since: datetime) -> None:
         """Note the minutes since a moment with refused bodies that may be the service's."""

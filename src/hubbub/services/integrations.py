@@ -17,6 +17,7 @@ from hubbub.control.coverage import Coverage
 from hubbub.control.deliveries import KEY_LENGTH, REFUSED, Deliveries, Latest, state_of, why_refused
 from hubbub.control.integrations import FETCHED, STATES, TOKEN, Integration, Integrations, State
 from hubbub.control.payloads import Payloads
+from hubbub.control.sequences import Sequences
 from hubbub.errors import BadInputError
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.providers import provider as provider_of
@@ -96,10 +97,10 @@ class IntegrationService:
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, store: Integrations, payloads: Payloads, ledger: Coverage,
-        delivered: Deliveries,
+        delivered: Deliveries, sequences: Sequences,
     ) -> None:  # fmt: skip
         self._settings, self._clock, self._control, self._store = settings, clock, control, store
-        self._payloads, self._ledger, self._delivered = payloads, ledger, delivered
+        self._payloads, self._ledger, self._delivered, self._sequences = payloads, ledger, delivered, sequences
 
     def add(
         self,
@@ -203,6 +204,7 @@ class IntegrationService:
         self._store.remove(tenant, integration)
         self._payloads.delete_older(self._clock() + DAY, kind_of(integration))
         self._ledger.forget(integration)
+        self._sequences.forget(integration)
         return Removed(integration)
 
     def _view(self, stored: Integration) -> IntegrationView:

@@ -83,6 +83,7 @@ class Received:
 
     `events` have the fields of the contract and stable ids; `source` is the provider's name where one has none.
     A text is in `attributes.text`, where options store texts. `ignored` counts what is not about conversations, by name.
+    `number` is the delivery's own, where the service numbers its deliveries.
     """
 
     events: Sequence[Mapping[str, object]] = ()
@@ -91,6 +92,7 @@ class Received:
     gaps: Sequence[Gap] = ()
     changes: Sequence[Change] = ()
     up_to: Sequence[UpTo] = ()
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ class Setup:
 
     `scopes` are what the service must grant. `quiet`: the service would forward the body of an answer, so it gets none. `connected`
     are the steps where it sends over a connection that Hubbub opens. `retries`: the published time from the first to the
-    last attempt with a body that was not accepted; zero where it sends once, or does not say.
+    last attempt with a body that was not accepted; zero where it sends once, or does not say. `renumbers`: where the service
+    numbers its deliveries one after the other, the time without any after which they may begin anywhere; zero where it does not.
     """
 
     title: str
@@ -123,6 +126,7 @@ class Setup:
     quiet: bool = False
     connected: tuple[str, ...] = ()
     retries: timedelta = timedelta(0)
+    renumbers: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

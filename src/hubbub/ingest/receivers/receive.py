@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 
 from cachetools import TTLCache
@@ -31,6 +32,8 @@ Label = Callable[[str, Sequence[Item]], object]
 """Labels messages that were just accepted, by texts that may not be stored."""
 TakeNames = Callable[[str, Sequence[Name]], object]
 NoteGaps = Callable[[Integration, Sequence[Gap]], object]
+NoteNumber = Callable[[Integration, int, datetime], object]
+"""Notes the number of a delivery that was received at a moment."""
 MOST_HEARD, HEARD_SECONDS = 50_000, 600.0
 """Names that are known to be kept, and for how long that is trusted."""
 
@@ -61,11 +64,12 @@ class Receiving:
         accept: Accept,
         take_names: TakeNames,
         note_gaps: NoteGaps,
+        note_number: NoteNumber,
         label: Label,
     ) -> None:
         self._integrations, self._payloads, self._label = integrations, payloads, label
         self._store, self._tenant_of, self._accept, self._take_names = store, tenant_of, accept, take_names
-        self._note_gaps = note_gaps
+        self._note_gaps, self._note_number = note_gaps, note_number
         self._heard: TTLCache[tuple[str, Name], None] = TTLCache(MOST_HEARD, HEARD_SECONDS)
         self._hearing = Lock()
 
@@ -139,6 +143,8 @@ class Receiving:
             self._label(tenant, [_item(event, index, tenant) for index, (event, _) in enumerate(events)])
         self._hear(tenant, received.names)
         self._note_gaps(integration, received.gaps)
+        if received.number is not None:
+            self._note_number(integration, received.number, delivery.received_at)
         for gap in received.gaps:
             log.warning(
                 "a service lost events", integration=integration.id, tenant=tenant, since=gap.from_.isoformat(),

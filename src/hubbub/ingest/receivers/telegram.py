@@ -1,7 +1,7 @@
 """Telegram: messages to a bot, in private and in its groups, and messages of a business account.
 
 A message's number is unique in its chat and, in private, for its bot: an event's id names all three. Telegram does not report the
-bot's own messages.
+bot's own messages. Updates are numbered one after the other (`update_id`), until a week passes without any.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from hubbub.ingest.receivers.base import Change, Delivery, Options, Received, Se
 from hubbub.ingest.receivers.fields import Fields, filled, object_of, rfc3339
 from hubbub.model.name import Name
 
+LONGEST_NUMBER = 19
+"""Digits."""
 MESSAGES = (
     "message", "edited_message", "channel_post", "edited_channel_post", "business_message", "edited_business_message",
 )  # fmt: skip
@@ -44,6 +46,7 @@ class Telegram:
             Setting("bot_id", "number of the bot: the part of its token before the colon", r"\d{1,20}", required=True),
         ),
         retries=timedelta(hours=24),
+        renumbers=timedelta(days=7),
     )  # fmt: skip
     challenge = staticmethod(no_challenge)
 
@@ -66,7 +69,11 @@ class Telegram:
             reading.deleted(update.child(kind), update.text("update_id"))
         else:
             reading.ignored[kind] += 1
-        return Received(reading.events, reading.ignored, reading.names, changes=reading.changes)
+        number = update.text("update_id")
+        return Received(
+            reading.events, reading.ignored, reading.names, changes=reading.changes,
+            number=int(number) if number.isdecimal() and len(number) < LONGEST_NUMBER else None,
+        )  # fmt: skip
 
 
 @dataclass
