@@ -22,7 +22,13 @@ from tests.acceptance.conftest import DATA, NOW, needs
 from tests.acceptance.test_connectors import largest
 
 TABLE: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("webhooks.yaml").read_text(encoding="utf-8"))
-FOLDERS = {"slack": "slack", "whatsapp": "whatsapp", "messenger": "messenger", "twilio": "twilio"}
+FOLDERS = {
+    "slack": "slack",
+    "whatsapp": "whatsapp",
+    "messenger": "messenger",
+    "twilio": "twilio",
+    "chatwoot": "chatwoot",
+}
 """Folder of bodies -> the service that sent them."""
 RECEIVED_AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -57,7 +63,7 @@ def told(found: Received) -> Iterator[str]:
 
 
 def _line(event: Any) -> str:
-    time = f"{datetime.fromisoformat(event['time']):%Y-%m-%dT%H:%M:%SZ}" if event.get("time") else "no time"
+    time = f"{datetime.fromisoformat(str(event['time'])):%Y-%m-%dT%H:%M:%SZ}" if event.get("time") else "no time"
     who = [f"{name} {event[key]}" for name, key in WHO.items() if event.get(key)]
     return ", ".join([f"{event['type']} {event['id']} at {time}", *who])
 

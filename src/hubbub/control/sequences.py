@@ -6,7 +6,6 @@ source that lost nothing has one row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -67,7 +66,7 @@ class Sequences:
         """Return the holes in an integration's numbers; after `idle` without any, they may begin anywhere."""
         query = sa.select(*_RUN).where(sequence.c.integration == integration.id).order_by(sequence.c.first)
         with self._database.read() as con:
-            runs: Iterable[sa.Row[tuple[int, int, datetime, datetime]]] = con.execute(query).all()
+            runs = con.execute(query).all()
         return [
             Hole(after.first - before.last - 1, *sorted((before.ended_at, after.began_at)))
             for before, after in pairwise(runs)
