@@ -302,7 +302,7 @@ class Coverage:
                     integration=integration.id, tenant=integration.tenant, start=start, end=end, state=MISSING, reason=reason.value,
                     detail=ranges[start, end], action=action, tried_at=utc_naive(datetime.now(UTC)),
                 ))  # fmt: skip
-            count_change(con)
+            count_change(con, source_changes)
 
     def lacking(self, integration: Integration) -> list[Range]:
         """Return the missing ranges of what a service sends, oldest first."""
