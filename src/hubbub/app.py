@@ -217,28 +217,14 @@ class Engine:
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(
-            clock,
-            store,
-            control,
-            self.integration_store,
-            self.ledger,
-            Presence(self.database),
-            self.delivered,
-            self.sequences,
-        )
+            clock, store, control, self.integration_store, self.ledger, Presence(self.database), self.delivered, self.sequences
+        )  # fmt: skip
         self.labels = LabelService(
             store, control, self.database, self.encryption, self._accept_labels, clock, settings.ai, self.http
         )
         self.integrations = IntegrationService(
-            settings,
-            clock,
-            control,
-            self.integration_store,
-            self.payload_store,
-            self.ledger,
-            self.delivered,
-            self.sequences,
-        )
+            settings, clock, control, self.integration_store, self.payload_store, self.ledger, self.delivered, self.sequences
+        )  # fmt: skip
         self.fetching = FetchService(
             clock, store, control, self.http, self.integration_store, self.ledger, self.payload_store, self.names, self.labels,
             self.accept,
