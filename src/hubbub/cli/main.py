@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 
 import typer
+from typer.core import TyperGroup
 
 from hubbub.cli import (
     alerts,
@@ -86,10 +88,18 @@ for group in (
     group.register(app)
 
 
+@cache
+def command_line() -> TyperGroup:
+    """Return all commands. Building them from their declarations takes longer than most of them run, so it is done once."""
+    built = typer.main.get_command(app)
+    assert isinstance(built, TyperGroup)  # it is, of an application with several commands
+    return built
+
+
 def run() -> None:
     """Run the command line; an error of Hubbub ends it with one line on stderr: exit 2 for bad usage, 1 otherwise."""
     try:
-        app()
+        command_line()()
     except Exception as error:
         from hubbub.errors import BadQuestionError, BadRequestError, HubbubError
 

@@ -160,8 +160,12 @@ class Database:
             # SQLite allows one writer and lets others poll, up to a second apart; a lock wakes the next at once
             self._turn = threading.Lock()
             make_private(file)
-            with answering(url), self._engine.begin() as con:
-                con.exec_driver_sql("PRAGMA journal_mode = WAL")
+            try:
+                with answering(url), self._engine.begin() as con:
+                    con.exec_driver_sql("PRAGMA journal_mode = WAL")
+            except Exception:
+                self.close()  # an open connection to a damaged file can keep its locks
+                raise
 
     def make(self, *tables: sa.Table) -> None:
         """Create missing tables, and columns that tables of an earlier version lack; processes take turns.

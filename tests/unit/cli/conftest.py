@@ -12,10 +12,9 @@ from typing import Any
 
 import click
 import pytest
-import typer
 
 from hubbub.app import open_engine
-from hubbub.cli.main import app, run
+from hubbub.cli.main import command_line, run
 from hubbub.model.tenant import KEEP_EVERYTHING
 
 
@@ -46,7 +45,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
             else:
                 yield (*words, name), command
 
-    return below(typer.main.get_command(app), ())
+    return below(command_line(), ())
 
 
 @pytest.fixture
