@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 class Background:
     """A daemon thread that calls `work` again and again; `work` returns the seconds until its next call and handles its own errors.
 
-    `ended` is called on the thread after the last call.
+    `ended` is called on the thread after the last call; `wake` by `stop`, to end a wait inside of `work`.
     """
 
-    def __init__(self, name: str, work: Callable[[], float], ended: Callable[[], None] = lambda: None) -> None:
-        self._name, self._work, self._ended = name, work, ended
+    def __init__(
+        self, name: str, work: Callable[[], float], ended: Callable[[], None] = lambda: None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._name, self._work, self._ended, self._wake = name, work, ended, wake
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -28,6 +31,7 @@ class Background:
     def stop(self, seconds: float = 10.0) -> None:
         """Let the call that runs be the last, and wait for it up to some seconds."""
         self._stop.set()
+        self._wake()
         if self._thread is not None:
             self._thread.join(seconds)
 

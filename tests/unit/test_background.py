@@ -50,6 +50,23 @@ def test_a_long_rest_ends_when_it_is_stopped() -> None:
     assert not loop.is_alive
 
 
+def test_a_wait_inside_of_work_ends_by_its_own_means() -> None:
+    """Work that waits for something else than the stop is woken after the stop is said, so that it does not wait again."""
+    waiting, come, calls = threading.Event(), threading.Event(), []
+
+    def work() -> float:
+        calls.append(loop.stopped)
+        waiting.set()
+        come.wait()
+        return 0.0
+
+    loop = Background("test", work, wake=come.set)
+    loop.start()
+    assert waiting.wait(30)
+    loop.stop(30)
+    assert not loop.is_alive and calls == [False]
+
+
 def test_what_was_never_started_can_be_stopped() -> None:
     """A stop before a start does nothing but say so."""
     loop = Background("test", lambda: 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hubbub.alerts.judge import Judged
@@ -101,7 +101,8 @@ def _nobody_waits(rule: Rule, metric: RequestedMetric, run: Run, minutes: int) -
 def when(start: datetime, grain: Grain, tenant: Tenant) -> str:
     """Return a window in the tenant's zone, in words."""
     if grain is Grain.HOUR:
-        return f"on {_moment(start, tenant)} – {start.astimezone(tenant.tz) + timedelta(hours=1):%H:%M}"
+        end = (start.astimezone(UTC) + timedelta(hours=1)).astimezone(tenant.tz)
+        return f"on {_moment(start, tenant)} – {end:%H:%M}"
     return f"{'in the week from' if grain is Grain.WEEK else 'on'} {_day(start, tenant)}"
 
 

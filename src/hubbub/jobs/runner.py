@@ -84,6 +84,7 @@ class Runner:
                 "serializer": DBOSPortableJSONSerializer(),
                 "max_executor_threads": 64,
                 "log_level": "WARNING",
+                "notification_listener_polling_interval_sec": 0.1,  # Hubbub sends none, and a stop waits for its thread
             }
         )
         DBOS.listen_queues(list(queues))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from hubbub.background import Background
@@ -23,7 +24,7 @@ class Warmer:
         self._answers = answers
         self._seconds = seconds
         self._wanted: queue.Queue[Iterable[Callable[[], CachedCall[Any]]]] = queue.Queue(maxsize=8)
-        self._loop = Background("warmer", self._run)
+        self._loop = Background("warmer", self._run, wake=self._wake)
         self.start, self.stop = self._loop.start, self._loop.stop
 
     def want(self, calls: Iterable[Callable[[], CachedCall[Any]]]) -> None:
@@ -31,11 +32,12 @@ class Warmer:
         if self._loop.started and not self._wanted.full():
             self._wanted.put(calls)
 
+    def _wake(self) -> None:
+        with suppress(queue.Full):  # then it does not wait
+            self._wanted.put_nowait(())
+
     def _run(self) -> float:
-        try:
-            calls = self._wanted.get(timeout=0.5)
-        except queue.Empty:
-            return 0.0
+        calls = self._wanted.get()
         until = time.monotonic() + self._seconds
         for call in calls:
             begun = time.monotonic()

@@ -142,7 +142,7 @@ class AlertService:
     def change(self, tenant: str, alert: str, changes: JsonObject) -> AlertView:
         """Change fields of a rule, or pause it (`paused`); a resumed rule judges windows that end from then on.
 
-        A field that is None gets its default. Raises BadInputError, BadQuestionError naming a field that does not fit.
+        None sets a field back to its default. Raises BadInputError, BadQuestionError naming the field.
         """
         owner = self._control.tenant(tenant)
         stored = self._store.rule(owner.id, alert)

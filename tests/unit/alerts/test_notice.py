@@ -24,6 +24,8 @@ MIDNIGHT = datetime(2026, 3, 2, 23, tzinfo=UTC)
     [
         ({"kind": "threshold", "metric": "messages", "limit": 2, "grain": "hour"}, START, 3,
          "Messages: 3 on Tue 3 Mar, 13:00 – 14:00, above the limit of 2."),
+        ({"kind": "threshold", "metric": "messages", "limit": 2, "grain": "hour"}, datetime(2026, 10, 25, 0, tzinfo=UTC), 3,
+         "Messages: 3 on Sun 25 Oct, 02:00 – 02:00, above the limit of 2."),
         ({"kind": "threshold", "metric": "messages", "limit": 2, "direction": "below"}, MIDNIGHT, 1,
          "Messages: 1 on Tue 3 Mar, below the limit of 2."),
         ({"kind": "threshold", "metric": "messages", "limit": 2, "grain": "week"}, MIDNIGHT, 9,

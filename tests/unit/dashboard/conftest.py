@@ -71,3 +71,16 @@ def busy(pages: Pages) -> Pages:
     pages.engine.refresh()
     pages.engine.record("a", made[-2:])
     return pages
+
+
+@pytest.fixture
+def chat(pages: Pages) -> Pages:
+    """Add a tenant whose messages all came by Slack: six threads in two channels."""
+    pages.engine.add_tenant("chat", zone="Europe/Rome")
+    sent = [
+        {"type": "message.received", "time": f"2026-08-1{day}T09:00:00Z", "id": f"k{day}", "conversation_id": f"k{day}",
+         "channel": "slack", "channel_id": f"C{day % 2}", "contact_id": f"U{day}", "kind": "person"}
+        for day in range(6)
+    ]  # fmt: skip
+    pages.engine.record("chat", sent, history=True)
+    return pages

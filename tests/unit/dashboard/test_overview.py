@@ -138,16 +138,9 @@ def test_a_filter_without_rows_offers_the_way_back(pages: Pages) -> None:
     assert "Nothing of channel pigeon in" in html and "Remove “Channel: pigeon”" in html
 
 
-def test_slack_alone_speaks_of_threads(pages: Pages) -> None:
+def test_chat_speaks_of_threads(chat: Pages) -> None:
     """A tenant whose messages all came by Slack reads of threads, replies and members; its channels stand without `slack`."""
-    pages.engine.add_tenant("chat", zone="Europe/Rome")
-    sent = [
-        {"type": "message.received", "time": f"2026-08-1{day}T09:00:00Z", "id": f"k{day}", "conversation_id": f"k{day}",
-         "channel": "slack", "channel_id": f"C{day % 2}", "contact_id": f"U{day}", "kind": "person"}
-        for day in range(6)
-    ]  # fmt: skip
-    pages.engine.record("chat", sent, history=True)
-    http = pages.sign_in()
+    http = chat.sign_in()
     text = _plain(http, "/t/chat/overview")
     assert "Members who wrote" in text and "Threads without a reply" in text and "Satisfied" not in text
     assert [row["room"] for row in rows(http, "/t/chat/overview/places")] == ["C0", "C1"]

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from hubbub.api.app import create_app
 from hubbub.app import Engine
 from hubbub.control.deliveries import KEY_LENGTH, Delivery
+from hubbub.control.presence import ABSENT
 from hubbub.errors import BadInputError, UpstreamRefusedError
 from hubbub.jobs.payloads import Payload
 from hubbub.model.coverage import Reason
@@ -64,7 +65,7 @@ class Place:
         """Let time pass with a server that is there."""
         end = self.now + for_
         while self.now < end:
-            self.now = min(self.now + timedelta(seconds=20), end)
+            self.now = min(self.now + ABSENT, end)
             self.engine.coverage.here()
 
     def gaps(self, id_: str) -> list[tuple[str, str, str]]:
