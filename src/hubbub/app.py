@@ -173,7 +173,7 @@ class Engine:
             lambda tenant, items, origin: self.accept(tenant, items, origin=origin),
             lambda tenant, names: self.names.take(tenant, names),
             lambda one, gaps: self.coverage.note(one, gaps), self.sequences.note,
-            lambda tenant, items: self.labels.label_arrived(tenant, items),
+            lambda tenant, items: self.labels.label_arrived(tenant, items), self.http,
         )  # fmt: skip
         self.listening = ListeningService(self.clock, self.http, self.integration_store, self.receiving, self.delivered)
         self.sockets = Sockets(self.integration_store, self.listening.open)

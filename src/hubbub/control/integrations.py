@@ -198,10 +198,12 @@ class Integrations:
         with self._database.read() as con:
             return [_integration(row) for row in con.execute(query)]
 
-    def all(self, tenant: str | None = None, provider: str | None = None) -> Iterator[Integration]:
-        """Yield the integrations of a tenant or all, of a provider or all, oldest first."""
+    def all(
+        self, tenant: str | None = None, provider: str | None = None, state: str | Sequence[str] | None = None
+    ) -> Iterator[Integration]:
+        """Yield the integrations of a tenant or all, of a provider or all, in one of these states or any, oldest first."""
         after = ""
-        while page := self.page(tenant, None, provider, after):
+        while page := self.page(tenant, state, provider, after):
             yield from page
             after = page[-1].id
 

@@ -17,14 +17,12 @@ from tests.platforms import TOKEN
 from tests.services import service
 from tests.unit.api.conftest import NOW, Face, serving
 from tests.unit.ingest.connectors.test_chatwoot import Desk
-from tests.unit.ingest.receivers.sending import BODIES, SECRET, WHSEC, basic, services
+from tests.unit.ingest.receivers.sending import BODIES, SECRET, WHSEC, Amazon, basic, services
 from tests.unit.ingest.receivers.test_damage import damaged, odd
 from tests.unit.ingest.receivers.test_mail import ways, written
 
 SERVICES = services()
-BY_HAND = ("ses",)
-"""Its certificate is at Amazon, so it is not asked over HTTP here."""
-NAMES = sorted(set(SERVICES) - set(BY_HAND))
+NAMES = sorted(SERVICES)
 LONG_AGO = 9_000
 """Days: the bodies are of ten years."""
 
@@ -32,7 +30,13 @@ LONG_AGO = 9_000
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     """Serve an engine whose tenant keeps events for long."""
-    with serving(tmp_path_factory.mktemp("services") / "data") as face:
+    with serving(tmp_path_factory.mktemp("services") / "data") as face, pytest.MonkeyPatch.context() as patch:
+        amazon, send = Amazon(), face.engine.http.send
+        patch.setattr(
+            face.engine.http,
+            "send",
+            lambda method, url, **how: (amazon.send if ".amazonaws.com/" in url else send)(method, url, **how),
+        )
         face.engine.tenants.change("acme", retention={"raw": LONG_AGO, "facts": LONG_AGO})
         yield face
 

@@ -24,8 +24,16 @@ from hubbub.ingest.receivers.whatsapp import WhatsApp
 from hubbub.ingest.receivers.zendesk import Zendesk
 from hubbub.outgoing.http import Outgoing
 
-_ALL: tuple[Receiver, ...] = (
-    SlackEvents(), WhatsApp(), Messenger(), Instagram(), FacebookFeed(), Twilio(), Telegram(), Chatwoot(), Intercom(), Zendesk(),
-    Front(), Postmark(), SendGrid(), Mailgun(), Ses(Outgoing()), Resend(), Mime(), StandardWebhooks(), Segment(), CloudEvents(),
-)  # fmt: skip
-RECEIVERS: dict[str, Receiver] = {receiver.provider: receiver for receiver in _ALL}
+
+def receivers(http: Outgoing) -> dict[str, Receiver]:
+    """Return all receivers, by provider; certificates of services are fetched through `http`."""
+    every: tuple[Receiver, ...] = (
+        SlackEvents(), WhatsApp(), Messenger(), Instagram(), FacebookFeed(), Twilio(), Telegram(), Chatwoot(), Intercom(),
+        Zendesk(), Front(), Postmark(), SendGrid(), Mailgun(), Ses(http), Resend(), Mime(), StandardWebhooks(), Segment(),
+        CloudEvents(),
+    )  # fmt: skip
+    return {receiver.provider: receiver for receiver in every}
+
+
+RECEIVERS = receivers(Outgoing())
+"""All receivers, for what they say of themselves and for reading; deliveries are verified by those of `Receiving`."""

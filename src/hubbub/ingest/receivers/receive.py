@@ -19,11 +19,13 @@ from hubbub.errors import ForgedError, IntegrationPausedError, NotFoundError
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply, with_source
+from hubbub.ingest.receivers.catalogue import receivers
 from hubbub.ingest.receivers.stored import applied, receipts
 from hubbub.ingest.receivers.texts import separate, store
 from hubbub.model.event import EventFields, Item, Rejection, as_json, record_from
 from hubbub.model.name import Name
 from hubbub.model.tenant import Tenant
+from hubbub.outgoing.http import Outgoing
 from hubbub.storage.store import Store
 from hubbub.telemetry import log
 
@@ -66,7 +68,9 @@ class Receiving:
         note_gaps: NoteGaps,
         note_number: NoteNumber,
         label: Label,
+        http: Outgoing,
     ) -> None:
+        self._receivers = receivers(http)
         self._integrations, self._payloads, self._label = integrations, payloads, label
         self._store, self._tenant_of, self._accept, self._take_names = store, tenant_of, accept, take_names
         self._note_gaps, self._note_number = note_gaps, note_number
@@ -92,8 +96,7 @@ class Receiving:
 
         Raises ForgedError, IntegrationPausedError, BadRequestError, and what storing raises.
         """
-        receiver = PROVIDERS[integration.provider].receiver
-        assert receiver is not None  # `find` returned it
+        receiver = self._receivers[integration.provider]
         secrets = self._integrations.secrets(integration)
         try:
             if delivery.method != "GET":
@@ -116,11 +119,9 @@ class Receiving:
 
         Raises IntegrationPausedError, BadRequestError, and what storing raises.
         """
-        receiver = PROVIDERS[integration.provider].receiver
-        assert receiver is not None  # only a receiving service has deliveries
         if integration.state == "paused":
             raise IntegrationPausedError
-        return self._store_events(receiver, integration, delivery)
+        return self._store_events(self._receivers[integration.provider], integration, delivery)
 
     def _store_events(self, receiver: Receiver, integration: Integration, delivery: Delivery) -> Taken:
         source, tenant = receiver.provider, integration.tenant

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from cachetools import LRUCache
 
-from hubbub.errors import BadRequestError, ForgedError, UpstreamRefusedError
+from hubbub.errors import BadRequestError, ForgedError
 from hubbub.ingest.receivers import mail_report
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Reply, Secret, Setup, check_same
 from hubbub.ingest.receivers.fields import Fields, object_of
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 SNS_HOST = re.compile(r"sns\.[a-z0-9-]{1,30}\.amazonaws\.com(\.cn)?")
 CERTIFICATE_PATH = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
 LARGEST_CERTIFICATE, CERTIFICATES, PATIENCE = 65_536, 16, 5.0
+NO_CERTIFICATE = frozenset({400, 403, 404, 410})
+"""Answers of SNS to the address of a certificate that it does not have."""
 SIGNED: Mapping[str, Sequence[str]] = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     **dict.fromkeys(
@@ -78,7 +80,7 @@ class Ses:
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
         """Raise ForgedError unless SNS signed the message for the configured topic.
 
-        Raises UpstreamUnavailableError when the certificate cannot be fetched now.
+        Raises UpstreamUnavailableError when the certificate cannot be fetched now, UpstreamRefusedError when a person has to act.
         """
         from hubbub.ingest.receivers.signatures import check_rsa
 
@@ -100,15 +102,14 @@ class Ses:
         if cached is None:
             if not _is_at_sns(url) or not CERTIFICATE_PATH.fullmatch(urlsplit(url).path):
                 raise ForgedError(reason="bad_signature")
-            try:
-                answer = self._http.send("GET", url, timeout=PATIENCE, limit=LARGEST_CERTIFICATE).checked()
-            except UpstreamRefusedError:  # SNS has no such certificate
-                raise ForgedError(reason="bad_signature") from None
-            cached = self._certificates[url] = rsa_key(answer.body)
+            answer = self._http.send("GET", url, timeout=PATIENCE, limit=LARGEST_CERTIFICATE)
+            if answer.status in NO_CERTIFICATE:
+                raise ForgedError(reason="bad_signature")
+            cached = self._certificates[url] = rsa_key(answer.checked().body)
         return cached
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
-        """Confirm a subscription to the topic. Raises ForgedError, UpstreamUnavailableError."""
+        """Confirm a subscription to the topic. Raises ForgedError, UpstreamUnavailableError, UpstreamRefusedError."""
         if delivery.method != "POST" or b"SubscriptionConfirmation" not in delivery.body:
             return None
         message = object_of(delivery.body)

@@ -74,9 +74,6 @@ class Sockets:
             log.info("connected", integration=name[0], tenant=listening[name].tenant)
 
     def _listening(self) -> Iterator[Integration]:
-        after = ""
-        while page := self._integrations.page(state="active", after=after):
-            after = page[-1].id
-            for integration in page:
-                if PROVIDERS[integration.provider].listens(integration.secret_names):
-                    yield self._integrations.get(integration.tenant, integration.id)
+        for integration in self._integrations.all(state="active"):
+            if PROVIDERS[integration.provider].listens(integration.secret_names):
+                yield self._integrations.get(integration.tenant, integration.id)

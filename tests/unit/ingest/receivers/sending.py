@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.errors import UpstreamUnavailableError
 from hubbub.ingest.receivers.base import Delivery, Receiver
 from hubbub.ingest.receivers.chatwoot import Chatwoot
 from hubbub.ingest.receivers.cloudevents import CloudEvents
@@ -170,10 +170,9 @@ class Amazon(Outgoing):
         if self.away:
             raise UpstreamUnavailableError("sns is away")
         self.visited.append(url)
-        if url.endswith(".pem") and url != CERTIFICATE_URL:
-            raise UpstreamRefusedError("sns answered 403")
+        status = 403 if url.endswith(".pem") and url != CERTIFICATE_URL else 200
         body = sns_certificate() if url.endswith(".pem") else b"<ConfirmSubscriptionResponse/>"
-        return Answer("sns.eu-west-1.amazonaws.com", 200, httpx2.Headers(), body)
+        return Answer("sns.eu-west-1.amazonaws.com", status, httpx2.Headers(), body)
 
 
 @dataclass(frozen=True)

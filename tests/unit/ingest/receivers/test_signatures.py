@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from hubbub.errors import ForgedError, UpstreamUnavailableError
+from hubbub.errors import ForgedError, UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.ingest.receivers.base import Delivery
+from hubbub.ingest.receivers.catalogue import receivers
 from hubbub.ingest.receivers.ses import Ses
+from hubbub.outgoing.http import Outgoing
 from tests.unit.ingest.receivers.sending import (
     BODIES,
     CERTIFICATE_URL,
@@ -214,3 +217,24 @@ def test_nothing_is_taken_while_the_certificate_is_away() -> None:
     amazon.away = True
     with pytest.raises(UpstreamUnavailableError):
         Ses(amazon).verify(ses(sns("{}")), SES)
+
+
+def test_a_certificate_that_sns_does_not_have_is_forged() -> None:
+    """SNS answers 403 to an address that somebody made up."""
+    with pytest.raises(ForgedError):
+        Ses(Amazon()).verify(ses(sns("{}", SigningCertURL=CERTIFICATE_URL.replace("0123", "ffff"))), SES)
+
+
+def test_sns_inside_a_private_network_is_not_called_forged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a network of its own at Amazon SNS has a private address: the error names the setting, and the body is not forged.
+
+    With the host in `allow_private_hosts` the address is called.
+    """
+    host = "sns.eu-west-1.amazonaws.com"
+    closed = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [closed])
+    with pytest.raises(UpstreamRefusedError, match="allow_private_hosts"):
+        Ses(Outgoing()).verify(ses(sns("{}")), SES)
+    with pytest.raises((UpstreamUnavailableError, UpstreamRefusedError)) as caught:
+        receivers(Outgoing([host]))["ses"].verify(ses(sns("{}")), SES)
+    assert "private network" not in str(caught.value)
