@@ -26,6 +26,7 @@ FETCHED, EMPTY, PARTIAL, MISSING = STATES = ("fetched", "empty", "partial", "mis
 """States of a range: complete, complete and empty, complete except for named parts, missing."""
 LATE = timedelta(hours=12)
 """Time after which a gap is reported: a night should have closed it."""
+RESUME = "Resume it: hubbub integrations resume"
 _Known = tuple[int, tuple[Gap, ...], str]
 ANY = Feed()
 """The feed of an unknown service: it can bring anything."""
@@ -372,8 +373,16 @@ def _gaps(source: _Source, now: datetime) -> Iterator[Gap]:
         if row.day is None or row.day >= since:
             feed = source.feed.sent if row.day is None else source.feed.narrowed(row.parts)
             yield Gap(
-                integration.id, integration.name, integration.provider, *row.span, Reason(row.reason), feed, row.detail, row.action
+                integration.id, integration.name, integration.provider, *row.span, Reason(row.reason), feed, row.detail,
+                _action(source, row),
             )  # fmt: skip
+
+
+def _action(source: _Source, row: Range) -> str:
+    """Return what to do about a range; what its integration needs, where that keeps its API from being read by itself."""
+    is_read = row.day is None and source.feed.has_messages and row.reason != Reason.UNVERIFIED
+    waits = {"broken": source.integration.action, "paused": RESUME}.get(source.integration.state) if is_read else None
+    return waits or row.action
 
 
 def _stretches(days: Iterable[date]) -> Iterator[tuple[date, date]]:

@@ -78,8 +78,12 @@ class Feed:
     @property
     def sent(self) -> Feed:
         """Return the feed that the service sends itself: the same as is fetched, or anything where no messages are fetched."""
-        fetched = self.daily and self.subjects is not None and "message" in self.subjects
-        return self if fetched else replace(self, subjects=None)
+        return self if self.has_messages else replace(self, subjects=None)
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether messages are fetched, and so lost ones can be."""
+        return self.daily and self.subjects is not None and "message" in self.subjects
 
     def narrowed(self, dims: Mapping[str, frozenset[str]]) -> Feed:
         """Return the feed narrowed by more dimension values of its events."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,51 @@ def test_what_is_missing_of_a_channel_is_missing_there_alone(nights: Nights) -> 
     assert nights.night() == ["2026-08-03", "2026-08-02"]
     assert nights.engine.integrations.get("acme", id_).state == "active"
     assert nights.ask("messages", end="2026-08-04")["freshness"]["complete"] is True
+
+
+def said_in(*days: int) -> list[dict[str, Any]]:
+    """Return a message of Slack for each of these days of August."""
+    return [{"ts": f"{at(day)}.0", "user": "U1"} for day in days]
+
+
+@pytest.mark.parametrize("left", ["archived", "deleted"])
+def test_a_channel_that_slack_lists_no_more_loses_nothing_silently(nights: Nights, left: str) -> None:
+    """Archived on the second day, a channel is read to its end as long as Slack gives its messages. Deleted, or made private, it is
+    named with what to do, its second day is incomplete and stays so; the other channel and all later days are complete.
+    """
+    workspace = Workspace({"a": said_in(1, 2), "b": said_in(1, 2, 3, 4)})
+    there = nights.run(workspace)
+    id_ = nights.workspace(there)
+    assert nights.night() == ["2026-08-01"]
+
+    def without_a(call: Call) -> Reply:
+        if call.path.endswith("list"):
+            return replace(workspace, channels={"b": workspace.channels["b"]}, ids={"b": "C0001"})(call)
+        gone = left == "deleted" and call.told.get("channel") == "C0000"
+        return Reply({"ok": False, "error": "channel_not_found"}) if gone else workspace(call)
+
+    there.answer = without_a
+    assert nights.night() == ["2026-08-02"]
+    is_whole = left == "archived"
+    row = nights.engine.integrations.get("acme", id_)
+    assert (row.state, "#a" in (row.reason or "")) == (("active", False) if is_whole else ("degraded", True))
+    assert nights.night() == ["2026-08-03"] + ([] if is_whole else ["2026-08-02"])
+    whole = nights.ask("messages", start="2026-08-02", end="2026-08-04", by=["channel_id"])
+    assert whole["freshness"]["complete"] is is_whole
+    assert nights.ask("messages", start="2026-08-03", end="2026-08-04")["freshness"]["complete"] is True
+    assert nights.ask("messages", end="2026-08-04", where={"channel_id": "C0001"})["freshness"]["complete"] is True
+    counted = nights.ask("messages", end="2026-08-03", where={"channel_id": "C0000"})
+    assert states(counted, "messages") == [
+        ("01", 1, None),
+        ("02", 1, None) if is_whole else ("02", None, "not_fetched"),
+    ]
+    (covered,) = nights.engine.coverage.of("acme", integration=id_).rows
+    assert ["#a" in gap.message for gap in covered.gaps if gap.reason is Reason.UNREADABLE] == (
+        [] if is_whole else [True]
+    )
+    nights.engine.integrations.resume("acme", id_)
+    assert nights.night()[0] == "2026-08-04"
+    assert nights.ask("messages", end="2026-08-05")["freshness"]["complete"] is True
 
 
 def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> None:

@@ -87,6 +87,11 @@ def test_a_dead_token_leaves_the_gap_and_breaks_the_integration(place: Place) ->
     row = place.engine.integrations.get("acme", id_)
     assert (row.state, "token" in row.action) == ("broken", True)
     assert place.engine.fetching.lacking() == []
+    (covered,) = place.engine.coverage.of("acme", integration=id_).rows
+    assert [gap.action for gap in covered.gaps] == [row.action]  # no promise that it will be fetched by itself
+    place.engine.integrations.pause("acme", id_)
+    (covered,) = place.engine.coverage.of("acme", integration=id_).rows
+    assert "resume" in str(covered.gaps[0].action)
 
 
 def of_front(at: int) -> tuple[Callable[[Call], Reply], list[Mapping[str, Any]]]:

@@ -5,7 +5,8 @@
 - A thread is fetched whole with the day of its root. Slack does not list replies by day, so `look_back` reads the roots of
   the `THREAD_DAYS` before and fetches the threads with a newer reply: once a night, however many days are fetched.
 - Private channels are read where the token may list them. A channel that cannot be read is noted, and the others are read; a
-  channel that the app was removed from is noted too.
+  channel that the app was removed from is noted too. One that Slack lists no more was archived, deleted or made private: it is
+  read, or noted, up to the day on which that was noticed, and not expected after it.
 - Slack allows few calls a minute, for many apps one, and a busy day needs many. Pauses that it asks for are
   made here, within bounds; the rest is fetched by the next attempt, after the last stored page.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -52,6 +53,8 @@ LONGEST_PAUSE = 60.0
 PATIENCE = 900.0
 """Most seconds of all pauses of an attempt together; after that the job is tried again later."""
 SMALLEST_PAGE = 1
+GONE_DAYS = 90
+"""How many days a channel is remembered that Slack lists no more."""
 UNREADABLE = frozenset({
     "not_in_channel", "channel_not_found", "missing_scope", "access_denied", "no_permission", "not_allowed_token_type",
 })  # fmt: skip
@@ -106,7 +109,7 @@ class Slack(Connector):
         """Yield the day's messages and the whole threads that they belong to, channel by channel, page by page; then names."""
         span = Window(day.start, day.end)
         people: set[tuple[str, str]] = set()
-        for batch in self._visit(integration, secret, notes, lambda visit: visit.messages(span)):
+        for batch in self._visit(integration, secret, notes, day.on, lambda visit: visit.messages(span)):
             people.update(_people(batch))
             yield batch
         client = self._client(integration, secret)
@@ -115,7 +118,7 @@ class Slack(Connector):
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
         """Yield the threads of the `THREAD_DAYS` before a range with a reply in it or later."""
         before = Window(since.start - timedelta(days=THREAD_DAYS), since.start)
-        return self._visit(integration, secret, notes, lambda visit: visit.answered(before))
+        return self._visit(integration, secret, notes, since.end.date(), lambda visit: visit.answered(before))
 
     def _client(self, integration: Integration, secret: str) -> SlackClient:
         from hubbub.outgoing.slack_client import SlackClient
@@ -123,7 +126,12 @@ class Slack(Connector):
         return SlackClient(self.http, secret, self.setting(integration, "base_url"))
 
     def _visit(
-        self, integration: Integration, secret: str, notes: Notes, read: Callable[[_Visit], Iterator[list[Item]]]
+        self,
+        integration: Integration,
+        secret: str,
+        notes: Notes,
+        on: date,
+        read: Callable[[_Visit], Iterator[list[Item]]],
     ) -> Iterator[Batch]:
         """Read channel by channel from where an earlier attempt stopped; a channel that cannot be read is noted."""
         client = self._client(integration, secret)
@@ -132,7 +140,7 @@ class Slack(Connector):
         place = notes.place or {}
         done, latest = list(place.get("done", [])), place.get("latest")
         refused = []
-        channels = _channels(client, calls, selected, notes)
+        channels = _channels(client, calls, selected, notes, on)
         yield [Name("room", id_, name) for id_, name in channels]
         for id_, name in channels:
             if id_ in done:
@@ -151,8 +159,8 @@ class Slack(Connector):
             raise refused[0]  # the token may read no channel
 
 
-def _channels(client: SlackClient, calls: _Calls, selected: set[str], notes: Notes) -> list[tuple[str, str]]:
-    """Return id and name of the channels to read; note selected ones that do not exist.
+def _channels(client: SlackClient, calls: _Calls, selected: set[str], notes: Notes, on: date) -> list[tuple[str, str]]:
+    """Return id and name of the channels to read for a day; note selected ones that do not exist.
 
     Raises UpstreamRefusedError when none of the selected channels exists.
     """
@@ -175,21 +183,26 @@ def _channels(client: SlackClient, calls: _Calls, selected: set[str], notes: Not
         )
     for name in sorted(missing):
         notes.trouble(f"Slack has no channel {name}", CORRECT, channel_id=name)
-    if not selected:
-        _note_removed(channels, names, notes)
-    return channels
+    return channels if selected else [*channels, *_gone({id_ for id_, _ in channels}, names, notes, on)]
 
 
-def _note_removed(channels: list[tuple[str, str]], listed: set[str], notes: Notes) -> None:
-    """Note channels that were read before and that the app was removed from; forget deleted ones."""
-    members = {id_ for id_, _ in channels}
+def _gone(members: set[str], listed: set[str], notes: Notes, on: date) -> Iterator[tuple[str, str]]:
+    """Note channels that were read before and that the app was removed from; yield those of a day that Slack lists no more.
+
+    The memory keeps the day on which that was noticed behind a channel's name.
+    """
     known = notes.memory.setdefault("channels", {})
-    for id_, (name, private) in list(known.items()):
+    for id_, (name, private, *noticed) in list(known.items()):
         if id_ in members:
             continue
         if id_ in listed or private:  # Slack lists a private channel only for its members
             notes.trouble(f"#{name}: the app is not in this channel any more", INVITE, channel_id=id_)
-        else:
+            continue
+        until = date.fromisoformat(noticed[0]) if noticed else on
+        known[id_] = [name, private, until.isoformat()]
+        if on <= until:
+            yield id_, name
+        elif on - until > timedelta(days=GONE_DAYS):
             del known[id_]
 
 
