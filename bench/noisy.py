@@ -1,8 +1,8 @@
 """What a tenant at twenty times its limit does to its neighbour, over HTTP: with good events, with bad ones, with questions.
 
 The flood comes from a process of its own and keeps its pace whatever is answered. The neighbour sends one event and asks for one
-dashboard, worked out anew, in turns; what is compared are its own times without the flood, on the same server. A tenant that sends
-just what it may (`allowed`) shows which part of it is the work that is bought, and no limit's to prevent.
+dashboard, worked out anew, in turns; what is compared are its own times on the same server without the flood, and beside the same
+tenant when it sends just what it may: that is work that no limit prevents, so the difference is what the excess costs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pathlib import Path
 
 from bench import client, ingest, lab
 
-OVER = {"allowed": 1, "good": 20, "bad": 20, "questions": 20}
-"""How many times its limit a tenant sends, by kind of flood."""
+KINDS = ("good", "bad", "questions")
+ALONE, WITHIN, OVER = 0, 1, 20
+"""How many times its limit the other tenant sends."""
 LIMITS = {"READS": 20, "EVENTS": 2_000}
 """A second, of each tenant; the other limits are the defaults."""
 BATCH = 1_000
@@ -52,9 +53,9 @@ def bodies(kind: str, key: str) -> Iterator[bytes]:
         yield client.request("/v1/events", key, "\n".join(lines).encode())
 
 
-async def flood(port: int, key: str, kind: str, seconds: float) -> Counter[str]:
-    """Send at the pace, over some connections; counts answers by status, and what could not be sent for want of a connection."""
-    pace = OVER[kind] * (LIMITS["READS"] if kind == "questions" else LIMITS["EVENTS"] / BATCH)
+async def flood(port: int, key: str, kind: str, times: int, seconds: float) -> Counter[str]:
+    """Send at so many times the limit, over some connections; counts answers by status, and what found no connection free."""
+    pace = times * (LIMITS["READS"] if kind == "questions" else LIMITS["EVENTS"] / BATCH)
     found: Counter[str] = Counter()
     free = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
     requests, running = bodies(kind, key), set()
@@ -115,37 +116,49 @@ def wait_until_folded(folder: Path) -> None:
             time.sleep(1)
 
 
+def watched(port: int, keys: tuple[str, str], kind: str, times: int) -> tuple[float, Counter[str]]:
+    """Return the p95 of the neighbour's milliseconds beside so many times the limit, and the flood's answers by status.
+
+    `keys` are the neighbour's and the other tenant's.
+    """
+    given = [str(port), keys[1], kind, str(times)]
+    noise = times and subprocess.Popen([sys.executable, "-m", "bench.noisy", *given], stdout=subprocess.PIPE, text=True)
+    time.sleep(3)
+    p95 = lab.p95(neighbour(port, keys[0]))
+    return p95, Counter(json.loads(noise.communicate(timeout=120)[0])) if noise else Counter()
+
+
 def measure(size: lab.Size) -> lab.Findings:
-    """Watch the neighbour with and without each kind of flood, in turns."""
+    """Watch the neighbour without, beside the limit's pace, and beside each kind of flood, in turns."""
     folder = ingest.fresh(size.path("-noisy"))
     with lab.engine(folder) as hub:
-        keys = [hub.keys.add(f"owner-{number}").key for number in range(1 + len(OVER))]
-    alone: dict[str, list[float]] = {kind: [] for kind in OVER}
-    beside: dict[str, list[float]] = {kind: [] for kind in OVER}
-    answers: dict[str, Counter[str]] = {kind: Counter() for kind in OVER}
+        keys = [hub.keys.add(f"owner-{number}").key for number in range(1 + len(KINDS))]
+    p95s: dict[tuple[str, int], list[float]] = {}
+    answers: dict[tuple[str, int], Counter[str]] = {}
     with client.serving(folder, **{f"HUBBUB_LIMITS__{name}": str(value) for name, value in LIMITS.items()}) as server:
         neighbour(server.port, keys[0])
         for _ in range(size.rounds):
-            for kind, key in zip(OVER, keys[1:], strict=True):
-                wait_until_folded(folder)
-                alone[kind] += [lab.p95(neighbour(server.port, keys[0]))]
-                given = [str(server.port), key, kind]
-                noise = subprocess.Popen(
-                    [sys.executable, "-m", "bench.noisy", *given], stdout=subprocess.PIPE, text=True
-                )
-                time.sleep(3)
-                beside[kind] += [lab.p95(neighbour(server.port, keys[0]))]
-                answers[kind] += Counter(json.loads(noise.communicate(timeout=120)[0]))
+            for kind, key in zip(KINDS, keys[1:], strict=True):
+                for times in (ALONE, WITHIN, OVER):
+                    wait_until_folded(folder)
+                    p95, statuses = watched(server.port, (keys[0], key), kind, times)
+                    p95s.setdefault((kind, times), []).append(p95)
+                    answers.setdefault((kind, times), Counter()).update(statuses)
     shutil.rmtree(folder)
-    return {
-        f"noisy_{kind}": lab.found(beside[kind], alone[kind], f"answers to the flood by status: {dict(answers[kind])}")
-        for kind in OVER
-    }
+    rows: lab.Findings = {}
+    for kind in KINDS:
+        note = (
+            f"answers to the flood by status: {dict(answers[kind, OVER])}, at its limit: {dict(answers[kind, WITHIN])}"
+        )
+        rows[f"noisy_{kind}"] = lab.found(p95s[kind, OVER], p95s[kind, ALONE], note)
+        rows[f"noisy_{kind}_excess"] = lab.found(p95s[kind, OVER], p95s[kind, WITHIN], note)
+    return rows
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=flood.__doc__)
-    for name in ("port", "key", "kind"):
+    for name in ("port", "key", "kind", "times"):
         parser.add_argument(name)
     asked_ = parser.parse_args()
-    print(json.dumps(asyncio.run(flood(int(asked_.port), asked_.key, asked_.kind, SECONDS + 5))))
+    given_ = (int(asked_.port), asked_.key, asked_.kind, int(asked_.times))
+    print(json.dumps(asyncio.run(flood(*given_, SECONDS + 5))))
