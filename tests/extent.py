@@ -15,7 +15,7 @@ KILLS_REFRESHING = 10 if ALL else 1
 KILLS_LOADING = 6
 KILLS_LABELLING = 5 if ALL else 1
 """Kills of labelling, and as many of labelling again."""
-KILLS_DELIVERING = 30 if ALL else 3
+KILLS_DELIVERING = 30 if ALL else 2
 KILLS_OF_SERVERS = 40
 KILLS_OF_WORKERS = 15 if ALL else 1
 """Kills of one kind; of workers on each of two databases."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from hubbub.api.shapes import Problem
 
@@ -70,13 +71,21 @@ TAGS = {
 }
 
 
+_documents: dict[tuple[int, ...], tuple[list[BaseRoute], dict[str, Any]]] = {}
+"""Ids of routes -> these routes, which keeps their ids theirs, and their document."""
+
+
 class Described(FastAPI):
     """An application whose routes are tagged by the first word of their path."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
+        """Return the OpenAPI document. It takes seconds, so applications with the same routes share it."""
+        routes = list(self.routes)
+        if self.openapi_schema is None and (known := _documents.get(tuple(map(id, routes)))):
+            self.openapi_schema = known[1]
         if self.openapi_schema is None:
             document = super().openapi()
+            _documents[tuple(map(id, routes))] = routes, document
             for path, methods in document["paths"].items():
                 for operation in methods.values():
                     operation["tags"] = [_tag(path)]

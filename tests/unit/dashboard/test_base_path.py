@@ -19,7 +19,7 @@ from tests.unit.dashboard.visiting import SITE
 ADDRESS = re.compile(r'(?:href|src|action|data-[a-z]+)="(/[^"]*)"')
 
 
-@pytest.mark.parametrize("prefix", ["/stats", ""])
+@pytest.mark.parametrize("prefix", ["/stats", pytest.param("", marks=pytest.mark.slow)])
 def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None:
     """Pages, parts, files, redirects, cookies' way in and out, problems and OpenAPI: none leads out of the path."""
     with open_engine(tmp_path / "data", base_path="/stats/") as engine:
