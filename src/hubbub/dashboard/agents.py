@@ -8,10 +8,10 @@ from dataclasses import replace
 from markupsafe import Markup
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown, unit_of
 from hubbub.dashboard.components import Cells, Column, Shown
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.ranges import Range, apart, range_of, range_plot, spread_plot
+from hubbub.dashboard.widgets import breakdown, unit_of
 from hubbub.dashboard.within_target import share_in_time
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE

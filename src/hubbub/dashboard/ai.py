@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown, chosen, filter_first, over_time
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.widgets import breakdown, chosen, filter_first, over_time
 from hubbub.metrics.conversations import LASTING
 
 CARDS = (

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from hubbub.calculations import change
 from hubbub.dashboard.answer_rows import Moved, PageNumber
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import change_in_words, open_window, unit_of
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.sparks import sparkline
 from hubbub.dashboard.usual_ranges import judged
+from hubbub.dashboard.widgets import change_in_words, open_window, unit_of
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Score, Unit
 from hubbub.news.answer import NewsNumber

@@ -12,10 +12,10 @@ from datetime import timedelta
 from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import over_time, unit_of, windows_of
 from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.usual_ranges import judged
+from hubbub.dashboard.widgets import over_time, unit_of, windows_of
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain

@@ -106,6 +106,8 @@ class Widget:
     role: Role = Role.VIEWER
     still: bool = False
     """Not refreshed with the page: typed input would be lost."""
+    fact: Callable[[Ask], str] | None = None
+    """A title that says what these days show; where it is empty, `title` stands."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, breakdown, chosen, filter_first
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, filter_first
 from hubbub.reports.formatting import shown
 
 SCORE = "contact_engagement_score"

@@ -6,13 +6,13 @@ from datetime import datetime
 from shlex import quote
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import unit_of
 from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversations import raw_event
 from hubbub.dashboard.forms import Fact, facts
 from hubbub.dashboard.labelled import GIVEN_BY, cells
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.view import FILTERS
+from hubbub.dashboard.widgets import unit_of
 from hubbub.errors import BadRequestError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import State, Unit

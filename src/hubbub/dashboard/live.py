@@ -11,7 +11,6 @@ from markupsafe import Markup
 from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import unit_of
 from hubbub.dashboard.cards import Card, shown_cards
 from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
@@ -19,6 +18,7 @@ from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.waiting import rows_of
+from hubbub.dashboard.widgets import unit_of
 from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.window import day_of

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, breakdown, chosen, filter_first, over_time
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, filter_first, over_time
 from hubbub.reports.formatting import shown
 
 CARDS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "failure_rate", "engagement_rate")

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.components import Column, Role, Shown, Table
 from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.view import COMPARED, PRESETS
+from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.metrics.wording import WORDINGS, Wording

@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 
 from hubbub.dashboard import news
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import WEEKDAYS, Column, Group, Page, Shown, Table, Widget
@@ -14,10 +13,12 @@ from hubbub.dashboard.places import places
 from hubbub.dashboard.questions import unanswered_questions
 from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
+from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import share_in_time, share_within, with_distance
 from hubbub.metrics.wording import SLACK, kind_of
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer, NewsNumber
+from hubbub.news.sentences import moved
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
 FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
@@ -104,6 +105,12 @@ def _why(ask: Ask) -> Shown:
     return why(ask, name, _beside(ask).get(name))
 
 
+def _moved(ask: Ask) -> str:
+    """Return the change of the chosen number as the title of its causes: "Why satisfaction fell 10.9 points"."""
+    number = _beside(ask).get(_chosen(ask))
+    return moved(number, ask.wording) if number else ""
+
+
 def _places(ask: Ask) -> Shown:
     slack = _is_slack(ask)
     within, title = share_in_time(ask, IN_TIME)
@@ -161,7 +168,7 @@ PAGE = Page(
         Widget("news", "The news", _news, size="news", wide=True),
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
         Widget("chart", "Over time", _chart),
-        Widget("why", "Why", _why, size="list", lazy=True),
+        Widget("why", "Why", _why, size="list", lazy=True, fact=_moved),
         Widget(
             "unanswered", "Waiting for a reply", _unanswered, size="list", lazy=True,
             about="Begun in these days, the longest first.",

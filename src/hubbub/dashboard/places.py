@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from hubbub.dashboard.answer_rows import UNASKED, PageAnswer, PageNumber, PageRow
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, change_in_words, filter_first, unit_of
 from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.news import sliced
 from hubbub.dashboard.sparks import share_bar
+from hubbub.dashboard.widgets import NOTHING_HERE, change_in_words, filter_first, unit_of
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE

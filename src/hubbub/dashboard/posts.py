@@ -6,9 +6,9 @@ from datetime import datetime
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import filter_first
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.readings import readings
+from hubbub.dashboard.widgets import filter_first
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, local_midnight, windows
 from hubbub.query.posts import COUNTERS, LEVELS, Level, levels, posts

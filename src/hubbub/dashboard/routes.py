@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date
 from functools import wraps
@@ -22,7 +23,6 @@ from hubbub.app import Engine
 from hubbub.dashboard import people, render
 from hubbub.dashboard.ask import Ask, Person, first_event, last_event
 from hubbub.dashboard.base_path import at
-from hubbub.dashboard.build import beyond, lacking
 from hubbub.dashboard.components import Done, Form, Page, Refused, Role, Shown, Widget
 from hubbub.dashboard.names import labels, named, with_names
 from hubbub.dashboard.navigation import navigation
@@ -30,6 +30,7 @@ from hubbub.dashboard.no_rows import counted, no_rows
 from hubbub.dashboard.number_pages import FIRST, NUMBERS
 from hubbub.dashboard.registry import OPERATOR, TENANT
 from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS, View, chooses_days, last_days, read_view
+from hubbub.dashboard.widgets import beyond, lacking
 from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, UnauthenticatedError
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
@@ -215,8 +216,12 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
 
 
 def _in_words(ask: Ask, widget: Widget) -> Widget:
-    """Return a widget with title and explanation in the tenant's words."""
-    return replace(widget, title=ask.in_words(widget.title), about=ask.in_words(widget.about))
+    """Return a widget with title and explanation in the tenant's words; its title says the fact of these days, where it has one."""
+    fact = ""
+    if widget.fact is not None:
+        with suppress(Exception):  # what fails here fails in the widget too, which says so
+            fact = widget.fact(ask)
+    return replace(widget, title=fact or ask.in_words(widget.title), about=ask.in_words(widget.about))
 
 
 def _part(ask: Ask, widget: Widget) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import breakdown, chosen, filter_first
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.widgets import breakdown, chosen, filter_first
 
 CARDS = ("csat", "rating_avg", "nps_score", "survey_response_rate", "ratings", "surveys_sent")
 TRUE_NPS = "nps10_score"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import NOTHING_HERE, breakdown, chosen, filter_first, over_time
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, filter_first, over_time
 from hubbub.metrics.definition import WITHIN
 from hubbub.reports.formatting import shown
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hubbub.dashboard.agents import agents
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import chosen
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Group, Page, Shown, Widget
 from hubbub.dashboard.live import online
+from hubbub.dashboard.widgets import chosen
 
 CARDS = (
     "conversations_handled", "responses", "tasks_completed", "open_conversations", "waiting_conversations", "staff_online",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.build import unit_of
 from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.sparks import middle_bar
 from hubbub.dashboard.view import FILTERS
+from hubbub.dashboard.widgets import unit_of
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.news.answer import NewsNumber

@@ -16,9 +16,10 @@ from hubbub.news.causes import Cause
 from hubbub.news.judge import Verdict
 from hubbub.query.result import State
 from hubbub.query.usual import Usual
-from hubbub.reports.formatting import about, between, near, plain
+from hubbub.reports.formatting import about, between, in_sentence, near, plain
 
 if TYPE_CHECKING:
+    from hubbub.news.answer import NewsNumber
     from hubbub.news.news import Number, Point
 
 QUIET = "Nothing unusual"
@@ -130,10 +131,28 @@ def step(difference: float, unit: str) -> str:
     return f"{about(far, unit)} {'more' if difference > 0 else 'less'}"
 
 
+def moved(number: NewsNumber, wording: Wording) -> str:
+    """Return a change from the compared days as a title: "Why satisfaction fell 10.9 points"; empty without a change.
+
+    A change within the usual range needs no reason: "Messages rose by 19, within the usual range".
+    """
+    if number.value is None or number.previous is None or number.value == number.previous:
+        return ""
+    difference = number.value - number.previous
+    far = (
+        f"{100 * abs(difference):.1f} points"
+        if number.unit == Unit.SHARE
+        else f"by {about(abs(difference), number.unit)}"
+    )
+    text = f"{called(number.metric, wording)} {'rose' if difference > 0 else 'fell'} {far}"
+    return f"{_sentence([text])}, within the usual range" if number.verdict == Verdict.USUAL else f"Why {text}"
+
+
 def because(cause: Cause, named: str, by: str, wording: Wording) -> str:
     """Return the cause in words; `by`: the metric that stands for a percentile."""
     part = "all" if cause.share >= 0.95 else f"{cause.share:.0%}"
-    return f"{wording.text(_WHAT.get(cause.dimension, ''))}{plain(named)} explains {part} of it{f', by {by}' if by else ''}"
+    measured = f" (measured by {by})" if by else ""
+    return f"{wording.text(_WHAT.get(cause.dimension, ''))}{plain(named)} explains {part} of it{measured}"
 
 
 def within(metric: str) -> str:
@@ -147,17 +166,17 @@ def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> 
     if points:
         return points[0].sentence
     if not known:
-        return "What is usual is not known yet: that takes four weeks before these days."
+        return "What is usual is not known yet: that needs four weeks of data before these days."
     if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:
         return f"{_and_more(unusual, wording)}."
     lacking = sum(number.cell.state in LACKING for number in known)
     if lacking:
         return f"{QUIET} so far: {lacking} of {len(known)} numbers {'is' if lacking == 1 else 'are'} not complete."
-    count = "The one number" if len(known) == 1 else f"All {len(known)} numbers"
+    count = {1: "The only number", 2: "Both numbers"}.get(len(known), f"All {len(known)} numbers")
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
-    if beyond := [_called(number, wording) for number in known if number.judged.verdict is Verdict.BEYOND]:
-        lies = "lie beyond their usual range" if _many(beyond) else "lies beyond its usual range"
-        return f"{QUIET}. {_sentence(beyond)} {lies}, by little or of few things."
+    if beyond := [called(number.metric, wording) for number in known if number.judged.verdict is Verdict.BEYOND]:
+        are, their = ("are", "their") if _many(beyond) else ("is", "its")
+        return f"{QUIET}. {_sentence(beyond)} {are} outside {their} usual range, but only slightly, or in too few cases to matter."
     return f"{QUIET}. {count} {verb}."
 
 
@@ -165,7 +184,7 @@ def _and_more(unusual: Sequence[Number], wording: Wording) -> str:
     """Return the number farthest from usual, and the names of further unusual ones."""
     first, *others = sorted(unusual, key=lambda number: -number.judged.size)
     text = f"{wording.title(first.metric)}: {near(first.cell.value, first.unit)}, {expected(first)}"
-    names = [_called(number, wording) for number in others]
+    names = [called(number.metric, wording) for number in others]
     return f"{text}. {_sentence(names)} {'are' if _many(names) else 'is'} unusual, too" if names else text
 
 
@@ -174,17 +193,17 @@ def rest(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> 
     if not points:
         return ""
     kinds = {_kind(point.number.metric) for point in points}
-    news = [_called(n, wording) for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds]
-    usual_ = [_called(n, wording) for n in known if n.judged.verdict is Verdict.USUAL and n.metric in _CALLED]
+    news = [
+        called(n.metric, wording) for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds
+    ]
+    usual_ = [called(n.metric, wording) for n in known if n.judged.verdict is Verdict.USUAL and n.metric in _CALLED]
     texts = ((news, "unusual, too"), (usual_, "within the usual range"))
     return " ".join(f"{_sentence(names)} {'are' if _many(names) else 'is'} {text}." for names, text in texts if names)
 
 
-def _called(number: Number, wording: Wording) -> str:
-    if number.metric in _CALLED:
-        return wording.text(_CALLED[number.metric])
-    title = wording.title(number.metric)
-    return title[:1].lower() + title[1:]
+def called(metric: str, wording: Wording) -> str:
+    """Return the name of a metric inside a sentence."""
+    return wording.text(_CALLED[metric]) if metric in _CALLED else in_sentence(wording.title(metric))
 
 
 def _kind(metric: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.wording import COMMON, SLACK, WORDINGS
 from hubbub.news import sentences
+from hubbub.news.answer import NewsNumber
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Judged, Verdict
 from hubbub.news.news import Number, Point
@@ -27,18 +28,19 @@ def number(metric: str, verdict: Verdict) -> Number:
 @pytest.mark.parametrize(
     ("verdicts", "said"),
     [
-        ({"csat": Verdict.USUAL}, "Nothing unusual. The one number is within its usual range."),
+        ({"csat": Verdict.USUAL}, "Nothing unusual. The only number is within its usual range."),
         (
             {"csat": Verdict.USUAL, "messages": Verdict.USUAL},
-            "Nothing unusual. All 2 numbers are within their usual range.",
+            "Nothing unusual. Both numbers are within their usual range.",
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.USUAL},
-            "Nothing unusual. Satisfaction lies beyond its usual range, by little or of few things.",
+            "Nothing unusual. Satisfaction is outside its usual range, but only slightly, or in too few cases to matter.",
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.BEYOND},
-            "Nothing unusual. Satisfaction and messages lie beyond their usual range, by little or of few things.",
+            "Nothing unusual. Satisfaction and messages are outside their usual range, but only slightly, or in too few "
+            "cases to matter.",
         ),
     ],
 )
@@ -85,3 +87,23 @@ def test_slack_has_its_own_words() -> None:
         sentences.because(cause, "contact room", "", WORDINGS[SLACK]) == "The channel contact room explains 50% of it"
     )
     assert sentences.because(cause, "contact room", "", PLAIN) == "The room contact room explains 50% of it"
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "now", "verdict", "title"),
+    [
+        ("csat", 0.652, 0.543, Verdict.NEWS, "Why satisfaction fell 10.9 points"),
+        ("messages", 100, 272, Verdict.NEWS, "Why messages rose by 172"),
+        ("first_response_ms.p50", 60_000.0, 112_000.0, Verdict.BEYOND, "Why median first response rose by 52 s"),
+        ("messages", 100, 119, Verdict.USUAL, "Messages rose by 19, within the usual range"),
+        ("messages", 100, 100, Verdict.USUAL, ""),
+        ("csat", None, 0.5, Verdict.NEWS, ""),
+    ],
+)
+def test_a_change_is_a_title(metric: str, before: float | None, now: float, verdict: Verdict, title: str) -> None:
+    """The title over causes says what they explain; what is usual needs no reason, and no change has no title."""
+    changed = NewsNumber(
+        metric=metric, dimension=None, slice=None, unit=find(metric).unit, value=now, n=None, state="settled", previous=before,
+        usual=USUAL, verdict=verdict, way=None, size=1.0,
+    )  # fmt: skip
+    assert sentences.moved(changed, PLAIN) == title
