@@ -65,11 +65,11 @@ def doctor(
         _row("store", True, f"{_counted(events, 'event')} of {_counted(owners, 'tenant')} in {store.facts.name}", ""),
         _row("tenants", tenants > 0, _counted(tenants, "tenant"), "create one: hubbub tenants add NAME --zone ZONE"),
         _row(
-            "disk", free > settings.free_floor_mb, f"{free} MiB free",
+            "disk", free > settings.free_floor_mb, f"{free:,} MiB free",
             f"free space: below {settings.free_floor_mb} MiB events are refused",
         ),
         _row(
-            "freshness", not batches and not units, f"{batches} batches in the log and {units} units not folded yet",
+            "freshness", not batches and not units, f"{batches:,} batches in the log and {units:,} units not folded yet",
             "hubbub refresh, or let 'hubbub serve' run",
         ),
         *_copy(store),
@@ -141,7 +141,7 @@ def _identities(store: Store) -> Check:
     """Check the files of identities: events missing from them would count twice when resent."""
     known, bad = store.identities.condition()
     return _row(
-        "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events count once when they are resent",
+        "identities", not bad, _some(bad, "damaged files") if bad else f"{known:,} events count once when they are resent",
         "restore the folder from a backup",
     )  # fmt: skip
 

@@ -116,7 +116,8 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, _rows(ask, links), acts=[_link_acts(ask, link, link.id in inside) for link in links], forms=[form],
+        ask, columns, [{**row, "label": row["label"] or "not named"} for row in _rows(ask, links)],
+        acts=[_link_acts(ask, link, link.id in inside) for link in links], forms=[form],
         nothing="There is no sign-in link yet.",
         note="A link signs in once. The session lasts up to 14 days; revoking the link ends it too.",
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.widgets import breakdown, chosen, filter_first, over_time
+from hubbub.dashboard.widgets import breakdown, chosen, chosen_over_time, filter_first, over_time
 from hubbub.metrics.conversations import LASTING
 
 CARDS = (
@@ -86,7 +86,7 @@ PAGE = Page(
     "ai", "AI",
     (
         Widget("cards", "What AI did", _cards, size="cards", wide=True),
-        Widget("chart", "Over time", _chart, wide=True),
+        Widget("chart", "Over time", _chart, wide=True, fact=chosen_over_time(CARDS)),
         Widget("lasting", "Resolved by AI alone, and for how long", _lasting, size="list", wide=True),
         Widget("hand-offs", "Handed to people, by whom", _hand_offs, size="list"),
         Widget("reasons", "Handed to people, why", _reasons, size="list"),

@@ -10,6 +10,7 @@ from hubbub.control.outbox import KINDS
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table, facts
+from hubbub.dashboard.view import FILTERS
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find
 from hubbub.model.alert import Direction, Kind
@@ -39,7 +40,13 @@ MOST_RUNS = 25
 
 def _rules(ask: Ask) -> Shown:
     rows = ask.engine.alerts.of(ask.tenant.id).rows
-    shown_rows = [{**plain(row), "state": _state(row), "title": ask.title(row.metric)} for row in rows]
+    shown_rows = [
+        {
+            **plain(row), "kind": _short(row.kind), "state": _state(row), "title": ask.title(row.metric),
+            "by": ask.in_words(FILTERS.get(row.by, row.by)) if row.by else None,
+        }
+        for row in rows
+    ]  # fmt: skip
     columns = [
         Column("name", "Rule", "long"), Column("kind", "Kind"), Column("title", "Watches"), Column("grain", "Each"),
         Column("by", "By"), Column("state", "State", "state"), Column("judged_to", "Judged to (UTC)", "utc"),
@@ -53,6 +60,11 @@ def _rules(ask: Ask) -> Shown:
         for row in rows
     ]
     return data_table(ask, columns, shown_rows, acts=acts if _may(ask) else [], nothing="There is no alert rule yet.")
+
+
+def _short(kind: str) -> str:
+    """Return a kind of rule as a word of a table."""
+    return kind.upper() if kind == Kind.SLA else kind.capitalize()
 
 
 def _state(row: AlertView) -> str:
@@ -96,7 +108,7 @@ def _new(ask: Ask) -> Shown:
             hint="empty: by chance",
         ),
         Field("times", "Times usual", value=ask.param("times", "2")),
-        Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: none"),
+        Field("by", "By", value=ask.param("by"), hint="like channel"),
         Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
         Field("quiet", "Quiet hours", value=ask.param("quiet"), hint="like 22:00-07:00"),
     )

@@ -133,7 +133,7 @@ def _judged(card: Card, number: NewsNumber) -> Card:
     """Give a card color and foot: a number beyond its noise has a color, or is bold."""
     low, high, unit = number.usual.low, number.usual.high, number.unit
     usual = f"usual {between(low, high, unit)}" if low is not None and high is not None else ""
-    n = f"n = {number.n:,}" if unit != Unit.COUNT and number.n else ""
+    n = f"n\u00a0=\u00a0{number.n:,}" if unit != Unit.COUNT and number.n else ""
     return replace(card, way=way_beyond(number), foot=" · ".join(filter(None, (usual, n))))
 
 

@@ -252,6 +252,10 @@ def _layer(values: Sequence[Cells], mark: Spec, encoding: Spec) -> list[Spec]:
     return [{"data": {"values": list(values)}, "mark": mark, "encoding": encoding}] if values else []
 
 
+FEW_BARS, WIDEST_BAR = 4, 36
+"""With fewer bars than these each is so many pixels wide, and does not fill the panel."""
+
+
 def bars(rows: Sequence[Cells], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
     """Draw a column as horizontal bars by the names in another: for names with an order, like steps or ranges.
 
@@ -270,7 +274,8 @@ def bars(rows: Sequence[Cells], name: str, value: str, unit: str, *, order: Sequ
     room = {"domainMin": 0, "domainMax": _top(rows, [value]) * 1.5 or 1}
     along = _value("v", unit, None, _top(rows, [value])) | {"scale": room}
     labels = {"mark": {"type": "text", "align": "left", "dx": 5}, "encoding": {"text": {"field": "shown"}}}
-    layers: list[Spec] = [{"mark": {"type": "bar", "tooltip": True}, "encoding": {"tooltip": tooltip}}, labels]
+    bar = {"type": "bar", "tooltip": True, **({"size": WIDEST_BAR} if len(rows) < FEW_BARS else {})}
+    layers: list[Spec] = [{"mark": bar, "encoding": {"tooltip": tooltip}}, labels]
     return _spec(values, {"layer": layers, "encoding": {"y": names, "x": along}})
 
 

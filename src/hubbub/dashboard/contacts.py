@@ -6,7 +6,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
-from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, filter_first
+from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, chosen_over_time, filter_first
 from hubbub.reports.formatting import shown
 
 SCORE = "contact_engagement_score"
@@ -60,7 +60,7 @@ PAGE = Page(
     "contacts", "Contacts",
     (
         Widget("cards", "People", _cards, size="cards", wide=True),
-        Widget("chart", "Over time", _chart, wide=True),
+        Widget("chart", "Over time", _chart, wide=True, fact=chosen_over_time((*DRIVING, SCORE))),
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("accounts", "By account", _accounts, size="list", lazy=True),
         Widget("top", "Most engaged", _top, size="list", lazy=True, role=Role.ANALYST,

@@ -216,7 +216,7 @@ def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], st
         local(ask, datetime.fromisoformat(event["time"])), name, TITLES.get(name, words), _who(event, people),
         "in" if name == "message.received" else "quiet" if name in _QUIET else "loud" if name in _LOUD else "",
         event.get("status") == "private", text[:LONGEST_TEXT] if isinstance(text, str) else None,
-        [(name, value[:200]) for name, value in details[:MOST_DETAILS]], row.waited_ms, labels,
+        [(name.replace("_", " "), value[:200]) for name, value in details[:MOST_DETAILS]], row.waited_ms, labels,
         [(label.set.value, labelled_by(label), _sure(label)) for label in labels],
         raw_event(ask, event["source"], event["id"]),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from shlex import quote
 
 from hubbub.dashboard.ask import Ask
@@ -21,7 +21,8 @@ from hubbub.model.plain import JsonRow, typed
 from hubbub.model.question import parse_moment
 from hubbub.query.explain import Explanation
 from hubbub.query.result import UNKNOWN
-from hubbub.reports.formatting import shown
+from hubbub.reports.dates import short_days
+from hubbub.reports.formatting import in_sentence, moment, shown
 
 PAGE_SIZE = 50
 PARTS = {"numerator": "In the numerator", "rest": "Not in it", "all": "All"}
@@ -103,10 +104,17 @@ def _number(ask: Ask) -> Shown:
     share = answer.value if unit == Unit.SHARE and answer.value is not None else None
     data = {
         "metric": metric, "title": ask.title(metric), "found": answer, "value": shown(answer.value, unit),
-        "why": UNKNOWN.get(answer.state, ""), "where": _where(ask), "start": start, "end": end,
+        "why": UNKNOWN.get(answer.state, ""), "where": _where(ask), "days": _days(start, end),
         "bar": share_bar(share) if share is not None else "", "sentence": _sentence(answer) if share is not None else "",
     }  # fmt: skip
     return Shown("number", data, summary=f"{ask.title(metric)}: {data['value']}")
+
+
+def _days(start: str, end: str) -> str:
+    """Return the range of the number in words: days, or moments as they were asked for."""
+    if len(start) == len(end) == len("2026-12-01"):
+        return short_days(date.fromisoformat(start), date.fromisoformat(end))
+    return f"{moment(start)} to before {moment(end)}"
 
 
 def _sentence(answer: Explanation) -> str:
@@ -114,13 +122,21 @@ def _sentence(answer: Explanation) -> str:
     if answer.numerator_of is None or answer.denominator_of is None:
         return ""
     return (
-        f"{shown(answer.numerator, 'count')} ({_lower(answer.numerator_of)}) of {shown(answer.denominator, 'count')} "
-        f"({_lower(answer.denominator_of)})"
+        f"{shown(answer.numerator, 'count')} of {shown(answer.denominator, 'count')}. "
+        f"Out of: {_lower(answer.denominator_of)}. Counted: {_lower(answer.numerator_of)}"
     )
 
 
 def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    """Return what is counted, of one measure or a sum of several, as it stands inside a sentence."""
+    return " + ".join(in_sentence(part) for part in text.split(" + "))
+
+
+def _formula(answer: Explanation) -> str:
+    """Return the formula, of a fraction in words."""
+    if answer.numerator_of is None or answer.denominator_of is None:
+        return answer.formula
+    return f"({_lower(answer.numerator_of)}) ÷ ({_lower(answer.denominator_of)})"
 
 
 def _counted(ask: Ask) -> Shown:
@@ -134,10 +150,16 @@ def _counted(ask: Ask) -> Shown:
         ) if answer.denominator is not None
     ]  # fmt: skip
     return facts(ask, [
-        Fact("Definition", answer.definition), Fact("Counted from", answer.fact), *parts, Fact("Formula", answer.formula),
+        Fact("Definition", _unquoted(answer.definition)), Fact("Counted from", _unquoted(answer.fact)), *parts,
+        Fact("Formula", _formula(answer)),
         *([Fact("n", shown(answer.n, "count"))] if answer.n is not None else []),
         Fact("Version", f"Definitions, version {answer.definition_version}"),
     ])  # fmt: skip
+
+
+def _unquoted(text: str) -> str:
+    """Return a text of the catalogue without the marks of code."""
+    return text.replace("`", "")
 
 
 def _reliable(ask: Ask) -> Shown:
@@ -175,7 +197,7 @@ def _events(ask: Ask) -> Shown:
     page = explanation.events
     split = explanation.numerator_of is not None
     tabs = _tabs(ask, explanation) if split and find(_metric(ask)).unit is Unit.SHARE else []
-    if not page.rows and not tabs:
+    if not page.rows and not (tabs and explanation.denominator):
         return Shown(empty="This number has no event of these days.")
     rows = [
         {
@@ -187,7 +209,10 @@ def _events(ask: Ask) -> Shown:
         for row in page.rows
     ]
     fields = dict.fromkeys(name for row in page.rows for name in row)
-    names = [*(["counts"] if split else []), *(name for name in fields if name not in ("counts", "labels"))]
+    names = [
+        *(["counts"] if split else []),
+        *(name for name in fields if name not in ("counts", "labels")),
+    ]
     units = {"time": "instant", "value": Unit.MS.value}  # rows have a value where they are waits
     columns = [Column(name, _title(name), units.get(name, "text")) for name in names]
     columns += GIVEN_BY if "labels" in fields else ()

@@ -115,12 +115,15 @@ def data_table(
 ) -> Shown:
     """Show rows with the actions of each (`acts`, by row) and of all (`forms`); `nothing`: text without rows.
 
+    A column without any value is in the CSV alone.
+
     `following`: cursor of the next page, for the parameter `cursor` of the address.
     """
     if not (rows or forms or choices):
         return Shown(empty=nothing)
     chosen = {field_.name for field_ in choices} | {cursor}
     data = {
+        "filled": [c.name for n, c in enumerate(columns) if not n or any(row.get(c.name) not in (None, "") for row in rows)],
         "acts": [[as_typed(ask, act) for act in row] for row in acts], "forms": [as_typed(ask, act) for act in forms],
         "choices": choices, "nothing": nothing, "ways": WAYS,
         "stays": [(name, value) for name, value in ask.view.rest.items() if name not in chosen],

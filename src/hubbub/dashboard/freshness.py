@@ -23,7 +23,7 @@ def _tenants(ask: Ask) -> Shown:
         Column("newest", "Newest day"),
     ]  # fmt: skip
     choices = [
-        choice(ask, "state", "Is", {state: state for state in STATES}),
+        choice(ask, "state", "State", {state: state for state in STATES}),
         Field("like", "Tenant", value=ask.param("like"), hint="part of its name"),
     ]
     return data_table(

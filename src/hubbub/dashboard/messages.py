@@ -9,7 +9,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, filter_first, over_time
+from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, chosen_over_time, filter_first, over_time
 from hubbub.reports.formatting import shown
 
 CARDS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "failure_rate", "engagement_rate")
@@ -71,7 +71,9 @@ def _failures(ask: Ask) -> Shown:
 
 
 def _states(ask: Ask) -> Shown:
-    return cards(ask, STATES)
+    drawn = cards(ask, STATES)
+    any_ = any(card.value or card.previous for card in drawn.data["cards"])
+    return drawn if any_ else Shown(empty="There is no campaign.")
 
 
 def _campaigns(ask: Ask) -> Shown:
@@ -90,7 +92,7 @@ PAGE = Page(
     "messages", "Messages",
     (
         Widget("cards", "Sent messages", _cards, size="cards", wide=True),
-        Widget("chart", "Over time", _chart, wide=True),
+        Widget("chart", "Over time", _chart, wide=True, fact=chosen_over_time(CARDS)),
         Widget("funnel", "Outcomes", _funnel),
         Widget("failures", "Failed", _failures, lazy=True),
         Widget("channels", "By channel", _channels, size="list", wide=True, lazy=True),

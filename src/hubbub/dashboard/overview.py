@@ -100,6 +100,11 @@ def _chart(ask: Ask) -> Shown:
     return chosen_chart(ask, name, _beside(ask).get(name))
 
 
+def _over_time(ask: Ask) -> str:
+    """Return the title of the chart: "Satisfied over time"."""
+    return f"{ask.title(_chosen(ask))} over time"
+
+
 def _why(ask: Ask) -> Shown:
     name = _chosen(ask)
     return why(ask, name, _beside(ask).get(name))
@@ -167,7 +172,7 @@ PAGE = Page(
     (
         Widget("news", "The news", _news, size="news", wide=True),
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
-        Widget("chart", "Over time", _chart),
+        Widget("chart", "Over time", _chart, fact=_over_time),
         Widget("why", "Why", _why, size="list", lazy=True, fact=_moved),
         Widget(
             "unanswered", "Waiting for a reply", _unanswered, size="list", lazy=True,
@@ -176,8 +181,7 @@ PAGE = Page(
         Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
         Widget(
             "places", "Channels and rooms", _places, size="list", wide=True, lazy=True,
-            about="A channel with one room is one row. A change is shown where it is beyond the noise of its row; what is of "
-            "fewer than 20 is grey.",
+            about="A change is shown where it is beyond what is usual for its row; numbers from fewer than 20 things are grey.",
         ),
     ),
     group=Group.NOW,

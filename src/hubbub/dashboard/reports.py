@@ -22,7 +22,7 @@ _KINDS = {"daily": "Day", "weekly": "Week", "monthly": "Month"}
 
 def _make(ask: Ask) -> Shown:
     fields = (
-        Field("kind", "Of a", "select", "daily", _KINDS),
+        Field("kind", "Period", "select", "daily", _KINDS),
         Field("date", "Any day of the period; empty: the last complete one", "date"),
     )
     return facts(ask, (), forms=[Act("make", "Make a report", fields=fields)])

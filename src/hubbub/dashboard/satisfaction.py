@@ -7,7 +7,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.widgets import breakdown, chosen, filter_first
+from hubbub.dashboard.widgets import breakdown, chosen, chosen_over_time, filter_first
 
 CARDS = ("csat", "rating_avg", "nps_score", "survey_response_rate", "ratings", "surveys_sent")
 TRUE_NPS = "nps10_score"
@@ -65,7 +65,7 @@ PAGE = Page(
     "satisfaction", "Satisfaction",
     (
         Widget("cards", "What people say", _cards, size="cards", wide=True),
-        Widget("chart", "Over time", _chart, wide=True),
+        Widget("chart", "Over time", _chart, wide=True, fact=chosen_over_time((*CARDS, TRUE_NPS))),
         Widget("ratings", "Ratings from 1 to 5", _ratings, wide=True),
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("staff", "By staff", _staff, size="list", lazy=True),

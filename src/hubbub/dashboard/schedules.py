@@ -39,9 +39,9 @@ def _schedules(ask: Ask) -> Shown:
         {**plain(row), "when": in_words(row.cron), "state": "paused" if row.paused else "active"} for row in schedules
     ]
     columns = [
-        Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When"),
+        Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When", "long"),
         Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"),
-        Column("last_run", "Last (UTC)", "utc"), Column("queue", "Queue"),
+        Column("last_run", "Last (UTC)", "utc"),
     ]  # fmt: skip
     names = {row.name: row.name for row in schedules}
     which = Field("schedule", "Schedule", "select", options=names)
@@ -51,7 +51,7 @@ def _schedules(ask: Ask) -> Shown:
     )  # fmt: skip
     return data_table(
         ask, columns, rows,
-        links=[{"queue": those_jobs(queue=row.queue)} for row in schedules],
+        links=[{"name": those_jobs(queue=row.queue)} for row in schedules],
         acts=[_acts(row.name, paused=row.paused) for row in schedules], forms=[past],
     )  # fmt: skip
 

@@ -23,6 +23,10 @@ def _wait(ask: Ask) -> str:
     return chosen(ask, CARDS).partition(".")[0]
 
 
+def _waits_over_time(ask: Ask) -> str:
+    return f"{ask.title(_wait(ask))} over time"
+
+
 def _no_hours(ask: Ask) -> Shown | None:
     return Shown(empty=NO_HOURS) if ask.view.business and not ask.tenant.calendar.versions else None
 
@@ -93,7 +97,8 @@ PAGE = Page(
     "speed", "Speed",
     (
         Widget("cards", "Waits", _cards, size="cards", wide=True),
-        Widget("bands", "Over time", _bands, wide=True, about="Half of the replies were faster than the line."),
+        Widget("bands", "Over time", _bands, wide=True, fact=_waits_over_time,
+               about="Half of the replies were faster than the line."),
         Widget("spread", "Distribution of response times", _spread, wide=True, lazy=True),
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("staff", "By staff", _staff, size="list", lazy=True, about="By who replied."),

@@ -26,7 +26,7 @@ def _subscriptions(ask: Ask) -> Shown:
     ]  # fmt: skip
     columns = [
         Column("kind", "Digest"), Column("to", "To", "long"), Column("sent", "Sent at", "long"),
-        Column("wait_hours", "Waits, hours", "count"), Column("files", "Files"), Column("sent_to", "Sent for days before"),
+        Column("wait_hours", "Waits, hours", "count"), Column("files", "Files"), Column("sent_to", "Sent up to"),
         Column("state", "State", "state"), Column("waits_for", "Waits for", "long"),
     ]  # fmt: skip
     acts = [

@@ -9,6 +9,8 @@ from hubbub.model.plain import plain
 from hubbub.reports.formatting import duration
 
 MIB = 1 << 20
+NAMES = {"dbos": "DBOS", "fastapi": "FastAPI", "pyarrow": "PyArrow", "sqlalchemy": "SQLAlchemy"}
+"""Names of packages as their authors write them."""
 
 
 def _checks(ask: Ask) -> Shown:
@@ -34,15 +36,15 @@ def _process(ask: Ask) -> Shown:
         [
             Fact("Runs for", duration(1000 * process.seconds)), Fact("Memory", _mib(process.memory)),
             Fact("Threads", process.threads, "count"), Fact("Process", str(process.id)),
-            Fact("Data folder", folder.path), Fact("It takes", _mib(folder.bytes)),
+            Fact("Data folder", folder.path), Fact("Size of the folder", _mib(folder.bytes)),
             Fact("Free space", _mib(folder.free)),
-            *(Fact(name.capitalize(), version) for name, version in answer.versions.items()),
+            *(Fact(NAMES.get(name, name.capitalize()), version) for name, version in answer.versions.items()),
         ],
     )  # fmt: skip
 
 
 def _mib(size: int) -> str:
-    return f"{size / MIB:,.0f} MiB"
+    return f"{size / MIB / 1024:,.0f} GiB" if size >= 10 * 1024 * MIB else f"{size / MIB:,.0f} MiB"
 
 
 def _settings(ask: Ask) -> Shown:

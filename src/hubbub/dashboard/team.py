@@ -8,7 +8,7 @@ from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Group, Page, Shown, Widget
 from hubbub.dashboard.live import online
-from hubbub.dashboard.widgets import chosen
+from hubbub.dashboard.widgets import chosen, chosen_over_time
 
 CARDS = (
     "conversations_handled", "responses", "tasks_completed", "open_conversations", "waiting_conversations", "staff_online",
@@ -29,8 +29,8 @@ PAGE = Page(
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
         Widget("agents", "Staff", agents, size="list", wide=True,
                about="Replies without a person, like those of AI, are (none). A change is shown where it is better or worse "
-               "beyond its noise; what is of fewer than 10 ratings is grey."),
-        Widget("chart", "Over time", _chart),
+               "beyond what is usual; numbers from fewer than 10 ratings are grey."),
+        Widget("chart", "Over time", _chart, fact=chosen_over_time(CARDS)),
         Widget("online", "Online now", online, size="list", lazy=True),
     ),
     group=Group.NUMBERS,

@@ -27,9 +27,11 @@ METRIC = "classifications"
 MOST_SERIES, MOST_BARS = 7, 12
 """Most topics or tones, and bars, of a chart; its table has all."""
 OTHERS = "all others"
-NO_TOPICS = "No messages were classified in these days and filters. Labels, or events of the type topic.classified, bring topics."
+NO_TOPICS = (
+    "No message in these days and filters has a topic. Topics come from labels, or from the source of the messages."
+)
 NO_INTENTS = (
-    "No intent was found in these days and filters. Labels, or events of the type intent.classified, bring intents."
+    "No message in these days and filters has an intent. Intents come from labels, or from the source of the messages."
 )
 TONES = ("positive", "neutral", "negative")
 LONGEST_TEXT = 300
@@ -255,7 +257,8 @@ def _hotspots(ask: Ask) -> Shown:
     ]
     if not any(row["flagged_count"] for row in rows):
         return Shown(
-            empty=f"None of {classified:,} classified messages is under {_flagged_as(ask)}: {ask.in_words('no room is a hotspot')}."
+            empty=f"None of {classified:,} messages with a topic is one of {_flagged_as(ask)}: "
+            f"{ask.in_words('no room is a hotspot')}."
         )
     hot = sum(row["hotspot"] for row in rows)
     note = (
@@ -270,7 +273,8 @@ def _hotspots(ask: Ask) -> Shown:
 
 def _flagged_as(ask: Ask) -> str:
     """Return the kinds of messages that hotspots count, in words."""
-    return ", ".join(("complaints", "escalations", *ask.tenant.hotspot_tones))
+    *first, last = ("complaints", "escalations", *ask.tenant.hotspot_tones)
+    return f"{', '.join(first)} and {last}"
 
 
 def _where(ask: Ask) -> Mapping[str, Sequence[str]]:
@@ -291,7 +295,7 @@ def _messages(ask: Ask) -> Shown:
     except BadQuestionError as error:
         return Shown(empty=f"{error.message[:1].upper()}{error.message[1:]}.")
     if not page.rows:
-        return Shown(empty=f"No message was classified under {_flagged_as(ask)} in these days and filters.")
+        return Shown(empty=f"No message in these days and filters is one of {_flagged_as(ask)}.")
     columns = [
         Column("time", "Time", "instant"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
         Column("sentiment", "Tone"), Column("conversation_id", "Conversation"), Column("id", "Event"), *GIVEN_BY,
@@ -332,7 +336,7 @@ PAGE = Page(
         Widget("tones", "Tone by topic", _tones, lazy=True),
         Widget("intents", "Intents", _intents, size="list", lazy=True),
         Widget("movers", "Changes", _movers, size="list", lazy=True),
-        Widget("escalations", "Escalations by severity", _escalations, size="list", lazy=True),
+        Widget("escalations", "Escalations by severity", _escalations, size="list", lazy=True, wide=True),
         Widget("hotspots", "Complaints by room", _hotspots, size="small", lazy=True, wide=True),
         Widget(
             "messages", "Complaints and escalations", _messages, size="list", lazy=True, wide=True, role=Role.ANALYST

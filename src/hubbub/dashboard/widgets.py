@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -65,9 +65,16 @@ def unit_of(metric: str) -> str:
     return find(metric).unit.value
 
 
+def chosen_over_time(metrics: Sequence[str]) -> Callable[[Ask], str]:
+    """Return what titles the chart of the chosen one of some metrics: "Responses over time"."""
+    return lambda ask: f"{ask.title(chosen(ask, metrics))} over time"
+
+
 def change_in_words(number: PageNumber, unit: str) -> str:
-    """Return the change of a compared number in its own unit; empty for none."""
-    return changed(number.moved.absolute, number.moved.relative, unit) if number.moved else ""
+    """Return the change of a compared number in its own unit; empty where nothing is compared."""
+    if not number.moved:
+        return ""
+    return "no change" if number.moved.absolute == 0 else changed(number.moved.absolute, number.moved.relative, unit)
 
 
 def over_time(
@@ -130,7 +137,7 @@ def over_time(
         ask, rows, {name: names[name] for name in known}, unit, grain or ask.grain, before=before, open_at=open_at
     )
     data = {
-        "spec": spec, "title": names[known[0]] if compare else "", "before": bool(before), "usual": bool(course),
+        "spec": spec, "title": names[known[0]] if compare else "", "mark": mark, "before": bool(before), "usual": bool(course),
         "readings": plain(read), "bands": [names[name] for name in known] if mark == "bands" else [], "aimed": aimed,
     }  # fmt: skip
     return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
@@ -204,6 +211,8 @@ def breakdown(
     `titles`: titles of columns. `nothing`: text without rows. `only_ranked`: leave out rows without a value of `rank`.
     """
     rank, dimension = rank or metrics[0], _rooms_if_alone(ask, dimension, metrics)
+    if dimension == "channel" and ask.wording.only_channel:
+        return Shown(empty=ask.in_words("These numbers are not known by room."))
     answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
     if rank in answer.unfiltered:
         return filter_first(ask, rank, answer)
@@ -231,6 +240,9 @@ def breakdown(
         Column("name", title or FILTERS.get(dimension, dimension.capitalize()), of=dimension),
         *(Column(n, titles.get(n) or ask.title(n), unit_of(n)) for n in known),
     ]
+    if values == [NONE]:
+        lacks = f"No {(title or FILTERS.get(dimension, dimension)).lower()} is known in these days and filters."
+        return Shown(table=Table(columns, rows, links), empty=ask.in_words(lacks))
     called = labels(ask, dimension, [row["name"] for row in rows[:3]])
     summary = f"{len(rows)} value{'s' * (len(rows) != 1)}; most {in_sentence(ask.title(rank))}: " + ", ".join(
         f"{called[row['name']]} {shown(row[rank], unit_of(rank))}" for row in rows[:3]

@@ -175,8 +175,7 @@ def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> 
     count = {1: "The only number", 2: "Both numbers"}.get(len(known), f"All {len(known)} numbers")
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
     if beyond := [called(number.metric, wording) for number in known if number.judged.verdict is Verdict.BEYOND]:
-        are, their = ("are", "their") if _many(beyond) else ("is", "its")
-        return f"{QUIET}. {_sentence(beyond)} {are} outside {their} usual range, but only slightly, or in too few cases to matter."
+        return f"{QUIET}. Outside the usual range, but too small to matter: {_listed(beyond)}."
     return f"{QUIET}. {count} {verb}."
 
 
@@ -216,7 +215,11 @@ def _many(names: Sequence[str]) -> bool:
     return len(names) > 1 or names[0].endswith("s")
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
+
+
 def _sentence(names: Sequence[str]) -> str:
     """Return a list of names for the start of a sentence."""
-    text = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
+    text = _listed(names)
     return text[:1].upper() + text[1:]

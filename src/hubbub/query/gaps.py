@@ -152,7 +152,7 @@ def listed(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[Answ
 def sentences(freshness: Freshness, *, daily: bool = True) -> list[str]:
     """Return an answer's gaps as sentences; `daily`: include those of days that are not over."""
     return [
-        f"{gap.source}: {gap.from_[:16]} to {gap.to[:16]} is not complete: {gap.message}"
+        f"{gap.source}: {gap.from_[:16].replace('T', ' ')} to {gap.to[:16].replace('T', ' ')} is not complete: {gap.message}"
         f"{'. ' + gap.action if gap.action else ''}"
         for gap in (*(freshness.gaps or ()), *(freshness.gaps_before or ()))
         if daily or gap.reason != Reason.NOT_OVER

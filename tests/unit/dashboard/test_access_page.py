@@ -162,7 +162,7 @@ def test_a_link_can_show_all_pages_of_numbers(visitor: Visitor) -> None:
     number = f"{path}/explain/number?metric=messages"
     for more in ("", "&start=2026-07-01&end=2026-09-01", "&d.channel=sms", "&channel=sms&range=all"):
         text = visitor.see(number + more)
-        assert "Messages 2 " in text and "2026-08-01" in text and "2026-08-02" in text, text
+        assert "Messages 2 " in text and text.startswith("1 Aug 2026 "), text
     assert "Messages 0 " in visitor.see(f"{number}&start=2026-08-01T00:00:00Z&end=2026-08-01T00:01:00Z")
 
 

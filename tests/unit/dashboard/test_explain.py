@@ -80,7 +80,7 @@ def test_whether_a_number_can_be_relied_on(busy: Pages) -> None:
     ):
         assert said in text
     number = unescape(read(busy.sign_in(), "/t/a/explain/number", metric="csat", **VIEW))
-    assert "3 (ratings of 4 + Ratings of 5) of 4 (valid 5-point ratings)." in number
+    assert "3 of 4. Out of: valid 5-point ratings. Counted: ratings of 4 + ratings of 5." in number
 
 
 @pytest.mark.parametrize(

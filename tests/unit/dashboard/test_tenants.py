@@ -33,9 +33,9 @@ def test_many_tenants_come_page_by_page(visitor: Visitor) -> None:
     for i in range(60):
         visitor.engine.add_tenant(f"t{i:02}")
     first = visitor.page(ON)
-    assert ">t48<" in first and ">t55<" not in first and "Next page" in first
+    assert "tenant=t48" in first and "tenant=t55" not in first and "Next page" in first
     cursor = visitor.engine.tenants.of(limit=50).next
-    assert ">t55<" in visitor.page(f"{ON}?cursor={cursor}")
+    assert "tenant=t55" in visitor.page(f"{ON}?cursor={cursor}")
 
 
 def test_keys_of_one_and_of_all(visitor: Visitor) -> None:

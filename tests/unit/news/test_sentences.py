@@ -35,12 +35,11 @@ def number(metric: str, verdict: Verdict) -> Number:
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.USUAL},
-            "Nothing unusual. Satisfaction is outside its usual range, but only slightly, or in too few cases to matter.",
+            "Nothing unusual. Outside the usual range, but too small to matter: satisfaction.",
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.BEYOND},
-            "Nothing unusual. Satisfaction and messages are outside their usual range, but only slightly, or in too few "
-            "cases to matter.",
+            "Nothing unusual. Outside the usual range, but too small to matter: satisfaction and messages.",
         ),
     ],
 )
