@@ -15,14 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import policy
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesHeaderParser, BytesParser
 from email.utils import getaddresses, parsedate_to_datetime
 
 from hubbub.ingest.receivers.base import Options, Received
 from hubbub.ingest.receivers.fields import filled
+from hubbub.ingest.sources.mails import decoded, plain_name
 from hubbub.model.name import Name
 
 CHANNEL = "email"
@@ -63,7 +62,7 @@ class Mail:
 def addresses(texts: Iterable[str]) -> list[tuple[str, str]]:
     """Return names and addresses (in lower case) from texts in the form of a header; invalid addresses are left out."""
     pairs = getaddresses(list(texts))
-    return [(_plain(name), address.lower()) for name, address in pairs if _ADDRESS.match(address)]
+    return [(plain_name(name).strip(), address.lower()) for name, address in pairs if _ADDRESS.match(address)]
 
 
 def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -174,15 +173,8 @@ def _written_at(mail: Mail, received_at: datetime) -> datetime:
 
 
 def _legible(value: str) -> str:
-    """Return a header with bytes beyond ASCII read as UTF-8, for mails that break the rules."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _plain(name: str) -> str:
-    try:
-        return str(make_header(decode_header(name))).strip()
-    except (HeaderParseError, UnicodeError, LookupError, ValueError):
-        return name.strip()
+    """Return a header with bytes beyond ASCII, for mails that break the rules."""
+    return decoded(value.encode("utf-8", "surrogateescape"))
 
 
 def _text(message: Message) -> str:

@@ -1,8 +1,8 @@
 """Lines of a chat that a phone exported as text: which lines begin a message, and when it was written.
 
 A phone writes dates and times in its language: `[31.12.19, 22:01:05] Ada: hi`, `12/31/19, 10:01 PM - Ada: hi`, `31/12/2019 10:01
-p. m. - Ada: hi`, `2019/12/31 午後10:01 - Ada: hi`. The first line that begins a message sets the form of the whole file; lines in
-another form are text. Which of two numbers is the day is decided over the whole file.
+p. m. - Ada: hi`, `2019/12/31 午後10:01 - Ada: hi`, with digits of several scripts. The first line that begins a message sets the
+form of the whole file; lines in another form are text. Which of two numbers is the day is decided over the whole file.
 """
 
 from __future__ import annotations
@@ -15,30 +15,48 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 _BLANK = r"[ \u00a0\u202f\u2009]"
-_MARKS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+_MARKS = "\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+_ANY = rf"[{_MARKS}]*"
+"""Marks of direction, which phones in Arabic, Persian and Hebrew write between the numbers."""
 _FORENOON = (
-    "am", "a", "vm", "fm", "ص", "π.μ", "πμ", "午前", "上午", "오전", "öö", "de", "ap", "sa", "पूर्वाह्न", "dop", "ก่อนเที่ยง", "pd", "पू",
+    "am", "a", "vm", "fm", "ص", "πμ", "午前", "上午", "凌晨", "清晨", "早上", "오전", "öö", "de", "ap", "sa", "dop", "pd",
+    "पूर्वाह्न", "ก่อนเที่ยง", "पू", "मपू", "قظ", "قبلازظهر", "לפנה״צ", 'לפנה"צ', "vorm", "da manhã", "pg", "fh", "пр об", "пре подне",
+    "pre podne", "претпл", "priešpiet", "e paradites", "ጥዋት", "முற்பகல்", "ಪೂರ್ವಾಹ್ನ", "පෙව", "နံနက်", "yb",
 )  # fmt: skip
 _AFTERNOON = (
-    "pm", "p", "nm", "em", "م", "μ.μ", "μμ", "午後", "下午", "오후", "ös", "du", "ip", "ch", "अपराह्न", "odp", "หลังเที่ยง", "md", "अप",
+    "pm", "p", "nm", "em", "م", "μμ", "午後", "下午", "中午", "晚上", "오후", "ös", "du", "ip", "ch", "odp", "md",
+    "अपराह्न", "หลังเที่ยง", "अप", "मउ", "بظ", "بعدازظهر", "אחה״צ", 'אחה"צ', "nachm", "da tarde", "ptg", "eh", "сл об", "по подне",
+    "po podne", "попл", "popiet", "e pasdites", "ከሰዓት", "பிற்பகல்", "ಅಪರಾಹ್ನ", "පව", "ညနေ", "yh", "pop",
 )  # fmt: skip
-_HALF = {_spelt: hours for hours, some in ((0, _FORENOON), (12, _AFTERNOON)) for _spelt in some}
-_MARKER = (
-    r"(?:[ap]\.?"
-    + _BLANK
-    + r"?m\.?|"
-    + "|".join(re.escape(one) + r"\.?" for one in sorted(_HALF, key=len, reverse=True))
-    + ")"
+
+
+def _spelt(marker: str) -> str:
+    """Return a word for the half of a day without its dots, blanks and marks."""
+    return re.sub(rf"{_BLANK}|[.{_MARKS}]", "", marker.casefold())
+
+
+_HALF = {_spelt(word): hours for hours, words in ((0, _FORENOON), (12, _AFTERNOON)) for word in words}
+_MARKER = "(?:" + "|".join(
+    rf"[.{_MARKS}]*{_BLANK}?".join(map(re.escape, word.casefold())) + r"\.?" for word in sorted(_HALF, key=len, reverse=True)
+) + ")"  # fmt: skip
+_DATE = (
+    rf"(?P<a>\d{{1,4}})\.?{_ANY}(?P<mark>[./-]){_ANY}{_BLANK}?(?P<b>\d{{1,2}}){_ANY}(?P=mark){_ANY}{_BLANK}?"
+    rf"(?P<c>\d{{1,4}})\.?(?:{_BLANK}г\.?)?{_ANY}[,،、]?"
+)
+_BETWEEN = rf"{_ANY}{_BLANK}+{_ANY}(?:(?!{_MARKER}{_BLANK}+{_ANY}\d)[^\W\d]{{1,3}}\.?{_BLANK}+(?=\d))?"
+"""Between date and time some languages write a short word, which is no half of a day."""
+_TIME = (
+    rf"(?:(?P<before>{_MARKER}){_BLANK}?{_ANY})?(?P<h>\d{{1,2}})(?:[:.]|{_BLANK}h{_BLANK})(?P<m>\d\d)"
+    rf"(?:[:.](?P<s>\d\d))?(?:{_BLANK}ч\.?)?(?:{_ANY}{_BLANK}?{_ANY}(?P<after>{_MARKER}))?{_ANY}"
 )
 _HEADER = re.compile(
-    rf"(?P<open>\[)?(?P<a>\d{{1,4}})\.?(?P<mark>[./-]){_BLANK}?(?P<b>\d{{1,2}})(?P=mark){_BLANK}?(?P<c>\d{{1,4}})\.?"
-    rf"[,،、]?{_BLANK}+(?:[^\W\d]{{1,3}}\.?{_BLANK}+(?=\d))?(?:(?P<before>{_MARKER}){_BLANK}?)?"
-    rf"(?P<h>\d{{1,2}})[:.](?P<m>\d\d)(?:[:.](?P<s>\d\d))?(?:{_BLANK}?(?P<after>{_MARKER}))?"
-    rf"(?(open)\]{_BLANK}|{_BLANK}[-–]{_BLANK})(?P<rest>.*)\Z",
+    rf"(?P<open>\[)?{_ANY}{_DATE}{_BETWEEN}{_TIME}(?(open)\]{_BLANK}|{_BLANK}{_ANY}[-–]{_BLANK})(?P<rest>.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _EARLIEST = 2009
 """The year of the first such chat; an earlier date was misread."""
+_BUDDHIST = 543
+"""Phones in Thai may count the years of the Buddhist era, which are so many more."""
 _ORDERS: dict[str, Callable[[int, int, int], tuple[int, int, int]]] = {
     "day first": lambda a, b, c: (c, b, a), "month first": lambda a, b, c: (c, a, b), "year first": lambda a, b, c: (a, b, c),
 }  # fmt: skip
@@ -77,13 +95,12 @@ class Line:
 
 def header_of(line: str) -> Header | None:
     """Return the header of a line that begins a message, or None."""
-    match = _HEADER.match(line.lstrip(_MARKS))
+    line = line.lstrip(_MARKS)
+    match = _HEADER.match(line)
     if match is None:
         return None
-    marker = (match["before"] or match["after"] or "").casefold()
-    half = (
-        _HALF.get(re.sub(rf"{_BLANK}|\.\Z", "", marker).replace("a.m", "am").replace("p.m", "pm")) if marker else None
-    )
+    marker = match["before"] or match["after"]
+    half = _HALF.get(_spelt(marker)) if marker else None
     hour, minute, second = int(match["h"]), int(match["m"]), int(match["s"] or 0)
     if (marker and (half is None or hour > 12)) or hour > 23 or minute > 59 or second > 59:
         return None
@@ -152,7 +169,7 @@ def _judged(headers: list[Header], name: str, latest: date) -> tuple[int, int]:
 def day_of(header: Header, order: str, latest: date) -> date | None:
     """Return the date of a header, or None for an impossible date or one outside the years of such chats."""
     year, month, day = _ORDERS[order](*header.numbers)
-    year += 2000 if year < 100 else 0
+    year += 2000 if year < 100 else -_BUDDHIST if year >= _EARLIEST + _BUDDHIST else 0
     if not _EARLIEST <= year <= latest.year:
         return None
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.message import Message as Mail
@@ -18,7 +19,7 @@ from hubbub.ingest.sources.chat_importer import ChatImporter, unreadable
 from hubbub.ingest.sources.chats import Chat, Message
 from hubbub.ingest.sources.importer import Options
 from hubbub.ingest.sources.json_export import rejection
-from hubbub.ingest.sources.mails import ID, START, sender
+from hubbub.ingest.sources.mails import ID, START, decoded, sender
 from hubbub.ingest.sources.package import UNREADABLE, Package
 from hubbub.ingest.sources.rows import lines
 from hubbub.ingest.sources.values import pseudonym
@@ -60,6 +61,7 @@ def _mails(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     start, size = 1, 0
     collected: list[bytes] = []
     for number, line in enumerate(lines(stream), 1):
+        line = line.removeprefix(BOM_UTF8) if line is not None and number == 1 else line
         if line is not None and line[:5] == b"From " and START.match(line.decode("utf-8", "replace")):
             if collected:
                 yield start, b"".join(collected)
@@ -103,9 +105,9 @@ def _kind(mail: Mail, address: str) -> str:
 
 
 def _header(mail: Mail, name: str) -> str:
-    """Return a header on one line, bytes beyond ASCII read as UTF-8."""
+    """Return a header on one line."""
     text = next((value for header, value in mail.raw_items() if header.lower() == name.lower()), "")
-    return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
+    return " ".join(decoded(text.encode("utf-8", "surrogateescape")).split())
 
 
 def _moment(date: str) -> datetime | None:

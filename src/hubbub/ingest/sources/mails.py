@@ -18,6 +18,8 @@ _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 START = re.compile(rf"From .+ {_DAY} [A-Z][a-z]{{2}} +\d+ \d\d:\d\d:\d\d (?:[+-]\d{{4}} |[A-Z]{{3,5}} )?\d{{4}}\s*\Z")
 """The line before a mail; some programs add a zone."""
 ID = re.compile(r"<[^<>\s]+>")
+_LANGUAGE = re.compile(r"(=\?[^?*\s]+)\*[^?\s]*(?=\?)")
+"""The language in an encoded word (RFC 2231), which names nothing here."""
 
 
 def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
@@ -25,7 +27,7 @@ def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
     headers: dict[str, str] = {}
     name, start, inside, number = "", 0, False, 0
     for number, raw in enumerate(lines(stream), 1):
-        line = (raw or b"").decode("utf-8", "replace")
+        line = decoded(raw or b"").removeprefix("\ufeff")
         if START.match(line):
             if start:
                 yield f"{path.name} line {start}", _mail(path, headers)
@@ -78,11 +80,20 @@ def sender(text: str) -> tuple[str, str]:
     elif "<" in text:
         name, _, tail = text.rpartition("<")
         address = tail.partition(">")[0]
-    return _decoded(name.strip().strip('"')), re.sub(r"^(\S+) at (\S+)$", r"\1@\2", address.strip()).lower()
+    return plain_name(name.strip().strip('"')), re.sub(r"^(\S+) at (\S+)$", r"\1@\2", address.strip()).lower()
 
 
-def _decoded(name: str) -> str:
+def decoded(raw: bytes) -> str:
+    """Return the text of a line: UTF-8, or what older programs wrote without saying so, Windows-1252."""
     try:
-        return str(make_header(decode_header(name)))
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
+
+
+def plain_name(name: str) -> str:
+    """Return a name whose encoded words are decoded; one that cannot be decoded stays as it is."""
+    try:
+        return str(make_header(decode_header(_LANGUAGE.sub(r"\1", name))))
     except (MessageError, UnicodeError, LookupError, ValueError):
         return name

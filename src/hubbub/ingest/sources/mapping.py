@@ -15,8 +15,8 @@
 A column may be a path into its value, `author.id`, `contacts.0.id`, and name a fallback when empty, `solved_at|updated_at`.
 A rule is a column name or a mapping with one of `const`, `template`, `column` or `row: true` (the row's number in
 its file, from 0; `file` and `row` are columns too). With `column` go `values` and `default` (a table), `before:
-"_"` (the text up to a separator), `number: true` and `times` (a factor), `slug: true`, `hash: true` (a stable
-pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (for texts
+"_"` (the text up to a separator), `number: true`, `times` (a factor) and `decimal: ","`, `slug: true`, `hash: true`
+(a stable pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (for texts
 without one). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later. `each:
 intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named, with
 `key` and `item` as columns, also for `when`. `conversation` adds columns that depend on other rows, see `conversations.py`.
@@ -50,7 +50,7 @@ SHIPPED: dict[str, Path] = {path.stem: path for path in sorted((Path(__file__).p
 _TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter", "records"}
 _RULE = {
     "const", "template", "column", "row", "values", "default", "number", "times", "slug", "hash", "format", "zone",
-    "step_seconds", "before",
+    "step_seconds", "before", "decimal",
 }  # fmt: skip
 _CONVERSATION = {"id", "parent", "group", "order", "author", "carry"}
 _TIMES = {"rfc3339", "rfc2822", "epoch_s", "epoch_ms"}
@@ -220,6 +220,8 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
     for name in ("times", "step_seconds"):
         if not isinstance(keys.get(name, 1), int | float) or isinstance(keys.get(name), bool):
             raise _KeyError(f"{key}.{name}", "must be a number")
+    if keys.get("decimal", ",") not in (",", "."):
+        raise _KeyError(f"{key}.decimal", 'give "," or "."')
     form = keys.get("format", "rfc3339")
     if not is_time and keys.keys() & {"format", "zone", "step_seconds"}:
         raise _KeyError(key, "'format', 'zone' and 'step_seconds' are for 'time' and 'revision' only")
@@ -242,8 +244,9 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
         values=None if values is None else {plain(k): v for k, v in values.items()},
         default=keys.get("default"),
         has_default="default" in keys,
-        number=bool(keys.get("number")) or "times" in keys,
+        number=bool(keys.get("number")) or bool(keys.keys() & {"times", "decimal"}),
         times=keys.get("times", 1),
+        comma=keys.get("decimal") == ",",
         slug=bool(keys.get("slug")),
         hash=bool(keys.get("hash")),
         format=form,

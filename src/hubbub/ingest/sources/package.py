@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import re
 import weakref
@@ -67,7 +68,9 @@ class Package:
     def described(self) -> str:
         """Return a description of unrecognised content."""
         if self.is_file:
-            return f"the file begins with {self.head(next(iter(self.sizes)))[:60]!r}"
+            head = self.head(next(iter(self.sizes)))
+            is_utf_16 = head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            return f"the file begins with {head[:60]!r}{': it is UTF-16, save it as UTF-8' if is_utf_16 else ''}"
         names = sorted(self.sizes)
         return f"it has {len(names)} files, like {', '.join(names[:3])}" if names else "it is empty"
 
@@ -121,9 +124,9 @@ class Package:
         return body
 
     def head(self, name: str) -> bytes:
-        """Return the beginning of a file, for recognition; empty for an unreadable one."""
+        """Return the beginning of a file without its byte order mark, for recognition; empty for an unreadable one."""
         with suppress(*UNREADABLE), self.open(name) as stream:
-            return stream.read(_HEAD)
+            return stream.read(_HEAD).removeprefix(codecs.BOM_UTF8)
         return b""
 
 

@@ -63,6 +63,7 @@ class Rule:
     has_default: bool = False
     number: bool = False
     times: float = 1
+    comma: bool = False
     slug: bool = False
     hash: bool = False
     format: str = "rfc3339"
@@ -130,6 +131,8 @@ def value_of(rule: Rule, row: Row, number: int) -> Any:
         _check_decoded(content)
     if rule.before is not None and content is not None:
         content = plain(content).partition(rule.before)[0]
+    if rule.comma and isinstance(content, str):
+        content = re.sub(r"[\s.'’]", "", content).replace(",", ".")
     if rule.values is not None:
         key = plain(content)
         if key in rule.values:
@@ -165,7 +168,8 @@ def number_of(content: Any, times: float) -> int | float | None:
     try:
         number = float(text) * times if times != 1 or not re.fullmatch(r"[+-]?\d+", text) else int(text)
     except ValueError:
-        raise FieldError(f"{text[:60]!r} is not a number") from None
+        hint = ': for a decimal comma write decimal: ","' if re.fullmatch(r"[+-]?[\d.\s]*,\d+", text) else ""
+        raise FieldError(f"{text[:60]!r} is not a number{hint}") from None
     if not math.isfinite(number):
         raise FieldError(f"{text[:60]!r} is not a finite number")
     if isinstance(number, float) and times != 1:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -29,6 +30,7 @@ from hubbub.ingest.sources.chat_lines import (
 )  # fmt: skip
 from hubbub.ingest.sources.chats import Chat, Message, Numbering
 from hubbub.ingest.sources.importer import Options
+from hubbub.ingest.sources.mails import decoded
 from hubbub.ingest.sources.package import Package
 from hubbub.model.event import Rejection
 
@@ -54,8 +56,10 @@ def _is_signal(header: Header) -> bool:
 
 
 def _text(body: bytes) -> str:
-    encoding = "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    return body.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "replace")
+    """Return a file's text: UTF-16 with its mark, else line by line UTF-8, or what an editor on Windows made of it."""
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return body.decode("utf-16", "replace")
+    return "\n".join(map(decoded, body.removeprefix(BOM_UTF8).split(b"\n")))
 
 
 def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[Chat | Rejection]:

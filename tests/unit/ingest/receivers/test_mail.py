@@ -120,9 +120,14 @@ def test_programs_say_so(headers: dict[str, str], kind: str | None) -> None:
 
 
 def test_headers_in_any_letters() -> None:
-    """A name is read as it was meant: encoded by the rules, or as plain UTF-8 bytes; what is neither becomes legible."""
+    """A name is read as it was meant: encoded by the rules, or as bytes of UTF-8 or else of Windows-1252."""
     encoded, plain = b"=?utf-8?q?J=C3=BCrgen?=", "Jürgen".encode()
-    for name, expected in ((encoded, "Jürgen"), (plain, "Jürgen"), (b"J\xfcrgen", "J\N{REPLACEMENT CHARACTER}rgen")):
+    for name, expected in (
+        (encoded, "Jürgen"),
+        (plain, "Jürgen"),
+        (b"J\xfcrgen", "Jürgen"),
+        (b"J\x81", "J\N{REPLACEMENT CHARACTER}"),
+    ):
         raw = b"From: " + name + b" <j@example.org>\r\nMessage-ID: <1@example.org>\r\n\r\nx"
         assert [one.name for one in received(parse(raw), OPTIONS, NOW).names] == [expected]
 

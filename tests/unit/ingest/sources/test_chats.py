@@ -125,6 +125,14 @@ def test_a_path_says_what_it_is(tmp_path: Path, kind: str) -> None:
         assert len(events(kind, path)) == 3
 
 
+@each_kind
+def test_a_byte_order_mark_hides_nothing(tmp_path: Path, kind: str) -> None:
+    """A file that an editor on Windows saved with a mark is known for what it is, and gives the same events."""
+    marked = written(tmp_path / "marked", kind, b"\xef\xbb\xbf" + EXPORTS[kind][1])
+    assert list(recognised(package_at(marked))) == [kind]
+    assert events(kind, marked) == events(kind, written(tmp_path / "plain", kind))
+
+
 def test_a_folder_of_several_kinds_is_asked_about(tmp_path: Path) -> None:
     """Where two kinds lie together both are named, and either can be chosen."""
     written(tmp_path, "telegram"), written(tmp_path, "whatsapp")
@@ -290,6 +298,44 @@ def test_the_address_is_the_person_whatever_name_stands_beside_it(tmp_path: Path
     }
     sides = [e.type for e in events("mail", tmp_path, staff=("@X.org",))]
     assert sides == ["message.sent", "message.sent", "message.received", "message.received"]
+
+
+WRITERS: dict[str, tuple[bytes, str]] = {
+    "ISO-2022-JP": (b"=?ISO-2022-JP?B?GyRCOzNFRBsoQg==?= <y@x.org>", "山田"),
+    "KOI8-R": (b"=?koi8-r?B?6dfBzg==?= <y@x.org>", "Иван"),
+    "GB18030": (b"=?gb18030?B?zfXOsA==?= <y@x.org>", "王伟"),
+    "two words that part a character": (b"=?utf-8?B?5bGx55Q=?=\n =?utf-8?B?sA==?= <y@x.org>", "山田"),
+    "quoted, with a comma": (b'"=?utf-8?q?M=C3=BCller=2C_Eva?=" <y@x.org>', "Müller, Eva"),
+    "with a language (RFC 2231)": (b"=?iso-8859-1*de?Q?J=FCrgen?= <y@x.org>", "Jürgen"),
+    "bytes of UTF-8": ("Jürgen <y@x.org>".encode(), "Jürgen"),
+    "bytes of Windows-1252": ("Jürgen “Jo” <y@x.org>".encode("cp1252"), "Jürgen “Jo”"),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_mail_in_another_charset(tmp_path: Path, writer: str) -> None:
+    """Names in encoded words of any charset (RFC 2047), or in bytes that no header names, are read; the address is the person.
+
+    The text is in the charset that its header names, also by RFC 2231, and an attachment whose name is encoded is no text. A file
+    may begin with a byte order mark, and its lines end as on Windows.
+    """
+    sender, name = WRITERS[writer]
+    mail = (
+        b"From: " + sender + b"\nDate: Fri, 1 Mar 2024 10:00:00 +0100 (Mitteleurop\xe4ische Zeit)\nMessage-ID: <1@x>\n"
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; name*=utf-8''n%C3%A4.txt\n"
+        b"Content-Disposition: attachment; filename*0*=utf-8''n%C3%A4; filename*1=.txt\n\nfile\n"
+        b"--b\nContent-Type: text/plain; charset*=us-ascii'ru'koi8-r\nContent-Transfer-Encoding: 8bit\n\n\xf0\xd2\xc9\n--b--\n"
+    )
+    (tmp_path / "1.eml").write_bytes(b"\xef\xbb\xbf" + mail.replace(b"\n", b"\r\n"))
+    (tmp_path / "i.mbox").write_bytes(b"\xef\xbb\xbfFrom y@x.org Fri Mar  1 10:00:00 2024\n" + mail)
+    for file in ("1.eml", "i.mbox"):
+        assert recognised(package_at(tmp_path / file)) == {"mail": "mail"}
+        run = opened("mail", tmp_path / file, keep_text=True)
+        (item,) = run.records()
+        assert isinstance(item, Record)
+        assert (item.event.contact_id, f"{item.event.time:%H:%M %z}") == ("y@x.org", "10:00 +0100")
+        assert json.loads(bytes(item.event.attributes))["text"].strip() == "При"
+        assert [(one.id, one.name) for one in run.names] == [("y@x.org", name)]
 
 
 def test_a_maildir_is_read(tmp_path: Path) -> None:

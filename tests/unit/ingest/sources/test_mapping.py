@@ -125,6 +125,17 @@ def test_numbers(load: Load) -> None:
     assert json.loads(bytes(event.attributes)) == {"n": 12.5}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0,95", 0.95), ("1.234,5", 1234.5), ("1 234", 1234), ("1’234,50", 1234.5), ("-7", -7), ("", None)],
+)
+def test_numbers_with_a_comma(load: Load, text: str, value: float | None) -> None:
+    """With `decimal: ","` a number is read as people of most languages write it; without it, it is refused with what to write."""
+    assert one(load, MORE + ', value: {column: v, decimal: ","}', {"v": text}).value == value
+    if "," in text and "’" not in text:
+        assert 'decimal: ","' in refused(load, f"{MORE}, value: v", {"v": text}).message
+
+
 @pytest.mark.parametrize("text", ["many", "nan", "1e999", "-inf"])
 def test_numbers_that_are_none(load: Load, text: str) -> None:
     """What is not a finite number is refused by the field's name."""

@@ -210,6 +210,18 @@ LOCALES: dict[str, tuple[str, str]] = {
         "[2019/12/31 22:01:00] Jürgen: Guten Rutsch!\nund ein gutes: neues Jahr\n"
         "\u200e[2019/12/31 22:05:00] Hotel Adler: \u200e<添付ファイル: 00000003-PHOTO.jpg>\n",
     ),
+    "tr": (
+        "Jürgen ile WhatsApp Sohbeti.txt",
+        "31.12.2019 ÖS 10:01 - Mesajlar ve aramalar uçtan uca şifrelidir.\n"
+        "31.12.2019 ÖS 10:01 - Jürgen: Guten Rutsch!\nund ein gutes: neues Jahr\n"
+        "31.12.2019 ÖS 10:05 - Hotel Adler: <Medya dahil edilmedi>\n",
+    ),
+    "ar": (
+        "محادثة واتساب مع Jürgen.txt",
+        "٣١\u200f/١٢\u200f/٢٠١٩، ١٠:٠١ م - الرسائل والمكالمات مشفرة تمامًا بين الطرفين.\n"
+        "٣١\u200f/١٢\u200f/٢٠١٩، ١٠:٠١ م - Jürgen: Guten Rutsch!\nund ein gutes: neues Jahr\n"
+        "٣١\u200f/١٢\u200f/٢٠١٩، ١٠:٠٥ م - Hotel Adler: <تم استبعاد الوسائط>\n",
+    ),
     "fi": (
         "WhatsApp-keskustelu.txt",
         "[31.12.2019 klo 22.01.00] Jürgen: \u200eViestit ja puhelut ovat täysin salattuja.\n"
@@ -219,9 +231,34 @@ LOCALES: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+HEADERS = {
+    "Turkish, 12 hours": "31.12.2019 ÖS 10:01 - ", "Turkish": "31.12.2019 22:01 - ", "Korean": "2019. 12. 31. 오후 10:01 - ",
+    "Hungarian": "2019. 12. 31. du. 10:01 - ", "Chinese": "2019/12/31 晚上10:01 - ", "Thai, Buddhist era": "31/12/2562 22:01 - ",
+    "Arabic": "٣١\u200f/١٢\u200f/٢٠١٩، ١٠:٠١ م - ", "Arabic, European digits": "31\u200f/12\u200f/2019, 10:01 م - ",
+    "Arabic, iPhone": "\u200f[31\u200f/12\u200f/2019 \u200f10:01:00 م] ", "Persian": "۲۰۱۹/۱۲/۳۱،\u200f ۱۰:۰۱ ب.ظ. - ",
+    "Hebrew": "31.12.2019, 22:01 - ", "Hebrew, 12 hours": "31.12.2019, 10:01 אחה״צ - ",
+    "Hebrew, iPhone": "\u200f[31.12.2019, 22:01:00] ",
+    "Portuguese": "31/12/2019 às 22:01 - ", "Portuguese, 12 hours": "31/12/2019, 10:01 da tarde - ",
+    "German, 12 hours": "31.12.19, 10:01 nachm. - ", "Bulgarian": "31.12.2019 г., 22:01 ч. - ", "Greek": "31/12/19, 10:01 μ.μ. - ",
+    "Canadian French": "2019-12-31 22 h 01 - ", "Croatian": "31. 12. 2019. u 22:01 - ", "Latvian": "31.12.2019., 22:01 - ",
+    "Malay": "31/12/2019, 10:01 PTG - ", "Vietnamese": "31/12/2019, 10:01 CH - ", "Hindi": "३१/१२/१९, १०:०१ अपराह्न - ",
+    "Bengali": "৩১/১২/১৯, ১০:০১ PM - ", "Marathi": "३१/१२/१९, १०:०१ म.उ. - ", "Icelandic": "31.12.2019, 10:01 e.h. - ",
+    "Albanian": "31.12.2019, 10:01 e pasdites - ", "Amharic": "31/12/2019 10:01 ከሰዓት - ",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", HEADERS)
+def test_the_clock_of_a_language(tmp_path: Path, locale: str) -> None:
+    """The same minute in digits of several scripts, with words for the half of the day, and with marks of direction."""
+    path = chat(tmp_path, f"{HEADERS[locale]}Ayşe: أهلا\n{HEADERS[locale]}Ada: hi\n")
+    assert [(m.time, m.author) for m in messages(path)] == [
+        (datetime(2019, 12, 31, 22, 1, tzinfo=UTC), name) for name in ("Ayşe", "Ada")
+    ]
+
+
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_chat_of_another_language(tmp_path: Path, locale: str) -> None:
-    """German, Spanish, Japanese and Finnish phones: one notice, one message over two lines, one answer with a file."""
+    """Phones in six languages: one notice, one message over two lines, one answer with a file."""
     name, text = LOCALES[locale]
     path = chat(tmp_path, text, name)
     notice, asked, answer = events(path, keep_text=True, staff=("hotel adler",))
@@ -232,6 +269,20 @@ def test_a_chat_of_another_language(tmp_path: Path, locale: str) -> None:
     assert json.loads(bytes(answer.attributes))["files"] == 1
     assert asked.conversation_id == answer.conversation_id == path.stem
     assert (asked.time, answer.time - asked.time) == (datetime(2019, 12, 31, 22, 1, tzinfo=UTC), timedelta(minutes=4))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_chat_that_an_editor_saved(tmp_path: Path, encoding: str) -> None:
+    """Names and texts are the same in every encoding that editors write, of one that says nothing line by line."""
+    name, text = LOCALES["de"]
+    path, last = tmp_path / name, "31.12.19, 22:06 - Jürgen: ¡Olé!\n"
+    path.write_bytes(text.encode(encoding) + last.encode() if encoding == "cp1252" else (text + last).encode(encoding))
+    found = [
+        (e.contact_id, json.loads(bytes(e.attributes)).get("text"))
+        for e in events(path, keep_text=True)
+        if e.kind == "person"
+    ]
+    assert found[0] == ("Jürgen", "Guten Rutsch!\nund ein gutes: neues Jahr") and found[-1] == ("Jürgen", "¡Olé!")
 
 
 # --- who is who
