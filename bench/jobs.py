@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ class Nothing:
 
     def keep_promises(self) -> None:
         """There are none."""
+
+    def move_back(self, now: datetime, by: timedelta) -> None:
+        """Nothing waits."""
 
     def forget_replies(self, references: Sequence[str]) -> None:
         """There are none."""

@@ -101,6 +101,58 @@ class Clients:
         assert not any(one.is_alive() for one in self._threads)
 
 
+class Asker:
+    """A thread that asks servers for the messages of tenants, each answer to be checked against what clients had sent by then.
+
+    `answers` counts answers by status, 0 for none; `wrong` holds those that miss an acknowledged message, or have one too many.
+    """
+
+    def __init__(self, keys: Mapping[str, str], servers: Callable[[], Sequence[str]], clients: Clients) -> None:
+        self.answers = Counter[int]()
+        self.wrong: list[str] = []
+        self._keys, self._servers, self._clients = keys, servers, clients
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def _work(self) -> None:
+        draw = random.Random(SEED)
+        with httpx2.Client(timeout=60) as http:
+            while not self._stop.wait(0.1):
+                tenant = draw.choice(list(TENANTS))
+                least = _spoken(self._clients.acknowledged[tenant].copy())
+                try:
+                    answer = http.post(
+                        f"{draw.choice(self._servers())}/v1/query",
+                        json={"metrics": ["messages"], "from": SPAN["start"], "to": SPAN["end"]},
+                        headers={"Authorization": f"Bearer {self._keys[tenant]}"},
+                    )
+                except httpx2.TransportError:
+                    self.answers[0] += 1
+                    continue
+                self.answers[answer.status_code] += 1
+                if answer.status_code == 200:
+                    (row,) = answer.json()["rows"]
+                    most = _spoken(self._clients.sent[tenant].copy())
+                    if not least <= row["messages"] <= most:
+                        self.wrong.append(f"{tenant}: {least} <= {row['messages']} <= {most}")
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Ask for the length of the block."""
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            self._thread.join(timeout=120)
+        assert not self._thread.is_alive()
+
+
+def _spoken(numbers: set[int]) -> int:
+    """Return how many numbered events are messages."""
+    return sum(event(number).type in SPOKEN for number in numbers)
+
+
 def check(engine: Engine, fresh: Path, at_least: Numbers, at_most: Numbers) -> int:
     """Check that a store holds these numbers once each, and every number that follows from them; returns how many."""
     total = 0

@@ -1,4 +1,4 @@
-"""Servers and workers as processes, each with a folder of its own, that share one PostgreSQL."""
+"""Servers and workers as processes, each with a folder of its own, that share one PostgreSQL, and a ClickHouse if any."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,11 @@ import pytest
 
 import hubbub
 from hubbub.app import Engine
+from tests.conftest import Shape, ask_copy
 from tests.integration.test_serve import PROGRAM, environment, free_port, until
+
+COPYING = f"from hubbub.storage import copy; copy.FEWEST = 0; {PROGRAM}"
+"""A program whose copy answers all questions, however few events they are over."""
 
 
 @contextmanager
@@ -60,12 +64,12 @@ class Process:
         """Return the address of a server."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, env: dict[str, str]) -> None:
+    def start(self, program: str, env: dict[str, str]) -> None:
         """Start it, also again; a server listens on the same port."""
         options = ["--data", str(self.folder), *(["--port", str(self.port)] if self.port else [])]
         with self.folder.with_suffix(".log").open("a") as log:
             self.running = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *self.words, *options],
+                [sys.executable, "-c", program, *self.words, *options],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -94,21 +98,43 @@ class Process:
 
 @dataclass
 class Cluster:
-    """An installation in a PostgreSQL, with processes that are gone afterwards."""
+    """An installation in a PostgreSQL, with a copy in ClickHouse where it has one, and processes that are gone afterwards.
 
-    store_url: str
+    `more`: what else is in the environment of its processes.
+    """
+
+    url: str
     folder: Path
+    copy_url: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
     secret: str = field(default_factory=lambda: secrets.token_hex(32))
     processes: list[Process] = field(default_factory=list)
 
     @property
+    def settings(self) -> dict[str, str]:
+        """The settings that all processes share."""
+        return {**Shape(self.url, self.copy_url).settings, "secret_key": self.secret}
+
+    @property
     def env(self) -> dict[str, str]:
-        """Return what every process is told."""
-        return environment() | {"HUBBUB_STORE_URL": self.store_url, "HUBBUB_SECRET_KEY": self.secret}
+        """The same as an environment."""
+        return {
+            **environment(),
+            **{f"HUBBUB_{name.upper()}": value for name, value in self.settings.items()},
+            **self.more,
+        }
+
+    @property
+    def program(self) -> str:
+        """What every process runs."""
+        return COPYING if self.copy_url else PROGRAM
 
     def engine(self) -> Engine:
         """Open the installation in this process."""
-        return hubbub.open(self.folder / "here", store_url=self.store_url, secret_key=self.secret, free_floor_mb=0)
+        given: dict[str, Any] = dict(self.settings)
+        made = hubbub.open(self.folder / "here", **given, free_floor_mb=0)
+        ask_copy(made.store)
+        return made
 
     def start(self, *words: str) -> Process:
         """Start a command that stays; of a server wait until it is ready."""
@@ -121,7 +147,7 @@ class Cluster:
 
     def bring(self, process: Process) -> None:
         """Start a process of the cluster, also one that was killed."""
-        process.start(self.env)
+        process.start(self.program, self.env)
         if process.port:
             until(lambda: process.ready or not process.alive, f"{process.folder.name} is ready")
             assert process.alive, self.logs()
@@ -129,7 +155,7 @@ class Cluster:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            [sys.executable, "-c", PROGRAM, *words, "--data", str(self.folder / "command")],
+            [sys.executable, "-c", self.program, *words, "--data", str(self.folder / "command")],
             capture_output=True, text=True, env=self.env, check=False, timeout=300,
         )  # fmt: skip
 
@@ -139,9 +165,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(store_url: str, folder: Path) -> Iterator[Cluster]:
+def cluster(url: str, folder: Path, copy_url: str = "", **more: str) -> Iterator[Cluster]:
     """Give an installation in an empty database."""
-    made = Cluster(store_url, folder)
+    made = Cluster(url, folder, copy_url, more)
     try:
         yield made
     finally:

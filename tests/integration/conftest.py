@@ -1,4 +1,4 @@
-"""Real processes: start a child on a data folder, and kill it."""
+"""Real processes: start a child on a data folder, and kill it; a ClickHouse beside PostgreSQL, or none."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import ROOT
+from tests.clickhouse.server import ClickHouse, clickhouse
 
 
 def start(*arguments: str | int | Path) -> subprocess.Popen[str]:
@@ -37,3 +41,14 @@ def kill_after(child: subprocess.Popen[str], seconds: float) -> None:
     time.sleep(seconds)
     child.send_signal(signal.SIGKILL)
     assert finish(child) == -signal.SIGKILL
+
+
+@pytest.fixture(params=["postgres", "clickhouse"])
+def beside(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ClickHouse | None]:
+    """A ClickHouse beside PostgreSQL, or none."""
+    if request.param == "postgres":
+        yield None
+        return
+    pytest.importorskip("chdb")
+    with clickhouse(tmp_path / "clickhouse") as made:
+        yield made

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ from hubbub.telemetry import configure_logs
 QUICK = 2.0
 """Seconds without a heartbeat until a process counts as dead here; a real worker waits longer."""
 EVERY_MINUTE = {
-    f"s{n}": Schedule(f"s{n}", "* * * * *", "aggregation", "For tests.", {"relation": f"s{n}"}) for n in range(3)
+    f"s{n}": Schedule(f"s{n}", "* * * * *", "aggregation", "For tests.", {"relation": f"s{n}"}, rhythm=n == 2)
+    for n in range(3)
 }
+"""Schedules of every minute, the last one a rhythm."""
 
 
 def open_effects(path: Path) -> sqlite3.Connection:
@@ -49,6 +51,9 @@ class Effects:
         self._path = path
 
     def keep_promises(self) -> None:
+        """Upkeep: no job's work."""
+
+    def move_back(self, now: datetime, by: timedelta) -> None:
         """Upkeep: no job's work."""
 
     def forget_replies(self, references: Sequence[str]) -> None:

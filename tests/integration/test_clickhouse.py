@@ -278,11 +278,11 @@ def test_a_question_that_loses_clickhouse_is_answered_by_postgresql(
     assert counted(store) == [1, 1, 1]
     asked = Server.ask
 
-    def broken(self: Server, sql: str, params: Params = ()) -> QueryResult:
-        if "FROM (" in sql:
-            with self._using():
-                raise OperationalError("connection reset")
-        return asked(self, sql, params)
+    def break_off(_: object) -> QueryResult:
+        raise OperationalError("connection reset")
+
+    def broken(self: Server, sql: str, params: Params = (), *, seconds: float = 60) -> QueryResult:
+        return self._answer(break_off) if "FROM (" in sql else asked(self, sql, params, seconds=seconds)
 
     monkeypatch.setattr(Server, "ask", broken)
     question = Question(("messages",), START, NOW)

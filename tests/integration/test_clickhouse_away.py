@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 import hubbub
 from hubbub.api.app import create_app
+from hubbub.errors import StoreBusyError, StoreUnavailableError
 from hubbub.model.question import Question
 from hubbub.query.queries import Queries
 from hubbub.storage import clickhouse as client
@@ -87,6 +88,45 @@ def test_a_server_that_hangs_is_done_without(store: Store, server: ClickHouse) -
     until_read_again(store, [2, 2, 2])
 
 
+def test_a_server_that_hangs_during_a_statement_is_done_without(
+    store: Store, server: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question that was put to a ClickHouse just when it stopped is answered by PostgreSQL once a ping shows that it hangs."""
+    monkeypatch.setattr(client, "PING_SECONDS", 2.0)
+    monkeypatch.setattr(client, "SILENT_SECONDS", 0.5)
+    assert messages(store) == 1  # no ping is due for two seconds
+    server.hang()
+    send(store, message(2))
+    assert messages(store) == 2
+    assert store.copy is not None and "it answers no ping" in (store.copy.away or "")
+    server.wake()
+    until_read_again(store, [2, 2, 2])
+
+
+def test_a_long_statement_is_no_hanging_server(server: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that says nothing for longer than a silence is waited for, up to the time of a question."""
+    monkeypatch.setattr(client, "SILENT_SECONDS", 0.5)
+    there = client.Server(f"clickhouse://127.0.0.1:{server.port}/h")
+    assert there.rows("SELECT sleep(3)") == [(0,)]
+    with pytest.raises(StoreBusyError):
+        there.ask("SELECT count() FROM numbers(200) WHERE sleepEachRow(0.1) = 0 SETTINGS max_block_size = 1", seconds=1)
+    assert there.away is None
+    there.close()
+
+
+def test_a_server_that_hangs_is_not_waited_for_by_others(server: ClickHouse) -> None:
+    """A first connection to a ClickHouse that hangs fails, others fail at once, and it is found again."""
+    there = client.Server(f"clickhouse://127.0.0.1:{server.port}/h")
+    server.hang()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            there.connect()
+    assert there.away is not None
+    server.wake()
+    until(lambda: there.ready() and there.rows("SELECT 1") == [(1,)], "it is found again")
+    there.close()
+
+
 def test_kills_lose_and_double_nothing(store: Store, server: ClickHouse) -> None:
     """ClickHouse is killed again and again while rows are sent to it: every number is PostgreSQL's."""
     for number in range(2, 2 + KILLS):
@@ -109,6 +149,7 @@ def test_a_server_says_that_clickhouse_is_away(server: ClickHouse, postgres: Any
         engine.record("one", [{"type": sent.type, "time": str(engine.clock() - timedelta(hours=1)), "id": "1"}])
         ask: Callable[[], Any] = lambda: engine.query("one", metrics=["messages"], start="2020-01-01", end="2030-01-01")  # noqa: E731
         first = ask()
+        engine.refresh()
         checks = {row["check"]: row for row in engine.doctor()["rows"]}
         assert checks["copy"]["ok"], checks["copy"]
         with TestClient(create_app(engine, refresh=False)) as http:

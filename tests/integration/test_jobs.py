@@ -40,9 +40,9 @@ class Place:
         """The file that jobs leave their effects in."""
         return self.folder / "effects.db"
 
-    def work(self) -> subprocess.Popen[str]:
-        """Start a worker and wait until it works."""
-        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    def work(self, **more: str) -> subprocess.Popen[str]:
+        """Start a worker, with more in its environment, and wait until it works."""
+        env = os.environ | more | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         with (self.folder / f"worker-{len(self.workers)}.log").open("w") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "tests.integration.job_child", self.url, str(self.effects)],

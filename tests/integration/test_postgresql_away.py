@@ -17,6 +17,7 @@ import pytest
 from hubbub.errors import StoreUnavailableError
 from hubbub.storage.postgresql import Database
 from hubbub.storage.postgresql_connection import HangingError, connect
+from tests.clickhouse.server import ClickHouse
 from tests.conftest import empty_database
 from tests.extent import AWAY, OUTAGES
 from tests.integration.cluster import Cluster, away, cluster, hanging
@@ -25,21 +26,28 @@ from tests.integration.test_serve import message, until
 pytestmark = pytest.mark.slow
 Trouble = Callable[[Any], AbstractContextManager[None]]
 QUESTION = {"metrics": ["messages"], "from": "2026-01-01", "to": "2099-12-31"}
+FEW = 400
+"""Lines that a server and a worker log at most in an outage, whose requests are many more."""
 BOUND = 60
 """Seconds after which a client gives up: whoever does not answer until then does not answer."""
 
 
 @pytest.fixture
-def here(postgres: Any, tmp_path: Path) -> Iterator[Cluster]:
-    """An installation in an empty database."""
-    with cluster(empty_database(postgres), tmp_path) as made:
+def here(postgres: Any, beside: ClickHouse | None, tmp_path: Path) -> Iterator[Cluster]:
+    """An installation in empty databases."""
+    copy_url = f"clickhouse://127.0.0.1:{beside.port}/hubbub" if beside else ""
+    with cluster(empty_database(postgres), tmp_path, copy_url) as made:
         yield made
 
 
 class Senders:
-    """Threads that send one event after the other, each until it is acknowledged; `problems` are the answers that were none."""
+    """Threads that send one event after the other, each until it is acknowledged; `problems` are the answers that were none.
 
-    def __init__(self, url: str, key: str) -> None:
+    Each waits `rest` seconds after an event.
+    """
+
+    def __init__(self, url: str, key: str, rest: float = 0) -> None:
+        self._rest = rest
         self.acknowledged: set[str] = set()
         self.problems: list[httpx2.Response] = []
         self._stop = threading.Event()
@@ -55,6 +63,7 @@ class Senders:
                 if answer.status_code == 202:
                     self.acknowledged.add(f"{who}-{number}")
                     number += 1
+                    self._stop.wait(self._rest)
                 else:
                     self.problems.append(answer)
                     self._stop.wait(0.2)
@@ -87,14 +96,16 @@ class Caller:
         return httpx2.request(method, f"{self.url}{path}", headers=header, timeout=BOUND, **how)
 
 
-def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None]) -> None:
-    """Everybody is told while it lasts; afterwards events are taken again, and the server is ready."""
-    known = len(senders.problems)
+def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None], here: Cluster) -> str:
+    """Everybody is told while it lasts, the log in few lines; afterwards events are taken again, and the server is ready."""
+    known, lines, slowest = len(senders.problems), len(here.logs().splitlines()), 0.0
     with trouble:
         begun = time.monotonic()
         until(lambda: len(senders.problems) > known, "senders hear of it")
         while True:
+            start = time.monotonic()
             check_problem(ask("POST", "/v1/query", json=QUESTION))
+            slowest = max(slowest, time.monotonic() - start)
             ready = ask("GET", "/readyz")
             assert (ready.status_code, ready.json()["status"]) == (503, "the store does not answer")
             assert "does not answer" in ready.json()["error"]
@@ -102,9 +113,13 @@ def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None])
             if time.monotonic() - begun >= AWAY:
                 break
             time.sleep(0.5)
-        taken = len(senders.acknowledged)
+        taken, refused = len(senders.acknowledged), len(senders.problems) - known
+    back = time.monotonic()
     until(lambda: len(senders.acknowledged) > taken + 6, "events come in again")
     until(lambda: ask("GET", "/readyz").status_code == 200, "it is ready again")
+    seconds, lines = time.monotonic() - back, len(here.logs().splitlines()) - lines
+    assert lines < FEW
+    return f"{refused} refused, the slowest question after {slowest:.1f} s, {lines} lines, back after {seconds:.1f} s"
 
 
 @pytest.mark.parametrize("trouble", [hanging, away])
@@ -118,8 +133,7 @@ def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) ->
     senders = Senders(server.url, key)
     until(lambda: len(senders.acknowledged) > 20, "events come in")
     until(lambda: '"worker started"' in here.logs(), "the worker works")
-    for _ in range(OUTAGES):
-        outage(Caller(server.url, key), senders, trouble(postgres))
+    seen = [outage(Caller(server.url, key), senders, trouble(postgres), here) for _ in range(OUTAGES)]
     senders.end()
     for problem in senders.problems:
         check_problem(problem)
@@ -130,7 +144,7 @@ def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) ->
         (row,) = engine.query("acme", metrics=["messages"], start="2026-01-01", end="2099-12-31")["rows"]
         assert row["messages"] == len(senders.acknowledged)
         assert engine.verify()["clean"]
-    print(f"{len(senders.acknowledged)} acknowledged, {len(senders.problems)} answered with 503, none lost")
+    print(f"{len(senders.acknowledged)} acknowledged, {len(senders.problems)} answered with 503, none lost; {seen}")
 
 
 def test_a_long_statement_is_no_hanging_server(postgres: Any) -> None:

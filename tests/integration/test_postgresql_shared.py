@@ -1,8 +1,8 @@
-"""Two servers and two workers on one PostgreSQL, any of which is killed again and again while clients send to both servers.
+"""Two servers and two workers on one PostgreSQL, without and with a copy in ClickHouse, any of which is killed again and again.
 
-What the clients sent is the journal. A client sends a body until it is acknowledged, to either server, and some of it once more;
-events lie anywhere in forty days, so that most are late. At the end the same events, given to a data folder at once, are the truth
-for every number.
+What clients send to both servers meanwhile is the journal. A client sends a body until it is acknowledged, to either server, and
+some of it once more; events lie anywhere in forty days, so that most are late. Answers meanwhile count every event that was
+acknowledged. At the end the same events, given to a data folder at once, are the truth for every number.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from typing import Any
 import pytest
 
 from hubbub.app import Engine
+from tests.clickhouse.server import ClickHouse
 from tests.conftest import empty_database
 from tests.extent import KILLS_OF_SHARING
 from tests.integration.child import TENANTS, prepare
-from tests.integration.clients import SEED, Clients, check
+from tests.integration.clients import SEED, Asker, Clients, check
 from tests.integration.cluster import Cluster, cluster
 from tests.integration.test_serve import until
 
-REST = 0.05
+REST = 0.3
 """Seconds that a client waits after a body: what is to be tested is the order of things, and not how much is folded."""
 
 
 @pytest.fixture
-def here(postgres: Any, tmp_path: Path) -> Iterator[Cluster]:
+def here(postgres: Any, beside: ClickHouse | None, tmp_path: Path) -> Iterator[Cluster]:
     """An installation in an empty database, with three tenants."""
-    with cluster(empty_database(postgres), tmp_path) as made:
+    copy_url = f"clickhouse://127.0.0.1:{beside.port}/hubbub" if beside else ""
+    with cluster(empty_database(postgres), tmp_path, copy_url) as made:
         with made.engine() as engine:
             prepare(engine)
         yield made
@@ -44,18 +46,21 @@ def states(engine: Engine, jobs: Sequence[str]) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2_400)
-def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Path) -> None:
-    """One of two servers and one of two workers are killed at random moments while four clients send to both: every event is there
-    once, every number is what a folder says that got the same, `hubbub verify` finds nothing, nothing waits, and all jobs end."""
+def test_processes_that_share_a_database_are_killed(here: Cluster, beside: ClickHouse | None, tmp_path: Path) -> None:
+    """One of two servers and one of two workers, and ClickHouse, are killed at random moments while four clients send to both: each
+    answer counts what was acknowledged; then every event is there once, every number is what a folder says that got the same,
+    `hubbub verify` finds nothing, nothing waits, and all jobs end."""
     draw = random.Random(SEED)
     with here.engine() as engine:
         keys = {name: engine.keys.add(name).key for name in TENANTS}
         servers = [here.start("serve") for _ in range(2)]
         workers = [here.start("worker") for _ in range(2)]
-        clients = Clients(keys, lambda: [one.url for one in servers], times=(1, 1, 2), rest=REST)
+        urls = [one.url for one in servers]
+        clients = Clients(keys, lambda: urls, times=(1, 1, 2), rest=REST)
+        asker = Asker(keys, lambda: urls, clients)
         killed, jobs = Counter[str](), []
         pause = threading.Event()
-        with clients.sending():
+        with clients.sending(), asker.asking():
             for turn in range(KILLS_OF_SHARING):
                 jobs.append(engine.schedules.trigger("trend-aggregation").id)
                 for victim in (servers[turn % 2], workers[turn % 2]):
@@ -63,6 +68,10 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Pat
                     killed[victim.folder.name] += 1
                     victim.kill()
                     here.bring(victim)
+                if beside is not None:
+                    beside.kill()
+                    pause.wait(draw.uniform(0.0, 2.0))
+                    beside.start()
             pause.wait(0.5)
         assert all(one.alive for one in here.processes)
         until(lambda: states(engine, jobs) <= {"completed", "parked"}, "all jobs are done")
@@ -78,10 +87,13 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Pat
         engine.refresh()
         with engine.store.facts.read() as reading:
             assert reading.value("SELECT count(*) FROM log") == reading.value("SELECT count(*) FROM todo") == 0
+        if engine.store.copy is not None:
+            assert engine.store.copy.away is None and engine.store.copy.waiting() == []
         total = check(engine, tmp_path / "truth", clients.sent, clients.sent)
     verified = here.run("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     print(
-        f"seed {SEED}: killed {dict(killed)}; {total} events in {clients.bodies} bodies, {clients.cut_off} of them cut off"
+        f"seed {SEED}: killed {dict(killed)}; {total} events in {clients.bodies} bodies, {clients.cut_off} of them cut off; "
+        f"answers by status {dict(asker.answers)}"
     )
-    assert total > 0
+    assert total > 0 and asker.answers[200] > 0 and asker.wrong == []

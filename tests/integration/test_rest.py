@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ class Released:
 
     def keep_promises(self) -> None:
         """There are none."""
+
+    def move_back(self, now: datetime, by: timedelta) -> None:
+        """Nothing waits."""
 
     def forget_replies(self, references: Sequence[str]) -> None:
         """There are none."""

@@ -185,6 +185,12 @@ class Alerts:
         self._database = database
         database.make(rules, skipped, incidents, entries)
 
+    def move_back(self, moment: datetime) -> None:
+        """Have rules be evaluated from a time on that were evaluated beyond it, before the clock went back."""
+        at = utc_naive(moment)
+        with self._database.write() as con:
+            con.execute(rules.update().where(rules.c.judged_to > at).values(judged_to=at))
+
     # --- rules
 
     def add(self, tenant: str, document: dict[str, Any], judged_to: datetime) -> StoredRule:

@@ -304,6 +304,17 @@ class Outbox:
             ))  # fmt: skip
         return self.message(id_)
 
+    def move_back(self, moment: datetime, by: timedelta) -> None:
+        """Have messages wait no longer than before the clock went back to a time; an untried one keeps its own time."""
+        at = utc_naive(moment)
+        ahead = sa.or_(messages.c.next_try > at, messages.c.leased_until > at)
+        with self._database.write() as con:
+            for row in con.execute(sa.select(messages).where(messages.c.state == "waiting", ahead)).mappings().all():
+                relative = ("next_try", "give_up_at") if row["tries"] or row["created_at"] > at else ()
+                values = {name: row[name] - by for name in (*relative, "leased_until") if row[name] is not None}
+                if values:
+                    con.execute(messages.update().where(messages.c.id == row["id"]).values(**values))
+
     def forget(self, before: datetime) -> None:
         """Delete messages written before a time that do not wait."""
         old = messages.c.created_at < utc_naive(before), messages.c.state != "waiting"

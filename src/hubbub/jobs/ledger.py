@@ -1,16 +1,17 @@
-"""The ledger: the progress of each schedule, live processes, and jobs to retry.
+"""The ledger: the progress of each schedule, live processes, jobs to retry, and the latest time.
 
-Three tables in the jobs database. A schedule's row holds the last tick whose job was started. Advancing it is a compare-and-set
+Four tables in the jobs database. A schedule's row holds the last tick whose job was started. Advancing it is a compare-and-set
 that also notes the job to start; starting it is idempotent by its id. So two processes that tick at once, and a process that dies
-between the two steps, start every tick's job exactly once.
+between the two steps, start every tick's job exactly once. The latest time that a process saw says whether the clock went back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import sqlalchemy as sa
 
@@ -25,6 +26,7 @@ schedules = sa.Table(
     sa.Column("pending", sa.Text, nullable=True),
     sa.Column("paused", sa.Boolean, nullable=False),
     sa.Column("last_run", sa.DateTime, nullable=True),
+    sa.Column("again", sa.Integer, nullable=False, server_default="0"),
 )  # fmt: skip
 processes = sa.Table(
     "hubbub_processes", metadata,
@@ -36,17 +38,24 @@ retries = sa.Table(
     sa.Column("job", sa.String(200), primary_key=True),
     sa.Column("at", sa.DateTime, nullable=False, index=True),
 )  # fmt: skip
+clock = sa.Table("hubbub_clock", metadata, sa.Column("latest", sa.DateTime, nullable=False))
+SKEW = timedelta(minutes=1)
+"""By so much may the clocks of processes differ."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a schedule (times UTC, aware). `pending`: the claimed job that may not be started yet."""
+    """The progress of a schedule (times UTC, aware). `pending`: the claimed job that may not be started yet.
+
+    `again`: how often its ticks began again since the clock went back.
+    """
 
     name: str
     done_to: datetime
     pending: JsonObject | None
     paused: bool
     last_run: datetime | None
+    again: int
 
 
 class Ledger:
@@ -54,7 +63,7 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
-        self._database.make(schedules, processes, retries)
+        self._database.make(schedules, processes, retries, clock)
 
     def close(self) -> None:
         """Release connections."""
@@ -84,7 +93,7 @@ class Ledger:
             return {
                 row.name: Progress(
                     row.name, row.done_to.replace(tzinfo=UTC), json.loads(row.pending) if row.pending else None,
-                    row.paused, row.last_run.replace(tzinfo=UTC) if row.last_run else None,
+                    row.paused, row.last_run.replace(tzinfo=UTC) if row.last_run else None, row.again,
                 )
                 for row in con.execute(sa.select(schedules))
             }  # fmt: skip
@@ -163,3 +172,33 @@ class Ledger:
         """Return the last heartbeat of every process that did not leave."""
         with self._database.read() as con:
             return {row.id: row.beat for row in con.execute(sa.select(processes))}
+
+    # --- the clock
+
+    def behind(self, now: datetime) -> timedelta:
+        """Note the time; returns by how much it is before the latest one that was noted, 0 if at most `SKEW`."""
+        at = utc_naive(now)
+        with self._database.write() as con:
+            latest = con.execute(sa.select(clock.c.latest)).scalar()
+            if latest is None:
+                con.execute(clock.insert().values(latest=at))
+            elif latest - at > SKEW:
+                return cast("timedelta", latest - at)
+            elif latest < at:
+                con.execute(clock.update().where(clock.c.latest < at).values(latest=at))
+            return timedelta()
+
+    def move_back(self, now: datetime, by: timedelta, rhythms: Collection[str]) -> bool:
+        """Have what waits wait no longer than before the clock went back, `rhythms` (names of schedules) begin again now.
+
+        Returns False when another process did so.
+        """
+        at = utc_naive(now)
+        with self._database.write() as con:
+            if con.execute(clock.update().where(clock.c.latest > at + SKEW).values(latest=at)).rowcount != 1:
+                return False
+            for job, moment in con.execute(sa.select(retries).where(retries.c.at > at)).all():
+                con.execute(retries.update().where(retries.c.job == job).values(at=moment - by))
+            ahead = schedules.c.name.in_(rhythms), schedules.c.done_to > at
+            con.execute(schedules.update().where(*ahead).values(done_to=at, again=schedules.c.again + 1))
+            return True

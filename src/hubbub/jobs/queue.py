@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Container, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus, error
@@ -19,7 +19,7 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus, e
 from hubbub.control.database import Answering, answering, file_of, postgresql
 from hubbub.errors import ConflictError, NotFoundError
 from hubbub.jobs.dbos_logging import log_as_ours
-from hubbub.jobs.dbos_private import put_back_once, refuse_pickles
+from hubbub.jobs.dbos_private import bring_forward, count_no_future_starts, put_back_once, refuse_pickles
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import PRIORITIES, QUEUES, Queue, policy_of
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, JobRow, JobView, payload_of, row_of, state_of, view_of
@@ -46,16 +46,14 @@ class Jobs:
             self.ledger = Ledger(url)
             DBOS.migrate(url)
             self.engine = None if file_of(url) else postgresql(url, pool_size=CONNECTIONS, max_overflow=MORE)
-            self._client: DBOSClient = Answering(
-                DBOSClient(
-                    system_database_url=url,
-                    system_database_engine=self.engine,
-                    serializer=DBOSPortableJSONSerializer(),
-                    application_name=APPLICATION,
-                    retry_connection_errors=False,
-                ),
-                url,
-            )  # type: ignore[assignment]
+            self._dbos = DBOSClient(
+                system_database_url=url,
+                system_database_engine=self.engine,
+                serializer=DBOSPortableJSONSerializer(),
+                application_name=APPLICATION,
+                retry_connection_errors=False,
+            )
+            self._client: DBOSClient = Answering(self._dbos, url)  # type: ignore[assignment]
 
     def close(self) -> None:
         """Release connections."""
@@ -204,6 +202,16 @@ class Jobs:
             except error.DBOSException:
                 pass  # it just changed: another process put it back, or its failure is not stored yet
         return due
+
+    def heed_clock(self) -> None:
+        """Let no rate of a queue count jobs that began in the future, before the database's clock went back."""
+        with answering(self.url):
+            count_no_future_starts(self._dbos, [queue.name for queue in QUEUES.values() if queue.tenant_rate])
+
+    def move_back(self, by: timedelta) -> None:
+        """Have delayed jobs wait no longer than before the clock went back."""
+        with answering(self.url):
+            bring_forward(self._dbos, round(by.total_seconds() * 1000))
 
     def requeue(self, job_id: str) -> None:
         """Put an ended job back into its queue."""

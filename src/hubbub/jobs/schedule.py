@@ -1,7 +1,8 @@
 """Schedules: this table is the whole scheduler. Crons are in UTC; the settings can change them.
 
 A tick stands for the time before it: the job of 02:00 is about the day before. Missed ticks (no process ran) become one job that
-covers all of them; `Ledger` takes each exactly once.
+covers all of them; `Ledger` takes each exactly once. Ticks of a rhythm stand for no time: its job does what is due when it runs,
+and when the clock went back the ticks begin again.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from hubbub.errors import BadSettingError
 
 @dataclass(frozen=True)
 class Schedule:
-    """A job that starts by the clock: its queue, which does the work, and the fixed part of its payload."""
+    """A job that starts by the clock: its queue, which does the work, and the fixed part of its payload.
+
+    `rhythm`: whether its ticks stand for no time.
+    """
 
     name: str
     cron: str
     queue: str
     doc: str
     payload: Mapping[str, str]
+    rhythm: bool = False
 
 
 def _aggregation(name: str, cron: str, doc: str) -> Schedule:
@@ -48,13 +53,14 @@ SCHEDULES = (
     _snapshots("monthly", "0 4 1 * *", "Snapshots of the month before."),
     Schedule("analytics-ingest", "0 2 * * *", "fan-out", "Fetches the day before of every integration.", {}),
     Schedule("restatements", "15 5 * * *", "restatements", "Closes the numbers of days, and notes later changes.", {}),
-    Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends waiting messages.", {}),
+    Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends waiting messages.", {}, rhythm=True),
     Schedule(
         "watch-sources",
         "20 * * * *",
         "watch-sources",
         "Finds silent sources, and closes gaps.",
         {},
+        rhythm=True,
     ),
     Schedule(
         "labels",
@@ -62,6 +68,7 @@ SCHEDULES = (
         "labels",
         "Labels stored messages of tenants with labels of their own.",
         {"task": "run"},
+        rhythm=True,
     ),
     Schedule(
         "topic-suggestions",
@@ -69,8 +76,9 @@ SCHEDULES = (
         "labels",
         "Suggests topics to tenants with labels of their own.",
         {"task": "suggest"},
+        rhythm=True,
     ),
-    Schedule("retention", "30 4 * * *", "retention", "Deletes data past its retention.", {}),
+    Schedule("retention", "30 4 * * *", "retention", "Deletes data past its retention.", {}, rhythm=True),
 )
 
 

@@ -49,6 +49,10 @@ class JobServices(Protocol):
         """Start promised jobs that were not started."""
         ...
 
+    def move_back(self, now: datetime, by: timedelta) -> None:
+        """Have what waits for a time wait no longer than before the clock went back by so much, to `now`."""
+        ...
+
     def forget_replies(self, references: Sequence[str]) -> None:
         """Delete the questions of deleted jobs."""
         ...
@@ -135,7 +139,7 @@ class Worker:
             (every, duty, -every)
             for every, duty in (
                 (3.0, self._heartbeat), (1.0, self._tick), (1.0, self._retry), (3.0, self._adopt), (15.0, self._measure),
-                (60.0, self._prune), (30.0, self._keep_promises), (5.0, self._rest),
+                (60.0, self._prune), (30.0, self._keep_promises), (5.0, self._rest), (10.0, self._heed_clock),
             )
         ]  # fmt: skip
 
@@ -292,7 +296,10 @@ class Worker:
         if progress.pending is not None:
             self._launch(schedule, progress.pending)
         elif not progress.paused and (due := ticks(schedule.cron, progress.done_to, now)):
-            pending = {"job": f"{schedule.name}:{due[-1]:%Y-%m-%dT%H:%M}", "ticks": [tick.isoformat() for tick in due]}
+            again = f":{progress.again}" if progress.again else ""
+            pending = {
+                "job": f"{schedule.name}:{due[-1]:%Y-%m-%dT%H:%M}{again}", "ticks": [tick.isoformat() for tick in due],
+            }  # fmt: skip
             if self._jobs.ledger.claim(schedule.name, progress.done_to, due[-1], pending):
                 self._launch(schedule, pending)
 
@@ -300,6 +307,16 @@ class Worker:
         payload = {**schedule.payload, "ticks": pending["ticks"]}
         self._jobs.start(schedule.queue, payload, job_id=str(pending["job"]))
         self._jobs.ledger.started(schedule.name, pending)
+
+    def _heed_clock(self) -> None:
+        """Keep what waits for a time from waiting for hours when the clock went back."""
+        self._jobs.heed_clock()
+        now = self._clock()
+        if behind := self._jobs.ledger.behind(now):
+            self._does.move_back(now, behind)
+            self._jobs.move_back(behind)
+            if self._jobs.ledger.move_back(now, behind, [s.name for s in self._schedules.values() if s.rhythm]):
+                log.warning("the clock went back", seconds=round(behind.total_seconds()))
 
     def _retry(self) -> None:
         self._jobs.retry_due(self._clock())

@@ -78,15 +78,16 @@ class Queries:
         in the future.
         """
         with self._facts(tenant, as_of) as (facts, reading), ExitStack() as stack:
-            chosen: list[Ask] = []
+            chosen: list[TenantFacts] = []
 
             def ask(question: Question) -> Answer:
                 if _correlated(question):
                     return facts.answer(question)
                 if not chosen:
                     copied = stack.enter_context(self._copied(tenant, question, reading)) if as_of is None else None
-                    chosen.append(facts.answer if copied is None else replace(facts, reading=copied).answer)
-                return chosen[0](question)
+                    chosen.append(facts if copied is None else replace(facts, reading=copied))
+                chosen[0].reading.begin_question()
+                return chosen[0].answer(question)
 
             yield ask, reading, facts.now
 

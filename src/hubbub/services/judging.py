@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hubbub.alerts.evaluate import Broken, evaluate
@@ -74,6 +75,10 @@ class JudgingService:
         self._sum_up()
         self._store.forget(self._clock() - KEPT)
         return JudgedRules(len(done), sum(opened for opened, _ in done), sum(closed for _, closed in done), errors)
+
+    def move_back(self, now: datetime) -> None:
+        """Have rules be judged again from now on that were judged beyond it, before the clock went back."""
+        self._store.move_back(now)
 
     def _evaluate(self, tenant: Tenant, stored: StoredRule) -> tuple[int, int]:
         rule = rule_from(stored.document)

@@ -75,6 +75,10 @@ class MessageService:
         messages = self._outbox.page(owner.id, about=about, before=before, limit=check_limit(limit) + 1)
         return paged(messages, limit, lambda message: (message.id,), message_view)
 
+    def move_back(self, now: datetime, by: timedelta) -> None:
+        """Have messages wait no longer than before the clock went back."""
+        self._outbox.move_back(now, by)
+
     def retry(self, tenant: str, message: str) -> MessageView:
         """Try a failed message again, for another eight hours."""
         return message_view(self._outbox.again(self._control.tenant(tenant).id, message, self._clock()))

@@ -99,6 +99,11 @@ class Workflows:
         """Start promised jobs of dead processes."""
         self._reply_jobs.keep_promises()
 
+    def move_back(self, now: dt.datetime, by: dt.timedelta) -> None:
+        """Have messages and alert rules wait no longer than before the clock went back."""
+        self._messages.move_back(now, by)
+        self._judging.move_back(now)
+
     def forget_replies(self, references: Sequence[str]) -> None:
         """Delete the questions of deleted jobs."""
         self._replies.forget(references)

@@ -6,20 +6,23 @@ settings give nulls, names and sums the meaning that they have in SQLite and Pos
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect import common
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.httpclient import HttpClient
 from clickhouse_connect.driver.query import QueryResult
+from urllib3.util.timeout import Timeout
 
 from hubbub.errors import BadSettingError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.storage import transaction
@@ -27,10 +30,12 @@ from hubbub.storage.dialect import CLICKHOUSE
 from hubbub.storage.transaction import Bound, Params, Row
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
-PING_SECONDS, AWAY_SECONDS = 2.0, 5.0
+"""Seconds until a server that takes no connection or answers no ping is away, and that one question may take."""
+SILENT_SECONDS, PING_SECONDS, AWAY_SECONDS = 3.0, 2.0, 5.0
+LONGEST_SECONDS = 24 * 3600
+"""Seconds after which a connection without an answer is cut, also to a server that answers pings."""
 SETTINGS: Mapping[str, int] = {
     "final": 1,  # the newest version of each row, without deleted ones
-    "max_execution_time": ANSWER_SECONDS,
     "prefer_column_name_to_alias": 1,  # a name means the column, as in standard SQL
     "join_use_nulls": 1,  # a row without a partner has nulls, not zeros
     "aggregate_functions_null_for_empty": 1,  # a sum of nothing is null
@@ -38,6 +43,7 @@ SETTINGS: Mapping[str, int] = {
 }
 TIMED_OUT, NO_MEMORY, NO_SPACE, TOO_MANY = 159, 241, 243, 202
 NEWER_TYPE, CORRUPT = 50, 40
+T = TypeVar("T")
 _TOKENS = re.compile(r"'(?:[^']|'')*'|\?|:([A-Za-z_]\w*)|(?P<left>[\w.]+) & (?P<bit>\d+)| / (?P<by>\d+)(?![\d.])")
 
 
@@ -85,7 +91,8 @@ class Server:
     """The database behind a URL, and whether it answers. May be used from any thread.
 
     A caller whose statement gets no answer fails at once, and so do all others for AWAY_SECONDS; then one caller tries again. A
-    server that was not used for PING_SECONDS is pinged first, so that few callers wait for one that hangs.
+    server that says nothing to a statement for SILENT_SECONDS, or was not used for PING_SECONDS, is pinged: when it answers, the
+    statement is a long one; when not, it hangs, and nobody waits any longer.
     """
 
     def __init__(self, url: str) -> None:
@@ -111,25 +118,37 @@ class Server:
 
     def connect(self) -> int:
         """Return the number of the connection, which is another one after an error. Raises StoreUnavailableError."""
-        with self._lock:
+        if not self._lock.acquire(blocking=self.away is None):
+            raise StoreUnavailableError(self.away or "")
+        try:
             if not self.ready():
                 raise StoreUnavailableError(self.away or "")
-            try:
-                if self._client is None:
-                    self._client = connect(self._url)
-                    self._generation += 1
-                elif time.monotonic() > self._heard + PING_SECONDS and not self._client.ping(timeout=CONNECT_SECONDS):
-                    raise OperationalError("it answers no ping")
-            except ClickHouseError as error:
-                raise self._failed(error) from error
-            self._heard, self.away = time.monotonic(), None
+            if self._client is None or time.monotonic() > self._heard + PING_SECONDS:
+                self._hear()
             return self._generation
+        finally:
+            self._lock.release()
 
-    def ask(self, sql: str, params: Params = ()) -> QueryResult:
-        """Run a statement that reads. Raises StoreUnavailableError, StoreBusyError, StoreFullError."""
+    def _hear(self) -> None:
+        """Connect, or ping. Raises StoreUnavailableError."""
+        try:
+            if self._client is None:
+                self._client = connect(self._url)
+                self._generation += 1
+            elif not self._client.ping(timeout=CONNECT_SECONDS):
+                raise OperationalError(f"it hangs: it answers no ping within {CONNECT_SECONDS} s")
+        except ClickHouseError as error:
+            raise self._failed(error) from error
+        self._heard, self.away = time.monotonic(), None
+
+    def ask(self, sql: str, params: Params = (), *, seconds: float = ANSWER_SECONDS) -> QueryResult:
+        """Run a statement that reads, in at most some seconds.
+
+        Raises StoreUnavailableError, StoreBusyError, StoreFullError.
+        """
         text, values = bound(sql, params)
-        with self._using() as client:
-            return client.query(text, values)
+        limit = {"max_execution_time": max(math.ceil(seconds), 1)}
+        return self._answer(lambda client: client.query(text, values, settings=limit), seconds)
 
     def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Run a statement that reads and return its rows."""
@@ -137,13 +156,12 @@ class Server:
 
     def run(self, sql: str) -> None:
         """Run a statement that changes something, however long it takes."""
-        with self._using() as client:
-            client.command(sql, settings={"max_execution_time": 0})
+        self._answer(lambda client: client.command(sql))
 
     def insert(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
         """Add rows of these columns (name -> type)."""
-        with self._using() as client:
-            client.insert(table, rows, list(columns), column_type_names=list(columns.values()))
+        names, types = list(columns), list(columns.values())
+        self._answer(lambda client: client.insert(table, rows, names, column_type_names=types))
 
     def close(self) -> None:
         """Close the connections; a later statement opens them again."""
@@ -151,17 +169,26 @@ class Server:
         if client is not None:
             client.close()
 
-    @contextmanager
-    def _using(self) -> Iterator[Client]:
-        self.connect()
-        client = self._client
+    def _answer(self, statement: Callable[[Client], T], seconds: float = math.inf) -> T:
+        """Return what a statement gives; it runs on a thread of its own, which is left to itself when the server hangs."""
+        generation, client, result = self.connect(), self._client, Future[T]()
+        end = time.monotonic() + seconds
         if client is None:
             raise StoreUnavailableError(f"{self.name} is closed")
+        threading.Thread(target=_run, args=(statement, client, result), name="hubbub-clickhouse", daemon=True).start()
+        while not wait([result], SILENT_SECONDS).done:
+            if self.connect() != generation:
+                raise StoreUnavailableError(f"{self.name} was away during a statement: try again")
+            if time.monotonic() > end:
+                raise StoreBusyError(
+                    f"{self.name} did not answer a question within {ANSWER_SECONDS} s: ask for less, or later"
+                )
         try:
-            yield client
+            answer = result.result()
         except ClickHouseError as error:
             raise self._failed(error) from error
         self._heard = time.monotonic()
+        return answer
 
     def _failed(self, error: ClickHouseError) -> Exception:
         """Return Hubbub's error; after one of the connection nobody tries for a while, and then by another connection."""
@@ -170,6 +197,13 @@ class Server:
             self.away, self._until = failure.message, time.monotonic() + AWAY_SECONDS
             self.close()
         return failure
+
+
+def _run(statement: Callable[[Client], T], client: Client, result: Future[T]) -> None:
+    try:
+        result.set_result(statement(client))
+    except BaseException as error:
+        result.set_exception(error)
 
 
 def connect(url: str) -> Client:
@@ -189,28 +223,41 @@ def connect(url: str) -> Client:
         client = clickhouse_connect.get_client(
             host=parts.hostname or "127.0.0.1", port=parts.port or 0, secure=parts.scheme == "clickhouses",
             username=unquote(parts.username or "default"), password=unquote(parts.password or ""), settings=dict(SETTINGS),
-            connect_timeout=CONNECT_SECONDS, send_receive_timeout=ANSWER_SECONDS, query_limit=0,
+            connect_timeout=CONNECT_SECONDS, send_receive_timeout=CONNECT_SECONDS, query_limit=0,
         )  # fmt: skip
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
     client.database = database
+    if isinstance(client, HttpClient):
+        client.timeout = Timeout(connect=CONNECT_SECONDS, read=LONGEST_SECONDS)
     return client
 
 
 class Reading(transaction.Reading):
-    """Statements that read the copy of a tenant while nothing changes it: see `clickhouse_copy.py`."""
+    """Statements that read the copy of a tenant while nothing changes it: see `copy.py`.
+
+    Those of one question take at most ANSWER_SECONDS together.
+    """
 
     dialect = CLICKHOUSE
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self.begin_question()
+
+    def begin_question(self) -> None:
+        """Give the statements from now on the time of a question."""
+        self._end = time.monotonic() + ANSWER_SECONDS
 
     def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Run a statement and return all of its rows."""
-        return self._server.rows(sql, params)
+        return [tuple(row) for row in self._ask(sql, params).result_rows]
 
     def dicts(self, sql: str, params: Params = ()) -> list[Row]:
         """Run a statement and return its rows by column name."""
-        return list(self._server.ask(sql, params).named_results())
+        return list(self._ask(sql, params).named_results())
+
+    def _ask(self, sql: str, params: Params) -> QueryResult:
+        return self._server.ask(sql, params, seconds=self._end - time.monotonic())
 
 
 def error_of(error: ClickHouseError, name: str) -> Exception:

@@ -25,6 +25,9 @@ class Reading(ABC):
 
     dialect: Dialect
 
+    def begin_question(self) -> None:  # noqa: B027 - most have no limit for a question
+        """Begin another question, where the statements of one have a limit together."""
+
     @abstractmethod
     def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Run a statement and return all of its rows."""

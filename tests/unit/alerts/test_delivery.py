@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hubbub.alerts.notifications import after_quiet
 from hubbub.alerts.rules import rule_from
 from hubbub.app import Engine
-from hubbub.control.outbox import PATIENCE
+from hubbub.control.outbox import PATIENCE, Draft
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
@@ -106,6 +106,25 @@ def test_a_receiver_that_is_away_gets_each_message_once(tmp_path: Path, away: ti
             clocked.engine.messages.deliver()
             assert took == [first[0]]
     assert 10 < len(receiver.calls) < 3 * 40
+
+
+def test_a_message_waits_no_longer_when_the_clock_goes_back(tmp_path: Path) -> None:
+    """A message that failed once is tried again after its pause, though the clock went back 23 hours in between; an untried one
+    keeps the time that it is for."""
+    back = timedelta(hours=23)
+    answers = iter([Reply(status=503), Reply()])
+    with service(lambda _: next(answers)) as receiver, opened(tmp_path, receiver) as clocked:
+        made = clocked.webhook(receiver)
+        sent = clocked.engine.destinations.test("hotel", made.id)
+        later = Draft("msg_later", "hotel", made.id, "test", {"title": "Later"}, NOW - back, NOW + timedelta(hours=2))
+        clocked.engine.outbox.put(later)
+        clocked.now = NOW - back
+        clocked.engine.messages.move_back(clocked.now, back)
+        clocked.now += timedelta(minutes=1)
+        clocked.engine.messages.deliver()
+        messages = [clocked.engine.outbox.message(id_) for id_ in (sent.id, later.id)]
+        assert [message.state for message in messages] == ["sent", "waiting"]
+        assert messages[1].next_try == later.not_before
 
 
 def test_mail_arrives_and_what_is_refused_says_why(tmp_path: Path) -> None:

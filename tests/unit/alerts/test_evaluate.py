@@ -161,6 +161,19 @@ def test_what_people_do_meanwhile_stays(clocked: Clocked) -> None:
     assert not store.decide(rule, Decision(rule.judged_to))  # whoever judged with what was read before writes nothing
 
 
+def test_a_rule_is_judged_again_after_the_clock_went_back(clocked: Clocked) -> None:
+    """A rule that was judged up to tomorrow, by a clock that was ahead, finds today's incident at its time."""
+    tenant = clocked.tenant("a")
+    _weeks(clocked, tenant)
+    clocked.now = BEGIN + 63 * DAY
+    clocked.engine.alerts.add(tenant, UNUSUAL)
+    clocked.go(65)
+    clocked.now = BEGIN + 63 * DAY
+    clocked.engine.alert_store.move_back(clocked.now)
+    clocked.send(tenant, 63, 20)
+    assert clocked.go(64).opened == 1
+
+
 def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the disk is full the window stays unjudged, the rule says why, and it is judged when all is folded."""
     tenant = clocked.tenant("a")

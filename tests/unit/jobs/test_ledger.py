@@ -84,6 +84,28 @@ def test_retries_come_due_in_order(ledger: Ledger) -> None:
     assert ledger.retrying("ingest:") == ["ingest:2"]
 
 
+@pytest.mark.parametrize("hours", [23, 1])
+def test_what_waits_when_the_clock_goes_back_waits_no_longer(ledger: Ledger, hours: int) -> None:
+    """A retry keeps its pause, a rhythm begins again, another schedule stays where it is, and one of two processes does it; a clock
+    that is behind by less than others may be is no step."""
+    back, minute = timedelta(hours=hours), timedelta(minutes=1)
+    ledger.progress({"rhythm": NOW, "nightly": NOW})
+    ledger.retry_at("soon", NOW + minute)
+    ledger.retry_at("due", NOW - back)
+    assert ledger.behind(NOW) == ledger.behind(NOW - minute) == timedelta()
+    now = NOW - back
+    assert ledger.behind(now) == back
+    assert [ledger.move_back(now, back, ["rhythm"]) for _ in range(2)] == [True, False]
+    assert ledger.behind(now) == timedelta()
+    assert ledger.retrying(until=now) == ["due"]
+    assert ledger.retrying(until=now + minute) == ["due", "soon"]
+    progress = ledger.progress({"rhythm": NOW, "nightly": NOW})
+    assert {name: (one.done_to, one.again) for name, one in progress.items()} == {
+        "rhythm": (now, 1),
+        "nightly": (NOW, 0),
+    }
+
+
 def test_beats_are_seen_until_a_process_leaves(ledger: Ledger) -> None:
     """A beat is the last one told; a process that left has none."""
     ledger.heartbeat("a", NOW)

@@ -22,6 +22,7 @@ SCHEDULES = {
     "hourly": Schedule("hourly", "5 * * * *", "aggregation", "For tests.", {"relation": "hourly"}),
     "daily": Schedule("daily", "0 2 * * *", "snapshots", "For tests.", {"kind": "daily"}),
 }
+RHYTHM = Schedule("often", "*/5 * * * *", "alerts", "For tests.", {}, rhythm=True)
 
 
 class Queues:
@@ -39,10 +40,27 @@ class Queues:
         self.started.setdefault(job_id, payload)
         return job_id
 
+    def heed_clock(self) -> None:
+        """No rate counts anything."""
+
+    def move_back(self, by: timedelta) -> None:
+        """Nothing is delayed."""
+
     def ticks(self, name: str) -> list[datetime]:
         """Return every tick that a job of a schedule covers."""
         jobs = [payload for job, payload in self.started.items() if job.startswith(f"{name}:")]
         return sorted(datetime.fromisoformat(tick) for payload in jobs for tick in payload["ticks"])
+
+
+class Services:
+    """Services that only note what they were told of the clock."""
+
+    def __init__(self) -> None:
+        self.moved: list[tuple[datetime, timedelta]] = []
+
+    def move_back(self, now: datetime, by: timedelta) -> None:
+        """Note it."""
+        self.moved.append((now, by))
 
 
 class Hand:
@@ -66,7 +84,7 @@ def queues(tmp_path: Path) -> Iterator[Queues]:
 
 def two(queues: Queues, clock: Hand) -> list[Worker]:
     """Give two workers with the same clock."""
-    return [Worker(queues, object(), SCHEDULES, clock) for _ in range(2)]  # type: ignore[arg-type]
+    return [Worker(queues, Services(), SCHEDULES | {"often": RHYTHM}, clock) for _ in range(2)]  # type: ignore[arg-type]
 
 
 def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
@@ -78,9 +96,34 @@ def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
         clock.now += timedelta(hours=step)
         highest = max(highest, clock.now)
         for worker in workers:
+            worker._heed_clock()
             worker._tick()
     for name, schedule in SCHEDULES.items():
         assert queues.ticks(name) == ticks(schedule.cron, NOW, highest)
+
+
+@pytest.mark.parametrize("hours", [-23, 23, -1])
+def test_a_rhythm_goes_on_after_a_step(queues: Queues, hours: int) -> None:
+    """However the clock steps, a rhythm has a new job at its next tick, of one worker; services hear of steps back alone, once."""
+    clock = Hand()
+    services = Services()
+    workers = [Worker(queues, services, {"often": RHYTHM}, clock) for _ in range(2)]  # type: ignore[arg-type]
+
+    def minutes(count: int) -> list[str]:
+        known = set(queues.started)
+        for _ in range(count):
+            clock.now += timedelta(minutes=1)
+            for worker in workers:
+                worker._heed_clock()
+                worker._tick()
+        return sorted(set(queues.started) - known)
+
+    assert len(minutes(10)) == 2
+    clock.now += timedelta(hours=hours)
+    assert len(minutes(10)) == (2 if hours < 0 else 3)  # one more for those that were passed over
+    minutes(30)
+    back = timedelta(hours=-hours, minutes=-1)
+    assert services.moved == ([(NOW + timedelta(hours=hours, minutes=11), back)] if hours < 0 else [])
 
 
 def test_one_bad_schedule_stops_itself_alone(queues: Queues) -> None:
@@ -115,6 +158,7 @@ def test_however_it_goes_each_tick_is_in_one_job(
             highest = max(highest, clock.now)
             queues.broken = broken
             with suppress(ConnectionError):
+                workers[turn]._heed_clock()
                 workers[turn]._tick()
         queues.broken = False
         clock.now = highest

@@ -90,6 +90,17 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(tmp_path / "data", stack)
 
 
+def test_an_outage_is_noticed_after_the_clock_went_back(place: Place) -> None:
+    """A server that is up while its clock goes back by 23 hours is up at the new time: an outage after that is one."""
+    phone = place.phone()
+    place.now -= timedelta(hours=23)
+    place.engine.coverage.here()
+    assert place.gaps(phone) == []
+    begun = place.now
+    place.away(timedelta(hours=2))
+    assert place.gaps(phone) == [(f"{begun:%d %H:%M}", f"{place.now:%d %H:%M}", "down")]
+
+
 def test_a_time_without_a_server_is_a_gap_of_each_source_that_sends(place: Place) -> None:
     """Two hours without a server: answers over them are incomplete with source and reason; a pause of seconds is none, and a
     source that never sent anything has lost nothing.
