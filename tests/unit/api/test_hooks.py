@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import httpx2
 import pytest
@@ -250,6 +251,43 @@ def test_a_read_up_to_a_moment_is_a_receipt_of_each_message_before(face: Face) -
     assert talk.send(seen).json()["accepted"] == 2
     assert talk.send(seen).json()["duplicates"] == 2
     assert [row["message_id"] for row in face.stored() if row["type"] == "message.read"] == ["m0", "m1"]
+
+
+def test_no_body_is_passed_over_without_a_word(face: Face) -> None:
+    """A signed body that is about nothing, and a receipt of messages that are not stored, are named in the answer."""
+    talk = Hook(face, "messenger", meta, secrets={"app_secret": SECRET})
+    error = {"error": {"message": "Error validating access token", "code": 190}}
+    assert talk.send(json.dumps(error).encode()).json()["ignored"] == {"a body about nothing": 1}
+    seen = {
+        "sender": {"id": "U"},
+        "recipient": {"id": "P"},
+        "timestamp": 1785499205000,
+        "read": {"watermark": 1785499202000},
+    }
+    answer = talk.send(json.dumps({"object": "page", "entry": [{"id": "P", "messaging": [seen]}]}).encode()).json()
+    assert (answer["accepted"], answer["ignored"]) == (0, {"message.read of no stored message": 1})
+
+
+def test_what_twilio_is_not_answered_is_in_the_log(face: Face) -> None:
+    """Twilio gets no body as an answer, since it would forward it: what is ignored is in the log by name, without a word."""
+    url = "http://testserver/v1/hooks/twilio/"
+
+    def sign(body: bytes) -> dict[str, str]:
+        signed = f"{url}{twilio.row.id}" + "".join(f"{n}{v}" for n, v in sorted(parse_qsl(body.decode())))
+        digest = hmac.new(SECRET.encode(), signed.encode(), hashlib.sha1).digest()
+        return {
+            "X-Twilio-Signature": base64.b64encode(digest).decode(),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+
+    twilio = Hook(face, "twilio", sign, secrets={"auth_token": SECRET})
+    with capture_logs() as logs:
+        assert (
+            twilio.send(urlencode({"CallSid": "CA1", "CallStatus": "ringing", "Note": CANARY}).encode()).status_code
+            == 204
+        )
+    (line,) = [line for line in logs if line["event"] == "ignored"]
+    assert (line["integration"], sum(line["ignored"].values())) == (twilio.row.id, 1) and CANARY not in str(line)
 
 
 def test_a_reply_makes_its_root_the_question_of_a_conversation(hook: Hook) -> None:

@@ -94,6 +94,11 @@ class Received:
     up_to: Sequence[UpTo] = ()
     number: int | None = None
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the body has no part that could be read or named."""
+        return not any((self.events, self.ignored, self.names, self.gaps, self.changes, self.up_to))
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:

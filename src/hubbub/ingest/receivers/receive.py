@@ -136,7 +136,13 @@ class Receiving:
             elif not change.otherwise:
                 ignored["change of an unknown message"] += 1
         for up_to in received.up_to:
-            events += (({"source": source, **event}, None) for event in receipts(self._store, owner.no, source, up_to))
+            reached = [{"source": source, **event} for event in receipts(self._store, owner.no, source, up_to)]
+            events += ((event, None) for event in reached)
+            ignored[f"{up_to.type} of no stored message"] += not reached
+        if received.says_nothing:
+            ignored["a body about nothing"] += 1
+        if ignored and receiver.setup.quiet:  # the answer cannot say so
+            log.info("ignored", integration=integration.id, tenant=tenant, ignored=dict(ignored))
         separated = [separate(integration, event, revision) for event, revision in events]
         items = [_item(event, index, tenant) for index, (event, _) in enumerate(separated)]
         outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
@@ -155,7 +161,7 @@ class Receiving:
         for index, (_, text) in enumerate(separated):
             if text is not None and index not in refused:
                 store(self._payloads, integration, text)
-        return Taken(None, outcome, ignored, tuple(received.names))
+        return Taken(None, outcome, +ignored, tuple(received.names))
 
     def _hear(self, tenant: str, names: Sequence[Name]) -> None:
         """Pass names on, each at most once in HEARD_SECONDS: every message carries its sender's name."""
