@@ -333,7 +333,13 @@ def _spec(values: Sequence[Cells], what: Spec) -> Spec:
 def _time(rows: Sequence[Cells]) -> Spec:
     """Return the axis of the rows' windows: hours, days, or months, as long as they reach."""
     labels = _HOURS_OR_DAYS if len(rows) < 2 or _reach(rows) <= MOST_DAYS_BY_DAY else "utcFormat(datum.value, '%b %Y')"
-    axis = {"title": None, "tickCount": min(len(rows), 8), "labelExpr": labels}
+    axis = {
+        "title": None,
+        "tickCount": min(len(rows), 8),
+        "labelExpr": labels,
+        "labelOverlap": "greedy",
+        "labelSeparation": 8,
+    }
     return {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
 
 

@@ -78,8 +78,13 @@ def _list(ask: Ask) -> Shown:
     summary = ask.in_words(
         f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
     )
+    empty = [column.name for column in _COLUMNS if all(row.get(column.name) is None for row in rows)]
     return Shown(
-        "rows", {"next": following, "total": None}, Table(columns, rows, links), summary, ask.in_words(_note(wanted))
+        "rows",
+        {"next": following, "total": None, "beside": empty},
+        Table(columns, rows, links),
+        summary,
+        ask.in_words(_note(wanted)),
     )
 
 

@@ -209,10 +209,8 @@ def _events(ask: Ask) -> Shown:
         for row in page.rows
     ]
     fields = dict.fromkeys(name for row in page.rows for name in row)
-    names = [
-        *(["counts"] if split else []),
-        *(name for name in fields if name not in ("counts", "labels")),
-    ]
+    left_out = ("counts", "labels", *(["channel"] if ask.wording.only_channel else []))
+    names = [*(name for name in fields if name not in left_out), *(["counts"] if split else [])]
     units = {"time": "instant", "value": Unit.MS.value}  # rows have a value where they are waits
     columns = [Column(name, _title(name), units.get(name, "text")) for name in names]
     columns += GIVEN_BY if "labels" in fields else ()

@@ -15,6 +15,7 @@ from hubbub.dashboard.readings import readings
 from hubbub.dashboard.waiting import rows_of, who
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.query.excerpts import excerpts
@@ -36,7 +37,7 @@ def _list(ask: Ask) -> Shown:
     rows = [_row(row, units.get(row.rule, "")) for row in page.rows]
     columns = [
         Column("title", "Incident", "long"), Column("state", "State", "state"), Column("value", "When it opened"),
-        Column("usual", "Usual"), Column("peak", "Farthest"), Column("from", "From", "moment"), Column("to", "To", "moment"),
+        Column("usual", "Usual"), Column("peak", "Farthest"), Column("from", "From", "instant"), Column("to", "To", "instant"),
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in page.rows],
@@ -89,8 +90,8 @@ def _facts(ask: Ask) -> Shown:
     known = [
         Fact("Incident", row.title), Fact("State", row.state, "state"), Fact("Rule", row.alert.name),
         Fact("Watches", ask.title(row.alert.metric)), Fact("When it opened", _shown(row.value, unit), link=_explained(ask, row)),
-        Fact("Usual", _shown(row.usual, unit)), Fact("Farthest", _shown(row.peak, unit)),
-        *(Fact(title, plain(moment), "moment") for title, moment in moments.items()),
+        *([Fact("Usual", _shown(row.usual, unit))] if row.usual is not None else []), Fact("Farthest", _shown(row.peak, unit)),
+        *(Fact(title, plain(moment), "instant") for title, moment in moments.items()),
     ]  # fmt: skip
     return facts(ask, [fact for fact in known if fact.value is not None], forms=_acts(row, more=True))
 
@@ -143,25 +144,25 @@ def _drawn(ask: Ask) -> Shown:
             "window": window["window"],
             "at": moment(window["window"]),
             "value": window[rule.metric],
+            "value_shown": shown(window[rule.metric], answer.unit),
             "usual": window["usual"]["median"],
-            "to": window["usual"]["high"],
-            **{
-                f"{name}_shown": shown(worth, answer.unit)
-                for name, worth in (("value", window[rule.metric]), ("to", window["usual"]["high"]))
-            },
+            "low": window["usual"]["low"],
+            "high": window["usual"]["high"],
         }
         for window in answer.rows
     ]
     unit = answer.unit
     title = ask.title(rule.metric)
-    spec = charts.over_time(rows, [("value", title), ("to", "Usual up to")], unit)
+    mark = "bar" if unit == Unit.COUNT else "line"
+    spec = charts.over_time(rows, [("value", title)], unit, mark=mark, usual=True)
     columns = [
         Column("window", "Window", "moment"), Column("value", title, unit), Column("usual", "Usual", unit),
-        Column("to", "Usual up to", unit),
+        Column("low", "Usual from", unit), Column("high", "to", unit),
     ]  # fmt: skip
     summary = f"{title} around the incident, beside what was usual"
-    read = readings(ask, rows, {"value": title, "to": "Usual up to"}, unit, "minute")
-    return Shown("chart", {"spec": spec, "readings": plain(read)}, Table(columns, rows), summary)
+    read = readings(ask, rows, {"value": title}, unit, "minute")
+    data = {"spec": spec, "title": title, "mark": mark, "before": False, "usual": True, "readings": plain(read)}
+    return Shown("chart", data, Table(columns, rows), summary)
 
 
 def _waiting(ask: Ask) -> Shown:
@@ -192,7 +193,7 @@ def _waiting(ask: Ask) -> Shown:
 
 
 def _entries(ask: Ask) -> Shown:
-    rows = plain(_incident(ask).entries)
+    rows = [{**entry, "what": entry["what"].replace("_", " ")} for entry in plain(_incident(ask).entries)]
     columns = [Column("at", "When", "instant"), Column("what", "What"), Column("text", "In words", "long")]
     return Shown("table", {}, Table(columns, rows), f"{len(rows)} entries, newest first")
 

@@ -45,14 +45,15 @@ def _next(ask: Ask) -> Shown:
     if queue.rows:
         row = queue.rows[0]
         at = local(ask, row.time)
-        place = [part for part in (row.channel, row.channel_id) if part]
+        room = ask.label("channel_id", row.channel_id) if row.channel_id else ""
+        place = [part for part in (room, "" if ask.wording.only_channel else row.channel) if part]
         link = ask.link("conversation", id=row.conversation_id) if row.conversation_id else ""
         data |= {
             "message": row, "at": at, "place": place, "conversation": link, "parts": _divided(row),
             "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(queue.labels)],
             "likely": _percentages(row), "why": _why(row),
         }  # fmt: skip
-    summary = f"{queue.left} to review, {queue.done} done"
+    summary = f"{queue.left:,} to review, {queue.done:,} done"
     return Shown("label_review", data, Table([], []), summary)
 
 

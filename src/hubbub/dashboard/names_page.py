@@ -40,7 +40,7 @@ def _names(ask: Ask) -> Shown:
     return data_table(
         ask, columns, rows, acts=acts, forms=[give] if may else [], following=page.next,
         choices=[choice(ask, "kind", "What", titles), Field("find", "Name or id", value=ask.param("find"))],
-        nothing="No name matches. Slack exports, mails and integrations bring names, and people can set them.",
+        nothing="There is no such name. Slack exports, mails and integrations bring names, and people can set them.",
     )  # fmt: skip
 
 

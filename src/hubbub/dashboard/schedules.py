@@ -39,7 +39,7 @@ def _schedules(ask: Ask) -> Shown:
         {**plain(row), "when": in_words(row.cron), "state": "paused" if row.paused else "active"} for row in schedules
     ]
     columns = [
-        Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When", "long"),
+        Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When"),
         Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"),
         Column("last_run", "Last (UTC)", "utc"),
     ]  # fmt: skip

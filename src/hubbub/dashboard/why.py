@@ -35,7 +35,7 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     moved, unit = causes(answer), unit_of(name)
     left_out = ask.in_words(moved.left_out)
     summary = _said(ask, name, answer, unit)
-    if number is not None and number.verdict == "usual":
+    if answer.difference and number is not None and number.verdict == "usual":
         summary = f"{summary}, which is within its usual range"
     if not moved.rows:
         return Shown(empty=f"{summary}. {left_out}" if left_out else f"{summary}.")
@@ -55,9 +55,7 @@ def _said(ask: Ask, name: str, answer: Changes, unit: str) -> str:
     difference = answer.difference
     moved = f"from {near(answer.before, unit)} to {near(answer.after, unit)}"
     return (
-        f"{ask.title(name)} went {moved}, {step(difference, unit)}"
-        if difference
-        else f"{ask.title(name)} is the same as before"
+        f"{ask.title(name)} went {moved}, {step(difference, unit)}" if difference else f"{ask.title(name)}: no change"
     )
 
 

@@ -132,12 +132,14 @@ def step(difference: float, unit: str) -> str:
 
 
 def moved(number: NewsNumber, wording: Wording) -> str:
-    """Return a change from the compared days as a title: "Why satisfaction fell 10.9 points"; empty without a change.
+    """Return a change from the compared days as a title: "Why satisfaction fell 10.9 points"; empty without compared days.
 
     A change within the usual range needs no reason: "Messages rose by 19, within the usual range".
     """
-    if number.value is None or number.previous is None or number.value == number.previous:
+    if number.value is None or number.previous is None:
         return ""
+    if number.value == number.previous:
+        return f"No change in {called(number.metric, wording)}"
     difference = number.value - number.previous
     far = (
         f"{100 * abs(difference):.1f} points"

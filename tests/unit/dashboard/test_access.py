@@ -132,7 +132,7 @@ def test_an_address_that_cannot_be_read_is_a_page_that_says_so(pages: Pages) -> 
     """A bad range is a 4xx page for people, not a failure; a bad part stays in its widget."""
     http = pages.sign_in()
     answer = http.get("/t/a/overview?range=ever")
-    assert answer.status_code == 400 and "range &#39;ever&#39;" in answer.text
+    assert answer.status_code == 400 and "Range &#39;ever&#39;" in answer.text
     part = http.get("/t/a/explain/number?metric=nonsense")
     assert part.status_code == 200 and "failed" in part.text
 

@@ -95,12 +95,12 @@ def test_slack_has_its_own_words() -> None:
         ("messages", 100, 272, Verdict.NEWS, "Why messages rose by 172"),
         ("first_response_ms.p50", 60_000.0, 112_000.0, Verdict.BEYOND, "Why median first response rose by 52 s"),
         ("messages", 100, 119, Verdict.USUAL, "Messages rose by 19, within the usual range"),
-        ("messages", 100, 100, Verdict.USUAL, ""),
+        ("messages", 100, 100, Verdict.USUAL, "No change in messages"),
         ("csat", None, 0.5, Verdict.NEWS, ""),
     ],
 )
 def test_a_change_is_a_title(metric: str, before: float | None, now: float, verdict: Verdict, title: str) -> None:
-    """The title over causes says what they explain; what is usual needs no reason, and no change has no title."""
+    """The title over causes says what they explain; what is usual needs no reason."""
     changed = NewsNumber(
         metric=metric, dimension=None, slice=None, unit=find(metric).unit, value=now, n=None, state="settled", previous=before,
         usual=USUAL, verdict=verdict, way=None, size=1.0,
