@@ -308,7 +308,7 @@ class Engine:
         self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
     ) -> dict[str, Any]:
         """Make a tenant with the default retention, or the given one."""
-        return cast("dict[str, Any]", plain(self.tenants.add(tenant, zone, name, retention)))
+        return plain(self.tenants.add(tenant, zone, name, retention))
 
     def ensure_tenant(
         self, tenant: str, zone: str | None, *, retention: Retention | None = None
@@ -364,19 +364,19 @@ class Engine:
 
     def refresh(self, tenant: str | None = None, *, step: Progress = quiet) -> dict[str, Any]:
         """Store what waits in the log and fold what it touches, of all tenants or one; see `FactService.refresh`."""
-        return cast("dict[str, Any]", plain(self.facts.refresh(tenant, step=step)))
+        return plain(self.facts.refresh(tenant, step=step))
 
     def backfill(
         self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Progress = quiet
     ) -> dict[str, Any]:
         """Fold everything again that has an event in a range; see `FactService.backfill`."""
-        return cast("dict[str, Any]", plain(self.facts.backfill(start, end, tenant, fact, step=step)))
+        return plain(self.facts.backfill(start, end, tenant, fact, step=step))
 
     def verify(
         self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Progress = quiet
     ) -> dict[str, Any]:
         """Fold everything once more beside what is stored, and count what differs; see `FactService.verify`."""
-        return cast("dict[str, Any]", plain(self.facts.verify(tenant, start, end, step=step)))
+        return plain(self.facts.verify(tenant, start, end, step=step))
 
     def worker(self) -> Worker:
         """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
@@ -384,25 +384,25 @@ class Engine:
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Delete what each tenant's retention says, or count it; see `RetentionService.apply`."""
-        return cast("dict[str, Any]", plain(self.retained.apply(tenant, dry_run=dry_run)))
+        return plain(self.retained.apply(tenant, dry_run=dry_run))
 
     def snapshot(
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
     ) -> dict[str, Any]:
         """Make snapshots; see `SnapshotService.make`."""
-        return cast("dict[str, Any]", plain(self.snapshot_service.make(kind, date, tenant, at)))
+        return plain(self.snapshot_service.make(kind, date, tenant, at))
 
     def snapshots(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
     ) -> dict[str, Any]:
         """Return stored snapshots; see `SnapshotService.of`."""
-        return cast("dict[str, Any]", plain(self.snapshot_service.of(tenant, start, end, kind, account)))
+        return plain(self.snapshot_service.of(tenant, start, end, kind, account))
 
     # --- the whole
 
     def doctor(self) -> dict[str, Any]:
         """Look this installation over; see `DoctorService.checks`."""
-        return cast("dict[str, Any]", plain(self.doctoring.checks()))
+        return plain(self.doctoring.checks())
 
     def load(
         self,

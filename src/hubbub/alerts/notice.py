@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from hubbub.alerts.judge import Judged
 from hubbub.alerts.rules import PAST_TARGET, TICK, windows_to_close
@@ -36,7 +35,7 @@ class Notice:
     unsubscribe: str = ""
     files: tuple[tuple[str, str], ...] = ()
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the form that the outbox stores."""
         return asdict(self)
 
@@ -152,7 +151,7 @@ def _path(incident: Incident) -> str:
     return f"/t/{incident.tenant}/incident?id={incident.id}"
 
 
-def _data(tenant: Tenant, rule: Rule, incidents: Sequence[Incident]) -> dict[str, Any]:
+def _data(tenant: Tenant, rule: Rule, incidents: Sequence[Incident]) -> JsonObject:
     return {
         "tenant": tenant.id, "rule": rule.name, "kind": rule.kind.value, "metric": rule.metric, "grain": rule.grain.value,
         "incidents": [

@@ -71,7 +71,7 @@ def _check_names(values: JsonObject) -> None:
             raise BadInputError(f"a rule has no field {str(name)[:80]!r}{nearest(str(name), known)}")
 
 
-def changed(document: JsonObject, changes: JsonObject) -> dict[str, Any]:
+def changed(document: JsonObject, changes: JsonObject) -> JsonObject:
     """Return a rule's plain values with some changed, for `rule_from`; None leaves a field to its default.
 
     The metric that a kind fixes follows from the rule's limit, so it is left out where the limit changes.
@@ -82,7 +82,7 @@ def changed(document: JsonObject, changes: JsonObject) -> dict[str, Any]:
     return {name: value for name, value in {**document, **fixed, **changes}.items() if value is not None}
 
 
-def plain(rule: Rule) -> dict[str, Any]:
+def plain(rule: Rule) -> JsonObject:
     """Return a rule as plain values for `rule_from`."""
     values: dict[str, Any] = msgspec.to_builtins(asdict(rule))
     return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -13,6 +13,7 @@ from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.model.answers import Removed
 from hubbub.model.page import Page
+from hubbub.model.plain import JsonObject
 from hubbub.services.alerts import AlertView, NewAlert, OneAlert, Tried
 from hubbub.services.destinations import DestinationView, NewDestination
 from hubbub.services.incidents import IncidentView, OneIncident
@@ -95,7 +96,7 @@ class DestinationBody(BaseModel):
     integration: Text = Field("", description="Of Slack: the integration that writes to the channel.")
 
 
-def _rule_of(body: BaseModel) -> dict[str, Any]:
+def _rule_of(body: BaseModel) -> JsonObject:
     """Return the fields of a rule that were sent; null counts as absent."""
     return {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,67 +13,105 @@ from hubbub.model.plain import JsonObject
 api_page = APIRouter(include_in_schema=False)
 
 
+@dataclass(frozen=True)
+class Field:
+    """A parameter, or a field of a body or an answer. `where`: path, query or header; empty for a field."""
+
+    name: str
+    kind: str
+    needed: bool
+    about: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A media type of a body or answer, with its fields."""
+
+    media: str
+    kind: str
+    fields: Sequence[Field]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A body, or an answer with its HTTP status."""
+
+    about: str
+    forms: Sequence[Form]
+    status: str = ""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route; `scopes` are those that its key needs."""
+
+    method: str
+    path: str
+    summary: str
+    id: str
+    about: str
+    scopes: Sequence[str]
+    parameters: Sequence[Field]
+    body: Content | None
+    answers: Sequence[Content]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A tag, with its operations."""
+
+    name: str
+    about: str
+    operations: Sequence[Operation]
+
+
 @api_page.get("/docs")
 def docs(request: Request) -> Response:
     """Return the page."""
     document = request.app.openapi()
-    return render.page("api.html", about=document["info"], groups=list(groups(document)))
+    return render.page("api.html", about=document["info"], subjects=subjects(document))
 
 
-def groups(document: JsonObject) -> Iterator[dict[str, Any]]:
-    """Yield the tags of an OpenAPI document with their operations, for the template."""
+def subjects(document: JsonObject) -> list[Subject]:
+    """Return the tags of an OpenAPI document with their operations."""
     schemas = document.get("components", {}).get("schemas", {})
-    by_tag: dict[str, list[dict[str, Any]]] = {}
+    by_tag: dict[str, list[Operation]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             by_tag.setdefault(operation["tags"][0], []).append(_operation(path, method, operation, schemas))
-    for tag in document["tags"]:
-        yield {"name": tag["name"], "about": tag["description"], "operations": by_tag.get(tag["name"], [])}
+    return [Subject(tag["name"], tag["description"], by_tag.get(tag["name"], [])) for tag in document["tags"]]
 
 
-def _operation(path: str, method: str, operation: JsonObject, schemas: JsonObject) -> dict[str, Any]:
-    body = operation.get("requestBody", {})
-    return {
-        "method": method.upper(), "path": path, "summary": operation.get("summary", ""), "id": operation.get("operationId", path),
-        "about": operation.get("description", ""),
-        "scopes": [scope for part in operation.get("security", []) for scopes in part.values() for scope in scopes],
-        "parameters": [
-            {
-                "name": part["name"], "where": part["in"], "kind": kind(part["schema"], schemas),
-                "needed": part.get("required", False), "about": part.get("description", ""),
-            }
-            for part in operation.get("parameters", [])
-        ],
-        "body": {"about": body.get("description", ""), "forms": _forms(body, schemas)} if body else None,
-        "answers": [
-            {"status": status, "about": part.get("description", ""), "forms": _forms(part, schemas)}
-            for status, part in operation.get("responses", {}).items()
-        ],
-    }  # fmt: skip
+def _operation(path: str, method: str, operation: JsonObject, schemas: JsonObject) -> Operation:
+    body = operation.get("requestBody")
+    return Operation(
+        method.upper(), path, operation.get("summary", ""), operation.get("operationId", path), operation.get("description", ""),
+        [scope for part in operation.get("security", []) for scopes in part.values() for scope in scopes],
+        [_parameter(part, schemas) for part in operation.get("parameters", [])],
+        _content(body, schemas) if body else None,
+        [_content(part, schemas, status) for status, part in operation.get("responses", {}).items()],
+    )  # fmt: skip
 
 
-def _forms(holder: JsonObject, schemas: JsonObject) -> list[dict[str, Any]]:
-    """Return each media type of a body or answer with its fields."""
-    return [
-        {
-            "media": media,
-            "kind": kind(form.get("schema", {}), schemas),
-            "fields": _fields(form.get("schema", {}), schemas),
-        }
+def _parameter(part: JsonObject, schemas: JsonObject) -> Field:
+    needed, about = part.get("required", False), part.get("description", "")
+    return Field(part["name"], kind(part["schema"], schemas), needed, about, part["in"])
+
+
+def _content(holder: JsonObject, schemas: JsonObject, status: str = "") -> Content:
+    forms = [
+        Form(media, kind(form.get("schema", {}), schemas), _fields(form.get("schema", {}), schemas))
         for media, form in holder.get("content", {}).items()
     ]
+    return Content(holder.get("description", ""), forms, status)
 
 
-def _fields(schema: JsonObject, schemas: JsonObject) -> list[dict[str, Any]]:
+def _fields(schema: JsonObject, schemas: JsonObject) -> list[Field]:
     resolved = _resolved(schema, schemas)
     needed = resolved.get("required", [])
     return [
-        {
-            "name": name,
-            "kind": kind(field, schemas),
-            "needed": name in needed,
-            "about": _resolved(field, schemas).get("description", ""),
-        }
+        Field(name, kind(field, schemas), name in needed, _resolved(field, schemas).get("description", ""))
         for name, field in resolved.get("properties", {}).items()
     ]
 

@@ -14,6 +14,7 @@ from hubbub.api.parameters import Cursor
 from hubbub.api.work import Counted
 from hubbub.jobs.rows import STATES, JobRow, JobView
 from hubbub.model.page import Page
+from hubbub.model.plain import JsonObject
 from hubbub.replies.request import ReplyRequest
 from hubbub.services.reply_jobs import PromisedJob
 from hubbub.services.schedules import ScheduleView
@@ -24,7 +25,7 @@ QueueName = Annotated[str, Path(max_length=200, description="The queue's name.")
 ScheduleName = Annotated[str, Path(max_length=200, description="The schedule's name.")]
 
 
-def _schema(form: type[Any]) -> dict[str, Any]:
+def _schema(form: type[Any]) -> JsonObject:
     """Return a form's JSON schema with references resolved, for OpenAPI bodies."""
     (top,), parts = msgspec.json.schema_components([form], ref_template="{name}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +11,7 @@ from hubbub.api.auth import Administers, EngineOf, Reads
 from hubbub.api.work import Counted
 from hubbub.labels.configuration import LONGEST_WORD, MOST_WORDS
 from hubbub.model.page import LARGEST_PAGE
+from hubbub.model.plain import JsonObject
 from hubbub.services.label_review_views import Reviewed, ReviewHistory, ReviewOrder, ReviewQueue, Undone
 from hubbub.services.label_views import LabelsView, Renamed, Tried
 from hubbub.services.topic_suggestion_views import AcceptedTopic, DismissedTopic, TopicSuggestionsView
@@ -31,7 +32,7 @@ class LabelsBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    labels: dict[str, Any]
+    labels: JsonObject
 
 
 class TryBody(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +13,7 @@ from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.errors import NotFoundError
 from hubbub.model.page import Page
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import LONGEST_TONE, MOST_MINUTES, MOST_TONES
 from hubbub.model.threads import LONGEST_CHANNEL, LONGEST_SIGN, MOST_CHANNELS, MOST_DAYS, MOST_SIGNS
 from hubbub.services.tenants import TenantView
@@ -95,7 +96,7 @@ class TenantChange(BaseModel):
     )  # fmt: skip
 
 
-def _changes(change: BaseModel | None) -> dict[str, Any] | None:
+def _changes(change: BaseModel | None) -> JsonObject | None:
     """Return the fields that were sent, null ones too; None without any."""
     return change.model_dump(exclude_unset=True) if change is not None else None
 

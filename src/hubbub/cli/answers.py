@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from hubbub.cli.options import AsOf, Cursor, Data, From, Json, Limit, TenantName, To, Where, pairs
 
 if TYPE_CHECKING:
-    from hubbub.model.plain import JsonRow
+    from hubbub.model.plain import JsonObject, JsonRow
     from hubbub.query.changes import Others, Part
     from hubbub.query.result import Rows
     from hubbub.query.targets_in_force import TargetInForce
@@ -121,7 +121,7 @@ def _print_rows(answer: Rows, *, daily: bool) -> None:
     show.say(f"from {fresh.source}, complete to {fresh.complete_to}, zone {fresh.zone}, percentiles {fresh.quantiles}")
 
 
-def _cells(row: JsonRow, *, daily: bool) -> dict[str, Any]:
+def _cells(row: JsonRow, *, daily: bool) -> JsonObject:
     cells = {name: value for name, value in row.items() if name != "compare" and not name.endswith(".state")}
     for name, compared in row.get("compare", {}).items():
         change = compared["change"]
@@ -208,7 +208,7 @@ def changes(
         show.table([{k: show.text(v, metric) for k, v in row.items()} for row in rows])
 
 
-def _without(part: Part | Others, field: str) -> dict[str, Any]:
+def _without(part: Part | Others, field: str) -> JsonObject:
     return {name: value for name, value in asdict(part).items() if name != field}
 
 
@@ -350,7 +350,7 @@ def trends(
     show.why([], answer.freshness)
 
 
-def _trend(row: TrendRow) -> dict[str, Any]:
+def _trend(row: TrendRow) -> JsonObject:
     """Return a window's trends for people: the largest of each distribution, and the movers."""
     from hubbub.cli import show
 

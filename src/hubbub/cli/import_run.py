@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from hubbub.model.plain import JsonObject
+
 if TYPE_CHECKING:
     from hubbub.app import Engine
     from hubbub.ingest.accept import Bounds
@@ -212,7 +214,7 @@ def preview(kind: str, package: Package, options: Options, *, as_json: bool) -> 
         raise typer.Exit(1)
 
 
-def summary(source: Import, done: Run) -> dict[str, Any]:
+def summary(source: Import, done: Run) -> JsonObject:
     """Return the summary of an import, with the results of the records first."""
     answer = {
         **source.summary, **done.counts, "rejected": dict(done.rejected), "notes": dict(done.notes),

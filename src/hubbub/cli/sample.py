@@ -31,7 +31,9 @@ def fill(data: Path | None, as_json: bool) -> None:
     """Load the sample into a data folder, refresh, and print each tenant's answers."""
     now = datetime.now(UTC)
     with opened(data) as engine:
-        answer = {"tenants": [_tenant(engine, tenant, zone, name, now) for tenant, zone, name in demo.tenants()]}
+        answer: dict[str, object] = {
+            "tenants": [_tenant(engine, tenant, zone, name, now) for tenant, zone, name in demo.tenants()]
+        }
         answer["refresh"] = plain(engine.facts.refresh())
         if as_json:
             show.emit(answer, as_json=True)

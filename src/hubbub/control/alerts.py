@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hubbub.control.database import Database, aware, metadata, new_id, now
 from hubbub.control.outbox import Draft, enqueue
 from hubbub.errors import BadInputError, NotFoundError
+from hubbub.model.plain import JsonObject
 from hubbub.model.window import utc_naive
 
 MOST_RULES = 200
@@ -83,7 +84,7 @@ class StoredRule:
 
     id: str
     tenant: str
-    document: dict[str, Any]
+    document: JsonObject
     paused: bool
     judged_to: datetime
     evaluations: int
@@ -155,7 +156,7 @@ class Decision:
 
 
 def add_rule(
-    con: sa.Connection, tenant: str, document: dict[str, Any], judged_to: datetime, *, paused: bool = False
+    con: sa.Connection, tenant: str, document: JsonObject, judged_to: datetime, *, paused: bool = False
 ) -> str:
     """Store a rule that is evaluated from a moment on; returns its id. Raises BadInputError beyond `MOST_RULES`."""
     count = con.execute(sa.select(sa.func.count()).select_from(rules).where(rules.c.tenant == tenant)).scalar_one()
@@ -193,7 +194,7 @@ class Alerts:
 
     # --- rules
 
-    def add(self, tenant: str, document: dict[str, Any], judged_to: datetime) -> StoredRule:
+    def add(self, tenant: str, document: JsonObject, judged_to: datetime) -> StoredRule:
         """Store a rule that is evaluated from a moment on. Raises BadInputError beyond `MOST_RULES`."""
         with self._database.write() as con:
             id_ = add_rule(con, tenant, document, judged_to)
@@ -353,12 +354,12 @@ def _put(con: sa.Connection, incident: Incident) -> None:
         con.execute(incidents.insert().values(row))
 
 
-def _row(incident: Incident) -> dict[str, Any]:
+def _row(incident: Incident) -> JsonObject:
     values = {name: getattr(incident, name) for name in Incident.__slots__}
     return {name: utc_naive(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def _entry_row(tenant: str, entry: Entry) -> dict[str, Any]:
+def _entry_row(tenant: str, entry: Entry) -> JsonObject:
     return {
         "tenant": tenant,
         "incident": entry.incident,

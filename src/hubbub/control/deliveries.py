@@ -8,8 +8,8 @@ erasure has nothing to delete here: a reason is a code, a field is a field of th
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,8 +60,6 @@ _COUNTS = ("bodies", "bytes", "accepted", "duplicates", "corrected", "rejected")
 _NAMED = tuple(column.name for column in deliveries.primary_key)
 _NEWEST_FIRST = tuple(deliveries.c[name] for name in ("minute", "key", "origin", "outcome", "reason"))
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Delivery:
@@ -85,6 +83,18 @@ class Delivery:
     origin: str = "api"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counted(Delivery):
+    """Deliveries of one key, origin, outcome and reason in one minute (UTC without zone), added up: a row of the log."""
+
+    minute: datetime
+    bodies: int = 1
+
+    def __add__(self, later: Counted) -> Counted:
+        """Return the sums of both, with the status and field of the first."""
+        return replace(self, **{name: getattr(self, name) + getattr(later, name) for name in _COUNTS})
+
+
 @dataclass(frozen=True)
 class Latest:
     """The newest minute (UTC without zone) of an outcome, and its reason."""
@@ -99,7 +109,7 @@ class Deliveries:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._waiting: dict[tuple[Any, ...], Row] = {}
+        self._waiting: dict[tuple[Any, ...], Counted] = {}
         self._lock, self._turn = threading.Lock(), threading.Lock()
         database.make(deliveries)
 
@@ -107,18 +117,15 @@ class Deliveries:
         """Count a delivery in the current minute. Takes microseconds and never fails."""
         minute = utc_naive(self._clock()).replace(second=0, microsecond=0)
         field = delivery.field if delivery.field in FIELDS else ""  # any other name is the sender's own text
-        self._count([{**vars(delivery), "field": field, "minute": minute, "bodies": 1}])
+        self._count([Counted(**{**vars(delivery), "field": field}, minute=minute)])
 
-    def _count(self, rows: Iterable[Row]) -> None:
+    def _count(self, rows: Iterable[Counted]) -> None:
         with self._lock:
             for row in rows:
-                name = tuple(row[part] for part in _NAMED)
+                name = _named(row)
                 known = self._waiting.get(name)
-                if known is not None:
-                    for count in _COUNTS:
-                        known[count] += row[count]
-                elif len(self._waiting) < MOST_WAITING:
-                    self._waiting[name] = row
+                if known is not None or len(self._waiting) < MOST_WAITING:
+                    self._waiting[name] = row if known is None else known + row
 
     def write(self) -> None:
         """Add the counts in memory to the database, and delete old and surplus rows there.
@@ -130,13 +137,13 @@ class Deliveries:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
             if waiting:
-                self._add([waiting[name] for name in sorted(waiting)])  # in one order: processes cannot deadlock
+                self._add(sorted(waiting.values(), key=_named))  # in one order: processes cannot deadlock
 
-    def _add(self, rows: list[Row]) -> None:
-        groups = {(row["key"], row["outcome"]) for row in rows}
+    def _add(self, rows: Sequence[Counted]) -> None:
+        groups = {(row.key, row.outcome) for row in rows}
         try:
             with self._database.write() as con:
-                con.execute(_adding(con.dialect.name), rows)
+                con.execute(_adding(con.dialect.name), [vars(row) for row in rows])
                 con.execute(_beyond(), [{"of_key": key, "of_outcome": outcome} for key, outcome in sorted(groups)])
                 con.execute(deliveries.delete().where(deliveries.c.minute < utc_naive(self._clock()) - KEPT))
         except BaseException:
@@ -153,16 +160,16 @@ class Deliveries:
                 newest.setdefault(row.outcome, Latest(row.outcome, row.minute, row.reason))
         return list(newest.values())
 
-    def unread(self, since: datetime) -> list[Row]:
+    def unread(self, since: datetime) -> list[Counted]:
         """Return the rows since a time (aware) of bodies that could not be read. Writes this process's counts first."""
         self.write()
         query = sa.select(deliveries).where(deliveries.c.minute >= utc_naive(since), deliveries.c.outcome.not_in(READ))
         with self._database.read() as con:
-            return [dict(row._mapping) for row in con.execute(query)]
+            return [Counted(**row._mapping) for row in con.execute(query)]
 
     def page(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> tuple[list[Row], str | None]:
+    ) -> tuple[list[Counted], str | None]:
         """Return the newest rows, of one tenant or all, in one of STATES or all, and the cursor of the next page.
 
         Writes this process's counts first. Raises BadInputError, BadRequestError.
@@ -177,8 +184,13 @@ class Deliveries:
         if place := place_of(cursor, str, str, str, str, str):
             query = query.where(sa.tuple_(*_NEWEST_FIRST) < (moment_of(place[0]), *place[1:]))
         with self._database.read() as con:
-            rows = [dict(row._mapping) for row in con.execute(query)]
-        return cut(rows, limit, lambda row: (row["minute"].isoformat(), *(row[c.name] for c in _NEWEST_FIRST[1:])))
+            rows = [Counted(**row._mapping) for row in con.execute(query)]
+        return cut(rows, limit, lambda row: (row.minute.isoformat(), row.key, row.origin, row.outcome, row.reason))
+
+
+def _named(row: Counted) -> tuple[Any, ...]:
+    """Return what names a row: its primary key."""
+    return tuple(getattr(row, name) for name in _NAMED)
 
 
 def state_of(outcome: str) -> str:

@@ -120,14 +120,14 @@ class Payloads:
                 Promise(row.reference, row.tenant, row.priority, row.delay) for row in con.execute(query.limit(1000))
             ]
 
-    def get(self, tenant: str, reference: str, kind: str) -> dict[str, Any]:
+    def get(self, tenant: str, reference: str, kind: str) -> JsonObject:
         """Return a payload of a tenant. Raises NotFoundError, also for another kind or another tenant's."""
         payload = self.find(tenant, reference, kind)
         if payload is None:
             raise NotFoundError(f"there is no {kind} {reference[:40]!r}, or it was deleted with the history")
         return payload
 
-    def find(self, tenant: str, reference: str, kind: str) -> dict[str, Any] | None:
+    def find(self, tenant: str, reference: str, kind: str) -> JsonObject | None:
         """Return a payload of a tenant, or None."""
         same = payloads.c.id == reference, payloads.c.tenant == tenant, payloads.c.kind == kind
         with self._database.read() as con:

@@ -14,7 +14,7 @@ from hubbub.dashboard.view import FILTERS
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find
 from hubbub.model.alert import Direction, Kind
-from hubbub.model.plain import plain
+from hubbub.model.plain import JsonObject, plain
 from hubbub.reports.formatting import near, shown
 from hubbub.services.alerts import AlertView, Tried
 
@@ -115,7 +115,7 @@ def _new(ask: Ask) -> Shown:
     return facts(ask, (), forms=[Act("try", "Try it on the past year", fields=fields)])
 
 
-def _read(values: Mapping[str, str]) -> dict[str, Any]:
+def _read(values: Mapping[str, str]) -> JsonObject:
     """Return a rule from form values; empty fields get the defaults."""
     rule: dict[str, Any] = {name: values[name].strip() for name in RULE if values.get(name, "").strip()}
     for name in NUMBERS:
@@ -220,7 +220,7 @@ def _do_add(ask: Ask, form: Form) -> Done:
     return Done(f"{added.name} judges windows that end from now on.", ask.link("alerts", ask.view.on(rest={})))
 
 
-def _typed(form: Form) -> dict[str, Any] | Done:
+def _typed(form: Form) -> JsonObject | Done:
     try:
         return _read(form)
     except ValueError:

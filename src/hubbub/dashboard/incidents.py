@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
@@ -16,7 +15,7 @@ from hubbub.dashboard.waiting import rows_of, who
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
-from hubbub.model.plain import plain
+from hubbub.model.plain import JsonObject, plain
 from hubbub.model.question import Question
 from hubbub.query.excerpts import excerpts
 from hubbub.query.live import members
@@ -51,7 +50,7 @@ def _units(ask: Ask) -> dict[str, str]:
     return {rule.id: find(rule.metric).unit.value for rule in ask.engine.alerts.of(ask.tenant.id).rows}
 
 
-def _row(row: IncidentView, unit: str) -> dict[str, Any]:
+def _row(row: IncidentView, unit: str) -> JsonObject:
     return {**plain(row), **{name: _shown(getattr(row, name), unit) for name in ("value", "usual", "peak")}}
 
 

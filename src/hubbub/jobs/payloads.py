@@ -168,15 +168,15 @@ WORK = {
 _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{0,200}\Z")
 
 
-def owner(queue: str, payload: JsonObject, tenant: str | None) -> tuple[str | None, dict[str, Any]]:
+def owner(queue: str, payload: JsonObject, tenant: str | None) -> tuple[str | None, JsonObject]:
     """Return the owner of a job by its payload, and the payload without it; `tenant` is the caller, None an operator.
 
     The payload may use the spelling of the replaced systems (camelCase, `organizationId`, `targetDate`). A tenant starts jobs
     only for itself. Raises NotFoundError when it names another, ForbiddenError when the queue's jobs are for all tenants,
     BadRequestError when an operator names no tenant.
     """
-    own_payload = _in_snake_case(queue, payload)
-    payload_tenant = own_payload.pop("tenant", None)
+    fields = _in_snake_case(queue, payload)
+    payload_tenant = fields.get("tenant")
     if payload_tenant is not None and (not isinstance(payload_tenant, str) or tenant not in (None, payload_tenant)):
         raise NotFoundError(f"there is no tenant {str(payload_tenant)[:80]!r}")
     owner_id = tenant or payload_tenant
@@ -185,13 +185,13 @@ def owner(queue: str, payload: JsonObject, tenant: str | None) -> tuple[str | No
         raise ForbiddenError(f"jobs of the queue {queue!r} are for all tenants at once: only an operator may start one")
     if owner_id is None and whose is Whose.ONE:
         raise BadRequestError(f"the payload does not fit the queue {queue!r}: name the tenant - at `$.tenant`")
-    return owner_id, own_payload
+    return owner_id, {name: value for name, value in fields.items() if name != "tenant"}
 
 
 _ALIASES = dict.fromkeys(TENANT_NAMES, "tenant") | {"target_date": "date"}
 
 
-def _in_snake_case(queue: str, payload: JsonObject) -> dict[str, Any]:
+def _in_snake_case(queue: str, payload: JsonObject) -> JsonObject:
     """Return a payload in snake case; where a queue takes several dates, a single `date` becomes a list."""
     fields: dict[str, Any] = {}
     try:
@@ -207,7 +207,7 @@ def _in_snake_case(queue: str, payload: JsonObject) -> dict[str, Any]:
     return fields
 
 
-def checked(queue: str, payload: JsonObject) -> dict[str, Any]:
+def checked(queue: str, payload: JsonObject) -> JsonObject:
     """Return a payload in the form of its queue's jobs; raises BadRequestError naming the wrong field."""
     if queue in QUEUES and queue not in WORK:
         raise BadRequestError(f"the queue {queue!r} takes no jobs in this version")

@@ -145,7 +145,7 @@ class Runner:
 _current: Runner | None = None
 
 
-def _body(payload: dict[str, Any]) -> Any:
+def _body(payload: JsonObject) -> Any:
     assert _current is not None
     return _current.body(payload)
 

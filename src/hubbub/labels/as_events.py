@@ -18,6 +18,7 @@ import msgspec
 from hubbub.labels.decision import Decision, Decisions, Message
 from hubbub.model.event import Event
 from hubbub.model.label import FIELDS, SOURCE, TYPES, Labeller, LabelSet
+from hubbub.model.plain import JsonObject
 from hubbub.model.window import EPOCH
 
 STEP = 1_000
@@ -124,7 +125,7 @@ def _event(kind: Kind, message: Message, own: Decisions, text: str, before: Stor
     return event
 
 
-def _plain(decision: Decision) -> dict[str, Any]:
+def _plain(decision: Decision) -> JsonObject:
     values: dict[str, Any] = {"by": decision.by.value, "version": decision.version}
     if decision.confidence is not None:
         values["confidence"] = round(decision.confidence, 4)
@@ -158,7 +159,7 @@ def decisions_of(stored: Mapping[str, Stored]) -> dict[LabelSet, Decision]:
     }  # fmt: skip
 
 
-def _essence(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _essence(labels: Mapping[str, Mapping[str, Any]]) -> dict[str, JsonObject]:
     return {name: {k: v for k, v in values.items() if k not in ("version", "who")} for name, values in labels.items()}
 
 

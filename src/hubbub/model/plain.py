@@ -8,7 +8,10 @@ from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 JsonObject = Mapping[str, Any]
@@ -28,6 +31,10 @@ def wire_name(field: str) -> str:
     return field.removesuffix("_").replace("__", ".")
 
 
+@overload
+def plain(value: DataclassInstance) -> dict[str, Any]: ...
+@overload
+def plain(value: object) -> Any: ...
 def plain(value: Any) -> Any:
     """Return a value as plain JSON values: dataclasses as objects, times as RFC 3339, dates as in ISO 8601.
 

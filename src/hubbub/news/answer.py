@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from hubbub.model.plain import ABSENT
+from hubbub.model.plain import ABSENT, JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.news.burst import Burst
 from hubbub.news.causes import Cause
@@ -165,7 +164,7 @@ def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
     )
 
 
-def _shared(number: Number) -> dict[str, Any]:
+def _shared(number: Number) -> JsonObject:
     """Return the shared fields of a number and a point."""
     return {
         "metric": number.metric, "dimension": number.dimension or None, "slice": number.slice or None, "unit": number.unit.value,

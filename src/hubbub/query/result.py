@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from hubbub.calculations import Change
 from hubbub.metrics.definition import Unit
-from hubbub.model.plain import ABSENT, AS_JSON, JsonRow, plain
+from hubbub.model.plain import ABSENT, AS_JSON, JsonObject, JsonRow, plain
 from hubbub.model.question import Question
 from hubbub.query.freshness import Freshness
 from hubbub.query.targets_in_force import TargetInForce
@@ -187,7 +187,7 @@ def reasons(rows: Iterable[JsonRow]) -> dict[str, str]:
     return by_name
 
 
-def _details(cell: Cell) -> dict[str, Any]:
+def _details(cell: Cell) -> JsonObject:
     return {
         "value": cell.value, "numerator": cell.numerator, "denominator": cell.denominator, "n": cell.n, "state": cell.state,
         **(cell.details or {}),

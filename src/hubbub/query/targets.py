@@ -13,6 +13,7 @@ from typing import Any
 from hubbub.facts.moments import micros
 from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.metrics.definition import Ratio, State
+from hubbub.model.plain import JsonObject
 from hubbub.model.target import Aim, Target, TargetsOf
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
@@ -148,7 +149,7 @@ class _Tally:
         return {"targets": rows, "goal": goal}
 
 
-def _row(target: Target, within: int, judged: int) -> dict[str, Any]:
+def _row(target: Target, within: int, judged: int) -> JsonObject:
     return {
         "id": target.id, "minutes": target.minutes, "business": target.business, "channel": target.channel,
         "priority": target.priority, "share": target.share, "valid_from": target.valid_from.isoformat(),

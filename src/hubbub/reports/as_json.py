@@ -15,7 +15,7 @@ def write(document: Document, path: Path) -> None:
     """Write a report: `report` describes it, `introduction` says the news in words, `data` holds the tables."""
     content = {"report": document.about, "introduction": plain(document.introduction), "data": plain(document.data)}
     with path.open("w", encoding="ascii") as file:
-        json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
+        json.dump(content, file, indent=1, allow_nan=False)
 
 
 def read(path: Path) -> Document:

@@ -179,7 +179,7 @@ class AlertService:
         with self._queries.counting(tenant) as (ask, reading, now):
             return replay(Facts(tenant, ask, reading), rule, now)
 
-    def _shown(self, stored: StoredRule) -> dict[str, Any]:
+    def _shown(self, stored: StoredRule) -> JsonObject:
         """Return the fields of an `AlertView`; those of the rule as stored, so that 10 does not become 10.0."""
         return {
             **stored.document,

@@ -221,10 +221,10 @@ class CoverageService:
     def _note_refused(self, since: datetime) -> None:
         """Note the minutes since a moment with refused bodies that may be the service's."""
         for row in self._delivered.unread(since):
-            reason = why_missing(row["status"], row["outcome"], row["reason"])
-            source = self._of_key(row["tenant"], row["key"]) if reason is not None and row["tenant"] else None
+            reason = why_missing(row.status, row.outcome, row.reason)
+            source = self._of_key(row.tenant, row.key) if reason is not None and row.tenant else None
             if reason is not None and source is not None:
-                at = row["minute"].replace(tzinfo=UTC)
+                at = row.minute.replace(tzinfo=UTC)
                 action = CHECK_SECRET if reason is Reason.UNVERIFIED else _remedy(source, MINUTE)
                 self._ledger.note(source, at - MINUTE, at + MINUTE, reason, action=action)
 

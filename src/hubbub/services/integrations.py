@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from hubbub.clock import Clock
@@ -210,7 +210,7 @@ class IntegrationService:
     def _view(self, stored: Integration) -> IntegrationView:
         return IntegrationView(**self._view_fields(stored))
 
-    def _view_fields(self, stored: Integration) -> dict[str, Any]:
+    def _view_fields(self, stored: Integration) -> JsonObject:
         """Return the fields of an `IntegrationView`."""
         own = {
             field.name: getattr(stored, field.name) for field in fields(IntegrationView) if hasattr(stored, field.name)

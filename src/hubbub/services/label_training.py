@@ -26,6 +26,7 @@ from hubbub.labels.labelling import Guess
 from hubbub.labels.reasons import Reasons
 from hubbub.labels.report import SURE, LabelReport
 from hubbub.model.label import LabelSet
+from hubbub.model.plain import JsonObject
 
 if TYPE_CHECKING:
     from hubbub.labels.classifier import Classifier
@@ -224,7 +225,7 @@ class Training:
         return [ClassifierView(**_values(trained)) for trained in self._store.of(self._control.tenant(tenant).id)]
 
 
-def _values(trained: Trained) -> dict[str, Any]:
+def _values(trained: Trained) -> JsonObject:
     """Return the fields of a classifier's view, with its shares."""
     report = trained.report
     examples, sure = report["examples"], report["sure"]

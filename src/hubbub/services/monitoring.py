@@ -234,11 +234,11 @@ class MonitoringService:
         minutes, following = self._delivered.page(only, state, cursor, limit)
         rows = [
             DeliveryRow(
-                minute=row["minute"], tenant=row["tenant"] or None, key=row["key"] or None,
-                state=state_of(row["outcome"]), origin=row["origin"], status=row["status"], outcome=row["outcome"],
-                bodies=row["bodies"], bytes=row["bytes"], accepted=row["accepted"], duplicates=row["duplicates"],
-                corrected=row["corrected"], rejected=row["rejected"],
-                reason=row["reason"] or None, field=row["field"] or None,
+                minute=row.minute, tenant=row.tenant or None, key=row.key or None,
+                state=state_of(row.outcome), origin=row.origin, status=row.status, outcome=row.outcome,
+                bodies=row.bodies, bytes=row.bytes, accepted=row.accepted, duplicates=row.duplicates,
+                corrected=row.corrected, rejected=row.rejected,
+                reason=row.reason or None, field=row.field or None,
             )
             for row in minutes
         ]  # fmt: skip

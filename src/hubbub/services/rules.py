@@ -21,6 +21,7 @@ from hubbub.control.subscriptions import add_subscription, remove_subscription
 from hubbub.control.targets import put
 from hubbub.errors import BadInputError, BadQuestionError
 from hubbub.model.alert import Rule
+from hubbub.model.plain import JsonObject
 from hubbub.model.plain import plain as as_json
 from hubbub.model.rule_set import (
     ImportedRule,
@@ -197,7 +198,7 @@ def _step(kind: RuleKind, name: str, outcome: Outcome, *writes: Write) -> _Step:
     return _Step(ImportedRule(kind, name, outcome), writes)
 
 
-def _add_rule(tenant: str, document: dict[str, Any], now: datetime, paused: bool, con: Connection) -> None:
+def _add_rule(tenant: str, document: JsonObject, now: datetime, paused: bool, con: Connection) -> None:
     add_rule(con, tenant, document, now, paused=paused)
 
 

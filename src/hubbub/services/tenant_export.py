@@ -22,6 +22,7 @@ import msgspec
 from hubbub.facts.moments import rfc3339
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.progress import Percent, Progress, quiet
 from hubbub.storage import schema
@@ -38,7 +39,7 @@ AT_ONCE = 10_000
 CONVERSATIONS = Table("conversations", CONVERSATION)
 _SENT = (*(name for name in schema.SENT if name not in ("tenant", "time", "attributes", "received_at")),)
 Rows = Iterable[Sequence[Any]]
-Line = Callable[[dict[str, Any]], dict[str, Any]]
+Line = Callable[[JsonObject], JsonObject]
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Exported:
 
     hubbub: str
     exported_at: str
-    tenant: dict[str, Any]
+    tenant: JsonObject
     rows: dict[str, int] = field(default_factory=dict)
     identities: int = 0
     files: dict[str, File] = field(default_factory=dict)
@@ -91,7 +92,7 @@ def export(
     return exported
 
 
-def settings_of(tenant: Tenant) -> dict[str, Any]:
+def settings_of(tenant: Tenant) -> JsonObject:
     """Return a tenant's settings as an export stores them."""
     return {
         "id": tenant.id, "zone": tenant.zone, "name": tenant.name, "retention": asdict(tenant.retention),
@@ -150,11 +151,11 @@ def batches(rows: Rows, size: int) -> Iterator[list[Sequence[Any]]]:
         yield batch
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: JsonObject) -> JsonObject:
     return row
 
 
-def _as_sent(row: dict[str, Any]) -> dict[str, Any]:
+def _as_sent(row: JsonObject) -> JsonObject:
     """Return an event in the form in which it was sent, with its identity and its place in the order of arrival."""
     return {
         "time": rfc3339(row["time"]), **schema.flagged({name: row[name] for name in _SENT}),

@@ -14,20 +14,21 @@ def test_every_operation_is_on_the_page(face: Face) -> None:
     page = face.http.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     document = face.http.get("/openapi.json").json()
-    shown = {one["path"] + one["method"]: one for group in api_page.groups(document) for one in group["operations"]}
+    shown = {one.path + one.method: one for subject in api_page.subjects(document) for one in subject.operations}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert f"<code>{method.upper()} {path}</code>" in page.text
             one = shown[path + method.upper()]
-            assert [p["name"] for p in one["parameters"]] == [p["name"] for p in operation.get("parameters", [])]
-            assert [a["status"] for a in one["answers"]] == list(operation["responses"])
+            assert [p.name for p in one.parameters] == [p["name"] for p in operation.get("parameters", [])]
+            assert [a.status for a in one.answers] == list(operation["responses"])
     start = shown["/v1/jobs/{queue}POST"]
-    (form,) = start["body"]["forms"]
-    assert [(f["name"], f["kind"], f["needed"]) for f in form["fields"]] == [
+    assert start.body is not None
+    (form,) = start.body.forms
+    assert [(f.name, f.kind, f.needed) for f in form.fields] == [
         ("payload", "object", False), ("priority", "whole number, or null", False), ("delay", "number, or null", False),
         ("id", "text, or null", False),
     ]  # fmt: skip
-    assert start["scopes"] == ["admin"]
+    assert start.scopes == ["admin"]
 
 
 def test_the_page_needs_no_other_host_and_no_script(face: Face) -> None:

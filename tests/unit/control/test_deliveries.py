@@ -51,7 +51,7 @@ def here(jobs_url: str) -> Iterator[Installation]:
 def rows(log: Deliveries, **asked: Any) -> list[tuple[Any, ...]]:
     """Return key, outcome, bodies, bytes, accepted, rejected and reason of every row."""
     names = ("key", "outcome", "bodies", "bytes", "accepted", "rejected", "reason")
-    return [tuple(row[name] for name in names) for row in log.page(limit=1000, **asked)[0]]
+    return [tuple(getattr(row, name) for name in names) for row in log.page(limit=1000, **asked)[0]]
 
 
 def test_a_minute_of_a_key_and_outcome_is_one_row(here: Installation) -> None:
@@ -67,7 +67,7 @@ def test_a_minute_of_a_key_and_outcome_is_one_row(here: Installation) -> None:
         ("k1", "partly_refused", 4, 200, 4, 8, "unknown_type"), ("k1", "accepted", 8, 800, 24, 0, ""),
     ]  # fmt: skip
     (row,), _ = one.page(state="accepted")
-    assert (row["minute"].isoformat(), row["duplicates"], row["corrected"]) == ("2026-08-20T12:00:00", 8, 8)
+    assert (row.minute.isoformat(), row.duplicates, row.corrected) == ("2026-08-20T12:00:00", 8, 8)
     here.now += timedelta(minutes=1)
     one.note(replace(GOOD, accepted=9))
     assert [row[2:5] for row in rows(one, state="accepted")] == [(1, 100, 9), (8, 800, 24)]
@@ -164,7 +164,7 @@ def test_pages_go_through_all_rows_newest_first(here: Installation) -> None:
     seen, cursor = [], None
     while True:
         page, cursor = log.page(cursor=cursor, limit=5)
-        seen += [(row["minute"], row["key"], row["outcome"]) for row in page]
+        seen += [(row.minute, row.key, row.outcome) for row in page]
         if cursor is None:
             break
     assert len(seen) == len(set(seen)) == 28
@@ -183,4 +183,4 @@ def test_a_field_is_one_of_the_contract(here: Installation) -> None:
     log = here.process()
     log.note(replace(HALF, reason="unknown_field", field="canary of a contact"))
     log.note(HALF)
-    assert sorted(row["field"] for row in log.page()[0]) == ["", "type"]
+    assert sorted(row.field for row in log.page()[0]) == ["", "type"]
