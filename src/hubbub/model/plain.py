@@ -8,10 +8,7 @@ from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 T = TypeVar("T")
 JsonObject = Mapping[str, Any]
@@ -31,8 +28,12 @@ def wire_name(field: str) -> str:
     return field.removesuffix("_").replace("__", ".")
 
 
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
 @overload
-def plain(value: DataclassInstance) -> dict[str, Any]: ...
+def plain(value: _Dataclass) -> dict[str, Any]: ...
 @overload
 def plain(value: object) -> Any: ...
 def plain(value: Any) -> Any:
