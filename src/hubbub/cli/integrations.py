@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _secrets(file: Path | None, provider: str) -> dict[str, str]:
-    """Return secrets by name: a text without lines of NAME=SECRET is the first secret that the service needs."""
+    """Return secrets by name: one line that names none is the first secret that the service needs. Raises BadInputError."""
     from getpass import getpass
 
     from hubbub.ingest.providers import PROVIDERS
@@ -49,12 +49,34 @@ def _secrets(file: Path | None, provider: str) -> dict[str, str]:
             for secret in needed
             if (typed := getpass(f"{secret.name} ({secret.doc}; empty: none): ").strip())
         }
-    text = (file.read_text(encoding="utf-8") if file is not None else sys.stdin.read()).strip()
-    lines = [_LINE.match(line.strip()) for line in text.splitlines()]
+    lines = _lines(file)
     names = {secret.name for secret in (PROVIDERS[provider].secrets if provider in PROVIDERS else ())}
-    if lines and all(line is not None and line[1] in names for line in lines):
-        return {line[1]: line[2] for line in lines if line is not None}
-    return {needed[0].name if needed else "token": text} if text else {}
+    named = [match for line in lines if (match := _LINE.match(line)) is not None]
+    if len(named) == len(lines) and (len(lines) > 1 or any(match[1] in names for match in named)):
+        return _by_name(match.group(1, 2) for match in named)
+    return {needed[0].name if needed else "token": "\n".join(lines)} if lines else {}
+
+
+def _lines(file: Path | None) -> list[str]:
+    """Return the lines of a file, or of stdin, that hold something. Raises BadInputError."""
+    from hubbub.errors import BadInputError
+
+    try:
+        text = file.read_text(encoding="utf-8-sig") if file is not None else sys.stdin.read()
+    except UnicodeDecodeError:
+        raise BadInputError(f"{file or 'stdin'}: the secrets are not a text in UTF-8") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _by_name(pairs: Iterable[tuple[str | Any, ...]]) -> dict[str, str]:
+    from hubbub.errors import BadInputError
+
+    secrets: dict[str, str] = {}
+    for name, secret in pairs:
+        if name in secrets:
+            raise BadInputError(f"secrets.{name}: it is given twice")
+        secrets[name] = secret
+    return secrets
 
 
 @group.command("add")

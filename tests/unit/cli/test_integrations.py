@@ -60,6 +60,31 @@ def test_a_token_comes_from_a_file_too(told: Run, tmp_path: Path) -> None:
         assert told(*PAGE, "--secret-file", tmp_path / name).code == 1
 
 
+WHATSAPP = ("integrations", "add", "whatsapp", "--tenant", "acme")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xfe\x00", "not a text in UTF-8"), (b"app_secret=a\napp_secret=b", "app_secret: it is given twice"),
+        (b"app_secert=a\nverify_token=b", "whatsapp has no such secret; it knows app_secret"),
+        (b"a\nb", "app_secret: 1 to"), (b"\n", "needs app_secret"),
+    ],
+)  # fmt: skip
+def test_unfit_secrets_are_refused_by_name(told: Run, tmp_path: Path, content: bytes, reason: str) -> None:
+    """A file that is no text, a secret that is given twice, and an unknown name are said, and nothing is connected."""
+    (tmp_path / "secrets").write_bytes(content)
+    ended = told(*WHATSAPP, "--secret-file", tmp_path / "secrets")
+    assert (ended.code, reason in " ".join(ended.err.split())) == (1, True)
+    assert told("integrations", "list", "--json").told["rows"] == []
+
+
+def test_secrets_as_editors_on_windows_save_them(told: Run, tmp_path: Path) -> None:
+    """A byte order mark, ends of lines of Windows and empty lines are no part of a secret."""
+    (tmp_path / "secrets").write_bytes(b"\xef\xbb\xbfapp_secret=abc\r\n\r\nverify_token=word\r\n")
+    assert told(*WHATSAPP, "--secret-file", tmp_path / "secrets", "--json").code == 0
+
+
 def test_more_pages_are_announced(told: Run, tmp_path: Path) -> None:
     """A list that goes on says with which cursor, on stderr."""
     (tmp_path / "token").write_text("t")
