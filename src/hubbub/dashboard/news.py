@@ -9,17 +9,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from hubbub.calculations import wilson_lower
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Role, Shown, Table
 from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.dashboard.widgets import NOTHING_HERE
+from hubbub.dashboard.within_target import share_within
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.metrics.wording import WORDINGS, Wording
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, day_of
-from hubbub.news.answer import NewsAnswer, NewsNumber, NewsPoint
+from hubbub.news.answer import CourseRow, NewsAnswer, NewsNumber, NewsPoint
 from hubbub.news.candidates import candidate_of
 from hubbub.news.judge import Verdict
 from hubbub.query.usual import GRAINS
@@ -30,6 +32,11 @@ PAGES: Mapping[str, str] = {
     "classifications": "topics",
 }  # fmt: skip
 """The page of numbers of a kind, by the beginning of their metric; of all others the Overview."""
+
+COUNTS = ("messages", "conversations_started")
+"""What says in numbers how much there was."""
+Judged = tuple[NewsNumber, CourseRow]
+"""A number, and its day."""
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:
@@ -85,12 +92,38 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
         for n in answer.numbers if n.dimension is None
     ]  # fmt: skip
     data = {
-        "when": _when(ask, answer), "points": points, "lead": answer.lead, "rest": answer.rest,
-        "yesterday": yesterday(ask, answer), "day_before": _day_before(ask),
+        "when": _when(ask, answer), "points": points, "lead": _lead(answer), "rest": answer.rest,
+        "missed": missed_target(ask), "yesterday": yesterday(ask, answer), "day_before": _day_before(ask),
         "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
         "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
+
+
+def _lead(answer: NewsAnswer) -> str:
+    """Return the first sentence; where nothing is known to be usual, after what there was."""
+    numbers = by_metric(answer)
+    if any(number.verdict != Verdict.UNKNOWN for number in numbers.values()):
+        return answer.lead
+    wording = WORDINGS[answer.wording]
+    there = [
+        f"{near(number.value, Unit.COUNT)} {in_sentence(wording.title(name))}"
+        for name in COUNTS if (number := numbers.get(name)) and number.value
+    ]  # fmt: skip
+    return f"{' and '.join(there)} in these days. {answer.lead}" if there else answer.lead
+
+
+def missed_target(ask: Ask) -> str:
+    """Return that fewer waits than wanted were within their target; empty without one, and where chance explains it (95 %)."""
+    name = share_within(ask)
+    number = ask.query([name]).number(name) if name else None
+    if name is None or number is None or number.value is None or number.goal is None or not number.n:
+        return ""
+    late = number.n - round(number.value * number.n)
+    if (wilson_lower(late, number.n) or 0.0) <= 1 - number.goal:
+        return ""
+    share, goal = near(number.value, Unit.SHARE), round(100 * number.goal, 1)
+    return f"{ask.title(name)}: {number.n - late:,} of {number.n:,} ({share}), {goal:g}% wanted."
 
 
 def yesterday(ask: Ask, answer: NewsAnswer) -> str:
@@ -111,8 +144,17 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
     if not beyond and not answer.points:  # a quiet morning is one line
         return ""
     rest = f"{'The other ' if beyond else 'All '}{within} numbers were within their usual range" if within > 1 else ""
-    words = ". ".join(filter(None, ("; ".join(named), rest)))
+    words = ". ".join(filter(None, (_counted(known, beyond, WORDINGS[answer.wording]), "; ".join(named), rest)))
     return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def _counted(known: Sequence[Judged], beyond: Sequence[Judged], wording: Wording) -> str:
+    """Return how many messages and conversations a day had, as far as they are not said to be unusual."""
+    unusual = {number.metric for number, _ in beyond}
+    values = {number.metric: row.value for number, row in known if number.metric not in unusual}
+    return ", ".join(
+        f"{near(values[name], Unit.COUNT)} {in_sentence(wording.title(name))}" for name in COUNTS if name in values
+    )
 
 
 def _happened(number: NewsNumber, value: float | None, wording: Wording) -> str:

@@ -158,6 +158,13 @@ def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
     assert '"style": "usual"' in html and "mark wash" in html
 
 
+def test_news_of_few_days_say_how_much_there_was(pages: Pages) -> None:
+    """Before four weeks of data nothing is usual; the sentence says so after the messages of the days."""
+    text, lead = _plain(pages.sign_in(), "/t/b/overview"), "What is usual is not known yet"
+    messages = asked(pages.engine, "messages", tenant="b", start="2026-07-24", end="2026-08-21")[0]["messages"]
+    assert re.search(rf"\b{messages:,} messages .{{0,60}}in these days. {lead}", text), text[:600]
+
+
 def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None:
     """A day of twenty messages after weeks of four is said with what is usual, and who waits stands there with a link to Live."""
     days = [(NOW - timedelta(days=ago), 20 if ago == 1 else 4) for ago in range(1, 80)]
@@ -174,9 +181,9 @@ def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None
     assert re.search(r"Yesterday\. .*essages: 2[01] \(usual 4 – \d+\)", text), text
     waiting = asked(pages.engine, "waiting_conversations", tenant="b", start="2026-08-20", end="2026-08-21")[0]
     assert f"{waiting['waiting_conversations']:,} conversations wait for a reply, the longest for" in text
-    assert "Who waits" in text and "/t/b/overview?range=yesterday" in read(http, "/t/b/overview/news")
+    assert "Show who waits" in text and "/t/b/overview?range=yesterday" in read(http, "/t/b/overview/news")
     days_before = {"from": "2026-07-01", "to": "2026-08-01", "compare": "none"}
-    assert "Who waits" not in read(http, "/t/b/overview/news", **days_before)
+    assert "Show who waits" not in read(http, "/t/b/overview/news", **days_before)
 
 
 def test_a_cause_in_the_news_leads_to_its_page_and_filter(pages: Pages) -> None:

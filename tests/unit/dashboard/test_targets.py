@@ -53,6 +53,18 @@ def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
     assert "First response within target" in seen and "40.0 points below target · n = 2" in seen
 
 
+def test_the_news_say_when_a_target_is_missed(visitor: Visitor) -> None:
+    """Two of twelve within a target of 90 % stand on top with both figures; one of two may be chance, and is not news."""
+    visitor.engine.targets.add("acme", "first_response", 15, share=0.9, valid_from="2026-01-01")
+    wait(visitor, 60, answered=5)
+    wait(visitor, 50, answered=40)
+    assert "Target." not in visitor.see("/t/acme/overview?range=today")
+    wait(visitor, 61, answered=5)
+    for minute in range(9):
+        wait(visitor, 51 + minute, answered=40)
+    assert "First response within target: 2 of 12 (16.7%), 90% wanted." in visitor.see("/t/acme/overview?range=today")
+
+
 def test_live_counts_down(visitor: Visitor) -> None:
     """Who is furthest past the target comes first, in red; less than five minutes left are amber; a bar is as long as
     the used part of the target; a card counts the breaches."""
