@@ -91,10 +91,11 @@ class Provider:
                 f"secrets.{unknown[0][:80]}: {self.name} has no such secret; it knows {', '.join(names)}"
             )
 
-    def check_secrets(self, secrets: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    def check_secrets(self, secrets: Mapping[str, str], settings: JsonObject) -> tuple[dict[str, str], dict[str, str]]:
         """Return all secrets of a new integration, and the generated ones. Raises BadInputError.
 
-        Without the token and without all secrets for verifying, nothing could ever arrive.
+        Without the token and without all secrets for verifying, nothing could ever arrive; nor with a token alone, where a setting
+        is missing without which no day can be fetched.
         """
         self.check_names(secrets)
         present = {name: secret for name, secret in secrets.items() if secret}
@@ -105,6 +106,9 @@ class Provider:
             if theirs <= set(present) and (theirs or self.connector is None):
                 generated = {name: random.token_hex(16) for name in ours - set(present)}
         names = (*present, *generated)
+        needs = self.connector.needs if self.connector is not None and self.fetches(names) else ""
+        if needs and needs not in settings:
+            raise BadInputError(f"settings.{needs}: {self.name} needs it to fetch days with the token")
         if not self.fetches(names) and not self.receives(names) and not self.listens(names):
             needed = " or ".join(secret.name for secret in self.secrets if not secret.ours)
             raise BadInputError(f"secrets: {self.name} needs {needed}")

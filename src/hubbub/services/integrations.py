@@ -117,7 +117,8 @@ class IntegrationService:
         """
         owner, kind = self._control.tenant(tenant), provider_of(provider)
         checked = kind.check_settings(settings or {})
-        stored_secrets, generated = kind.check_secrets({TOKEN: secret, **(secrets or {})} if secret else secrets or {})
+        given = {TOKEN: secret, **(secrets or {})} if secret else secrets or {}
+        stored_secrets, generated = kind.check_secrets(given, checked)
         today = day_of(self._clock(), ZoneInfo(checked.get("zone", "UTC")))
         since = parse_date(checked["since"]) if "since" in checked else today
         view = self._view_fields(self._store.add(owner.id, provider, name or provider, checked, stored_secrets, since))

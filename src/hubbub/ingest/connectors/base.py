@@ -141,6 +141,9 @@ class Connector(ABC):
     token: ClassVar[str] = "token of the service's API, to fetch days with"
     """The token that the connector needs, and what it must be allowed to do."""
 
+    needs: ClassVar[str] = ""
+    """The setting without which no day can be fetched, though what the service sends can be received; "" where there is none."""
+
     def __init__(self, http: Outgoing) -> None:
         self.http = http
 

@@ -36,6 +36,7 @@ class ChatwootAccount(ApiConnector):
 
     provider = PROVIDER
     token = "access token of a user who sees all inboxes, to fetch days with"
+    needs = "account_id"
     subjects = frozenset({"message", "conversation", "satisfaction"})
     settings = (
         Setting("account_id", "number of the account, to fetch days of it", r"\d{1,12}"),
@@ -52,7 +53,7 @@ class ChatwootAccount(ApiConnector):
 
     def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
         """Yield the messages of the day, conversation by conversation, latest activity first."""
-        account = self.needed(integration, "account_id", SET_ACCOUNT)
+        account = self.needed(integration, self.needs, SET_ACCOUNT)
         api = self.api(integration, notes, {"api_access_token": secret})
         done = set((notes.place or {}).get("done", []))
         visit = _Visit(

@@ -33,6 +33,7 @@ class TwilioAccount(ApiConnector):
 
     provider = "twilio"
     token = "the Auth Token once more, or KEY:SECRET of an API key that may read messages, to fetch days with"
+    needs = "account_sid"
     subjects = frozenset({"message"})
     settings = (
         Setting("account_sid", "SID of the account, to fetch days of it", r"AC[0-9a-f]{32}"),
@@ -44,7 +45,7 @@ class TwilioAccount(ApiConnector):
 
     def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
         """Yield the day's messages and changes of status, newest first."""
-        sid = self.needed(integration, "account_sid", SET_SID)
+        sid = self.needed(integration, self.needs, SET_SID)
         user = secret if ":" in secret else f"{sid}:{secret}"
         api = self.api(integration, notes, {"Authorization": f"Basic {b64encode(user.encode()).decode()}"})
         options = self.options(integration)

@@ -41,6 +41,7 @@ class ZendeskAccount(ApiConnector):
 
     provider = PROVIDER
     token = "API token of an admin as MAIL/token:TOKEN, or an OAuth token with the scope read, to fetch days with"
+    needs = "base_url"
     subjects = frozenset({"message", "conversation"})
     settings = (
         Setting("base_url", "address of your Zendesk, like https://acme.zendesk.com, to fetch days of it", BASE_URL),
@@ -54,7 +55,7 @@ class ZendeskAccount(ApiConnector):
 
     def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
         """Yield the day's comments and steps of tickets, oldest first, page by page."""
-        self.needed(integration, "base_url", SET_URL)
+        self.needed(integration, self.needs, SET_URL)
         way = f"Basic {b64encode(secret.encode()).decode()}" if ":" in secret else f"Bearer {secret}"
         api = self.api(integration, notes, {"Authorization": way})
         sent = "secret" in integration.secret_names and not notes.lost

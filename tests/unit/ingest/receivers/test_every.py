@@ -104,11 +104,15 @@ def test_every_setup_says_what_to_paste_where(name: str) -> None:
 def test_secrets_are_checked_by_name() -> None:
     """An unknown one and too few are refused; those of our own making are made, and a token alone only fetches."""
     with pytest.raises(BadInputError, match="signing"):
-        provider("slack").check_secrets({"signing": "x"})
+        provider("slack").check_secrets({"signing": "x"}, {})
     with pytest.raises(BadInputError, match="app_secret"):
-        provider("whatsapp").check_secrets({})
-    given, made = provider("whatsapp").check_secrets({"app_secret": "x"})
+        provider("whatsapp").check_secrets({}, {})
+    given, made = provider("whatsapp").check_secrets({"app_secret": "x"}, {})
     assert given == {"app_secret": "x", **made} and len(made["verify_token"]) == 32
-    assert provider("telegram").check_secrets({})[1].keys() == {"secret_token"}
-    assert provider("facebook_page").check_secrets({"token": "t"}) == ({"token": "t"}, {})
+    assert provider("telegram").check_secrets({}, {})[1].keys() == {"secret_token"}
+    assert provider("facebook_page").check_secrets({"token": "t"}, {}) == ({"token": "t"}, {})
+    for name, setting in {"zendesk": "base_url", "chatwoot": "account_id", "twilio": "account_sid"}.items():
+        with pytest.raises(BadInputError, match=f"settings.{setting}: {name} needs it to fetch days"):
+            provider(name).check_secrets({"token": "t"}, {})
+        assert provider(name).check_secrets({"token": "t"}, {setting: "1"}) == ({"token": "t"}, {})
     assert PROVIDERS["slack"].fetches(("token",)) and not PROVIDERS["slack"].receives(("token",))
