@@ -28,7 +28,6 @@ REQUESTS = 15 if ALL else 5
 
 AWAY = 60
 """Seconds for which PostgreSQL is away, or hangs, at least."""
-OUTAGES = 2
 KILLS_OF_SHARING = 20
 """Kills of one of the servers, and of one of the workers, that share a PostgreSQL."""
 

@@ -19,7 +19,7 @@ from hubbub.storage.postgresql import Database
 from hubbub.storage.postgresql_connection import HangingError, connect
 from tests.clickhouse.server import ClickHouse
 from tests.conftest import empty_database
-from tests.extent import AWAY, OUTAGES
+from tests.extent import AWAY
 from tests.integration.cluster import Cluster, away, cluster, hanging
 from tests.integration.test_serve import message, until
 
@@ -133,7 +133,7 @@ def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) ->
     senders = Senders(server.url, key)
     until(lambda: len(senders.acknowledged) > 20, "events come in")
     until(lambda: '"worker started"' in here.logs(), "the worker works")
-    seen = [outage(Caller(server.url, key), senders, trouble(postgres), here) for _ in range(OUTAGES)]
+    seen = outage(Caller(server.url, key), senders, trouble(postgres), here)
     senders.end()
     for problem in senders.problems:
         check_problem(problem)
