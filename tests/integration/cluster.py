@@ -1,4 +1,4 @@
-"""Servers and workers as processes, each with a folder of its own, that share one PostgreSQL, and a ClickHouse if any."""
+"""Servers and workers as processes that share one PostgreSQL, and a ClickHouse if any, or a data folder."""
 
 from __future__ import annotations
 
@@ -52,10 +52,12 @@ def away(server: Any) -> Iterator[None]:
 
 @dataclass
 class Process:
-    """One of the cluster's processes: what it was started with, and where a server listens."""
+    """One of the cluster's processes: what it was started with, its name, its data and log, and where a server listens."""
 
     words: tuple[str, ...]
-    folder: Path
+    name: str
+    data: Path
+    log: Path
     port: int = 0
     running: subprocess.Popen[str] | None = None
 
@@ -66,8 +68,8 @@ class Process:
 
     def start(self, program: str, env: dict[str, str]) -> None:
         """Start it, also again; a server listens on the same port."""
-        options = ["--data", str(self.folder), *(["--port", str(self.port)] if self.port else [])]
-        with self.folder.with_suffix(".log").open("a") as log:
+        options = ["--data", str(self.data), *(["--port", str(self.port)] if self.port else [])]
+        with self.log.open("a") as log:
             self.running = subprocess.Popen(
                 [sys.executable, "-c", program, *self.words, *options],
                 stdout=log,
@@ -99,6 +101,8 @@ class Process:
 @dataclass
 class Cluster:
     """An installation in a PostgreSQL, with a copy in ClickHouse where it has one, and processes that are gone afterwards.
+
+    Each process has a folder of its own. Without a `url` the installation is in one data folder that all have.
 
     `more`: what else is in the environment of its processes.
     """
@@ -132,15 +136,19 @@ class Cluster:
     def engine(self) -> Engine:
         """Open the installation in this process."""
         given: dict[str, Any] = dict(self.settings)
-        made = hubbub.open(self.folder / "here", **given, free_floor_mb=0)
+        made = hubbub.open(self.data("here"), **given, free_floor_mb=0)
         ask_copy(made.store)
         return made
 
+    def data(self, name: str) -> Path:
+        """Return the data folder of a process."""
+        return self.folder / (name if self.url else "data")
+
     def start(self, *words: str) -> Process:
         """Start a command that stays; of a server wait until it is ready."""
-        made = Process(
-            words, self.folder / f"{words[0]}-{len(self.processes)}", free_port() if words[0] == "serve" else 0
-        )
+        name = f"{words[0]}-{len(self.processes)}"
+        port = free_port() if words[0] == "serve" else 0
+        made = Process(words, name, self.data(name), self.folder / f"{name}.log", port)
         self.processes.append(made)
         self.bring(made)
         return made
@@ -149,13 +157,13 @@ class Cluster:
         """Start a process of the cluster, also one that was killed."""
         process.start(self.program, self.env)
         if process.port:
-            until(lambda: process.ready or not process.alive, f"{process.folder.name} is ready")
+            until(lambda: process.ready or not process.alive, f"{process.name} is ready")
             assert process.alive, self.logs()
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            [sys.executable, "-c", self.program, *words, "--data", str(self.folder / "command")],
+            [sys.executable, "-c", self.program, *words, "--data", str(self.data("command"))],
             capture_output=True, text=True, env=self.env, check=False, timeout=300,
         )  # fmt: skip
 
@@ -166,7 +174,7 @@ class Cluster:
 
 @contextmanager
 def cluster(url: str, folder: Path, copy_url: str = "", **more: str) -> Iterator[Cluster]:
-    """Give an installation in an empty database."""
+    """Give an installation in an empty database, or an empty folder."""
     made = Cluster(url, folder, copy_url, more)
     try:
         yield made

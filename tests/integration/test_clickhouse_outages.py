@@ -140,7 +140,8 @@ def test_processes_outlive_clickhouse(here: Cluster, server: ClickHouse, clock: 
         assert engine.verify()["clean"]
         copy = engine.store.copy
         assert copy is not None
-        until(lambda: not copy.waiting() and not copy.published_wait(), "the copy is up to date")
+        until(lambda: not copy.waiting(), "the tenants' rows are up to date")
+        until(lambda: not copy.published_wait(), "the published tables are up to date")
     print(
         "\n".join(
             [*watch.lines, f"{len(senders.acknowledged)} acknowledged and counted, {len(senders.problems)} refused"]

@@ -1,4 +1,5 @@
-"""Two servers and two workers on one PostgreSQL, without and with a copy in ClickHouse, any of which is killed again and again.
+"""Two servers and two workers on one PostgreSQL, without and with a copy in ClickHouse, any of which is killed again and again; and
+one server and two workers on a data folder.
 
 What clients send to both servers meanwhile is the journal. A client sends a body until it is acknowledged, to either server, and
 some of it once more; events lie anywhere in forty days, so that most are late. Answers meanwhile count every event that was
@@ -50,10 +51,25 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, beside: Click
     """One of two servers and one of two workers, and ClickHouse, are killed at random moments while four clients send to both: each
     answer counts what was acknowledged; then every event is there once, every number is what a folder says that got the same,
     `hubbub verify` finds nothing, nothing waits, and all jobs end."""
+    check_kills(here, 2, beside, tmp_path / "truth")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2_400)
+def test_processes_of_a_folder_are_killed(tmp_path: Path) -> None:
+    """The same of the server, which a data folder has one of, and one of two workers."""
+    with cluster("", tmp_path) as here:
+        with here.engine() as engine:
+            prepare(engine)
+        check_kills(here, 1, None, tmp_path / "truth")
+
+
+def check_kills(here: Cluster, count: int, beside: ClickHouse | None, truth: Path) -> None:
+    """Kill one of `count` servers, one of two workers and ClickHouse again and again, and check that nothing came of it."""
     draw = random.Random(SEED)
     with here.engine() as engine:
         keys = {name: engine.keys.add(name).key for name in TENANTS}
-        servers = [here.start("serve") for _ in range(2)]
+        servers = [here.start("serve") for _ in range(count)]
         workers = [here.start("worker") for _ in range(2)]
         urls = [one.url for one in servers]
         clients = Clients(keys, lambda: urls, times=(1, 1, 2), rest=REST)
@@ -63,9 +79,9 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, beside: Click
         with clients.sending(), asker.asking():
             for turn in range(KILLS_OF_SHARING):
                 jobs.append(engine.schedules.trigger("trend-aggregation").id)
-                for victim in (servers[turn % 2], workers[turn % 2]):
+                for victim in (servers[turn % count], workers[turn % 2]):
                     pause.wait(draw.uniform(0.3, 2.0))
-                    killed[victim.folder.name] += 1
+                    killed[victim.name] += 1
                     victim.kill()
                     here.bring(victim)
                 if beside is not None:
@@ -86,10 +102,11 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, beside: Click
             assert one.running.wait(60) == 0
         engine.refresh()
         with engine.store.facts.read() as reading:
-            assert reading.value("SELECT count(*) FROM log") == reading.value("SELECT count(*) FROM todo") == 0
+            tables = ("log", "todo") if here.url else ("todo",)
+            assert [reading.value(f"SELECT count(*) FROM {table}") for table in tables] == [0] * len(tables)
         if engine.store.copy is not None:
             assert engine.store.copy.away is None and engine.store.copy.waiting() == []
-        total = check(engine, tmp_path / "truth", clients.sent, clients.sent)
+        total = check(engine, truth, clients.sent, clients.sent)
     verified = here.run("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     print(

@@ -263,7 +263,8 @@ class Jobs:
     def adopt(self, alive: set[str]) -> dict[str, str]:
         """Put jobs of dead processes back into their queues; returns their queues by id.
 
-        A job whose processes died twice is taken up alone: should it cause the death, no neighbour dies a third time.
+        A job whose processes died twice is taken up alone: should it cause the death, no neighbour dies a third time. One that
+        fills a queue of one job at a time goes back, too, where another waits, which could not begin otherwise.
         """
         orphans = [
             workflow
@@ -274,8 +275,12 @@ class Jobs:
             (workflow for workflow in orphans if (workflow.recovery_attempts or 0) >= TRIES - 1), key=_age
         )
         fresh = [workflow for workflow in orphans if (workflow.recovery_attempts or 0) < TRIES - 1]
-        if suspects and not self._suspect_at_work(alive):
-            fresh.append(suspects[0])
+        if suspects and not self._suspect_runs(alive):
+            waiting = self._queues_of_waiting_suspects()
+            alone = [
+                one for one in suspects if not waiting or (one.name in waiting and QUEUES[one.name].everywhere == 1)
+            ]
+            fresh += alone[:1]
         return {
             workflow.workflow_id: workflow.name
             for workflow in fresh
@@ -305,15 +310,17 @@ class Jobs:
             self._client.resume_workflow(workflow.workflow_id, queue_name=workflow.name)
         return [workflow.workflow_id for workflow in workflows]
 
-    def _suspect_at_work(self, alive: set[str]) -> bool:
-        """Whether a job that was taken up twice waits or runs."""
-        waiting = self._client.list_workflows(status="ENQUEUED", limit=500, load_input=False, load_output=False)
+    def _suspect_runs(self, alive: set[str]) -> bool:
+        """Whether a job runs whose processes died twice."""
         running = self._client.list_workflows(
             status="PENDING", executor_id=list(alive), load_input=False, load_output=False
         )
-        return any((workflow.recovery_attempts or 0) >= TRIES - 1 for workflow in waiting) or any(
-            (workflow.recovery_attempts or 0) >= TRIES for workflow in running
-        )
+        return any((workflow.recovery_attempts or 0) >= TRIES for workflow in running)
+
+    def _queues_of_waiting_suspects(self) -> set[str]:
+        """Return the queues in which jobs wait whose processes died twice."""
+        waiting = self._client.list_workflows(status="ENQUEUED", limit=500, load_input=False, load_output=False)
+        return {workflow.name for workflow in waiting if (workflow.recovery_attempts or 0) >= TRIES - 1}
 
     def status(self, job_id: str, tenant: str | None) -> WorkflowStatus:
         """Return DBOS's status of a job, of a tenant or (None) of any. Raises NotFoundError."""

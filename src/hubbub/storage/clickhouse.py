@@ -6,6 +6,7 @@ settings give nulls, names and sums the meaning that they have in SQLite and Pos
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -28,6 +29,7 @@ from hubbub.errors import BadSettingError, StoreBusyError, StoreDamagedError, St
 from hubbub.storage import transaction
 from hubbub.storage.dialect import CLICKHOUSE
 from hubbub.storage.transaction import Bound, Params, Row
+from hubbub.telemetry import log
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
 """Seconds until a server that takes no connection or answers no ping is away, and that one question may take."""
@@ -139,6 +141,8 @@ class Server:
                 raise OperationalError(f"it hangs: it answers no ping within {CONNECT_SECONDS} s")
         except ClickHouseError as error:
             raise self._failed(error) from error
+        if self.away is not None:
+            log.info("ClickHouse answers again", server=self.name)
         self._heard, self.away = time.monotonic(), None
 
     def ask(self, sql: str, params: Params = (), *, seconds: float = ANSWER_SECONDS) -> QueryResult:
@@ -194,6 +198,8 @@ class Server:
         """Return Hubbub's error; after one of the connection nobody tries for a while, and then by another connection."""
         failure = error_of(error, self.name)
         if isinstance(failure, StoreUnavailableError):
+            if self.away is None:
+                log.warning("ClickHouse does not answer", error=failure.message)
             self.away, self._until = failure.message, time.monotonic() + AWAY_SECONDS
             self.close()
         return failure
@@ -213,6 +219,7 @@ def connect(url: str) -> Client:
     engine of this process.
     """
     common.set_setting("autogenerate_session_id", False)  # statements of several threads run at the same time
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # what it warns of, it raises
     parts = urlsplit(url)
     place, _, database = ((parts.path.strip("/") and parts.path) or "/hubbub").rpartition("/")
     if not re.fullmatch(r"[A-Za-z]\w{0,60}", database):

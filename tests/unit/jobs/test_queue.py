@@ -1,0 +1,48 @@
+"""Taking over the jobs of dead processes, without processes: their states are written by hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hubbub.jobs.queue import Jobs
+
+DEAD = "dead"
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    """Open an empty jobs database."""
+    made = Jobs(f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield made
+    made.close()
+
+
+def suspect(jobs: Jobs, folder: Path, queue: str, job: str, status: str) -> None:
+    """Start a job, in a status, whose processes died twice."""
+    jobs.start(queue, {"reference": job}, job_id=job, tenant="acme")
+    con = sqlite3.connect(folder / "jobs.db")
+    with con:
+        sql = "UPDATE workflow_status SET status = ?, executor_id = ?, recovery_attempts = 2 WHERE workflow_uuid = ?"
+        assert con.execute(sql, (status, DEAD, job)).rowcount == 1
+    con.close()
+
+
+def test_a_queue_of_one_job_is_not_filled_by_a_dead_one(jobs: Jobs, tmp_path: Path) -> None:
+    """A job of a dead process fills a queue of one job at a time, in which another suspect waits: it goes back, since neither could
+    ever begin otherwise."""
+    suspect(jobs, tmp_path, "trend-aggregation", "waits", "ENQUEUED")
+    suspect(jobs, tmp_path, "trend-aggregation", "fills", "PENDING")
+    assert jobs.adopt({"alive"}) == {"fills": "trend-aggregation"}
+    assert {job: jobs.row(job).state for job in ("waits", "fills")} == {"waits": "waiting", "fills": "waiting"}
+
+
+def test_suspects_are_taken_up_one_by_one(jobs: Jobs, tmp_path: Path) -> None:
+    """Of two jobs whose processes died twice one goes back, the other only when that one is done."""
+    suspect(jobs, tmp_path, "ai-responses", "first", "PENDING")
+    suspect(jobs, tmp_path, "ai-responses", "second", "PENDING")
+    assert len(jobs.adopt({"alive"})) == 1
+    assert jobs.adopt({"alive"}) == {}
