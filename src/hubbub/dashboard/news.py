@@ -135,17 +135,30 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
     ]  # fmt: skip
     if not known or (day + timedelta(days=1)) == ask.view.after:  # days that end with yesterday are judged above
         return ""
-    beyond = [(n, row) for n, row in known if row.verdict == Verdict.NEWS]
-    named = [
-        f"{_happened(n, row.value, WORDINGS[answer.wording])} (usual {between(row.low, row.high, n.unit)})"
-        for n, row in beyond if row.low is not None and row.high is not None
-    ]  # fmt: skip
-    within = len(known) - len(beyond)
+    wording = WORDINGS[answer.wording]
+    beyond, small, usual = (
+        [(number, row) for number, row in known if row.verdict == verdict]
+        for verdict in (Verdict.NEWS, Verdict.BEYOND, Verdict.USUAL)
+    )
     if not beyond and not answer.points:  # a quiet morning is one line
         return ""
-    rest = f"{'The other ' if beyond else 'All '}{within} numbers were within their usual range" if within > 1 else ""
-    words = ". ".join(filter(None, (_counted(known, beyond, WORDINGS[answer.wording]), "; ".join(named), rest)))
-    return f"{words[:1].upper()}{words[1:]}." if words else ""
+    outside = "; ".join(_beside_usual(number, row, wording) for number, row in beyond)
+    little = "; ".join(_beside_usual(number, row, wording) for number, row in small)
+    others = "The other" if beyond or small else "All"
+    words = [
+        _counted(known, [*beyond, *small], wording), f"{outside[:1].upper()}{outside[1:]}",
+        f"Outside the usual range, but little or of few: {little}" if little else "",
+        f"{others} {len(usual)} numbers were within their usual range" if len(usual) > 1 else "",
+    ]  # fmt: skip
+    return " ".join(f"{part}." for part in words if part)
+
+
+def _beside_usual(number: NewsNumber, row: CourseRow, wording: Wording) -> str:
+    """Return a number of a day beside its usual range, in words."""
+    happened = _happened(number, row.value, wording)
+    if row.low is None or row.high is None:
+        return happened
+    return f"{happened} (usual {between(row.low, row.high, number.unit)})"
 
 
 def _counted(known: Sequence[Judged], beyond: Sequence[Judged], wording: Wording) -> str:

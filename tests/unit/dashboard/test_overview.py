@@ -186,6 +186,24 @@ def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None
     assert "Show who waits" not in read(http, "/t/b/overview/news", **days_before)
 
 
+def test_a_number_of_yesterday_that_is_outside_by_little_is_not_called_usual(pages: Pages) -> None:
+    """Twenty first responses after three hours, where minutes are usual, are too few to be news; the line names them."""
+    made = []
+    for ago in range(1, 80):
+        for number in range(20 if ago == 1 else 4):
+            name, begun = f"{ago}-{number}", NOW - timedelta(days=ago, minutes=2 * number)
+            minutes = 180 if ago == 1 else 4 + number + ago % 3
+            same = {"channel": "web", "contact_id": f"p{number}", "conversation_id": name}
+            made += [
+                {**same, "type": "message.received", "time": begun.isoformat(), "id": f"q-{name}"},
+                {**same, "type": "message.sent", "time": (begun + timedelta(minutes=minutes)).isoformat(), "id": f"a-{name}"},
+            ]  # fmt: skip
+    pages.engine.record("b", made, history=True)
+    text = re.sub(r"<[^>]*>", "", read(pages.sign_in(), "/t/b/overview/news"))
+    assert re.search(r"but little or of few: 9 in 10 got a first response within 3 h", text), text
+    assert "All" not in text.partition("Yesterday.")[2]
+
+
 def test_a_cause_in_the_news_leads_to_its_page_and_filter(pages: Pages) -> None:
     """Ratings that fell in one channel lead to Satisfaction under that channel, where the same number stands."""
     made = [
