@@ -318,6 +318,16 @@ def test_a_minute_that_slack_left_out_is_a_gap(hook: Hook) -> None:
     assert answer["freshness"]["complete"] is False
 
 
+@pytest.mark.parametrize("minute", [60, 4_000_000_000, None])
+def test_a_lost_minute_that_cannot_be_is_the_one_before_the_notice(hook: Hook, minute: int | None) -> None:
+    """A notice about 1970, about 2096 or about no minute leaves a gap of now, which answers over these days say."""
+    assert (
+        hook.send(json.dumps({"type": "app_rate_limited", "minute_rate_limited": minute}).encode()).status_code == 200
+    )
+    (gap,) = hook.face.engine.ledger.gaps("acme", NOW)
+    assert (gap.start, gap.end) == (NOW - timedelta(minutes=1), NOW)
+
+
 def test_twilio_signs_the_address_and_the_form(tmp_path_factory: pytest.TempPathFactory, face: Face) -> None:
     """The base64 HMAC-SHA1 of the address and the sorted fields, with or without the port; the answer has no body."""
 

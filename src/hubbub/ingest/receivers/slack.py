@@ -47,6 +47,8 @@ from hubbub.model.event import NOTHING, Event, EventFields, Rejection
 from hubbub.model.name import Name
 
 MINUTE = timedelta(minutes=1)
+RECENT = timedelta(days=1)
+"""A lost minute that is further away is taken for a mistake; the minute before the notice stands for it."""
 CHANNELS = ("channel_rename", "channel_created", "group_rename")
 USERS = ("team_join", "user_change", "user_profile_changed")
 
@@ -112,8 +114,9 @@ class SlackEvents:
         )
         if limited is not None:
             minute = limited.moment("minute_rate_limited")
-            gaps = [Gap(minute, minute + MINUTE, Reason.RATE_LIMITED)] if minute else []
-            return Received(ignored={"app_rate_limited": 1}, gaps=gaps)
+            if minute is None or abs(delivery.received_at - minute) > RECENT:  # a notice comes at once
+                minute = delivery.received_at.replace(second=0, microsecond=0) - MINUTE
+            return Received(ignored={"app_rate_limited": 1}, gaps=[Gap(minute, minute + MINUTE, Reason.RATE_LIMITED)])
         return read_event(body, options)
 
 
