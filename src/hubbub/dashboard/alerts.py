@@ -147,7 +147,7 @@ def _tried(ask: Ask) -> Shown:
     ]
     columns = [
         Column("from", "From", "moment"), Column("to", "To", "moment"), Column("slice", "Of"), Column("value", "Value"),
-        Column("usual", "Usual"), Column("peak", "Farthest"),
+        Column("usual", "Usual"), Column("peak", "Peak"),
     ]  # fmt: skip
     sends = {name: value for name, value in ask.view.rest.items() if name in RULE}
     others = "; ".join(f"{_floors(v, unit)}: {v.incidents} a year{_found(v)}" for v in answer.variants if not v.own)

@@ -36,7 +36,7 @@ def _list(ask: Ask) -> Shown:
     rows = [_row(row, units.get(row.rule, "")) for row in page.rows]
     columns = [
         Column("title", "Incident", "long"), Column("state", "State", "state"), Column("value", "When it opened"),
-        Column("usual", "Usual"), Column("peak", "Farthest"), Column("from", "From", "instant"), Column("to", "To", "instant"),
+        Column("usual", "Usual"), Column("peak", "Peak"), Column("from", "From", "instant"), Column("to", "To", "instant"),
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in page.rows],
@@ -89,7 +89,7 @@ def _facts(ask: Ask) -> Shown:
     known = [
         Fact("Incident", row.title), Fact("State", row.state, "state"), Fact("Rule", row.alert.name),
         Fact("Watches", ask.title(row.alert.metric)), Fact("When it opened", _shown(row.value, unit), link=_explained(ask, row)),
-        *([Fact("Usual", _shown(row.usual, unit))] if row.usual is not None else []), Fact("Farthest", _shown(row.peak, unit)),
+        *([Fact("Usual", _shown(row.usual, unit))] if row.usual is not None else []), Fact("Peak", _shown(row.peak, unit)),
         *(Fact(title, plain(moment), "instant") for title, moment in moments.items()),
     ]  # fmt: skip
     return facts(ask, [fact for fact in known if fact.value is not None], forms=_acts(row, more=True))
