@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from html import unescape
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -148,3 +149,12 @@ def test_what_fails_says_so_and_the_rest_stands(visitor: Visitor, name: str, mon
     text = visitor.see(f"/t/acme/{name}")
     assert NOT_COMPUTED in text and "Try again" in text and "a secret" not in text
     assert all(f'id="{widget.name}"' in visitor.page(f"/t/acme/{name}") for widget in others)
+
+
+def test_without_scripts_the_whole_page_is_a_link_away(visitor: Visitor) -> None:
+    """Where parts come after the page, a link for browsers without scripts leads to the same page with all of them."""
+    record(visitor, (NOW - timedelta(days=1)).date().isoformat())
+    page = visitor.page("/t/acme/overview")
+    assert "aria-busy" in page
+    ways = [unescape(way) for way in re.findall(r'<noscript><a href="([^"#]+)#', page)]
+    assert ways and all("aria-busy" not in visitor.page(way) for way in ways)
