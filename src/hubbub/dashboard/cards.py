@@ -18,6 +18,7 @@ from hubbub.dashboard.widgets import change_in_words, open_window, unit_of
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Score, Unit
 from hubbub.news.answer import NewsNumber
+from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
 from hubbub.query.result import UNKNOWN, Number, State
 from hubbub.reports.formatting import between, shown
@@ -134,6 +135,8 @@ def _judged(card: Card, number: NewsNumber) -> Card:
     low, high, unit = number.usual.low, number.usual.high, number.unit
     usual = f"usual {between(low, high, unit)}" if low is not None and high is not None else ""
     n = f"n\u00a0=\u00a0{number.n:,}" if unit != Unit.COUNT and number.n else ""
+    if unit == Unit.SHARE and number.n and number.n < FEW and number.value is not None:
+        n = f"{round(number.value * number.n)} of {number.n}"
     return replace(card, way=way_beyond(number), foot=" · ".join(filter(None, (usual, n))))
 
 

@@ -261,4 +261,5 @@ def _span(first: datetime, last: datetime, year: int) -> str:
     if first.date() == last.date():
         return f"{first.day} {first:%b}{of}"
     start = f"{first.day}" if (first.year, first.month) == (last.year, last.month) else f"{first.day} {first:%b}"
+    start += f" {first.year}" if first.year != last.year else ""
     return f"{start} – {last.day} {last:%b}{of}"

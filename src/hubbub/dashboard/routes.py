@@ -133,7 +133,10 @@ def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, 
         if person.locked or chooses_days(params) or not (page.header and page.dated)
         else _ended(engine, tenant, view)
     )
-    ask = Ask(engine, person, tenant, last_days(view, ended) if ended else view, page.name, now, refused)
+    view = last_days(view, ended) if ended else view
+    if page.header and page.dated and view.compared:
+        view = replace(view, begins=_begins(engine, tenant, view))
+    ask = Ask(engine, person, tenant, view, page.name, now, refused)
     ask.ended = ended
     return ask
 
@@ -143,6 +146,12 @@ def _ended(engine: Engine, tenant: Tenant, view: View) -> date | None:
     last = last_event(engine, tenant)
     day = day_of(last.replace(tzinfo=UTC), tenant.tz) if last else None
     return day if day and day < view.first else None
+
+
+def _begins(engine: Engine, tenant: Tenant, view: View) -> bool:
+    """Whether a tenant has no event before a view's days."""
+    first = first_event(engine, tenant)
+    return first is not None and day_of(first.replace(tzinfo=UTC), tenant.tz) >= view.first
 
 
 _NOBODY = Tenant(0, "", "UTC")

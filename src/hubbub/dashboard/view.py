@@ -66,6 +66,8 @@ class View:
     bots: bool = False
     business: bool = False
     rest: Mapping[str, str] = field(default_factory=dict)
+    begins: bool = False
+    """Whether the tenant's data begins in these days, so that there is nothing before them to compare with."""
     locked: frozenset[str] = frozenset()
     """Filters that a shared link fixes; `range` among them fixes the days."""
 
@@ -96,7 +98,7 @@ class View:
     @property
     def compared(self) -> str | None:
         """The comparison as in a question, or None."""
-        return None if self.compare == "none" or self.range == "all" else self.compare
+        return None if self.compare == "none" or self.range == "all" or self.begins else self.compare
 
     def query(self, **changes: str | None) -> str:
         """Return the view as a query string, with some of the page's own parameters changed (None leaves one out)."""

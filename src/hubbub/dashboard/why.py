@@ -15,10 +15,21 @@ from hubbub.news.sentences import step
 from hubbub.query.changes import Changes
 from hubbub.reports.formatting import near
 
+LEAST = {
+    Unit.SHARE.value: 0.0005,
+    Unit.MS.value: 1000.0,
+    Unit.COUNT.value: 0.5,
+    Unit.NUMBER.value: 0.005,
+    Unit.SCORE.value: 0.005,
+}
+"""Smallest rest that a row of all others shows, by unit."""
+
 
 def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     """Show the causes of a metric's change between the view's days and the compared ones."""
     if ask.view.compared is None:
+        if ask.view.begins:
+            return Shown(empty="The data begins in these days: there is nothing before them to compare with.")
         nothing = "All time has no period before it." if ask.view.range == "all" else "Choose a comparison."
         return Shown(empty=f"{nothing} Causes need two periods: choose a comparison.")
     name = made_of(metric, (number.previous or number.value) if number else None)
@@ -47,6 +58,9 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
         Column("moved", "Contribution", unit),
     ]  # fmt: skip
     links = [{"what": ask.link(view=ask.view.with_filter(row.dimension, row.value))} for row in moved.rows]
+    rest = answer.difference - sum(row.contribution for row in moved.rows)
+    if abs(rest) >= LEAST.get(unit, 0.005):
+        rows.append(_others(rest, unit, top))
     data = {"said": summary, "unit": unit, "left_out": left_out}
     return Shown("why", data, Table(columns, rows, links), summary)
 
@@ -64,6 +78,14 @@ def _row(ask: Ask, row: Cause, unit: str, top: float) -> Cells:
         "what": row.value, "before": _whole(row.before, unit), "after": _whole(row.after, unit), "n": row.n,
         "moved": _whole(row.contribution, unit), "bar": middle_bar(row.contribution / top),
         "same": ask.label("channel", row.same) if row.same else "", "shown": _signed(row.contribution, unit),
+    }  # fmt: skip
+
+
+def _others(rest: float, unit: str, top: float) -> Cells:
+    """Return the row of all that is not shown, so that the contributions add up to the change."""
+    return {
+        "what": "all others", "before": None, "after": None, "n": None, "moved": _whole(rest, unit), "same": "",
+        "bar": middle_bar(max(-1.0, min(1.0, rest / top))), "shown": _signed(rest, unit),
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from hubbub.model.question import NONE
 from hubbub.model.target import MINUTE_MS
 from hubbub.model.window import day_of
 from hubbub.news.answer import NewsNumber
+from hubbub.news.candidates import FEW
 from hubbub.query.result import State
 from hubbub.query.targets_in_force import TargetInForce
 from hubbub.reports.formatting import changed, in_sentence, moment, shown
@@ -74,7 +75,10 @@ def change_in_words(number: PageNumber, unit: str) -> str:
     """Return the change of a compared number in its own unit; empty where nothing is compared."""
     if not number.moved:
         return ""
-    return "no change" if number.moved.absolute == 0 else changed(number.moved.absolute, number.moved.relative, unit)
+    if number.moved.absolute == 0:
+        return "no change"
+    few = unit == Unit.COUNT and (number.previous or 0) < FEW  # a third of three says nothing
+    return changed(number.moved.absolute, None if few else number.moved.relative, unit)
 
 
 def over_time(

@@ -1,6 +1,6 @@
 """What moved a number: the rows of one dimension, from an answer of `changes`.
 
-Left out, with a note: dimensions with one row, which is the whole; a channel with the same numbers as a room; parts that moved the
+Left out: dimensions with one row, which is the whole; with a note: a channel with the same numbers as a room; parts that moved the
 number less than chance would; rows without a name.
 """
 
@@ -73,7 +73,7 @@ def causes(changes: Changes) -> Causes:
     wholes = [name for name in dimensions if len(dimensions[name].rows) < 2]
     able = [name for name in _in_order(known) if name not in wholes and known[name]]
     if not able:
-        return Causes("", (), _wholes(wholes))
+        return Causes("", (), "")
     most = max(_greatest_share(known[name], difference) for name in able)
     dimension = next(name for name in able if _greatest_share(known[name], difference) >= min(most, NEARLY * most))
     rows = known[dimension]
@@ -84,7 +84,7 @@ def causes(changes: Changes) -> Causes:
     )
     others = dimensions[dimension].others
     quiet = len(dimensions[dimension].rows) - len(top) + (others.count if others else 0)
-    return Causes(dimension, top, _left_out(dimension, quiet, [name for name in able if name != dimension], wholes))
+    return Causes(dimension, top, _left_out(dimension, len(top), quiet, [name for name in able if name != dimension]))
 
 
 def only(changes: Changes, dimension: str) -> Cause | None:
@@ -135,19 +135,14 @@ def _error(row: Part, difference: float, unit: str) -> float:
     return math.sqrt(spread) * abs(row.rate / own) if own else 0.0
 
 
-def _left_out(dimension: str, quiet: int, others: Sequence[str], wholes: Sequence[str]) -> str:
-    parts = []
+def _left_out(dimension: str, shown: int, quiet: int, others: Sequence[str]) -> str:
+    """Return in words which rows are not shown, and which dimensions tell the same."""
+    name, parts = NAMES.get(dimension, dimension), []
     if quiet > 0:
-        parts.append(f"{quiet} of the {NAMES.get(dimension, dimension)} (no clear change)")
-    if others:
-        parts.append(f"the same change by {_and([NAMES.get(name, name) for name in others])}")
-    if wholes:
-        parts.append(_wholes(wholes).removesuffix("."))
-    return f"Left out: {'; '.join(parts)}." if parts else ""
-
-
-def _wholes(names: Sequence[str]) -> str:
-    return f"{_and([NAMES.get(name, name) for name in names])}, of which there is only one." if names else ""
+        parts.append(f"No clear change in {quiet} other {name}." if shown else f"None of the {name} stands out.")
+    if others and shown:
+        parts.append(f"{_and([NAMES.get(other, other) for other in others]).capitalize()} show the same change.")
+    return " ".join(parts)
 
 
 def _and(words: Sequence[str]) -> str:

@@ -128,7 +128,7 @@ def step(difference: float, unit: str) -> str:
         return f"{100 * far:.1f} points {'more' if difference > 0 else 'less'}"
     if unit == Unit.MS:
         return f"{about(far, unit)} {'longer' if difference > 0 else 'shorter'}"
-    return f"{about(far, unit)} {'more' if difference > 0 else 'less'}"
+    return f"{about(far, unit)} {'more' if difference > 0 else 'fewer' if unit == Unit.COUNT else 'less'}"
 
 
 def moved(number: NewsNumber, wording: Wording) -> str:
