@@ -37,6 +37,8 @@ def test_each_day_says_its_number_and_opens_itself(busy: Pages) -> None:
 
 def test_a_comparison_and_what_is_not_over_are_said(busy: Pages) -> None:
     """The compared number stands in its own line, and the last day says that it goes on."""
+    earlier = {"type": "message.received", "time": "2026-08-02T09:00:00Z", "id": "earlier", "channel": "sms"}
+    busy.engine.record("a", [earlier], history=True)
     found = said(busy.sign_in(), "/t/a/messages/chart", range="7d", metric="messages")
     assert any(line.startswith("Before: ") for reading in found for line in reading["lines"])
     assert "Not over yet" in found[-1]["lines"] and "Not over yet" not in found[0]["lines"]

@@ -161,7 +161,7 @@ def test_without_scripts_the_whole_page_is_a_link_away(visitor: Visitor) -> None
 
 
 def test_the_first_days_are_compared_with_nothing(visitor: Visitor) -> None:
-    """Where a tenant's data begins in the shown days, nothing was before them: no number is compared with 0, and no cause is named."""
+    """Where a tenant's data begins in the shown days, nothing was before them, and no number is compared with 0."""
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
     assert "The data begins in these days" in visitor.see("/t/acme/overview/why")
     assert ">before<" not in visitor.page("/t/acme/overview/chart")
