@@ -61,6 +61,7 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     rest = answer.difference - sum(row.contribution for row in moved.rows)
     if abs(rest) >= LEAST.get(unit, 0.005):
         rows.append(_others(rest, unit, top))
+        links.append({})
     data = {"said": summary, "unit": unit, "left_out": left_out}
     return Shown("why", data, Table(columns, rows, links), summary)
 
