@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
@@ -318,3 +318,9 @@ def first_event(engine: Engine, tenant: Tenant) -> datetime | None:
             "UNION ALL SELECT min(time) FROM event WHERE tenant = :no LIMIT 1", {"no": tenant.no},
         )  # fmt: skip
     return moment(first).replace(tzinfo=None) if first is not None else None
+
+
+def begins(engine: Engine, tenant: Tenant, day: date) -> bool:
+    """Whether a tenant has no event before a local day."""
+    first = first_event(engine, tenant)
+    return first is not None and day_of(first.replace(tzinfo=UTC), tenant.tz) >= day

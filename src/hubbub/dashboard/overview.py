@@ -113,7 +113,7 @@ def _why(ask: Ask) -> Shown:
 def _moved(ask: Ask) -> str:
     """Return the change of the chosen number as the title of its causes: "Why satisfaction fell 10.9 points"."""
     number = _beside(ask).get(_chosen(ask))
-    return moved(number, ask.wording) if number else ""
+    return moved(number, ask.wording) if number and ask.view.compared else ""
 
 
 def _places(ask: Ask) -> Shown:

@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from hubbub.app import Engine
 from hubbub.dashboard import people, render
-from hubbub.dashboard.ask import Ask, Person, first_event, last_event
+from hubbub.dashboard.ask import Ask, Person, begins, first_event, last_event
 from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import Done, Form, Page, Refused, Role, Shown, Widget
 from hubbub.dashboard.names import labels, named, with_names
@@ -135,7 +135,7 @@ def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, 
     )
     view = last_days(view, ended) if ended else view
     if page.header and page.dated and view.compared:
-        view = replace(view, begins=_begins(engine, tenant, view))
+        view = replace(view, begins=begins(engine, tenant, view.first))
     ask = Ask(engine, person, tenant, view, page.name, now, refused)
     ask.ended = ended
     return ask
@@ -146,12 +146,6 @@ def _ended(engine: Engine, tenant: Tenant, view: View) -> date | None:
     last = last_event(engine, tenant)
     day = day_of(last.replace(tzinfo=UTC), tenant.tz) if last else None
     return day if day and day < view.first else None
-
-
-def _begins(engine: Engine, tenant: Tenant, view: View) -> bool:
-    """Whether a tenant has no event before a view's days."""
-    first = first_event(engine, tenant)
-    return first is not None and day_of(first.replace(tzinfo=UTC), tenant.tz) >= view.first
 
 
 _NOBODY = Tenant(0, "", "UTC")

@@ -165,3 +165,5 @@ def test_the_first_days_are_compared_with_nothing(visitor: Visitor) -> None:
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
     assert "The data begins in these days" in visitor.see("/t/acme/overview/why")
     assert ">before<" not in visitor.page("/t/acme/overview/chart")
+    page = visitor.see("/t/acme/overview")
+    assert "rose by" not in page and " against " not in page
