@@ -115,7 +115,7 @@ def test_processes_outlive_clickhouse(here: Cluster, server: ClickHouse, clock: 
     with here.engine() as engine:
         engine.add_tenant("acme")
         key = engine.keys.add("acme").key
-    process, worker = here.start("serve", "--no-jobs"), here.start("worker")
+    process, worker = here.start("serve"), here.start("worker")
     senders = Senders(process.url, key, rest=0.5)
     watch = Watch(Caller(process.url, key), senders)
     until(lambda: len(senders.acknowledged) > 20, "events come in")
