@@ -9,6 +9,7 @@ acknowledged. At the end the same events, given to a data folder at once, are th
 from __future__ import annotations
 
 import random
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -99,7 +100,7 @@ def check_kills(here: Cluster, count: int, beside: ClickHouse | None, truth: Pat
         for one in here.processes:
             assert one.running is not None
             one.running.terminate()
-            assert one.running.wait(60) == 0
+            assert one.running.wait(60) in (0, -signal.SIGTERM)  # a worker may have just been started
         engine.refresh()
         with engine.store.facts.read() as reading:
             tables = ("log", "todo") if here.url else ("todo",)
