@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 
 _BLANK = r"[ \u00a0\u202f\u2009]"
 _MARKS = "\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
-_ANY = rf"[{_MARKS}]*"
-"""Marks of direction, which phones in Arabic, Persian and Hebrew write between the numbers."""
+_ANY = rf"[{_MARKS}]{{0,3}}"
+"""Marks of direction, which phones in Arabic, Persian and Hebrew write between the numbers: few, as a line may be full of them."""
 _FORENOON = (
     "am", "a", "vm", "fm", "ص", "πμ", "午前", "上午", "凌晨", "清晨", "早上", "오전", "öö", "de", "ap", "sa", "dop", "pd",
     "पूर्वाह्न", "ก่อนเที่ยง", "पू", "मपू", "قظ", "قبلازظهر", "לפנה״צ", 'לפנה"צ', "vorm", "da manhã", "pg", "fh", "пр об", "пре подне",
@@ -37,7 +37,7 @@ def _spelt(marker: str) -> str:
 
 _HALF = {_spelt(word): hours for hours, words in ((0, _FORENOON), (12, _AFTERNOON)) for word in words}
 _MARKER = "(?:" + "|".join(
-    rf"[.{_MARKS}]*{_BLANK}?".join(map(re.escape, word.casefold())) + r"\.?" for word in sorted(_HALF, key=len, reverse=True)
+    rf"[.{_MARKS}]{{0,3}}{_BLANK}?".join(map(re.escape, word.casefold())) + r"\.?" for word in sorted(_HALF, key=len, reverse=True)
 ) + ")"  # fmt: skip
 _DATE = (
     rf"(?P<a>\d{{1,4}})\.?{_ANY}(?P<mark>[./-]){_ANY}{_BLANK}?(?P<b>\d{{1,2}}){_ANY}(?P=mark){_ANY}{_BLANK}?"

@@ -247,6 +247,13 @@ HEADERS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("filler", ["\u200e", " ", ".", " \u200e", "\u202f."])
+@pytest.mark.parametrize("head", ["", "[", "1/1/20", "1/1/20,", "1/1/20, p", "1/1/20, 10:01", "1/1/20, 10:01 p"])
+def test_a_line_full_of_marks_is_read_like_any_other(head: str, filler: str) -> None:
+    """Half a million marks, blanks or dots at any place of a header are a text; trying their divisions would never end."""
+    assert header_of(head + filler * 500_000 + "x") is None
+
+
 @pytest.mark.parametrize("locale", HEADERS)
 def test_the_clock_of_a_language(tmp_path: Path, locale: str) -> None:
     """The same minute in digits of several scripts, with words for the half of the day, and with marks of direction."""
