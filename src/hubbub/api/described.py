@@ -80,19 +80,24 @@ class Described(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document. It takes seconds, so applications with the same routes share it."""
-        routes = list(self.routes)
-        if self.openapi_schema is None and (known := _documents.get(tuple(map(id, routes)))):
-            self.openapi_schema = known[1]
         if self.openapi_schema is None:
-            document = super().openapi()
-            _documents[tuple(map(id, routes))] = routes, document
-            for path, methods in document["paths"].items():
-                for operation in methods.values():
-                    operation["tags"] = [_tag(path)]
-            used = {operation["tags"][0] for methods in document["paths"].values() for operation in methods.values()}
-            document["tags"] = [{"name": tag, "description": TAGS.get(tag, "")} for tag in sorted(used)]
-            document["components"]["schemas"]["Problem"] = Problem.model_json_schema(mode="serialization")
-        return self.openapi_schema or {}
+            routes = list(self.routes)
+            ids = tuple(map(id, routes))
+            if ids not in _documents:
+                _documents[ids] = routes, self._described()
+            self.openapi_schema = _documents[ids][1]
+        return self.openapi_schema
+
+    def _described(self) -> dict[str, Any]:
+        document = super().openapi()
+        operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
+                operation["tags"] = [_tag(path)]
+        used = sorted({operation["tags"][0] for operation in operations})
+        document["tags"] = [{"name": tag, "description": TAGS.get(tag, "")} for tag in used]
+        document["components"]["schemas"]["Problem"] = Problem.model_json_schema(mode="serialization")
+        return document
 
 
 def _tag(path: str) -> str:

@@ -108,9 +108,7 @@ class Idempotency:
             if row.answer is not None:
                 return bytes(row.answer)
             left = _row(owner, name), repeats.c.answer.is_(None), repeats.c.created_at == row.created_at
-            dead = (
-                abs(moment - row.created_at) > CLAIMED
-            )  # claimed long ago, or in the future, before the clock went back
+            dead = abs(moment - row.created_at) > CLAIMED  # or claimed in the future, before the clock went back
             if dead and con.execute(repeats.update().where(*left).values(created_at=moment)).rowcount == 1:
                 return moment
             raise RequestRunningError

@@ -37,9 +37,7 @@ class Presence:
             if last is None:
                 con.execute(presence.insert().values(seen=utc_naive(now)))
                 return None
-            unchanged = presence.update().where(
-                presence.c.seen == last
-            )  # also by a time before it: the clock went back
+            unchanged = presence.update().where(presence.c.seen == last)  # whose time is later if the clock went back
             moved = con.execute(unchanged.values(seen=utc_naive(now))).rowcount == 1
         since = last.replace(tzinfo=UTC)
         return since if moved and now - since > ABSENT else None

@@ -35,7 +35,7 @@ PAGES: Mapping[str, str] = {
 
 COUNTS = ("messages", "conversations_started")
 """What says in numbers how much there was."""
-Judged = tuple[NewsNumber, CourseRow]
+NumberOfDay = tuple[NewsNumber, CourseRow]
 """A number, and its day."""
 
 
@@ -147,7 +147,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
     others = "The other" if beyond or small else "All"
     words = [
         _counted(known, [*beyond, *small], wording), f"{outside[:1].upper()}{outside[1:]}",
-        f"Outside the usual range, but little or of few: {little}" if little else "",
+        f"Outside the usual range, but too small or too few to be news: {little}" if little else "",
         f"{others} {len(usual)} numbers were within their usual range" if len(usual) > 1 else "",
     ]  # fmt: skip
     return " ".join(f"{part}." for part in words if part)
@@ -161,7 +161,7 @@ def _beside_usual(number: NewsNumber, row: CourseRow, wording: Wording) -> str:
     return f"{happened} (usual {between(row.low, row.high, number.unit)})"
 
 
-def _counted(known: Sequence[Judged], beyond: Sequence[Judged], wording: Wording) -> str:
+def _counted(known: Sequence[NumberOfDay], beyond: Sequence[NumberOfDay], wording: Wording) -> str:
     """Return how many messages and conversations a day had, as far as they are not said to be unusual."""
     unusual = {number.metric for number, _ in beyond}
     values = {number.metric: row.value for number, row in known if number.metric not in unusual}

@@ -190,9 +190,8 @@ def _show(
     ask = _asked(request, person, tenant, page, refused)
     if tenant is not None and page.header and not house_of(request).has_events(tenant):
         return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
-    lazy = refused is None and not ask.param(
-        "whole"
-    )  # any widget may have the refused form; without scripts all are wanted
+    # any widget may have the refused form; without scripts all are wanted
+    lazy = refused is None and not ask.param("whole")
     parts = [
         (_in_words(ask, widget), "" if widget.lazy and lazy else _part(ask, widget))
         for widget in page.widgets

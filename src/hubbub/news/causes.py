@@ -139,7 +139,8 @@ def _left_out(dimension: str, shown: int, quiet: int, others: Sequence[str]) -> 
     """Return in words which rows are not shown, and which dimensions tell the same."""
     name, parts = NAMES.get(dimension, dimension), []
     if quiet > 0:
-        parts.append(f"No clear change in {quiet} other {name}." if shown else f"None of the {name} stands out.")
+        other = name.removesuffix("s") if quiet == 1 else name
+        parts.append(f"No clear change in {quiet} other {other}." if shown else f"None of the {name} stands out.")
     if others and shown:
         parts.append(f"{_and([NAMES.get(other, other) for other in others]).capitalize()} show the same change.")
     return " ".join(parts)

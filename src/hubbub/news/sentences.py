@@ -177,7 +177,7 @@ def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> 
     count = {1: "The only number", 2: "Both numbers"}.get(len(known), f"All {len(known)} numbers")
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
     if beyond := [called(number.metric, wording) for number in known if number.judged.verdict is Verdict.BEYOND]:
-        return f"{QUIET}. Outside the usual range, but too small to matter: {_listed(beyond)}."
+        return f"{QUIET}. Outside the usual range, but too small or too few to be news: {_listed(beyond)}."
     return f"{QUIET}. {count} {verb}."
 
 

@@ -99,7 +99,7 @@ def test_what_moved_a_number_is_told_once(pages: Pages, monkeypatch: pytest.Monk
     assert found[-1]["what"] == "all others"
     assert sum(float(row["moved"]) for row in found) == pytest.approx(answer["difference"], abs=1e-9)
     text = _plain(http, "/t/b/overview/why", metric="csat")
-    assert "No clear change in 1 other channels." in text
+    assert "No clear change in 1 other channel." in text
     assert "is within its usual range" in _plain(http, "/t/b/overview/why", metric="messages")
 
 
@@ -204,7 +204,7 @@ def test_a_number_of_yesterday_that_is_outside_by_little_is_not_called_usual(pag
             ]  # fmt: skip
     pages.engine.record("b", made, history=True)
     text = re.sub(r"<[^>]*>", "", read(pages.sign_in(), "/t/b/overview/news"))
-    assert re.search(r"but little or of few: 9 in 10 got a first response within 3 h", text), text
+    assert re.search(r"but too small or too few to be news: 9 in 10 got a first response within 3 h", text), text
     assert "All" not in text.partition("Yesterday.")[2]
 
 

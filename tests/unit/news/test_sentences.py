@@ -35,11 +35,11 @@ def number(metric: str, verdict: Verdict) -> Number:
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.USUAL},
-            "Nothing unusual. Outside the usual range, but too small to matter: satisfaction.",
+            "Nothing unusual. Outside the usual range, but too small or too few to be news: satisfaction.",
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.BEYOND},
-            "Nothing unusual. Outside the usual range, but too small to matter: satisfaction and messages.",
+            "Nothing unusual. Outside the usual range, but too small or too few to be news: satisfaction and messages.",
         ),
     ],
 )
