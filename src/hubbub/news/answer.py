@@ -10,7 +10,10 @@ from hubbub.model.tenant import Tenant
 from hubbub.news.burst import Burst
 from hubbub.news.causes import Cause
 from hubbub.news.judge import of_window
-from hubbub.news.news import News, Number, Point
+from hubbub.news.news import News
+from hubbub.news.number import Number
+from hubbub.news.points import Point
+from hubbub.news.story import Topic
 from hubbub.query.freshness import Freshness
 from hubbub.query.result import Number as Value
 from hubbub.query.usual import Usual
@@ -89,6 +92,23 @@ class NewsBurst:
     """Whether they reach the last whole day."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewsTopic:
+    """A topic that rose in the same days as a number, and mostly in the place of its cause."""
+
+    name: str
+    messages: int
+    """Of its days."""
+    from_: str
+    """Beginning of its days, RFC 3339, in the tenant's zone."""
+    to: str
+    """Where they end (exclusive)."""
+    share: float
+    """Part of its messages in the place of the number's cause."""
+    room: str | None
+    """The room of nearly all of its messages."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsPoint(NewsNumber):
     """A number that is news, in words, with its cause."""
@@ -101,12 +121,15 @@ class NewsPoint(NewsNumber):
     in_words: str | None
     """The usual range, where `change` does not have it."""
     because: str | None
+    """The cause and the topic, as they follow the change in the sentence."""
     sentence: str
     cause: NewsCause | None
     where: Mapping[str, Sequence[str]]
     """Filters that find its rows, as for /v1/explain."""
     burst: NewsBurst | None = None
     """The few days that carry the change; null where the whole stretch is different."""
+    topic: NewsTopic | None = None
+    """The topic of its story: it is no point of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +219,18 @@ def _point(point: Point, tenant: Tenant) -> NewsPoint:
         cause=_cause(point.cause) if point.cause else None,
         where=point.where,
         burst=_burst(point.burst, tenant) if point.burst else None,
+        topic=_topic(point.topic, tenant) if point.topic else None,
     )
 
 
 def _burst(burst: Burst, tenant: Tenant) -> NewsBurst:
     start, end = (at.astimezone(tenant.tz).isoformat() for at in (burst.start, burst.end))
     return NewsBurst(start, end, burst.cell.value, burst.cell.n, burst.usual, burst.lasts)
+
+
+def _topic(topic: Topic, tenant: Tenant) -> NewsTopic:
+    start, end = (at.astimezone(tenant.tz).isoformat() for at in (topic.start, topic.end))
+    return NewsTopic(topic.name, topic.messages, start, end, topic.share, topic.room or None)
 
 
 def _cause(cause: Cause) -> NewsCause:

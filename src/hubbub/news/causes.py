@@ -1,7 +1,7 @@
 """What moved a number: the rows of one dimension, from an answer of `changes`.
 
-Left out: dimensions with one row, which is the whole; with a note: a channel with the same numbers as a room; parts that moved the
-number less than chance would; rows without a name.
+Left out: dimensions with one row, which is the whole, or whose greatest part holds nearly everything in both periods; parts that
+moved the number less than chance would; rows without a name. With a note: a channel with the same numbers as a room.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ CHANCE = 3
 """Standard errors below which the change of a part is chance."""
 FINE = ("channel_id", "staff_id", "topic", "intent", "account_id", "channel")
 """The first of the dimensions that explain nearly as much is shown: a room says more than its channel."""
-NEARLY = 0.8
+NEARLY = 0.7
+WHOLE = 0.9
+"""Part of all things, in both periods, from which a value is nearly everything and explains nothing."""
+PLACES = ("channel_id", "channel", "account_id")
+"""Dimensions whose values are places."""
 NAMES = {
     "channel": "channels", "channel_id": "rooms", "account_id": "accounts", "staff_id": "staff", "topic": "topics",
     "intent": "intents",
@@ -70,7 +74,7 @@ def causes(changes: Changes) -> Causes:
         return Causes("", (), "")
     dimensions = changes.dimensions
     known = {name: [row for row in dimensions[name].rows if row.value is not None] for name in dimensions}
-    wholes = [name for name in dimensions if len(dimensions[name].rows) < 2]
+    wholes = [name for name in dimensions if _is_whole(dimensions[name].rows)]
     able = [name for name in _in_order(known) if name not in wholes and known[name]]
     if not able:
         return Causes("", (), "")
@@ -93,6 +97,20 @@ def only(changes: Changes, dimension: str) -> Cause | None:
     if parts is None or len(parts.rows) != 1 or parts.rows[0].value is None:
         return None
     return _cause(dimension, parts.rows[0], 1.0)
+
+
+def in_one_place(changes: Changes) -> bool:
+    """Return whether a number has nearly all of its things in one room, channel and account, as far as it knows them."""
+    known = [changes.dimensions[name].rows for name in PLACES if name in changes.dimensions]
+    return bool(known) and all(_is_whole(rows) for rows in known)
+
+
+def _is_whole(rows: Sequence[Part]) -> bool:
+    """Whether a dimension has one value, or its greatest contribution is that of nearly everything before and now."""
+    if len(rows) < 2:
+        return True
+    now, before = sum(row.n for row in rows), sum(row.n_before for row in rows)
+    return rows[0].n >= WHOLE * now and rows[0].n_before >= WHOLE * before > 0
 
 
 def _cause(dimension: str, row: Part, share: float, same: str = "") -> Cause:

@@ -5,93 +5,34 @@ One mechanism for pages, digests and programs. At most three points, worse ones 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import askable, find
-from hubbub.metrics.definition import Unit
-from hubbub.metrics.wording import COMMON, WORDINGS, Wording, kind_of
+from hubbub.metrics.wording import COMMON, WORDINGS, kind_of
 from hubbub.model.event import nearest
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.news import sentences
-from hubbub.news.burst import Burst, burst_of
-from hubbub.news.candidates import CANDIDATES, Candidate, candidate_of, in_words
-from hubbub.news.causes import Cause, causes, made_of, only
-from hubbub.news.judge import Judged, Verdict, Way, judged
+from hubbub.news.about import About, Label, knows
+from hubbub.news.candidates import CANDIDATES, Candidate, candidate_of
+from hubbub.news.judge import Verdict, Way, judged
+from hubbub.news.number import Number
+from hubbub.news.points import Point, points_of
 from hubbub.query.answering import Ask
-from hubbub.query.changes import changes_of
 from hubbub.query.freshness import Freshness, fresh
-from hubbub.query.result import Cell, Row
-from hubbub.query.usual import Usual, UsualRow, usual_of_each
+from hubbub.query.result import Row
+from hubbub.query.usual import UsualRow, usual_of_each
 from hubbub.query.usual_stretch import Stretch, usual_of_stretch
 from hubbub.storage.transaction import Reading
 
 MOST = 3
 """Most points."""
-LEAST_CAUSE = 0.3
-"""Smallest share of the difference that a cause must explain."""
-ROOM = "channel_id"
 LONGEST = timedelta(days=366)
 """A longer stretch has no news: eight weeks say nothing of years."""
-Label = Callable[[str, str], str]
-"""Dimension and value to display name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number of the days beside its usual range and its comparison; `slice` is empty for the whole."""
-
-    metric: str
-    dimension: str
-    slice: str
-    unit: Unit
-    cell: Cell
-    previous: float | None
-    usual: Usual
-    judged: Judged
-    course: tuple[UsualRow, ...] = ()
-    """Its windows with their usual ranges, if the question has a grain."""
-
-    @property
-    def rises(self) -> bool:
-        """Whether it lies above the middle of what is usual."""
-        return self.usual.median is not None and (self.cell.value or 0) > self.usual.median
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A number that is news: in words, with its cause, and the filters that find its rows.
-
-    `head` says what happened, `change` the distance from before or else from usual, `usual` the usual range where `change` does
-    not, `because` the cause.
-    """
-
-    number: Number
-    head: str
-    change: str
-    usual: str
-    because: str
-    cause: Cause | None
-    where: Mapping[str, tuple[str, ...]]
-    things: str = ""
-    """What the number counts or averages over: ratings, conversations."""
-    burst: Burst | None = None
-    """The few days that carry the change, if it is no level."""
-
-    @property
-    def sentence(self) -> str:
-        """The point in a sentence or two."""
-        first = f"{self.head}, {self.change}."
-        return f"{first} {self.because}." if self.because else first
-
-    @property
-    def whole(self) -> str:
-        """The same, with the usual range."""
-        return f"{self.sentence} {self.usual}." if self.usual else self.sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +67,10 @@ def news(
     numbers, judged_by = _judge_all(ask, reading, tenant, question, now, _candidates(question))
     begun = question.start < now
     freshness = judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
-    worst = sorted(_once([number for number in numbers if _has_words(number)]), key=_rank)[:most]
+    worst = sorted(_once([number for number in numbers if _has_words(number)]), key=_rank)
     kind = _kind(ask, question)
     wording = WORDINGS[kind]
-    points = tuple(_point_of(ask, reading, tenant, question, now, number, label, wording) for number in worst)
+    points = points_of(About(ask, reading, tenant, question, now, label, wording), worst, numbers, most)
     span = freshness.compared_with
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
     known = [number for number in numbers if not number.dimension and number.judged.verdict is not Verdict.UNKNOWN]
@@ -178,12 +119,7 @@ def _kind(ask: Ask, question: Question) -> str:
 
 
 def _candidates(question: Question) -> list[Candidate]:
-    return [c for c in CANDIDATES if _knows(c.metric, [*question.where, *([c.by] if c.by else [])])]
-
-
-def _knows(metric: str, dimensions: Sequence[str]) -> bool:
-    allowed = askable(find(metric).rollup)
-    return all(name in allowed for name in dimensions)
+    return [c for c in CANDIDATES if knows(c.metric, [*question.where, *([c.by] if c.by else [])])]
 
 
 def _judge_all(
@@ -193,7 +129,7 @@ def _judge_all(
     in_table = [candidate.metric for candidate in candidates if not candidate.by]
     of_whole = [
         *in_table,
-        *(name for name in question.metrics if name not in in_table and _knows(name, list(question.where))),
+        *(name for name in question.metrics if name not in in_table and knows(name, list(question.where))),
     ]
     comparable = _is_comparable(question, now)
     if not of_whole or question.start >= now or question.end - question.start > LONGEST:
@@ -219,12 +155,12 @@ def _judge_all(
 def _slices(question: Question) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Yield, for each dimension in `by`, the question's metrics that have it."""
     for name in question.by:
-        if metrics := tuple(metric for metric in question.metrics if _knows(metric, [*question.where, name])):
+        if metrics := tuple(metric for metric in question.metrics if knows(metric, [*question.where, name])):
             yield metrics, (name,)
 
 
 def _courses(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> dict[str, tuple[UsualRow, ...]]:
-    known = tuple(name for name in question.metrics if _knows(name, list(question.where)))
+    known = tuple(name for name in question.metrics if knows(name, list(question.where)))
     series = usual_of_each(ask, reading, tenant, replace(question, metrics=known)) if known else []
     return {usual.question.metrics[0]: usual.rows for usual in series}
 
@@ -265,55 +201,3 @@ def _once(numbers: Sequence[Number]) -> list[Number]:
     for number in sorted(numbers, key=lambda number: -number.judged.size):
         farthest.setdefault((number.metric.partition(".")[0], number.dimension), number)
     return list(farthest.values())
-
-
-def _point_of(
-    ask: Ask,
-    reading: Reading,
-    tenant: Tenant,
-    question: Question,
-    now: datetime,
-    number: Number,
-    label: Label,
-    wording: Wording,
-) -> Point:
-    candidate = candidate_of(number.metric, number.dimension)
-    assert candidate is not None
-    candidate = in_words(candidate, wording)
-    where = dict(question.where) | ({number.dimension: (number.slice,)} if number.dimension else {})
-    metric = made_of(number.metric, number.previous or number.usual.median)
-    narrowed = replace(question, metrics=(metric,), where=where, by=(), edges=(), grain=Grain.TOTAL)
-    row = _cause(ask, tenant, narrowed, now, number)
-    by = sentences.within(metric) if metric != number.metric else ""
-    because = sentences.because(row, label(row.dimension, row.value), by, wording) if row else ""
-    rows_of = {**where, **({row.dimension: (row.value,)} if row else {})}
-    named = label(number.dimension, number.slice) if number.dimension else ""
-    burst = None
-    if candidate.burst and _knows(number.metric, list(where)):
-        burst = burst_of(
-            ask,
-            reading,
-            tenant,
-            replace(narrowed, metrics=(number.metric,)),
-            number.usual,
-            candidate,
-            rises=number.rises,
-        )
-    head, change, usual = sentences.words_of(candidate, number, burst, named, tenant.tz)
-    rows = rows_of if _knows(number.metric, list(rows_of)) else where
-    return Point(number, head, change, usual, because, row, rows, candidate.things, burst)
-
-
-def _cause(ask: Ask, tenant: Tenant, narrowed: Question, now: datetime, number: Number) -> Cause | None:
-    """Return the cause that explains most of a change, if enough; for a slice also the only room it is in."""
-    if not _knows(narrowed.metrics[0], list(narrowed.where)):
-        return None
-    change = changes_of(ask, now, tenant, narrowed)
-    if number.dimension:
-        everything = {name: values for name, values in narrowed.where.items() if name != number.dimension}
-        by_room = replace(narrowed, where=everything, by=(ROOM,), compare=None)
-        known = ask(by_room) if _knows(number.metric, [ROOM]) else None
-        whole = only(change, ROOM) if known is not None and len(known.dims) > 1 else None
-        if whole is not None:
-            return whole
-    return next((row for row in causes(change).rows if row.share >= LEAST_CAUSE), None)

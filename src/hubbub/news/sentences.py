@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from hubbub.metrics.catalogue import STATISTICS
+from hubbub.metrics.catalogue import STATISTICS, find
 from hubbub.metrics.definition import WITHIN, Unit
 from hubbub.metrics.wording import Wording
 from hubbub.news.burst import Burst
@@ -20,13 +20,19 @@ from hubbub.reports.formatting import about, between, in_sentence, near, plain
 
 if TYPE_CHECKING:
     from hubbub.news.answer import NewsNumber
-    from hubbub.news.news import Number, Point
+    from hubbub.news.number import Number
+    from hubbub.news.points import Point
 
 QUIET = "Nothing unusual"
 LACKING = (State.INCOMPLETE, State.NOT_FETCHED)
 """States of numbers of which days are missing."""
-_WHAT = {"channel": "The channel ", "channel_id": "The room ", "account_id": "The account ", "topic": "The topic "}
-"""What stands before the value of a dimension; names of people stand alone."""
+_WHERE = {
+    "channel": "in the channel ", "channel_id": "in the room ", "account_id": "in the account ", "topic": "about the topic ",
+    "intent": "with the intent ", "staff_id": "with ",
+}  # fmt: skip
+"""What stands before the value of a dimension."""
+_PARTS = ((0.995, "all"), (0.9, "almost all"), (0.5, "mostly"), (0.0, "in part"))
+"""From which part of a change a cause is said to explain so much of it."""
 _LEVELS = {Unit.COUNT: ("few", "many"), Unit.MS: ("short", "long")}
 _LEVEL = ("low", "high")
 """How a few days differ, below and above usual, by unit."""
@@ -48,7 +54,7 @@ def head(candidate: Candidate, number: Number, named: str) -> str:
     """Return the head of a point: what happened, with the value."""
     text = candidate.up if number.rises else candidate.down
     value = near(number.cell.value, number.unit)
-    return plain(text.replace("{value}", value).replace("{slice}", spoken(named)))
+    return plain(text.replace("{value}", value).replace("{slice}", quoted(named)))
 
 
 def burst_head(candidate: Candidate, number: Number, burst: Burst, named: str, zone: tzinfo) -> str:
@@ -56,7 +62,7 @@ def burst_head(candidate: Candidate, number: Number, burst: Burst, named: str, z
     words = {
         "{was}": "has been" if burst.lasts else "was", "{were}": "have been" if burst.lasts else "were",
         "{level}": _LEVELS.get(number.unit, _LEVEL)[number.rises], "{days}": _days(burst, zone),
-        "{value}": near(burst.cell.value, number.unit), "{slice}": spoken(named),
+        "{value}": near(burst.cell.value, number.unit), "{slice}": quoted(named),
     }  # fmt: skip
     return plain(re.sub(r"\{\w+\}", lambda place: words[place[0]], candidate.burst))
 
@@ -73,25 +79,23 @@ def _days(burst: Burst, zone: tzinfo) -> str:
 
 
 def burst_change(number: Number, burst: Burst) -> str:
-    """Return what is usual of so many things as a burst has, and that the other days are as usual."""
-    return (
-        f"where {_range(burst.usual, number.unit)} is usual; {'before that' if burst.lasts else 'since then'} as usual"
-    )
+    """Return what is usual of so many things as a burst has."""
+    return f"where {_range(burst.usual, number.unit)} is usual"
 
 
 def of_all_days(candidate: Candidate, number: Number, burst: Burst) -> str:
     """Return the number of all days of a point that a few days carry, unless it is theirs, with its usual range."""
+    over = "" if burst.lasts else "Since then as usual. "
     if number.cell.value == burst.cell.value:
-        return usual(candidate, number)
+        return f"{over}{usual(candidate, number)}"
     different = change(number)
     value = f"{near(number.cell.value, number.unit)}{f', {different}' if different else ''}"
-    return f"All of these days: {value}. {usual(candidate, number)}"
+    return f"{over}All of these days: {value}. {usual(candidate, number)}"
 
 
-def spoken(name: str) -> str:
-    """Return a topic name for the start of a sentence: air_conditioning is “Air conditioning”."""
-    text = name.replace("_", " ").strip()
-    return f"“{text[:1].upper()}{text[1:]}”"
+def quoted(topic: str) -> str:
+    """Return a topic name inside a sentence: air_conditioning is “air conditioning”."""
+    return f"“{plain(topic).replace('_', ' ').strip()}”"
 
 
 def change(number: Number) -> str:
@@ -150,17 +154,28 @@ def moved(number: NewsNumber, wording: Wording) -> str:
     return f"{_sentence([text])}, within the usual range" if number.verdict == Verdict.USUAL else f"Why {text}"
 
 
-def because(cause: Cause, named: str, by: str, wording: Wording) -> str:
-    """Return the cause in words; `by`: the metric that stands for a percentile."""
-    part = "all" if cause.share >= 0.95 else f"{cause.share:.0%}"
-    measured = f" (measured by {by})" if by else ""
-    return f"{wording.text(_WHAT.get(cause.dimension, ''))}{plain(named)} explains {part} of it{measured}"
+def because(cause: Cause, named: str, there: str, wording: Wording) -> str:
+    """Return the cause in words; `there`: its own values in another measure, empty where the change has the measure."""
+    part = next(words for least, words in _PARTS if cause.share >= least)
+    where = f"{part} {wording.text(_WHERE.get(cause.dimension, ''))}{plain(named)}"
+    return f"{where} ({there})" if there else where
 
 
-def within(metric: str) -> str:
-    """Return the name of a metric that stands for a percentile."""
-    statistic = metric.rpartition(".")[2]
-    return f"answers {STATISTICS[statistic]}" if statistic in WITHIN else "the mean"
+def there(cause: Cause, metric: str) -> str:
+    """Return a cause's values of the metric that stands for a percentile: "34% answered within 15 min, before 84%"."""
+    unit, statistic = find(metric).unit, metric.rpartition(".")[2]
+    now, before = (
+        f"{value:.0%}" if unit is Unit.SHARE and value is not None else about(value, unit)
+        for value in (cause.after, cause.before)
+    )
+    measure = f"{now} answered {STATISTICS[statistic]}" if statistic in WITHIN else f"on average {now}"
+    return measure if cause.before is None else f"{measure}, before {before}"
+
+
+def at_the_same_time(messages: int, topic: str, room: str) -> str:
+    """Return the topic of a story in words; `room`: where its messages are, if the sentence does not say it yet."""
+    where = f" in {plain(room)}" if room else ""
+    return f"at the same time as {messages:,} messages about {quoted(topic)}{where}"
 
 
 def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:

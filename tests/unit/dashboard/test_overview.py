@@ -221,6 +221,6 @@ def test_a_cause_in_the_news_leads_to_its_page_and_filter(pages: Pages) -> None:
     assert not pages.engine.record("b", made, history=True)["rejected"]
     http = pages.sign_in()
     html = read(http, "/t/b/overview/news")
-    link = re.search(r'<a href="(/t/b/satisfaction\?[^"]*channel=web[^"]*)">The channel web explains', html)
+    link = re.search(r'<a href="(/t/b/satisfaction\?[^"]*channel=web[^"]*)">all in the channel web<', html)
     assert link is not None, html
     assert http.get(unescape(link[1])).status_code == 200

@@ -70,9 +70,9 @@ def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
         engine, lambda at: 9 if datetime(2026, 2, 10, tzinfo=UTC) < at < datetime(2026, 2, 15, tzinfo=UTC) else 2
     )
     assert point["head"] == "Satisfaction was low from 10 to 14 February: 10.0%"
-    assert point["change"].endswith(" is usual; since then as usual")
+    assert point["change"].startswith("where ") and point["change"].endswith(" is usual")
     assert point["in_words"].startswith(
-        "All of these days: 67.5%, 12.5 points less than before. Usual for as many days:"
+        "Since then as usual. All of these days: 67.5%, 12.5 points less than before. Usual for as many days:"
     )
     asked = engine.query("shop", metrics=["csat"], start="2026-02-10", end="2026-02-15", details=True)["rows"][0][
         "details"
@@ -83,10 +83,10 @@ def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
 
 
 def test_the_last_days(engine: Engine) -> None:
-    """Of days that reach the last whole day the news say since when, and that it was as usual before."""
+    """Of days that reach the last whole day the news say since when, and not that it is over."""
     point = _point(engine, lambda at: 8 if at > datetime(2026, 2, 24, tzinfo=UTC) else 2)
     assert point["head"] == "Satisfaction has been low since 24 February: 20.0%"
-    assert point["change"].endswith("; before that as usual") and point["burst"]["lasts"]
+    assert point["in_words"].startswith("All of these days: ") and point["burst"]["lasts"]
 
 
 @pytest.mark.parametrize(

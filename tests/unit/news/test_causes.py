@@ -48,7 +48,7 @@ def test_what_is_chance_is_left_out_and_counted() -> None:
     """Ten more of five hundred are chance; a part of thousands that moved it by a tenth is not."""
     found = causes(answer(110, channel=[MAIL, WEB]))
     assert [one.value for one in found.rows] == ["email"] and found.left_out == "No clear change in 1 other channel."
-    shares = [row("a", 0.8, 0.5, -0.1), row("b", 0.8, 0.7, -0.02, n=10)]
+    shares = [row("a", 0.8, 0.5, -0.1), row("b", 0.8, 0.7, -0.02, n=20)]
     assert [one.value for one in causes(answer(-0.12, "share", channel=shares)).rows] == ["a"]
 
 

@@ -12,7 +12,8 @@ from hubbub.news import sentences
 from hubbub.news.answer import NewsNumber
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Judged, Verdict
-from hubbub.news.news import Number, Point
+from hubbub.news.number import Number
+from hubbub.news.points import Point
 from hubbub.query.result import Cell, State
 from hubbub.query.usual import Usual
 
@@ -82,10 +83,40 @@ def test_slack_has_its_own_words() -> None:
     point = Point(number("csat", Verdict.NEWS), "", "", "", "", None, {})
     assert sentences.rest((point,), known, WORDINGS[SLACK]) == "Threads and active members are within the usual range."
     cause = Cause("channel_id", "C1", 1.0, 2.0, 3, 1.0, 0.5)
+    assert sentences.because(cause, "contact room", "", WORDINGS[SLACK]) == "mostly in the channel contact room"
+    assert sentences.because(cause, "contact room", "", PLAIN) == "mostly in the room contact room"
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(1.2, "all"), (1.0, "all"), (0.97, "almost all"), (0.6, "mostly"), (0.31, "in part")]
+)
+def test_how_much_a_cause_explains_is_a_word(share: float, words: str) -> None:
+    """From half of a change on it is mostly in a place, from nine tenths almost all, and all only where nothing is left."""
+    cause = Cause("channel", "web", 1.0, 2.0, 3, 1.0, share)
+    assert sentences.because(cause, "web", "", PLAIN) == f"{words} in the channel web"
+
+
+def test_a_cause_in_another_measure_has_both_of_its_figures() -> None:
+    """A percentile is explained by the share within a limit: the sentence says that share in the place, now and before."""
+    cause = Cause("channel_id", "C-API", 0.84, 0.343, 253, -0.13, 0.9)
+    there = sentences.there(cause, "first_response_ms.within_15min")
+    assert there == "34% answered within 15 min, before 84%"
+    words = "almost all in the room C-API (34% answered within 15 min, before 84%)"
+    assert sentences.because(cause, "C-API", there, PLAIN) == words
+    new = replace(cause, before=None)
+    assert sentences.there(new, "first_response_ms.within_15min") == "34% answered within 15 min"
+
+
+def test_the_topic_of_a_story_is_said_to_come_at_the_same_time() -> None:
+    """The words claim no cause, write the topic as people do, and name its room where the sentence has not yet."""
     assert (
-        sentences.because(cause, "contact room", "", WORDINGS[SLACK]) == "The channel contact room explains 50% of it"
+        sentences.at_the_same_time(1206, "recall_brakes", "")
+        == "at the same time as 1,206 messages about “recall brakes”"
     )
-    assert sentences.because(cause, "contact room", "", PLAIN) == "The room contact room explains 50% of it"
+    assert (
+        sentences.at_the_same_time(30, "SSO login", "desk")
+        == "at the same time as 30 messages about “SSO login” in desk"
+    )
 
 
 @pytest.mark.parametrize(

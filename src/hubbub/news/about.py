@@ -1,0 +1,42 @@
+"""What news are about: the asked stretch of a tenant, and what reads its facts at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from hubbub.metrics.catalogue import askable, find
+from hubbub.metrics.wording import Wording
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain
+from hubbub.query.answering import Ask
+from hubbub.storage.transaction import Reading
+
+Label = Callable[[str, str], str]
+"""Dimension and value to display name."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A question's stretch under its filters, answered through `ask` at the moment `now`, in the words of `label` and `wording`."""
+
+    ask: Ask
+    reading: Reading
+    tenant: Tenant
+    question: Question
+    now: datetime
+    label: Label
+    wording: Wording
+
+    def narrowed(self, metric: str, where: Mapping[str, Sequence[str]]) -> Question:
+        """Return the question of one metric over the whole stretch, under these filters."""
+        filters = {name: tuple(values) for name, values in where.items()}
+        return replace(self.question, metrics=(metric,), where=filters, by=(), edges=(), grain=Grain.TOTAL)
+
+
+def knows(metric: str, dimensions: Sequence[str]) -> bool:
+    """Return whether a metric has these dimensions."""
+    allowed = askable(find(metric).rollup)
+    return all(name in allowed for name in dimensions)
