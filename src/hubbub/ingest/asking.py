@@ -1,6 +1,6 @@
-"""Whether a text asks something: told when a message arrives, since texts are not kept unless a tenant wants them.
+"""Decide whether a text asks a question. This happens when a message arrives, because most tenants store no texts.
 
-A text asks when it contains a question mark, of any script, in its author's own words. These are left out:
+A text asks when it contains a question mark, in any script, in its author's own words. These parts are left out:
 
 - addresses: `https://example.org/?a=b`, and parameters like `?a=b` anywhere;
 - code between backticks, in a line or in blocks;
@@ -30,14 +30,14 @@ _NOT_OWN = re.compile(
 
 
 def asks(text: str | None) -> bool | None:
-    """Return whether a text asks something; None without a text."""
+    """Return whether a text asks a question; None without a text."""
     if not text or text.isspace():
         return None
     return _ASKS.search(text) is not None and _ASKS.search(_NOT_OWN.sub(" ", text)) is not None
 
 
 def signs_field(names: Iterable[str]) -> str | None:
-    """Return names of reactions as the field `signs` holds them: by commas, each once, in order, as many as fit; None of none."""
+    """Return names of reactions as the field `signs`: sorted, each once, joined by commas, as many as fit; None without names."""
     whole = ""
     for name in sorted({"".join(name.replace(",", " ").split()) for name in names} - {""}):
         if len(whole) + len(name) < MOST_SIGNS and name.isprintable():

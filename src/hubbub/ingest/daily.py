@@ -1,7 +1,7 @@
 """Fetch a day, or a range of lost deliveries, from an integration's service and store it batch by batch, page by page.
 
-Everything is stored with ids of the service's own records, so that a day can be fetched again, and an interrupted fetch continues
-where it stopped, without counting anything twice.
+Events have the ids of the service's own records. So a day can be fetched again, and an interrupted fetch continues where it
+stopped, without counting anything twice.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Fetched:
 
 @dataclass
 class DayFetch:
-    """A day of an integration to fetch, with `earlier`: the range whose later replies and counters are read again, if any.
+    """A day of an integration to fetch. `earlier`: the range whose later replies and counters are read again, if any.
 
-    A lost range is fetched the same way, as a day with its own start and end. The ledger notes the progress page by page, so
-    that an interrupted attempt continues.
+    A lost range is fetched the same way, as a day with its own start and end. The ledger stores the progress page by page, so
+    that the next attempt continues an interrupted one.
     """
 
     connector: Connector
@@ -71,7 +71,7 @@ class DayFetch:
         )
 
     def read(self, range_: Range) -> None:
-        """Fetch and store from where an earlier attempt at this row of the ledger stopped; its state stays as it is."""
+        """Fetch and store a range of the ledger, from where an earlier attempt stopped; its state does not change."""
         self._resume(range_)
         fetch = partial(self.connector.fetch, self.integration, self.secret, self.day, self.notes)
         steps: list[Callable[[], Iterator[Batch]]] = [fetch]

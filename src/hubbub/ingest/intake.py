@@ -1,7 +1,7 @@
 """Intake: check events, give each a source, id and time of receipt, append them to the log, and return the verdicts.
 
 `read_events` (model/event.py) has parsed them; `check` (ingest/accept.py) finds faults beyond the shape; the log finds duplicates
-and corrections and answers once they are on disk. Refused records are quarantined with their reason and can be replayed.
+and corrections, and returns once the events are on disk. Refused records are quarantined with their reason and can be replayed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Services that can be connected: which are fetched from, which send, and the settings and secrets of each."""
+"""Services that can be connected: whether Hubbub fetches from them or they send, and the settings and secrets of each."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Provider:
         return self.connector is not None and TOKEN in names
 
     def mends(self, names: tuple[str, ...]) -> bool:
-        """Say whether lost messages can be fetched, given the names of the secrets."""
+        """Say whether lost deliveries can be fetched, given the names of the secrets."""
         return self.fetches(names) and self.connector is not None and "message" in self.connector.subjects
 
     def receives(self, names: tuple[str, ...]) -> bool:
@@ -94,8 +94,8 @@ class Provider:
     def check_secrets(self, secrets: Mapping[str, str], settings: JsonObject) -> tuple[dict[str, str], dict[str, str]]:
         """Return all secrets of a new integration, and the generated ones. Raises BadInputError.
 
-        Without the token and without all secrets for verifying, nothing could ever arrive; nor with a token alone, where a setting
-        is missing without which no day can be fetched.
+        Nothing could arrive without the token and without all secrets for verifying, nor with a token but without the setting
+        that fetching needs: both raise.
         """
         self.check_names(secrets)
         present = {name: secret for name, secret in secrets.items() if secret}

@@ -1,7 +1,7 @@
-"""Refused bodies: whether a refused delivery of a service means missing data.
+"""Decide whether a refused delivery of a service means missing data.
 
-A body without a signature is not the service's, and a body that cannot be read would fail again: neither means missing data.
-Refused events of a body wait in quarantine.
+A body without a valid signature is not the service's, and an unreadable body would fail again: neither means missing data. The
+refused events of an accepted body wait in quarantine.
 """
 
 from __future__ import annotations

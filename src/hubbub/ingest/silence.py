@@ -1,8 +1,8 @@
-"""Silence: ranges in which a sending source sent nothing, too much being expected for chance.
+"""Silence: ranges in which a sending source sent nothing, although so much was expected that chance does not explain it.
 
 The expected count of an hour is the median of the same hour of the week in the weeks before, or of the same hour of the day while
-only two weeks are known. A run of empty hours is silent when at least `LEAST` events were expected in it (chance e^-7, less than
-one in a thousand), and a quarter more than in any earlier run of empty hours: a source that is often quiet is not silent.
+only two weeks are known. A run of empty hours is silent when at least `LEAST` events were expected in it (probability of none e^-7,
+less than one in a thousand), and a quarter more than in any earlier run of empty hours: a source that is often quiet is not silent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from statistics import median
 
 LEAST = 7.0
 WEEKS = 8
-"""Number of weeks before that are compared."""
+"""Number of earlier weeks that are compared."""
 HISTORY = 14 * 24
 """Hours of history needed to expect anything."""
 MORE = 1.25
@@ -23,7 +23,7 @@ _DAY, _WEEK = 24, 7 * 24
 def silences(counts: Sequence[int], watched: int) -> list[tuple[int, int]]:
     """Return the silent runs `[first, after)`, by index of hour, among the last `watched` hours.
 
-    `counts` are events by consecutive hour. With too little history or too few expected events there are none.
+    `counts` are the events of consecutive hours. With too little history, or too few expected events, the list is empty.
     """
     begin = len(counts) - watched
     if begin < HISTORY:

@@ -1,4 +1,4 @@
-"""Comparison of repeated events with the stored ones."""
+"""Compare repeated events with the stored ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ _COLUMNS = ", ".join(EVENT)
 
 
 def changed_rows(store: Store, batch: Batch) -> tuple[Batch, list[int]]:
-    """Return a batch without the rows equal to the stored event, or to the event's row before, and the places of the remaining
-    rows.
+    """Return a batch without rows that equal the stored event or the previous row of the same event, and the places of the rest.
 
     Events waiting in the log are stored first.
     """
@@ -33,7 +32,7 @@ def changed_rows(store: Store, batch: Batch) -> tuple[Batch, list[int]]:
 
 
 def contradicting(store: Store, tenant: int, repeats: Sequence[Row]) -> list[int]:
-    """Return the places of rows that differ from the stored event with their id and revision."""
+    """Return the places of rows that differ from the stored event with the same id and revision."""
     if not repeats:
         return []
     refresh(store, tenant)
@@ -46,7 +45,7 @@ def contradicting(store: Store, tenant: int, repeats: Sequence[Row]) -> list[int
 
 
 def stored(store: Store, tenant: int, rows: Iterable[Row], *, anywhere: bool = False) -> list[Row]:
-    """Return stored events with the ids and times of these rows; `anywhere`: also those with another time, in one pass."""
+    """Return the stored events with the ids and times of these rows; `anywhere`: with the ids, whatever the time."""
     events: list[Row] = []
     with store.facts.read() as reading:
         missing = []

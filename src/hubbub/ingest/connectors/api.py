@@ -1,8 +1,8 @@
 """Connectors of JSON APIs that answer with what the service's webhooks send, so that the receiver's code reads both.
 
-- An answer is a JSON object; anything else is a service that does not answer as it should.
-- Pauses that a service asks for (429 with Retry-After, or the time at which its limit is reset) are made here, within bounds. The
-  rest is fetched by the next attempt, from the last stored page.
+- An answer must be a JSON object; anything else is an error of the service, and tried again later.
+- A service may ask for a pause (429 with Retry-After, or the time at which its limit is reset). Pauses are made here, within
+  bounds. The next attempt fetches the rest, from the last stored page.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from hubbub.outgoing.http import Answer, Outgoing
 
 LONGEST_PAUSE = 60.0
 PATIENCE = 900.0
-"""Most seconds of all pauses of an attempt together; after that the job is tried again later."""
+"""Most seconds that an attempt pauses in total; after that the job is tried again later."""
 GONE = frozenset({404, 410})
 
 
 @dataclass
 class Api:
-    """A service's API at an address, with the headers that its token makes. `patience`: seconds left for pauses."""
+    """A service's API at an address, with the headers that carry its token. `patience`: seconds left for pauses."""
 
     http: Outgoing
     url: str
@@ -48,7 +48,7 @@ class Api:
         return _object(self._send("POST", path, body=body).checked())
 
     def find(self, path: str) -> Fields | None:
-        """Return the answer to a GET, None where nothing is there any more. Raises as `get` does."""
+        """Return the answer to a GET; None when the object was deleted. Raises like `get`."""
         answer = self._send("GET", path)
         return None if answer.status in GONE else _object(answer.checked())
 
@@ -63,7 +63,7 @@ class Api:
 
 
 def _pause(answer: Answer) -> float | None:
-    """Return the seconds until a service takes the next request, as it says itself."""
+    """Return the seconds until the next request is allowed, as the service reports them."""
     reset = answer.headers.get("x-ratelimit-reset", "")
     if answer.retry_after is not None or not reset.isdecimal():
         return answer.retry_after
@@ -86,9 +86,9 @@ def listed(answer: Fields, *path: str) -> list[Fields]:
 
 
 def next_params(address: str, params: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
-    """Return the parameters of the next page: some names of its address, which is never called itself; None after the last.
+    """Return the parameters of the next page: those of `names` are read from its address. None after the last page.
 
-    Raises UpstreamUnavailableError when that is the same page again.
+    The address itself is never called. Raises UpstreamUnavailableError when it leads to the same page again.
     """
     if not address:
         return None
@@ -100,7 +100,7 @@ def next_params(address: str, params: Mapping[str, Any], *names: str) -> dict[st
 
 
 class ApiConnector(Connector):
-    """A connector of a JSON API. What it fetches belongs to the day it happened on, so there is nothing to look back for."""
+    """A connector of a JSON API. Each record belongs to the day on which it happened, so older data is never read again."""
 
     def __init__(self, http: Outgoing, pause: Callable[[float], None] = time.sleep) -> None:
         super().__init__(http)
@@ -108,7 +108,7 @@ class ApiConnector(Connector):
 
     @classmethod
     def dims(cls, integration: Integration) -> Mapping[str, frozenset[str]]:
-        """Return nothing that all events share."""
+        """Return no dimensions: the events share none."""
         return {}
 
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
@@ -121,14 +121,14 @@ class ApiConnector(Connector):
         return Api(self.http, url, headers, self._pause, max(notes.patience, PATIENCE))
 
     def needed(self, integration: Integration, name: str, action: str) -> str:
-        """Return a setting without which no day can be fetched. Raises UpstreamRefusedError with the action."""
+        """Return a setting that fetching needs. Raises UpstreamRefusedError with the action when it is absent."""
         value = str(self.setting(integration, name) or "")
         if not value:
             raise UpstreamRefusedError(f"the integration has no {name}, so no day can be fetched", action=action)
         return value
 
     def options(self, integration: Integration) -> Options:
-        """Return how its answers are read: with texts only where messages are labelled, which are not stored."""
+        """Return how answers are read. Texts are read only where messages are labelled, and are not stored."""
         return Options(integration.id, keep_text=integration.settings.get("labels") == "yes")
 
     def batch(self, bodies: Iterable[Received]) -> Batch:

@@ -31,7 +31,7 @@ Batch = Sequence[Item | Name]
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of an integration: a text of a certain form, or a list of such texts."""
+    """A setting of an integration: a text that matches a pattern, or a list of such texts."""
 
     name: str
     doc: str
@@ -46,7 +46,7 @@ class Setting:
         if self.many and isinstance(value, str):
             texts = [part.strip() for part in value.split(",") if part.strip()]
         if not isinstance(texts, list) or len(texts) > LONGEST_LIST:
-            raise BadInputError(f"settings.{self.name}: a list of at most {LONGEST_LIST} texts ({self.doc})")
+            raise BadInputError(f"settings.{self.name}: must be a list of at most {LONGEST_LIST} texts ({self.doc})")
         for part in texts:
             if not isinstance(part, str) or not re.fullmatch(self.form, part):
                 raise BadInputError(f"settings.{self.name}: {str(part)[:80]!r} cannot be used ({self.doc})")
@@ -91,8 +91,8 @@ class Notes:
 
     `place` (plain values) is where an interrupted fetch continues; it is set after a batch was stored. `memory` is carried from
     one day to the next. `missing` holds, by dimension, values that could not be read; `troubles` are pairs of a reason and an
-    action for a person. `whole` is False once something is missing. `patience`: total seconds of the pauses that the service may
-    ask for, where the connector's own bound is lower. `lost`: it is a range in which deliveries of the service were lost.
+    action for a person. `whole` is False once something is missing. `patience`: total seconds of pauses that the service may ask
+    for, unless the connector allows more. `lost`: the range is one in which deliveries were lost.
     """
 
     place: Any = None
@@ -142,7 +142,7 @@ class Connector(ABC):
     """The token that the connector needs, and what it must be allowed to do."""
 
     needs: ClassVar[str] = ""
-    """The setting without which no day can be fetched, though what the service sends can be received; "" where there is none."""
+    """The setting that only fetching needs, not receiving; "" if there is none."""
 
     def __init__(self, http: Outgoing) -> None:
         self.http = http

@@ -1,10 +1,10 @@
-"""Chatwoot through its API: the messages of a day, with the same ids as its webhook, so that lost webhooks are replaced.
+"""Chatwoot through its API: the messages of a day, with the same ids as its webhooks, so that a fetch replaces lost webhooks.
 
 - Chatwoot sends each webhook once, so days are fetched as well: conversations by last activity, newest first, and the day's
-  messages of each. A conversation with a new message moves to the front of the list meanwhile; the list is read again until none
-  moved.
+  messages of each. A conversation with a new message moves to the front of the list while it is read; the list is read again until
+  none moved.
 - The API reports no time of a receipt or a rating: the message's time is used. It reports no changes of a conversation's status
-  or assignee: these stay lost when their webhook was lost.
+  or assignee: when their webhook is lost, they stay lost.
 - Texts are read only for labels, and not stored.
 - Not verified against the service: written from its source code.
 """

@@ -4,10 +4,10 @@
   and names are those of `examples/facebook-live-sellers.yaml`, so a file and the live page do not count twice.
 - A counter can go down, and has no time of its own: its revision is the moment it was read
   (milliseconds), so the last reading counts. `observes` skips counters that did not change.
-- An insight is the number of one of Facebook's days, which end at midnight in California. It is known after that, so a day
+- An insight is a number of one of Facebook's days, which end at midnight in California. It is known after that, so a day
   yields the insights that ended within it, each dated noon in California of the day it covers.
-- Counters change for weeks, and some insights are late: `look_back` reads those of the `COUNTED_DAYS` before again.
-- A metric unknown to Facebook is noted, and the others are stored; a page that is too large is requested in halves.
+- Counters change for weeks, and some insights are late: `look_back` reads those of the last `COUNTED_DAYS` again.
+- A metric unknown to Facebook is noted, and the others are stored; a page that is too large is requested with half the limit.
 - Paging follows the cursor of the answer, never its `next` address, which holds the token and could lead anywhere.
 """
 
@@ -41,15 +41,15 @@ POST_FIELDS = (
 METRICS = ("page_post_engagements", "page_views_total", "page_video_views", "page_follows")
 MOST_PAGES = 10_000
 COUNTED_DAYS = 28
-"""The counters of a post are read again for so many days."""
+"""Days after a post for which its counters are read again."""
 TOO_MUCH, UNKNOWN_METRIC = 1, 100
-"""Graph errors: asked for too much at once (among others), and an insight that there is not."""
+"""Graph errors: too much data requested at once (among other meanings), and an unknown insight."""
 _HIDDEN = {"access_token", "appsecret_proof"}
 
 EXPIRED = "Reconnect the page: its token has expired or was revoked"
 PERMISSION = "Reconnect the page and grant pages_read_engagement, pages_read_user_content and read_insights"
 SETTINGS = "Check the page id and the metrics in the integration's settings"
-BLOCKED = "Look into the app's alerts at Facebook: it is held back for a breach of policy"
+BLOCKED = "Check the app's alerts at Facebook: Facebook restricts it for a breach of policy"
 
 PASSING = frozenset({1, 2, 341})
 """Graph errors that are worth another try."""
@@ -123,7 +123,7 @@ class _Page:
         return self._pages("published_posts", {"fields": POST_FIELDS, "limit": PAGE, **bounds})
 
     def insights(self, metrics: Sequence[str], span: Window, notes: Notes) -> Iterator[list[Any]]:
-        """Yield insights whose days may have ended in a range; when several are refused together, each by itself."""
+        """Yield insights whose days may have ended in a range. When several are refused together, each is requested alone."""
         if not metrics:
             return
         # a day that ended within the range began before it

@@ -1,6 +1,6 @@
-"""Front through its API: the events of a day, which are those that its webhooks send.
+"""Front through its API: the events of a day, the same as its webhooks send.
 
-- Events are listed newest first, 100 a page. Those of its API carry the same ids, so that nothing counts twice.
+- Events are listed newest first, 100 a page. They carry the same ids as the webhooks, so nothing counts twice.
 - Texts are read only for labels, and not stored.
 - Not verified against the service: written from its published schema.
 """

@@ -1,9 +1,9 @@
 """Intercom through its API: the conversations of a day, with the same ids as its webhooks.
 
-- Conversations that were updated since the day began are searched, and each is read whole: the search leaves out their parts. The
-  search is repeated until it brings no other conversation, since one that changes meanwhile moves to another page.
-- Intercom may cut times of a search to days, so a day more is asked for on both sides.
-- Only the 500 newest parts of a conversation are given: where the day's are not all among them, the day is partial.
+- The search lists the conversations that were updated since the day began. It leaves out their parts, so each is read whole. The
+  search is repeated until it lists no new conversation, because one that changes during the search moves to another page.
+- Intercom may cut the times of a search to days, so the search covers a day more on both sides.
+- Intercom gives only the 500 newest parts of a conversation: when parts of the day are not among them, the day is partial.
 - Texts are read only for labels, and not stored.
 - Not verified against the service: written from its published schema and examples.
 """
@@ -93,7 +93,7 @@ class _Visit:
             cursors.append(cursor)
 
     def read(self, id_: str) -> Iterator[Received]:
-        """Yield the meaning of a conversation, as far as it lies in the day; nothing of one that was deleted meanwhile."""
+        """Yield the events of a conversation that lie in the day; nothing if the conversation was deleted meanwhile."""
         talk = self.api.find(f"/conversations/{id_}")
         if talk is not None:
             self._check_parts(talk)

@@ -3,12 +3,12 @@
 - Events are those of the importer of exports (`sources/slack_message.py`), with the channel's id, so a workspace's
   export and its live history never count twice, and a renamed channel stays the same channel. Texts are read only for labels.
 - A thread is fetched whole with the day of its root. Slack does not list replies by day, so `look_back` reads the roots of
-  the `THREAD_DAYS` before and fetches the threads with a newer reply: once a night, however many days are fetched.
+  the last `THREAD_DAYS` and fetches the threads with a newer reply: once a night, however many days are fetched.
 - Private channels are read where the token may list them. A channel that cannot be read is noted, and the others are read; a
-  channel that the app was removed from is noted too. One that Slack lists no more was archived, deleted or made private: it is
-  read, or noted, up to the day on which that was noticed, and not expected after it.
-- Slack allows few calls a minute, for many apps one, and a busy day needs many. Pauses that it asks for are
-  made here, within bounds; the rest is fetched by the next attempt, after the last stored page.
+  channel that the app was removed from is noted too. A channel that Slack no longer lists was archived, deleted or made private:
+  it is read, or noted, up to the day on which that was noticed, and not expected after that day.
+- Slack allows few calls a minute (one, for many apps), and a busy day needs many. Pauses that it asks for are
+  made here, within bounds; the next attempt fetches the rest, after the last stored page.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ if TYPE_CHECKING:
 
 PAGE = 200
 THREAD_DAYS = 90
-"""In a real community of five years 19 % of all replies came after a week, 7 % after a month, 0.4 % after two."""
+"""In a real community, over five years, 19 % of all replies came after a week, 7 % after a month, 0.4 % after two months."""
 LONGEST_PAUSE = 60.0
 PATIENCE = 900.0
-"""Most seconds of all pauses of an attempt together; after that the job is tried again later."""
+"""Most seconds that an attempt pauses in total; after that the job is tried again later."""
 SMALLEST_PAGE = 1
 GONE_DAYS = 90
-"""How many days a channel is remembered that Slack lists no more."""
+"""Days for which a channel that Slack no longer lists is remembered."""
 UNREADABLE = frozenset({
     "not_in_channel", "channel_not_found", "missing_scope", "access_denied", "no_permission", "not_allowed_token_type",
 })  # fmt: skip
@@ -160,7 +160,7 @@ class Slack(Connector):
 
 
 def _channels(client: SlackClient, calls: _Calls, selected: set[str], notes: Notes, on: date) -> list[tuple[str, str]]:
-    """Return id and name of the channels to read for a day; note selected ones that do not exist.
+    """Return id and name of each channel to read for a day; note selected channels that do not exist.
 
     Raises UpstreamRefusedError when none of the selected channels exists.
     """
@@ -187,9 +187,9 @@ def _channels(client: SlackClient, calls: _Calls, selected: set[str], notes: Not
 
 
 def _gone(members: set[str], listed: set[str], notes: Notes, on: date) -> Iterator[tuple[str, str]]:
-    """Note channels that were read before and that the app was removed from; yield those of a day that Slack lists no more.
+    """Note channels from which the app was removed; yield the channels of a day that Slack no longer lists.
 
-    The memory keeps the day on which that was noticed behind a channel's name.
+    The memory holds, after a channel's name, the day on which that was noticed.
     """
     known = notes.memory.setdefault("channels", {})
     for id_, (name, private, *noticed) in list(known.items()):

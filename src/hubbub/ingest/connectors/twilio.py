@@ -1,9 +1,9 @@
 """Twilio through its list of messages: those of a day, with the same ids as its webhooks.
 
-- Twilio sends each webhook once, so days are fetched as well: messages by the day they were sent on, 1,000 a page. Those sent the
-  day before are listed too, since their status may have changed on this day.
-- The list says only the last status of a sent message, with the time of its last change: of `read` the receipt of delivery stays
-  lost when its webhook was lost. It leaves out messages that were never sent, so a lost report of such a failure stays lost.
+- Twilio sends each webhook once, so days are fetched as well: messages by the day they were sent on, 1,000 a page. Messages of the
+  day before are listed too, because their status may have changed on this day.
+- The list gives only the last status of a sent message, with the time of its last change. So a read message whose delivery webhook
+  was lost has no receipt of delivery. The list leaves out messages that were never sent, so their lost failures stay lost.
 - Texts are read only for labels, and not stored.
 - Not verified against the service: written from its published answers.
 """
@@ -59,7 +59,7 @@ class TwilioAccount(ApiConnector):
 
 
 def _received(message: Fields, day: Day, options: Options) -> Received:
-    """Return the events of a message that lie in a range: its sending or arrival, and its last change of status."""
+    """Return the events of a message that lie in a day: its sending or arrival, and its last change of status."""
     sent, changed = _time(message, "date_sent"), _time(message, "date_updated")
     status = message.text("status")
     steps = [("received", sent)] if message.text("direction") == "inbound" else [("sent", sent), (status, changed)]

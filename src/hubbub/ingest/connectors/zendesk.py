@@ -1,11 +1,11 @@
 """Zendesk through its incremental export: the ticket events of a day, with the same ids as its webhooks.
 
 - Ticket events are exported in order of time, 1,000 a page, with their comments. Tickets and people that a page names are read in
-  lists of 100. An event is put into the form of its webhook and read by the receiver.
-- Steps of a ticket (solved, closed, reopened, assigned) are the same as their webhooks by ticket, kind and second.
-- Messages of Zendesk's messaging are not in the export. Where deliveries were lost, or none are sent, a range with tickets of
+  lists of 100. An event is converted to the form of its webhook and read by the receiver.
+- Steps of a ticket (solved, closed, reopened, assigned) have the same ids as their webhooks: ticket, kind and second.
+- Messages of Zendesk's messaging are not in the export. Where webhooks were lost, or none are set up, a range with tickets of
   messaging is partial for their channel.
-- Zendesk allows ten requests a minute to the export, and no beginning within the last minute.
+- Zendesk allows ten requests a minute to the export, and no start time within the last minute.
 - Texts are read only for labels, and not stored.
 - Not verified against the service: written from its published schema.
 """
@@ -30,7 +30,7 @@ from hubbub.model.coverage import Day
 LIST = 100
 YOUNGEST = timedelta(minutes=2)
 SET_URL = "Set base_url: the address of your Zendesk, like https://acme.zendesk.com"
-SUBSCRIBE = "Subscribe the webhook to Messaging: Message added; what was lost of it cannot be fetched"
+SUBSCRIBE = "Subscribe the webhook to Messaging: Message added; lost messages cannot be fetched"
 STAFF = frozenset({"agent", "admin"})
 STEPS = {"status": "ticket.status_changed", "assignee_id": "ticket.agent_assignment_changed"}
 """Changed field of a ticket -> the webhook that reports it."""
@@ -83,7 +83,7 @@ def _next_start(page: Fields, start: int, day: Day) -> int | None:
 
 @dataclass
 class _Visit:
-    """A reading of a day. `unsent`: the notes, where messages of messaging did not come by webhooks."""
+    """A reading of a day. `unsent`: the notes, when messages of messaging did not arrive by webhooks; else None."""
 
     api: Api
     day: Day
@@ -119,7 +119,7 @@ class _Visit:
         return records
 
     def _bodies(self, event: Fields) -> Iterator[Fields]:
-        """Yield the webhooks' bodies of a ticket event: one for each of its steps."""
+        """Yield a ticket event as bodies of webhooks: one for each of its steps."""
         ticket = self._tickets.get(event.text("ticket_id"), Fields({"id": event.text("ticket_id")}))
         steps = event.children("child_events")
         at = event.text("created_at")

@@ -1,7 +1,7 @@
 """The contract of a receiver: it verifies a service's delivery, answers its challenges, and reads a body as events.
 
-A new service is a file with a class like this, and its name in `catalogue.py`. A receiver stores nothing and calls nobody: it works
-with the delivery, the integration's secrets and its options. The same body must always yield the same ids, so that a
+A new service is a file with a class like this, and its name in `catalogue.py`. A receiver stores nothing and makes no requests: it
+reads only the delivery, the integration's secrets and its options. The same body must always yield the same ids, so that a
 service's retries count nothing twice.
 """
 
@@ -20,7 +20,7 @@ from hubbub.model.coverage import Reason
 from hubbub.model.name import Name
 
 FRESH = timedelta(minutes=5)
-"""Longest distance of a signature's time from the time of receipt: an older recorded body is refused."""
+"""Longest distance between a signature's time and the time of receipt: an older body may be a replay, and is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A later change of a message, by a service that does not send the whole message again.
+    """A later change of a message, from a service that does not send the whole message again.
 
-    The stored event `id` gets these `fields`; its attributes are merged with these. `revision` grows from change to change, like
-    the milliseconds of its moment. Where the event is not stored, `otherwise` is stored in its place: what the change
-    says of the message. With an empty one the change is ignored.
+    The stored event `id` gets these `fields`; these `attributes` are merged into its own. `revision` grows with each change, like
+    the change's time in milliseconds. When the event is not stored, `otherwise` is stored in its place: what the change
+    says about the message. When `otherwise` is empty, the change is ignored.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class UpTo:
-    """A receipt of all messages sent to a conversation up to a moment: `type` is message.delivered or message.read."""
+    """A receipt for all messages sent to a conversation up to a moment: `type` is message.delivered or message.read."""
 
     type: str
     conversation_id: str
@@ -81,9 +81,9 @@ class UpTo:
 class Received:
     """The meaning of a body.
 
-    `events` have the fields of the contract and stable ids; `source` is the provider's name where one has none.
-    A text is in `attributes.text`, where options store texts. `ignored` counts what is not about conversations, by name.
-    `number` is the delivery's own, where the service numbers its deliveries.
+    `events` have the fields of the contract and stable ids; an event without `source` gets the provider's name.
+    A text is in `attributes.text`, when the options store texts. `ignored` counts what is not about conversations, by name.
+    `number` is the delivery's number, when the service numbers its deliveries.
     """
 
     events: Sequence[Mapping[str, object]] = ()
@@ -102,9 +102,9 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of an integration. One that is `ours` is generated when absent, and pasted at the service.
+    """A secret of an integration. `ours`: it is generated when absent, and pasted at the service.
 
-    With one that `opens` a connection the service sends over that connection, and needs no address and no other secret.
+    `opens`: Hubbub opens a connection with it, over which the service sends; no address and no other secret is needed.
     """
 
     name: str
@@ -117,10 +117,10 @@ class Secret:
 class Setup:
     """How to connect a service: ordered steps for a person, with placeholders {address} and {secret name}.
 
-    `scopes` are what the service must grant. `quiet`: the service would forward the body of an answer, so it gets none. `connected`
-    are the steps where it sends over a connection that Hubbub opens. `retries`: the published time from the first to the
-    last attempt with a body that was not accepted; zero where it sends once, or does not say. `renumbers`: where the service
-    numbers its deliveries one after the other, the time without any after which they may begin anywhere; zero where it does not.
+    `scopes` are what the service must grant. `quiet`: the answer has no body, because the service would forward it. `connected`
+    are the steps when it sends over a connection that Hubbub opens. `retries`: the published time from the first to the
+    last attempt with a body that was not accepted; zero if it sends once, or does not say. `renumbers`: for a service that
+    numbers its deliveries in order, the pause after which the numbers may start anywhere; zero for others.
     """
 
     title: str
@@ -151,7 +151,7 @@ class Options:
 
 
 def with_source(source: str, event: Mapping[str, object]) -> dict[str, object]:
-    """Return an event with its source. A message has revision 1, above a stand-in made from its change, which has 0."""
+    """Return an event with its source. A message gets revision 1, so that it replaces a stand-in made from its change (0)."""
     revision = {"revision": 1} if event.get("type") in ("message.received", "message.sent") else {}
     return {"source": source, **revision, **event}
 
@@ -167,7 +167,7 @@ class Receiver(Protocol):
         ...
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
-        """Return the answer to a challenge, None for anything else. A GET comes here unverified. Raises ForgedError."""
+        """Return the answer to a challenge, None for anything else. A GET is not verified before. Raises ForgedError."""
         ...
 
     def read(self, delivery: Delivery, options: Options) -> Received:

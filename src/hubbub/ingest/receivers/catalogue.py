@@ -36,4 +36,4 @@ def receivers(http: Outgoing) -> dict[str, Receiver]:
 
 
 RECEIVERS = receivers(Outgoing())
-"""All receivers, for what they say of themselves and for reading; deliveries are verified by those of `Receiving`."""
+"""All receivers, for their descriptions and for reading; `Receiving` has its own to verify deliveries."""

@@ -3,7 +3,7 @@
 - Signed with `X-Chatwoot-Signature`, `sha256=` and the HMAC of `<timestamp>.<body>`. Each body is sent once, with five seconds to
   answer: lost ones are fetched through the API (`connectors/chatwoot.py`), with the same ids.
 - `private` messages are notes of agents. Activity lines repeat conversation events, and are ignored.
-- An agent bot or Captain answers people, so its kind is `ai`; templates (greeting, survey) and automation rules are `auto`.
+- An agent bot and Captain answer people, so their kind is `ai`; templates (greeting, survey) and automation rules are `auto`.
 - A conversation's priority (low, medium, high, urgent) comes with its next message or step; a change of it alone is ignored.
 - A conversation that a bot hands to people goes from `pending` to `open`: that is `conversation.escalated`.
 """

@@ -1,7 +1,7 @@
 """CloudEvents over HTTP, in all three modes: binary (attributes in `ce-` headers), structured, and batched.
 
-The sender shows the secret as a bearer token. `source` and `id` of a CloudEvent are its identity; types outside the contract, with
-or without `hubbub.` before them, are ignored by name.
+The sender sends the secret as a bearer token. `source` and `id` of a CloudEvent are its identity. Types may begin with `hubbub.`;
+those outside the contract are ignored by name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events in the words of the contract, in any envelope: which are accepted, and which ignored."""
+"""Events with types of the contract, in any envelope: which are accepted, and which ignored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SUBJECTS = frozenset({"custom", *(type_.partition(".")[0] for type_ in TYPES)})
 
 
 def in_contract(events: Iterable[Mapping[str, object]]) -> Received:
-    """Return events whose type has a subject of the contract; a mistyped one is refused later, with a hint.
+    """Return events whose type has a subject of the contract; the checks refuse a mistyped one later, with a hint.
 
     All other types are counted as ignored.
     """

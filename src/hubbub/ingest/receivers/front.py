@@ -1,7 +1,7 @@
 """Front: the conversations of a company, by an application's webhook.
 
-- Signed with `X-Front-Signature`, the HMAC of `<timestamp>:<body>` in base64; the timestamp is in milliseconds, five minutes are
-  allowed. Front expects `X-Front-Challenge` in the answer when the address is saved.
+- Signed with `X-Front-Signature`, the HMAC of `<timestamp>:<body>` in base64; the timestamp is in milliseconds, and may be five
+  minutes off. When the address is saved, Front expects its `X-Front-Challenge` in the answer.
 - Comments are between teammates, so they are private. Drafts are ignored. An archived conversation is resolved.
 - Front's ids carry their type (`cnv_`, `msg_`, `tea_`), so they need no prefix; the contact is the writer's address or number.
 - Not verified against the service: written from the published schemas.
@@ -47,7 +47,7 @@ class Front:
         steps=(
             "In Front open Settings, Developers, create an app, and add the feature 'Webhooks'.",
             "Copy the app's signing key, and give it here as 'signing_key'.",
-            "Then paste {address} as the webhook's URL: Front asks it at once whether it answers.",
+            "Then paste {address} as the webhook's URL: Front checks at once that it answers.",
             "Select inbound and outbound messages, replies, comments, assignments, archived and reopened conversations, errors.",
             "To fetch what a webhook lost, give an API token with read access to the inboxes as 'token', too.",
         ),

@@ -1,6 +1,6 @@
 """Common parts of helpdesks: how their ids are written, the names of their channels, and the event of a message.
 
-- A helpdesk's ids are small numbers that another helpdesk has too, so each is prefixed with its provider: `chatwoot:7`.
+- A helpdesk's ids are small numbers that other helpdesks use too, so each is prefixed with its provider: `chatwoot:7`.
 - A note between staff is `message.sent` with the status `private`: stored, but not counted as a message to anybody.
 - A deleted message stays counted, since it was sent: its last revision has no text, and `deleted`.
 """
@@ -16,7 +16,7 @@ from hubbub.ingest.receivers.fields import Fields, filled
 
 _BREAK, _TAG = re.compile(r"(?i)<(?:br|/p|/li|/div|/h\d)\b[^<>]*>"), re.compile(r"<[^<>]*>")
 DELETED = 2**61
-"""Revision of a deleted message: none is higher."""
+"""Revision of a deleted message: the highest of all."""
 
 CHANNELS: Mapping[str, str] = {
     "web_widget": "chat", "webwidget": "chat", "conversation": "chat", "front_chat": "chat", "chat": "chat",

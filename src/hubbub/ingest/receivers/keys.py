@@ -1,4 +1,4 @@
-"""The secret that a sender shows with each body, in the Authorization header."""
+"""The check of the secret that a sender sends with each body, in the Authorization header."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hubbub.ingest.receivers.base import Delivery, check_same
 
 
 def check_secret(delivery: Delivery, secret: str, *, as_user: bool = False) -> None:
-    """Raise ForgedError unless the Authorization header shows the secret: as a bearer token, or as the password of basic auth.
+    """Raise ForgedError unless the Authorization header has the secret as a bearer token, or as the password of basic auth.
 
-    `as_user`: as its user name, with any password.
+    `as_user`: as the user name of basic auth, with any password.
     """
     scheme, _, credential = delivery.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":

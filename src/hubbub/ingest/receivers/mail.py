@@ -1,9 +1,9 @@
 """A received mail, from any service: its headers name the writer and the conversation.
 
-- The conversation is the first id in References, else in In-Reply-To, else the mail itself: the same as in an
-  archive of the same mails, like channel and message id, so that a mail counts once however often it arrives.
-- The address is the person. A writer with one of the tenant's own addresses, or of staff, sends; all others are contacts.
-- Programs say so in their headers (RFC 3834): an automatic answer is `auto`, a list or a bulk mail `bot`, a report on an
+- The conversation is the first id in References, else in In-Reply-To, else the mail itself. Conversation, channel and message id
+  are the same as in an archive of the same mails, so a mail counts once however often it arrives.
+- The address identifies the person. Mails from the tenant's own addresses or its staff are sent; all other writers are contacts.
+- Headers identify programs (RFC 3834): an automatic answer is `auto`, a list or a bulk mail `bot`, a report on an
   undelivered mail `system`; such a report is also `message.failed` of the mail that it names.
 - A Date ahead of the clock is not trusted: the moment of receipt is used.
 """
@@ -74,7 +74,7 @@ def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def parse(raw: bytes, *, body: bool = True) -> Mail:
-    """Read a mail (RFC 5322), or its headers alone; of a broken mail, all that is readable."""
+    """Read a mail (RFC 5322), or its headers alone; from a broken mail, whatever is readable."""
     parser = BytesParser(policy=policy.compat32) if body else BytesHeaderParser(policy=policy.compat32)
     message = parser.parsebytes(raw)
     headers = headers_of((name, _legible(str(value))) for name, value in message.raw_items())
@@ -82,7 +82,7 @@ def parse(raw: bytes, *, body: bool = True) -> Mail:
 
 
 def whole(raw: bytes, to: Sequence[str], *, id: str = "") -> Mail:
-    """Read a whole mail; its recipients and id are those that the service names."""
+    """Read a whole mail; the service gives its recipients and id."""
     mail = parse(raw)
     return Mail(mail.headers, to=to, text=mail.text, failed=mail.failed, id=id)
 
@@ -142,7 +142,7 @@ def _among(address: str, ids: frozenset[str]) -> bool:
 
 
 def _untagged(address: str) -> str:
-    """Return an address without the part behind a plus, like a conversation's hash."""
+    """Return an address without the part after a plus, which may be a conversation's hash."""
     local, at, domain = address.rpartition("@")
     return f"{local.partition('+')[0]}{at}{domain}"
 
@@ -173,7 +173,7 @@ def _written_at(mail: Mail, received_at: datetime) -> datetime:
 
 
 def _legible(value: str) -> str:
-    """Return a header with bytes beyond ASCII, for mails that break the rules."""
+    """Return a header as text when it holds raw bytes beyond ASCII, against the rules."""
     return decoded(value.encode("utf-8", "surrogateescape"))
 
 
@@ -192,7 +192,7 @@ def _text(message: Message) -> str:
 
 
 def _failed(message: Message) -> str:
-    """Return the id of the mail that a report (RFC 3464) says was not delivered, "" for any other mail."""
+    """Return the id of the undelivered mail that a report (RFC 3464) names; "" for any other mail."""
     if message.get_content_type() != "multipart/report" or not isinstance(message.get_payload(), list):
         return ""
     actions = [str(part.get("action", "")) for part in message.walk() if part.get("action")]

@@ -2,8 +2,8 @@
 
 - A mail to three people is three messages, since each may fail alone: the message id is the service's id of the mail and the
   recipient's address. Senders that record their own mails must use the same id to get receipts.
-- A report that a mail was delivered or failed implies that it was sent. Where the service reports the sending itself, that is the
-  higher revision, so the order of reports does not matter.
+- A report that a mail was delivered or failed implies that it was sent. If the service also reports the sending, that report has
+  the higher revision, so the order of reports does not matter.
 - A mail's metadata may hold `conversation_id`, `contact_id`, `staff_id` and `campaign_id`. Without a staff_id
   a program sent it, and its kind is `auto`.
 - A recipient who complains or unsubscribes has blocked the sender.
@@ -61,7 +61,7 @@ def received(reports: Iterable[Report]) -> Received:
 
 
 def _events(report: Report, recipient: str) -> Iterator[dict[str, object]]:
-    """Yield that a mail was sent, where the report implies it, and the report's own event."""
+    """Yield the sending of the mail, if the report implies it, and the report's own event."""
     message = f"{report.mail}:{recipient}" if report.mail else ""
     contact = report.metadata("contact_id") or recipient
     about = filled(channel=CHANNEL, account_id=report.account.lower(), contact_id=contact, time=report.at)

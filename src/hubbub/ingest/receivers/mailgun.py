@@ -1,7 +1,7 @@
 """Mailgun: reports on mails (webhooks), and received mails (routes).
 
-- Mailgun signs a timestamp and a token in the body, not the body itself: the signature proves only that the sender has seen one of
-  Mailgun's. Mailgun retries for eight hours, so a signature is valid for twelve.
+- Mailgun signs a timestamp and a token in the body, not the body itself: the signature proves only that the sender has seen a body
+  of Mailgun. Mailgun retries for eight hours, so a signature is valid for twelve.
 - A temporary failure is retried by Mailgun, and ignored by name.
 - Not verified against the service.
 """

@@ -1,9 +1,8 @@
 """Messenger and Instagram: messages to and from a page or account, and their receipts, edits and reactions.
 
 - A person's id belongs to the page (PSID, IGSID): the same person has another id at another page.
-- An echo is a message of the page, from an inbox or through an app. Meta does not say which apps answer by themselves: `bot_ids`
-  names them.
-- A receipt `up to` a moment covers every message sent to the conversation until then.
+- An echo is a message of the page, from an inbox or through an app. Meta does not say which apps are bots: `bot_ids` names them.
+- A receipt up to a moment covers every message sent to the conversation until then.
 """
 
 from __future__ import annotations

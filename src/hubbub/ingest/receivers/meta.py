@@ -10,7 +10,7 @@ from hubbub.ingest.receivers.base import Delivery, Reply, Secret, check_same, hm
 
 SECRETS = (
     Secret("app_secret", "App Secret of the Meta app, under App settings, Basic"),
-    Secret("verify_token", "a word that Meta sends back when it checks the address", ours=True),
+    Secret("verify_token", "a token that Meta sends back when it checks the address", ours=True),
 )
 APP = "At developers.facebook.com/apps open your app, and copy its App Secret (App settings, Basic) into 'app_secret' here."
 CALLBACK = "Under {product}, Webhooks, paste {address} as the callback URL and {verify_token} as the verify token."
@@ -28,7 +28,7 @@ class Meta:
         check_same(delivery.headers.get("x-hub-signature-256", ""), f"sha256={expected}")
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
-        """Answer `hub.challenge` when the verify token is right."""
+        """Return `hub.challenge` when the verify token is right. Raises ForgedError otherwise."""
         if delivery.method != "GET":
             return None
         if delivery.query.get("hub.mode") != "subscribe":

@@ -1,7 +1,7 @@
 """Raw mails (RFC 5322), from any mail server: an alias or filter posts each mail as the body of a request.
 
-The server shows the secret as a password or bearer token. Blind copies (BCC) of what the tenant sends make replies known: a
-writer with one of its own addresses, or of staff, sends.
+The server sends the secret as a password or bearer token. The tenant's replies arrive as blind copies (BCC): a mail from one of
+its own addresses, or from staff, is a sent message.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Postmark: received mails, and reports on sent ones.
 
-- Postmark signs nothing: the address that it is given holds a password (basic auth).
+- Postmark signs nothing: the address that is pasted there holds a password (basic auth).
 - It does not report the sending, so a mail counts as sent when Postmark first reports it delivered or bounced.
-- A bounce that is an automatic answer, a change of address or a passing delay is not a failure, and is ignored by name.
+- A bounce that is an automatic answer, a change of address or a temporary delay is not a failure, and is ignored by name.
 """
 
 from __future__ import annotations

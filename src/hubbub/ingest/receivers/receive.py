@@ -1,6 +1,6 @@
-"""Receive deliveries: verify the bytes, read them as events, and store these like the events of every other source.
+"""Receive deliveries: verify the bytes, read them as events, and store the events like those of every other source.
 
-A forged body gets no explanation, and leaves a log line without any of its content.
+The sender of a forged body gets no explanation. The log gets a line without any of its content.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from hubbub.telemetry import log
 
 Accept = Callable[[str, list[Item], str], Outcome]
 Label = Callable[[str, Sequence[Item]], object]
-"""Labels messages that were just accepted, by texts that may not be stored."""
+"""Labels messages that were just accepted, because their texts may not be stored."""
 TakeNames = Callable[[str, Sequence[Name]], object]
 NoteGaps = Callable[[Integration, Sequence[Gap]], object]
 NoteNumber = Callable[[Integration, int, datetime], object]
-"""Notes the number of a delivery that was received at a moment."""
+"""Stores the number of a delivery and the time of its receipt."""
 MOST_HEARD, HEARD_SECONDS = 50_000, 600.0
-"""Names that are known to be kept, and for how long that is trusted."""
+"""How many names are remembered as stored, and for how many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Receiving:
     def find(self, provider: str, integration_id: str) -> Integration:
         """Return the integration of an address.
 
-        Raises NotFoundError, the same when it does not exist, belongs to another service, or only fetches.
+        Raises the same NotFoundError when it does not exist, belongs to another service, or only fetches.
         """
         integration = self._integrations.find(integration_id)
         if (
@@ -164,7 +164,7 @@ class Receiving:
         return Taken(None, outcome, +ignored, tuple(received.names))
 
     def _hear(self, tenant: str, names: Sequence[Name]) -> None:
-        """Pass names on, each at most once in HEARD_SECONDS: every message carries its sender's name."""
+        """Store names, each at most once in HEARD_SECONDS, because every message carries its sender's name."""
         with self._hearing:
             fresh = [name for name in names if (tenant, name) not in self._heard]
         if fresh:
@@ -188,7 +188,7 @@ def _labelled(integration: Integration) -> bool:
 
 
 def _item(event: EventFields, index: int, tenant: str) -> Item:
-    """Return an event; without an id it is refused, since every retry would count again."""
+    """Return an event. An event without an id is refused, because every retry would count again."""
     if not event.get("id"):
         message = "'id' is required: without one a retry would count again"
         return Rejection(index=index, code="missing_field", field="id", message=message, raw=as_json(event))

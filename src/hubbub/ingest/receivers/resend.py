@@ -1,7 +1,7 @@
-"""Resend: reports on mails. Its signatures are those of Standard Webhooks with Svix's header names.
+"""Resend: reports on mails. Its signatures follow Standard Webhooks, with Svix's header names.
 
-- A mail to several recipients has one report for all of them, which counts for each.
-- A received mail is reported without its headers, so its conversation is unknown.
+- Resend sends one report for all recipients of a mail; it counts for each of them.
+- A received mail arrives without its headers, so its conversation is unknown.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Segment-compatible senders: `track`, `batch` and `identify`, from Segment's libraries, its webhooks, or compatible ones.
 
-- A library shows the write key as the user name of basic auth; Segment's webhooks sign the body instead, `X-Signature`, the SHA-1
-  HMAC with the same key.
-- `messageId` is the id, so a repeated call counts once. A phone's clock may be wrong: the time is the time of receipt, less the
-  time between `timestamp` and `sentAt`, both by the sender's clock.
-- A track's name is a type of the contract, literal or in words: `message.received`, `Message Received`. Segment's own names for
+- A library sends the write key as the user name of basic auth; Segment's webhooks sign the body instead: `X-Signature` is the
+  SHA-1 HMAC with the same key.
+- `messageId` is the id, so a repeated call counts once. A phone's clock may be wrong: the event's time is the time of receipt minus
+  the time between `timestamp` and `sentAt`, both by the sender's clock.
+- A track's name is a type of the contract, as it is or in words: `message.received`, `Message Received`. Segment's own names for
   live chats and mails are known, too. Properties become the event's fields; unknown ones are left out.
 - `alias` links two ids of one person.
 """
@@ -123,7 +123,7 @@ def _event(call: Fields, sent_at: datetime | str, delivery: Delivery, options: O
 
 
 def _type(name: str) -> str:
-    """Return the type that a track's name means, "" for none of the contract."""
+    """Return the type of the contract that a track's name means; "" if it means none."""
     words = "_".join(name.lower().split())
     for type_ in (NAMES.get(name, ""), name, words.replace("_", ".", 1)):
         if type_ in TYPES or CUSTOM_TYPE.match(type_):

@@ -1,9 +1,9 @@
 """SendGrid: reports on mails (Event Webhook), and received mails (Inbound Parse).
 
 - Signed with an elliptic curve: `X-Twilio-Email-Event-Webhook-Signature` over the timestamp and the body. SendGrid publishes no
-  time limit of a timestamp; a repeated body counts nothing twice.
+  age limit for a timestamp; a repeated body counts nothing twice.
 - `sg_message_id` is the mail's id up to `.filter` or `.recvd`; the rest differs between events of one mail.
-- An opening by a machine (Apple's privacy protection) is not a read, and is ignored by name.
+- A machine that opens a mail (Apple's privacy protection) has not read it: this is ignored by name.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _report(event: Fields, kind: str) -> Report:
 
 
 def _mail(form: Mapping[str, str]) -> Mail:
-    """Return a received mail: whole, where the parser is set to send it raw, or its headers and text."""
+    """Return a received mail: the whole mail if the parser sends it raw, else its headers and text."""
     try:
         envelope = json.loads(form.get("envelope", "{}"))
     except (ValueError, RecursionError):

@@ -1,10 +1,10 @@
 """Amazon SES: reports on mails, and received mails, through a topic of Amazon SNS.
 
-- SNS signs each message with a certificate that the message names. Anyone with an account at Amazon can have a signing topic, so
-  the topic must be the configured one; and the certificate must come from SNS itself, by its host and path.
+- SNS signs each message with a certificate that the message names. Anyone with an Amazon account can create a topic that signs, so
+  the topic must be the configured one; and the host and path of the certificate must be those of SNS.
 - Certificates are fetched through `outgoing/`, and a few are cached. While one cannot be fetched, nothing is accepted, and SNS
   retries.
-- A new subscription is confirmed by visiting the address in the signed message, again only at SNS.
+- A request to the address in the signed message confirms a new subscription; this address must belong to SNS, too.
 - A report names its recipients; an opening or a click does not, so for a mail to several recipients it is ignored by name.
 - Not verified against the service.
 """
@@ -53,7 +53,7 @@ REPORTS: Mapping[str, tuple[str, str, str]] = {
     "Bounce": (FAILED, "bounce", "bouncedRecipients"), "Rendering Failure": (FAILED, "failure", ""), "Open": (READ, "open", ""),
     "Click": (CLICKED, "click", ""), "Complaint": (BLOCKED, "complaint", "complainedRecipients"),
 }  # fmt: skip
-"""Type of a report -> the event, the field of its details, and the field of its recipients; without it, all of the mail's."""
+"""Type of a report -> the event, the field of its details, and the field of its recipients ("": all of the mail's)."""
 
 
 class Ses:
@@ -80,7 +80,7 @@ class Ses:
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
         """Raise ForgedError unless SNS signed the message for the configured topic.
 
-        Raises UpstreamUnavailableError when the certificate cannot be fetched now, UpstreamRefusedError when a person has to act.
+        Raises UpstreamUnavailableError when the certificate cannot be fetched now, UpstreamRefusedError when a person must act.
         """
         from hubbub.ingest.receivers.signatures import check_rsa
 
@@ -179,7 +179,7 @@ def _reports(report: Fields, kind: str, message: Fields) -> Iterator[Report]:
 
 
 def _mail(report: Fields) -> Mail:
-    """Return a received mail: whole, where the action includes it, else its headers."""
+    """Return a received mail: the whole mail if the action includes it, else its headers."""
     mail = report.child("mail")
     to = report.texts("receipt", "recipients") or mail.texts("destination")
     content = report.text("content")

@@ -1,9 +1,9 @@
 """Slack's Events API: messages, edits, deletions and reactions in the app's channels, as they happen.
 
-- A message becomes the same event as from the importer of exports and the daily connector (`sources/slack_message.py`), with the
+- The importer of exports and the daily connector make the same event of a message (`sources/slack_message.py`), with the
   channel's id, so that all three count it once. An `app_mention` repeats a message.
-- Slack reports a reply, but not that its root became a thread. So a reply also changes its root, which then is the question of a
-  conversation; a root that is not stored is made from its reply.
+- Slack reports a reply, but not that its root became a thread. So a reply also changes its root, which becomes the question of a
+  conversation; when the root is not stored, it is made from the reply.
 - An edit is a revision. So is a deletion: the message was sent and stays counted, without its text.
 """
 
@@ -48,7 +48,7 @@ from hubbub.model.name import Name
 
 MINUTE = timedelta(minutes=1)
 RECENT = timedelta(days=1)
-"""A lost minute that is further away is taken for a mistake; the minute before the notice stands for it."""
+"""A notice comes within this time of the lost minute. One that names another minute is wrong: the minute before it is used."""
 CHANNELS = ("channel_rename", "channel_created", "group_rename")
 USERS = ("team_join", "user_change", "user_profile_changed")
 
@@ -87,7 +87,7 @@ class SlackEvents:
     )  # fmt: skip
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Check `v0=` HMAC-SHA256 of `v0:time:body`, of the last five minutes."""
+        """Check `v0=` HMAC-SHA256 of `v0:time:body`, not older than five minutes."""
         sent = delivery.headers.get("x-slack-request-timestamp", "")
         check_fresh(sent, delivery.received_at)
         expected = hmac_hex(secrets["signing_secret"], f"v0:{sent}:".encode(), delivery.body)
@@ -166,7 +166,7 @@ def _own_root(message: Message) -> str | None:
 
 
 def _root(channel: str, reply: Message, threads: Mapping[str, Thread]) -> list[Change]:
-    """Return the change of a reply's root: it is the question of a conversation."""
+    """Return the change that makes a reply's root the question of a conversation."""
     root, ts = plain_ts(reply.thread_ts), plain_ts(reply.ts)
     if root is None or root == ts:
         return []

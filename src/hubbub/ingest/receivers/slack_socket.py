@@ -1,7 +1,7 @@
 """Slack's Socket Mode: a connection that Hubbub opens and Slack sends events over, for servers without a public address.
 
-The SDK's client keeps the connection; an event over it is stored like a body, and acknowledged once it is on disk. Slack sends
-unacknowledged events again.
+The SDK's client keeps the connection. An event is stored like the body of a webhook, and acknowledged once it is on disk. Slack
+sends unacknowledged events again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class SlackSocket:
         client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
 
     def _stored(self, payload: Mapping[str, object], moment: datetime) -> bool:
-        """Store an event; says whether Slack need not send it again."""
+        """Store an event; return whether it can be acknowledged."""
         try:
             self._take(Delivery("SOCKET", "", {}, {}, json.dumps(payload).encode(), moment))
         except BadRequestError as error:  # a retry would not help
@@ -65,7 +65,7 @@ class SlackSocket:
 
 
 class _Client(SocketModeClient):
-    """The SDK's client; calls through `outgoing/`, and accepts only addresses of Slack or allowed by settings."""
+    """The SDK's client. It calls through `outgoing/`, and connects only to addresses of Slack or allowed by the settings."""
 
     def __init__(self, http: Outgoing, token: str, base_url: str) -> None:
         self._http, self._slack = http, SlackClient(http, token, base_url)

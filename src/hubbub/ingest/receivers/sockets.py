@@ -1,4 +1,4 @@
-"""Keeps a connection open for each integration whose service sends over one, and follows changes of integrations."""
+"""Keep a connection open for each integration whose service sends over one, and follow changes of integrations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Socket(Protocol):
 
 
 class Sockets:
-    """The connections of a process. Several processes may each have one for an integration: events count once."""
+    """The connections of a process. Several processes may connect for the same integration: events count once."""
 
     def __init__(
         self, integrations: Integrations, opened: Callable[[Integration], Socket], pause: float = PAUSE

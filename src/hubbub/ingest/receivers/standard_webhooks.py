@@ -1,7 +1,7 @@
 """Standard Webhooks: events of the contract from any system that signs by that specification.
 
-A body is an event of the contract, or `{"type", "timestamp", "data"}` with the other fields in data. `webhook-id` is the id of an
-event without one. Types outside the contract are ignored by name.
+A body is an event of the contract, or `{"type", "timestamp", "data"}` with the other fields in data. An event without an id gets
+the `webhook-id`. Types outside the contract are ignored by name.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ FLAGS = ("edited", "deleted")
 
 
 def applied(store: Store, tenant: int, source: str, change: Change) -> Event | None:
-    """Return the stored message with a change, or a stand-in for a message that is not stored.
+    """Return the stored message with a change applied, or the change's stand-in when the message is not stored.
 
-    None where there is nothing to store: the change is already stored, or there is neither the message nor a stand-in.
+    None when there is nothing to store: the change is already stored, or neither the message nor a stand-in exists.
     """
     message = _stored_message(store, tenant, source, change)
     if message is not None and message.get("revision") != 0 and _changed(message, change) is None:
@@ -43,7 +43,7 @@ def applied(store: Store, tenant: int, source: str, change: Change) -> Event | N
 
 
 def _changed(message: Event, change: Change) -> Event | None:
-    """Return a message with a change; None where it has the change already, and for a stand-in."""
+    """Return a message with a change applied; None when it already has the change, or is a stand-in."""
     before = int(message.get("revision") or 0)
     if message.get("revision") == 0:
         return None
@@ -60,7 +60,7 @@ def _changed(message: Event, change: Change) -> Event | None:
 
 
 def _revision(newest: int, attributes: Event) -> int:
-    """Return the revision of a changed message: independent of the order of its changes, and higher with each."""
+    """Return the revision of a changed message: higher with each change, whatever their order."""
     flags = sum(bool(attributes.get(name)) << bit for bit, name in enumerate(FLAGS))
     return newest * len(FLAGS) ** 2 + flags
 
@@ -85,7 +85,7 @@ def _object(value: object) -> Event:
 
 
 def receipts(store: Store, tenant: int, source: str, up_to: UpTo) -> Iterator[Event]:
-    """Yield a receipt for each message sent to a conversation within a receipt's horizon before the moment."""
+    """Yield a receipt for each message sent to a conversation up to the moment, as far back as a receipt can reach."""
     until = micros(up_to.until)
     store_waiting(store, tenant)
     with store.facts.read() as reading:

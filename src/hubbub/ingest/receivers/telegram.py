@@ -1,7 +1,7 @@
 """Telegram: messages to a bot, in private and in its groups, and messages of a business account.
 
-A message's number is unique in its chat and, in private, for its bot: an event's id names all three. Telegram does not report the
-bot's own messages. Updates are numbered one after the other (`update_id`), until a week passes without any.
+A message's number is unique only in its chat and, for private chats, for its bot: an event's id has all three. Telegram does not
+report the bot's own messages. Updates are numbered in order (`update_id`); after a week without any, the numbers start anywhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMS = (
     "text", "photo", "video", "animation", "audio", "voice", "video_note", "document", "sticker", "location", "venue",
     "contact", "poll", "dice", "story", "paid_media", "checklist", "invoice", "game",
 )  # fmt: skip
-"""Forms of a person's message; anything else is a notice of Telegram itself."""
+"""Kinds of content that a person sends; a message without any of them is a notice of Telegram itself."""
 
 
 class Telegram:
@@ -89,7 +89,7 @@ class _Update:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def message(self, message: Fields, *, business: bool) -> None:
-        """Read a message; an edited message arrives whole."""
+        """Read a new or edited message; Telegram sends both whole."""
         form = next((name for name in FORMS if message.has(name)), None)
         if form is None:
             self.ignored["notice"] += 1
@@ -125,7 +125,7 @@ class _Update:
         ))  # fmt: skip
 
     def button(self, query: Fields) -> None:
-        """Read the press of a button under a message: a reply, at the time of receipt."""
+        """Read the press of a button under a message: it is a reply, at the time of receipt."""
         chat, sender = query.child("message", "chat"), query.child("from")
         self.events.append(filled(
             type="message.received", time=rfc3339(self.received_at), id=f"{self.bot}:button:{query.text('id')}",
@@ -150,7 +150,7 @@ class _Update:
         return chat.text("type") == "channel" or (business and id_ != chat.text("id"))
 
     def _place(self, chat: Fields, message: Fields) -> dict[str, object]:
-        """Return the ids of a message's place: a private chat is a conversation, in a group only a thread is."""
+        """Return the ids of a message's place. A private chat is a conversation; in a group only a thread is."""
         id_, thread = chat.text("id"), message.text("message_thread_id")
         private = chat.text("type") == "private"
         conversation = f"{self.bot}:{id_}" if private else f"{self.bot}:{id_}:{thread}" if thread else ""

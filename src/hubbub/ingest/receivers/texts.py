@@ -33,7 +33,7 @@ def kind_of(integration_id: str) -> str:
 def separate(integration: Integration, event: Event, revision: int | None = None) -> tuple[Event, Text | None]:
     """Return an event without its text, and the text to store; None without a text, or when the integration stores none.
 
-    `revision` is the text's own, where a change carried it.
+    `revision` is the text's own revision, if a change carried the text.
     """
     attributes = event.get("attributes")
     if not isinstance(attributes, Mapping):

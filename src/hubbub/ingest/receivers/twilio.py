@@ -1,6 +1,6 @@
 """Twilio: SMS, WhatsApp and other messages, and reports on sent ones.
 
-A form has no time, so the time of receipt is used; a body of Event Streams has its own. Twilio tries once, and again only where
+A form has no time, so the time of receipt is used; a body of Event Streams has its own time. Twilio sends once, and again only if
 the number has a fallback address.
 """
 
@@ -48,7 +48,7 @@ class Twilio:
     challenge = staticmethod(no_challenge)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Check the HMAC-SHA1 of the address and the sorted form; for JSON the address holds the body's hash."""
+        """Check the HMAC-SHA1 of the address and the sorted form; with JSON the address contains the body's hash."""
         signature, token = delivery.headers.get("x-twilio-signature", ""), secrets["auth_token"].encode()
         hashed = delivery.query.get("bodySHA256")
         if hashed is not None:

@@ -2,9 +2,9 @@
 
 - A customer's id is the phone number (`wa_id`); without it, the business-scoped user id. A body with both links them as one
   person.
-- A message sent through the API appears only by its status `sent`, so that is `message.sent`; marketing and authentication
-  templates are `auto`, since nobody wrote them.
-- An edit or a deletion names its message, but not its time: it changes the stored one.
+- A message sent through the API is reported only by its status `sent`, which becomes `message.sent`; marketing and authentication
+  templates are `auto`, because nobody wrote them.
+- An edit or a deletion has the id of its message, but not its time: it changes the stored message.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RECEIPTS = {
 }
 NOT_WRITTEN = ("marketing", "authentication")
 LATEST = 4_102_444_800_000_000
-"""Of two reports that link the same ids the earlier counts, whichever arrives first: revisions count down from here."""
+"""Revisions count down from here: of two reports that link the same ids the earlier counts, whichever arrives first."""
 
 
 class WhatsApp(Meta):

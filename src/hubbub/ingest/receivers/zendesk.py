@@ -1,8 +1,8 @@
 """Zendesk: tickets as conversations, their comments as messages, by a webhook for ticket events.
 
-- Signed with `X-Zendesk-Webhook-Signature`, the HMAC of the timestamp and the body in base64. Zendesk publishes no time limit of
+- Signed with `X-Zendesk-Webhook-Signature`, the HMAC of the timestamp and the body in base64. Zendesk publishes no age limit for
   a timestamp; a repeated body counts nothing twice.
-- A trigger's body has any shape its author chooses: an event of the contract is accepted unchanged, so that a trigger can report
+- The author of a trigger chooses the shape of its body: an event of the contract is accepted unchanged, so a trigger can report
   what event subscriptions lack, like a rating.
 - A ticket's priority (low, normal, high, urgent) comes with its next comment or step.
 - Comments that are not public are notes. A comment that is later redacted or made private changes the message.
@@ -77,7 +77,7 @@ class Zendesk:
 
 
 def meaning(body: Fields, options: Options) -> Received:
-    """Return the meaning of a webhook's body, or of what the API says in its form."""
+    """Return the meaning of a webhook's body, or of an event of the API in the same form."""
     name = body.text("type").removeprefix(PREFIX)
     read = _READ.get(name)
     if read is None:
@@ -157,7 +157,7 @@ def _assigned(body: Fields, options: Options) -> Received:
 
 
 def _step(body: Fields, type_: str, *, staff: str) -> dict[str, object]:
-    """Return a step of a ticket. Its id is made of ticket, kind and second: the API has no id of the webhook's event."""
+    """Return a step of a ticket. Its id is ticket, kind and second, because the API does not report the webhook's id."""
     at = when(body, "detail", "updated_at") or when(body, "time")
     second = str(int(at.timestamp())) if isinstance(at, datetime) else body.text("id")
     id_ = key("ticket", body.text("detail", "id"), type_.partition(".")[2], second)
@@ -165,7 +165,7 @@ def _step(body: Fields, type_: str, *, staff: str) -> dict[str, object]:
 
 
 def _changed(fields: Mapping[str, object]) -> Callable[[Fields, Options], Received]:
-    """Return the reader of a comment's change: it names only the comment, so it needs the stored message."""
+    """Return the reader of a comment's change. The change has only the comment's id, so it is applied to the stored message."""
 
     def read(body: Fields, options: Options) -> Received:
         comment = body.text("event", "comment", "id")

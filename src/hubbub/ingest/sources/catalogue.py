@@ -1,6 +1,6 @@
-"""All importers, by their word on the command line, and the recognition of a path's content.
+"""All importers, by their name on the command line, and the recognition of a path's content.
 
-An importer is loaded on first use: most commands need none.
+An importer is loaded on first use, because most commands need none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Kind:
     reads: str
     place: str
     silence_days: int = 0
-    """Days of silence that close a conversation of a tenant that an import of this kind makes; 0: none do."""
+    """When an import of this kind creates a tenant: the days of silence that close a conversation; 0: none close."""
 
     def load(self) -> Importer:
         """Return the importer."""
@@ -48,13 +48,13 @@ IMPORTERS: dict[str, Kind] = {
 
 
 def recognised(package: Package) -> dict[str, str]:
-    """Return the recognised content of a path: the importer's word -> a description. Empty: nothing known."""
+    """Return the recognised content of a path: the importer's name -> a description. Empty if nothing is recognised."""
     contents = {name: kind.load().recognises(package) for name, kind in IMPORTERS.items()}
     return {name: content for name, content in contents.items() if content}
 
 
 def importer_of(package: Package) -> tuple[str, str]:
-    """Return the word of a path's only importer, and the description. Raises BadInputError naming the content otherwise."""
+    """Return the name of a path's only importer, and the description. Raises BadInputError if there is none, or several."""
     contents = recognised(package)
     if len(contents) == 1:
         return next(iter(contents.items()))

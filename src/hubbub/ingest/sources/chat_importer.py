@@ -1,4 +1,4 @@
-"""The importer of all chats: which files of a package belong to its kind, and reading them."""
+"""The importer of all kinds of chats: it finds the files of its kind in a package, and reads them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ChatImport:
     names: Sequence[Name] = ()
 
     def __post_init__(self) -> None:
-        """Find the named staff. Raises BadInputError for a name that writes in no chat."""
+        """Find the named staff. Raises BadInputError for a name that wrote no message."""
         self._team = Team(self.options.staff)
         self.total_bytes = sum(self.package.sizes[name] for name in self.files)
         if not self._team.named:
@@ -77,8 +77,8 @@ class ChatImport:
         present = {name for author, name in people.items() for name in self._team.of(author, name)}
         for one in sorted(self._team.named - present):
             authors = sorted(set(people.values()))
-            hint = nearest(one, authors) or f"; there are {', '.join(authors[:10])}"
-            raise BadInputError(f"{self.package.path}: --staff {one!r} writes nothing there{hint}")
+            hint = nearest(one, authors) or f"; authors are {', '.join(authors[:10])}"
+            raise BadInputError(f"{self.package.path}: --staff {one!r} wrote no message{hint}")
         self.package.read_bytes = 0
 
     @property
@@ -124,7 +124,7 @@ def bodies(package: Package, files: Sequence[str]) -> Iterator[tuple[str, bytes 
 
 
 def documents(package: Package, files: Sequence[str], kind: type[T]) -> Iterator[tuple[str, T | Rejection]]:
-    """Yield each JSON file in its shape, or with the rejection of a truncated, damaged or differently shaped one."""
+    """Yield each JSON file as a `kind`, or its rejection when it is truncated, damaged or has another shape."""
     for name, value in values(package, files):
         document = value if isinstance(value, Rejection) else record_of(kind, value, name)
         if isinstance(document, Rejection) and document is not value:

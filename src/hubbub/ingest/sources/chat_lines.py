@@ -2,7 +2,7 @@
 
 A phone writes dates and times in its language: `[31.12.19, 22:01:05] Ada: hi`, `12/31/19, 10:01 PM - Ada: hi`, `31/12/2019 10:01
 p. m. - Ada: hi`, `2019/12/31 午後10:01 - Ada: hi`, with digits of several scripts. The first line that begins a message sets the
-form of the whole file; lines in another form are text. Which of two numbers is the day is decided over the whole file.
+form of the whole file; lines in another form are text. All dates of the file together decide which number is the day.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 _BLANK = r"[ \u00a0\u202f\u2009]"
 _MARKS = "\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 _ANY = rf"[{_MARKS}]{{0,3}}"
-"""Marks of direction, which phones in Arabic, Persian and Hebrew write between the numbers: few, as a line may be full of them."""
+"""Direction marks, which phones in Arabic, Persian and Hebrew write between numbers. Only few: a line may be full of them."""
 _FORENOON = (
     "am", "a", "vm", "fm", "ص", "πμ", "午前", "上午", "凌晨", "清晨", "早上", "오전", "öö", "de", "ap", "sa", "dop", "pd",
     "पूर्वाह्न", "ก่อนเที่ยง", "पू", "मपू", "قظ", "قبلازظهر", "לפנה״צ", 'לפנה"צ', "vorm", "da manhã", "pg", "fh", "пр об", "пре подне",
@@ -31,7 +31,7 @@ _AFTERNOON = (
 
 
 def _spelt(marker: str) -> str:
-    """Return a word for the half of a day without its dots, blanks and marks."""
+    """Return a marker like `a. m.` without dots, blanks and direction marks."""
     return re.sub(rf"{_BLANK}|[.{_MARKS}]", "", marker.casefold())
 
 
@@ -44,7 +44,7 @@ _DATE = (
     rf"(?P<c>\d{{1,4}})\.?(?:{_BLANK}г\.?)?{_ANY}[,،、]?"
 )
 _BETWEEN = rf"{_ANY}{_BLANK}+{_ANY}(?:(?!{_MARKER}{_BLANK}+{_ANY}\d)[^\W\d]{{1,3}}\.?{_BLANK}+(?=\d))?"
-"""Between date and time some languages write a short word, which is no half of a day."""
+"""Some languages write a short word between date and time, which is not a marker like `pm`."""
 _TIME = (
     rf"(?:(?P<before>{_MARKER}){_BLANK}?{_ANY})?(?P<h>\d{{1,2}})(?:[:.]|{_BLANK}h{_BLANK})(?P<m>\d\d)"
     rf"(?:[:.](?P<s>\d\d))?(?:{_BLANK}ч\.?)?(?:{_ANY}{_BLANK}?{_ANY}(?P<after>{_MARKER}))?{_ANY}"
@@ -54,9 +54,9 @@ _HEADER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _EARLIEST = 2009
-"""The year of the first such chat; an earlier date was misread."""
+"""The first year of such chats; an earlier date was misread."""
 _BUDDHIST = 543
-"""Phones in Thai may count the years of the Buddhist era, which are so many more."""
+"""Phones in Thai may write years of the Buddhist era, which are this much higher."""
 _ORDERS: dict[str, Callable[[int, int, int], tuple[int, int, int]]] = {
     "day first": lambda a, b, c: (c, b, a), "month first": lambda a, b, c: (c, a, b), "year first": lambda a, b, c: (a, b, c),
 }  # fmt: skip
@@ -137,10 +137,10 @@ def messages(lines: Iterable[str]) -> Iterator[Line | int]:
 
 
 def order_of(headers: list[Header], day_first: bool | None, latest: date) -> str:
-    """Return the order of the three numbers that makes the most headers dates.
+    """Return the order of day, month and year in which the most headers are valid dates.
 
     A chat goes forward in time, so of several such orders the one that goes back least often is chosen. Raises OpenDatesError
-    when two go back equally often and `day_first` is None.
+    when two orders go back equally often and `day_first` is None.
     """
     sums = {name: _judged(headers, name, latest) for name in _ORDERS}
     if (
@@ -161,13 +161,13 @@ def order_of(headers: list[Header], day_first: bool | None, latest: date) -> str
 
 
 def _judged(headers: list[Header], name: str, latest: date) -> tuple[int, int]:
-    """Return how many headers have a date in this order, and minus the times that they go back by more than a day."""
+    """Return how many headers are dates in this order, and how often they go back by more than a day, negated."""
     days = [day for header in headers if (day := day_of(header, name, latest)) is not None]
     return len(days), -sum(later < earlier - timedelta(days=1) for earlier, later in pairwise(days))
 
 
 def day_of(header: Header, order: str, latest: date) -> date | None:
-    """Return the date of a header, or None for an impossible date or one outside the years of such chats."""
+    """Return the date of a header; None if it is impossible, or outside the years of such chats."""
     year, month, day = _ORDERS[order](*header.numbers)
     year += 2000 if year < 100 else -_BUDDHIST if year >= _EARLIEST + _BUDDHIST else 0
     if not _EARLIEST <= year <= latest.year:
@@ -180,8 +180,8 @@ def day_of(header: Header, order: str, latest: date) -> date | None:
 
 
 class Clock:
-    """Converts wall-clock times in a zone to moments, in the order of a chat: of an ambiguous hour, the later one where the
-    earlier would go back.
+    """Converts wall-clock times in a zone to moments, in the order of a chat. In the hour that clocks repeat in autumn it takes the
+    later moment if the earlier one would go back in time.
     """
 
     def __init__(self, zone: ZoneInfo) -> None:

@@ -1,11 +1,11 @@
-"""Turns chats into events, whatever the file: who replies to whom, which messages belong together, and what is stored.
+"""Turn chats into events, whatever the file: who replies to whom, which messages belong together, and what is stored.
 
-An importer of chats yields `Chat`s of `Message`s; the rest is decided in this file:
+An importer of chats yields `Chat`s of `Message`s; this file decides the rest:
 
 - **Conversations.** A chat of two people is one conversation. In a room, messages that reply to each other are one, named after
-  the first; others belong to none, unless the team is known: then the room is their conversation.
+  the first; other messages belong to none, unless the team is known: then the room is their conversation.
 - **Sides.** Messages of named staff are sent, all others received. Without named staff, the author who opened a conversation is
-  the contact, and messages of others in it are sent, as in a Slack thread: replies to the first author count.
+  the contact, and messages of others in it are sent, as in a Slack thread.
 - **Identity** is the chat's id and the message's. Edits, reactions and a named team raise the revision, so that the more complete
   export wins.
 - **Text** is left out unless requested; then e-mail addresses and secrets in it are masked.
@@ -56,7 +56,7 @@ class Message:
 class Chat:
     """A chat of a file. `id` is empty where ids of messages are unique by themselves, like those of mails.
 
-    `direct`: between two people, or a member of a team and a contact; None: decided by the number of authors.
+    `direct`: the chat is between two people, or a member of a team and a contact; None: the number of authors decides.
     """
 
     id: str
@@ -205,7 +205,7 @@ class _Talks:
 
 
 def _top(at: str, parents: dict[str, str]) -> str:
-    """Return the first message of a message's chain of replies; of a loop, the smallest id."""
+    """Return the first message of a message's chain of replies; in a loop, the smallest id."""
     path: dict[str, None] = {}
     while at in parents:
         if at in path:

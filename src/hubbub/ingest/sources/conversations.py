@@ -1,4 +1,4 @@
-"""Conversations of rows of files, from references between the rows."""
+"""Group rows of files into conversations, by references between the rows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Conversations:
     `conversation`, the id of the thread's first row; `opener`, its author; `is_opener`, whether this row has the same author;
     `answered`, the author of the row that this one replies to; and columns that the mapping carries from one row to the whole
     conversation, such as the brand that replies in it. A thread is found by following `parent` to the farthest row (loops are
-    harmless), or given by `group`, whose first row is the first by `order`. Where the top row replies to something outside the
-    files, all replies to it share its id, and the opener is unknown.
+    harmless), or given by `group`, whose first row is the first by `order`. When the top row replies to something outside the
+    files, all replies to that share its id, and the opener is unknown.
     """
 
     def __init__(self, rule: ConversationRule, rows: Iterator[Row]) -> None:

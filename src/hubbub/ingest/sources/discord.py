@@ -20,7 +20,7 @@ from hubbub.ingest.sources.package import Package
 from hubbub.model.event import Rejection
 
 _WRITTEN = frozenset({"Default", "Reply", "20", "21", "23"})
-"""Types of messages that a person wrote: also commands and thread starters, whose types are numbers."""
+"""Types of messages that a person wrote; those of commands and thread starters are numbers."""
 
 
 class _Channel(msgspec.Struct):

@@ -1,8 +1,8 @@
 """Files of events or of rows: JSONL, JSON, CSV, Parquet, CloudEvents, and archives of mails.
 
-Without a mapping each record must be an event of the contract (or a CloudEvent); with one, the mapping turns rows into events.
+Without a mapping each record must be an event of the contract (or a CloudEvent); a mapping turns rows into events.
 The output is `Record`s, and `Rejection`s that name file, line and field, in the order of the files. Files are read as streams,
-except JSON without lines; `.gz` is unpacked while reading.
+except JSON that is not one record a line; `.gz` is unpacked while reading.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class FileImport:
     def _selected(
         self, conversations: Conversations | None, tally: Tally
     ) -> Iterator[tuple[Row | bytes | Fault, Iterator[Record | Rejection]]]:
-        """Yield each selected row with its records; others are counted as left out."""
+        """Yield each selected row with its records; count other rows as left out."""
         for origin, number, row in self._rows():
             if isinstance(row, dict):
                 if self.mapping is not None:
@@ -248,7 +248,7 @@ class FileImport:
         return (objects.json_lines if kind == "jsonl" else objects.json_file)(path, stream, parse)
 
     def _check_columns(self, path: Path, header: list[str]) -> None:
-        """Refuse a table with a missing or doubled column of the mapping, or without a mapping one with an unknown event field."""
+        """Refuse a table that lacks or repeats a column of the mapping or, without a mapping, has an unknown event field."""
         have = set(header)
         needed = have
         if self.mapping is not None:

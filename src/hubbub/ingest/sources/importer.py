@@ -1,4 +1,4 @@
-"""The contract of importers, and of an import that they return. `catalogue.py` lists them."""
+"""The contract of importers, and of the import that each returns. `catalogue.py` lists them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubbub.model.name import Name
 class Options:
     """Facts about an import that its files lack.
 
-    `staff`: names or ids of staff. `zone`: of files whose times have none. `day_first`: the order of ambiguous dates; None: not
+    `staff`: names or ids of staff. `zone`: the zone of times without one. `day_first`: the order of ambiguous dates; None if not
     given.
     """
 
@@ -64,7 +64,7 @@ class Importer(Protocol):
     """Reads one kind of file."""
 
     def recognises(self, package: Package) -> str:
-        """Return a description of this kind's files (`3 chats of Telegram`), or an empty text. Never raises for odd files."""
+        """Return a description of this kind's files (`3 chats of Telegram`), "" if there are none. Never raises for odd files."""
         ...
 
     def open(self, package: Package, options: Options) -> Import:

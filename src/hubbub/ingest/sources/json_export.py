@@ -1,4 +1,4 @@
-"""JSON exports of messengers: a whole file, and one record of it at a time."""
+"""JSON exports of messengers: parse a whole file, then check one record at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rejection(code: str, field: str | None, message: str) -> Rejection:
 
 
 def record_of(kind: type[T], value: Any, origin: str) -> T | Rejection:
-    """Return a record in its shape, or the rejection that names its place and field."""
+    """Return a record as a `kind`, or the rejection that names its place and field."""
     try:
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, OverflowError, ValueError, RecursionError) as error:

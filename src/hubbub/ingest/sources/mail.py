@@ -1,7 +1,7 @@
 """Mail of any program: mbox files, Maildir folders, `.eml` files, archives of lists; alone, in folders or in a ZIP.
 
-The address is the person, and its display name a label. Threads follow In-Reply-To and References. A program's answer says so in
-its header (Auto-Submitted), and counts for no person. Bodies are read only for their text, when it is requested.
+The address identifies the person; the display name is a label. Threads follow In-Reply-To and References. An automatic answer is
+known by its header (Auto-Submitted), and counts for no person. Bodies are read only for their text, when it is requested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hubbub.ingest.sources.values import pseudonym
 from hubbub.model.event import Rejection
 
 MAX_MAIL = 512 * 2**10
-"""Bytes of a mail that are read: its headers, and the stored part of its text. Attachments come later."""
+"""Bytes of a mail that are read: they hold its headers and the stored part of its text. Attachments follow these."""
 _FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]")
 _NEEDED = (re.compile(rb"^From:[ \t]", re.I | re.M), re.compile(rb"^(?:Date|Received):[ \t]", re.I | re.M))
 _FILES = r"(?:\.(?:mbox|mbx|eml|txt)(?:\.gz)?|(?:^|/)(?:cur|new)/[^/]+|(?:^|/)[^./]+)\Z"

@@ -19,7 +19,7 @@ START = re.compile(rf"From .+ {_DAY} [A-Z][a-z]{{2}} +\d+ \d\d:\d\d:\d\d (?:[+-]
 """The line before a mail; some programs add a zone."""
 ID = re.compile(r"<[^<>\s]+>")
 _LANGUAGE = re.compile(r"(=\?[^?*\s]+)\*[^?\s]*(?=\?)")
-"""The language in an encoded word (RFC 2231), which names nothing here."""
+"""The language in an encoded word (RFC 2231), which Python's decoder does not read."""
 
 
 def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
@@ -69,9 +69,9 @@ def _mail(path: Path, headers: dict[str, str]) -> Row:
 
 
 def sender(text: str) -> tuple[str, str]:
-    """Return name and address of a From header. The address is the person, whatever the name.
+    """Return name and address of a From header. The address identifies the person, whatever the name.
 
-    Archives of lists write `ada at example.org (Ada L)`, and obscure some addresses further: these stay unchanged.
+    Archives of lists write `ada at example.org (Ada L)`; addresses that they obscure further stay unchanged.
     """
     address, _, tail = text.partition(" (")
     name = tail.rstrip(")").strip()
@@ -84,7 +84,7 @@ def sender(text: str) -> tuple[str, str]:
 
 
 def decoded(raw: bytes) -> str:
-    """Return the text of a line: UTF-8, or what older programs wrote without saying so, Windows-1252."""
+    """Return the text of a line: UTF-8, else Windows-1252, which older programs wrote without declaring it."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

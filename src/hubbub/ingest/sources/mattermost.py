@@ -1,6 +1,6 @@
 """Mattermost's bulk export: JSON lines, alone or in the ZIP with its files, with posts, replies and reactions of each channel.
 
-Posts have no ids: a post is identified by channel, time, author and place; people by their user names.
+Posts have no ids: a post is identified by channel, time, author and its place among them; people by their user names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Chats of Facebook Messenger and of Instagram, from "Download your information" in JSON.
 
-A chat is a folder with `message_1.json`, `message_2.json` …, newest first; end-to-end encrypted chats are a file each, in another
-shape. There are no ids: people are identified by their names, a message by time, name and place. Meta writes UTF-8 as if it were
-Latin-1; texts are corrected.
+A chat is a folder with `message_1.json`, `message_2.json` …, newest first; an end-to-end encrypted chat is one file, in another
+shape. Nothing has an id: people are identified by their names, a message by time, name and place among equal ones. Meta writes
+UTF-8 as if it were Latin-1; texts are corrected.
 """
 
 from __future__ import annotations

@@ -72,9 +72,9 @@ def json_file(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered]
 
 
 def json_records(path: Path, stream: BinaryIO, where: str) -> Iterator[Numbered]:
-    """Yield the rows under a path like `conversations.messages`: lists on the path are read element by element.
+    """Yield the rows under a path like `conversations.messages`; lists on the path are read element by element.
 
-    Each row has its enclosing object as the column `parent`. A path without a value is a fault, an empty list is not.
+    Each row has its enclosing object as the column `parent`. A missing value on the path is a fault, an empty list is not.
     """
     body = _read_whole(stream)
     if isinstance(body, Fault):

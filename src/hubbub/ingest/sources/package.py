@@ -75,7 +75,7 @@ class Package:
         return f"it has {len(names)} files, like {', '.join(names[:3])}" if names else "it is empty"
 
     def named(self, pattern: str) -> list[str]:
-        """Return the files whose names match the pattern, in any case, sorted; a single file whatever its name."""
+        """Return the files whose names match the pattern, ignoring case, sorted. A single file always matches."""
         compiled = re.compile(pattern, re.IGNORECASE)
         return sorted(name for name in self.sizes if self.is_file or compiled.search(name))
 
@@ -131,7 +131,7 @@ class Package:
 
 
 def package_at(path: Path) -> Package:
-    """Return the package at a path. Raises BadInputError when nothing is there, or a damaged ZIP."""
+    """Return the package at a path. Raises BadInputError for a missing path or a damaged ZIP."""
     if path.is_dir():
         places = {p.relative_to(path).as_posix(): _Place(p) for p in sorted(path.rglob("*")) if p.is_file()}
         if len(places) > MAX_FILES:

@@ -1,4 +1,4 @@
-"""Results of readers of files: rows, or faults; and lines within bounds."""
+"""What readers of files yield: rows, or faults; and lines of bounded length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 CUT = "unreadable_file"
-"""The code of a rejection of a whole file, or of its rest after a truncation."""
+"""The code of the rejection of a whole file, or of everything after a truncation."""
 MAX_CELL = 16 * 2**20
 """Longest cell in characters, and longest line in bytes: a longer one is refused and reading continues."""
 
@@ -33,7 +33,7 @@ Numbered = tuple[str, Row | bytes | Fault]
 
 
 def too_long(part: str, size: int) -> str:
-    """Return the message about a too long part; `size` in bytes or characters."""
+    """Return the message about a part that is too long; `size` is the limit in bytes or characters."""
     return f"{part} is longer than {size >> 20} MB, the most allowed"
 
 

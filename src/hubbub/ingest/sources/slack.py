@@ -3,13 +3,13 @@
 The input is a folder or ZIP of Slack (or slackdump, also with one file for each channel), of any age; the output is `Record`s,
 or a `Rejection` that names file, record and field. Decisions that need an explanation:
 
-- ****Identity** is the channel's Slack id and `ts`, so a renamed channel stays the same. The id is in the
-  lists of an export (`channels.json` and others); a folder outside them has its name as the id. Only `ts`
+- **Identity** is the channel's Slack id and `ts`, so a renamed channel stays the same. The id is in the
+  lists of an export (`channels.json` and others); for a folder outside them, its name is the id. Only `ts`
   gives the time: day files are US Pacific days.
 - **Names** of channels, and of the people who wrote, are labels beside the events.
-- **Revision** comes from the record itself, the newest of `ts`, edit, latest reply, then the number of reactions, so
-  that a newer snapshot wins in any order of import. A removed reaction looks like an older snapshot and
-  stays. A message missing from a later snapshot is not a deletion.
+- **Revision** comes from the record itself: the newest of `ts`, edit and latest reply, then the number of reactions. So
+  a newer snapshot wins in any order of import. A record with a removed reaction looks like an older snapshot, so the
+  reaction stays. A message missing from a later snapshot is not a deletion.
 - **Kind** is `person` for plain messages, broadcasts, `/me` and shared files, `bot` for anything with a bot id or of a
   user marked as a bot in `users.json`, `system` for the rest: joins, topics, tombstones, and `file_comment` notices of
   2015, whose text belongs to a file.
@@ -19,7 +19,7 @@ or a `Rejection` that names file, record and field. Decisions that need an expla
 - **Threads** are conversations: the root and its author's later messages are received, replies by others are sent,
   with the replier as staff. Some roots have no thread mark, so every file is read twice: for the threads, then for
   the events.
-- ****Ids of people** are stored as contact and staff; bots and notices have no contact. Text is left out unless requested;
+- **Ids of people** are stored as contact and staff; bots and notices have no contact. Text is left out unless requested;
   then e-mail addresses and secrets in it are masked. Rejections carry no raw record, which could hold
   either.
 """
@@ -177,7 +177,7 @@ class SlackImport:
 def _names(
     rooms: Mapping[str, str], users: Sequence[Named], people: Container[tuple[str, str]], at: datetime | None
 ) -> Iterator[Name]:
-    """Yield the names of rooms and of people in events, as of `at` (the newest message), or of the profile's change."""
+    """Yield the names of rooms and of people in events, dated `at` (the newest message) or by the change of the profile."""
     for id_, name in rooms.items():
         yield Name("room", id_, name, at)
     for user in users:

@@ -1,4 +1,4 @@
-"""The content of a Slack workspace's export, whoever wrote it: parts with messages, and lists of people and channels.
+"""The content of a Slack workspace's export, from any program: parts with messages, and lists of people and channels.
 
 | written by | messages | lists |
 |---|---|---|
@@ -43,7 +43,7 @@ _MESSAGES = """
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A channel's file of messages, or its rows: `channel` is its id, or its folder where no list gives an id.
+    """A channel's file of messages, or its rows: `channel` is its id, or its folder if no list gives an id.
 
     `raws` returns the messages as JSON, one by one; it raises one of UNREADABLE for a truncated or damaged file.
     """
@@ -60,7 +60,7 @@ class Named(msgspec.Struct):
     id: str = ""
     name: str | None = None
     is_bot: bool | None = None
-    # Odd values of these change no event, so they are checked on use and lose no entry.
+    # These fields are checked on use: an odd value must not lose the entry, because no event depends on it.
     real_name: Any = None
     profile: Any = None
     updated: Any = None
@@ -70,7 +70,7 @@ class Named(msgspec.Struct):
 class Export:
     """The content of an export. `titles` are names of channels by id; `left_out` are JSON files without messages.
 
-    `ids` are ids of channels by folder of their list, and name.
+    `ids` are ids of channels, by the folder of their list and their name.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -149,7 +149,7 @@ def _check_one(package: Package, roots: set[str]) -> None:
 
 
 def _day(package: Package, path: str, export: Export) -> Part:
-    """Return a channel's day; a channel in no list has its folder as its id, in a Grid after the workspace."""
+    """Return a channel's day. For a channel in no list, the id is its folder, in a Grid with the workspace before it."""
     folder, _, file = path.rpartition("/")
     root, _, channel = folder.rpartition("/")
     team = _TEAM.search(root)
@@ -191,7 +191,7 @@ def _chunks(package: Package, path: str) -> list[_Chunk]:
 
 
 def _read_list(package: Package, path: str, export: Export) -> None:
-    """Read a list, without unreadable entries; an unreadable list counts as a file left out."""
+    """Read a list and skip unreadable entries; an unreadable list counts as a file left out."""
     file = path.rpartition("/")[2]
     try:
         if file.endswith(".gz"):
@@ -247,7 +247,7 @@ def _of_channel(path: Path, channel: str) -> list[bytes]:
 
 
 def _rows(path: Path, statement: str, *parameters: str) -> list[tuple[Any, ...]]:
-    """Return a statement's rows, of a file that no process writes. Raises OSError for another file."""
+    """Return a statement's rows from a database file that no process writes. Raises OSError for an unreadable one."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as con:
             return con.execute(statement, parameters).fetchall()

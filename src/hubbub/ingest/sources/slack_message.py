@@ -47,7 +47,7 @@ class Message(msgspec.Struct):
     thread_ts: str | float | None = None
     parent_user_id: str | None = None
     text: str | None = None
-    # Odd values of these change no identity, so they are checked on use and fail no record.
+    # These fields are checked on use: an odd value must not fail the record, because its identity does not depend on it.
     latest_reply: Any = None
     edited: Any = None
     reactions: Any = None
@@ -71,7 +71,7 @@ class Message(msgspec.Struct):
 
 @dataclass(slots=True)
 class Thread:
-    """The facts of a thread that its events need: number of replies, the newest, and the first author."""
+    """The facts of a thread that its events need: the number of replies, the newest reply, and the first author."""
 
     replies: int = 0
     newest: int = 0
@@ -147,12 +147,12 @@ def event_of(
 
 
 def sign_of(name: str) -> str:
-    """Return a reaction's name without a tone of skin, as `thumbsup` of `thumbsup::skin-tone-3`."""
+    """Return a reaction's name without a skin tone: `thumbsup` for `thumbsup::skin-tone-3`."""
     return name.partition("::")[0]
 
 
 def signs_of(reactions: Iterable[Any], author: str | None) -> str | None:
-    """Return the names of reactions that others than the author gave, in order, as many as a field holds; None of none."""
+    """Return the names of reactions by people other than the author, sorted, as many as the field holds; None if none."""
     names = {
         sign_of(reaction["name"])
         for reaction in reactions
@@ -162,14 +162,14 @@ def signs_of(reactions: Iterable[Any], author: str | None) -> str | None:
 
 
 def _by_others(reaction: JsonObject, author: str | None) -> bool:
-    """Say whether anybody but the author reacted so; `users` may name fewer than there are."""
+    """Say whether anybody but the author gave this reaction; `users` may list only some of them."""
     users = reaction.get("users")
     known = {user for user in users if isinstance(user, str)} if isinstance(users, list) else set()
     return bool(known - {author}) or count(reaction.get("count")) > len(known)
 
 
 def _person(author: str | None) -> str | None:
-    """Return the author's id if a person's: it begins with U or W and is not Slackbot's; bot ids begin with B."""
+    """Return the author's id if it is a person's: it begins with U or W, and is not Slackbot's. Bot ids begin with B."""
     return author if author and author[0] in "UW" and author != "USLACKBOT" else None
 
 
@@ -198,7 +198,7 @@ def refuse(code: str, name: str | None, message: str) -> Rejection:
 def plain_ts(ts: object) -> str | None:
     """Return a `ts` in its canonical form, six decimals, or None when absent or invalid.
 
-    Some programs write it as a number, which holds microseconds until the year 2255.
+    Some programs write it as a number, which is exact to microseconds until the year 2255.
     """
     text = f"{ts:.6f}" if isinstance(ts, int | float) and not isinstance(ts, bool) else ts
     match = _TS.match(text) if isinstance(text, str) else None

@@ -1,4 +1,4 @@
-"""Results of every importer: records with their origin, and a summary of the files' content."""
+"""What every importer returns: records with their origin, and a summary of the files' content."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Tally:
             self.last = event.time if self.last is None else max(self.last, event.time)
 
     def summary(self, *, threads: int | None = None, replies: int | None = None) -> dict[str, object]:
-        """Return the summary; AI that answers people counts as people, private notes do not, as in the metric `messages`.
+        """Return the summary. As in the metric `messages`, AI that answers people counts, and private notes do not.
 
         By default a thread is a conversation of two messages or more, and all but the first are replies.
         """

@@ -34,7 +34,7 @@ Check = Callable[[list[str]], None]
 def csv_rows(
     path: Path, stream: BinaryIO, check: Check, *, encoding: str = "utf-8", delimiter: str = ","
 ) -> Iterator[tuple[str, Row | Fault]]:
-    """Yield the rows of a table. A byte order mark sets its encoding; an incomplete record loses only its first line.
+    """Yield the rows of a table. A byte order mark sets its encoding; of an incomplete record only the first line is lost.
 
     Raises BadInputError for an unusable header.
     """
@@ -130,7 +130,7 @@ def parquet_rows(path: Path, stream: BinaryIO, check: Check) -> Iterator[tuple[s
     with pq.ParquetFile(stream) as first:
         schema, groups = first.schema_arrow, first.metadata
         check(schema.names)
-        # Texts stay dictionaries: a thousand rows of one long text would be as many copies.
+        # Texts stay dictionaries, because a thousand rows with the same long text would become a thousand copies.
         texts = [f.name for f in schema if _is_text(f.type)]
         number = 0
         with pq.ParquetFile(stream, metadata=groups, read_dictionary=texts) as file:
@@ -155,7 +155,7 @@ def parquet_rows(path: Path, stream: BinaryIO, check: Check) -> Iterator[tuple[s
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[Row | Fault]:
-    # Python's times have no nanoseconds, so they are cut to the store's microseconds.
+    # Python's times have no nanoseconds, so nanoseconds are cut to microseconds, as in the store.
     schema = pa.schema(
         [f.with_type(pa.timestamp("us", f.type.tz)) if pa.types.is_timestamp(f.type) else f for f in batch.schema]
     )

@@ -1,7 +1,7 @@
 """Microsoft Teams in JSON: messages of Microsoft Graph, and the personal export of Teams and Skype.
 
-Graph's are a list of `chatMessage`s, possibly under `value`, of any chats and channels, with replies inside or beside them. The
-personal export (`messages.json`) has `conversations`, each with its `MessageList`. Ids are Microsoft's own.
+A file of Graph is a list of `chatMessage`s, possibly under `value`, from any chats and channels, with replies inside or beside
+them. The personal export (`messages.json`) has `conversations`, each with its `MessageList`. Ids are Microsoft's own.
 """
 
 from __future__ import annotations

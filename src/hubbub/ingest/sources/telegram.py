@@ -1,7 +1,7 @@
 """Telegram's `result.json`: one chat, or all chats of "Export Telegram data".
 
-Ids of chats, messages and people are Telegram's own; where a file has none, names and places replace them. Old exports have times
-without a zone: `--zone` gives it. In a chat with a bot the other side is the bot.
+Ids of chats, messages and people are Telegram's own; in a file without ids, names and places replace them. Old exports have times
+without a zone: `--zone` gives it. In a chat with a bot, the author with the chat's name is the bot.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[
 
 
 def _chats(content: dict[str, Any]) -> Iterator[Any]:
-    """Yield the chats of a file, also those that the user left."""
+    """Yield the chats of a file, including those that the user left."""
     if "messages" in content:
         yield content
     for part in ("chats", "left_chats"):
@@ -151,7 +151,7 @@ def _reactions(value: Any) -> int:
 
 
 def _text(value: Any) -> str:
-    """Return a text, whole or from parts with formats."""
+    """Return a text; Telegram writes a formatted one as a list of parts."""
     if isinstance(value, list):
         return "".join(_text(part.get("text") if isinstance(part, dict) else part) for part in value)
     return value if isinstance(value, str) else ""

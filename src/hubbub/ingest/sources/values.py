@@ -80,7 +80,7 @@ class Rule:
 def cell(row: Row, column: str) -> Any:
     """Return a row's value; None if absent.
 
-    `a.b` reads nested objects, `a.0` lists; of `a|b` the first filled one.
+    `a.b` reads nested objects, `a.0` lists, `a|b` the first of both that has a value.
     """
     if column in row:
         return row[column]

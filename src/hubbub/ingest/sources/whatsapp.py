@@ -4,7 +4,7 @@
   ignored. A message is identified by chat, local time, author and its place within the same moment, so that a newer or longer
   export of the same phone adds new messages, and an edited text changes nothing.
 - **The author** is the name in the phone's address book, or the digits of a number, as in the WhatsApp Cloud API.
-- **Notices** have no author (`Ada added Bob`), or the chat itself as one; they are stored as `system`.
+- **Notices** have no author (`Ada added Bob`), or the chat is their author; they are stored as `system`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _is_signal(header: Header) -> bool:
 
 
 def _text(body: bytes) -> str:
-    """Return a file's text: UTF-16 with its mark, else line by line UTF-8, or what an editor on Windows made of it."""
+    """Return a file's text: UTF-16 if it has a byte order mark, else each line as UTF-8, else as Windows-1252."""
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16", "replace")
     return "\n".join(map(decoded, body.removeprefix(BOM_UTF8).split(b"\n")))
@@ -102,7 +102,7 @@ def _chat(package: Package, name: str, text: str, options: Options) -> Chat:
 
 
 def _group_itself(lines: list[Line], chat: str) -> str | None:
-    """Return the author of a group's notices on an iPhone: named like the chat, and never typing anything."""
+    """Return the author of a group's notices on an iPhone: the one named like the chat, who never typed anything."""
     typed: dict[str, bool] = {}
     for author, text in map(_split, lines):
         if author is not None:
