@@ -67,13 +67,14 @@ def postgres(size: lab.Size, events: Path) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(server.get_uri(), autocommit=True) as pg:
             pg.execute("SET jit = off; SET max_parallel_workers_per_gather = 0; SET work_mem = '64MB'")
             if pg.execute("SELECT to_regclass('events')").fetchone() == (None,):
-                _load(pg, events, size.path(".csv"))
+                load(pg, events, size.path(".csv"))
             yield pg
     finally:
         server.cleanup()
 
 
-def _load(pg: psycopg.Connection[Any], events: Path, file: Path) -> None:
+def load(pg: psycopg.Connection[Any], events: Path, file: Path) -> None:
+    """Store the events of a DuckDB database, in one transaction, with an index by tenant and time; `file` is one for the way."""
     kinds = {"tenant": "int", "time": "bigint", "value": "float8"}
     columns = ", ".join(f"{name} {kinds.get(name, 'text')}" for name in hand_questions.COLUMNS)
     with duckdb.connect(events, read_only=True) as con:

