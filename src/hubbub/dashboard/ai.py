@@ -91,7 +91,8 @@ PAGE = Page(
         Widget("hand-offs", "Handed to people, by whom", _hand_offs, size="list"),
         Widget("reasons", "Handed to people, why", _reasons, size="list"),
         Widget("channels", "By channel", _channels, size="list", lazy=True),
-        Widget("usage", "Replies, tokens and cost", _usage, size="list", lazy=True),
+        Widget("usage", "Replies, tokens and cost", _usage, size="list", lazy=True,
+               about="Cost is in the currency that your source reports."),
     ),
     group=Group.NUMBERS,
 )  # fmt: skip

@@ -25,12 +25,12 @@ DIRECTIONS = {
     Direction.EITHER.value: "changes either way",
 }
 KIND_TITLES = {
-    Kind.THRESHOLD.value: "threshold: a number is beyond a limit",
-    Kind.CHANGE.value: "change: a number is unusual",
-    Kind.HOTSPOT.value: "hotspot: many complaints in a room",
-    Kind.SLA.value: "sla: somebody waits past the target, or past a limit",
-    Kind.SOURCE.value: "source: events stopped coming",
-    Kind.BUDGET.value: "budget: a month's count is above a limit",
+    Kind.THRESHOLD.value: "A number is beyond a limit",
+    Kind.CHANGE.value: "A number is unusual",
+    Kind.HOTSPOT.value: "A room has many complaints",
+    Kind.SLA.value: "Somebody waits past the target, or past a limit",
+    Kind.SOURCE.value: "Events stopped coming",
+    Kind.BUDGET.value: "A month's count is above a limit",
 }
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
 """Fields of the rule form, and parameters of the address of a tried rule."""
@@ -48,8 +48,8 @@ def _rules(ask: Ask) -> Shown:
         for row in rows
     ]  # fmt: skip
     columns = [
-        Column("name", "Rule", "long"), Column("kind", "Kind"), Column("title", "Watches"), Column("grain", "Each"),
-        Column("by", "By"), Column("state", "State", "state"), Column("judged_to", "Judged to (UTC)", "utc"),
+        Column("name", "Rule", "long"), Column("kind", "Kind"), Column("title", "Watches"), Column("grain", "For each"),
+        Column("by", "Separately by"), Column("state", "State", "state"), Column("judged_to", "Checked up to (UTC)", "utc"),
         Column("error", "Error", "long"),
     ]  # fmt: skip
     acts = [
@@ -93,7 +93,7 @@ def _new(ask: Ask) -> Shown:
             value=ask.param("metric", "messages"),
             hint="of threshold, change, budget; like next_response_breaches",
         ),
-        Field("grain", "Each", "select", ask.param("grain", "day"), GRAINS),
+        Field("grain", "For each", "select", ask.param("grain", "day"), GRAINS),
         Field("direction", "Fires when it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
         Field(
             "limit",
@@ -105,10 +105,10 @@ def _new(ask: Ask) -> Shown:
             "at_least",
             "At least",
             value=ask.param("at_least"),
-            hint="empty: by chance",
+            hint="empty: set for you",
         ),
-        Field("times", "Times usual", value=ask.param("times", "2")),
-        Field("by", "By", value=ask.param("by"), hint="like channel"),
+        Field("times", "Times the usual number", value=ask.param("times", "2")),
+        Field("by", "Separately by", value=ask.param("by"), hint="like channel"),
         Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
         Field("quiet", "Quiet hours", value=ask.param("quiet"), hint="like 22:00-07:00"),
     )

@@ -305,8 +305,9 @@ def shares(rows: Sequence[Cells], name: str, series: Sequence[tuple[str, str]], 
     return _spec(values, {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding})
 
 
-_LEGEND = {"title": None, "columns": {"expr": "max(1, floor(width / 115))"}, "labelLimit": 95}
-"""As many names beside one another as there is room for, also on a phone."""
+_LEGEND = {"title": None, "columns": {"expr": "max(1, floor((containerSize()[0] - 70) / 115))"}, "labelLimit": 95}
+"""As many names beside one another as there is room for beside the axis, also on a phone. The plot's own width changes as it is
+fitted around the legend."""
 GAP = "#858a85"
 """Color of what is not known, in both themes."""
 HATCH = {

@@ -153,6 +153,8 @@ class Page:
     """Whether links to it carry the page of numbers before (`of`) and its chosen number (`metric`)."""
     group: Group | None = None
     """Its group in the navigation, with the icon of its name in `icons.html`; None: reached from other pages."""
+    under: str = ""
+    """The page that lists what it shows one of, linked above its title."""
     actions: Mapping[str, Callable[[Ask, Form], Done]] = field(default_factory=dict)
     acts: Role = Role.ADMIN
     """The role for its forms."""

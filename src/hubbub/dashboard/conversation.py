@@ -154,7 +154,9 @@ def _episodes(ask: Ask) -> Shown:
         }
         for episode in listed
     ]
-    return Shown("table", {}, Table(_EPISODE, rows), f"{len(rows)} episodes, as the metrics count them")
+    return Shown(
+        "table", {}, Table(_EPISODE, rows), f"{len(rows)} episode{'s' * (len(rows) != 1)}, as the metrics count them"
+    )
 
 
 def _timeline(ask: Ask) -> Shown:
@@ -177,7 +179,9 @@ def _timeline(ask: Ask) -> Shown:
         }
         for entry in entries
     ]  # fmt: skip
-    summary = f"{len(entries)} events, from {instant(entries[0].at)} to {instant(entries[-1].at)}"
+    summary = (
+        f"{len(entries)} event{'s' * (len(entries) != 1)}, from {instant(entries[0].at)} to {instant(entries[-1].at)}"
+    )
     return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), summary)
 
 
@@ -261,5 +265,5 @@ PAGE = Page(
         Widget("episodes", "Episodes", _episodes, size="small", wide=True, about="From the first message to the last resolve."),
         Widget("timeline", "Events", _timeline, size="tall", wide=True),
     ),
-    role=Role.ANALYST, acts=Role.ANALYST, header=False, actions={"label": _label},
+    role=Role.ANALYST, acts=Role.ANALYST, header=False, under="conversations", actions={"label": _label},
 )  # fmt: skip

@@ -76,7 +76,7 @@ def _list(ask: Ask) -> Shown:
     following = ask.link(cursor=page.next) if page.next else ""
     waiting = sum(row["state"] == "waiting" for row in rows)
     summary = ask.in_words(
-        f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
+        f"Conversations on this page: {len(rows)}, the newest first; waiting for an answer: {waiting}"
     )
     empty = [column.name for column in _COLUMNS if all(row.get(column.name) is None for row in rows)]
     return Shown(

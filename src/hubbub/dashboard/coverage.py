@@ -171,9 +171,9 @@ PAGE = Page(
     "coverage", "Coverage",
     (
         Widget("gaps", "Gaps", _gaps, size="small", wide=True,
-               about="Numbers over these ranges are unknown or incomplete, and are marked."),
+               about="Numbers of these times are missing or incomplete, and every page marks them."),
         Widget("days", "Day by day", _calendars, size="tall", wide=True, lazy=True,
-               about="An outlined day was fetched and had no events: a zero. A hatched day is unknown."),
+               about="An outlined day was fetched and had no events. Nothing is known of a hatched day."),
     ),
     role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"close": _close, "fetch": _fetch},
 )  # fmt: skip

@@ -274,5 +274,5 @@ PAGE = Page(
         Widget("counted", "Definition and formula", _counted, size="small", wide=True),
         Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
     ),
-    header=False,
+    header=False, under="overview",
 )  # fmt: skip

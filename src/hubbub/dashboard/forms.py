@@ -14,7 +14,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Shown, Table
 
 WAYS = {
-    "received": "good", "completed": "good", "fresh": "good", "active": "good", "works": "good", "open": "good", "ok": "good",
+    "received": "good", "completed": "good", "fresh": "good", "active": "good", "works": "good", "ok": "good", "open": "warn",
     "accepted": "good", "refused": "bad", "partly refused": "bad",
     "failed": "bad", "parked": "bad", "retrying": "bad", "dirty": "bad", "broken": "bad", "look": "bad",
 }  # fmt: skip

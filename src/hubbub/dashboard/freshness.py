@@ -43,7 +43,7 @@ def _units(ask: Ask) -> Shown:
         again = Act(
             "refold", "Fold again", {"tenant": tenant}, title=f"Fold days of {tenant} again",
             fields=(
-                Field("from", "From", "date", required=True), Field("to", "To (exclusive)", "date", required=True),
+                Field("from", "From", "date", required=True), Field("to", "To, not included", "date", required=True),
                 Field("fact", "Fact", "select", options=facts),
             ),
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from hubbub.dashboard import charts
@@ -11,6 +11,7 @@ from hubbub.dashboard.components import Cells, Column, Done, Form, Group, Page, 
 from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
 from hubbub.dashboard.readings import readings
+from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.waiting import rows_of, who
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find
@@ -164,6 +165,10 @@ def _drawn(ask: Ask) -> Shown:
     return Shown("chart", data, Table(columns, rows), summary)
 
 
+def _in_words(ask: Ask, dimensions: Iterable[str]) -> str:
+    return " and ".join(ask.in_words(FILTERS.get(name, name)).lower() for name in dimensions)
+
+
 def _waiting(ask: Ask) -> Shown:
     """Show the conversations of the incident's slice that still wait for an answer."""
     row = _incident(ask)
@@ -176,7 +181,7 @@ def _waiting(ask: Ask) -> Shown:
     try:
         waiting = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
     except HubbubError:
-        return Shown(empty=f"{ask.in_words('Waiting conversations')} are not known by {', '.join(where)}.")
+        return Shown(empty=f"{ask.in_words('Waiting conversations')} cannot be listed by {_in_words(ask, where)}.")
     if not waiting:
         return Shown(empty=ask.in_words("No conversation waits for a reply."))
     known = excerpts(ask.engine.queries, ask.tenant, [member.id for member in waiting])
@@ -187,27 +192,33 @@ def _waiting(ask: Ask) -> Shown:
         "table",
         {},
         Table(columns, rows, links),
-        ask.in_words(f"{len(rows)} conversations wait for a reply, the longest first"),
+        ask.in_words(
+            "1 conversation waits for a reply"
+            if len(rows) == 1
+            else f"{len(rows)} conversations wait for a reply, the longest first"
+        ),
     )
 
 
 def _entries(ask: Ask) -> Shown:
     rows = [{**entry, "what": entry["what"].replace("_", " ")} for entry in plain(_incident(ask).entries)]
     columns = [Column("at", "When", "instant"), Column("what", "What"), Column("text", "In words", "long")]
-    return Shown("table", {}, Table(columns, rows), f"{len(rows)} entries, newest first")
+    return Shown(
+        "table", {}, Table(columns, rows), f"{len(rows)} {'entries' if len(rows) != 1 else 'entry'}, newest first"
+    )
 
 
 def _messages(ask: Ask) -> Shown:
     rows = plain(_incident(ask).messages)
     if not rows:
-        return Shown(empty="There is no message about it; the reason is above.")
+        return Shown(empty="Nobody was notified. History says why.")
     columns = [
         Column("type", "Message"),
         Column("destination", "To"),
         Column("state", "State", "state"),
         Column("why", "Why", "long"),
     ]
-    return Shown("table", {}, Table(columns, rows), f"{len(rows)} messages about it")
+    return Shown("table", {}, Table(columns, rows), f"{len(rows)} message{'s' * (len(rows) != 1)} about it")
 
 
 # --- actions of the forms
@@ -242,5 +253,5 @@ ONE = Page(
         Widget("entries", "History", _entries, size="list", wide=True),
         Widget("messages", "Notifications", _messages, size="list", wide=True),
     ),
-    role=Role.ANALYST, header=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
+    role=Role.ANALYST, header=False, under="incidents", actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
 )  # fmt: skip

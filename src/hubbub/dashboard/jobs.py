@@ -142,5 +142,5 @@ LIST = Page(
 )  # fmt: skip
 ONE = Page(
     "job", "Job", (Widget("job", "This job", _job, size="list", wide=True),),
-    role=Role.OPERATOR, tenant=False, header=False, actions=ACTIONS, acts=Role.OPERATOR, fresh_seconds=5,
+    role=Role.OPERATOR, tenant=False, header=False, under="jobs", actions=ACTIONS, acts=Role.OPERATOR, fresh_seconds=5,
 )  # fmt: skip

@@ -58,6 +58,6 @@ def _forget(ask: Ask, form: Form) -> Done:
 PAGE = Page(
     "names", "Names",
     (Widget("names", "Names of ids", _names, size="tall", wide=True,
-            about="Ids are the identity: a changed name changes no number."),),
+            about="A name is a label of an id. Changing it changes no number."),),
     role=Role.ANALYST, header=False, actions={"call": _call, "forget": _forget}, group=Group.SET_UP,
 )  # fmt: skip

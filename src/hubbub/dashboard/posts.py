@@ -119,7 +119,7 @@ PAGE = Page(
         Widget("chart", "Engagement by day of the post", _over_time, wide=True),
         Widget("top", "Top posts", _top, size="list", wide=True, lazy=True, about=LAST),
         Widget("levels", "Followers", _levels, wide=True, lazy=True,
-               about="The last observed value of each step; a step without a value has none."),
+               about="The last count of each day, week or month; one without a count stays empty."),
     ),
     group=Group.NUMBERS,
 )  # fmt: skip

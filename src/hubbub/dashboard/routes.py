@@ -189,7 +189,8 @@ def _show(
     """Show a page, also after a form: with its result, or with the refused form and the error."""
     ask = _asked(request, person, tenant, page, refused)
     if tenant is not None and page.header and not house_of(request).has_events(tenant):
-        return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
+        connected = [row.name for row in house_of(request).engine.integrations.of(tenant.id).rows]
+        return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id, connected=connected)
     # any widget may have the refused form; without scripts all are wanted
     lazy = refused is None and not ask.param("whole")
     parts = [

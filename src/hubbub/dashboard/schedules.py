@@ -47,7 +47,7 @@ def _schedules(ask: Ask) -> Shown:
     which = Field("schedule", "Schedule", "select", options=names)
     past = Act(
         "backfill", "Run for these days", title="Run for past days",
-        fields=(which, Field("from", "From", "date", required=True), Field("to", "To (exclusive)", "date", required=True)),
+        fields=(which, Field("from", "From", "date", required=True), Field("to", "To, not included", "date", required=True)),
     )  # fmt: skip
     return data_table(
         ask, columns, rows,

@@ -12,6 +12,9 @@ MIB = 1 << 20
 NAMES = {"dbos": "DBOS", "fastapi": "FastAPI", "pyarrow": "PyArrow", "sqlalchemy": "SQLAlchemy"}
 """Names of packages as their authors write them."""
 
+WORDS = {"True": "on", "False": "off", "None": "", "{}": ""}
+"""How values of settings are written for people."""
+
 
 def _checks(ask: Ask) -> Shown:
     checks = ask.engine.doctoring.checks().rows
@@ -48,11 +51,17 @@ def _mib(size: int) -> str:
 
 
 def _settings(ask: Ask) -> Shown:
-    rows = ask.engine.monitoring.system().settings
+    settings = ask.engine.monitoring.system().settings
+    rows = [{**row, "value": _in_words(row["value"])} for row in settings]
     columns = [Column("setting", "Setting"), Column("value", "Value", "long"), Column("meaning", "Meaning", "long")]
     return data_table(
         ask, columns, rows, note="Secrets are left out. They are set by hubbub.yaml, HUBBUB_ variables, or flags."
     )
+
+
+def _in_words(value: str) -> str:
+    listed = value[1:-1].replace("'", "") if value.startswith("[") else value
+    return WORDS.get(listed, listed)
 
 
 PAGE = Page(

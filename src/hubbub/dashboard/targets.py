@@ -18,7 +18,7 @@ def _targets(ask: Ask) -> Shown:
     rows = ask.engine.targets.of(ask.tenant.id).rows
     columns = [
         Column("aim", "What"), Column("within", "Within"), Column("channel", "Channel"), Column("priority", "Priority"),
-        Column("share", "Share wanted"), Column("valid_from", "From"), Column("valid_to", "To before"),
+        Column("share", "Share wanted"), Column("valid_from", "From"), Column("valid_to", "To, not included"),
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
     acts = [[Act("end", "End", {"target": row.id}, danger=True)] if row.valid_to is None else [] for row in rows]
@@ -77,7 +77,7 @@ PAGE = Page(
     (
         Widget(
             "targets", "Targets", _targets, size="list", wide=True,
-            about="Within how long to answer and to resolve. What began earlier keeps the target of its day.",
+            about="Within how long to answer and to resolve. What began before a change keeps its target.",
         ),
     ),
     role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"set": _do_set, "end": _do_end},

@@ -208,7 +208,7 @@ def _movers(ask: Ask) -> Shown:
         return Shown(empty="These days, or those before them, have no classified messages: nothing to compare.")
     columns = [
         Column("topic", "Topic"), Column("previous_share", "Share before", "share"), Column("share", "Share now", "share"),
-        Column("moved", "Change, points"), Column("count", "Messages", "count"),
+        Column("moved", "Change, points", "number"), Column("count", "Messages", "count"),
     ]  # fmt: skip
     rows = [{**plain_values(row), "moved": f"{100 * row.change:+.1f}".replace("-", "−")} for row in moved]
     links = [

@@ -53,3 +53,10 @@ def test_what_is_open_is_drawn_as_open() -> None:
 def test_a_gap_before_what_is_open_leaves_its_end_alone() -> None:
     """Where the value before is not known there is no way to the open end."""
     assert 'class="open" d=""' in str(sparkline([1, 2, None, 1], open_at=3))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.group], ids=lambda page: page.name)
+def test_a_page_that_the_navigation_lacks_leads_to_one_that_it_has(page: Page) -> None:
+    """What shows one conversation, incident, number or job names the page of all, of the same area."""
+    above = (TENANT if page.tenant else OPERATOR)[page.under]
+    assert above.group is not None and above.role <= page.role

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -67,6 +68,7 @@ def test_an_incident_shows_who_still_waits_and_what_happened(visitor: Visitor) -
     assert "Messages: 9." in page
     assert "<img src=x" not in page
     assert 'href="/t/acme/explain?' in page
+    assert re.search(r'<p class="crumb"><a href="/t/acme/incidents[^"]*">‹ Incidents</a></p>', page)
 
 
 def test_incidents_are_acknowledged_and_snoozed_by_analysts_alone(visitor: Visitor) -> None:
@@ -104,3 +106,17 @@ def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
     rule, closed = stored.rule("acme", stored.incident("acme", id_).rule), stored.incident("acme", id_)
     assert stored.decide(rule, Decision(NOW, [replace(closed, closed_at=NOW)]))
     assert "open incident" not in visitor.see("/t/acme/overview")
+
+
+def test_who_waits_is_not_listed_by_what_waits_are_not_counted_by(visitor: Visitor) -> None:
+    """An incident of one room says so in the page's words, without names of columns."""
+    engine = visitor.engine
+    rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5, "by": "channel_id"}
+    stored = engine.alert_store.rule("acme", engine.alerts.add("acme", rule).id)
+    id_, day = new_id("inc"), NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    found = Incident(
+        id_, "acme", stored.id, "lobby", "Many: lobby", day - timedelta(days=1), day, 9, None, 9, day, 0, NOW
+    )
+    assert engine.alert_store.decide(stored, Decision(NOW, [found], [Entry(id_, NOW, "opened", "Messages: 9.")]))
+    text = visitor.see(f"/t/acme/incident?id={id_}")
+    assert "Waiting conversations cannot be listed by room." in text and "channel_id" not in text

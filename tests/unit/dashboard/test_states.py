@@ -106,7 +106,7 @@ def gap(visitor: Visitor) -> Visitor:
 def test_a_gap_is_hatched_and_never_zero(gap: Visitor) -> None:
     """The Overview says that days are not known, with the way to what to do; the day of the gap has no number in the chart."""
     text = gap.see(f"/t/acme/overview?{DAYS}")
-    assert "Some of these days are not known." in text and "See what to do" in text
+    assert "Data of these days is missing." in text and "See what to do" in text
     html = gap.page(f"/t/acme/overview/chart?{DAYS}&metric=messages")
     assert '"gradient": "linear"' in html and "a source has a gap here" in html
     csv = gap.http.get(f"/t/acme/overview/chart.csv?{DAYS}&metric=messages").content.decode("utf-8-sig").splitlines()
@@ -167,3 +167,11 @@ def test_the_first_days_are_compared_with_nothing(visitor: Visitor) -> None:
     assert ">before<" not in visitor.page("/t/acme/overview/chart")
     page = visitor.see("/t/acme/overview")
     assert "rose by" not in page and " against " not in page
+
+
+def test_a_source_that_sent_nothing_is_named_to_analysts(visitor: Visitor) -> None:
+    """A tenant with a source but no event reads which source it is; viewers do not."""
+    visitor.engine.integrations.add("acme", "whatsapp", "secret", "Shop line")
+    assert "Connected: Shop line; nothing has come from there." in visitor.see("/t/acme/overview")
+    visitor.enter("acme", "viewer")
+    assert "Shop line" not in visitor.see("/t/acme/overview")
