@@ -171,7 +171,7 @@ def test_the_first_days_are_compared_with_nothing(visitor: Visitor) -> None:
 
 def test_a_source_that_sent_nothing_is_named_to_analysts(visitor: Visitor) -> None:
     """A tenant with a source but no event reads which source it is; viewers do not."""
-    visitor.engine.integrations.add("acme", "whatsapp", "secret", "Shop line")
+    visitor.engine.integrations.add("acme", "whatsapp", name="Shop line", secrets={"app_secret": "x"})
     assert "Connected: Shop line; nothing has come from there." in visitor.see("/t/acme/overview")
     visitor.enter("acme", "viewer")
     assert "Shop line" not in visitor.see("/t/acme/overview")
