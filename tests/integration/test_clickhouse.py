@@ -22,13 +22,14 @@ from hubbub.model.question import Question
 from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.model.window import Grain
+from hubbub.query.dashboard import dashboard
 from hubbub.query.queries import Queries
 from hubbub.storage import clickhouse
-from hubbub.storage.clickhouse import Server
+from hubbub.storage.clickhouse import ANSWER_SECONDS, Server
 from hubbub.storage.copied import COPIED
 from hubbub.storage.copy import Copy
 from hubbub.storage.store import Store
-from hubbub.storage.transaction import Params
+from hubbub.storage.transaction import Bound
 from tests.conftest import ask_copy, empty_copy, empty_database
 from tests.integration.store_child import NOW
 from tests.integration.test_postgresql import questions, said
@@ -158,25 +159,26 @@ def test_few_events_are_counted_by_postgresql(store: Store) -> None:
 def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Give the statements that ClickHouse gets meanwhile; an insert is the name of its table."""
     sent: list[str] = []
-    ask, insert = Server.ask, Server.insert
+    ask, insert = Server.ask_bound, Server.insert
 
-    def asked(self: Server, sql: str, params: Params = ()) -> QueryResult:
-        sent.append(sql)
-        return ask(self, sql, params)
+    def asked(self: Server, text: str, values: Bound, *, seconds: float = ANSWER_SECONDS) -> QueryResult:
+        sent.append(text)
+        return ask(self, text, values, seconds=seconds)
 
     def inserted(self: Server, table: str, *rest: Any) -> None:
         sent.append(table)
         insert(self, table, *rest)
 
     with monkeypatch.context() as noting:
-        noting.setattr(Server, "ask", asked)
+        noting.setattr(Server, "ask_bound", asked)
         noting.setattr(Server, "insert", inserted)
         yield sent
 
 
 def test_answers_and_refreshes_take_few_statements(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each metric alone, by day and by a dimension, takes at most three statements, but the score of contacts, which reads their
-    whole past, takes five; and what a few events changed is shipped by at most ten."""
+    """Each metric alone, by day and by a dimension, takes at most two statements, of which the second knows that contacts are
+    linked; a dashboard takes one; the score of contacts, which begins at their first event, takes three; what a few events changed
+    is shipped by at most ten."""
     events = list(sample.events("hotel-aurora", NOW, 3))
     send(store, *events[:-40])
     assert counted(store)[0] > 20
@@ -187,8 +189,11 @@ def test_answers_and_refreshes_take_few_statements(store: Store, monkeypatch: py
         with statements(monkeypatch) as sent:
             queries.answer(TENANT, question)
         taken[name] = len(sent)
-    assert {name for name, count in taken.items() if count > 3} == {"contact_engagement_score"}
-    assert taken["contact_engagement_score"] == 5
+    assert {name for name, count in taken.items() if count > 2} == {"contact_engagement_score"}
+    assert taken["contact_engagement_score"] == 3
+    with statements(monkeypatch) as sent:
+        dashboard(queries, TENANT)
+    assert len(sent) == 1, sent
     send(store, *events[-40:])
     refresh(store)
     assert store.copy is not None
@@ -276,15 +281,15 @@ def test_a_question_that_loses_clickhouse_is_answered_by_postgresql(
     """ClickHouse breaks off after the rows were brought up to date: the question is asked of PostgreSQL, whole."""
     send(store, message(1))
     assert counted(store) == [1, 1, 1]
-    asked = Server.ask
+    asked = Server.ask_bound
 
     def break_off(_: object) -> QueryResult:
         raise OperationalError("connection reset")
 
-    def broken(self: Server, sql: str, params: Params = (), *, seconds: float = 60) -> QueryResult:
-        return self._answer(break_off) if "FROM (" in sql else asked(self, sql, params, seconds=seconds)
+    def broken(self: Server, text: str, values: Bound, *, seconds: float = ANSWER_SECONDS) -> QueryResult:
+        return self._answer(break_off) if "FROM (" in text else asked(self, text, values, seconds=seconds)
 
-    monkeypatch.setattr(Server, "ask", broken)
+    monkeypatch.setattr(Server, "ask_bound", broken)
     question = Question(("messages",), START, NOW)
     assert Queries(store, lambda: NOW).answer(TENANT, question).columns["messages"].values == [1]
     assert store.copy is not None and "connection reset" in (store.copy.away or "")

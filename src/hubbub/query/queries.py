@@ -26,6 +26,7 @@ from hubbub.storage.transaction import Reading, Transaction
 
 MANY = "SELECT 1 FROM event WHERE tenant = ? AND time >= ? AND time < ? LIMIT 1 OFFSET ?"
 """Whether more than so many events of a tenant lie in a range."""
+AskAll = Callable[[Sequence[Question]], list[Answer]]
 Gaps = Callable[[Tenant, datetime], Sequence[Gap]]
 """Returns the gaps of a tenant's sources, as known at a moment."""
 
@@ -55,8 +56,8 @@ class Queries:
         """Answer several questions at one moment; their `as_of` is the same."""
         as_of = questions[0].as_of if questions else None
         try:
-            with self.counting(tenant, as_of) as (ask, _, _):
-                return [ask(question) for question in questions]
+            with self._answering(tenant, as_of) as (ask_all, _, _):
+                return ask_all(questions)
         except StoreUnavailableError:
             if self._store.copy is None or self._store.copy.away is None:
                 raise
@@ -77,19 +78,24 @@ class Queries:
         express. With `as_of` (aware) everything is as known then. Raises BadQuestionError for a moment that is past retention, or
         in the future.
         """
+        with self._answering(tenant, as_of) as (ask_all, reading, now):
+            yield (lambda question: ask_all([question])[0]), reading, now
+
+    @contextmanager
+    def _answering(self, tenant: Tenant, as_of: datetime | None) -> Iterator[tuple[AskAll, Transaction, datetime]]:
+        """Provide the same, for several questions together."""
         with self._facts(tenant, as_of) as (facts, reading), ExitStack() as stack:
             chosen: list[TenantFacts] = []
 
-            def ask(question: Question) -> Answer:
-                if _correlated(question):
-                    return facts.answer(question)
-                if not chosen:
-                    copied = stack.enter_context(self._copied(tenant, question, reading)) if as_of is None else None
+            def ask_all(questions: Sequence[Question]) -> list[Answer]:
+                rest = [question for question in questions if not _correlated(question)]
+                if rest and not chosen:
+                    copied = stack.enter_context(self._copied(tenant, rest[0], reading)) if as_of is None else None
                     chosen.append(facts if copied is None else replace(facts, reading=copied))
-                chosen[0].reading.begin_question()
-                return chosen[0].answer(question)
+                answers = iter(_together(chosen[0], rest) if rest else ())
+                return [facts.answer(question) if _correlated(question) else next(answers) for question in questions]
 
-            yield ask, reading, facts.now
+            yield ask_all, reading, facts.now
 
     @contextmanager
     def _copied(self, tenant: Tenant, question: Question, reading: Transaction) -> Iterator[Reading | None]:
@@ -136,6 +142,11 @@ class Queries:
         except (StoreFullError, StoreUnavailableError) as error:
             return f"the latest events are not counted: {error.message}"
         return None
+
+
+def _together(facts: TenantFacts, questions: Sequence[Question]) -> list[Answer]:
+    facts.reading.begin_question()
+    return facts.reading.together(lambda: [facts.answer(question) for question in questions])
 
 
 def _correlated(question: Question) -> bool:

@@ -1,4 +1,4 @@
-"""ClickHouse: the client of the database that holds a copy of the facts, statements that read it, and errors that say what to do.
+"""ClickHouse: the client of the database that holds a copy of the facts, and errors that say what to do.
 
 A statement is the one text of all engines (docs/why/0031). What ClickHouse calls otherwise is replaced here token by token, and
 settings give nulls, names and sums the meaning that they have in SQLite and PostgreSQL.
@@ -26,9 +26,7 @@ from clickhouse_connect.driver.query import QueryResult
 from urllib3.util.timeout import Timeout
 
 from hubbub.errors import BadSettingError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
-from hubbub.storage import transaction
-from hubbub.storage.dialect import CLICKHOUSE
-from hubbub.storage.transaction import Bound, Params, Row
+from hubbub.storage.transaction import Bound, Params
 from hubbub.telemetry import log
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
@@ -71,14 +69,18 @@ def translated(sql: str) -> tuple[str, tuple[str, ...]]:
     return _TOKENS.sub(token, sql), tuple(names)
 
 
-def bound(sql: str, params: Params) -> tuple[str, Bound]:
-    """Return a statement in ClickHouse's syntax, and the values that the server binds in it, by name."""
+def _named(name: str, _: Any) -> str:
+    return f"p_{name}"
+
+
+def bound(sql: str, params: Params, named: Callable[[str, Any], str] = _named) -> tuple[str, Bound]:
+    """Return a statement in ClickHouse's syntax, and the values that the server binds in it, by names made of name and value."""
     text, names = translated(sql)
     values = params if isinstance(params, Mapping) else {str(place): value for place, value in enumerate(params)}
-    return text.format(*(_place(name, values[name]) for name in names)), {
-        f"p_{name}": int(value) if isinstance(value, bool) else value
-        for name, value in values.items()
-        if value is not None
+    return text.format(*(_place(named(name, values[name]), values[name]) for name in names)), {
+        named(name, values[name]): int(values[name]) if isinstance(values[name], bool) else values[name]
+        for name in dict.fromkeys(names)
+        if values[name] is not None
     }
 
 
@@ -86,7 +88,7 @@ def _place(name: str, value: Any) -> str:
     if value is None:
         return "NULL"
     type_ = "String" if isinstance(value, str) else "Float64" if isinstance(value, float) else "Int64"
-    return f"{{p_{name}:{type_}}}"
+    return f"{{{name}:{type_}}}"
 
 
 class Server:
@@ -150,7 +152,10 @@ class Server:
 
         Raises StoreUnavailableError, StoreBusyError, StoreFullError.
         """
-        text, values = bound(sql, params)
+        return self.ask_bound(*bound(sql, params), seconds=seconds)
+
+    def ask_bound(self, text: str, values: Bound, *, seconds: float = ANSWER_SECONDS) -> QueryResult:
+        """Run a statement in ClickHouse's own syntax in the same way."""
         limit = {"max_execution_time": max(math.ceil(seconds), 1)}
         return self._answer(lambda client: client.query(text, values, settings=limit), seconds)
 
@@ -237,34 +242,6 @@ def connect(url: str) -> Client:
     if isinstance(client, HttpClient):
         client.timeout = Timeout(connect=CONNECT_SECONDS, read=LONGEST_SECONDS)
     return client
-
-
-class Reading(transaction.Reading):
-    """Statements that read the copy of a tenant while nothing changes it: see `copy.py`.
-
-    Those of one question take at most ANSWER_SECONDS together.
-    """
-
-    dialect = CLICKHOUSE
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self.begin_question()
-
-    def begin_question(self) -> None:
-        """Give the statements from now on the time of a question."""
-        self._end = time.monotonic() + ANSWER_SECONDS
-
-    def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        """Run a statement and return all of its rows."""
-        return [tuple(row) for row in self._ask(sql, params).result_rows]
-
-    def dicts(self, sql: str, params: Params = ()) -> list[Row]:
-        """Run a statement and return its rows by column name."""
-        return list(self._ask(sql, params).named_results())
-
-    def _ask(self, sql: str, params: Params) -> QueryResult:
-        return self._server.ask(sql, params, seconds=self._end - time.monotonic())
 
 
 def error_of(error: ClickHouseError, name: str) -> Exception:

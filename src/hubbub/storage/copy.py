@@ -17,7 +17,8 @@ from itertools import chain, islice
 from hubbub.errors import NOT_NOW, StoreNewerError
 from hubbub.storage import changed_keys
 from hubbub.storage.changed_keys import ALL_PUBLISHED
-from hubbub.storage.clickhouse import Reading, Server
+from hubbub.storage.clickhouse import Server
+from hubbub.storage.clickhouse_reading import Reading
 from hubbub.storage.copied import COPIED, DIGEST, FACTS, PUBLISHED, Copied
 from hubbub.storage.postgresql import Database, Transaction
 from hubbub.storage.postgresql_connection import LONG

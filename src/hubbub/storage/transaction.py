@@ -7,15 +7,16 @@ them, see `dialect.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from hubbub.storage.dialect import Dialect, FullDialect
 
 Bound = dict[str, Any]
 """Values that a statement binds, by name: of any type that a column has."""
 Params = Mapping[str, Any] | Sequence[Any]
+T = TypeVar("T")
 Row = dict[str, Any]
 """A row by the names of its columns: any value that a column holds."""
 
@@ -27,6 +28,10 @@ class Reading(ABC):
 
     def begin_question(self) -> None:  # noqa: B027 - most have no limit for a question
         """Begin another question, where the statements of one have a limit together."""
+
+    def together(self, read: Callable[[], T]) -> T:
+        """Return what a function returns that reads here, with few statements where each has a price; it may be called again."""
+        return read()
 
     @abstractmethod
     def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:

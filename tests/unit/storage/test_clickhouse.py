@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hubbub.storage.clickhouse import Reading, Server, bound
+from hubbub.storage.clickhouse import Server, bound
+from hubbub.storage.clickhouse_reading import Reading
 from hubbub.storage.copied import COPIED
 from hubbub.storage.dialect import Dialect
 from hubbub.storage.store import Store
