@@ -28,9 +28,9 @@ from hubbub.storage.transaction import Row, Transaction
 
 AT_ONCE = 200
 """Units in one transaction: other writers wait until it ends."""
-MANY, EACH, MOST = 20, 10, 2
+MANY, EACH, MOST, MOST_ON_SERVER = 20, 10, 2, 5
 """A tenant with at least MANY units to fold, and at most EACH events for each, is folded whole; one with more than EVENTS_AT_ONCE
-events only with at most MOST events for each unit."""
+events only with at most MOST events for each unit, or MOST_ON_SERVER where each statement goes to a database server."""
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units that a whole fold completes: persons are not folded from events alone."""
 EVENTS_AT_ONCE, EVENTS_IN_TURNS = 5_000, 500
@@ -299,6 +299,13 @@ def _units_of(store: Store, tenant: int) -> Units:
     return units
 
 
+def _most_each(store: Store, events: int) -> int:
+    """Return how many events for each unit a tenant of so many events may have to be folded whole."""
+    if events <= EVENTS_AT_ONCE:
+        return EACH
+    return MOST_ON_SERVER if store.facts.by_tenant else MOST
+
+
 def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[int]:
     """Fold tenants whole where that is cheaper than unit by unit; yields the number of units of each transaction.
 
@@ -318,9 +325,7 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
             for no, _ in many
         }
     chosen = [
-        (no, units)
-        for no, units in many
-        if sizes[no] <= min(whole.AT_MOST, units * (EACH if sizes[no] <= EVENTS_AT_ONCE else MOST))
+        (no, units) for no, units in many if sizes[no] <= min(whole.AT_MOST, units * _most_each(store, sizes[no]))
     ]
     while chosen:
         events = count = 0
