@@ -257,6 +257,22 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
         assert not any(TOKEN.encode() in path.read_bytes() for path in here.folder.iterdir())
 
 
+def test_a_worker_folds_what_comes(tmp_path: Path) -> None:
+    """Where only workers run, events are folded as they come, before anybody asks."""
+    with house(tmp_path / "data") as here:
+        here.engine.add_tenant("acme")
+        here.start("worker")
+        for number in range(30):
+            here.engine.record("acme", message(f"m{number}"))
+
+        def folded() -> bool:
+            with here.engine.store.facts.read() as reading:
+                return reading.value("SELECT (SELECT count(*) FROM event) - (SELECT count(*) FROM todo)") == 30
+
+        until(folded, "all events are folded")
+        assert here.engine.verify("acme")["clean"]
+
+
 def test_a_failing_tenant_is_reported_tried_again_and_healed(
     tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The web application and the server process: routes, request ids, the refresh loop, and shutdown."""
+"""The web application and the server process: routes, request ids, and shutdown."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from hubbub.api.labels import router as labels
 from hubbub.api.limits import Limiter
 from hubbub.api.live import router as live
 from hubbub.api.names import router as names
+from hubbub.api.refreshing import RefreshLoop
 from hubbub.api.reports import router as reports
 from hubbub.api.restatements import router as restatements
 from hubbub.api.routes import api, open_routes
@@ -49,7 +50,7 @@ from hubbub.api.subscriptions import router as subscriptions
 from hubbub.api.targets import router as targets
 from hubbub.api.tenants import router as tenants
 from hubbub.app import Engine
-from hubbub.background import Background, end
+from hubbub.background import end
 from hubbub.dashboard.files import files as page_files
 from hubbub.dashboard.routes import House
 from hubbub.dashboard.routes import routes as pages
@@ -62,49 +63,6 @@ from hubbub.version import __version__
 
 if TYPE_CHECKING:
     from hubbub.jobs.worker import Worker
-
-STUCK_AFTER = 300.0
-REST = 3.0
-"""Rest after a refresh, as a multiple of its duration: requests and jobs have precedence on the processor."""
-LONGEST_REST = 30.0
-PUBLISH_SECONDS = 60.0
-"""Seconds between checks for stale published tables."""
-
-
-class RefreshLoop:
-    """Stores, folds and publishes arriving events, again and again on its own thread, until stopped.
-
-    Several servers on one folder may all do so: each finds the others' work done.
-    """
-
-    def __init__(self, engine: Engine, pause: float) -> None:
-        self._engine = engine
-        self._pause = pause
-        self._ended = time.monotonic()
-        self._published = -PUBLISH_SECONDS
-        self._loop = Background("refresh", self._run)
-        self.start, self.stop = self._loop.start, self._loop.stop
-        self.error: str | None = None
-
-    def alive(self) -> bool:
-        """Say whether a refresh ended lately, or none has to run."""
-        return self._loop.stopped or (self._loop.is_alive and time.monotonic() - self._ended < STUCK_AFTER)
-
-    def _run(self) -> float:
-        begun, rest = time.monotonic(), REST
-        try:
-            self._engine.control.follow()
-            self._engine.facts.refresh()
-            if self._engine.settings.aggregation.enabled and begun - self._published >= PUBLISH_SECONDS:
-                self._published = begun
-                self._engine.published.publish()
-            self.error = None
-        except Exception as error:  # the next round may succeed: a full disk is emptied
-            self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited without using the processor
-            if seldom(("refresh", type(error))):
-                log.error("refresh failed", error=self.error)
-        took, self._ended = time.monotonic() - begun, time.monotonic()
-        return min(max(self._pause, rest * took), LONGEST_REST)
 
 
 class Observe:

@@ -98,10 +98,11 @@ def resume(name: Name, data: Data = None, as_json: Json = False) -> None:
 
 
 def worker(data: Data = None) -> None:
-    """Run jobs of the queues in a separate process, until Ctrl-C."""
+    """Run jobs of the queues and fold new events in a separate process, until Ctrl-C."""
     import signal
     import threading
 
+    from hubbub.api.refreshing import RefreshLoop
     from hubbub.app import open_engine
     from hubbub.cli import show
     from hubbub.jobs.worker import working
@@ -114,6 +115,9 @@ def worker(data: Data = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     engine = open_engine(data)
+    refreshing = RefreshLoop(engine, engine.settings.refresh_seconds)
     with working(engine.worker(), engine.close):
         show.say("Hubbub runs jobs (Ctrl-C ends it)")
+        refreshing.start()
         stopped.wait()
+        refreshing.stop()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from hubbub.api.app import RefreshLoop, create_app
+from hubbub.api.app import create_app
+from hubbub.api.refreshing import RefreshLoop
 from hubbub.app import Engine
 from hubbub.errors import StoreFullError
 from hubbub.services.facts import Refreshed
@@ -99,7 +100,7 @@ def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.Mon
 
 def test_a_loop_that_hangs_is_not_alive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is started, and when no refresh ended for minutes, a loop is not alive; one that was stopped has nothing to do."""
-    monkeypatch.setattr("hubbub.api.app.STUCK_AFTER", 0.2)
+    monkeypatch.setattr("hubbub.api.refreshing.STUCK_AFTER", 0.2)
     with open_engine(folder) as engine:
         loop = RefreshLoop(engine, 30)
         assert not loop.alive()
