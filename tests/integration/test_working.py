@@ -267,7 +267,7 @@ def test_a_worker_folds_what_comes(tmp_path: Path) -> None:
 
         def folded() -> bool:
             with here.engine.store.facts.read() as reading:
-                return reading.value("SELECT (SELECT count(*) FROM event) - (SELECT count(*) FROM todo)") == 30
+                return bool(reading.value("SELECT (SELECT count(*) FROM event) - (SELECT count(*) FROM todo)") == 30)
 
         until(folded, "all events are folded")
         assert here.engine.verify("acme")["clean"]
