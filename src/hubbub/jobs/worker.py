@@ -19,13 +19,14 @@ import structlog
 from hubbub.background import Background, end
 from hubbub.clock import Clock
 from hubbub.errors import DatabaseUnavailableError, JobCancelledError, TenantsFailedError
-from hubbub.jobs.ledger import Progress
+from hubbub.jobs.ledger import SKEW, Progress
 from hubbub.jobs.payloads import WORK, Task
 from hubbub.jobs.policies import QUEUES, classify
 from hubbub.jobs.queue import Jobs
 from hubbub.jobs.runner import Job, Runner, insist, job_error
 from hubbub.jobs.schedule import Schedule, ticks
 from hubbub.model.plain import JsonObject
+from hubbub.model.window import utc_naive
 from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log, seldom
 
 DEAD_AFTER = 15.0
@@ -313,10 +314,22 @@ class Worker:
         self._jobs.heed_clock()
         now = self._clock()
         if behind := self._jobs.ledger.behind(now):
+            if ahead := self._ahead(now):
+                if seldom(("ahead", *ahead)):
+                    log.warning(
+                        "the clocks of processes differ: set them", ahead=ahead, seconds=round(behind.total_seconds())
+                    )
+                return
             self._does.move_back(now, behind)
             self._jobs.move_back(behind)
             if self._jobs.ledger.move_back(now, behind, [s.name for s in self._schedules.values() if s.rhythm]):
                 log.warning("the clock went back", seconds=round(behind.total_seconds()))
+
+    def _ahead(self, now: datetime) -> list[str]:
+        """Return the other processes that live, as far as `_adopt` saw, by clocks ahead of this one's: then none went back."""
+        at, since = utc_naive(now) + SKEW, time.monotonic() - DEAD_AFTER
+        others = ((process, *seen) for process, seen in self._seen.items() if process != self._runner.process)
+        return sorted(process for process, beat, changed in others if beat > at and changed > since)
 
     def _retry(self) -> None:
         self._jobs.retry_due(self._clock())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ class Queues:
 
     def move_back(self, by: timedelta) -> None:
         """Nothing is delayed."""
+
+    def adopt(self, alive: Collection[str]) -> dict[str, str]:
+        """Nobody left a job."""
+        return {}
+
+    def stranded(self, process: str, running: Collection[str]) -> list[str]:
+        """No job is stuck."""
+        return []
 
     def ticks(self, name: str) -> list[datetime]:
         """Return every tick that a job of a schedule covers."""
@@ -124,6 +133,66 @@ def test_a_rhythm_goes_on_after_a_step(queues: Queues, hours: int) -> None:
     minutes(30)
     back = timedelta(hours=-hours, minutes=-1)
     assert services.moved == ([(NOW + timedelta(hours=hours, minutes=11), back)] if hours < 0 else [])
+
+
+@dataclass
+class Machine:
+    """A worker on a machine with a clock and a ledger of its own."""
+
+    clock: Hand
+    services: Services
+    worker: Worker
+
+    def round(self) -> list[tuple[datetime, timedelta]]:
+        """Do what a worker does within some seconds; returns what services have heard of the clock so far."""
+        for duty in (self.worker._heartbeat, self.worker._adopt, self.worker._heed_clock, self.worker._tick):
+            duty()
+        return self.services.moved
+
+
+@pytest.fixture
+def machines(queues: Queues, tmp_path: Path) -> Iterator[list[Machine]]:
+    """Give two machines, the first ahead by an hour."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'jobs.db'}")
+    other = Queues(ledger)
+    other.started = queues.started
+    made = []
+    for jobs in (queues, other):
+        clock, services = Hand(), Services()
+        made.append(Machine(clock, services, Worker(jobs, services, {"often": RHYTHM}, clock)))  # type: ignore[arg-type]
+    made[0].clock.now += timedelta(hours=1)
+    yield made
+    ledger.close()
+
+
+def test_a_machine_that_is_ahead_begins_no_schedule_again(queues: Queues, machines: list[Machine]) -> None:
+    """While the clock of one of two machines is an hour ahead, no schedule begins again: each tick is in one job, early. When that
+    clock is set right, schedules begin again once, and each machine's next tick is at its time."""
+    for _ in range(60):
+        for machine in machines:
+            machine.clock.now += timedelta(minutes=1)
+            assert machine.round() == []
+    early = queues.ticks("often")
+    assert early == ticks(RHYTHM.cron, NOW + timedelta(hours=1), machines[0].clock.now)
+    machines[0].clock.now -= timedelta(hours=1)
+    for _ in range(10):
+        for machine in machines:
+            machine.clock.now += timedelta(minutes=1)
+            machine.round()
+    assert sum(len(machine.services.moved) for machine in machines) == 1
+    after = [job for job in queues.started if job.endswith(":1")]
+    assert after == ["often:2026-03-01T01:05:1", "often:2026-03-01T01:10:1"]
+
+
+def test_a_machine_that_was_ahead_and_ended_is_not_waited_for(
+    machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that was ahead and beats no more counts no longer: schedules begin again, once."""
+    ahead, right = machines
+    ahead.round()
+    assert right.round() == []
+    monkeypatch.setattr("hubbub.jobs.worker.DEAD_AFTER", 0.0)
+    assert right.round() == right.round() == [(NOW, timedelta(hours=1))]
 
 
 def test_one_bad_schedule_stops_itself_alone(queues: Queues) -> None:
