@@ -211,7 +211,7 @@ def _entries(ask: Ask) -> Shown:
 def _messages(ask: Ask) -> Shown:
     rows = plain(_incident(ask).messages)
     if not rows:
-        return Shown(empty="Nobody was notified. History says why.")
+        return Shown(empty="Nobody was notified.")
     columns = [
         Column("type", "Message"),
         Column("destination", "To"),

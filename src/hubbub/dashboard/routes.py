@@ -38,6 +38,15 @@ from hubbub.reports.as_csv import answer_table
 from hubbub.telemetry import log
 
 NOT_COMPUTED = "This part could not be computed. The reason is in the server's log; the other parts are not affected."
+TITLES = {
+    "bad_input": "Not understood",
+    "bad_question": "Not understood",
+    "bad_request": "Not understood",
+    "forbidden": "Not allowed",
+    "forged": "Not allowed",
+    "rate_limited": "Too many requests",
+}
+"""Titles of error pages whose code says little to people."""
 routes = APIRouter(include_in_schema=False)
 
 
@@ -89,9 +98,8 @@ def guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
 
 
 def _error(error: HubbubError) -> Response:
-    return render.page(
-        "error.html", error.status, title=error.code.replace("_", " ").capitalize(), message=error.message
-    )
+    title = TITLES.get(error.code) or error.code.replace("_", " ").capitalize()
+    return render.page("error.html", error.status, title=title, message=error.message)
 
 
 # --- person and tenant

@@ -91,7 +91,12 @@ SECTIONS: dict[str, Section] = {
                 "first_response_within_target", "first_response_breaches", "next_response_within_target",
                 "next_response_breaches", "resolution_within_target", "resolution_breaches",
             ),
-            ("first_response_within_target", "next_response_within_target"), of_targets=True,
+            ("first_response_within_target", "next_response_within_target"),
+            (
+                "first_response_within_target", "first_response_breaches", "next_response_within_target",
+                "next_response_breaches", "resolution_within_target",
+            ),
+            of_targets=True,
         ),
         Ranking(
             "staff_performance", "Staff", "Answers, work and ratings of each staff member.",

@@ -17,7 +17,7 @@ from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Stored
 from hubbub.model.name import Name
 from hubbub.query import layout
-from hubbub.reports.sections import SECTIONS, Ranking, Series
+from hubbub.reports.sections import SECTIONS, Ranking, Series, Summary
 from tests.unit.reports.conftest import WEEK, events, open_engine, whole
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -322,3 +322,10 @@ def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
     }  # fmt: skip
     assert [{k: v for k, v in row.items() if k != "staff_id.name"} for row in after["rows"]] == before["rows"]
     assert "Ada &lt;b&gt;" in html and "Ada <b>" not in html
+
+
+@pytest.mark.parametrize("name", [name for name, section in SECTIONS.items() if not isinstance(section, Summary)])
+def test_the_table_of_a_section_has_numbers(name: str) -> None:
+    """Page, print, PDF and mail show some of a section's metrics, those of its chart among them or beside it."""
+    section = SECTIONS[name]
+    assert section.brief and set(section.brief) <= set(section.metrics) and set(section.drawn) <= set(section.metrics)
