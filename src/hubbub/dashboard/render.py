@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hubbub.dashboard.base_path import at
 from hubbub.dashboard.runtime import VEGA, vega
+from hubbub.errors import HubbubError
 from hubbub.reports.formatting import day, instant, moment, plain, shown
 
 CSP = (
@@ -33,6 +34,15 @@ HEADERS = {
 }
 KEYS = {"today": "d", "7d": "w", "28d": "m"}
 """Ranges with a key."""
+TITLES = {
+    "bad_input": "Not understood",
+    "bad_question": "Not understood",
+    "bad_request": "Not understood",
+    "forbidden": "Not allowed",
+    "forged": "Not allowed",
+    "rate_limited": "Too many requests",
+}
+"""Titles of error pages whose code says little to people."""
 
 _FOLDER = files("hubbub.dashboard") / "static"
 
@@ -128,3 +138,9 @@ def text(template: str, **data: Any) -> str:
 def page(template: str, status: int = 200, **data: Any) -> Response:
     """Return a filled template with the headers of all pages."""
     return Response(text(template, **data), status, media_type="text/html; charset=utf-8", headers=dict(HEADERS))
+
+
+def error_page(error: HubbubError) -> Response:
+    """Return the page of an error: a title for people, and what happened."""
+    title = TITLES.get(error.code) or error.code.replace("_", " ").capitalize()
+    return page("error.html", error.status, title=title, message=error.message)

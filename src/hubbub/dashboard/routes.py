@@ -38,15 +38,6 @@ from hubbub.reports.as_csv import answer_table
 from hubbub.telemetry import log
 
 NOT_COMPUTED = "This part could not be computed. The reason is in the server's log; the other parts are not affected."
-TITLES = {
-    "bad_input": "Not understood",
-    "bad_question": "Not understood",
-    "bad_request": "Not understood",
-    "forbidden": "Not allowed",
-    "forged": "Not allowed",
-    "rate_limited": "Too many requests",
-}
-"""Titles of error pages whose code says little to people."""
 routes = APIRouter(include_in_schema=False)
 
 
@@ -87,19 +78,14 @@ def guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
         except UnauthenticatedError as error:
             back = f"{request.url.path}?{request.url.query}" if request.method == "GET" else "/"
             if request.headers.get("hubbub-part"):
-                return _error(error)
+                return render.error_page(error)
             return RedirectResponse(
                 at(f"/sign-in?next={quote(back, safe='')}"), 303, headers={"Cache-Control": "no-store"}
             )
         except HubbubError as error:
-            return _error(error)
+            return render.error_page(error)
 
     return answered
-
-
-def _error(error: HubbubError) -> Response:
-    title = TITLES.get(error.code) or error.code.replace("_", " ").capitalize()
-    return render.page("error.html", error.status, title=title, message=error.message)
 
 
 # --- person and tenant
@@ -380,7 +366,7 @@ async def _posted(request: Request, act: Callable[..., Response]) -> Response:
     try:
         form = await people.read_form(request)
     except HubbubError as error:
-        return _error(error)
+        return render.error_page(error)
     return await run_in_threadpool(act, request, form)
 
 
