@@ -258,7 +258,7 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
 
 
 def test_a_worker_folds_what_comes(tmp_path: Path) -> None:
-    """Where only workers run, events are folded as they come, before anybody asks."""
+    """Where only workers run, events are folded within half a minute, before anybody asks."""
     with house(tmp_path / "data") as here:
         here.engine.add_tenant("acme")
         here.start("worker")

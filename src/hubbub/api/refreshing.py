@@ -1,4 +1,4 @@
-"""The refresh loop: arriving events are stored, folded and published as they come, in servers and workers."""
+"""The refresh loop: arriving events are stored, folded and published, in servers as they come, in workers now and then."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def worker(data: Data = None) -> None:
     import signal
     import threading
 
-    from hubbub.api.refreshing import RefreshLoop
+    from hubbub.api.refreshing import LONGEST_REST, RefreshLoop
     from hubbub.app import open_engine
     from hubbub.cli import show
     from hubbub.jobs.worker import working
@@ -115,7 +115,7 @@ def worker(data: Data = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     engine = open_engine(data)
-    refreshing = RefreshLoop(engine, engine.settings.refresh_seconds)
+    refreshing = RefreshLoop(engine, LONGEST_REST)  # servers with jobs, where there are any, fold sooner
     with working(engine.worker(), engine.close):
         show.say("Hubbub runs jobs (Ctrl-C ends it)")
         refreshing.start()
