@@ -58,6 +58,7 @@ ACCESS = {
     "POST /v1/integrations/{integration_id}/resume": "tenant admin",
     "POST /v1/integrations/{integration_id}/close-gaps": "tenant admin",
     "POST /v1/integrations/{integration_id}/secret": "tenant admin",
+    "PATCH /v1/integrations/{integration_id}": "tenant admin",
     "GET /v1/hooks/{provider}/{integration_id}": "service", "POST /v1/hooks/{provider}/{integration_id}": "service",
     "POST /v1/hooks/segment/{integration_id}/v1/{call}": "service",
     "GET /v1/tenants": "both read", "GET /v1/tenants/{tenant}": "both read",

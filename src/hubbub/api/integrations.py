@@ -41,6 +41,17 @@ class IntegrationBody(BaseModel):
     )
 
 
+class IntegrationChange(BaseModel):
+    """What to change; what is absent stays."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str | None = Field(None, max_length=200, description="Name for people.")
+    settings: dict[str, str | list[str] | None] = Field(
+        default_factory=dict, description="Settings by name; others stay, null sets one back to its default."
+    )
+
+
 class NewSecret(BaseModel):
     """A new token, or new secrets."""
 
@@ -88,6 +99,12 @@ def add(engine: EngineOf, tenant: Administers, body: IntegrationBody, once: Once
 def integration(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
     """Return an integration: state, settings, last complete day, and what a person must do when it is broken."""
     return engine.integrations.get(tenant, integration_id)
+
+
+@router.patch("/{integration_id}", summary="Change an integration's name or settings")
+def change(engine: EngineOf, tenant: Administers, integration_id: Id, body: IntegrationChange) -> IntegrationView:
+    """Change its name, or settings by name; what arrives from now on is read with them."""
+    return engine.integrations.change(tenant, integration_id, body.name, body.settings)
 
 
 @router.post("/{integration_id}/pause", summary="Pause an integration")

@@ -57,6 +57,11 @@ def _secrets(file: Path | None, provider: str) -> dict[str, str]:
     return {needed[0].name if needed else "token": "\n".join(lines)} if lines else {}
 
 
+def _settings(setting: list[str] | None) -> dict[str, str]:
+    """Return settings by name from options like NAME=VALUE; the last of a name counts."""
+    return {key: values[-1] for key, values in read_pairs(setting, "--setting", "NAME=VALUE").items()}
+
+
 def _lines(file: Path | None) -> list[str]:
     """Return the lines of a file, or of stdin, that hold something. Raises BadInputError."""
     from hubbub.errors import BadInputError
@@ -102,7 +107,7 @@ def add(
 
     if not (provider_name := service or provider):
         raise typer.BadParameter("name the service, like: hubbub integrations add slack", param_hint="PROVIDER")
-    settings = {key: values[-1] for key, values in read_pairs(setting, "--setting", "NAME=VALUE").items()}
+    settings = _settings(setting)
     with opened(data) as engine:
         integration = engine.integrations.add(
             tenant, provider_name, name=name, settings=settings, secrets=_secrets(secret_file, provider_name)
@@ -180,6 +185,23 @@ def list_(
 def show_(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show an integration with its settings; never its token."""
     show_answer(data, as_json, lambda engine: engine.integrations.get(tenant, id_), COLUMNS)
+
+
+@group.command("change")
+def change(
+    id_: Id,
+    tenant: TenantName,
+    name: Annotated[str | None, typer.Option("--name", help="Name for people.", show_default=False)] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--setting", help="NAME=VALUE, may be repeated; others stay, NAME= sets one back to its default."),
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Change an integration's name or settings; what arrives from now on is read with them."""
+    settings = _settings(setting)
+    show_answer(data, as_json, lambda engine: engine.integrations.change(tenant, id_, name, settings), COLUMNS)
 
 
 @group.command("pause")

@@ -53,6 +53,10 @@ integrations = sa.Table(
     sa.Index("integrations_of_tenant", "tenant", "id"),
     sa.Index("integrations_in_state", "state", "id"),
 )  # fmt: skip
+_MENDED = {
+    "state": sa.case((integrations.c.state == "broken", "active"), else_=integrations.c.state), "reason": "", "action": "",
+}  # fmt: skip
+"""What a new secret, or another setting, does to the state."""
 _SHOWN = [c for c in integrations.c if c.name != "secret"]
 
 
@@ -116,13 +120,8 @@ class Integrations:
         `secret`: a token, or secrets by name. Raises BadInputError for an invalid secret, name or settings.
         """
         id_ = new_id("int")
-        document = json.dumps(settings)
-        if len(document) > MAX_SETTINGS:
-            raise BadInputError(f"settings: {len(document)} characters, {MAX_SETTINGS} are allowed")
-        if not name.isprintable() or len(name) > 200:
-            raise BadInputError("name: at most 200 printable characters")
         values = {
-            "id": id_, "tenant": tenant, "provider": provider, "name": name, "settings": document, "state": "active",
+            "id": id_, "tenant": tenant, "provider": provider, **_described(name, settings), "state": "active",
             **self._sealed(_named(secret), tenant, id_), "created_at": now(), "changed_at": now(), "since": since or now().date(),
         }  # fmt: skip
         with self._database.write() as con:
@@ -216,6 +215,16 @@ class Integrations:
         """Return the token of an integration that `get` returned; "" where it has none."""
         return self.secrets(integration).get(TOKEN, "")
 
+    def change(self, tenant: str, id_: str, name: str, settings: JsonObject, since: date | None) -> Integration:
+        """Replace an integration's name, settings and first day to fetch (None: it stays). Raises BadInputError.
+
+        With other settings a broken one is active again.
+        """
+        values: dict[str, Any] = {**_described(name, settings)} | ({} if since is None else {"since": since})
+        if settings != self.get(tenant, id_).settings:
+            values |= _MENDED
+        return self._change(tenant, id_, **values)
+
     def pause(self, tenant: str, id_: str) -> Integration:
         """Stop fetching until resumed."""
         return self._change(tenant, id_, state="paused")
@@ -227,8 +236,7 @@ class Integrations:
     def rotate(self, tenant: str, id_: str, secret: str | Mapping[str, str]) -> Integration:
         """Give an integration a new token, or new secrets by name; others stay. A broken one is active again."""
         sealed = self._sealed(self.secrets(self.get(tenant, id_)) | _named(secret), tenant, id_)
-        mended = sa.case((integrations.c.state == "broken", "active"), else_=integrations.c.state)
-        return self._change(tenant, id_, **sealed, state=mended, reason="", action="")
+        return self._change(tenant, id_, **sealed, **_MENDED)
 
     def _change(self, tenant: str, id_: str, **values: Any) -> Integration:
         with self._database.write() as con:
@@ -276,6 +284,16 @@ class Integrations:
         with self._database.write() as con:
             con.execute(integrations.update().where(*same, integrations.c.state.in_(FETCHED)).values(values))
             count_change(con, source_changes)
+
+
+def _described(name: str, settings: JsonObject) -> dict[str, str]:
+    """Return the columns of a name and settings. Raises BadInputError where they are too long or unprintable."""
+    document = json.dumps(settings)
+    if len(document) > MAX_SETTINGS:
+        raise BadInputError(f"settings: {len(document)} characters, {MAX_SETTINGS} are allowed")
+    if not name.isprintable() or len(name) > 200:
+        raise BadInputError("name: at most 200 printable characters")
+    return {"name": name, "settings": document}
 
 
 def _named(secret: str | Mapping[str, str]) -> dict[str, str]:

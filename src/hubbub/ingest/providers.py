@@ -82,14 +82,32 @@ class Provider:
         """Return the settings of a new integration. Raises BadInputError naming an unknown, missing or unusable one."""
         return check_settings(self.name, self.settings, values)
 
+    def changed_settings(self, before: JsonObject, changes: JsonObject, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return the settings of an integration after a change; an empty value sets one back to its default.
+
+        `names`: the names of its secrets. Raises BadInputError as `check_settings` does, and for a fixed setting.
+        """
+        after = self.check_settings({**before, **changes})
+        for setting in self.settings:
+            old = before.get(setting.name, setting.default)
+            if setting.fixed and old is not None and after.get(setting.name, setting.default) != old:
+                raise BadInputError(
+                    f"settings.{setting.name}: it stays {old!r} ({setting.doc}); add another integration for another one"
+                )
+        self._check_needed(names, after)
+        return after
+
     def check_names(self, secrets: Mapping[str, str]) -> None:
-        """Raise BadInputError for a secret that the service does not have."""
+        """Raise BadInputError for a secret that the service does not have, and for a text that cannot be one."""
         names = [secret.name for secret in self.secrets]
         unknown = [name for name in secrets if name not in names]
         if unknown:
             raise BadInputError(
                 f"secrets.{unknown[0][:80]}: {self.name} has no such secret; it knows {', '.join(names)}"
             )
+        for secret in self.secrets:
+            if secrets.get(secret.name) and not secret.usable(secrets[secret.name]):
+                raise BadInputError(f"secrets.{secret.name}: it is not {secret.doc}; copy it again from the service")
 
     def check_secrets(self, secrets: Mapping[str, str], settings: JsonObject) -> tuple[dict[str, str], dict[str, str]]:
         """Return all secrets of a new integration, and the generated ones. Raises BadInputError.
@@ -106,13 +124,17 @@ class Provider:
             if theirs <= set(present) and (theirs or self.connector is None):
                 generated = {name: random.token_hex(16) for name in ours - set(present)}
         names = (*present, *generated)
-        needs = self.connector.needs if self.connector is not None and self.fetches(names) else ""
-        if needs and needs not in settings:
-            raise BadInputError(f"settings.{needs}: {self.name} needs it to fetch days with the token")
+        self._check_needed(names, settings)
         if not self.fetches(names) and not self.receives(names) and not self.listens(names):
             needed = " or ".join(secret.name for secret in self.secrets if not secret.ours)
             raise BadInputError(f"secrets: {self.name} needs {needed}")
         return present | generated, generated
+
+    def _check_needed(self, names: tuple[str, ...], settings: JsonObject) -> None:
+        """Raise BadInputError where a setting is missing without which no day can be fetched with the token."""
+        needs = self.connector.needs if self.connector is not None and self.fetches(names) else ""
+        if needs and needs not in settings:
+            raise BadInputError(f"settings.{needs}: {self.name} needs it to fetch days with the token")
 
 
 PROVIDERS: dict[str, Provider] = {

@@ -179,6 +179,22 @@ class IntegrationService:
             _why(refused) if refused is not None else "",
         )  # fmt: skip
 
+    def change(
+        self, tenant: str, integration: str, name: str | None = None, settings: JsonObject | None = None
+    ) -> IntegrationView:
+        """Change its name, and settings by name: others stay, None sets one back to its default.
+
+        What has arrived stays as it was read; what arrives from now on is read with the new settings. An earlier `since` lets the
+        days from then on be fetched. Raises NotFoundError, and BadInputError also for a setting that cannot change.
+        """
+        stored = self._store.get(tenant, integration)
+        if name is None and not settings:
+            raise BadInputError("settings: give a new name, or settings to change")
+        changed = PROVIDERS[stored.provider].changed_settings(stored.settings, settings or {}, stored.secret_names)
+        since = parse_date(changed["since"]) if "since" in (settings or {}) and "since" in changed else None
+        new_name = stored.name if name is None else name or stored.provider
+        return self._view(self._store.change(tenant, integration, new_name, changed, since))
+
     def pause(self, tenant: str, integration: str) -> IntegrationView:
         """Stop fetching from it until it is resumed. Raises NotFoundError."""
         return self._view(self._store.pause(tenant, integration))

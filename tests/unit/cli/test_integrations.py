@@ -50,6 +50,20 @@ def test_an_account_goes_its_way(told: Run) -> None:
     assert SECRET not in printed + listed.out
 
 
+def test_settings_are_changed_by_name(told: Run, tmp_path: Path) -> None:
+    """--setting changes one and leaves the others, NAME= sets one back; the page stays."""
+    (tmp_path / "token").write_text(SECRET)
+    id_ = told(*PAGE, "--secret-file", tmp_path / "token", "--json").told["id"]
+    before = told("integrations", "show", id_, "--tenant", "acme", "--json").told["settings"]
+    change = ("integrations", "change", id_, "--tenant", "acme", "--json")
+    after = told(*change, "--name", "Page", "--setting", "since=2026-08-01", "--setting", "labels=yes").told
+    assert (after["name"], after["since"]) == ("Page", "2026-08-01")
+    assert after["settings"] == {**before, "since": "2026-08-01", "labels": "yes"}
+    assert told(*change, "--setting", "labels=").told["settings"] == {**before, "since": "2026-08-01"}
+    refused = told(*change, "--setting", "page_id=8")
+    assert (refused.code, "settings.page_id: it stays '7'" in refused.err) == (1, True)
+
+
 def test_a_token_comes_from_a_file_too(told: Run, tmp_path: Path) -> None:
     """--secret-file is read, for a new account and for a new token; a missing file and an empty one are refused."""
     (tmp_path / "token").write_text("from-a-file\n")

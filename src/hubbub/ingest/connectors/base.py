@@ -31,7 +31,10 @@ Batch = Sequence[Item | Name]
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of an integration: a text that matches a pattern, or a list of such texts."""
+    """A setting of an integration: a text that matches a pattern, or a list of such texts.
+
+    A `fixed` one stays once it is set: it says which account is read, or where its days begin.
+    """
 
     name: str
     doc: str
@@ -39,6 +42,7 @@ class Setting:
     required: bool = False
     many: bool = False
     default: Any = None
+    fixed: bool = False
 
     def read(self, value: object) -> str | list[str]:
         """Return a usable value. Raises BadInputError naming the setting."""
@@ -72,7 +76,9 @@ def check_settings(provider: str, settings: Iterable[Setting], values: JsonObjec
 
 
 BASE_URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
-ZONE = Setting("zone", "IANA time zone of the days to fetch; UTC if absent", r"[\w+/-]{1,64}", default="UTC")
+ZONE = Setting(
+    "zone", "IANA time zone of the days to fetch; UTC if absent", r"[\w+/-]{1,64}", default="UTC", fixed=True
+)
 
 LABELS = Setting(
     "labels",

@@ -39,7 +39,7 @@ class ChatwootAccount(ApiConnector):
     needs = "account_id"
     subjects = frozenset({"message", "conversation", "satisfaction"})
     settings = (
-        Setting("account_id", "number of the account, to fetch days of it", r"\d{1,12}"),
+        Setting("account_id", "number of the account, to fetch days of it", r"\d{1,12}", fixed=True),
         ZONE,
         SINCE,
         Setting("base_url", "address of your Chatwoot", BASE_URL, default="https://app.chatwoot.com"),

@@ -71,7 +71,7 @@ class FacebookPage(Connector):
     )
     subjects = frozenset({"content", "metric"})
     settings = (
-        Setting("page_id", "number of the page", r"\d{1,30}", required=True),
+        Setting("page_id", "number of the page", r"\d{1,30}", required=True, fixed=True),
         Setting("metrics", "insights to fetch", r"[a-z0-9_]{1,100}", many=True, default=list(METRICS)),
         ZONE,
         SINCE,

@@ -65,7 +65,7 @@ SCOPES = (
     "Give the Slack app the scopes groups:read and groups:history, and install it again, to read private channels too"
 )
 
-WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A-Z0-9]{1,20}")
+WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A-Z0-9]{1,20}", fixed=True)
 ADDRESS = Setting(
     "workspace_url", "address of the workspace, like https://acme.slack.com: lists then link to its messages",
     r"https://[a-z0-9-]{1,80}(\.enterprise)?\.slack\.com",

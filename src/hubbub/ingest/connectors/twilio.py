@@ -36,7 +36,7 @@ class TwilioAccount(ApiConnector):
     needs = "account_sid"
     subjects = frozenset({"message"})
     settings = (
-        Setting("account_sid", "SID of the account, to fetch days of it", r"AC[0-9a-f]{32}"),
+        Setting("account_sid", "SID of the account, to fetch days of it", r"AC[0-9a-f]{32}", fixed=True),
         ZONE,
         SINCE,
         LABELS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
@@ -105,12 +105,14 @@ class Secret:
     """A secret of an integration. `ours`: it is generated when absent, and pasted at the service.
 
     `opens`: Hubbub opens a connection with it, over which the service sends; no address and no other secret is needed.
+    `usable` is falsy for a text that cannot be one: with another no delivery could ever be verified.
     """
 
     name: str
     doc: str
     ours: bool = False
     opens: bool = False
+    usable: Callable[[str], object] = bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hubbub.ingest.receivers.fields import Fields, object_of
 from hubbub.ingest.receivers.helpdesk import when
 from hubbub.ingest.receivers.mail import Mail, addresses, headers_of, received
 from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, Report
-from hubbub.ingest.receivers.standard_webhooks import check_signature
+from hubbub.ingest.receivers.standard_webhooks import check_signature, is_signing_secret
 
 REPORTS: Mapping[str, str] = {
     "email.sent": SENT, "email.delivered": DELIVERED, "email.bounced": FAILED, "email.failed": FAILED, "email.complained": BLOCKED,
@@ -34,7 +34,7 @@ class Resend:
             "In Resend open Webhooks, 'Add webhook', and paste {address}.",
             "Select all email events, save, copy the signing secret, and give it here as 'secret'.",
         ),
-        secrets=(Secret("secret", "the signing secret of the webhook, whsec_..."),),
+        secrets=(Secret("secret", "the signing secret of the webhook, whsec_...", usable=is_signing_secret),),
         retries=timedelta(hours=17),
     )
     challenge = staticmethod(no_challenge)

@@ -31,6 +31,12 @@ REPORTS: Mapping[str, str] = {
 _BEHIND = re.compile(r"\.?(?:filter|recvd)[\w-]*\..*\Z", re.DOTALL)
 
 
+def _is_key(text: str) -> bool:
+    from hubbub.ingest.receivers.signatures import is_curve_key
+
+    return is_curve_key(text)
+
+
 class SendGrid:
     """An account of SendGrid."""
 
@@ -44,7 +50,7 @@ class SendGrid:
             "For received mails open Settings, Inbound Parse, add the host, paste the same address, and attach a security "
             "policy with the same key.",
         ),
-        secrets=(Secret("public_key", "the verification key that SendGrid shows"),),
+        secrets=(Secret("public_key", "the verification key that SendGrid shows", usable=_is_key),),
         retries=timedelta(hours=24),
     )
     challenge = staticmethod(no_challenge)

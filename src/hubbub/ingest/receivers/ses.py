@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 SNS_HOST = re.compile(r"sns\.[a-z0-9-]{1,30}\.amazonaws\.com(\.cn)?")
+TOPIC = re.compile(r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{1,30}:\d{12}:[\w-]{1,256}(?:\.fifo)?", re.ASCII)
 CERTIFICATE_PATH = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
 LARGEST_CERTIFICATE, CERTIFICATES, PATIENCE = 65_536, 16, 5.0
 NO_CERTIFICATE = frozenset({400, 403, 404, 410})
@@ -68,7 +69,7 @@ class Ses:
             "In Amazon SES open the configuration set of your mails, Event destinations, and add the topic for all event types.",
             "For received mails add the action 'Publish to Amazon SNS topic' with the same topic to the receipt rule.",
         ),
-        secrets=(Secret("topic_arn", "the ARN of the topic, arn:aws:sns:..."),),
+        secrets=(Secret("topic_arn", "the ARN of the topic, arn:aws:sns:...", usable=TOPIC.fullmatch),),
         retries=timedelta(minutes=1),
     )
 

@@ -19,13 +19,29 @@ _ARMOUR = re.compile(r"-----[^-]*-----")
 HASHES = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256()}
 
 
+def is_curve_key(text: str) -> bool:
+    """Say whether a text is a public key of an elliptic curve, DER in base64 or PEM."""
+    try:
+        _curve_key(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _curve_key(text: str) -> ec.EllipticCurvePublicKey:
+    """Return a key from DER in base64 or PEM. Raises ValueError."""
+    key = load_der_public_key(base64.b64decode("".join(_ARMOUR.sub("", text).split())))
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("a key of another kind")
+    return key
+
+
 def check_curve(public_key: str, signature: str, signed: bytes) -> None:
     """Raise ForgedError unless a base64 ECDSA signature (SHA-256) of some bytes fits the key, DER in base64 or PEM."""
-    body = "".join(_ARMOUR.sub("", public_key).split())
+    if not signature:
+        raise ForgedError(reason="no_signature")
     try:
-        key = load_der_public_key(base64.b64decode(body))
-        if not signature or not isinstance(key, ec.EllipticCurvePublicKey):
-            raise ForgedError(reason="no_signature")
+        key = _curve_key(public_key)
         key.verify(base64.b64decode(signature, validate=True), signed, ec.ECDSA(hashes.SHA256()))
     except (binascii.Error, ValueError, InvalidSignature):
         raise ForgedError(reason="bad_signature") from None

@@ -6,6 +6,7 @@ the `webhook-id`. Types outside the contract are ignored by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -15,6 +16,19 @@ from hubbub.errors import ForgedError
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Secret, Setup, no_challenge
 from hubbub.ingest.receivers.contract import in_contract
 from hubbub.ingest.receivers.fields import object_of
+
+_SECRET = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
+
+
+def is_signing_secret(text: str) -> bool:
+    """Say whether a text can be a signing secret: base64, with or without `whsec_` and padding."""
+    if _SECRET.fullmatch(text) is None:
+        return False
+    try:
+        standardwebhooks.Webhook(text)
+    except ValueError:
+        return False
+    return True
 
 
 class StandardWebhooks:
@@ -27,7 +41,7 @@ class StandardWebhooks:
             "At the system that sends, add {address} as an endpoint.",
             "Copy the endpoint's signing secret (whsec_...), and give it here as 'secret'.",
         ),
-        secrets=(Secret("secret", "the signing secret of the endpoint, whsec_..."),),
+        secrets=(Secret("secret", "the signing secret of the endpoint, whsec_...", usable=is_signing_secret),),
     )
     challenge = staticmethod(no_challenge)
 

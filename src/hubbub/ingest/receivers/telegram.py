@@ -43,7 +43,7 @@ class Telegram:
         ),
         (Secret("secret_token", "the token that Telegram sends in a header", ours=True),),
         settings=(
-            Setting("bot_id", "number of the bot: the part of its token before the colon", r"\d{1,20}", required=True),
+            Setting("bot_id", "number of the bot: the part of its token before the colon", r"\d{1,20}", required=True, fixed=True),
         ),
         retries=timedelta(hours=24),
         renumbers=timedelta(days=7),

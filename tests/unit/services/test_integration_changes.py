@@ -1,0 +1,144 @@
+"""Changes of an integration's name, settings and secrets: what stays, what is refused, and what reads the new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.clock import fixed
+from hubbub.errors import BadInputError, NotFoundError
+from hubbub.ingest.providers import PROVIDERS
+from hubbub.settings import load
+from tests.unit.ingest.receivers.bodies import delivery, telegram, telegram_message
+from tests.unit.ingest.receivers.sending import TOPIC, WHSEC, curve_public
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+GROUP = {"id": -100, "type": "supergroup", "title": "Help"}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine with the tenants acme and beta."""
+    with Engine(load(data=tmp_path / "data", free_floor_mb=0), fixed(NOW)) as made:
+        for tenant in ("acme", "beta"):
+            made.add_tenant(tenant)
+        yield made
+
+
+def take(engine: Engine, id_: str, number: int) -> None:
+    """Let an integration receive a message of person 5 in a thread of a group."""
+    message = telegram_message(message_id=number, chat=GROUP, message_thread_id=3, **{"from": {"id": 5}})
+    engine.receiving.take_trusted(engine.integration_store.get("acme", id_), delivery(telegram(message=message)))
+
+
+def test_what_arrives_is_read_with_the_settings_of_that_moment(engine: Engine) -> None:
+    """A person who is named as staff later sends from then on; what came before stays as it was read."""
+    id_ = engine.integrations.add("acme", "telegram", settings={"bot_id": "99"}).id
+    take(engine, id_, 1)
+    engine.integrations.change("acme", id_, settings={"staff_ids": ["5"]})
+    take(engine, id_, 2)
+    engine.refresh()
+    with engine.store.facts.read() as reading:
+        stored = reading.rows("SELECT message_id, type, staff_id FROM event ORDER BY message_id")
+    assert [tuple(row) for row in stored] == [
+        ("99:-100:1", "message.received", None),
+        ("99:-100:2", "message.sent", "5"),
+    ]
+
+
+def test_others_stay_and_nothing_sets_one_back(engine: Engine) -> None:
+    """Settings are changed by name; null, an empty text and an empty list take one away; a name can be changed alone."""
+    made = engine.integrations.add("acme", "telegram", settings={"bot_id": "99", "staff_ids": "5"}, name="Help")
+    change = engine.integrations.change
+    assert change("acme", made.id, settings={"labels": "yes"}).settings == {
+        "bot_id": "99", "staff_ids": ["5"], "labels": "yes",
+    }  # fmt: skip
+    assert change("acme", made.id, settings={"labels": None, "staff_ids": []}).settings == {"bot_id": "99"}
+    renamed = change("acme", made.id, name="Help desk")
+    assert (renamed.name, renamed.settings) == ("Help desk", {"bot_id": "99"})
+    assert change("acme", made.id, name="").name == "telegram"
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"bot_id": "98"}, "settings.bot_id: it stays '99'"), ({"bot_id": None}, "settings.bot_id: telegram needs it"),
+        ({"staff": "5"}, "settings.staff: telegram has no such setting"), ({"staff": None}, "has no such setting"),
+        ({"labels": "maybe"}, "settings.labels: 'maybe' cannot be used"), ({}, "give a new name, or settings"),
+        ({"staff_ids": ["x" * 200] * 1000}, "settings: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_change_is_refused_and_nothing_changes(
+    engine: Engine, settings: dict[str, object], reason: str
+) -> None:
+    """Another account, a missing or unknown setting and unusable values are refused by name; the integration is as before."""
+    made = engine.integrations.add("acme", "telegram", settings={"bot_id": "99"})
+    with pytest.raises(BadInputError, match=reason):
+        engine.integrations.change("acme", made.id, settings=settings)
+    after = engine.integrations.get("acme", made.id)
+    assert (after.name, after.settings, after.changed_at) == (made.name, made.settings, made.changed_at)
+
+
+def test_another_tenants_integration_is_not_found(engine: Engine) -> None:
+    """Its name and settings cannot be changed by somebody else."""
+    id_ = engine.integrations.add("beta", "telegram", settings={"bot_id": "99"}).id
+    with pytest.raises(NotFoundError):
+        engine.integrations.change("acme", id_, name="mine")
+
+
+def test_an_earlier_first_day_makes_the_days_before_due(engine: Engine) -> None:
+    """`since` moves the first day to fetch; the zone of days stays, also the one that nobody gave."""
+    id_ = engine.integrations.add("acme", "facebook_page", "token", settings={"page_id": "7"}).id
+    store, ledger = engine.integration_store, engine.coverage._ledger
+    with engine.database.read() as con:
+        ledger.follow(con)
+    assert engine.integrations.get("acme", id_).since == NOW.date()
+    assert engine.integrations.change("acme", id_, settings={"since": "2026-08-18"}).since == date(2026, 8, 18)
+    with engine.database.read() as con:
+        ledger.follow(con)
+    due = ledger.due(store.get("acme", id_), NOW, NOW - NOW)
+    assert due == [date(2026, 8, 19), date(2026, 8, 18)]
+    with pytest.raises(BadInputError, match=r"settings\.zone: it stays 'UTC'"):
+        engine.integrations.change("acme", id_, settings={"zone": "Asia/Tokyo"})
+
+
+def test_a_repaired_setting_mends_a_broken_integration(engine: Engine) -> None:
+    """Another setting makes it active, as a new secret does; another name does not."""
+    id_ = engine.integrations.add("acme", "twilio", "token", settings={"account_sid": "AC" + "0" * 32}).id
+    store = engine.integration_store
+    store.broken(store.get("acme", id_), "404", "check base_url")
+    assert engine.integrations.change("acme", id_, name="Phones").state == "broken"
+    assert engine.integrations.change("acme", id_, settings={"base_url": "http://127.0.0.1:9"}).state == "active"
+    with pytest.raises(BadInputError, match=r"settings\.account_sid: it stays"):
+        engine.integrations.change("acme", id_, settings={"account_sid": None})
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "good", "bad"),
+    [
+        ("sendgrid", "public_key", curve_public(), "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"),
+        ("ses", "topic_arn", TOPIC, "arn:aws:s3:::bucket"), ("ses", "topic_arn", TOPIC, TOPIC + ":sub"),
+        ("resend", "secret", WHSEC, "whsec_?"), ("standard_webhooks", "secret", WHSEC, "whsec_not-base64"),
+    ],
+)  # fmt: skip
+def test_a_text_that_cannot_be_the_secret_is_refused(
+    engine: Engine, provider: str, name: str, good: str, bad: str
+) -> None:
+    """Nothing sent could be verified with it: neither a new integration nor a rotation takes it, and no answer repeats it."""
+    with pytest.raises(BadInputError, match=f"secrets.{name}: it is not ") as refused:
+        engine.integrations.add("acme", provider, secrets={name: bad})
+    assert bad not in refused.value.message.replace("arn:aws:sns:...", "")
+    made = engine.integrations.add("acme", provider, secrets={name: good})
+    with pytest.raises(BadInputError, match=f"secrets.{name}: it is not "):
+        engine.integrations.rotate("acme", made.id, secrets={name: bad})
+
+
+def test_settings_that_name_the_account_are_fixed() -> None:
+    """Each required setting of a service says which account is read, so it stays: an account is never mixed with another."""
+    required = {(one.name, s.name): s.fixed for one in PROVIDERS.values() for s in one.settings if s.required}
+    assert required
+    assert all(required.values())
