@@ -101,7 +101,8 @@ SHARED = {"type": "message.sent", "time": "2026-08-03T10:00:00Z", "id": "shared"
 BODIES = {
     "/v1/integrations/{integration_id}/secret": {"secret": "x"},
     "/v1/incidents/{incident}/snooze": {"until": "2026-08-21"}, "/v1/incidents/{incident}/acknowledge": {},
-    "/v1/alerts/{alert}": {"most": 3}, "/v1/integrations/{integration_id}": {"name": "x"}, "/v1/labels/suggestions/{number}/accept": {"label": "wifi"},
+    "/v1/alerts/{alert}": {"most": 3}, "/v1/integrations/{integration_id}": {"name": "x"},
+    "/v1/labels/suggestions/{number}/accept": {"label": "wifi"},
 }  # fmt: skip
 """What routes to a thing take that have to be asked for in their own words."""
 OPEN = ("/healthz", "/readyz", "/problems/not_found")
