@@ -140,7 +140,9 @@ def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> No
                 assert "Stop the daily digest?" in http.get(path).text
                 assert clocked.engine.subscriptions.of("hotel").rows[0].state == "active"
                 stopped = http.post(path, data={"List-Unsubscribe": "One-Click"}).text
-                assert "The digest is stopped" in stopped and "You will get no daily digest of hotel any more" in stopped
+                assert (
+                    "The digest is stopped" in stopped and "You will get no daily digest of hotel any more" in stopped
+                )
                 assert http.get(f"{path[:-3]}abc").status_code == 404
             assert clocked.engine.subscriptions.of("hotel").rows[0].state == "stopped"
             assert clocked.at("2026-03-04T06:00:00+00:00").written == 0
