@@ -23,7 +23,9 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin; once stopped, it can be started again."""
+        """Begin, unless it runs already; once stopped, it can be started again."""
+        if self.started and self.is_alive:
+            return
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name=f"hubbub-{self._name}", daemon=True)
         self._thread.start()

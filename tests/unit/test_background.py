@@ -72,3 +72,14 @@ def test_what_was_never_started_can_be_stopped() -> None:
     loop = Background("test", lambda: 0.0)
     loop.stop()
     assert (loop.stopped, loop.started) == (True, False)
+
+
+def test_a_second_start_of_what_runs_starts_nothing() -> None:
+    """Two that share it, such as two applications over one engine, have one thread, and one stop ends it."""
+    ended: list[int] = []
+    loop = Background("test-twice", lambda: 600.0, lambda: ended.append(1))
+    loop.start()
+    loop.start()
+    assert [thread.name for thread in threading.enumerate()].count("hubbub-test-twice") == 1
+    loop.stop(30)
+    assert not loop.is_alive and ended == [1]
