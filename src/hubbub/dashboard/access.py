@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hubbub.dashboard import access_admin
 from hubbub.dashboard.arrivals import ABOUT, arrivals
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Group, Page, Shown, Widget
+from hubbub.dashboard.person import Role
 
 
 def _keys(ask: Ask) -> Shown:

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 
 from hubbub.control.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROLES, SEEN_SECONDS, Link
 from hubbub.control.control import SCOPES
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Cells, Column, Done, Form, Shown
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Cells, Column, Done, Shown
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.dashboard.number_pages import FIRST, NUMBERS
 from hubbub.dashboard.view import FILTERS, PRESETS

@@ -7,9 +7,10 @@ from typing import Any
 
 from hubbub.alerts.replay import Variant
 from hubbub.control.outbox import KINDS
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table, facts
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find

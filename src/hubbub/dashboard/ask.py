@@ -16,8 +16,9 @@ from urllib.parse import urlencode
 from hubbub.app import Engine
 from hubbub.dashboard.answer_rows import PageAnswer, PageRow
 from hubbub.dashboard.base_path import at
-from hubbub.dashboard.components import Page, Refused, Role
+from hubbub.dashboard.person import Person
 from hubbub.dashboard.view import FILTERS, View
+from hubbub.errors import HubbubError
 from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
@@ -36,29 +37,16 @@ NEWEST = 1000
 """Newest events whose channels say which words a tenant uses."""
 
 
+Form = Mapping[str, str]
+
+
 @dataclass(frozen=True)
-class Person:
-    """The person at a page, with a role in one tenant or (None) in all. `session`: digest of the cookie's token, or empty."""
+class Refused:
+    """A refused form, to show again with the typed values and the error."""
 
-    role: Role
-    tenant: str | None
-    label: str = ""
-    session: str = ""
-    csrf: str = ""
-    share: str = ""
-    """The token of the shared link, which is then part of every address."""
-    locked: str = ""
-    """The query string that a shared link fixes."""
-    only: str = ""
-    """The only page of a shared link; empty: every page of numbers."""
-
-    def may(self, role: Role) -> bool:
-        """Whether this person has the rights of a role."""
-        return self.role >= role
-
-    def may_open(self, page: Page) -> bool:
-        """Whether this person may see a page."""
-        return self.may(page.role) and self.only in ("", page.name)
+    action: str
+    form: Form
+    error: HubbubError
 
 
 @runtime_checkable

@@ -17,9 +17,9 @@ from hubbub.dashboard.usual_ranges import judged
 from hubbub.dashboard.widgets import change_in_words, open_window, unit_of
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Score, Unit
-from hubbub.news.answer import NewsNumber
 from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
+from hubbub.news.number import NewsNumber
 from hubbub.query.result import UNKNOWN, Number, State
 from hubbub.reports.formatting import between, shown
 

@@ -20,7 +20,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.window import day_of
-from hubbub.news.answer import NewsNumber
+from hubbub.news.number import NewsNumber
 from hubbub.query.result import State
 from hubbub.reports.formatting import moment, shown
 

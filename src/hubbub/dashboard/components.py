@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import Any
 
-from hubbub.errors import HubbubError
-
-if TYPE_CHECKING:
-    from hubbub.dashboard.ask import Ask
-
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.person import Role
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
-class Role(IntEnum):
-    """Rights of a person; each role includes those before it."""
-
-    VIEWER = 1
-    """Numbers of one tenant."""
-    ANALYST = 2
-    """Also the rows behind them: conversations, events, exports, reports."""
-    ADMIN = 3
-    """Also the tenant's access, keys and sources."""
-    OPERATOR = 4
-    """All tenants, and what runs."""
 
 
 class Group(StrEnum):
@@ -122,18 +106,6 @@ class Done:
     to: str = ""
     secret: str = ""
     failed: bool = False
-
-
-Form = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A refused form, to show again with the typed values and the error."""
-
-    action: str
-    form: Form
-    error: HubbubError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
-from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, chosen_over_time, filter_first
 from hubbub.reports.formatting import shown
 

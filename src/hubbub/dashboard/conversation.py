@@ -9,12 +9,13 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Page, Shown, Table, Widget
 from hubbub.dashboard.conversations import STATE_TITLES, local, raw_event
 from hubbub.dashboard.forms import Act, Fact, Field, facts
 from hubbub.dashboard.label_review import labelled_by as labelled_by_person
 from hubbub.dashboard.labelled import GIVEN_BY, cells, labelled_by
+from hubbub.dashboard.person import Role
 from hubbub.errors import BadRequestError
 from hubbub.model.label import SOURCE, GivenLabel, LabelSet
 from hubbub.model.plain import JsonObject

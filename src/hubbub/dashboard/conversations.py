@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlencode
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, PLACE, ways, with_small_print
 from hubbub.dashboard.labelled import LABELS, cells
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations

@@ -9,9 +9,10 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from hubbub.control.integrations import FETCHED
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import WEEKDAYS, Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import WEEKDAYS, Column, Done, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.forms import Act, data_table, parameter
+from hubbub.dashboard.person import Role
 from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.model.coverage import Reason
 from hubbub.model.question import check_order, parse_date

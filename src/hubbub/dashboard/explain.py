@@ -6,10 +6,11 @@ from datetime import date, datetime
 from shlex import quote
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Column, Page, Shown, Table, Widget
 from hubbub.dashboard.conversations import raw_event
 from hubbub.dashboard.forms import Fact, facts
 from hubbub.dashboard.labelled import GIVEN_BY, cells
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.widgets import unit_of

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from hubbub.dashboard import render
-from hubbub.dashboard.components import Role
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.routes import guarded, house_of, of_tenant
 from hubbub.errors import ForbiddenError, NotFoundError
 from hubbub.model.tenant import Tenant

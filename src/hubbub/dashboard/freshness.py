@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, choice, data_table, parameter
+from hubbub.dashboard.person import Role
 from hubbub.facts.rebuild import FOLDED_BY
 from hubbub.model.plain import plain
 from hubbub.services.monitoring import STATES

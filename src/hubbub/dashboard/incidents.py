@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from hubbub.dashboard import charts
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Cells, Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Cells, Column, Done, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.waiting import rows_of, who

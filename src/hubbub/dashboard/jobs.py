@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.base_path import at
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
+from hubbub.dashboard.person import Role
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.rows import STATES, JobRow
 from hubbub.model.plain import plain

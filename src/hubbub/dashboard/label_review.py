@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversations import local
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
+from hubbub.dashboard.person import Role
 from hubbub.model.label import Labeller, LabelSet
 from hubbub.reports.formatting import plain, shown
 from hubbub.services.label_review_views import ReviewOrder, ToReview

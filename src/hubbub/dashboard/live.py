@@ -12,9 +12,10 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import Card, shown_cards
-from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
 from hubbub.dashboard.labelled import LABELS, cells
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.waiting import rows_of

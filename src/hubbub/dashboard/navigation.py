@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.base_path import at
-from hubbub.dashboard.components import Group, Page, Role
+from hubbub.dashboard.components import Group, Page
 from hubbub.dashboard.number_pages import NUMBERS
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.registry import OPERATOR, TENANT
 
 
 def navigation(ask: Ask, page: Page) -> list[tuple[str, list[tuple[Page, str]]]]:
     """Return the pages that the person may open, with addresses, by group."""
     ways = [
-        (other, _way_to(other, ask, page)) for other in TENANT.values() if page.tenant and ask.person.may_open(other)
+        (other, _way_to(other, ask, page))
+        for other in TENANT.values()
+        if page.tenant and ask.person.may_open(other.name, other.role)
     ]
     if ask.person.may(Role.OPERATOR):
         ways += [(other, at(f"/operate/{other.name}")) for other in OPERATOR.values()]

@@ -11,8 +11,9 @@ from typing import Any
 
 from hubbub.calculations import wilson_lower
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Role, Shown, Table
+from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.incidents import still_open
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import share_within
@@ -21,9 +22,10 @@ from hubbub.metrics.definition import Unit
 from hubbub.metrics.wording import WORDINGS, Wording
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, day_of
-from hubbub.news.answer import CourseRow, NewsAnswer, NewsNumber, NewsPoint
+from hubbub.news.answer import NewsAnswer, NewsPoint
 from hubbub.news.candidates import candidate_of
 from hubbub.news.judge import Verdict
+from hubbub.news.number import CourseRow, NewsNumber
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import between, in_sentence, near
 

@@ -17,7 +17,8 @@ from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import share_in_time, share_within, with_distance
 from hubbub.metrics.wording import SLACK, kind_of
 from hubbub.model.window import Grain, first_day, next_first_day
-from hubbub.news.answer import NewsAnswer, NewsNumber
+from hubbub.news.answer import NewsAnswer
+from hubbub.news.number import NewsNumber
 from hubbub.news.sentences import moved
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")

@@ -7,8 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import Request, Response
 
 from hubbub.control.access import ROLES, SESSION_SECONDS, Access
-from hubbub.dashboard.ask import Person
-from hubbub.dashboard.components import Role
+from hubbub.dashboard.person import Person, Role
 from hubbub.errors import BadRequestError, ForbiddenError, NotFoundError, TooLargeError, UnauthenticatedError
 
 COOKIE = "hubbub_session"

@@ -15,9 +15,9 @@ from hubbub.dashboard.widgets import NOTHING_HERE, change_in_words, filter_first
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
-from hubbub.news.answer import NewsNumber
 from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
+from hubbub.news.number import NewsNumber
 from hubbub.query.result import Number
 from hubbub.reports.formatting import in_sentence
 

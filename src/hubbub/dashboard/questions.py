@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Role, Shown, Table
+from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.conversation_rows import with_small_print
 from hubbub.dashboard.conversations import local, raw_event
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.source_links import with_source
 from hubbub.dashboard.waiting import SHOWN
 from hubbub.model.window import local_midnight

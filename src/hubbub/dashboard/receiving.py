@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Shown
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Shown
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.errors import BadInputError
 from hubbub.ingest.providers import PROVIDERS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Cells, Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Cells, Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table, facts
+from hubbub.dashboard.person import Role
 from hubbub.errors import BadRequestError, ForbiddenError
 from hubbub.jobs.rows import STATES
 from hubbub.model.plain import plain

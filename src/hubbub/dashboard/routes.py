@@ -21,13 +21,14 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from hubbub.app import Engine
 from hubbub.dashboard import people, render
-from hubbub.dashboard.ask import Ask, Person, begins, first_event, last_event
+from hubbub.dashboard.ask import Ask, Form, Refused, begins, first_event, last_event
 from hubbub.dashboard.base_path import at
-from hubbub.dashboard.components import Done, Form, Page, Refused, Role, Shown, Widget
+from hubbub.dashboard.components import Done, Page, Shown, Widget
 from hubbub.dashboard.names import labels, named, with_names
 from hubbub.dashboard.navigation import navigation
 from hubbub.dashboard.no_rows import counted, no_rows
 from hubbub.dashboard.number_pages import FIRST, NUMBERS
+from hubbub.dashboard.person import Person, Role
 from hubbub.dashboard.registry import OPERATOR, TENANT
 from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS, View, chooses_days, last_days, read_view
 from hubbub.dashboard.widgets import beyond, lacking
@@ -164,7 +165,7 @@ def _held(view: View, locked: View) -> View:
 
 def _page(pages: Mapping[str, Page], name: str, person: Person) -> Page:
     page = pages.get(name)
-    if page is None or not person.may_open(page):
+    if page is None or not person.may_open(page.name, page.role):
         raise NotFoundError("this page does not exist")
     return page
 

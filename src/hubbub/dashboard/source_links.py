@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Role, Table
+from hubbub.dashboard.components import Column, Table
+from hubbub.dashboard.person import Role
 
 SLACK = "slack"
 COLUMN = Column("at_source", "In Slack")

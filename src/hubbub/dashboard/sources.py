@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hubbub.control.integrations import STATES
 from hubbub.dashboard.arrivals import ABOUT, arrivals
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, choice, data_table, parameter
 from hubbub.dashboard.jobs import those_jobs
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.receiving import connect, receiving
 from hubbub.model.plain import plain
 

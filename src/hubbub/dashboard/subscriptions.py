@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table
+from hubbub.dashboard.person import Role
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
 from hubbub.reports.formats import FORMATS

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.components import Column, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Fact, data_table, facts
+from hubbub.dashboard.person import Role
 from hubbub.model.plain import plain
 from hubbub.reports.formatting import duration
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table
 from hubbub.dashboard.label_review import labelled_by
+from hubbub.dashboard.person import Role
 from hubbub.services.topic_suggestion_views import SuggestedTopic, TopicTurn
 
 SHOWN_EXAMPLES, LONGEST = 3, 160

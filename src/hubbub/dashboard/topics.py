@@ -10,9 +10,10 @@ from typing import Any
 from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageAnswer
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Cells, Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversations import local, raw_event
 from hubbub.dashboard.labelled import GIVEN_BY, cells
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, windows_of
 from hubbub.errors import BadQuestionError

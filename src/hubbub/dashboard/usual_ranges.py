@@ -8,8 +8,8 @@ from hubbub.dashboard.ask import Ask
 from hubbub.errors import BadQuestionError
 from hubbub.model.question import NONE
 from hubbub.model.window import Grain
-from hubbub.news.answer import NewsNumber
 from hubbub.news.direction import way_beyond
+from hubbub.news.number import NewsNumber
 from hubbub.query.usual import GRAINS
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Cells, Column, Role, Shown, Table
+from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.source_links import with_source
 from hubbub.errors import HubbubError
 from hubbub.model.question import Question

@@ -9,8 +9,8 @@ from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.widgets import unit_of
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
-from hubbub.news.answer import NewsNumber
 from hubbub.news.causes import Cause, causes, made_of
+from hubbub.news.number import NewsNumber
 from hubbub.news.sentences import step
 from hubbub.query.changes import Changes
 from hubbub.reports.formatting import near

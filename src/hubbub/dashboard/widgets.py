@@ -25,8 +25,8 @@ from hubbub.model.plain import plain
 from hubbub.model.question import NONE
 from hubbub.model.target import MINUTE_MS
 from hubbub.model.window import day_of
-from hubbub.news.answer import NewsNumber
 from hubbub.news.candidates import FEW
+from hubbub.news.number import NewsNumber
 from hubbub.query.result import State
 from hubbub.query.targets_in_force import TargetInForce
 from hubbub.reports.formatting import changed, in_sentence, moment, shown

@@ -9,10 +9,11 @@ from typing import Any
 
 from hubbub.control.integrations import TOKEN
 from hubbub.errors import BadInputError
-from hubbub.ingest.connectors.base import LABELS, Connector, Setting, check_settings
+from hubbub.ingest.connectors.base import Connector
 from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.receivers.base import Receiver, Secret
 from hubbub.ingest.receivers.catalogue import RECEIVERS
+from hubbub.ingest.setting import LABELS, Setting, check_settings
 from hubbub.model.plain import JsonObject
 
 IDS = r"[^\s,]{1,200}"
@@ -65,18 +66,11 @@ class Provider:
 
     def receives(self, names: tuple[str, ...]) -> bool:
         """Say whether deliveries can be verified, given the names of the secrets."""
-        return self.receiver is not None and {secret.name for secret in self._verifying} <= set(names)
+        return self.receiver is not None and self.receiver.setup.receives(names)
 
     def listens(self, names: tuple[str, ...]) -> bool:
         """Say whether the service sends over a connection that Hubbub opens, given the names of the secrets."""
-        return self.receiver is not None and any(
-            secret.opens and secret.name in names for secret in self.receiver.setup.secrets
-        )
-
-    @property
-    def _verifying(self) -> tuple[Secret, ...]:
-        secrets = self.receiver.setup.secrets if self.receiver is not None else ()
-        return tuple(secret for secret in secrets if not secret.opens)
+        return self.receiver is not None and self.receiver.setup.listens(names)
 
     def check_settings(self, values: JsonObject) -> dict[str, Any]:
         """Return the settings of a new integration. Raises BadInputError naming an unknown, missing or unusable one."""
@@ -119,8 +113,9 @@ class Provider:
         present = {name: secret for name, secret in secrets.items() if secret}
         generated: dict[str, str] = {}
         if self.receiver is not None:
-            ours = {secret.name for secret in self._verifying if secret.ours}
-            theirs = {secret.name for secret in self._verifying} - ours
+            verifying = self.receiver.setup.verifying
+            ours = {secret.name for secret in verifying if secret.ours}
+            theirs = {secret.name for secret in verifying} - ours
             if theirs <= set(present) and (theirs or self.connector is None):
                 generated = {name: random.token_hex(16) for name in ours - set(present)}
         names = (*present, *generated)

@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from hubbub.model.plain import ABSENT, JsonObject
+from hubbub.model.plain import JsonObject
 from hubbub.model.tenant import Tenant
 from hubbub.news.burst import Burst
 from hubbub.news.causes import Cause
 from hubbub.news.judge import of_window
 from hubbub.news.news import News
-from hubbub.news.number import Number
-from hubbub.news.points import Point
+from hubbub.news.number import CourseRow, NewsNumber, Number
+from hubbub.news.point import Point
 from hubbub.news.story import Topic
 from hubbub.query.freshness import Freshness
 from hubbub.query.result import Number as Value
 from hubbub.query.usual import Usual
-
-
-@dataclass(frozen=True, slots=True)
-class CourseRow:
-    """A window of a number, beside its usual range."""
-
-    window: str
-    """Start of the window, in the tenant's zone."""
-    value: Value
-    n: int | None
-    state: str
-    low: float | None
-    high: float | None
-    median: float | None
-    verdict: str
-    """Of this window alone, as for the whole."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewsNumber:
-    """A number beside its usual range."""
-
-    metric: str
-    dimension: str | None
-    slice: str | None
-    """The value of the dimension; null: the whole."""
-    unit: str
-    value: Value
-    n: int | None
-    state: str
-    previous: float | None
-    usual: Usual
-    verdict: str
-    """news, beyond (but little), usual or unknown."""
-    way: str | None
-    """better, worse, up or down; null: within its noise."""
-    size: float
-    """Distance from the median, in widths of its noise."""
-    course: Sequence[CourseRow] | None = field(default=None, metadata=ABSENT)
-    """Its windows, with a grain; else absent."""
 
 
 @dataclass(frozen=True, slots=True)

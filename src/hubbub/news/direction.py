@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hubbub.news.answer import NewsNumber
 from hubbub.news.judge import Verdict
+from hubbub.news.number import NewsNumber
 
 
 def way_beyond(number: NewsNumber) -> str:

@@ -21,7 +21,8 @@ from hubbub.news.about import About, Label, knows
 from hubbub.news.candidates import CANDIDATES, Candidate, candidate_of
 from hubbub.news.judge import Verdict, Way, judged
 from hubbub.news.number import Number
-from hubbub.news.points import Point, points_of
+from hubbub.news.point import Point
+from hubbub.news.points import points_of
 from hubbub.query.answering import Ask
 from hubbub.query.freshness import Freshness, fresh
 from hubbub.query.result import Row

@@ -1,12 +1,15 @@
-"""A number of some days, judged beside what is usual of it."""
+"""A number of some days, judged beside what is usual of it, and the same as faces return it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from hubbub.metrics.definition import Unit
+from hubbub.model.plain import ABSENT
 from hubbub.news.judge import Judged
 from hubbub.query.result import Cell
+from hubbub.query.result import Number as Value
 from hubbub.query.usual import Usual, UsualRow
 
 
@@ -29,3 +32,43 @@ class Number:
     def rises(self) -> bool:
         """Whether it lies above the middle of what is usual."""
         return self.usual.median is not None and (self.cell.value or 0) > self.usual.median
+
+
+@dataclass(frozen=True, slots=True)
+class CourseRow:
+    """A window of a number, beside its usual range."""
+
+    window: str
+    """Start of the window, in the tenant's zone."""
+    value: Value
+    n: int | None
+    state: str
+    low: float | None
+    high: float | None
+    median: float | None
+    verdict: str
+    """Of this window alone, as for the whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewsNumber:
+    """A number beside its usual range."""
+
+    metric: str
+    dimension: str | None
+    slice: str | None
+    """The value of the dimension; null: the whole."""
+    unit: str
+    value: Value
+    n: int | None
+    state: str
+    previous: float | None
+    usual: Usual
+    verdict: str
+    """news, beyond (but little), usual or unknown."""
+    way: str | None
+    """better, worse, up or down; null: within its noise."""
+    size: float
+    """Distance from the median, in widths of its noise."""
+    course: Sequence[CourseRow] | None = field(default=None, metadata=ABSENT)
+    """Its windows, with a grain; else absent."""

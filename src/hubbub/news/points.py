@@ -1,54 +1,22 @@
-"""Points: a number that is news in words, with its cause and, where it is one story, the topic that rose with it."""
+"""Points of the news: each unusual number with its words, its cause and, where it is one story, the topic that rose with it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from hubbub.news import sentences
 from hubbub.news.about import About, knows
-from hubbub.news.burst import Burst, Bursts
+from hubbub.news.burst import Bursts
 from hubbub.news.candidates import candidate_of, in_words
 from hubbub.news.causes import Cause, causes, in_one_place, made_of, only
 from hubbub.news.number import Number
+from hubbub.news.point import Point
 from hubbub.news.story import ROOM, TOPIC, Topic, topic_of
 from hubbub.query.changes import MOST, Changes, changes_of
 
 LEAST_CAUSE = 0.3
 """Smallest share of the difference that a cause must explain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A number that is news: in words, with its cause, and the filters that find its rows.
-
-    `head` says what happened, `change` the distance from before or else from usual, `usual` the usual range where `change` does
-    not, `because` the cause and the topic of its story, to be read after the change.
-    """
-
-    number: Number
-    head: str
-    change: str
-    usual: str
-    because: str
-    cause: Cause | None
-    where: Mapping[str, tuple[str, ...]]
-    things: str = ""
-    """What the number counts or averages over: ratings, conversations."""
-    burst: Burst | None = None
-    """The few days that carry the change, if it is no level."""
-    topic: Topic | None = None
-    """The topic that rose in the same days and mostly in the place of the cause."""
-
-    @property
-    def sentence(self) -> str:
-        """The point in a sentence."""
-        return f"{self.head}, {self.change}{f'; {self.because}' if self.because else ''}."
-
-    @property
-    def whole(self) -> str:
-        """The same, with the usual range."""
-        return f"{self.sentence} {self.usual}." if self.usual else self.sentence
 
 
 def points_of(about: About, worst: Sequence[Number], numbers: Sequence[Number], most: int) -> tuple[Point, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
-from typing import TYPE_CHECKING
 
 from hubbub.metrics.catalogue import STATISTICS, find
 from hubbub.metrics.definition import WITHIN, Unit
@@ -14,14 +13,11 @@ from hubbub.news.burst import Burst
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Verdict
+from hubbub.news.number import NewsNumber, Number
+from hubbub.news.point import Point
 from hubbub.query.result import State
 from hubbub.query.usual import Usual
 from hubbub.reports.formatting import about, between, in_sentence, near, plain
-
-if TYPE_CHECKING:
-    from hubbub.news.answer import NewsNumber
-    from hubbub.news.number import Number
-    from hubbub.news.points import Point
 
 QUIET = "Nothing unusual"
 LACKING = (State.INCOMPLETE, State.NOT_FETCHED)

@@ -14,16 +14,11 @@ import httpcore2
 import httpx2
 
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.outgoing.http import no_address
+from hubbub.outgoing.addresses import is_public, no_address
 
 logging.getLogger("httpx2").setLevel(
     logging.WARNING
 )  # at INFO it logs whole addresses, and some are secrets themselves
-
-_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
-"""Networks of IANA's special-purpose registries that `ipaddress` counts as global, in some versions of Python or in all."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_of(is_allowed: Callable[[str, int | None], bool]) -> httpx2.Client:
@@ -54,21 +49,6 @@ def _is_distrusted(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is public, also one that wraps another (v4-mapped, 6to4, NAT64)."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-        if inner is not None:
-            return is_public(inner)
-        if address.teredo is not None:
-            return False
-    if any(address in network for network in _SPECIAL):
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 class _Guard(httpcore2.SyncBackend):

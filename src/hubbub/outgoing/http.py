@@ -21,8 +21,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hubbub.errors import BadSettingError, UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.gunzip import BadGzipError, Gunzip, TooMuchError
+from hubbub.outgoing.addresses import no_address, place_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -77,11 +78,6 @@ class Answer:
         return retry_after(self.headers.get("retry-after"))
 
 
-def no_address() -> UpstreamRefusedError:
-    """Return the error of something that cannot be called."""
-    return UpstreamRefusedError("the address is no http or https address", action="Set one like https://host/path")
-
-
 def retry_after(text: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
     """Read a Retry-After header (seconds or a date); returns 0 to 3600 seconds, None without a valid value."""
     if not text:
@@ -104,7 +100,7 @@ class Outgoing:
     """
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
-        self._allowed = frozenset(_place(entry) for entry in allowed)
+        self._allowed = frozenset(place_of(entry) for entry in allowed)
 
     @cached_property
     def _client(self) -> httpx2.Client:
@@ -170,16 +166,6 @@ class Outgoing:
         """Close the connections."""
         if "_client" in vars(self):
             self._client.close()
-
-
-def _place(entry: str) -> tuple[str, int | None]:
-    try:
-        parts = urlsplit(f"//{entry}")
-        if parts.hostname and parts.netloc == entry and parts.username is None:
-            return parts.hostname, parts.port
-    except ValueError:
-        pass
-    raise BadSettingError(f"allow_private_hosts: {entry!r} is not a host or host:port, like model.lan:8080")
 
 
 def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host: str) -> bytes:

@@ -12,9 +12,10 @@ from hubbub.metrics.wording import COMMON, WORDINGS, Wording
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
-from hubbub.news.answer import NewsAnswer, NewsNumber, answer_of
+from hubbub.news.answer import NewsAnswer, answer_of
 from hubbub.news.direction import way_beyond
 from hubbub.news.news import News
+from hubbub.news.number import NewsNumber
 from hubbub.query.queries import Queries
 from hubbub.reports.dates import BEFORE, long_days
 from hubbub.reports.formatting import plain, shown

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from hubbub.dashboard.components import Role
 from hubbub.dashboard.people import COOKIE
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.registry import OPERATOR, TENANT
 from tests.unit.dashboard.conftest import ORIGIN, Pages
 from tests.unit.dashboard.visiting import visiting

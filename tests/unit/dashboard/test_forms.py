@@ -6,8 +6,7 @@ import re
 from types import SimpleNamespace
 from typing import cast
 
-from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Refused
+from hubbub.dashboard.ask import Ask, Refused
 from hubbub.dashboard.forms import Act, Field, as_typed
 from hubbub.errors import BadInputError
 from tests.unit.dashboard.visiting import XSS, Visitor, plain

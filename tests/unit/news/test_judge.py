@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Better, Unit
-from hubbub.news.answer import NewsNumber
 from hubbub.news.candidates import CANDIDATES, FLOORS
 from hubbub.news.direction import way_beyond
 from hubbub.news.judge import Verdict, Way, judged
+from hubbub.news.number import NewsNumber
 from hubbub.query.result import Cell
 from hubbub.query.usual import Usual
 

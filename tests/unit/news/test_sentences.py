@@ -9,11 +9,10 @@ import pytest
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.wording import COMMON, SLACK, WORDINGS
 from hubbub.news import sentences
-from hubbub.news.answer import NewsNumber
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Judged, Verdict
-from hubbub.news.number import Number
-from hubbub.news.points import Point
+from hubbub.news.number import NewsNumber, Number
+from hubbub.news.point import Point
 from hubbub.query.result import Cell, State
 from hubbub.query.usual import Usual
 

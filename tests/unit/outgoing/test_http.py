@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hubbub.errors import BadSettingError, HubbubError, UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.outgoing.connections import is_public
+from hubbub.outgoing.addresses import is_public
 from hubbub.outgoing.http import Outgoing, retry_after
 from tests.services import Reply, certificate, in_turn, service
 

@@ -19,11 +19,12 @@ from typing import Any
 from hubbub.control.integrations import Integration
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.ingest.connectors.api import Api, ApiConnector, listed
-from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Batch, Notes, Setting
+from hubbub.ingest.connectors.base import Batch, Notes
 from hubbub.ingest.receivers.base import Options, Received
 from hubbub.ingest.receivers.chatwoot import PROVIDER, conversation_began, message_received
 from hubbub.ingest.receivers.fields import Fields
 from hubbub.ingest.receivers.helpdesk import key, when
+from hubbub.ingest.setting import BASE_URL, SINCE, ZONE, Setting
 from hubbub.model.coverage import Day
 from hubbub.model.window import Window
 

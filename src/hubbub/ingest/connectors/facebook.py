@@ -25,7 +25,8 @@ import msgspec
 from hubbub.clock import system_clock
 from hubbub.control.integrations import Integration
 from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Connector, Notes, Setting
+from hubbub.ingest.connectors.base import Connector, Notes
+from hubbub.ingest.setting import BASE_URL, SINCE, ZONE, Setting
 from hubbub.model.coverage import Day
 from hubbub.model.event import NOTHING, Event, Item
 from hubbub.model.plain import JsonObject

@@ -13,10 +13,11 @@ from datetime import datetime
 from hubbub.control.integrations import Integration
 from hubbub.errors import UpstreamUnavailableError
 from hubbub.ingest.connectors.api import ApiConnector, listed, next_params
-from hubbub.ingest.connectors.base import BASE_URL, LABELS, SINCE, ZONE, Batch, Notes, Setting
+from hubbub.ingest.connectors.base import Batch, Notes
 from hubbub.ingest.receivers.fields import Fields
 from hubbub.ingest.receivers.front import PROVIDER, meaning
 from hubbub.ingest.receivers.helpdesk import when
+from hubbub.ingest.setting import BASE_URL, LABELS, SINCE, ZONE, Setting
 from hubbub.model.coverage import Day
 
 PAGE = 100

@@ -17,11 +17,12 @@ from datetime import datetime, timedelta
 from hubbub.control.integrations import Integration
 from hubbub.errors import UpstreamUnavailableError
 from hubbub.ingest.connectors.api import Api, ApiConnector, listed
-from hubbub.ingest.connectors.base import BASE_URL, LABELS, SINCE, ZONE, Batch, Notes, Setting
+from hubbub.ingest.connectors.base import Batch, Notes
 from hubbub.ingest.receivers.base import Options, Received
 from hubbub.ingest.receivers.fields import Fields
 from hubbub.ingest.receivers.helpdesk import channel, when
 from hubbub.ingest.receivers.intercom import PROVIDER, conversation
+from hubbub.ingest.setting import BASE_URL, LABELS, SINCE, ZONE, Setting
 from hubbub.model.coverage import Day
 
 VERSION = "2.14"

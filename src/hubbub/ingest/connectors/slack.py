@@ -23,7 +23,9 @@ import msgspec
 
 from hubbub.control.integrations import Integration
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import BASE_URL, LABELS, SINCE, ZONE, Batch, Connector, Notes, Setting
+from hubbub.ingest.connectors.base import Batch, Connector, Notes
+from hubbub.ingest.receivers.slack import ADDRESS, WORKSPACE
+from hubbub.ingest.setting import BASE_URL, LABELS, SINCE, ZONE, Setting
 from hubbub.ingest.sources.slack_message import (
     Message,
     Thread,
@@ -64,12 +66,6 @@ INVITE = "Invite the Slack app to it, or resume the integration to leave it out"
 SCOPES = (
     "Give the Slack app the scopes groups:read and groups:history, and install it again, to read private channels too"
 )
-
-WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A-Z0-9]{1,20}", fixed=True)
-ADDRESS = Setting(
-    "workspace_url", "address of the workspace, like https://acme.slack.com: lists then link to its messages",
-    r"https://[a-z0-9-]{1,80}(\.enterprise)?\.slack\.com",
-)  # fmt: skip
 
 
 class Slack(Connector):

@@ -17,10 +17,11 @@ from email.utils import parsedate_to_datetime
 
 from hubbub.control.integrations import Integration
 from hubbub.ingest.connectors.api import ApiConnector, listed, next_params
-from hubbub.ingest.connectors.base import BASE_URL, LABELS, SINCE, ZONE, Batch, Notes, Setting
+from hubbub.ingest.connectors.base import Batch, Notes
 from hubbub.ingest.receivers.base import Options, Received
 from hubbub.ingest.receivers.fields import Fields
 from hubbub.ingest.receivers.twilio import RECEIPTS, event_of
+from hubbub.ingest.setting import BASE_URL, LABELS, SINCE, ZONE, Setting
 from hubbub.model.coverage import Day
 
 PAGE = 1000

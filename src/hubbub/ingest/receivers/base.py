@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 
 from hubbub.errors import ForgedError
-from hubbub.ingest.connectors.base import Setting
+from hubbub.ingest.setting import Setting
 from hubbub.model.coverage import Reason
 from hubbub.model.name import Name
 
@@ -134,6 +134,19 @@ class Setup:
     connected: tuple[str, ...] = ()
     retries: timedelta = timedelta(0)
     renumbers: timedelta = timedelta(0)
+
+    @property
+    def verifying(self) -> tuple[Secret, ...]:
+        """The secrets without which no delivery can be verified."""
+        return tuple(secret for secret in self.secrets if not secret.opens)
+
+    def receives(self, names: tuple[str, ...]) -> bool:
+        """Whether deliveries can be verified, given the names of the secrets."""
+        return {secret.name for secret in self.verifying} <= set(names)
+
+    def listens(self, names: tuple[str, ...]) -> bool:
+        """Whether the service sends over a connection that Hubbub opens, given the names of the secrets."""
+        return any(secret.opens and secret.name in names for secret in self.secrets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from hubbub.control.integrations import Integration, Integrations
 from hubbub.control.payloads import Payloads
 from hubbub.errors import ForgedError, IntegrationPausedError, NotFoundError
 from hubbub.ingest.accept import Outcome
-from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply, with_source
 from hubbub.ingest.receivers.catalogue import receivers
 from hubbub.ingest.receivers.stored import applied, receipts
@@ -86,7 +85,8 @@ class Receiving:
         if (
             integration is None
             or integration.provider != provider
-            or not PROVIDERS[provider].receives(integration.secret_names)
+            or provider not in self._receivers
+            or not self._receivers[provider].setup.receives(integration.secret_names)
         ):
             raise NotFoundError
         return integration

@@ -17,7 +17,6 @@ from urllib.parse import parse_qs
 import msgspec
 
 from hubbub.ingest.asking import signs_field
-from hubbub.ingest.connectors.slack import ADDRESS, WORKSPACE
 from hubbub.ingest.receivers.base import (
     Change,
     Delivery,
@@ -32,6 +31,7 @@ from hubbub.ingest.receivers.base import (
     hmac_hex,
 )
 from hubbub.ingest.receivers.fields import Fields, filled, object_of
+from hubbub.ingest.setting import Setting
 from hubbub.ingest.sources.slack_message import (
     Message,
     Thread,
@@ -51,6 +51,12 @@ RECENT = timedelta(days=1)
 """A notice comes within this time of the lost minute. One that names another minute is wrong: the minute before it is used."""
 CHANNELS = ("channel_rename", "channel_created", "group_rename")
 USERS = ("team_join", "user_change", "user_profile_changed")
+
+WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A-Z0-9]{1,20}", fixed=True)
+ADDRESS = Setting(
+    "workspace_url", "address of the workspace, like https://acme.slack.com: lists then link to its messages",
+    r"https://[a-z0-9-]{1,80}(\.enterprise)?\.slack\.com",
+)  # fmt: skip
 
 
 class SlackEvents:

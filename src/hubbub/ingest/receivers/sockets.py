@@ -9,7 +9,7 @@ from typing import Protocol
 from hubbub.background import Background
 from hubbub.control.integrations import Integration, Integrations
 from hubbub.errors import HubbubError
-from hubbub.ingest.providers import PROVIDERS
+from hubbub.ingest.receivers.catalogue import RECEIVERS
 from hubbub.telemetry import log, seldom
 
 PAUSE = 5.0
@@ -75,5 +75,6 @@ class Sockets:
 
     def _listening(self) -> Iterator[Integration]:
         for integration in self._integrations.all(state="active"):
-            if PROVIDERS[integration.provider].listens(integration.secret_names):
+            receiver = RECEIVERS.get(integration.provider)
+            if receiver is not None and receiver.setup.listens(integration.secret_names):
                 yield self._integrations.get(integration.tenant, integration.id)

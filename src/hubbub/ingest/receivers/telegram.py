@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from hubbub.ingest.connectors.base import Setting
 from hubbub.ingest.receivers.base import Change, Delivery, Options, Received, Secret, Setup, check_same, no_challenge
 from hubbub.ingest.receivers.fields import Fields, filled, object_of, rfc3339
+from hubbub.ingest.setting import Setting
 from hubbub.model.name import Name
 
 LONGEST_NUMBER = 19
