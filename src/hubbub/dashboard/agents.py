@@ -63,7 +63,7 @@ def agents(ask: Ask) -> Shown:
         columns += [Column("low", "Satisfied, from", "share"), Column("high", "to", "share")]
     data = {
         **shown.data, "plots": {name: title for name, title in plots.items() if name in known}, "everyone": everyone,
-        "said": summary, "beside": ("low", "high"),
+        "lead": summary, "beside": ("low", "high"),
     }  # fmt: skip
     note = ". ".join(filter(None, (shown.note, _left_out(absent))))
     return replace(shown, table=replace(shown.table, columns=columns, rows=rows), data=data, summary=summary, note=note)

@@ -90,7 +90,7 @@ def _done(ask: Ask) -> Shown:
         {
             "text": row.text if len(row.text) <= LONGEST else f"{row.text[:LONGEST]}…",
             "label": row.label,
-            "said": _said(row.was, row.label),
+            "suggestion": _suggestion(row.was, row.label),
             "by": row.by,
         }
         for row in page.rows
@@ -98,7 +98,7 @@ def _done(ask: Ask) -> Shown:
     columns = [
         Column("text", "Message", "long"),
         Column("label", "Label"),
-        Column("said", "Suggestion"),
+        Column("suggestion", "Suggestion"),
         Column("by", "By"),
     ]
     another = Act(
@@ -107,7 +107,7 @@ def _done(ask: Ask) -> Shown:
     return data_table(ask, columns, rows, forms=[another], nothing="People have labelled nothing yet.")
 
 
-def _said(was: str | None, label: str) -> str:
+def _suggestion(was: str | None, label: str) -> str:
     return "accepted" if was == label else f"was {was or 'unlabelled'}"
 
 

@@ -45,7 +45,7 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
         return Shown(empty="There is nothing to compare with.")
     moved, unit = causes(answer), unit_of(name)
     left_out = ask.in_words(moved.left_out)
-    summary = _said(ask, name, answer, unit)
+    summary = _summary(ask, name, answer, unit)
     if answer.difference and number is not None and number.verdict == "usual":
         summary = f"{summary}, which is within its usual range"
     if not moved.rows:
@@ -62,11 +62,11 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     if abs(rest) >= LEAST.get(unit, 0.005):
         rows.append(_others(rest, unit, top))
         links.append({})
-    data = {"said": summary, "unit": unit, "left_out": left_out}
+    data = {"unit": unit, "left_out": left_out}
     return Shown("why", data, Table(columns, rows, links), summary)
 
 
-def _said(ask: Ask, name: str, answer: Changes, unit: str) -> str:
+def _summary(ask: Ask, name: str, answer: Changes, unit: str) -> str:
     difference = answer.difference
     moved = f"from {near(answer.before, unit)} to {near(answer.after, unit)}"
     return (

@@ -144,7 +144,7 @@ def over_time(
         "spec": spec, "title": names[known[0]] if compare else "", "mark": mark, "before": bool(before), "usual": bool(course),
         "readings": plain(read), "bands": [names[name] for name in known] if mark == "bands" else [], "aimed": aimed,
     }  # fmt: skip
-    return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
+    return Shown("chart", data, Table(columns, rows, links), _summary(names, known, rows, unit))
 
 
 def _aim(targets: Sequence[TargetInForce], day: str) -> int | None:
@@ -180,7 +180,7 @@ def _point(row: PageRow, names: Sequence[str], unit: str) -> dict[str, Any]:
     return point
 
 
-def _said(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Cells], unit: str) -> str:
+def _summary(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Cells], unit: str) -> str:
     """Return a chart in words: first, last and highest value of each line."""
     parts = []
     for name in known:

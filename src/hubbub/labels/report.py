@@ -16,7 +16,7 @@ class LabelReport:
     """The label."""
     examples: int
     """Messages that people labelled so."""
-    said: int
+    predicted: int
     """Held-out messages that the classifier labelled so."""
     right: int
     """Of these, the right ones."""

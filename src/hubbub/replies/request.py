@@ -19,7 +19,7 @@ Trigger = Annotated[str, msgspec.Meta(pattern=r"^(mention|reply|thread|message_a
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 
 
-class Said(msgspec.Struct, forbid_unknown_fields=True):
+class ContextMessage(msgspec.Struct, forbid_unknown_fields=True):
     """An earlier message."""
 
     user_id: Id
@@ -36,7 +36,7 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     message_ts: Id
     trigger_message_text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
     triggered_by: Trigger
-    context_messages: Annotated[list[Said], msgspec.Meta(max_length=MAX_CONTEXT)] = []
+    context_messages: Annotated[list[ContextMessage], msgspec.Meta(max_length=MAX_CONTEXT)] = []
     thread_ts: Id | None = None
     response_url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://")] | None = None
 

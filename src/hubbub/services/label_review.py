@@ -27,10 +27,10 @@ from hubbub.model.page import check_limit
 from hubbub.model.tenant import Tenant
 from hubbub.services.label_review_views import (
     Reviewed,
+    ReviewedLabel,
     ReviewHistory,
     ReviewOrder,
     ReviewQueue,
-    SaidLabel,
     SuggestionScore,
     Taught,
     ToReview,
@@ -158,7 +158,7 @@ class LabelReview:
         labelled = [
             (example, example.label) for example in self._examples.of(owner.id, chosen) if example.label is not None
         ]
-        rows = [_said_label(example, label) for example, label in labelled[: check_limit(limit)]]
+        rows = [_reviewed_label(example, label) for example, label in labelled[: check_limit(limit)]]
         return ReviewHistory(rows, _right([example for example, _ in labelled]))
 
     def _waiting(self, tenant: Tenant, label_set: LabelSet, order: ReviewOrder) -> dict[str, Suggestion]:
@@ -222,8 +222,8 @@ def _row(message: Message, suggested: Suggestion, why: Reasons) -> ToReview:
     )  # fmt: skip
 
 
-def _said_label(example: Example, label: str) -> SaidLabel:
-    return SaidLabel(
+def _reviewed_label(example: Example, label: str) -> ReviewedLabel:
+    return ReviewedLabel(
         example.body.key, example.body.text, label, example.suggested, example.suggested_by, example.made_by, example.made_at
     )  # fmt: skip
 

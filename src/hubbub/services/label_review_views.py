@@ -98,7 +98,7 @@ class Undone:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidLabel:
+class ReviewedLabel:
     """A person's label of a message."""
 
     message: str
@@ -137,7 +137,7 @@ class SuggestionScore:
 class ReviewHistory:
     """People's last labels, newest first, and how often suggestions were right."""
 
-    rows: Sequence[SaidLabel]
+    rows: Sequence[ReviewedLabel]
     """People's labels."""
     right: Sequence[SuggestionScore]
     """By label."""

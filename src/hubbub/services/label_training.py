@@ -234,5 +234,5 @@ def _values(trained: Trained) -> JsonObject:
         "accuracy": report["right"] / examples if examples else None, "counted": sure / examples if examples else None,
         "precision": report["sure_right"] / sure if sure else None,
         "precision_low": wilson_lower(report["sure_right"], sure, SURE),
-        "labels": [LabelReport(**label) for label in report["labels"]], "left_out": report["left_out"],
+        "labels": [LabelReport(*label.values()) for label in report["labels"]], "left_out": report["left_out"],
     }  # fmt: skip
