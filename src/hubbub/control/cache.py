@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 from cachetools import TLRUCache
@@ -57,7 +57,7 @@ class Kept:
 class Cache(Protocol):
     """A cache of answers. Callable from any thread; no method raises, since the store can answer without a cache."""
 
-    inline: ClassVar[bool]
+    inline: bool
     """Whether its methods never wait, so that an event loop may call them."""
 
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
@@ -91,7 +91,7 @@ class _Entry:
 class Memory:
     """A cache in this process of at most `size` bytes; evicts the least recently used answers."""
 
-    inline: ClassVar[bool] = True
+    inline = True
 
     def __init__(self, size: int, timer: Callable[[], float] = time.monotonic) -> None:
         self._entries: TLRUCache[str, _Entry] = TLRUCache(
@@ -153,6 +153,7 @@ class Following(Memory):
     def __init__(self, size: int, store: Store) -> None:
         super().__init__(size)
         self._store = store
+        self.inline = not store.facts.by_tenant  # a server is asked what others changed
 
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
         """Return a valid answer or None, and the current stamp; nothing is read or cached while the store does not answer."""
@@ -189,7 +190,7 @@ class Redis:
     first call shows whether Redis answers.
     """
 
-    inline: ClassVar[bool] = False
+    inline = False
 
     def __init__(self, url: str, space: str, timer: Callable[[], float] = time.monotonic) -> None:
         import redis

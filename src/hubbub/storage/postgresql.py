@@ -84,6 +84,13 @@ def translated(sql: str) -> str:
     return _TOKENS.sub(token, sql)
 
 
+_CHANGED = (
+    "INSERT INTO writer VALUES (?, nextval('writer_number'), now()) "
+    "ON CONFLICT (id) DO UPDATE SET number = excluded.number, at = excluded.at"
+)
+"""Says that this process changed something; the last statement of a transaction, since others wait for its row."""
+
+
 class Transaction(transaction.Transaction):
     """Statements of one connection."""
 
@@ -155,6 +162,7 @@ class Database(transaction.Database):
         """Connect once. Raises StoreUnavailableError."""
         self._url = url
         self._me = uuid.uuid4().hex
+        self._my_log = f"{self._me}.log"
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -194,10 +202,7 @@ class Database(transaction.Database):
             writing = Transaction(con, self.name)
             self._take_turn(writing, tenant)
             yield writing
-            writing.run(
-                "INSERT INTO writer VALUES (?, nextval('writer_number'), now()) "
-                "ON CONFLICT (id) DO UPDATE SET number = excluded.number, at = excluded.at", (self._me,),
-            )  # fmt: skip
+            writing.run(_CHANGED, (self._me,))
             writing.run("COMMIT")
         finally:
             self._end(con)
@@ -230,6 +235,7 @@ class Database(transaction.Database):
         con = self._begin("BEGIN")
         try:
             yield (writing := Transaction(con, self.name))
+            writing.run(_CHANGED, (self._my_log,))
             writing.run("COMMIT")
         finally:
             self._end(con)
@@ -265,10 +271,11 @@ class Database(transaction.Database):
         return [f"{name} is off" for name, value in settings.items() if value == "off"]
 
     def changed(self) -> int:
-        """Return a number that changes when another process has written."""
+        """Return a number that changes when another process has written or added to the log."""
         with self.read() as reading:
             numbers = reading.value(
-                "SELECT string_agg(CAST(number AS TEXT), ',' ORDER BY id) FROM writer WHERE id <> ?", (self._me,)
+                "SELECT string_agg(CAST(number AS TEXT), ',' ORDER BY id) FROM writer WHERE id NOT IN (?, ?)",
+                (self._me, self._my_log),
             )
         return zlib.crc32((numbers or "").encode())
 

@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS writer (id TEXT PRIMARY KEY, number BIGINT NOT NULL, 
 CREATE SEQUENCE IF NOT EXISTS writer_number;
 """
 """`log`: acknowledged batches that are not stored yet, one row each; `batches` numbers their commit. `writer`: the newest change of
-each process."""
+each process, and its newest commit to the log."""
 VIEWS = published.views(
     iso=lambda us: (
         "to_char(TIMESTAMP 'epoch' + " + us + " * INTERVAL '1 microsecond', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
