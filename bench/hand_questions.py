@@ -2,6 +2,9 @@
 
 Times are microseconds in all. A question reads the events it needs, by tenant, time and type, and responses only of conversations
 that have any in its range. `last(x)` is the value of the latest event, and `:name` a parameter, in each engine's own words.
+
+The dashboard says what Hubbub's says but for two numbers, which are easier here: the longest wait begins with its last message, not
+its first, and a conversation that was resolved again counts on the day of its last resolve.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ QUESTIONS: Mapping[str, str] = {
     FROM (
         SELECT {_DAY_OF_TIME} AS low, count(DISTINCT conversation_id) AS active,
             count(*) FILTER (WHERE type = 'message.received') AS received, count(*) FILTER (WHERE type = 'message.sent') AS sent
-        FROM events WHERE {_TWO_DAYS} AND (time < :until OR time >= :today) GROUP BY 1
+        FROM events WHERE {_TWO_DAYS} AND (starts_with(type, 'message.') OR starts_with(type, 'conversation.'))
+            AND (time < :until OR time >= :today) GROUP BY 1
     ) AS m LEFT JOIN (
         SELECT {_DAY_OF_DONE} AS low, count(*) AS n, avg(ms) AS mean, percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS middle,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE is_first) AS middle_first
@@ -75,7 +79,8 @@ QUESTIONS: Mapping[str, str] = {
                     NOT IN ('conversation.resolved', 'conversation.closed') AS is_open,
                 last(staff_id) FILTER (WHERE type = 'conversation.assigned') AS assignee,
                 max(time) FILTER (WHERE type = 'message.received') AS last_in,
-                coalesce(max(time) FILTER (WHERE type = 'message.sent'), 0) AS last_out
+                coalesce(max(time) FILTER (WHERE type IN ('conversation.resolved', 'conversation.closed')
+                    OR (type = 'message.sent' AND campaign_id IS NULL)), 0) AS last_out
             FROM events WHERE tenant = :tenant AND time < :now AND conversation_id IS NOT NULL GROUP BY conversation_id
         ) AS conversation
     ) AS c CROSS JOIN (
