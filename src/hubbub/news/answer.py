@@ -20,22 +20,6 @@ from hubbub.query.usual import Usual
 
 
 @dataclass(frozen=True, slots=True)
-class NewsCause:
-    """The part of a number that explains most of its change."""
-
-    dimension: str
-    value: str
-    before: float | None
-    after: float | None
-    n: int
-    contribution: float
-    share: float
-    """Share of the difference."""
-    same: str | None
-    """A value of another dimension with the same rows."""
-
-
-@dataclass(frozen=True, slots=True)
 class NewsBurst:
     """The few days that carry a change; the other days are within their usual range."""
 
@@ -83,7 +67,8 @@ class NewsPoint(NewsNumber):
     because: str | None
     """The cause and the topic, as they follow the change in the sentence."""
     sentence: str
-    cause: NewsCause | None
+    cause: Cause | None
+    """The part of the number that explains most of its change."""
     where: Mapping[str, Sequence[str]]
     """Filters that find its rows, as for /v1/explain."""
     burst: NewsBurst | None = None
@@ -176,7 +161,7 @@ def _point(point: Point, tenant: Tenant) -> NewsPoint:
         in_words=point.usual or None,
         because=point.because or None,
         sentence=point.sentence,
-        cause=_cause(point.cause) if point.cause else None,
+        cause=point.cause,
         where=point.where,
         burst=_burst(point.burst, tenant) if point.burst else None,
         topic=_topic(point.topic, tenant) if point.topic else None,
@@ -191,16 +176,3 @@ def _burst(burst: Burst, tenant: Tenant) -> NewsBurst:
 def _topic(topic: Topic, tenant: Tenant) -> NewsTopic:
     start, end = (at.astimezone(tenant.tz).isoformat() for at in (topic.start, topic.end))
     return NewsTopic(topic.name, topic.messages, start, end, topic.share, topic.room or None)
-
-
-def _cause(cause: Cause) -> NewsCause:
-    return NewsCause(
-        cause.dimension,
-        cause.value,
-        cause.before,
-        cause.after,
-        cause.n,
-        cause.contribution,
-        cause.share,
-        cause.same or None,
-    )

@@ -35,7 +35,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A part of a number and its contribution to the difference; `same`: a value of another dimension with the same rows."""
+    """A part of a number and its contribution to the difference."""
 
     dimension: str
     value: str
@@ -45,7 +45,8 @@ class Cause:
     contribution: float
     share: float
     """Part of the difference, 1 for all of it; negative against it."""
-    same: str = ""
+    same: str | None = None
+    """A value of another dimension with the same rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,7 @@ def causes(changes: Changes) -> Causes:
     rows = known[dimension]
     moving = [row for row in rows if _matters(row, difference, unit)]
     doubles = {_key(row): row.value for row in known.get("channel", [])} if dimension == "channel_id" else {}
-    top = tuple(
-        _cause(dimension, row, row.contribution / difference, doubles.get(_key(row)) or "") for row in moving[:MOST]
-    )
+    top = tuple(_cause(dimension, row, row.contribution / difference, doubles.get(_key(row))) for row in moving[:MOST])
     others = dimensions[dimension].others
     quiet = len(dimensions[dimension].rows) - len(top) + (others.count if others else 0)
     return Causes(dimension, top, _left_out(dimension, len(top), quiet, [name for name in able if name != dimension]))
@@ -113,7 +112,7 @@ def _is_whole(rows: Sequence[Part]) -> bool:
     return rows[0].n >= WHOLE * now and rows[0].n_before >= WHOLE * before > 0
 
 
-def _cause(dimension: str, row: Part, share: float, same: str = "") -> Cause:
+def _cause(dimension: str, row: Part, share: float, same: str | None = None) -> Cause:
     return Cause(dimension, row.value or "", row.before, row.after, row.n, row.contribution, share, same)
 
 

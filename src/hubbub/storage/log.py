@@ -19,7 +19,7 @@ import msgspec
 
 from hubbub.errors import StoreDamagedError, StoreUnavailableError
 from hubbub.storage import schema
-from hubbub.storage.transaction import Transaction
+from hubbub.storage.transaction import Database, Transaction
 
 EVENT = tuple(schema.SENT)
 """Columns of an event's row, in order."""
@@ -188,9 +188,9 @@ def packed(batch: Batch, judged: Judged) -> Iterator[tuple[int, int, bytes, byte
 class Log(ABC):
     """Appends batches durably and gives them back in order. May be used from any thread, and by several processes."""
 
-    def __init__(self, name: str) -> None:
-        """`name`: its name in errors."""
-        self._name = name
+    def __init__(self, name: str, database: Database) -> None:
+        """`name`: its name in errors; `database`: where its table is."""
+        self._name, self._read = name, database.read
         self._queue: list[Submitted] = []
         self._arrived = threading.Condition()
         self._closed = False
@@ -259,13 +259,16 @@ class Log(ABC):
         They leave the log with the transaction, when the block succeeds. Other tenants' batches may be among them.
         """
 
-    @abstractmethod
     def backlog(self) -> tuple[int, int | None]:
-        """Return how many batches wait, and when the oldest was received (microseconds)."""
+        """Return how many batches are in the table, and when the oldest was received (microseconds)."""
+        with self._read() as reading:
+            batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
+        return batches, oldest
 
-    @abstractmethod
     def highest_tenant(self) -> int:
-        """Return the highest number of a tenant whose batches wait, 0 for none."""
+        """Return the highest number of a tenant whose batches are in the table, 0 for none."""
+        with self._read() as reading:
+            return reading.value("SELECT max(tenant) FROM log") or 0
 
     @abstractmethod
     def forget_tenant(self, tenant: int) -> int:

@@ -68,7 +68,7 @@ class Log(log.Log):
     """Appends batches durably and gives them back in order. May be used from any thread, and by several processes."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database.name)
+        super().__init__(database.name, database)
         self._database = database
 
     def _commit(self, batches: Sequence[Batch]) -> list[list[Verdict]]:
@@ -143,17 +143,6 @@ class Log(log.Log):
     def behind(self) -> int:
         """Return how many batches wait."""
         return self.backlog()[0]
-
-    def backlog(self) -> tuple[int, int | None]:
-        """Return how many batches wait, and when the oldest was received (microseconds)."""
-        with self._database.read() as reading:
-            batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
-        return batches, oldest
-
-    def highest_tenant(self) -> int:
-        """Return the highest number of a tenant whose batches wait, 0 for none."""
-        with self._database.read() as reading:
-            return reading.value("SELECT max(tenant) FROM log") or 0
 
     def forget_tenant(self, tenant: int) -> int:
         """Delete a tenant's waiting batches; returns how many."""

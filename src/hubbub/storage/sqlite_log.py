@@ -49,8 +49,8 @@ class Log(log.Log):
 
     def __init__(self, folder: Path, facts: Database, identities: Identities, free_floor: int) -> None:
         """Open the log of a folder; `free_floor`: bytes of the disk to leave free."""
-        super().__init__(LOG)
         self._database = Database(folder / LOG, cache_mb=8)
+        super().__init__(LOG, self._database)
         if self._database.writable:
             self._database.exclusive(lambda con: con.executescript(sqlite_schema.LOG).close())
         self._folder = folder
@@ -223,17 +223,6 @@ class Log(log.Log):
             stored, early = _stored(facts), _early(facts)
         with self._database.read() as reading:
             return len({n for (n,) in reading.rows("SELECT n FROM log WHERE n > ?", (stored,))} - early)
-
-    def backlog(self) -> tuple[int, int | None]:
-        """Return how many batches are in the file, and when the oldest was received (microseconds)."""
-        with self._database.read() as reading:
-            batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
-        return batches, oldest
-
-    def highest_tenant(self) -> int:
-        """Return the highest number of a tenant whose batches wait, 0 for none."""
-        with self._database.read() as reading:
-            return reading.value("SELECT max(tenant) FROM log") or 0
 
     def forget_tenant(self, tenant: int) -> int:
         """Delete a tenant's waiting batches; returns how many."""
