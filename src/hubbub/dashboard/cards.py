@@ -19,9 +19,11 @@ from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Score, Unit
 from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
+from hubbub.news.judge import Verdict
 from hubbub.news.number import NewsNumber
+from hubbub.news.sentences import beside_usual
 from hubbub.query.result import UNKNOWN, Number, State
-from hubbub.reports.formatting import between, shown
+from hubbub.reports.formatting import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Card:
     """Class of the change's color."""
     foot: str | None = None
     """What stands below in place of n."""
+    aim: str = ""
+    """Distance from the target, before the foot."""
+    aim_way: str = ""
+    """Class of its color: worse where the target is missed."""
 
     @property
     def shown(self) -> str:
@@ -131,9 +137,10 @@ def _card(ask: Ask, name: str, number: PageNumber, spark: str, driving: str | No
 
 
 def _judged(card: Card, number: NewsNumber) -> Card:
-    """Give a card color and foot: a number beyond its noise has a color, or is bold."""
-    low, high, unit = number.usual.low, number.usual.high, number.unit
-    usual = f"usual {between(low, high, unit)}" if low is not None and high is not None else ""
+    """Give a card color and foot: a number outside its usual range has a color, is bold, or says what holds it back."""
+    unit, usual = number.unit, beside_usual(number.usual.low, number.usual.high, number.unit, number.held)
+    if number.verdict == Verdict.UNKNOWN and card.change:  # a large change in grey needs a word
+        usual = "usual range not known"
     n = f"n\u00a0=\u00a0{number.n:,}" if unit != Unit.COUNT and number.n else ""
     if unit == Unit.SHARE and number.n and number.n < FEW and number.value is not None:
         n = f"{round(number.value * number.n)} of {number.n}"

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from hubbub.calculations import wilson_lower
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.dashboard.widgets import NOTHING_HERE
-from hubbub.dashboard.within_target import share_within
+from hubbub.dashboard.within_target import misses, share_within
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.metrics.wording import WORDINGS, Wording
@@ -26,8 +25,9 @@ from hubbub.news.answer import NewsAnswer, NewsPoint
 from hubbub.news.candidates import candidate_of
 from hubbub.news.judge import Verdict
 from hubbub.news.number import CourseRow, NewsNumber
+from hubbub.news.sentences import NO_NEWS, beside_usual
 from hubbub.query.usual import GRAINS
-from hubbub.reports.formatting import between, in_sentence, near
+from hubbub.reports.formatting import in_sentence, near
 
 PAGES: Mapping[str, str] = {
     "csat": "satisfaction", "first_response": "speed", "response_ms": "speed", "resolution_ms": "speed",
@@ -119,13 +119,11 @@ def missed_target(ask: Ask) -> str:
     """Return that fewer waits than wanted were within their target; empty without one, and where chance explains it (95 %)."""
     name = share_within(ask)
     number = ask.query([name]).number(name) if name else None
-    if name is None or number is None or number.value is None or number.goal is None or not number.n:
+    if name is None or number is None or not misses(number):
         return ""
-    late = number.n - round(number.value * number.n)
-    if (wilson_lower(late, number.n) or 0.0) <= 1 - number.goal:
-        return ""
+    assert number.value is not None and number.goal is not None and number.n
     share, goal = near(number.value, Unit.SHARE), round(100 * number.goal, 1)
-    return f"{ask.title(name)}: {number.n - late:,} of {number.n:,} ({share}), {goal:g}% wanted."
+    return f"{ask.title(name)}: {round(number.value * number.n):,} of {number.n:,} ({share}), {goal:g}% wanted."
 
 
 def yesterday(ask: Ask, answer: NewsAnswer) -> str:
@@ -149,7 +147,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
     others = "The other" if beyond or small else "All"
     words = [
         _counted(known, [*beyond, *small], wording), f"{outside[:1].upper()}{outside[1:]}",
-        f"Outside the usual range, but too small or too few to be news: {little}" if little else "",
+        f"{NO_NEWS}: {little}" if little else "",
         f"{others} {len(usual)} numbers were within their usual range" if len(usual) > 1 else "",
     ]  # fmt: skip
     return " ".join(f"{part}." for part in words if part)
@@ -158,9 +156,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
 def _beside_usual(number: NewsNumber, row: CourseRow, wording: Wording) -> str:
     """Return a number of a day beside its usual range, in words."""
     happened = _happened(number, row.value, wording)
-    if row.low is None or row.high is None:
-        return happened
-    return f"{happened} (usual {between(row.low, row.high, number.unit)})"
+    return f"{happened} ({beside_usual(row.low, row.high, number.unit, row.held)})"
 
 
 def _counted(known: Sequence[NumberOfDay], beyond: Sequence[NumberOfDay], wording: Wording) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hubbub.calculations import wilson_lower
+from hubbub.dashboard.answer_rows import PageNumber
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Shown
 from hubbub.model.target import Aim
@@ -21,19 +23,24 @@ def share_in_time(ask: Ask, fallback: str) -> tuple[str, str]:
     return (within, "Within target") if within else (ask.timed(fallback), "")
 
 
+def misses(number: PageNumber) -> bool:
+    """Return whether a share is below what its targets want, and chance does not explain it (95 %)."""
+    if number.value is None or number.goal is None or not number.n:
+        return False
+    late = number.n - round(number.value * number.n)
+    return (wilson_lower(late, number.n) or 0.0) > 1 - number.goal
+
+
 def with_distance(ask: Ask, cards: Shown) -> Shown:
-    """Return cards where that of the share within the target says how far it is from the share wanted."""
+    """Return cards where that of the share within the target says first how far it is from the share wanted; red: missed."""
     name = share_within(ask)
-    if name is None or "cards" not in cards.data or not (foot := _distance(ask, name)):
+    if name is None or "cards" not in cards.data:
         return cards
-    drawn = [replace(card, foot=foot) if card.name == name else card for card in cards.data["cards"]]
-    return replace(cards, data={**cards.data, "cards": drawn})
-
-
-def _distance(ask: Ask, name: str) -> str:
-    """Return a share's distance from what its targets want, in words; empty where they want none, or it is not known."""
     number = ask.query([name]).number(name)
     if number.goal is None or number.value is None:
-        return ""
+        return cards
     points = 100 * (number.value - number.goal)
-    return f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} target · n = {number.n:,}"
+    aim = f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} target"
+    missed = "worse" if misses(number) else ""
+    drawn = [replace(card, aim=aim, aim_way=missed) if card.name == name else card for card in cards.data["cards"]]
+    return replace(cards, data={**cards.data, "cards": drawn})

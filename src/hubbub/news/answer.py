@@ -138,7 +138,8 @@ def _shared(number: Number) -> JsonObject:
         "metric": number.metric, "dimension": number.dimension or None, "slice": number.slice or None, "unit": number.unit.value,
         "value": number.cell.value, "n": number.cell.n, "state": number.cell.state, "previous": number.previous,
         "usual": number.usual,
-        "verdict": number.judged.verdict.value, "way": number.judged.way.value or None, "size": round(number.judged.size, 3),
+        "verdict": number.judged.verdict.value,
+        "held": number.judged.held.value or None, "way": number.judged.way.value or None, "size": round(number.judged.size, 3),
     }  # fmt: skip
 
 
@@ -146,9 +147,9 @@ def _course(number: Number, tenant: Tenant) -> Sequence[CourseRow] | None:
     return [
         CourseRow(
             row.start.astimezone(tenant.tz).isoformat(), row.cell.value, row.cell.n, row.cell.state,
-            row.usual.low, row.usual.high, row.usual.median, of_window(number.metric, row).verdict,
+            row.usual.low, row.usual.high, row.usual.median, known.verdict, known.held or None,
         )
-        for row in number.course
+        for row in number.course for known in (of_window(number.metric, row),)
     ] or None  # fmt: skip
 
 

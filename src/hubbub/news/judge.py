@@ -8,7 +8,7 @@ from enum import StrEnum
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Better, Unit
 from hubbub.news.candidates import FLOORS, Candidate, candidate_of
-from hubbub.query.result import Cell
+from hubbub.query.result import Cell, State
 from hubbub.query.usual import Usual, UsualRow
 from hubbub.query.usual_stretch import usual_of_part
 
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
     NEWS = "news"
     """It lies beyond its noise, and far enough for people to care."""
     BEYOND = "beyond"
-    """It lies beyond its noise, but is about few things or close to usual."""
+    """It lies outside its usual range, but something holds it back: see `Held`."""
     USUAL = "usual"
     UNKNOWN = "unknown"
     """It has no value, or its usual range is not known."""
@@ -38,13 +38,34 @@ class Way(StrEnum):
     NONE = ""
 
 
+class Held(StrEnum):
+    """Why a number outside its usual range is no news."""
+
+    NONE = ""
+    INCOMPLETE = "incomplete"
+    """Data of its days are missing, which may be why."""
+    FEW = "few"
+    """It is of too few things."""
+    LITTLE = "little"
+    """It lies close to what is usual."""
+    BEFORE = "before"
+    """It was so in the compared days, or more so."""
+
+
+_HELD = {
+    Held.NONE: "", Held.INCOMPLETE: "outside, but data are missing", Held.FEW: "outside, of too few",
+    Held.LITTLE: "outside by little", Held.BEFORE: "outside, as before",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Verdict, direction, and `size`: distance from the median in widths of its noise."""
+    """Verdict, direction, and `size`: distance from the median in widths of its noise; `held`: why it is only beyond."""
 
     verdict: Verdict
     way: Way = Way.NONE
     size: float = 0.0
+    held: Held = Held.NONE
 
 
 def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candidate: Candidate | None) -> Judged:
@@ -58,13 +79,15 @@ def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candid
     rises = value > usual.high
     if not rises and not value < usual.low:
         return Judged(Verdict.USUAL)
-    if previous is not None and (value > previous) != rises:
-        return Judged(Verdict.USUAL)
     half = (usual.high if rises else usual.median) - (usual.median if rises else usual.low)
     size = min(FURTHEST, abs(value - usual.median) / half) if half > 0 else FURTHEST
-    near = usual.median if previous is None else min(usual.median, previous, key=lambda other: abs(value - other))
-    matters = _matters(candidate, find(metric).unit, cell, near)
-    return Judged(Verdict.NEWS if matters else Verdict.BEYOND, way_of(metric, rises=rises), size)
+    held = _held(metric, cell, float(usual.median), previous, candidate, rises=rises)
+    return Judged(Verdict.BEYOND if held else Verdict.NEWS, way_of(metric, rises=rises), size, held)
+
+
+def held_back(held: str | None) -> str:
+    """Return in words, to read after the usual range, why a number outside it is no news; empty for others."""
+    return _HELD[Held(held or "")]
 
 
 def of_window(metric: str, row: UsualRow) -> Judged:
@@ -80,10 +103,27 @@ def way_of(metric: str, *, rises: bool) -> Way:
     return Way.BETTER if rises == (better is Better.HIGHER) else Way.WORSE
 
 
-def _matters(candidate: Candidate | None, unit: Unit, cell: Cell, middle: float) -> bool:
+def _held(
+    metric: str, cell: Cell, middle: float, previous: float | None, candidate: Candidate | None, *, rises: bool
+) -> Held:
+    """Return why a number outside its usual range around `middle` is no news."""
+    unit, value = find(metric).unit, float(cell.value or 0)
     least_n, least = (candidate.least_n, candidate.least) if candidate else FLOORS[unit]
-    value = float(cell.value or 0)
+    if cell.state == State.INCOMPLETE and not (
+        rises and unit is Unit.COUNT
+    ):  # what is missing could only add to a count
+        return Held.INCOMPLETE
+    near = middle if previous is None else min(middle, previous, key=lambda other: abs(value - other))
+    if (max(value, near) if unit is Unit.COUNT else cell.n or 0) < least_n:
+        return Held.FEW
+    if not _is_far(unit, value, middle, least):
+        return Held.LITTLE
+    if previous is not None and ((value > previous) != rises or not _is_far(unit, value, previous, least)):
+        return Held.BEFORE
+    return Held.NONE
+
+
+def _is_far(unit: Unit, value: float, other: float, least: float) -> bool:
     if unit in (Unit.SHARE, Unit.SCORE):
-        return (cell.n or 0) >= least_n and abs(value - middle) >= least
-    many = max(value, middle) if unit is Unit.COUNT else (cell.n or 0)
-    return many >= least_n and max(value, middle) >= least * min(value, middle)
+        return abs(value - other) >= least
+    return max(value, other) >= least * min(value, other)

@@ -48,6 +48,8 @@ class CourseRow:
     median: float | None
     verdict: str
     """Of this window alone, as for the whole."""
+    held: str | None
+    """As for the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,11 @@ class NewsNumber:
     previous: float | None
     usual: Usual
     verdict: str
-    """news, beyond (but little), usual or unknown."""
+    """news, beyond (outside its usual range, but no news), usual or unknown."""
+    held: str | None
+    """Why it is only beyond: incomplete, few, little or before (so or more so in the compared days); else null."""
     way: str | None
-    """better, worse, up or down; null: within its noise."""
+    """better, worse, up or down; null: within its usual range."""
     size: float
     """Distance from the median, in widths of its noise."""
     course: Sequence[CourseRow] | None = field(default=None, metadata=ABSENT)

@@ -12,7 +12,7 @@ from hubbub.metrics.wording import Wording
 from hubbub.news.burst import Burst
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
-from hubbub.news.judge import Verdict
+from hubbub.news.judge import Verdict, held_back
 from hubbub.news.number import NewsNumber, Number
 from hubbub.news.point import Point
 from hubbub.query.result import State
@@ -20,6 +20,7 @@ from hubbub.query.usual import Usual
 from hubbub.reports.formatting import about, between, in_sentence, near, plain
 
 QUIET = "Nothing unusual"
+NO_NEWS = "Outside the usual range, but no news"
 LACKING = (State.INCOMPLETE, State.NOT_FETCHED)
 """States of numbers of which days are missing."""
 _WHERE = {
@@ -181,36 +182,62 @@ def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> 
     if not known:
         return "What is usual is not known yet: that needs four weeks of data before these days."
     if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:
-        return f"{_and_more(unusual, wording)}."
+        return _joined(_and_more(unusual, wording), _outside(known, wording))
     lacking = sum(number.cell.state in LACKING for number in known)
     if lacking:
-        return f"{QUIET} so far: {lacking} of {len(known)} numbers {'is' if lacking == 1 else 'are'} not complete."
+        so_far = f"{QUIET} so far: {lacking} of {len(known)} numbers {'is' if lacking == 1 else 'are'} not complete."
+        return _joined(so_far, _outside(known, wording))
     count = {1: "The only number", 2: "Both numbers"}.get(len(known), f"All {len(known)} numbers")
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
-    if beyond := [called(number.metric, wording) for number in known if number.judged.verdict is Verdict.BEYOND]:
-        return f"{QUIET}. Outside the usual range, but too small or too few to be news: {_listed(beyond)}."
+    if outside := _outside(known, wording):
+        return f"{QUIET}. {outside}"
     return f"{QUIET}. {count} {verb}."
 
 
 def _and_more(unusual: Sequence[Number], wording: Wording) -> str:
     """Return the number farthest from usual, and the names of further unusual ones."""
     first, *others = sorted(unusual, key=lambda number: -number.judged.size)
-    text = f"{wording.title(first.metric)}: {near(first.cell.value, first.unit)}, {expected(first)}"
-    names = [called(number.metric, wording) for number in others]
-    return f"{text}. {_sentence(names)} {'are' if _many(names) else 'is'} unusual, too" if names else text
+    text = f"{wording.title(first.metric)}: {near(first.cell.value, first.unit)}, {expected(first)}."
+    return _joined(text, _too(others, wording))
+
+
+def _too(numbers: Sequence[Number], wording: Wording) -> str:
+    """Return that further numbers are unusual, each beside its usual range; empty for none."""
+    return f"Unusual, too: {_listed([_beside(number, wording) for number in numbers])}." if numbers else ""
+
+
+def _outside(known: Sequence[Number], wording: Wording) -> str:
+    """Return the numbers that are outside their usual range, but no news, and what holds each back; empty for none."""
+    names = [_beside(number, wording) for number in known if number.judged.verdict is Verdict.BEYOND]
+    return f"{NO_NEWS}: {_listed(names)}." if names else ""
+
+
+def _beside(number: Number, wording: Wording) -> str:
+    """Return a number with its usual range, and what holds it back: "messages 4,411 (usual 3,640 – 4,207, outside by little)"."""
+    name, value = called(number.metric, wording), near(number.cell.value, number.unit)
+    return f"{name} {value} ({beside_usual(number.usual.low, number.usual.high, number.unit, number.judged.held)})"
+
+
+def beside_usual(low: float | None, high: float | None, unit: str, held: str | None) -> str:
+    """Return a usual range in words, with what holds a number outside it back; empty where it is not known."""
+    if low is None or high is None:
+        return ""
+    return ", ".join(filter(None, (f"usual {between(low, high, unit)}", held_back(held))))
+
+
+def _joined(*texts: str) -> str:
+    return " ".join(filter(None, texts))
 
 
 def rest(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
-    """Return which other numbers are unusual or within their usual range; empty without points."""
+    """Return which other numbers are unusual, outside or within their usual range; empty without points."""
     if not points:
         return ""
     kinds = {_kind(point.number.metric) for point in points}
-    news = [
-        called(n.metric, wording) for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds
-    ]
+    news = [n for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds]
     usual_ = [called(n.metric, wording) for n in known if n.judged.verdict is Verdict.USUAL and n.metric in _CALLED]
-    texts = ((news, "unusual, too"), (usual_, "within the usual range"))
-    return " ".join(f"{_sentence(names)} {'are' if _many(names) else 'is'} {text}." for names, text in texts if names)
+    quiet = f"{_sentence(usual_)} {'are' if _many(usual_) else 'is'} within the usual range." if usual_ else ""
+    return _joined(_too(news, wording), _outside(known, wording), quiet)
 
 
 def called(metric: str, wording: Wording) -> str:

@@ -89,15 +89,18 @@ def about(value: float | None, unit: str) -> str:
 
 
 def between(low: float, high: float, unit: str) -> str:
-    """Write a range: counts whole, shares without a decimal unless it is narrow, and the unit of shares once."""
-    if unit == Unit.COUNT:
-        return f"{round(low):,} – {round(high):,}"
-    if unit == Unit.SHARE:
-        digits = 0 if high - low >= 0.05 else 1
-        return f"{100 * low:.{digits}f} – {100 * high:.{digits}f}%"
+    """Write a range: counts whole, shares without a decimal unless it is narrow, and the unit of shares once.
+
+    Where both ends read alike, it is one value.
+    """
     if unit == Unit.MS and low < 1:
         return f"up to {about(high, unit)}"
-    return f"{about(low, unit)} – {about(high, unit)}"
+    if unit == Unit.SHARE:
+        digits = 0 if high - low >= 0.05 else 1
+        first, last, sign = f"{100 * low:.{digits}f}", f"{100 * high:.{digits}f}", "%"
+    else:
+        first, last, sign = *(f"{round(end):,}" if unit == Unit.COUNT else about(end, unit) for end in (low, high)), ""
+    return f"{first} – {last}{sign}" if first != last else f"{last}{sign}"
 
 
 def changed(absolute: float | None, relative: float | None, unit: str) -> str:

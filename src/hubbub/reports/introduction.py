@@ -19,7 +19,9 @@ class Beside:
     low: float | None
     high: float | None
     way: str
-    """better, worse or beyond, and rises or falls; empty within its noise."""
+    """better, worse or beyond, and rises or falls; empty where it is no news."""
+    held: str = ""
+    """Why it is no news though outside its usual range, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.query.result import State
 from hubbub.reports.dates import windows_in_words
 from hubbub.reports.document import Document, named
-from hubbub.reports.formatting import about, changed, reason, shown, unit_of
+from hubbub.reports.formatting import between, changed, reason, shown, unit_of
 from hubbub.reports.introduction import Beside, Introduction
 from hubbub.reports.sections import SECTIONS, Ranking, Summary
 from hubbub.reports.tables import Column, Row, Table
@@ -109,10 +109,10 @@ def summary_rows(document: Document) -> Iterator[Row]:
 
 
 def usual_in_words(beside: Beside, unit: str) -> str:
-    """Return the usual range of a number in words; empty where it is not known."""
+    """Return the usual range of a number, and what holds one outside it back, in words; empty where it is not known."""
     if beside.low is None or beside.high is None:
         return ""
-    return f"{about(beside.low, unit)} – {about(beside.high, unit)}"
+    return ", ".join(filter(None, (between(beside.low, beside.high, unit), beside.held)))
 
 
 def change_in_words(row: Row) -> str:

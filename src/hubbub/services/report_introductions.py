@@ -14,6 +14,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
 from hubbub.news.answer import NewsAnswer, answer_of
 from hubbub.news.direction import way_beyond
+from hubbub.news.judge import held_back
 from hubbub.news.news import News
 from hubbub.news.number import NewsNumber
 from hubbub.query.queries import Queries
@@ -91,4 +92,4 @@ def _sentence(sentence: str, usual: str | None) -> str:
 
 
 def _beside(number: NewsNumber) -> Beside:
-    return Beside(number.metric, number.usual.low, number.usual.high, way_beyond(number))
+    return Beside(number.metric, number.usual.low, number.usual.high, way_beyond(number), held_back(number.held))

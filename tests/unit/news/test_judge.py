@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Better, Unit
-from hubbub.news.candidates import CANDIDATES, FLOORS
+from hubbub.news.candidates import CANDIDATES, FLOORS, candidate_of
 from hubbub.news.direction import way_beyond
-from hubbub.news.judge import Verdict, Way, judged
+from hubbub.news.judge import Held, Verdict, Way, held_back, judged
 from hubbub.news.number import NewsNumber
-from hubbub.query.result import Cell
+from hubbub.query.result import Cell, State
 from hubbub.query.usual import Usual
 
 CSAT = next(one for one in CANDIDATES if one.metric == "csat")
@@ -43,26 +43,47 @@ def test_nothing_within_its_noise_is_told(value: float, low: float, high: float,
     """Of any share, news or beyond means outside of the band; and inside of it no way is said, which colors nothing."""
     found = judged("csat", Cell(value, n=n), Usual(0.5, 0.01, 8, low, high), None, CSAT)
     assert (found.verdict is Verdict.USUAL) == (low <= value <= high)
+    assert (found.verdict is Verdict.BEYOND) == bool(found.held)
     assert (found.way is Way.NONE) == (low <= value <= high)
     assert found.verdict is not Verdict.NEWS or n >= CSAT.least_n
 
 
 @pytest.mark.parametrize(
-    ("value", "n", "previous", "verdict", "way"),
+    ("value", "n", "previous", "verdict", "way", "held"),
     [
-        (0.65, 135, 0.80, Verdict.NEWS, Way.WORSE),
-        (0.65, 12, 0.80, Verdict.BEYOND, Way.WORSE),  # of few ratings
-        (0.65, 135, 0.66, Verdict.BEYOND, Way.WORSE),  # it was so before
-        (0.65, 135, 0.60, Verdict.USUAL, Way.NONE),  # on its way back
-        (0.95, 135, 0.80, Verdict.NEWS, Way.BETTER),
-        (0.80, 135, 0.60, Verdict.USUAL, Way.NONE),
-        (None, 0, 0.80, Verdict.UNKNOWN, Way.NONE),
+        (0.65, 135, 0.80, Verdict.NEWS, Way.WORSE, Held.NONE),
+        (0.65, 12, 0.80, Verdict.BEYOND, Way.WORSE, Held.FEW),
+        (0.65, 135, 0.66, Verdict.BEYOND, Way.WORSE, Held.BEFORE),
+        (0.65, 135, 0.60, Verdict.BEYOND, Way.WORSE, Held.BEFORE),  # on its way back
+        (0.95, 135, 0.80, Verdict.NEWS, Way.BETTER, Held.NONE),
+        (0.80, 135, 0.60, Verdict.USUAL, Way.NONE, Held.NONE),
+        (None, 0, 0.80, Verdict.UNKNOWN, Way.NONE, Held.NONE),
     ],
 )  # fmt: skip
-def test_satisfaction(value: float | None, n: int, previous: float, verdict: Verdict, way: Way) -> None:
-    """A fall is worse, news of enough ratings and where it was not so before; a return to usual is none."""
+def test_satisfaction(value: float | None, n: int, previous: float, verdict: Verdict, way: Way, held: Held) -> None:
+    """A fall is worse, news of enough ratings and where it was not so before; outside of usual it says what holds it back."""
     found = judged("csat", Cell(value, n=n), USUAL, previous, CSAT)
-    assert (found.verdict, found.way) == (verdict, way)
+    assert (found.verdict, found.way, found.held) == (verdict, way, held)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "usual", "held"),
+    [
+        ("csat", 0.65, USUAL, Held.INCOMPLETE),
+        ("messages", 50.0, Usual(100.0, 3.0, 8, 90.0, 110.0), Held.INCOMPLETE),
+        ("messages", 150.0, Usual(100.0, 3.0, 8, 90.0, 110.0), Held.NONE),
+    ],
+)
+def test_missing_data_are_no_news(metric: str, value: float, usual: Usual, held: Held) -> None:
+    """A number that may be low because a source has a gap is no news; a count that is high without it is."""
+    found = judged(metric, Cell(value, n=135, state=State.INCOMPLETE), usual, None, candidate_of(metric))
+    assert (found.verdict, found.held) == (Verdict.BEYOND if held else Verdict.NEWS, held)
+
+
+def test_what_holds_a_number_back_has_words() -> None:
+    """Each reason is said beside the usual range of the number, and a number without one has none."""
+    assert all(held_back(held).startswith("outside") for held in Held if held)
+    assert (held_back(None), held_back("")) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -90,10 +111,11 @@ def test_every_unit_has_floors() -> None:
 
 @given(value=st.floats(0, 1), n=st.integers(0, 99))
 def test_a_color_is_an_unusual_number(value: float, n: int) -> None:
-    """A number has a color or is bold exactly where its verdict is news: never a red card above which nothing is unusual."""
+    """A number has a color or is bold exactly where its verdict is news, and outside its usual range without one says why not."""
     verdict = judged("csat", Cell(value, n=n), USUAL, None, CSAT)
     number = NewsNumber(
         metric="csat", dimension=None, slice=None, unit="share", value=value, n=n, state="settled", previous=None, usual=USUAL,
-        verdict=verdict.verdict.value, way=verdict.way.value or None, size=verdict.size,
+        verdict=verdict.verdict.value, held=verdict.held.value or None, way=verdict.way.value or None, size=verdict.size,
     )  # fmt: skip
     assert bool(way_beyond(number)) == (verdict.verdict is Verdict.NEWS)
+    assert bool(way_beyond(number) or held_back(number.held)) == (not 0.72 <= value <= 0.88)

@@ -10,7 +10,7 @@ from hubbub.metrics.catalogue import find
 from hubbub.metrics.wording import COMMON, SLACK, WORDINGS
 from hubbub.news import sentences
 from hubbub.news.causes import Cause
-from hubbub.news.judge import Judged, Verdict
+from hubbub.news.judge import Held, Judged, Verdict
 from hubbub.news.number import NewsNumber, Number
 from hubbub.news.point import Point
 from hubbub.query.result import Cell, State
@@ -22,7 +22,8 @@ USUAL = Usual(1.0, 0.1, 8, 0.5, 1.5)
 
 def number(metric: str, verdict: Verdict) -> Number:
     """Return a number with a verdict."""
-    return Number(metric, "", "", find(metric).unit, Cell(2.0), None, USUAL, Judged(verdict))
+    held = Held.LITTLE if verdict is Verdict.BEYOND else Held.NONE
+    return Number(metric, "", "", find(metric).unit, Cell(2.0), None, USUAL, Judged(verdict, held=held))
 
 
 @pytest.mark.parametrize(
@@ -35,16 +36,17 @@ def number(metric: str, verdict: Verdict) -> Number:
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.USUAL},
-            "Nothing unusual. Outside the usual range, but too small or too few to be news: satisfaction.",
+            "Nothing unusual. Outside the usual range, but no news: satisfaction 200.0% (usual 50 – 150%, outside by little).",
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.BEYOND},
-            "Nothing unusual. Outside the usual range, but too small or too few to be news: satisfaction and messages.",
+            "Nothing unusual. Outside the usual range, but no news: satisfaction 200.0% (usual 50 – 150%, outside by little)"
+            " and messages 2 (usual 0 – 2, outside by little).",
         ),
     ],
 )
 def test_a_quiet_stretch_claims_no_more_than_is_so(verdicts: dict[str, Verdict], said: str) -> None:
-    """A number beyond its usual range is named, though it is no news."""
+    """A number outside its usual range is named with that range and what holds it back, though it is no news."""
     assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()], PLAIN) == said
 
 
@@ -60,7 +62,9 @@ def test_an_unusual_number_without_a_sentence_is_named() -> None:
     known = [number("ratings", Verdict.NEWS), number("csat", Verdict.USUAL)]
     assert sentences.lead((), known, PLAIN) == "Ratings: 2, where 0 – 2 is usual."
     both = [*known, number("questions", Verdict.NEWS)]
-    assert sentences.lead((), both, PLAIN) == "Ratings: 2, where 0 – 2 is usual. Questions are unusual, too."
+    assert (
+        sentences.lead((), both, PLAIN) == "Ratings: 2, where 0 – 2 is usual. Unusual, too: questions 2 (usual 0 – 2)."
+    )
 
 
 def test_what_stands_beside_points() -> None:
@@ -68,10 +72,12 @@ def test_what_stands_beside_points() -> None:
     first = number("first_response_ms.p50", Verdict.NEWS)
     known = [
         first, number("first_response_ms.p90", Verdict.NEWS), number("messages", Verdict.NEWS), number("csat", Verdict.USUAL),
+        number("escalation_rate", Verdict.BEYOND),
     ]  # fmt: skip
     point = Point(first, "", "", "", "", None, {})
-    assert (
-        sentences.rest((point,), known, PLAIN) == "Messages are unusual, too. Satisfaction is within the usual range."
+    assert sentences.rest((point,), known, PLAIN) == (
+        "Unusual, too: messages 2 (usual 0 – 2). Outside the usual range, but no news:"
+        " escalations 200.0% (usual 50 – 150%, outside by little). Satisfaction is within the usual range."
     )
     assert sentences.rest((), known, PLAIN) == ""
 
@@ -133,6 +139,6 @@ def test_a_change_is_a_title(metric: str, before: float | None, now: float, verd
     """The title over causes says what they explain; what is usual needs no reason."""
     changed = NewsNumber(
         metric=metric, dimension=None, slice=None, unit=find(metric).unit, value=now, n=None, state="settled", previous=before,
-        usual=USUAL, verdict=verdict, way=None, size=1.0,
+        usual=USUAL, verdict=verdict, held=None, way=None, size=1.0,
     )  # fmt: skip
     assert sentences.moved(changed, PLAIN) == title

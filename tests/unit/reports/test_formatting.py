@@ -23,10 +23,13 @@ def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
         (600_000, 1_200_000, "ms", "10 min – 20 min"),
         (0.4, 416_000, "ms", "up to 6 min 56 s"),
         (0.5, 2.25, "score", "0.50 – 2.25"),
+        (3.6, 4.4, "count", "4"),
+        (0.901, 0.9013, "share", "90.1%"),
+        (60_000, 60_400, "ms", "1 min"),
     ],
 )
 def test_a_range_has_no_more_digits_than_it_is_wide(low: float, high: float, unit: str, text: str) -> None:
-    """Counts are whole; shares have a decimal only where the range is narrower than 5 points."""
+    """Counts are whole; shares have a decimal only where the range is narrower than 5 points; ends that read alike stand once."""
     assert between(low, high, unit) == text
 
 
