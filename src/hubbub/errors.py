@@ -138,7 +138,7 @@ class TooLargeError(HubbubError):
 
 
 class StoreBusyError(HubbubError):
-    """The store belongs to another process; stop it, or let this command go through its server."""
+    """Another process is using the store: try again in a moment."""
 
     code = "store_busy"
     status = 503
