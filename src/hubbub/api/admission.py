@@ -1,9 +1,8 @@
-"""Admission: identifies the caller before the body is read, a thread taken or a route chosen, so that a flood costs others
-little.
+"""Admission: identifies the caller of a request before its body is read, so that a flood of requests costs other tenants little.
 
-An unknown key, or one beyond its limit, is refused. So is a tenant with too many waiting requests. A tenant has a share of the
-threads; its other requests wait for their turn, and block nobody. A tenant that was refused a moment ago goes last: its refusals
-take their time, and its accepted requests have a smaller share and step aside for those of others (`precedence`).
+It refuses requests with an unknown key, beyond the limits of the key or tenant, or of a tenant with too many waiting requests. Each
+tenant has a share of the threads; its other requests wait and block nobody. A tenant that was refused in the last few seconds goes
+last: its refusals are delayed, and its accepted requests get fewer threads and yield to those of others (`precedence`).
 """
 
 from __future__ import annotations
@@ -30,31 +29,31 @@ from hubbub.errors import ForgedError, HubbubError, RateLimitedError
 from hubbub.precedence import Precedence
 
 SHARE, HEAVY, LAST = 10, 3, 1
-"""Requests of a tenant that are processed at once: small bodies of events, all others, and these of a tenant that goes last.
+"""Requests of one tenant that are processed at once: small bodies of events; all others; all others of a tenant that goes last.
 
 The server has 40 threads for requests.
 
-Small bodies wait for the disk, most of them for the same commit. Others take the processor, which threads share: more of them at
-once would not be faster, and would leave less to other tenants."""
+Small bodies wait for the disk, most of them for the same commit. Other requests use the processor, which threads share: more at
+once would not be faster, and would leave less for other tenants."""
 SMALL = 1 << 16
 """Largest small body in bytes."""
 LOOP_SECONDS = 0.0005
-"""Approximate time of a request in the event loop: it is not measured, since requests take turns there."""
+"""Approximate time of a request in the event loop: not measured, since requests interleave there."""
 MOST_WAITING = 200
-"""Most requests of one tenant that wait for their turn, and most that wait for their refusal."""
+"""Most requests of one tenant that wait for a thread, and most that wait for their refusal."""
 SLOW = 0.5
-"""Seconds until a tenant that goes last gets a refusal: a sender that ignores Retry-After would have hundreds a second on the same
-connections, and each takes the event loop."""
+"""Seconds before a tenant that goes last gets a refusal. Without it, a sender that ignores Retry-After would send hundreds of
+requests a second, and each takes time of the event loop."""
 
 
 def _has_body(scope: Scope) -> bool:
-    """Say whether a body follows the head of a request."""
+    """Say whether a request has a body."""
     headers = dict(scope["headers"])
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 def _share(scope: Scope, goes_last: bool) -> int:
-    """Return how many requests like this one are processed at once for its tenant."""
+    """Return the number of such requests that are processed at once for a tenant."""
     length = dict(scope["headers"]).get(b"content-length", b"")
     is_small = length.isdigit() and len(length) < 20 and int(length) <= SMALL
     if is_small and kind_of(scope["path"]) == "ingests":
@@ -63,10 +62,10 @@ def _share(scope: Scope, goes_last: bool) -> int:
 
 
 class Admission:
-    """Identifies the key of each API request, counts it and its work, and gives tenants their turns.
+    """Identifies the key of each API request, counts the request and its work, and bounds how many of a tenant run at once.
 
-    `find` returns the integration of a service's address: there its signature is the key. `precedence` counts what goes first:
-    requests of tenants within their limits, and all that are not of the API.
+    `find` returns the integration of a webhook's address, where a signature takes the place of the key. `precedence` counts the
+    running requests that go first: those of tenants within their limits, and all outside the API.
     """
 
     def __init__(
@@ -137,7 +136,7 @@ class Admission:
                 del self._present[owner]
 
     async def _slow_down(self, key: Key) -> None:
-        """Wait before a refusal, if not too many of the tenant's wait already."""
+        """Delay a refusal, unless MOST_WAITING of the tenant are delayed already."""
         owner = key.tenant or key.id
         if self._refusing[owner] < MOST_WAITING:
             self._refusing[owner] += 1
@@ -149,7 +148,7 @@ class Admission:
                     del self._refusing[owner]
 
     async def _admit(self, scope: Scope) -> Key:
-        """Return the key of a request, counted; the request's state says whether it goes last.
+        """Count a request and return its key; set `key`, `goes_last` and `limit_headers` in its state.
 
         Raises UnauthenticatedError, NotFoundError, RateLimitedError, and errors of the database.
         """
@@ -168,7 +167,7 @@ class Admission:
         return key
 
     async def _integration(self, scope: Scope) -> Key:
-        """Find the integration of an address, and return the key that it is counted under. Raises NotFoundError."""
+        """Find the integration of an address, and return the key under which it is counted. Raises NotFoundError."""
         provider, _, id_ = scope["path"].removeprefix(HOOKS).partition("/")
         integration = await run_in_threadpool(self._find, provider, id_.partition("/")[0])
         scope["state"]["integration"] = integration

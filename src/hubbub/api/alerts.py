@@ -29,17 +29,19 @@ Text = Annotated[str, Field(max_length=200)]
 
 
 class RuleFields(BaseModel):
-    """Fields of a rule; absent ones have defaults that suit most."""
+    """Fields of a rule; absent ones get defaults."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Text | None = Field(None, description="Name for people.")
-    metric: Text | None = Field(None, description="The watched metric, where the kind has none of its own.")
+    metric: Text | None = Field(None, description="The watched metric, for kinds without a fixed one.")
     grain: Text | None = Field(None, description="hour, day or week.")
-    direction: Text | None = Field(None, description="above, below, or for the kind change either.")
-    limit: float | None = Field(None, description="In the metric's unit; milliseconds of durations, 0 to 1 of shares.")
+    direction: Text | None = Field(None, description="above or below; for the kind change also either.")
+    limit: float | None = Field(
+        None, description="In the metric's unit: milliseconds for durations, 0 to 1 for shares."
+    )
     at_least: float | None = Field(
-        None, description="Absolute floor, as a count; absent: 10, and of a rising count what chance rarely brings."
+        None, description="Absolute floor, as a count; absent: 10, and a rising count must be unlikely to be chance."
     )
     times: float | None = Field(None, description="Relative floor of the kind change; 2 if absent.")
     by: Text | None = Field(
@@ -50,7 +52,7 @@ class RuleFields(BaseModel):
     destinations: list[Text] | None = Field(None, max_length=20, description="Ids of notified destinations.")
     quiet: Text | None = Field(None, description="Hours without notifications, like 22:00-07:00.")
     urgent: bool | None = Field(None, description="Notify in quiet hours too.")
-    most: int | None = Field(None, description="Messages a day; further ones become one summary.")
+    most: int | None = Field(None, description="Most messages a day; further ones become one summary.")
 
 
 class NewRule(RuleFields):
@@ -61,7 +63,7 @@ class NewRule(RuleFields):
 
 
 class RuleChange(RuleFields):
-    """Fields to change; absent ones stay, null sets one back to its default."""
+    """Fields to change; absent ones stay unchanged, null restores the default."""
 
     paused: bool | None = Field(None, description="A paused rule judges nothing.")
 
@@ -83,7 +85,7 @@ class Snoozed(BaseModel):
 
 
 class DestinationBody(BaseModel):
-    """An address of messages."""
+    """A destination to add."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -91,9 +93,9 @@ class DestinationBody(BaseModel):
     to: SecretStr = Field(max_length=2000, description="Mail address, Slack webhook or channel id, or https address.")
     name: Text = Field("", description="Name for people.")
     secret: SecretStr = Field(
-        SecretStr(""), max_length=200, description="Of a webhook: whsec_…; absent: one is generated."
+        SecretStr(""), max_length=200, description="Signing secret of a webhook, whsec_…; absent: a generated one."
     )
-    integration: Text = Field("", description="Of Slack: the integration that writes to the channel.")
+    integration: Text = Field("", description="Id of the Slack integration that writes to the channel.")
 
 
 def _rule_of(body: BaseModel) -> JsonObject:
@@ -127,7 +129,7 @@ def rule(engine: EngineOf, tenant: Reads, alert: AlertId) -> OneAlert:
 
 @router.patch("/alerts/{alert}", summary="Change, pause or resume an alert rule")
 def change(engine: EngineOf, tenant: Administers, alert: AlertId, body: RuleChange) -> AlertView:
-    """Change fields of a rule; null sets a field back to its default. The changed rule is tried on the past year too."""
+    """Change fields of a rule; null restores a field's default. The changed rule is tried on the past year too."""
     return engine.alerts.change(tenant, alert, body.model_dump(exclude_unset=True))
 
 
@@ -164,7 +166,7 @@ def acknowledge(engine: EngineOf, tenant: Administers, incident: IncidentId, bod
 
 @router.post("/incidents/{incident}/snooze", summary="Snooze an incident")
 def snooze(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Snoozed) -> IncidentView:
-    """Send nothing about it until a moment; if it is still open then, its rule's destinations are notified again."""
+    """Send no messages about it until `until`; if it is still open then, its rule's destinations are notified again."""
     return engine.incidents.snooze(tenant, incident, body.until)
 
 
@@ -176,7 +178,7 @@ def destinations(engine: EngineOf, tenant: Reads) -> Page[DestinationView]:
 
 @router.post("/destinations", status_code=201, summary="Add a destination")
 def add_destination(engine: EngineOf, tenant: Administers, body: DestinationBody, once: Once) -> NewDestination:
-    """Store a destination, its address encrypted; for a webhook the answer holds the secret, which is not shown again."""
+    """Store a destination with an encrypted address. For a webhook the answer has the secret, which is not shown again."""
     secret, to = body.secret.get_secret_value(), body.to.get_secret_value()
     return once(
         tenant, lambda: engine.destinations.add(tenant, body.kind, to, body.name, secret, body.integration), ["secret"]
@@ -185,7 +187,7 @@ def add_destination(engine: EngineOf, tenant: Administers, body: DestinationBody
 
 @router.post("/destinations/{destination}/test", summary="Send a test")
 def test(engine: EngineOf, tenant: Administers, destination: DestinationId) -> MessageView:
-    """Send a test message now; the answer says whether it arrived, and why not."""
+    """Send a test message now; return whether it arrived, or the error."""
     return engine.destinations.test(tenant, destination)
 
 
@@ -209,5 +211,5 @@ def messages(
 
 @router.post("/messages/{message}/retry", summary="Try a failed message again")
 def retry(engine: EngineOf, tenant: Administers, message: MessageId) -> MessageView:
-    """Return it to the outbox for another eight hours."""
+    """Put it back into the outbox, which tries it for another eight hours."""
     return engine.messages.retry(tenant, message)

@@ -113,9 +113,9 @@ ROUTERS = (
 
 
 def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = None) -> FastAPI:
-    """Build the application over an engine; without `refresh`, other processes and reading do the folding.
+    """Build the application over an engine; without `refresh`, other processes and queries fold the events.
 
-    `worker`: takes jobs while the application runs.
+    `worker` runs jobs while the application runs.
     """
     refreshing = RefreshLoop(engine, engine.settings.refresh_seconds)
     precedence = Precedence()
@@ -163,7 +163,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.add_middleware(Observe)
     app.add_middleware(Noted, log=engine.delivered)
     app.add_middleware(Based, base=engine.settings.base_path)
-    # an application that includes routers makes their routes again, at its first request
+    # include_router would build every route again, at the first request
     app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     return app
 

@@ -20,7 +20,7 @@ _REMEMBER_SECONDS = 5.0
 
 
 class KeyRing:
-    """Checks keys, and remembers good ones for five seconds, so that a busy sender does not query the database each time."""
+    """Authenticates keys; remembers valid ones for five seconds, so that a busy sender does not query the database each time."""
 
     def __init__(self, engine: Engine) -> None:
         self._control = engine.control
@@ -29,7 +29,7 @@ class KeyRing:
         self._lock = threading.Lock()
 
     def remembered(self, text: str) -> Key | None:
-        """Return the key of `text` if checked a moment ago, unless one was revoked in this process since."""
+        """Return the key of `text` if it was checked in the last five seconds and this process revoked no key since."""
         if self._revocations != self._control.revocations:
             with self._lock:
                 self._known.clear()
@@ -42,7 +42,9 @@ class KeyRing:
         begun = self._control.revocations
         key = self._control.authenticate(text)
         with self._lock:
-            if begun == self._control.revocations == self._revocations:  # else the key may be revoked meanwhile
+            if (
+                begun == self._control.revocations == self._revocations
+            ):  # otherwise the key may have been revoked meanwhile
                 if len(self._known) > 10_000:
                     self._known.clear()
                 self._known[text] = (time.monotonic() + _remember(key), key)
@@ -71,7 +73,7 @@ async def engine_of(request: Request) -> Engine:
 
 
 async def caller(request: Request) -> Key:
-    """Return the key of a request, found by `Admission`."""
+    """Return the key of a request, as `Admission` identified it."""
     key: Key = request.state.key
     return key
 

@@ -12,7 +12,7 @@ from hubbub.errors import BadRequestError, TooLargeError
 from hubbub.gunzip import BadGzipError, TooMuchError, gunzip
 
 BODY_PAUSE, BODY_SECONDS = 30.0, 300.0
-"""Seconds that a body may stand still, and that it may take in all."""
+"""Longest time in seconds between two parts of a body, and for the whole body."""
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
@@ -76,7 +76,7 @@ class Bounded:
         self._app, self._limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its body counted."""
+        """Pass the request on. Reading its body raises HTTPException: 408 when it is too slow, 413 when it is too large."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

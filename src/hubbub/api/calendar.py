@@ -29,7 +29,7 @@ class VersionBody(BaseModel):
         description="Weekday to intervals, like monday: [09:00-12:30, 13:30-18:00]; a day not named is closed.",
     )
     holidays: dict[Text, Hours] = Field(
-        default_factory=dict, max_length=MAX_HOLIDAYS, description="Date to its own intervals; none: closed."
+        default_factory=dict, max_length=MAX_HOLIDAYS, description="Date to its own intervals; an empty list: closed."
     )
 
 

@@ -14,9 +14,9 @@ HEAD_SECONDS = 15.0
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """Return a bound socket, so that a used address is reported before anything is opened.
+    """Return a listening socket. It is made first, so that an address in use is reported before anything is opened.
 
-    Raises HubbubError.
+    Raises HubbubError if the address cannot be used.
     """
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -33,7 +33,7 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 class Patient(H11Protocol):
-    """Closes a connection whose begun head, or rest of a refused body, does not arrive in time."""
+    """Closes a connection when a request's head, or the rest of a refused body, takes more than HEAD_SECONDS."""
 
     _end: asyncio.TimerHandle | None = None
 

@@ -30,9 +30,9 @@ def conversations(
     start: From,
     end: To,
     where: Where = None,
-    text: Annotated[str, Query(max_length=200, description="Occurs in an id, a name or an event.")] = "",
+    text: Annotated[str, Query(max_length=200, description="A text to find in ids, names and events.")] = "",
     state: Annotated[str, Query(max_length=20, description="open, waiting, resolved or silent at its end.")] = "",
-    include_bots: Annotated[bool, Query(description="Also conversations of programs alone.")] = False,
+    include_bots: Annotated[bool, Query(description="Also conversations in which only programs wrote.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ConversationRow]:
@@ -44,7 +44,7 @@ def conversations(
 
 @router.get("/detail", summary="A conversation")
 def conversation(engine: EngineOf, tenant: Reads, id_: Id) -> Conversation:
-    """Return people, channel, present state, and episodes."""
+    """Return its people, channel, present state and episodes."""
     return engine.conversations.get(tenant, id_)
 
 
@@ -52,7 +52,7 @@ def conversation(engine: EngineOf, tenant: Reads, id_: Id) -> Conversation:
 def conversation_events(
     engine: EngineOf, tenant: Exports, id_: Id, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ConversationEvent]:
-    """Return its whole events in order, and the waits that replies ended."""
+    """Return its complete events in order, and the waits that replies ended."""
     return engine.conversations.events(tenant, id_, limit=limit, cursor=cursor)
 
 
@@ -81,7 +81,7 @@ def flagged(
     return engine.conversations.flagged(tenant, start, end, where_of(where), limit=limit, cursor=cursor)
 
 
-@router.get("/members", summary="Members of a metric of the present")
+@router.get("/members", summary="What a metric of the present state counts")
 def members(
     engine: EngineOf,
     tenant: Reads,
@@ -92,7 +92,7 @@ def members(
     ] = None,
     limit: Limit = 50,
 ) -> Members:
-    """Return ids, start times and dimensions, those longest in the state first."""
+    """Return the counted ids with start times and dimensions, those longest in the state first."""
     return engine.conversations.members(tenant, metric, where_of(where), at=at, limit=limit)
 
 

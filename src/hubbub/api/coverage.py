@@ -27,5 +27,5 @@ def coverage(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[Covered]:
-    """Return the days of each integration and its open gaps, with reason and action; of all tenants for operators."""
+    """Return days and open gaps of each integration, with reason and action; an operator sees those of all tenants."""
     return engine.coverage.of(tenant, from_, to, integration, cursor=cursor, limit=limit)

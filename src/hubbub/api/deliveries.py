@@ -1,4 +1,4 @@
-"""The delivery log: the outcome of every body that is sent to the events' address or an integration's, whoever answered it.
+"""The delivery log: the outcome of every body sent to `POST /v1/events` or to an integration, refused ones included.
 
 This middleware is the outermost layer and reads the request's state: the `key` (admission and auth), the `problem` with its
 `details`, the `outcome` of a batch (its route) and the number of `received` bytes.
@@ -26,18 +26,18 @@ SECONDS = 3.0
 WARN_EVERY = 60.0
 REFUSED = "refused"
 LARGEST = 1 << 40
-"""Most bytes that are counted for an announced body that was not read."""
+"""Most bytes that are counted for a body that was declared and not read."""
 
 
 class Noted:
-    """Notes each delivery before its sender gets the answer."""
+    """Records each delivery before its sender gets the answer."""
 
     def __init__(self, app: ASGIApp, log: Deliveries) -> None:
         self._app, self._log = app, log
         self._warned: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; note the answer of a delivery."""
+        """Pass a request on; record the outcome if it is a delivery."""
         if scope["type"] != "http" or not _is_delivery(scope):
             await self._app(scope, receive, send)
             return
@@ -97,17 +97,17 @@ def _announced(scope: Scope) -> int:
 
 
 async def keep_writing(log: Deliveries) -> None:
-    """Write the counts every few seconds."""
+    """Write the counts every SECONDS, until cancelled."""
     await _keep(log.write, SECONDS, "the delivery log cannot be written")
 
 
 async def keep_present(note_presence: Callable[[], None]) -> None:
-    """Note every few seconds that a server runs, with `note_presence`; the first time at once."""
+    """Record every few seconds that a server runs, with `note_presence`; the first time at once."""
     await _keep(note_presence, PRESENT, "the presence of this server cannot be noted", at_once=True)
 
 
 async def _keep(work: Callable[[], None], seconds: float, away: str, *, at_once: bool = False) -> None:
-    """Repeat a task on a thread of requests; an unavailable database is waited for."""
+    """Repeat a task on a thread of requests; log the first of several errors in a row, with the text `away`."""
     well = True
     pause = 0.0 if at_once else seconds
     while True:

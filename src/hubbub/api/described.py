@@ -12,20 +12,19 @@ from hubbub.api.shapes import Problem
 ABOUT = """\
 Conversation analytics with exact, explainable numbers.
 
-****Keys.** `Authorization: Bearer <key>`. A key names its tenant and has scopes; the tenant never comes from the body. Another
-tenant's data are not found, with the same words as missing data. An operator's key (scope `admin`, no tenant) is
-for the installation.
+**Keys.** `Authorization: Bearer <key>`. A key names its tenant and has scopes; the tenant never comes from the body. Data of
+another tenant are answered like data that do not exist. An operator's key (scope `admin`, no tenant) is for the installation.
 
 **Problems** are RFC 9457 documents with a stable `code`; `type` links to a page about it, and `request_id` is the header
 `Request-Id` of every answer.
 
 **Pages.** Lists answer `{"rows": [...], "next": cursor}`; send `next` as `cursor` for the next page, until it is null.
 
-****Idempotency.** POSTs that create accept an `Idempotency-Key`: the same request with the same key within 24 hours gets the same
+**Idempotency.** POSTs that create accept an `Idempotency-Key`: the same request with the same key within 24 hours gets the same
 answer, with the header `Idempotent-Replayed: true`, and nothing is done twice. The same key with another request is 422, a key
 whose request is still in progress 409. Only successes are remembered, and secrets are shown only in the first answer.
 
-****Limits** apply to each key and process: headers `RateLimit-Policy` and `RateLimit` give the remaining budget, and 429 has
+**Limits** apply to each key and process: headers `RateLimit-Policy` and `RateLimit` give the remaining budget, and 429 has
 `Retry-After`.
 """
 
@@ -50,7 +49,7 @@ TAGS = {
     "snapshots": "Days, weeks and months, stored as documents.",
     "reports": "Files for people.",
     "calendar": "Business hours.",
-    "live": "Who waits now.",
+    "live": "Conversations that wait for a reply now.",
     "targets": "Within how many minutes to answer and resolve.",
     "rules": "Alert rules, subscriptions and targets as one document.",
     "jobs": "Work in the background.",
@@ -72,7 +71,7 @@ TAGS = {
 
 
 _documents: dict[tuple[int, ...], tuple[list[BaseRoute], dict[str, Any]]] = {}
-"""Ids of routes -> these routes, which keeps their ids theirs, and their document."""
+"""Ids of route objects -> the routes, held so that no other object gets their ids, and their document."""
 
 
 class Described(FastAPI):

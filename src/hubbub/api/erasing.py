@@ -21,7 +21,7 @@ from hubbub.services.erasures import ErasedContact
 router = APIRouter(prefix="/v1", route_class=Counted)
 
 TenantName = Annotated[
-    str | None, Field(max_length=63, description="The tenant, required of operators; otherwise the key's own.")
+    str | None, Field(max_length=63, description="The tenant, required with an operator's key; absent: the key's own.")
 ]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class EraseBody(BaseModel):
 
 @router.post("/erase", summary="Remove a contact from all stored data")
 def erase(engine: EngineOf, own: MayErase, body: EraseBody) -> ErasedContact:
-    """Answer when no file holds any of its data, which may take minutes; after an interruption, the same request continues."""
+    """Erase it, and answer once no file holds its data; this may take minutes. If interrupted, the same request continues it."""
     return engine.erasures.erase(_tenant(own, body.tenant), body.contact_id, dry_run=body.dry_run)
 
 
@@ -54,7 +54,10 @@ def erasures(
 
 
 def _tenant(own: str | None, named: str | None) -> str:
-    """Return the tenant of the contact: a tenant's key names no other tenant, an operator's key must name one."""
+    """Return the contact's tenant: an operator's key must name it, a tenant's key names no other.
+
+    Raises BadRequestError, NotFoundError.
+    """
     if own is None and named is None:
         raise BadRequestError("tenant: an operator's key belongs to no tenant: name the tenant")
     if own is not None and named not in (None, own):

@@ -1,6 +1,6 @@
-"""The addresses of integrations, for deliveries of services. The service's own signature is the key.
+"""The webhook addresses of integrations. The service's own signature authenticates a delivery, in place of an API key.
 
-Admission has found the integration before the body is read; the raw bytes go to the receiver, which gives the answer.
+Admission finds the integration before the body is read; its receiver verifies the raw bytes and answers.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def take(request: Request, engine: EngineOf, provider: Service, integratio
     responses={200: {"model": TakenAnswer}},
 )  # fmt: skip
 async def take_call(request: Request, engine: EngineOf, integration_id: Id, call: Call) -> Response:
-    """Receive a body like above, where Segment's libraries append their path to the address."""
+    """Receive a delivery like the route above, at the path that Segment's libraries append to the address."""
     body = await read_raw(request, engine.settings.max_body_mb << 20)
     return await _answer(request, engine, body)
 

@@ -42,13 +42,13 @@ class IntegrationBody(BaseModel):
 
 
 class IntegrationChange(BaseModel):
-    """What to change; what is absent stays."""
+    """Fields to change; absent ones stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     name: str | None = Field(None, max_length=200, description="Name for people.")
     settings: dict[str, str | list[str] | None] = Field(
-        default_factory=dict, description="Settings by name; others stay, null sets one back to its default."
+        default_factory=dict, description="Settings by name; others stay, null restores the default."
     )
 
 
@@ -75,7 +75,7 @@ def page(
     tenant: Administers,
     state: Annotated[
         str | None,
-        Query(max_length=20, description="active, degraded, paused, broken; fetched: active or degraded."),
+        Query(max_length=20, description="active, degraded, paused, broken, or fetched: active or degraded."),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
@@ -97,7 +97,7 @@ def add(engine: EngineOf, tenant: Administers, body: IntegrationBody, once: Once
 
 @router.get("/{integration_id}", summary="An integration")
 def integration(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
-    """Return an integration: state, settings, last complete day, and what a person must do when it is broken."""
+    """Return its state, settings, last complete day, and what to do when it is broken."""
     return engine.integrations.get(tenant, integration_id)
 
 
@@ -121,7 +121,7 @@ def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> Integra
 
 @router.post("/{integration_id}/close-gaps", summary="Close an integration's gaps")
 def close_gaps(engine: EngineOf, tenant: Administers, integration_id: Id) -> ClosedGaps:
-    """Close the gaps of what its service sends; days to fetch stay as they are."""
+    """Close the gaps in data that its service sends; missing days of fetched data stay open."""
     return engine.coverage.close(tenant, integration_id)
 
 

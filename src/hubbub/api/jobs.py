@@ -112,13 +112,13 @@ def job(engine: EngineOf, tenant: MayRead, job: JobId) -> JobView:
 
 @jobs_routes.post("/jobs/{job}/retry", summary="Run a failed, cancelled or parked job again")
 def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> JobView:
-    """Return the job, waiting again."""
+    """Put the job back into its queue, and return it."""
     return engine.jobs.retry(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/cancel", summary="Cancel a job that has not ended")
 def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> JobView:
-    """Return the job, cancelled; a running one stops at its next report of progress."""
+    """Cancel the job, and return it; a running one stops at its next report of progress."""
     return engine.jobs.cancel(job, tenant=tenant)
 
 
@@ -145,7 +145,7 @@ def schedules(engine: EngineOf, _: Operates) -> Page[ScheduleView]:
 def trigger(
     engine: EngineOf, _: Operates, name: ScheduleName, body: Annotated[TriggerBody | None, Body()] = None
 ) -> JobView:
-    """Return the started job."""
+    """Start a job for the date, and return it."""
     return engine.schedules.trigger(name, body.date if body is not None else None)
 
 
@@ -153,17 +153,17 @@ def trigger(
     "/schedules/{name}/backfill", status_code=202, summary="Run a schedule for many dates (operators only)"
 )
 def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> JobView:
-    """Return the started job; it covers every date."""
+    """Start one job for all dates of the range, and return it."""
     return engine.schedules.backfill(name, body.start, body.end)
 
 
 @jobs_routes.post("/schedules/{name}/pause", summary="Start no more jobs of a schedule (operators only)")
 def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> ScheduleView:
-    """Return the schedule."""
+    """Pause the schedule, and return it."""
     return engine.schedules.pause(name)
 
 
 @jobs_routes.post("/schedules/{name}/resume", summary="Resume a schedule (operators only)")
 def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> ScheduleView:
-    """Return the schedule."""
+    """Resume the schedule, and return it."""
     return engine.schedules.resume(name)

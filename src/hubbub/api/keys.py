@@ -33,7 +33,7 @@ class KeyBody(BaseModel):
 
     scopes: list[Scope] = Field(
         default_factory=lambda: ["ingest", "read"], min_length=1, max_length=5,
-        description="Of ingest, read, export, admin, erase.",
+        description="Some of ingest, read, export, admin, erase.",
     )  # fmt: skip
     label: str = Field("", max_length=200, description="The purpose.")
     expires: End = None
@@ -48,7 +48,7 @@ class Rotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap: float = Field(3600, ge=0, le=LONGEST_OVERLAP, description="Seconds that the old key still works.")
+    overlap: float = Field(3600, ge=0, le=LONGEST_OVERLAP, description="Seconds for which the old key still works.")
     expires: End = None
 
 
@@ -87,7 +87,7 @@ def revoke(engine: EngineOf, tenant: MayAdminister, key: Id) -> KeyView:
 def rotate(
     engine: EngineOf, tenant: MayAdminister, key: Id, once: Once, body: Annotated[Rotation | None, Body()] = None
 ) -> RotatedKey:
-    """Create a key in its place, with its scopes, label and end; `key` is shown only this once, the old key works for `overlap`."""
+    """Create a key with the old one's scopes, label and end; `key` is shown only this once. The old key works for `overlap`."""
     rotation = body or Rotation(overlap=3600)
     return once(tenant, lambda: engine.keys.rotate(key, rotation.overlap, rotation.expires, tenant), hide=SHOWN_ONCE)
 

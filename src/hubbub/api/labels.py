@@ -24,7 +24,7 @@ Name = Annotated[str, Field(max_length=100)]
 Chosen = Annotated[SetName, Query(alias="set", description="The label set.")]
 Order = Annotated[ReviewOrder, Query(description="Least confident label first, newest message first, or by label.")]
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Number of the suggested topic.")]
-Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most to return.")]
+Most = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most rows to return.")]
 
 
 class LabelsBody(BaseModel):
@@ -101,7 +101,7 @@ def labels(engine: EngineOf, tenant: Reads) -> LabelsView:
 
 @router.put("", summary="Replace labels and rules")
 def set_labels(engine: EngineOf, tenant: Administers, body: LabelsBody) -> LabelsView:
-    """Replace the tenant's labels; absent sets are the starter's. A job of the queue `labels` applies them."""
+    """Replace the tenant's labels; absent sets get the starter's labels. A job of the queue `labels` applies them."""
     return engine.labels.replace(tenant, body.labels, "api")
 
 
@@ -109,7 +109,7 @@ def set_labels(engine: EngineOf, tenant: Administers, body: LabelsBody) -> Label
 def give(engine: EngineOf, tenant: Administers, body: GivenBody) -> Reviewed:
     """Label a message, or the first incoming message of a conversation, whether its text is stored or not.
 
-    The label stands above those of rules and classifiers from now on; the same again changes nothing. A message that its source
+    The label takes precedence over those of rules and classifiers; giving it again changes nothing. A message that its source
     labelled is refused with 409.
     """
     return engine.labels.review.say(tenant, body.set, body.message, body.label, "api", conversation=body.conversation)
@@ -137,7 +137,7 @@ def review(
 
 @router.post("/review", summary="Label a message")
 def say(engine: EngineOf, tenant: Administers, body: ReviewBody) -> Reviewed:
-    """Store a person's label of a message: it is the label from now on, and an example for classifiers."""
+    """Store a person's label of a message; it takes precedence from now on, and is an example for classifiers."""
     return engine.labels.review.say(tenant, body.set, body.message, body.label, "api")
 
 
@@ -155,7 +155,7 @@ def reviewed(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", li
 
 @router.get("/suggestions", summary="Suggested topics")
 def suggestions(engine: EngineOf, tenant: Administers) -> TopicSuggestionsView:
-    """Return topics of unlabelled messages with examples, by opportunity, and what became of earlier ones."""
+    """Return topics of unlabelled messages with examples, by opportunity, and the decisions on earlier ones."""
     return engine.labels.suggestions.of(tenant)
 
 
@@ -167,5 +167,5 @@ def accept(engine: EngineOf, tenant: Administers, number: Number, body: AcceptBo
 
 @router.post("/suggestions/{number}/dismiss", summary="Dismiss a suggested topic")
 def dismiss(engine: EngineOf, tenant: Administers, number: Number) -> DismissedTopic:
-    """Suggest it no more, nor anything of its kind."""
+    """Do not suggest it again, nor topics like it."""
     return engine.labels.suggestions.dismiss(tenant, number, "api")

@@ -1,7 +1,7 @@
-"""Limits: requests of one API key, and work of one tenant, as buckets of tokens in this process's memory.
+"""Limits: requests of one API key, and work of one tenant, as token buckets in this process's memory.
 
 A bucket fills at its rate and holds a burst. Each request takes a token of its key; without one it is refused before its body is
-read. Work (events, bytes, processor time) is known afterwards: it is taken from the tenant's buckets when the request was
+read. Work (events, bytes, processor time) is known only afterwards: it is taken from the tenant's buckets once the request is
 answered, and while one of them is overdrawn the tenant's requests are refused. Each process counts by itself. Headers:
 draft-ietf-httpapi-ratelimit-headers.
 """
@@ -25,9 +25,9 @@ HOOKS = "/v1/hooks/"
 WORK = {"events": "events", "megabytes": "MB of bodies", "seconds": "seconds of processor time"}
 """Kinds of work -> units for people."""
 LATELY = 5.0
-"""Seconds after a refusal in which a tenant counts as one beyond its limits."""
+"""Seconds after a refusal in which a tenant counts as beyond its limits."""
 WORK_BURST = 10.0
-"""Seconds' worth of work that may be done at once; the same may be overdrawn, so nobody waits longer than this."""
+"""Size of a work bucket, in seconds of its rate. It can be overdrawn by as much, so no wait is longer than this."""
 
 
 def kind_of(path: str) -> str:
@@ -55,7 +55,7 @@ class Limiter:
         self._refused: dict[str, float] = {}
 
     def take(self, key: Key, kind: str) -> Headers:
-        """Take a token of a key for a request of a kind, `reads` or `ingests`; returns the headers with the remaining budget.
+        """Take a token of a key for a request of a kind, `reads` or `ingests`; return the headers with the remaining budget.
 
         Raises RateLimitedError with the seconds until the next request is accepted.
         """
@@ -82,7 +82,7 @@ class Limiter:
                 self._refuse(key, message, work, left, -left / rate)
 
     def refused_lately(self, key: Key) -> bool:
-        """Whether a request of the key's tenant was refused within the last LATELY seconds."""
+        """Say whether a request of the key's tenant was refused within the last LATELY seconds."""
         return self._clock() - self._refused.get(_owner(key), -LATELY) < LATELY
 
     def spend(self, key: Key, work: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""The route of the present: who waits for a reply, and how far each is past its target."""
+"""The route of conversations that wait for a reply now, and how far each is past its target."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hubbub.query.waiting import Live
 router = APIRouter(prefix="/v1/live", route_class=Counted)
 
 
-@router.get("", summary="Who waits now")
+@router.get("", summary="Conversations that wait for a reply now")
 def live(engine: EngineOf, tenant: Reads, where: Where = None, limit: Limit = 50) -> Live:
-    """Return who waits for a reply, those furthest past their target first; filters are channel, account_id and priority."""
+    """Return waiting conversations, those furthest past their target first; filters are channel, account_id and priority."""
     return engine.conversations.live(tenant, where_of(where), limit=limit)

@@ -56,5 +56,5 @@ def names(
 
 @router.put("", summary="Set names by hand")
 def put_names(engine: EngineOf, tenant: Administers, body: NamesBody) -> NamesSet:
-    """Set names that no source changes any more, or with null return them to the sources. All of them, or none."""
+    """Set names, which sources then no longer change; null returns one to its sources. All are set, or none."""
     return engine.names.set(tenant, [name.model_dump() for name in body.names])

@@ -15,7 +15,7 @@ To = Annotated[
 ]
 Where = Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")]
-Cursor = Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")]
+Cursor = Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the previous page.")]
 
 
 def where_of(pairs: list[str] | None) -> dict[str, list[str]]:

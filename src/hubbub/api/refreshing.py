@@ -1,4 +1,4 @@
-"""The refresh loop: arriving events are stored, folded and published, in servers as they come, in workers now and then."""
+"""The refresh loop: stores, folds and publishes arriving events; in servers as they arrive, in workers every half minute."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hubbub.telemetry import log, seldom
 
 STUCK_AFTER = 300.0
 REST = 3.0
-"""Rest after a refresh, as a multiple of its duration: requests and jobs have precedence on the processor."""
+"""Rest after a refresh, as a multiple of its duration: it leaves the processor to requests and jobs."""
 LONGEST_REST = 30.0
 PUBLISH_SECONDS = 60.0
 """Seconds between checks for stale published tables."""
 
 
 class RefreshLoop:
-    """Stores, folds and publishes arriving events, again and again on its own thread, until stopped.
+    """Stores, folds and publishes arriving events repeatedly, on its own thread, until stopped.
 
-    Several processes on one folder or database may all do so: each finds the others' work done.
+    Several processes on one folder or database may run it: each skips work that another has done.
     """
 
     def __init__(self, engine: Engine, pause: float) -> None:
@@ -32,7 +32,7 @@ class RefreshLoop:
         self.error: str | None = None
 
     def alive(self) -> bool:
-        """Say whether a refresh ended lately, or none has to run."""
+        """Say whether a refresh ended within the last STUCK_AFTER seconds, or the loop was stopped."""
         return self._loop.stopped or (self._loop.is_alive and time.monotonic() - self._ended < STUCK_AFTER)
 
     def _run(self) -> float:
@@ -45,7 +45,7 @@ class RefreshLoop:
                 self._engine.published.publish()
             self.error = None
         except Exception as error:  # the next round may succeed: a full disk is emptied
-            self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited without using the processor
+            self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # a failed refresh mostly waited
             if seldom(("refresh", type(error))):
                 log.error("refresh failed", error=self.error)
         took, self._ended = time.monotonic() - begun, time.monotonic()

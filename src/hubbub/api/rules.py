@@ -20,7 +20,7 @@ from hubbub.services.rules import Imported
 router = APIRouter(prefix="/v1/rules", route_class=Counted)
 
 MOST_ALERTS = 100
-"""Alert rules of one document: each is tried on the past year."""
+"""Most alert rules of one document: each is tried on the past year."""
 Day = Annotated[str, Field(max_length=20)]
 
 

@@ -1,4 +1,4 @@
-"""Shapes of answers that no service gives: problems, verdicts on events, and whether the server works."""
+"""Shapes of answers that no service returns: problems, verdicts on events, health."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Problem(Shape):
 
 
 class Rejection(Shape):
-    """Why one record was refused."""
+    """The reason why one record was refused."""
 
     index: int = Field(description="Its place in the request, from 0.")
     code: str
@@ -41,7 +41,7 @@ class VerdictAnswer(Shape):
     corrected: int = Field(ge=0, description="Replaced by a higher revision.")
     rejected: list[Rejection]
     notes: list[Rejection] = Field(
-        default_factory=list, description="On stored events that no metric counts; absent when empty."
+        default_factory=list, description="Notes on stored events that no metric counts; absent when empty."
     )
 
 

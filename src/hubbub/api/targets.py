@@ -27,8 +27,8 @@ class NewTarget(BaseModel):
 
     aim: Annotated[str, Field(max_length=20)] = Field(description=f"{', '.join(Aim)}.")
     minutes: int = Field(ge=1, le=MOST_MINUTES, description="A wait of exactly so many minutes is within the target.")
-    channel: Name | None = Field(None, description="The channel that it is for; absent: all.")
-    priority: Name | None = Field(None, description="The priority that it is for, whatever its case; absent: all.")
+    channel: Name | None = Field(None, description="Only for this channel; absent: all.")
+    priority: Name | None = Field(None, description="Only for this priority, in any case; absent: all.")
     business: bool = Field(False, description="Only minutes of the tenant's business hours count.")
     share: float | None = Field(None, gt=0, le=1, description="The share that should be within it, like 0.9.")
     valid_from: Annotated[str, Field(max_length=20)] | None = Field(
@@ -44,11 +44,11 @@ def targets(engine: EngineOf, tenant: Reads) -> Page[TargetView]:
 
 @router.post("", status_code=201, summary="Set a target")
 def add(engine: EngineOf, tenant: Administers, body: NewTarget, once: Once) -> TargetView:
-    """Set a target from a day on, in place of that with the same aim, channel and priority. Earlier waits keep theirs."""
+    """Set a target from a day on, in place of the one with the same aim, channel and priority. Earlier waits keep theirs."""
     return once(tenant, lambda: engine.targets.add(tenant, **body.model_dump()))
 
 
 @router.delete("/{target}", summary="End a target")
 def remove(engine: EngineOf, tenant: Administers, target: Id) -> RemovedTarget:
-    """End it with today: what began by then is still judged by it. One that begins today or later is deleted."""
+    """End it after today: what began until then is still judged by it. One that begins today or later is deleted."""
     return engine.targets.remove(tenant, target)

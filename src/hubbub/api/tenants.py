@@ -33,7 +33,7 @@ Tones = Annotated[
 
 
 class RetentionChange(BaseModel):
-    """Days to keep texts, snapshots of each grain, and facts; absent ones stay as they are."""
+    """Days to keep texts, snapshots of each grain, and facts; absent ones stay unchanged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class RetentionChange(BaseModel):
 
 
 class ThreadsChange(BaseModel):
-    """How questions and silent conversations count; what is absent stays as it is."""
+    """How questions and silent conversations count; absent fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,7 +114,7 @@ def tenants(
 
 @router.post("", status_code=201, summary="Create a tenant (operators only)")
 def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> TenantView:
-    """Create a tenant with the default retention, apart from given values."""
+    """Create a tenant; values of retention that are not given are the defaults."""
     return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _changes(body.retention)))
 
 
@@ -128,7 +128,7 @@ def show(engine: EngineOf, own: MayRead, tenant: Id) -> TenantView:
 
 @router.patch("/{tenant}", summary="Change a tenant (operators only)")
 def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> TenantView:
-    """Change zone, name, parts of the retention or of the settings of threads, tones, names of contacts, what AI saves."""
+    """Change zone, name, retention, threads, tones of hotspots, names of contacts, or the minutes that AI saves."""
     return engine.tenants.change(
         tenant,
         body.zone,

@@ -1,6 +1,6 @@
 """Typed answers of routes: an endpoint's return type determines OpenAPI and the JSON answer.
 
-Fields are described by the strings below them. Nothing is checked or left out at run time: a test calls every route and compares.
+The strings below fields describe them. Nothing is checked or left out at run time: a test calls every route and compares.
 """
 
 from __future__ import annotations

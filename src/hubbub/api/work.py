@@ -32,7 +32,7 @@ class Account:
 
 
 account: ContextVar[Account | None] = ContextVar("account", default=None)
-"""Of the present request; threads that work for it see the same."""
+"""The account of the current request, shared by the threads that work for it."""
 
 
 def counted(call: Callable[P, T]) -> Callable[P, T]:
@@ -51,11 +51,9 @@ def counted(call: Callable[P, T]) -> Callable[P, T]:
 
 
 class Counted(APIRoute):
-    """A route whose work is counted, and whose answer is typed: see `typed`.
+    """A route that counts its work and returns a typed answer (see `typed`), and refuses unknown or repeated query parameters.
 
-    An unknown or repeated query parameter is refused.
-
-    An async route counts the work that it passes to threads itself.
+    An async route must count the work that it passes to threads, with `counted`.
     """
 
     strict = True
@@ -69,10 +67,7 @@ class Counted(APIRoute):
         super().__init__(path, endpoint if is_async else counted(endpoint), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler, which answers 400 to an unknown or repeated parameter.
-
-        Ignoring it would answer another question.
-        """
+        """Return the handler, which answers 400 to an unknown or repeated parameter: ignoring it would answer another question."""
         handle = super().get_route_handler()
         parameters = dict(_parameters(self.dependant))
         known = frozenset(parameters)

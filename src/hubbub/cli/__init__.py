@@ -1,1 +1,1 @@
-"""The command line: one file for each group of commands, which all work whether or not a server runs on the data folder."""
+"""The command line: one file for each group of commands. They work whether or not a server runs on the data folder."""

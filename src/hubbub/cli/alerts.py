@@ -1,4 +1,4 @@
-"""`hubbub alerts`: rules, tried on the past year, added, changed and judged."""
+"""`hubbub alerts`: try rules on the past year, add, list, change, pause, remove and run them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ Kind = Annotated[str, typer.Argument(help="threshold, change, hotspot, sla, sour
 Name = Annotated[str, typer.Option("--name", help="Name for people.")]
 Metric = Annotated[str, typer.Option("--metric", help="The watched metric, like messages.", show_default=False)]
 Grain = Annotated[str, typer.Option("--grain", help="hour, day or week.")]
-Direction = Annotated[str, typer.Option("--direction", help="above, below, or for the kind change either.")]
+Direction = Annotated[str, typer.Option("--direction", help="above or below; for the kind change also either.")]
 Limit = Annotated[
     float | None,
-    typer.Option("--limit", help="In the metric's unit: ms of durations, 0 to 1 of shares.", show_default=False),
+    typer.Option("--limit", help="In the metric's unit: ms for durations, 0 to 1 for shares.", show_default=False),
 ]
 AtLeast = Annotated[
     float | None,
     typer.Option(
-        "--at-least", help="Absolute floor, as a count.", show_default="10; of a rising count what chance rarely brings"
+        "--at-least",
+        help="Absolute floor, as a count.",
+        show_default="10; a rising count must be unlikely to be chance",
     ),
 ]
 Times = Annotated[float, typer.Option("--times", help="Relative floor of the kind change.")]
@@ -47,7 +49,7 @@ CloseAfter = Annotated[
 ]
 To = Annotated[list[str] | None, typer.Option("--to", help="Id of a destination; may be repeated.")]
 Quiet = Annotated[str, typer.Option("--quiet", help="Hours without notifications, like 22:00-07:00.")]
-Most = Annotated[int, typer.Option("--most", help="Messages a day; further ones become one summary.")]
+Most = Annotated[int, typer.Option("--most", help="Most messages a day; further ones become one summary.")]
 
 
 def _rule(where: list[str] | None, **values: Any) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def add(
 
 
 def _show_replay(replay: Tried) -> None:
-    """Print the incidents, and how many there would be with other floors: those that the kind has."""
+    """Print the incidents of a replay, and their number with other floors, or limits, of the kind."""
     from hubbub.cli import show
     from hubbub.model.plain import plain
 
@@ -150,7 +152,7 @@ def change(
     grain: Annotated[str | None, typer.Option("--grain", help="hour, day or week.", show_default=False)] = None,
     direction: Annotated[
         str | None,
-        typer.Option("--direction", help="above, below, or for the kind change either.", show_default=False),
+        typer.Option("--direction", help="above or below; for the kind change also either.", show_default=False),
     ] = None,
     limit: Limit = None,
     at_least: Annotated[
@@ -163,14 +165,14 @@ def change(
         str | None, typer.Option("--by", help="A dimension; '' for one incident over all.", show_default=False)
     ] = None,
     where: Annotated[
-        list[str] | None, typer.Option("--where", help="DIMENSION=VALUE, in place of those before; '' for none.")
+        list[str] | None, typer.Option("--where", help="DIMENSION=VALUE, in place of the present ones; '' for none.")
     ] = None,
     close_after: Annotated[
         int | None,
         typer.Option("--close-after", help="Quiet windows that close an incident; 0: the kind's own.", show_default=False),
     ] = None,
     to: Annotated[
-        list[str] | None, typer.Option("--to", help="Id of a destination, in place of those before; '' for none.")
+        list[str] | None, typer.Option("--to", help="Id of a destination, in place of the present ones; '' for none.")
     ] = None,
     quiet: Annotated[
         str | None, typer.Option("--quiet", help="Hours without notifications; '' for none.", show_default=False)
@@ -181,15 +183,15 @@ def change(
     ] = None,
     most: Annotated[
         int | None,
-        typer.Option("--most", help="Messages a day; further ones become one summary.", show_default=False),
+        typer.Option("--most", help="Most messages a day; further ones become one summary.", show_default=False),
     ] = None,
     default: Annotated[
         list[str] | None,
-        typer.Option("--default", help="A field to set back to its default, like limit; may be repeated.", show_default=False),
+        typer.Option("--default", help="A field to reset to its default, like limit; may be repeated.", show_default=False),
     ] = None,
     data: Data = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Change fields of a rule, which is tried on the past year again; what is left out stays."""
+    """Change fields of a rule, and try it on the past year again; fields that are left out stay unchanged."""
     values = {
         "name": name, "metric": metric, "grain": grain, "direction": direction, "limit": limit, "at_least": at_least,
         "times": times, "by": by, "where": None if where is None else pairs(_without_empty(where)),
@@ -206,13 +208,13 @@ def _without_empty(values: list[str]) -> list[str]:
 
 @group.command("pause")
 def pause(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Stop judging by a rule until it is resumed."""
+    """Pause a rule: it judges no windows until it is resumed."""
     show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": True}), COLUMNS)
 
 
 @group.command("resume")
 def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Judge windows that end from now on."""
+    """Resume a rule: it judges windows that end from now on."""
     show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": False}), COLUMNS)
 
 

@@ -1,4 +1,4 @@
-"""Commands with answers: metrics, query, explain, changes, usual, news, dashboard, trends, hotspots."""
+"""Commands that show numbers: metrics, query, explain, changes, usual, news, dashboard, trends, hotspots."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _ask(data: Path | None, ask: Callable[[AnswerService], T]) -> T:
-    """Return an answer of the engine on a data folder."""
+    """Open the data folder and return the result of `ask`."""
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:
@@ -110,7 +110,7 @@ def query(
 
 
 def _print_rows(answer: Rows, *, daily: bool) -> None:
-    """Print an answer as a table; below it what is not known, the targets in force, and how complete it is."""
+    """Print an answer as a table; below it the reasons of missing numbers, the targets in force, and the freshness."""
     from hubbub.cli import show
 
     show.table([_cells(row, daily=daily) for row in answer.rows])
@@ -351,7 +351,7 @@ def trends(
 
 
 def _trend(row: TrendRow) -> JsonObject:
-    """Return a window's trends for people: the largest of each distribution, and the movers."""
+    """Return a window's trends as texts: the three largest values of each distribution, and the movers."""
     from hubbub.cli import show
 
     def greatest(counts: Mapping[str, int] | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The body of most commands: ask the engine on a data folder, and print its answer."""
+"""The body of most commands: open the engine on a data folder, call a service, and print the answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def show_answer(
     data: Path | None, as_json: bool, ask: Callable[[Engine], object], columns: Sequence[str] | None = None
 ) -> None:
-    """Print the result of `ask`: JSON, or a table (of a list the `columns`)."""
+    """Print the result of `ask` as JSON or as a table; `columns` are those of a list."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 

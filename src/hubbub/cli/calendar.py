@@ -57,7 +57,7 @@ def _show(calendar: CalendarView, as_json: bool) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return a file's document as plain values. Raises BadInputError naming the file and the field."""
+    """Return a file's document as plain values. Raises BadInputError with its path and the field."""
     import yaml
 
     from hubbub.errors import BadInputError

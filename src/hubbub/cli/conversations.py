@@ -30,7 +30,9 @@ def list_conversations(
     where: Where = None,
     text: Annotated[
         str,
-        typer.Option("--find", help="Only conversations with this in an id, a name or an event.", show_default=False),
+        typer.Option(
+            "--find", help="Only conversations with this text in an id, a name or an event.", show_default=False
+        ),
     ] = "",
     state: Annotated[
         str,
@@ -40,7 +42,9 @@ def list_conversations(
             show_default=False,
         ),
     ] = "",
-    include_bots: Annotated[bool, typer.Option("--bots", help="Also conversations of programs alone.")] = False,
+    include_bots: Annotated[
+        bool, typer.Option("--bots", help="Also conversations in which only programs wrote.")
+    ] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
     data: Data = None,
@@ -112,7 +116,7 @@ def flagged(
 
 @group.command()
 def members(
-    metric: Annotated[str, typer.Argument(help="A metric of the present, like waiting_conversations.")],
+    metric: Annotated[str, typer.Argument(help="A metric of the present state, like waiting_conversations.")],
     tenant: TenantName,
     where: Where = None,
     at: Annotated[str | None, typer.Option("--at", help="At a past moment.", show_default=False)] = None,
@@ -120,7 +124,7 @@ def members(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """List the members of a metric of the present, those longest in the state first."""
+    """List what a metric of the present state counts, those longest in the state first."""
     filters = pairs(where)
     show_answer(data, as_json, lambda engine: engine.conversations.members(tenant, metric, filters, at=at, limit=limit))
 
@@ -140,7 +144,7 @@ def minutes(
 
 
 def live(tenant: TenantName, where: Where = None, limit: Limit = 50, data: Data = None, as_json: Json = False) -> None:
-    """Show who waits for a reply now, those furthest past their target first."""
+    """Show conversations that wait for a reply now, those furthest past their target first."""
     filters = pairs(where)
     columns = ("conversation_id", "since", "target_minutes", "countdown", "channel", "priority")
     show_answer(data, as_json, lambda engine: engine.conversations.live(tenant, filters, limit=limit), columns)

@@ -1,4 +1,4 @@
-"""`hubbub coverage`: days of each source that are fetched or missing, and what to do."""
+"""`hubbub coverage`: fetched and missing days of each source, and what to do about gaps."""
 
 from __future__ import annotations
 

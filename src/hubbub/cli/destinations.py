@@ -1,4 +1,4 @@
-"""`hubbub destinations`: the addresses of messages, and the messages that were sent to them."""
+"""`hubbub destinations`: the addresses of messages, and the outbox of messages to them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
 
 @group.command("test")
 def test(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Send a test message now, and say whether it arrived."""
+    """Send a test message now, and show whether it arrived."""
     show_answer(data, as_json, lambda engine: engine.destinations.test(tenant, id_), MESSAGES)
 
 

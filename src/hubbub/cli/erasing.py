@@ -1,4 +1,4 @@
-"""`hubbub erase` and `hubbub erasures`: remove a contact from everything, and list erasures."""
+"""`hubbub erase` and `hubbub erasures`: remove a contact from all stored data, and list erasures."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def erase(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Remove a contact from events, numbers, snapshots, reports, refused records and replies, and from every file of them.
+    """Remove a contact from events, numbers, snapshots, reports, refused records and replies, and from all their files.
 
-    Use --dry-run first: 'contacts' are the linked ids, which are removed too, and 'mentions' are events of others that name it,
-    which are deleted too. Backups are your own care.
+    Use --dry-run first: 'contacts' are linked ids and 'mentions' events of others that name it; both are removed too. Backups are
+    not changed.
     """
     show_answer(data, as_json, lambda engine: engine.erasures.erase(tenant, contact, dry_run=dry_run))
 

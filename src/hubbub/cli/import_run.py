@@ -1,4 +1,4 @@
-"""An import: batches of records are checked and stored; results are counted and printed."""
+"""An import: checks and stores records in batches, counts the results and prints them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 BATCH = 5000
 SHOWN = 20
-"""Refused records, and notes, that are printed; the others are counted."""
+"""Most refused records, and most notes, that are printed; further ones are only counted."""
 
 
 @dataclass(frozen=True)
 class Storing:
-    """How an import is stored.
+    """Options of storing an import.
 
-    `zone` and `silence_days` are for tenants that it creates; `changed`: a record equal to the stored event is a duplicate at any
-    revision. `labels`: messages are labelled; without `keep_text` their texts are read only for that.
+    `zone` and `silence_days` are for tenants that it creates. With `changed`, a record equal to the stored event is a duplicate at
+    any revision. With `labels`, messages are labelled; without `keep_text` their texts are read only for that.
     """
 
     zone: str | None
@@ -45,7 +45,7 @@ class Storing:
 
 @dataclass
 class Run:
-    """An import in progress: records waiting to be stored, by tenant, and counts of the others."""
+    """An import in progress: records that wait to be stored, by tenant, and counts of earlier ones."""
 
     engine: Engine
     storing: Storing
@@ -62,7 +62,7 @@ class Run:
         self._known = {view.tenant for view in self.engine.tenants.of().rows}
 
     def tell(self, counted: Counter[str], code: str, message: str) -> None:
-        """Count a refused record or note, and print the first ones."""
+        """Count a refused record or note, and print it while they are at most SHOWN."""
         from hubbub.cli import show
 
         counted[code] += 1
@@ -119,7 +119,7 @@ class Run:
             self.labelled[name] += value if isinstance(value, int) else sum(value.values())
 
     def settle(self) -> None:
-        """Give the tenants that were made the settings that go with what was imported."""
+        """Apply the importer's settings to the tenants that this import created."""
         if self.storing.silence_days:
             for tenant in self.made:
                 self.engine.tenants.change(tenant, threads={"silence_days": self.storing.silence_days})
@@ -143,12 +143,12 @@ class Run:
 
     @property
     def nothing(self) -> bool:
-        """Whether no event was stored or known before."""
+        """Whether no event was stored now or before."""
         return not (sum(self.counts.values()) or self.good)
 
 
 def run(source: Import, tenant: str | None, storing: Storing, *, data: Path | None, as_json: bool) -> None:
-    """Store the records of an import, and print the summary. Ends with 1 when nothing was stored, or a file was truncated."""
+    """Store the records of an import, and print the summary. Exits 1 when nothing was stored, or a file was truncated."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.ingest.accept import bounds
@@ -172,8 +172,8 @@ def run(source: Import, tenant: str | None, storing: Storing, *, data: Path | No
     _say_what_was_left(source, done)
     if done.made:
         show.say(
-            f"Made {', '.join(sorted(done.made))} (zone {storing.zone or 'UTC'}); it keeps everything: set a retention with "
-            "'hubbub tenants set NAME --retention-raw DAYS' to delete raw events later."
+            f"Created {', '.join(sorted(done.made))} (zone {storing.zone or 'UTC'}), without a retention: set one with "
+            "'hubbub tenants set NAME --retention-raw DAYS' to delete texts later."
         )
         if storing.silence_days:
             show.say(
@@ -189,7 +189,7 @@ def run(source: Import, tenant: str | None, storing: Storing, *, data: Path | No
 
 
 def preview(kind: str, package: Package, options: Options, *, as_json: bool) -> None:
-    """Read all of a package, store nothing, and print the result of an import and its command."""
+    """Read a whole package without storing it; print the result of an import, and its command. Exits 1 as an import would."""
     from hubbub.cli import show
     from hubbub.ingest.sources.catalogue import IMPORTERS
     from hubbub.ingest.sources.rows import CUT
@@ -235,7 +235,7 @@ _LEFT_OUT = {
 
 
 def _say_what_was_left(source: Import, run: Run) -> None:
-    """Print to stderr what was read without becoming an event, and whether nothing was imported."""
+    """Print to stderr which records became no event, and whether nothing was imported."""
     from hubbub.cli import show
 
     for counted, noun in ((run.rejected, "refused records"), (run.notes, "notes")):
@@ -256,7 +256,7 @@ def _say_what_was_left(source: Import, run: Run) -> None:
 
 
 def _next(tenant: str, first: str, last: str) -> str:
-    """Return a command that shows the imported messages; its days include the first and last in every zone."""
+    """Return a command that shows the imported messages; its range includes the first and last day in every zone."""
     before, after = (
         date.fromisoformat(first[:10]) - timedelta(days=1),
         date.fromisoformat(last[:10]) + timedelta(days=2),

@@ -1,4 +1,4 @@
-"""`hubbub import`: exported chats, Slack workspaces, mail and files of events, as history.
+"""`hubbub import`: import history from exported chats, Slack workspaces, mail and files of events.
 
 `hubbub import PATH` recognises the content; `hubbub import KIND PATH` reads it as that kind.
 """
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from hubbub.ingest.sources.package import Package
 
 LOOK = "PATH"
-"""The command when the first word is no command."""
+"""Name of the command for a first word that is not a kind."""
 
 
 class _KindOrPath(TyperGroup):
     """Commands by kind; any other first word is a path."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Insert the command before a path, or before options."""
+        """Insert the command LOOK before a path or options."""
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = [LOOK, *args]
         return super().parse_args(ctx, args)
@@ -138,14 +138,14 @@ def events(
     tenant: Annotated[
         str | None,
         typer.Option(
-            "--tenant", help="The tenant; an unknown one is created. Not where the mapping has 'tenant_from'."
+            "--tenant", help="The tenant; an unknown one is created. Not with a mapping that has 'tenant_from'."
         ),
     ] = None,
     mapping: Annotated[
         Path | None,
         typer.Option(
             "--map",
-            help="Mapping file, from columns to event fields; or chatwoot, freshdesk, intercom, zendesk.",
+            help="Mapping file, from columns to event fields, or one of chatwoot, freshdesk, intercom, zendesk.",
         ),
     ] = None,
     where: Annotated[list[str] | None, typer.Option("--where", help="COLUMN=VALUE: only matching rows.")] = None,

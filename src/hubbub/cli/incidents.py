@@ -1,4 +1,4 @@
-"""`hubbub incidents`: what alert rules found, acknowledged and snoozed."""
+"""`hubbub incidents`: list, show, acknowledge and snooze incidents of alert rules."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ def snooze(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Send nothing about an incident until a moment."""
+    """Send no messages about an incident until a moment."""
     show_answer(data, as_json, lambda engine: engine.incidents.snooze(tenant, id_, until), COLUMNS)

@@ -1,4 +1,4 @@
-"""`hubbub integrations`: connect a tenant's accounts with other services. Secrets come from a file or stdin, never as arguments."""
+"""`hubbub integrations`: connect a tenant's accounts of other services. Secrets come from a file or stdin, never as arguments."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from hubbub.cli.options import pairs as read_pairs
 if TYPE_CHECKING:
     from hubbub.services.integrations import SetupView
 
-group = typer.Typer(help="Accounts with other services.", no_args_is_help=True)
+group = typer.Typer(help="Accounts of other services.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="Id of the integration.")]
 SecretFile = Annotated[
     Path | None,
     typer.Option(
         "--secret-file", show_default=False,
-        help="File with the token, or with a line NAME=SECRET for each secret; without it they are typed in, or read from stdin.",
+        help="File with the token, or with a line NAME=SECRET for each secret; without it, a prompt, or stdin.",
     ),
 ]  # fmt: skip
 COLUMNS = ("id", "tenant", "provider", "name", "state", "last_ok", "reason", "action", "address")
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _secrets(file: Path | None, provider: str) -> dict[str, str]:
-    """Return secrets by name: one line that names none is the first secret that the service needs. Raises BadInputError."""
+    """Return secrets by name; lines without names are the first secret that the service needs. Raises BadInputError."""
     from getpass import getpass
 
     from hubbub.ingest.providers import PROVIDERS
@@ -58,18 +58,18 @@ def _secrets(file: Path | None, provider: str) -> dict[str, str]:
 
 
 def _settings(setting: list[str] | None) -> dict[str, str]:
-    """Return settings by name from options like NAME=VALUE; the last of a name counts."""
+    """Return settings by name from options like NAME=VALUE; the last value of a name counts."""
     return {key: values[-1] for key, values in read_pairs(setting, "--setting", "NAME=VALUE").items()}
 
 
 def _lines(file: Path | None) -> list[str]:
-    """Return the lines of a file, or of stdin, that hold something. Raises BadInputError."""
+    """Return the lines of a file, or of stdin, that are not blank. Raises BadInputError."""
     from hubbub.errors import BadInputError
 
     try:
         text = file.read_text(encoding="utf-8-sig") if file is not None else sys.stdin.read()
     except UnicodeDecodeError:
-        raise BadInputError(f"{file or 'stdin'}: the secrets are not a text in UTF-8") from None
+        raise BadInputError(f"{file or 'stdin'}: the secrets are not text in UTF-8") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -79,7 +79,7 @@ def _by_name(pairs: Iterable[tuple[str | Any, ...]]) -> dict[str, str]:
     secrets: dict[str, str] = {}
     for name, secret in pairs:
         if name in secrets:
-            raise BadInputError(f"secrets.{name}: it is given twice")
+            raise BadInputError(f"secrets.{name}: given twice")
         secrets[name] = secret
     return secrets
 
@@ -100,7 +100,7 @@ def add(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Connect an account, and show the steps at its service; secrets are read from a file or stdin and never shown again."""
+    """Connect an account, and show the steps at its service. Secrets are read from a file or stdin, and never shown again."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.services.integrations import made_for
@@ -120,7 +120,7 @@ def add(
 
 
 def _walk(setup: SetupView, secrets: Mapping[str, str]) -> None:
-    """Print the steps at a service, and once the secrets generated for it."""
+    """Print the steps at a service, and the secrets generated for it."""
     from hubbub.cli import show
 
     for number, step in enumerate(setup.steps, 1):
@@ -140,7 +140,7 @@ def setup_(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show the steps at an integration's service, and whether a body has arrived; ends with 1 while none has."""
+    """Show the steps at an integration's service, and whether a body has arrived; exits 1 if none was accepted."""
     import time
 
     from hubbub.cli import show
@@ -194,7 +194,7 @@ def change(
     name: Annotated[str | None, typer.Option("--name", help="Name for people.", show_default=False)] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--setting", help="NAME=VALUE, may be repeated; others stay, NAME= sets one back to its default."),
+        typer.Option("--setting", help="NAME=VALUE, may be repeated; others stay, NAME= restores the default."),
     ] = None,
     data: Data = None,
     as_json: Json = False,
@@ -218,7 +218,7 @@ def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False
 
 @group.command("close-gaps")
 def close_gaps(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Close the gaps of what its service sends; days to fetch stay as they are."""
+    """Close the gaps in data that a service sends; missing days of fetched data stay open."""
     show_answer(data, as_json, lambda engine: engine.coverage.close(tenant, id_), ("integration", "closed"))
 
 
@@ -226,7 +226,7 @@ def close_gaps(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = F
 def rotate(
     id_: Id, tenant: TenantName, secret_file: SecretFile = None, data: Data = None, as_json: Json = False
 ) -> None:
-    """Set a new token, or other secrets, of an integration; a broken one becomes active."""
+    """Replace the token, or other secrets, of an integration; a broken one becomes active."""
     from hubbub.cli.backend import opened
 
     with opened(data) as engine:

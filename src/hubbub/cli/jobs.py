@@ -87,7 +87,7 @@ def backfill(
 
 @schedules.command("pause")
 def pause(name: Name, data: Data = None, as_json: Json = False) -> None:
-    """Start no more jobs of a schedule."""
+    """Pause a schedule: it starts no jobs until it is resumed."""
     show_answer(data, as_json, lambda engine: engine.schedules.pause(name))
 
 
@@ -115,7 +115,7 @@ def worker(data: Data = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     engine = open_engine(data)
-    refreshing = RefreshLoop(engine, LONGEST_REST)  # servers with jobs, where there are any, fold sooner
+    refreshing = RefreshLoop(engine, LONGEST_REST)  # servers that run jobs fold sooner
     with working(engine.worker(), engine.close):
         show.say("Hubbub runs jobs (Ctrl-C ends it)")
         refreshing.start()

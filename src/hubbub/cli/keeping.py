@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 
 
 def _long(label: str, data: Path | None, as_json: bool, work: Callable[[Engine, Progress], Answer]) -> Answer:
-    """Print the result of `work`, and show its progress meanwhile."""
+    """Show the progress of `work`, then print its result."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -56,15 +56,15 @@ def backup(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Write a consistent copy of everything into a new folder, while servers run. Its keys are apart, in DEST/keys.
+    """Write a consistent copy of everything into a new folder, while servers run, with its encryption keys in DEST/keys.
 
-    Both together open stored tokens and texts: keep DEST/keys elsewhere. 'hubbub restore' reads them with --keys.
+    Keep DEST/keys elsewhere: with them, stored tokens and texts can be decrypted. 'hubbub restore' reads them with --keys.
     """
     from hubbub.cli import show
 
     answer = _long("backing up", data, as_json, lambda engine, note: engine.backups.make(target.absolute(), note))
     if answer.keys:
-        show.say(f"{target}/keys opens the encrypted data of the backup: keep it elsewhere, and safe.")
+        show.say(f"{target}/keys decrypts the backup: keep it elsewhere, and safe.")
     for note in answer.left_out:
         show.say(note)
 
@@ -109,7 +109,7 @@ def restore(
     show.emit(answer, as_json=as_json)
     if erased_since is None:
         show.say(
-            "Contacts erased after this backup are back: give their list with --erased-since, or erase them again."
+            "Contacts that were erased after this backup are back: name them with --erased-since, or erase them again."
         )
     for text in restored.left_out:
         show.say(text)
@@ -121,7 +121,7 @@ def export(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Write all data of a tenant into a new folder, as JSON lines and Parquet; 'hubbub import tenant' reads it elsewhere."""
+    """Write all data of a tenant into a new folder, as JSON lines and Parquet, for 'hubbub import tenant' elsewhere."""
     _long("exporting", data, as_json, lambda engine, note: engine.transfer.export(tenant, target.absolute(), note))
 
 
@@ -155,7 +155,7 @@ def delete_tenant(
 ) -> None:
     """Close a tenant: its keys are refused, and it is hidden. After the days of grace all its data are deleted.
 
-    Until then 'hubbub tenants undelete' restores it. Backups and exports are your own care.
+    Until then 'hubbub tenants undelete' restores it. Backups and exports are not deleted.
     """
     if not dry_run and yes is None:
         yes = typer.prompt(f"Everything of {tenant} will be deleted. Type its name")
@@ -191,9 +191,9 @@ def migrate_control(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Copy control data and jobs into another database, and prove that nothing differs. Stop servers and workers first.
+    """Copy control data and jobs into another database, and check that nothing differs. Stop servers and workers first.
 
-    The old database stays as it is. DBOS's list of queues and versions is not copied: workers write it again.
+    The old database does not change. DBOS's list of queues and versions is not copied: workers write it again.
     """
     from hubbub.cli import show
     from hubbub.services.control_carrying import carry
@@ -216,9 +216,9 @@ def migrate_store(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Copy events, facts, control data and jobs into another store, and prove by tenant and month that nothing differs.
+    """Copy events, facts, control data and jobs into another store, and check by tenant and month that nothing differs.
 
-    Stop servers and workers first. The old store stays as it is; after an interruption the same command continues.
+    Stop servers and workers first. The old store does not change; after an interruption, the same command continues.
     """
     from hubbub.cli import show
     from hubbub.services import store_migration
@@ -237,10 +237,10 @@ def rebind(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Bind a data folder, control database and keys to each other, when the right one of them is lost for good.
+    """Bind a data folder, a control database and keys that do not belong together, when the right ones are lost for good.
 
-    Data of tenants that the control database does not know stay in the folder, out of reach. With another key, API keys, stored
-    tokens and texts must be created again, and events of erased contacts are accepted again.
+    Data of tenants that are unknown to the control database stay in the folder, but cannot be read. With another key, API keys,
+    tokens and stored texts are lost: create them again; events of erased contacts are accepted again.
     """
     from hubbub.cli import show
     from hubbub.services.binding import bind_again

@@ -1,4 +1,4 @@
-"""Labels in a cell of a table: `topic build (rules v3, 0.91)`. JSON has them whole."""
+"""Labels in a cell of a table, shortened: `topic build (rules v3, 0.91)`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _NAMES = frozenset(field.name for field in fields(GivenLabel))
 
 
 def are_labels(value: object) -> TypeGuard[Sequence[Mapping[str, Any]]]:
-    """Whether a cell holds labels, as plain values of `GivenLabel`; at least one."""
+    """Say whether a cell is a list of at least one label, as plain values of `GivenLabel`."""
     return isinstance(value, list) and bool(value) and all(isinstance(i, Mapping) and set(i) == _NAMES for i in value)
 
 
 def in_short(labels: Sequence[Mapping[str, Any]]) -> str:
-    """Return labels as short text: of each its set, the label, who gave it, and the confidence where it is known."""
+    """Return labels as short text: set, label, labeller, and the confidence if known."""
     return "; ".join(f"{label['set']} {label['label']} ({_given(label)})" for label in labels)
 
 
 def _given(label: Mapping[str, Any]) -> str:
-    """Return who gave it: the rules with their version, a classifier with its number, else a person, source or model."""
+    """Return the labeller of a label: rules with version, classifier with number, person, source or model."""
     by, who = label["by"], label["who"]
     if by == Labeller.RULES:
         version = label["version"]

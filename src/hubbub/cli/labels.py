@@ -1,4 +1,4 @@
-"""`hubbub labels`: a tenant's labels, trying a text, labelling stored messages, review, training."""
+"""`hubbub labels`: show, set and try a tenant's labels, label stored messages, review labels, train classifiers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="Topic, tone, intent and escalation of messages.", no_args_is_help=True)
 BY = "command line"
-"""The giver of labels from commands."""
+"""Name of the labeller for labels that commands give."""
 SetName = Annotated[str, typer.Argument(help="topic, tone, intent or escalation.", metavar="SET")]
 
 
@@ -93,7 +93,7 @@ def give(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Label a message, above rules and classifiers, whether its text is stored or not; the same again changes nothing."""
+    """Label a message, with or without a stored text. The label takes precedence over those of rules and classifiers."""
     show_answer(
         data, as_json,
         lambda engine: engine.labels.review.say(tenant, label_set, message, label, BY, conversation=conversation),
@@ -120,7 +120,7 @@ def try_(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show the labels that a text would get now, from which labeller and with which confidence; nothing is stored."""
+    """Show the labels that a text would get now, with labeller and confidence; nothing is stored."""
     message = sys.stdin.read() if text == "-" else text
     show_answer(data, as_json, lambda engine: engine.labels.try_text(tenant, message))
 
@@ -170,7 +170,7 @@ def train(
         show.say(f"It is used from now on. Next: hubbub labels run --tenant {tenant}")
     else:
         switch = f"hubbub labels switch {label_set} --to {answer.classifier} --tenant {tenant}"
-        show.say(f"It is not used: nothing shows that it is as good as the one in use. To use it: {switch}")
+        show.say(f"It is not used: it did not prove as good as the one in use. To use it anyway: {switch}")
 
 
 @group.command("switch")
@@ -204,7 +204,7 @@ def review(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Confirm or correct labels, one key for each: --json lists them without a prompt."""
+    """Confirm or correct labels, one key for each message; --json lists the messages without a prompt."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
     from hubbub.cli.options import pairs
@@ -237,7 +237,7 @@ def reviewed(
 
 
 def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
-    """Show messages one by one and read a number, Enter for the suggestion, s to skip, u to undo, q to end."""
+    """Show messages one by one; read a number, Enter for the suggestion, s to skip, u to undo or q to end."""
     from hubbub.cli import show
 
     menu = "  ".join(f"{number} {name}" for number, name in enumerate(queue.labels, 1))
@@ -261,7 +261,7 @@ def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
 
 
 def _why(row: ToReview) -> str:
-    """Return the rule or the likeliest labels, and the words that led to the suggestion, as a line; empty where unknown."""
+    """Return a line with the rule, or the likeliest labels and the words that led to the suggestion; empty if unknown."""
     if row.by == Labeller.RULES and row.rule is not None:
         return f"By {row.rule.in_words()}\n"
     parts = [", ".join(f"{likely.label} {likely.confidence:.0%}" for likely in row.likely)]
@@ -270,7 +270,7 @@ def _why(row: ToReview) -> str:
 
 
 def _examples(path: Path) -> list[tuple[str, str]]:
-    """Return the texts and labels of a CSV file. Raises BadInputError naming it."""
+    """Return the texts and labels of a CSV file. Raises BadInputError with its path."""
     import csv
 
     from hubbub.errors import BadInputError

@@ -1,4 +1,4 @@
-"""The command `hubbub`: shared options, and the handling of errors."""
+"""The command `hubbub`: all groups of commands, and the exit status of errors."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ for group in (
 
 @cache
 def command_line() -> TyperGroup:
-    """Return all commands. Building them from their declarations takes longer than most of them run, so it is done once."""
+    """Return all commands, built once: that takes longer than most commands run."""
     built = typer.main.get_command(app)
-    assert isinstance(built, TyperGroup)  # it is, of an application with several commands
+    assert isinstance(built, TyperGroup)  # typer builds a group for several commands
     return built
 
 

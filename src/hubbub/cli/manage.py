@@ -1,4 +1,4 @@
-"""Commands of management: tenants, keys, quarantine, config, doctor."""
+"""Commands of administration: tenants, keys, quarantine, config, doctor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GRAINS = {
 
 
 def with_retention_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option `--retention-<grain>` for each of GRAINS; it gets `retention`, the days by grain, or None."""
+    """Add an option `--retention-<grain>` for each of GRAINS to a command, which gets `retention`: days by grain, or None."""
 
     @wraps(command)
     def with_retention(**params: Any) -> None:
@@ -96,7 +96,7 @@ def set_tenant(
     help_channels: Annotated[
         str | None,
         typer.Option(
-            help="Ids of channels where every thread is a question, by commas; '' for none.", show_default=False
+            help="Ids of channels where every thread is a question, with commas; '' for none.", show_default=False
         ),
     ] = None,
     answer_signs: Annotated[
@@ -120,7 +120,7 @@ def set_tenant(
     as_json: Json = False,
     retention: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Change a tenant's zone, name, retention, tones, names of contacts, how questions and silence count, what AI saves."""
+    """Change a tenant: zone, name, retention, tones of hotspots, names of contacts, questions, silence, minutes that AI saves."""
     tones, channels, signs = map(_listed, (hotspot_tones, help_channels, answer_signs))
     threads = {"help_channels": channels, "answer_signs": signs, "silence_days": silence_days}
     changed = {setting: value for setting, value in threads.items() if value is not None}
@@ -134,7 +134,7 @@ def set_tenant(
 
 
 def _listed(text: str | None) -> list[str] | None:
-    """Return names between commas; None where nothing was given."""
+    """Return the names between commas; None if the option was not given."""
     return None if text is None else [name for name in text.split(",") if name.strip()]
 
 
@@ -167,14 +167,16 @@ def list_keys(tenant: AnyTenant = None, data: Data = None, as_json: Json = False
 def revoke_key(
     key: Annotated[str, typer.Argument(help="Id of the key.")], data: Data = None, as_json: Json = False
 ) -> None:
-    """Revoke a key from now on."""
+    """Revoke a key."""
     show_answer(data, as_json, lambda engine: engine.keys.revoke(key))
 
 
 @keys.command("rotate")
 def rotate_key(
     key: Annotated[str, typer.Argument(help="Id of the key.")],
-    overlap: Annotated[float, typer.Option("--overlap", min=0, help="Seconds that the old key still works.")] = 3600,
+    overlap: Annotated[
+        float, typer.Option("--overlap", min=0, help="Seconds for which the old key still works.")
+    ] = 3600,
     expires: Annotated[
         str | None,
         typer.Option(
@@ -184,7 +186,7 @@ def rotate_key(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Replace a key by a new one with its scopes; it is shown once, and the old one ends after the overlap."""
+    """Create a key with the scopes of an old one, which ends after the overlap; the new key is shown once."""
     show_answer(data, as_json, lambda engine: engine.keys.rotate(key, overlap, expires))
 
 
@@ -230,7 +232,7 @@ def show_config(data: Data = None, as_json: Json = False) -> None:
 
 @config.command("check")
 def check_config(data: Data = None, as_json: Json = False) -> None:
-    """Check the settings as 'hubbub serve' does; exits 1 and gives the reason when one is invalid."""
+    """Check the settings as 'hubbub serve' does; exits 1 with the reason when one is invalid."""
     from hubbub.cli import show
     from hubbub.services.settings_checks import checked_settings
     from hubbub.settings import load

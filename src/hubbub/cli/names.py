@@ -1,4 +1,4 @@
-"""`hubbub names`: names of the ids in events, also set by hand."""
+"""`hubbub names`: list the display names of ids in events, and set them by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def list_names(
     kind: Annotated[
         str | None, typer.Option("--kind", help="Only staff, contact, room, account or campaign.", show_default=False)
     ] = None,
-    find: Annotated[str, typer.Option("--find", help="Only where the name or id holds this.", show_default=False)] = "",
+    find: Annotated[
+        str, typer.Option("--find", help="Only names or ids that contain this text.", show_default=False)
+    ] = "",
     limit: Limit = 100,
     cursor: Cursor = None,
     data: Data = None,
@@ -46,7 +48,7 @@ def set_name(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Set a name by hand; no source changes it any more."""
+    """Set a name by hand; sources then no longer change it."""
     show_answer(data, as_json, lambda engine: engine.names.set(tenant, [{"kind": kind, "id": id_, "name": name}]))
 
 

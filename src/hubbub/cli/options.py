@@ -25,13 +25,13 @@ AsOf = Annotated[
         "--as-of", help="Answer with the data of that moment: a date or an RFC 3339 time.", show_default=False
     ),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")]
-Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most rows to show.")]
+Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the previous page.", show_default=False)]
 Where = Annotated[list[str] | None, typer.Option("--where", help="DIMENSION=VALUE; may be repeated.")]
 
 
 def pairs(where: list[str] | None, option: str = "--where", form: str = "DIMENSION=VALUE") -> dict[str, list[str]]:
-    """Read options like DIMENSION=VALUE; a repeated name means either value."""
+    """Read options like DIMENSION=VALUE; a repeated name means either value. Raises BadQuestionError."""
     values: dict[str, list[str]] = {}
     for pair in where or []:
         name, equals, value = pair.partition("=")

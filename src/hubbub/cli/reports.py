@@ -61,7 +61,7 @@ def report(
 
 
 def _put(file: ReportFile, out: Path | None) -> str:
-    """Copy a stored file into a folder under its own name; returns its path."""
+    """Copy a stored file into a folder, if one is given, and return the path of the file."""
     import shutil
 
     if out is None:

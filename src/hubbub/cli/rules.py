@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 @group.command("export")
 def export(tenant: TenantName, data: Data = None, as_json: Json = True) -> None:
-    """Print a tenant's alert rules, subscriptions and targets as JSON; destinations stand in it by kind and name."""
+    """Print a tenant's alert rules, subscriptions and targets as JSON, with the kind and name of each destination."""
     show_answer(data, as_json, lambda engine: engine.rules.export(tenant))
 
 
@@ -41,7 +41,7 @@ def import_(
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return a file's JSON object. Raises BadInputError naming the file."""
+    """Return a file's JSON object. Raises BadInputError with its path."""
     from hubbub.errors import BadInputError
 
     try:

@@ -1,4 +1,4 @@
-"""Commands of work: serve, refresh, backfill, verify, retention, demo."""
+"""Commands that run the engine: serve, refresh, backfill, verify, retention, demo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on.", show_default="8321")] = None,
-    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Only answer; jobs run in other processes.")] = False,
+    no_jobs: Annotated[
+        bool, typer.Option("--no-jobs", help="Only answer requests; jobs run in other processes.")
+    ] = False,
     data: Data = None,
 ) -> None:
     """Serve the pages and the API and run its jobs, until Ctrl-C."""
@@ -55,7 +57,7 @@ Answer = TypeVar("Answer")
 
 
 def _work(name: str, as_json: bool, data: Path | None, work: Callable[[FactService, Progress], Answer]) -> Answer:
-    """Print the result of `work` on the facts, and show its progress meanwhile."""
+    """Show the progress of `work` on the facts, then print its result."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -80,7 +82,7 @@ def backfill(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Fold all units with an event in a range again."""
+    """Fold all units again that have an event in a range."""
     answer = _work("backfill", as_json, data, lambda facts, step: facts.backfill(start, end, tenant, fact, step=step))
     if answer.errors:
         raise typer.Exit(1)
@@ -102,17 +104,17 @@ def verify(
 
 
 def retention(
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would be deleted.")] = False,
     tenant: AnyTenant = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Delete data past the tenant's retention; deleted numbers are null from then on, never 0."""
+    """Delete data past their tenant's retention. Deleted numbers become null, never 0."""
     show_answer(data, as_json, lambda engine: engine.retained.apply(tenant, dry_run=dry_run))
 
 
 def demo(data: Data = None, as_json: Json = False) -> None:
-    """Fill a data folder with a lively sample of three tenants, and print their numbers."""
+    """Fill a data folder with sample events of three tenants, and print their numbers."""
     from hubbub.cli.sample import fill
 
     fill(data, as_json)

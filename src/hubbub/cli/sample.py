@@ -1,4 +1,4 @@
-"""`hubbub demo`: the sample, loaded through the ordinary path, and a first look at its numbers."""
+"""`hubbub demo`: loads the sample events as an import would, and prints the first numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SILENCE_DAYS = 7
 TARGETS = {"first_response": 15, "next_response": 60}
 """Targets in minutes, in force for as long as the sample has events."""
 WANTED, DAYS = 0.8, 90
-"""The share of waits that is to be within its target, and the days of the sample."""
+"""The wanted share of waits within their target, and the length of the sample in days."""
 
 
 def fill(data: Path | None, as_json: bool) -> None:

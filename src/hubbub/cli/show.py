@@ -43,7 +43,7 @@ def more(page: Page[Any]) -> None:
 
 
 def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, title: str | None = None) -> None:
-    """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields; then the cursor of the next page."""
+    """Print an answer as JSON, or its rows as a table (of `columns` if given), or its fields; a page's cursor goes to stderr."""
     if isinstance(answer, Page):
         more(answer)
     answer = plain(answer)
@@ -72,7 +72,7 @@ def table(rows: Sequence[JsonRow], columns: Sequence[str] | None = None, title: 
 
 
 def why(rows: Iterable[JsonRow], freshness: Freshness | None = None) -> None:
-    """Print below a table why some numbers are a dash, and which gaps of sources they overlap; nothing where all are known."""
+    """Print why numbers of a table are dashes, and which gaps of sources they overlap; nothing if all are known."""
     reason_of = reasons(rows)
     texts = [
         f"{', '.join(n for n, t in reason_of.items() if t == text)}: {text}"
@@ -101,7 +101,7 @@ def fields(answer: Mapping[str, Any], indent: int = 0) -> None:
 
 
 def unit_of(column: str) -> Unit | None:
-    """Return the unit of a column: the catalogue's of a metric (also `<metric> before`), else of its name; None: unknown."""
+    """Return the unit of a column by its metric (also `<metric> before`), else by its name; None if unknown."""
     with suppress(BadQuestionError):
         return find(column.removesuffix(" before")).unit
     return Unit.MS if column.endswith("_ms") else UNITS.get(column)
@@ -129,12 +129,12 @@ def text(value: Any, name: str = "") -> str:
 
 
 def _nowhere(_position: int | None = None, _note: str = "") -> None:
-    """Discard progress when stderr is no terminal."""
+    """Discard progress: stderr is no terminal."""
 
 
 @contextmanager
 def progress(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Any]:
-    """Show progress on stderr when it is a terminal; yields a function taking the absolute position and a note."""
+    """Show progress on stderr if it is a terminal; yield a function that takes the absolute position and a note."""
     if quiet or not err.is_terminal:
         yield _nowhere
         return

@@ -1,4 +1,4 @@
-"""`sign-in` prints a link that works once; `sign-out` ends sessions."""
+"""`hubbub sign-in` prints a link that works once; `hubbub sign-out` ends sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sign_in(
         typer.Option(help="viewer, analyst or admin of the tenant; without a tenant: operator.", show_default=False),
     ] = None,
     label: Annotated[str, typer.Option(help="The person, for the lists of links.", show_default=False)] = "",
-    minutes: Annotated[float, typer.Option(help="Minutes that the link works.")] = 15,
+    minutes: Annotated[float, typer.Option(help="Minutes for which the link works.")] = 15,
     url: Annotated[str | None, typer.Option("--url", help="Public address of the server.", show_default=False)] = None,
     data: Data = None,
     as_json: Json = False,
@@ -44,7 +44,7 @@ def sign_in(
 
 
 def sign_out(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
-    """End all dashboard sessions of a tenant, or without --tenant those of operators. The page Access ends single sessions."""
+    """End all dashboard sessions of a tenant, or without --tenant of operators. The page Access ends single sessions."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 

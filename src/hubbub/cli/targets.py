@@ -1,4 +1,4 @@
-"""`hubbub targets`: within how many minutes a tenant wants to answer and resolve."""
+"""`hubbub targets`: the minutes within which a tenant wants to answer and to resolve."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add(
     tenant: TenantName,
     channel: Annotated[str | None, typer.Option("--channel", help="Only this channel.", show_default="all")] = None,
     priority: Annotated[str | None, typer.Option("--priority", help="Only this priority.", show_default="all")] = None,
-    business: Annotated[bool, typer.Option("--business", help="Count minutes of the business hours alone.")] = False,
+    business: Annotated[bool, typer.Option("--business", help="Count only minutes of the business hours.")] = False,
     share: Annotated[
         float | None, typer.Option("--share", help="The share that should be within it, like 0.9.", show_default="none")
     ] = None,
@@ -38,7 +38,7 @@ def add(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Set a target from a day on; waits that began before keep the one that was in force."""
+    """Set a target from a day on; waits that began earlier keep the target then in force."""
     _show(
         data, as_json,
         lambda engine: engine.targets.add(
@@ -57,5 +57,5 @@ def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
 def remove(
     id_: Annotated[str, typer.Argument(help="Its id.")], tenant: TenantName, data: Data = None, as_json: Json = False
 ) -> None:
-    """End a target with today; one that begins today or later is deleted."""
+    """End a target after today; one that begins today or later is deleted."""
     show_answer(data, as_json, lambda engine: engine.targets.remove(tenant, id_))

@@ -1,4 +1,4 @@
-"""`hubbub labels suggest` and its neighbours: topics that nobody named yet, for a person to accept or dismiss."""
+"""`hubbub labels suggest`, `suggestions`, `accept` and `dismiss`: topics of unlabelled messages, for a person to decide on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def suggest(tenant: TenantName, data: Data = None, as_json: Json = False) -> Non
 
 
 def suggestions(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show suggested topics, those first that promise most; --json has examples, and what became of earlier ones."""
+    """Show suggested topics, the greatest opportunity first; --json has examples, and the decisions on earlier ones."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
 
@@ -62,5 +62,5 @@ def accept(
 
 
 def dismiss(number: Number, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Suggest a topic no more, nor anything of its kind."""
+    """Do not suggest a topic again, nor topics like it."""
     show_answer(data, as_json, lambda engine: engine.labels.suggestions.dismiss(tenant, number, BY))

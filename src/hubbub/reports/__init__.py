@@ -1,1 +1,1 @@
-"""Reports: a period in sections, as files to keep, send and check."""
+"""Reports: the numbers of a period in sections, written as JSON, CSV, workbook, HTML, PDF and mail."""

@@ -1,6 +1,6 @@
-"""A report as CSV: a ZIP with a file for each section, one about the report, and one that defines the columns.
+"""A report as CSV: a ZIP with a file for each section, and the files about, columns (definitions) and notes.
 
-Also the rows of one answer as a table. Files for people begin with a byte order mark, so that spreadsheets read UTF-8.
+Also an answer as one CSV table. Files for people begin with a byte order mark, so that spreadsheets read UTF-8.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def answer_table(rows: Iterable[Mapping[str, Any]], *, mark: bool = False) -> str:
-    """Return the rows of an answer as CSV; a comparison has its own columns, a missing value is an empty cell.
+    """Return the rows of an answer as CSV. A comparison has its own columns; a missing value is an empty cell.
 
-    `mark`: begin with a byte order mark, for spreadsheets. A column `<name>.state` holds the reasons for missing numbers.
+    `mark`: begin with a byte order mark, for spreadsheets. A column `<name>.state` has the reasons of missing numbers.
     """
     flat = [_flat(row) for row in rows]
     text = io.StringIO(newline="")

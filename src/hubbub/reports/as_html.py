@@ -1,7 +1,7 @@
-"""A report as one page of HTML, for screen and print: it fetches nothing, has no script, and its theme is the reader's.
+"""A report as one HTML page, for screen and print. It fetches nothing, has no script, and follows the reader's theme.
 
-First what happened, in words and cards; then what needs somebody, charts and tables; at the end what it was made of. Every number
-is formatted for people, inside a `<data value="…">` with the exact value.
+In this order: news, cards, open tasks, sections with charts and tables, facts about the report. Every number is formatted for
+people, inside a `<data value="…">` with the exact value.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _section(table: Table, document: Document) -> Iterator[str]:
 
 
 def chart(table: Table, document: Document) -> str:
-    """Return the drawing of a section with its legend; empty without one: a ranking has bars in its table."""
+    """Return the chart of a section with its legend, as HTML; empty for a ranking, whose table has bars, or without data."""
     rows, columns = table.points, table.drawn_columns
     if not rows or not columns or isinstance(SECTIONS[table.name], Ranking):
         return ""

@@ -1,4 +1,4 @@
-"""A report as JSON: facts about it, the words before its numbers, and its data; the hash is of the data without spaces."""
+"""A report as JSON: facts about it, its introduction, and its data. The hash is of the canonical data alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hubbub.reports.tables import ReportData
 
 
 def write(document: Document, path: Path) -> None:
-    """Write a report: `report` describes it, `introduction` says the news in words, `data` holds the tables."""
+    """Write a report: `report` has the facts about it, `introduction` the texts, `data` the tables."""
     content = {"report": document.about, "introduction": plain(document.introduction), "data": plain(document.data)}
     with path.open("w", encoding="ascii") as file:
         json.dump(content, file, indent=1, allow_nan=False)
@@ -21,7 +21,7 @@ def write(document: Document, path: Path) -> None:
 def read(path: Path) -> Document:
     """Read a report that `write` wrote."""
     content = json.loads(path.read_text(encoding="ascii"))
-    introduction = content.get("introduction")  # reports of an earlier version have none
+    introduction = content.get("introduction")  # earlier versions wrote none
     return Document(
         content["report"],
         typed(ReportData, content["data"]),

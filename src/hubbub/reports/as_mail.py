@@ -1,6 +1,6 @@
-"""A report as HTML for mail programs: tables, widths in percent, bars of background color, every rule inside its element.
+"""A report as HTML for mail programs: tables, widths in percent, bars of background color, styles in the elements.
 
-Mail programs know no SVG and few rules; nothing is fetched.
+Mail programs support no SVG and little CSS. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TABLE = 'role="presentation" width="100%" cellspacing="0" cellpadding="0"'
 
 
 def mail(document: Document, title: str, notes: Sequence[str], base: str, stop: str) -> str:
-    """Return the mail; `base` and `stop`: addresses of the dashboard and to unsubscribe, empty for none."""
+    """Return the mail as HTML. `base`: address of the dashboard; `stop`: address to unsubscribe; empty for no links."""
     body = "".join(
         (
             *_introduction(document),
@@ -98,7 +98,7 @@ def _heading(text: str) -> str:
 
 
 def _sections(document: Document) -> Iterator[str]:
-    """Yield each section with something to draw as bars: the first drawn column, and the second beside it in words."""
+    """Yield each section that can be shown as bars: the first drawn column as bars, the second as text."""
     for table in document.read:
         columns, rows = (
             table.drawn_columns,
@@ -133,7 +133,7 @@ def _bar(row: Row, label: str, columns: Sequence[Column], longest: float) -> str
 
 
 def _beside(row: Row, first: Column, other: Column) -> str:
-    """Return the second drawn count in words, without those it shares with the first: 18 resolved."""
+    """Return the second drawn count as text, without the words of its title that the first has too: 18 resolved."""
     words, shared = other.title.lower().split(), set(first.title.lower().split())
     return f"{shown(row[other.name], other.unit)} {' '.join(word for word in words if word not in shared)}"
 

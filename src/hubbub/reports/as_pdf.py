@@ -1,6 +1,6 @@
-"""A report as PDF, for mail and print: the words, cards, charts and tables of the HTML page, on numbered A4 pages.
+"""A report as PDF, for mail and print: the texts, cards, charts and tables of the HTML page, on numbered A4 pages.
 
-The same document gives the same bytes. Text is shaped for its script; a character that the font lacks is an empty box.
+Equal documents give equal bytes. Text is shaped for its script; a character that the font lacks becomes an empty box.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from hubbub.reports.sections import SECTIONS, Ranking, Series
 from hubbub.reports.tables import Column, Table
 
 PIXEL = 0.25
-"""Millimetres per pixel of a drawing: letters of 11 pixels have 7.8 points."""
+"""Millimetres per pixel of a chart: letters of 11 pixels have 7.8 points."""
 WIDEST = 45.0
-"""No text makes a column wider, in millimetres."""
+"""Largest width of a column in millimetres."""
 CARD_HEIGHT = 23.0
 EMPHASIS = {"total": "BOLD", "others": "ITALICS", "none": "ITALICS"}
 COLORS = {"better": (23, 105, 63), "worse": (179, 38, 30), "few": QUIET}
-"""Colors of texts by their way."""
+"""Colors of texts by the first word of `CellShown.way` or `Card.way`."""
 
 
 def write(document: Document, path: Path) -> None:
@@ -101,7 +101,7 @@ def _end(sheets: Sheets, document: Document) -> None:
 
 
 def _section(sheets: Sheets, table: Table, document: Document) -> None:
-    """Write a section; its heading is on the page of its drawing or of the first table rows."""
+    """Write a section; its heading is on the same page as its chart or the first table rows."""
     drawing = _drawing(table, document)
     if sheets.will_page_break(30 + (_height(drawing) if drawing is not None else 0)):
         sheets.add_page()
@@ -144,7 +144,7 @@ def _face(cell: CellShown, emphasis: str | None) -> FontFace | None:
 
 
 def _widths(sheets: Sheets, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
-    """Return the column widths: numbers and heading words are never cut, long names wrap."""
+    """Return the column widths in millimetres: numbers and heading words are never cut, long names wrap."""
     sheets.set_font(FONT, "B", SMALL)
     widest = [max(map(sheets.get_string_width, title.split()), default=0.0) for title in head]
     for cells in rows:
@@ -156,7 +156,7 @@ def _widths(sheets: Sheets, head: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 
 def _drawing(table: Table, document: Document) -> ElementTree.Element | None:
-    """Return the drawing of a section; None without one: a ranking is a table."""
+    """Return the chart of a section as SVG; None for a ranking or without data."""
     rows, columns = table.points, table.drawn_columns
     if not rows or not columns or isinstance(SECTIONS[table.name], Ranking):
         return None
@@ -168,7 +168,7 @@ def _height(drawing: ElementTree.Element) -> float:
 
 
 def _draw(sheets: Sheets, drawing: ElementTree.Element) -> None:
-    """Draw shapes by the library and texts by ourselves: the library does not shape texts in drawings."""
+    """Draw a chart: the library draws the shapes, and `_label` the texts, which the library would not shape."""
     texts = drawing.findall("text")
     for unseen in (*texts, *drawing.findall("title")):
         drawing.remove(unseen)
@@ -181,7 +181,7 @@ def _draw(sheets: Sheets, drawing: ElementTree.Element) -> None:
 
 
 def _label(sheets: Sheets, text: ElementTree.Element, top: float) -> None:
-    """Write a label of a drawing where its anchor says."""
+    """Write a label of a chart, aligned by its anchor."""
     x, y = (float(text.attrib[name]) * PIXEL for name in ("x", "y"))
     words = sheets.text_of(text.text or "")
     wide = sheets.get_string_width(words)

@@ -69,7 +69,7 @@ def _sheet(book: Workbook, table: Table, head: Format, formats: dict[str, Format
 
 
 def _shown(moment: datetime) -> str:
-    """Return the number format of a window: its day or, unless it begins at midnight, day, time and offset from UTC.
+    """Return the number format of a window: the day, or day, time and offset from UTC if it does not begin at midnight.
 
     The offset distinguishes the two equal hours when clocks are set back.
     """
@@ -79,14 +79,14 @@ def _shown(moment: datetime) -> str:
 
 
 def _form(book: Workbook, formats: dict[str, Format], form: str | None) -> Format | None:
-    """Return the format of a cell, made on first use."""
+    """Return the format of a cell, created on first use."""
     if form is not None and form not in formats:
         formats[form] = book.add_format({"num_format": form})
     return formats[form] if form is not None else None
 
 
 def _chart(book: Workbook, sheet: Worksheet, table: Table) -> None:
-    """Draw the columns marked for drawing; rows of values or windows come first in every table."""
+    """Draw the columns `table.drawn`. Rows of values or windows are the first ones of every table."""
     ranking = isinstance(SECTIONS[table.name], Ranking)
     chart = book.add_chart({"type": "bar" if ranking else "line"})
     names = [column.name for column in table.columns]

@@ -1,4 +1,4 @@
-"""The cards on top of a report: a few numbers of its summary, each with its change and its usual range."""
+"""The cards at the top of a report: a few numbers of its summary, each with its change and usual range."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CARDS = (
     "csat", "first_response_ms.p50", "conversations_started", "conversations_resolved", "messages_received", "messages_sent",
     "active_contacts", "escalation_rate",
 )  # fmt: skip
-"""Metrics of the summary that may be a card, the first ones first."""
+"""Metrics of the summary that can be a card, in order of preference."""
 MOST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A number of the summary with its change, how the change looks, and what is usual."""
+    """A number of the summary as texts: title, value, change and usual range. `way`: see `Beside.way`."""
 
     metric: str
     title: str
@@ -32,7 +32,7 @@ class Card:
 
 
 def cards(document: Document) -> list[Card]:
-    """Return up to four known numbers of the summary, the one that leads the news first."""
+    """Return up to four known numbers of the summary; the metric that leads the news is first."""
     known = {row["metric"]: row for row in summary_rows(document) if row["value"] is not None}
     order = sorted((name for name in CARDS if name in known), key=lambda name: name != document.introduction.leading)
     return [_card(known[name], document.introduction) for name in order[:MOST]]

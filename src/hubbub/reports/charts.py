@@ -1,7 +1,7 @@
 """Charts of a report as inline SVG: counts as columns from zero, shares as lines, durations on a log scale. No script, no link.
 
-Shapes have their color as an attribute and a class: a page restyles them by its theme, a PDF draws them as they are. Windows
-that are not over are hollow; windows of which nothing is known are hatched, and break a line.
+Shapes have a color and a class: a page restyles them by its theme, a PDF uses the colors. Windows that are not over are hollow.
+Windows with an unknown number are hatched, and interrupt a line.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ WIDTH, HEIGHT, LEFT, TOP, FOOT = 720, 168, 64, 16, 22
 COLORS = ("#2b54c8", "#aeb2b9", "#b7791f")
 GRID, INK, HATCH = "#ecece8", "#60656e", "#b9bdc3"
 MOST_NUMBERED = 8
-"""Most windows whose columns have their numbers above them."""
+"""Most windows of a chart with a number above each column."""
 MOST_COLUMNS = 62
-"""Most windows that are drawn as columns; more are lines."""
+"""Most windows that are drawn as columns, or with points on lines; more are lines alone."""
 TIMES = (100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 345_600_000, 3_456_000_000)
 """Ticks of durations: 100 ms, 1 s, 10 s, 1 min, 10 min, 1 h, 10 h, 4 d, 40 d."""
 Rows = Sequence[Row]
@@ -31,13 +31,13 @@ Columns = Sequence[Column]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The ticks of an axis, from low to high; `log`: equal factors are equal distances."""
+    """The ticks of an axis, from low to high; `log`: a logarithmic axis."""
 
     ticks: tuple[float, ...]
     log: bool = False
 
     def y(self, value: float) -> float:
-        """Return where a value stands, in pixels from the top."""
+        """Return the position of a value in pixels from the top."""
         low, high = self.ticks[0], self.ticks[-1]
         if self.log:
             low, high, value = log10(low), log10(high), log10(max(value, low))
@@ -45,7 +45,7 @@ class Scale:
 
 
 def over_time(title: str, rows: Rows, columns: Columns, names: Sequence[str]) -> str:
-    """Draw columns of one unit over windows, whose names stand below."""
+    """Return a chart of columns of one unit over windows, as SVG; `names` are the labels of the windows."""
     unit = columns[0].unit
     scale = _scale([float(row[c.name]) for row in rows for c in columns if row[c.name]], unit)
     drawn = _columns if unit == Unit.COUNT and len(rows) <= MOST_COLUMNS else _lines
@@ -63,7 +63,7 @@ def legend(columns: Columns) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-# --- where things are
+# --- positions
 
 
 def _band(rows: Rows) -> float:
@@ -71,12 +71,12 @@ def _band(rows: Rows) -> float:
 
 
 def _x(rows: Rows, number: int) -> float:
-    """Return the middle of a window."""
+    """Return the middle of a window in pixels from the left."""
     return LEFT + _band(rows) * (number + 0.5)
 
 
 def _scale(values: Sequence[float], unit: str) -> Scale:
-    """Return a scale that holds the values: of durations by decades, else from 0 in three to six round steps."""
+    """Return a scale that includes the values: logarithmic for durations, else from 0 in a few round steps."""
     top = max([value for value in values if value > 0], default=1.0)
     if unit == Unit.MS:
         low = min([value for value in values if value > 0], default=1.0)
@@ -89,7 +89,7 @@ def _scale(values: Sequence[float], unit: str) -> Scale:
     return Scale(tuple(step * number for number in range(ceil(top / step - 1e-9) + 1)))
 
 
-# --- what is drawn
+# --- shapes
 
 
 def _grid(scale: Scale, unit: str) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _grid(scale: Scale, unit: str) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    """Write a round number without what is zero in it: 5 min, 20%."""
+    """Shorten a round number by its zero parts: 5 min 0 s to 5 min, 20.0% to 20%."""
     return text.replace(".0%", "%").replace(" 0 s", "").replace(" 0 min", "").replace(".0 ", " ")
 
 
@@ -143,7 +143,7 @@ def _lines(rows: Rows, columns: Columns, scale: Scale) -> Iterator[str]:
 
 
 def _gaps(rows: Rows, columns: Columns) -> Iterator[str]:
-    """Hatch windows of which a drawn number is not known."""
+    """Hatch windows in which a drawn number is unknown."""
     for number, row in enumerate(rows):
         if not any(f"{column.name}.state" in row and row[column.name] is None for column in columns):
             continue
@@ -156,7 +156,7 @@ def _gaps(rows: Rows, columns: Columns) -> Iterator[str]:
 
 
 def _below(names: Sequence[str]) -> Iterator[str]:
-    """Write the names of windows below the plot: as many as fit."""
+    """Write names of windows below the plot, at most about MOST_NUMBERED of them."""
     every = -(-len(names) // MOST_NUMBERED)
     for number in range(0, len(names), every):
         yield _label(LEFT + (WIDTH - LEFT) / len(names) * (number + 0.5), HEIGHT - 5, names[number], "middle")

@@ -1,4 +1,4 @@
-"""Days of a report in words: Monday 23 to Sunday 29 November 2026, or 23 – 29 Nov 2026."""
+"""Days of a report as text: Monday 23 to Sunday 29 November 2026, or 23 – 29 Nov 2026."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BEFORE = {"day": "the day before", "week": "the week before", "month": "the mont
 
 
 def long_days(first: date, after: date) -> str:
-    """Write the days `[first, after)` with their weekdays."""
+    """Return the days `[first, after)` as text with weekdays."""
     last = after - timedelta(days=1)
     if first == last:
         return f"{last:%A} {last.day} {last:%B %Y}"
@@ -21,7 +21,7 @@ def long_days(first: date, after: date) -> str:
 
 
 def short_days(first: date, after: date) -> str:
-    """Write the days `[first, after)` in a few letters."""
+    """Return the days `[first, after)` as short text."""
     last = after - timedelta(days=1)
     end = f"{last.day} {last:%b %Y}"
     if first == last:
@@ -32,9 +32,9 @@ def short_days(first: date, after: date) -> str:
 
 
 def windows_in_words(windows: Sequence[str], step: str) -> list[str]:
-    """Write the beginnings of windows (RFC 3339) by their step: 14:00, Mon 23 Nov, 23 Nov or Nov 2026.
+    """Return names of windows by their starts (RFC 3339) and step: 14:00, Mon 23 Nov, 23 Nov 2026 or Nov 2026.
 
-    Hours of the same name, of a night in October, have their offset behind them.
+    An hour that occurs twice, when clocks are set back, has its offset from UTC behind it.
     """
     names = [_window(datetime.fromisoformat(text), step) for text in windows]
     return [

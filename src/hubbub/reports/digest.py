@@ -1,6 +1,6 @@
 """A digest: a report in a few lines, as text and as HTML for mail programs.
 
-Every number comes from the report, so mail, file, page and API agree.
+Every number is the report's, so mail, file, page and API agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hubbub.reports.remarks import unsettled
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A digest: title, lines of text, and the same as HTML."""
+    """A digest: title, lines of plain text, and the same content as HTML."""
 
     title: str
     lines: tuple[str, ...]
@@ -30,7 +30,8 @@ class Digest:
 def digest(document: Document, notes: Sequence[str], base: str, stop: str) -> Digest:
     """Return the digest of a report.
 
-    `notes`: what is late or missing. `base`: address of the dashboard, for links; `stop`: address to unsubscribe; empty for none.
+    `notes`: texts about late or missing data. `base`: address of the dashboard, for links; `stop`: address to unsubscribe; empty:
+    none.
     """
     first = " ".join(document.introduction.news)
     days = short_days(date.fromisoformat(document.data.from_), date.fromisoformat(document.data.to))

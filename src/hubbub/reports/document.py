@@ -1,4 +1,4 @@
-"""A report as the formats get it: facts about it, and its tables."""
+"""The input of all formats of a report: facts about it, its data, and its introduction."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hubbub.reports.introduction import Introduction
 from hubbub.reports.tables import Column, ReportData, Row, Table
 
 Facts = Mapping[str, str | int | Sequence[str]]
-"""Rows of the facts about a report in every format, by name."""
+"""Facts about a report by name; every format shows them."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """`about`: facts for every format; `data`: the result of `make`; `introduction`: the words before the numbers."""
+    """A report: `about` has facts about it, `data` is the result of `make`, `introduction` the texts before the numbers."""
 
     about: Facts
     data: ReportData
@@ -30,7 +30,7 @@ class Document:
 
     @property
     def name(self) -> str:
-        """What the tenant is called, else its id."""
+        """The tenant's name, else its id."""
         return self.introduction.name or self.data.tenant
 
     @property
@@ -46,7 +46,7 @@ class Document:
 
     @property
     def read(self) -> Iterator[Table]:
-        """The sections in the tenant's words: the long table of the summary at the end, as cards show the first of it."""
+        """The sections for reading: in the tenant's wording, with the summary last, since cards show its first numbers."""
         yield from sorted(map(self._in_words, self.tables), key=lambda table: table.name == "summary")
 
     def _in_words(self, table: Table) -> Table:
@@ -58,12 +58,12 @@ class Document:
 
     @property
     def notes(self) -> list[str]:
-        """What is said about the numbers of any section, each once."""
+        """The notes of all sections, without duplicates."""
         return list(dict.fromkeys(note for table in self.tables for note in table.notes))
 
 
 def named(row: Row, column: Column) -> Any:
-    """Return a row's value in a column for people: a window as date or time, a summary row by its name."""
+    """Return a row's value in a column for people: a window as date or time, others, none and total by their names."""
     value = row[column.name]
     if column.name == "window" and value is not None:
         return moment(value)

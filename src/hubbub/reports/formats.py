@@ -16,7 +16,7 @@ from hubbub.reports.document import Document
 class Format:
     """A format: file name in the report's folder, media type, and writer.
 
-    `needs`: modules from the extra with the format's name.
+    `needs`: modules that the extra of the same name installs.
     """
 
     name: str
@@ -59,7 +59,7 @@ def chosen(names: Sequence[str]) -> list[Format]:
 
 
 def writable(names: Sequence[str]) -> list[Format]:
-    """Return the formats of these names, to write them. Raises BadQuestionError, also where a needed module is not installed."""
+    """Return the formats of these names. Raises BadQuestionError if one is unknown or needs a module that is not installed."""
     formats = chosen(names)
     for format_ in formats:
         if not all(map(find_spec, format_.needs)):

@@ -1,4 +1,4 @@
-"""How cells are written: values for people, and texts from outside made harmless."""
+"""Formatting of cells: values for people, and outside texts without control characters and formulas."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _UNWRITABLE = re.compile(
 _LINES = re.compile("(\r\n|[\r\n\v\f\x85\u2028\u2029])")
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 COUNTDOWN = "countdown"
-"""Unit of a distance to a target in ms, above 0 past it."""
+"""Unit of the time to a target in ms; above 0: past the target."""
 NAMES = {"others": "others", "none": "(none)", "total": "total"}
 """Names of summary rows."""
 
 
 def plain(text: str) -> str:
-    """Return a text without characters that text files cannot hold or that change the direction of others."""
+    """Replace characters that text files cannot hold, or that change the direction of text."""
     return _UNWRITABLE.sub("\ufffd", text)
 
 
 def harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: an apostrophe before each line that could be one."""
+    """Return a text that no spreadsheet reads as a formula: each line that could be one gets an apostrophe."""
     return "".join(part if number % 2 else _quoted(part) for number, part in enumerate(_LINES.split(text)))
 
 
@@ -46,17 +46,17 @@ def spreadsheet(text: str) -> str:
 
 
 def in_sentence(title: str) -> str:
-    """Return a title as it stands inside a sentence: without its first capital, unless it begins with an abbreviation like AI."""
+    """Return a title for use inside a sentence: its first letter small, unless it begins with an abbreviation like AI."""
     return title if title[:2].isupper() else f"{title[:1].lower()}{title[1:]}"
 
 
 def unit_of(column: Column, row: Row) -> str:
-    """Return the unit of a cell: its column's, or its row's where rows have units."""
+    """Return the unit of a cell: its column's, or its row's if rows have units."""
     return str(row["unit"] if column.unit == "row" else column.unit)
 
 
 def shown(value: Any, unit: str) -> str:
-    """Write a value for people: durations with units, shares in percent, None as a dash."""
+    """Format a value for people: durations (ms) with units, shares in percent, None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, str):
@@ -71,7 +71,7 @@ def shown(value: Any, unit: str) -> str:
 
 
 def near(value: float | None, unit: str) -> str:
-    """Write a number that may be a fraction of a count, like a median of counts."""
+    """Format a number; a count may be a fraction, like a median of counts."""
     if value is None or unit != Unit.COUNT:
         return shown(value, unit)
     if value >= 10 or float(value).is_integer():
@@ -80,7 +80,7 @@ def near(value: float | None, unit: str) -> str:
 
 
 def about(value: float | None, unit: str) -> str:
-    """Write a rounded number: minutes without seconds, and seconds without tenths."""
+    """Format a rounded number: durations of 10 s to 1 min in whole seconds, from 10 min in whole minutes."""
     if value is None or unit != Unit.MS or value < 600_000:
         whole = value is not None and unit == Unit.MS and 10_000 <= value < 59_500
         return f"{value / 1000:.0f} s" if value is not None and whole else near(value, unit)
@@ -89,9 +89,9 @@ def about(value: float | None, unit: str) -> str:
 
 
 def between(low: float, high: float, unit: str) -> str:
-    """Write a range: counts whole, shares without a decimal unless it is narrow, and the unit of shares once.
+    """Format a range: whole counts; shares without decimals unless the range is narrow; the percent sign once.
 
-    Where both ends read alike, it is one value.
+    If both ends look the same, only one is written.
     """
     if unit == Unit.MS and low < 1:
         return f"up to {about(high, unit)}"
@@ -104,9 +104,9 @@ def between(low: float, high: float, unit: str) -> str:
 
 
 def changed(absolute: float | None, relative: float | None, unit: str) -> str:
-    """Write a change in its own unit: points of shares, time of durations, else a number, with its part of a count.
+    """Format a change in its own unit: percentage points, time, or a number; of a count also the relative change.
 
-    Empty for none, and 0 or 0.0 for one too small to write.
+    Empty for None; 0 or 0.0 for a change that rounds to zero.
     """
     if absolute is None:
         return ""
@@ -123,28 +123,28 @@ def changed(absolute: float | None, relative: float | None, unit: str) -> str:
 
 
 def reason(row: Row, column: str) -> str:
-    """Return why a row has no number in a column; empty where it has one or none exists."""
+    """Return the reason why a row has no number in a column; empty if it has one, or none can exist."""
     return UNKNOWN.get(row.get(f"{column}.state", ""), "")
 
 
 def moment(text: str) -> str:
-    """Write an RFC 3339 time for people: midnight as the date, else with offset, which distinguishes doubled hours."""
+    """Format an RFC 3339 time: midnight as the date, others with the offset, which distinguishes repeated hours."""
     return text[:10] if text[10:19] == "T00:00:00" else f"{text[:10]} {text[11:16]} {text[19:]}"
 
 
 def day(text: str) -> str:
-    """Write the day of an RFC 3339 time for people: Sat 28 Nov 2026."""
+    """Format the day of an RFC 3339 time: Sat 28 Nov 2026."""
     at = datetime.fromisoformat(text)
     return f"{at:%a} {at.day} {at:%b} {at.year}"
 
 
 def instant(text: str) -> str:
-    """Write an RFC 3339 time of an event for people: Sat 28 Nov 2026, 17:19."""
+    """Format an RFC 3339 time: Sat 28 Nov 2026, 17:19."""
     return f"{day(text)}, {datetime.fromisoformat(text):%H:%M}"
 
 
 def duration(ms: float) -> str:
-    """Write milliseconds as 12 h 5 min, 12 h, 3 min 20 s, 4.2 s or 250 ms; negative ones with a minus sign."""
+    """Format milliseconds: 2.5 d, 12 h 5 min, 12 h, 3 min 20 s, 4.2 s or 250 ms; negative ones with a minus sign."""
     if ms < 0:
         return f"−{duration(-ms)}"
     seconds = ms / 1000

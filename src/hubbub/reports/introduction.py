@@ -1,6 +1,6 @@
-"""How a report begins, in words: whose it is, of which days, the news, what is not complete, and what needs somebody.
+"""The introduction of a report: tenant, days, news, missing data, and open tasks.
 
-It stands beside the numbers of a report, not among them: the hash is of the numbers alone.
+It is not part of the report's data, of which the hash is made.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from hubbub.metrics.wording import COMMON, WORDINGS
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What is usual of a number of the summary, in its unit; null where it is not known."""
+    """The usual range of a number of the summary, in its unit; null if unknown."""
 
     metric: str
     low: float | None
     high: float | None
     way: str
-    """better, worse or beyond, and rises or falls; empty where it is no news."""
+    """better, worse or beyond, followed by rises or falls; empty if it is no news."""
     held: str = ""
-    """Why it is no news though outside its usual range, in words."""
+    """The reason why a number outside its usual range is no news, as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that waits for somebody, and the path of the page where it is done."""
+    """Something that a person has to do, and the path of the page for it."""
 
     text: str
     path: str
@@ -34,29 +34,29 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """The words before the numbers of a report."""
+    """The texts before the numbers of a report."""
 
     name: str = ""
-    """What the tenant is called."""
+    """The tenant's name."""
     when: str = ""
     """Kind, days and comparison."""
     news: Sequence[str] = ()
-    """Sentences on what was unusual, worst first; on a quiet period that it was quiet."""
+    """Sentences about unusual numbers, worst first; in a quiet period one that says so."""
     rest: str = ""
-    """What was within its usual range."""
+    """A sentence about numbers within their usual range."""
     behind: str = ""
-    """Why the last events are not counted; empty where all are."""
+    """The reason why the last events are not counted; empty if all are."""
     leading: str = ""
     """The metric that leads the news; empty for none."""
     needs: Sequence[Need] = ()
     beside: Sequence[Beside] = ()
     wording: str = COMMON
-    """The words of its texts and of titles (`metrics/wording.py`)."""
+    """The wording of its texts and titles (`metrics/wording.py`)."""
 
     def title(self, metric: str) -> str:
-        """Return the title of a metric in these words."""
+        """Return the title of a metric in this wording."""
         return WORDINGS[self.wording].title(metric)
 
     def usual(self, metric: str) -> Beside:
-        """Return what is usual of a metric."""
+        """Return the usual range of a metric; without limits if unknown."""
         return next((each for each in self.beside if each.metric == metric), Beside(metric, None, None, ""))

@@ -1,6 +1,6 @@
-"""A report's tables as people read them: few columns, formatted cells, the rest in the workbook. Page and PDF show these.
+"""The tables of a report as page and PDF show them: few columns, formatted cells. The other columns are in the files.
 
-Every cell has the exact number beside its text.
+Every cell has its text and the exact number.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from hubbub.reports.sections import SECTIONS, Ranking, Summary
 from hubbub.reports.tables import Column, Row, Table
 
 FEW = 10
-"""Fewest things behind a mean, a share or a percentile that is not grey."""
+"""Least number of facts behind a mean, a share or a percentile that is not shown in grey."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A column: title, whether it holds numbers, and its meaning."""
+    """A column: title, whether it has numbers, and its definition."""
 
     title: str
     is_number: bool = True
@@ -32,9 +32,9 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class CellShown:
-    """A cell: its text, the exact number if it is one, why there is none, and how it looks.
+    """A cell: its text, the exact number if it is one, the reason of a missing number, and its appearance.
 
-    `way`: better, worse, beyond (with rises or falls), few or empty. `share`: length of the bar in it, from 0 to 1; null: no bar.
+    `way`: better, worse or beyond (with rises or falls), few, or empty. `share`: length of its bar, from 0 to 1; None: no bar.
     """
 
     text: str
@@ -54,14 +54,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table of a report as people read it."""
+    """A table of a report for people."""
 
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
 
 
 def layout(table: Table, document: Document) -> Layout:
-    """Return a section's table as people read it."""
+    """Return a section's table for people."""
     if isinstance(SECTIONS[table.name], Summary):
         return _summary(table, document.introduction)
     columns, longest = brief(table), _longest(table)
@@ -77,7 +77,7 @@ def layout(table: Table, document: Document) -> Layout:
 
 
 def labels(table: Table, document: Document) -> list[str]:
-    """Return what the rows of a section are called: names or windows in words."""
+    """Return the labels of a section's rows: names of values, or of windows."""
     section, rows = SECTIONS[table.name], table.rows
     if isinstance(section, Ranking):
         name = table.labelled_by(section.by)
@@ -88,13 +88,13 @@ def labels(table: Table, document: Document) -> list[str]:
 
 
 def brief(table: Table) -> list[Column]:
-    """Return the columns that people read, in the order of the section."""
+    """Return the columns for people, in the order that the section declares."""
     by_name = {column.name: column for column in table.columns}
     return [by_name[name] for name in SECTIONS[table.name].brief if name in by_name]
 
 
 def left_out(document: Document) -> int:
-    """Return how many columns of numbers only the workbook, CSV and JSON have."""
+    """Return the number of columns with numbers that only the workbook, CSV and JSON have."""
     return sum(
         sum(column.unit != "text" for column in table.columns) - len(brief(table))
         for table in document.tables if not isinstance(SECTIONS[table.name], Summary)
@@ -109,14 +109,14 @@ def summary_rows(document: Document) -> Iterator[Row]:
 
 
 def usual_in_words(beside: Beside, unit: str) -> str:
-    """Return the usual range of a number, and what holds one outside it back, in words; empty where it is not known."""
+    """Return the usual range of a number as text, and why a number outside it is no news; empty if unknown."""
     if beside.low is None or beside.high is None:
         return ""
     return ", ".join(filter(None, (between(beside.low, beside.high, unit), beside.held)))
 
 
 def change_in_words(row: Row) -> str:
-    """Return the change of a row of the summary in its own unit."""
+    """Return the change of a summary row as text, in its own unit."""
     return changed(row["absolute"], row["relative"], row["unit"])
 
 
@@ -143,7 +143,7 @@ def _title(table: Table) -> str:
 
 
 def _longest(table: Table) -> dict[str, float]:
-    """Return the greatest value of the column of a ranking that has bars, by its name."""
+    """Return the name of a ranking's column with bars -> its greatest value."""
     if not isinstance(SECTIONS[table.name], Ranking):
         return {}
     rows = [row for row in table.rows if row["row"] == "value"]
@@ -159,5 +159,5 @@ def _cell(row: Row, column: Column, longest: Mapping[str, float]) -> CellShown:
 
 
 def _live(row: Row, text: str) -> str:
-    """Mark a number whose days have not ended."""
+    """Mark a number of days that have not ended with an asterisk."""
     return f"{text}*" if row["state"] == State.LIVE and text != "–" else text

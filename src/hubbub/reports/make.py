@@ -1,7 +1,7 @@
 """Make a report's data: query each section, and put its cells into rows for all formats.
 
-Its declarations limit the size of a report (rows of a series, values of a ranking), however many events there are. All of it is
-read at one moment, so its sections agree.
+The declarations of sections bound the size of a report (rows of a series, values of a ranking), however many events there are. All
+queries read the state of one moment, so the sections agree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STATES = (
     State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
     State.NO_TARGET, State.NOT_REPORTED,
 )  # fmt: skip
-"""From unknown over changeable to final; what no target judged or no source reports says nothing of its row."""
+"""Least settled first: unknown, changeable, final; then states that say nothing about the row: no target, not reported."""
 
 
 def make(
@@ -45,7 +45,7 @@ def make(
 ) -> ReportData:
     """Return the data of a report: its period, and its sections as tables. `done` is called with the number of finished sections.
 
-    `called` returns the names of ids, given by kind of name.
+    `called` takes ids by kind of name and returns their names. Raises BadQuestionError.
     """
     window = period.window(tenant)
     tables: list[Table] = []
@@ -84,7 +84,7 @@ def _of(section: Section, columns: Sequence[Column], notes: Sequence[str], rows:
 
 
 def _named(table: Table, by: str, called: Callable[[Mapping[str, Iterable[str]]], Names]) -> Table:
-    """Return a ranking with a column of names behind its ids, if any has a name; an id without one repeats."""
+    """Return a ranking with a column of names after its ids, if any id has a name; other ids stand for themselves."""
     kind, ids = KIND_OF.get(by), [row[by] for row in table.rows if row[by] is not None]
     names = called({kind: ids}) if kind else {}
     if not names:
@@ -107,7 +107,7 @@ def _series(
 
 
 def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> Iterator[tuple[Row, AnswerRow]]:
-    """Yield rows of the first values in order, of all others, of those without a value, and the total: each from a query."""
+    """Yield rows of the first values in order, all other values, no value, and the total; each from a query."""
 
     def of(values: Sequence[str], by: tuple[str, ...]) -> list[AnswerRow]:
         answer = ask(replace(base, by=by, where={section.by: tuple(values)}))
@@ -124,7 +124,7 @@ def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> It
         raise BadQuestionError(f"section '{section.name}': {error}; or make the report without this section") from None
     values_seen = {row.dims[section.by] for row in ranked}
     names = [name for row in ranked if (name := row.dims[section.by]) is not None and name != NONE]
-    if NONE in values_seen:  # a question cannot ask for it
+    if NONE in values_seen:  # a question cannot filter by it
         notes.append(f"The value {NONE!r} is in the total only.")
     first, others = names[: section.most], names[section.most :]
     if first:
@@ -161,7 +161,7 @@ def _previous(compared: Compared) -> Row:
 
 
 def _note(answer: Answer, notes: list[str]) -> None:
-    """Add the notes of an answer: missing windows, gaps of sources, and how percentiles were computed."""
+    """Add the notes of an answer: deleted windows, gaps of sources, and the method of percentiles."""
     fresh = answer.freshness
     new = [fresh.gone] if fresh.gone else []
     if fresh.gone_before:
@@ -188,19 +188,19 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class _Shown:
-    """A metric as columns: its value and, behind the last statistic of a name, the number of things behind it."""
+    """A metric as columns: its value and, after the last statistic of a name, the number of facts it is computed from."""
 
     metric: RequestedMetric
     with_n: bool
 
     @staticmethod
     def divides(metric: RequestedMetric) -> bool:
-        """Whether a value needs the number of things it is computed from."""
+        """Say whether a value is shown with the number of facts it is computed from."""
         return metric.statistic != "count" and not isinstance(metric.declared, Stored | Distinct | First | Held)
 
     @property
     def n(self) -> str:
-        """The name of the column with that number."""
+        """Name of the column with the number of facts."""
         return f"{self.metric.name.partition('.')[0]}.n"
 
     @property
@@ -213,7 +213,7 @@ class _Shown:
             yield Column(self.n, "n", "count", meaning)
 
     def values(self, row: AnswerRow) -> Iterator[tuple[str, Any]]:
-        """The values of a row by column; `<column>.state` is the reason of an unknown one."""
+        """The values of a row by column; `<column>.state` is the reason of an unknown value."""
         cell: Cell = row.cells[self.metric.name]
         yield from with_state(self.metric.name, cell).items()
         if self.with_n:

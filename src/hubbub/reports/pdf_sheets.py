@@ -65,13 +65,13 @@ class Sheets(FPDF):
         self.set_text_color(0)
 
     def text_of(self, value: str) -> str:
-        """Return a text on one line, cut to the limit, with a box for each character that the font lacks."""
+        """Return a text on one line, cut to LONGEST characters, with a box for each character that the font lacks."""
         words = " ".join(plain(value[: LONGEST + 1]).split())
         bounded = words if len(value) <= LONGEST else f"{words[:LONGEST]}…"
         return "".join(char if char in self.known else MISSING for char in bounded)
 
     def line_of(self, text: str, size: float, style: Style = "", *, color: Color = (0, 0, 0)) -> None:
-        """Write a text below the last one, on as many lines as needed."""
+        """Write a text below the previous one, on as many lines as needed; `size` in points."""
         self.set_font(FONT, style, size)
         self.set_text_color(*color)
         height = size / self.k * LINE
@@ -81,7 +81,7 @@ class Sheets(FPDF):
     def boxed(
         self, text: str, size: float, x: float, y: float, wide: float, style: Style = "", *, color: Color = (0, 0, 0)
     ) -> None:
-        """Write a text on one line at a place, smaller where it is too wide."""
+        """Write a text on one line at a position (mm), smaller if it is wider than `wide` mm; `size` in points."""
         self.set_font(FONT, style, size)
         words = self.text_of(text)
         needed = self.get_string_width(words)

@@ -1,4 +1,4 @@
-"""The days of a report, and its steps."""
+"""The period of a report: its days, and the step of its series."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Period:
     step: Grain
 
     def window(self, tenant: Tenant) -> Window:
-        """Return the period as moments."""
+        """Return the period as two moments, the midnights of the tenant's zone."""
         return Window(local_midnight(self.start, tenant.tz), local_midnight(self.end, tenant.tz))
 
 
 def period_of(
     tenant: Tenant, kind: str, now: datetime, date: str | None = None, start: str | None = None, end: str | None = None
 ) -> Period:
-    """Return the day, week or month with `date`, or without one the last that is over, or the days `[start, end)`.
+    """Return the day, week or month with `date`, the days `[start, end)`, or by default the last complete day, week or month.
 
-    A range of exactly one day, week or month of the kind has its finer steps; in any other the kind is the step. Raises
+    The step is finer than the kind if the range is exactly one day, week or month of the kind; else it is the kind. Raises
     BadQuestionError.
     """
     if kind not in KINDS:

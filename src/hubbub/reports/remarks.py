@@ -1,4 +1,4 @@
-"""What a report says about itself: what is late or not complete, and how to read its numbers."""
+"""The remarks of a report: late and incomplete numbers, and how to read the numbers."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ WAITING = (State.LIVE, State.INCOMPLETE, State.NOT_FETCHED)
 
 
 def missing(document: Document) -> str:
-    """Return which numbers of a report are incomplete, in words; empty where all are complete.
+    """Return the incomplete numbers of a report as text; empty if all are complete.
 
-    A provisional number, which later events may change within its horizon, counts as complete.
+    A provisional number, which later events may still change, counts as complete.
     """
     titles = [document.introduction.title(row["metric"]) for row in summary_rows(document) if row["state"] in WAITING]
     return f"not complete: {', '.join(titles[:5])}{' and others' if len(titles) > 5 else ''}" if titles else ""
 
 
 def late(document: Document) -> list[str]:
-    """Return sentences on what is not in the numbers yet."""
+    """Return sentences about data that the numbers do not include yet."""
     lacking = missing(document)
     sentences = [f"{lacking[:1].upper()}{lacking[1:]}."] if lacking else []
     return [*([f"{document.introduction.behind}."] if document.introduction.behind else []), *sentences]
 
 
 def unsettled(document: Document) -> str:
-    """Return which numbers may still change; empty for none."""
+    """Return a sentence with the numbers that may still change; empty if none."""
     names = [
         document.introduction.title(row["metric"])
         for row in summary_rows(document)
@@ -36,7 +36,7 @@ def unsettled(document: Document) -> str:
 
 
 def colophon(document: Document, left_out: int) -> list[str]:
-    """Return how to read the numbers, and what else was said of them; `left_out`: columns that only files have."""
+    """Return sentences on how to read the numbers, and the document's notes. `left_out`: number of columns only in files."""
     lines = ["Numbers equal those of the dashboard and the API for the same days."]
     if document.introduction.beside:
         lines.append("A change in color is beyond its usual noise. Numbers of fewer than 10 things are grey.")

@@ -1,6 +1,6 @@
 """The sections of a report, each declared by its metrics and rows.
 
-Nothing is computed here: every number is a metric of the catalogue, from an ordinary query. Add a metric to a section by naming it.
+Nothing is computed here: every number is a metric of the catalogue. To add a metric to a section, add its name.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from hubbub.model.event import nearest
 
 @dataclass(frozen=True)
 class Section:
-    """A table of a report: its metrics, the drawn ones, and those that people read on pages; files have all.
+    """A table of a report. Files have all its `metrics`, charts the `drawn` ones, page and PDF the `brief` ones.
 
-    `of_targets`: a report without chosen sections leaves it out where the tenant has no targets.
+    `of_targets`: a report without chosen sections omits it for tenants without targets.
     """
 
     name: str
@@ -30,19 +30,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary(Section):
-    """A row per metric: the period beside the period before."""
+    """A row for each metric: the period, compared with the period before."""
 
 
 @dataclass(frozen=True)
 class Series(Section):
-    """A row per step of the period, and the total."""
+    """A row for each step of the period, and the total."""
 
 
 @dataclass(frozen=True)
 class Ranking(Section):
     """A row for each of the first `most` values of the dimension `by`, one for all others, and the total.
 
-    `rank`: counts that order the values, by the first, then the next. Together they have every value of the section's metrics.
+    `rank`: counts that order the values, the first count first. Every value of the dimension must occur in one of them.
     """
 
     by: str = ""
@@ -147,7 +147,7 @@ SECTIONS: dict[str, Section] = {
 def chosen(names: Sequence[str] | None, *, with_targets: bool = True) -> list[Section]:
     """Return the sections of these names, in the order of a report. Raises BadQuestionError.
 
-    None or empty: all, without those of targets unless `with_targets`.
+    None or empty: all sections; those of targets only with `with_targets`.
     """
     for name in names or ():
         if name not in SECTIONS:

@@ -1,7 +1,7 @@
 """The folder of reports: `<folder>/<tenant>/<report id>/`, each complete or absent.
 
-A report is written under a hidden name beside its place, synced, and then renamed. Its folder is locked meanwhile, so the next
-process recognises and deletes what a killed one left.
+A report is written under a hidden name in the same folder, synced, and renamed. It is locked meanwhile, so a later process
+recognises unlocked remains of a killed process and deletes them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNFINISHED = ".unfinished-"
 
 
 def new_report_id(now: datetime) -> str:
-    """Return a new report id; ids sort by time."""
+    """Return a new report id. Ids sort by time."""
     return f"rep_{int(now.timestamp() * 1000):012x}{secrets.token_hex(6)}"
 
 
@@ -75,13 +75,13 @@ class Report(About):
 
 
 class ReportStore:
-    """Stored reports, by tenant: another tenant's are not found."""
+    """Stored reports by tenant. Reports of other tenants are not found."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def put(self, tenant: str, report: str, write: Callable[[Path], About]) -> Report:
-        """Store a report: `write` fills an empty folder and returns facts about it. An existing report stays."""
+        """Store a report: `write` fills an empty folder and returns facts about the report. An existing report stays unchanged."""
         place = self._place(tenant, report)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._tidy(place.parent)
@@ -107,7 +107,7 @@ class ReportStore:
         return self.about(tenant, report)
 
     def page(self, tenant: str, limit: int, cursor: str | None = None) -> Page[Report]:
-        """Return a tenant's reports, newest first, those after `cursor`."""
+        """Return a page of a tenant's reports, newest first, after `cursor`."""
         after = (place_of(cursor, str) or (None,))[0]
         folder = self.folder / check_tenant_id(tenant)
         names = sorted((p.name for p in folder.iterdir()), reverse=True) if folder.is_dir() else []
@@ -132,7 +132,7 @@ class ReportStore:
         )  # fmt: skip
 
     def file(self, tenant: str, report: str, name: str) -> Path | None:
-        """Return the path of a report's file, None where it was not made. Raises NotFoundError."""
+        """Return the path of a report's file, or None if the report has none of this name. Raises NotFoundError."""
         path = self._place(tenant, report) / name
         return path if name in self.about(tenant, report).files and path.is_file() else None
 
@@ -153,20 +153,20 @@ class ReportStore:
 
     @staticmethod
     def _tidy(folder: Path) -> None:
-        """Delete what killed processes left: no process holds its lock."""
+        """Delete remains of killed processes: folders that no process has locked."""
         for path in folder.glob(f"{UNFINISHED}*"):
             with suppress(OSError), _locked(path):
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def missing(report: str) -> NotFoundError:
-    """Return the error of an unknown report, the same for another tenant's."""
+    """Return the error of an unknown report; another tenant's report has the same."""
     return NotFoundError(f"there is no report {report[:40]!r}")
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which ends with the process. Raises OSError where it is taken."""
+    """Hold a folder's lock, which ends with the process. Raises OSError if another process holds it."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The sheet of a report's page, and the policy that allows it alone."""
+"""The style sheet of a report's page, and the content security policy that allows only inline styles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of a report: its sections as tables with declared columns. Stored as JSON, and equal numbers have equal hashes."""
+"""The data of a report: its sections as tables with declared columns. Equal data have equal JSON, and so equal hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from hubbub.model.plain import AS_JSON, plain
 
 Row = Mapping[str, Any]
-"""Cells by column, and `<column>.state` beside an unknown number; a class cannot have them, since columns are metrics."""
+"""Cells by column, and `<column>.state` for an unknown number. Not a class, since columns are named by metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Column:
     name: str
     title: str
     unit: str
-    """A unit of metrics, text, or row: the unit of the row's metric."""
+    """A unit of metrics, `text`, or `row`: the unit of the row's metric."""
     definition: str = ""
 
 
@@ -36,7 +36,7 @@ class Table:
     drawn: Sequence[str]
     """The columns of its chart, in drawing order; empty for no chart."""
     notes: Sequence[str]
-    """A note on its numbers."""
+    """Notes on its numbers."""
     rows: Sequence[Row] = field(metadata=AS_JSON)
 
     @property
@@ -50,7 +50,7 @@ class Table:
         return [column for name in self.drawn for column in self.columns if column.name == name]
 
     def labelled_by(self, dimension: str) -> str:
-        """Return the column that labels a ranking's rows: names if it has any, else the values."""
+        """Return the column that labels a ranking's rows: the names of ids if it has any, else the values."""
         name = named_by(dimension)
         return name if any(column.name == name for column in self.columns) else dimension
 
@@ -74,7 +74,7 @@ class ReportData:
 
 
 def named_by(dimension: str) -> str:
-    """Return the name of the column that names a dimension's ids."""
+    """Return the column with the names of a dimension's ids."""
     return f"{dimension}.name"
 
 
