@@ -1,6 +1,6 @@
 """Boundaries: the state of a key's fold at a cut of retention. A later fold begins there and reads only later events.
 
-`carried` is JSON of plain values without None and false, so that a field added later reads as missing.
+`carried` is JSON of plain values. None and false are left out, and a missing field reads as empty, so fields can be added later.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where the events of a key begin (microseconds; 0: none was deleted), and the state of its fold there."""
+    """Where the stored events of a key begin (microseconds; 0: none were deleted), and the state of its fold there."""
 
     until: int = 0
     carried: Any = None
 
     def rows(self, kind: Callable[..., T], part: str | None = None) -> list[T]:
-        """Return the carried rows as named tuples, of one part if `carried` has several."""
+        """Return the carried rows as named tuples; `part`: those of one part, where `carried` has several."""
         carried: Sequence[Row] = (self.carried or []) if part is None else (self.carried or {}).get(part, [])
         fields = tuple(kind.__annotations__)
         return [kind(*map(row.get, fields)) for row in carried]
@@ -49,7 +49,7 @@ def plain(rows: Iterable[NamedTuple]) -> list[Row]:
 
 
 def write(writing: Transaction, tenant: int, unit: str, key: str, until: int, carried: Any) -> None:
-    """Store what a key carries; delete its boundary when that is nothing."""
+    """Store the boundary of a key at `until` (microseconds); delete it when the key carries nothing."""
     if not carried:
         writing.run("DELETE FROM boundary WHERE tenant = ? AND unit = ? AND key = ?", (tenant, unit, key))
         return

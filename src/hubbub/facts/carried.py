@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 Carried = dict[str, Any]
-"""The state of a fold at a moment, by part: plain values."""
+"""The state of a fold at a moment: part -> plain values."""
 
 
 def dump(part: object, names: Iterable[str]) -> Carried:

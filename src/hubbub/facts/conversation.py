@@ -24,17 +24,17 @@ RANK = {
     "message.sent": 6, "response.time_recorded": 7, "intent.classified": 7, "satisfaction.rating_received": 7,
     "conversation.resolved": 8, "conversation.closed": 9,
 }  # fmt: skip
-"""The order of events of the same moment: that of a conversation's life; assignments by arrival. Then the ident decides."""
+"""The order of events of the same moment: as a conversation goes, then by ident; assignments by arrival."""
 
 TYPES = tuple(RANK)
 SOUNDS = ("message.received", *REPLIES, "conversation.started", "conversation.reopened")
-"""What ends the silence of a conversation; what opens it does, too."""
+"""Events that end a conversation's silence, unless they are private. An event that opens the conversation ends it too."""
 SILENCED = ("open",)
-"""States that silence ends, for tenants that let it (`query/silence.py`)."""
+"""States that silence ends, where a tenant's settings say so (`query/silence.py`)."""
 CLOSING = "closing"
 """The intent of a message that needs no answer, like a last "thanks": it starts no wait, and opens nothing."""
 SHORTEST_SILENCE = DAY
-"""Silence up to here ends no state whatever the tenant's setting: stretches go on over it."""
+"""Microseconds. Silence up to this long ends no state, whatever the tenant's settings: the stretch goes on."""
 
 
 def fold(conversation: str, turns: Iterable[Turn], carried: Carried | None = None, since: int = 0) -> Folded:
@@ -130,7 +130,7 @@ class _Machine:
             self.states.see(turn, replies, closing)
 
     def _with_priority(self, turn: Turn) -> Turn:
-        """Return a turn with the conversation's priority as its severity: the latest that the conversation was given."""
+        """Return a turn whose severity is the conversation's priority: the latest one given."""
         if turn.severity is not None and turn.type != "escalation.raised":
             self.priority = turn.severity
         return turn if turn.severity == self.priority else turn._replace(severity=self.priority)
@@ -182,7 +182,7 @@ class _Waits:
 
 
 class _Answers:
-    """The sent message that an inbound one answers: the latest before it in the conversation, within 72 hours, to that contact."""
+    """Finds the sent message that an inbound one answers: the latest before it, within 72 hours, to the same contact."""
 
     __slots__ = ("answered", "contact", "open", "sent_at")
 

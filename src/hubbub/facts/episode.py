@@ -1,4 +1,4 @@
-"""Episodes of a conversation: from the opening to the last resolve, and what became of each, with AI and without.
+"""Episodes of a conversation: each from its opening to its last resolve, with its outcome for AI and people.
 
 A part of the state machine in `conversation.py`. Definitions: `docs/facts.md`.
 """
@@ -57,9 +57,9 @@ class _Current:
         self.ai_resolved_at: int | None = None
         self.ai_returned_at: int | None = None
         self.longest_silence: int | None = None
-        """Of the contact after an AI reply, before people came in, and ended; in microseconds."""
+        """The contact's longest silence after an AI reply and before people took over, of those that ended; microseconds."""
         self.silent_since: int | None = None
-        """Start of such a silence that goes on."""
+        """Start of such a silence that has not ended."""
         self.reopened = self.reopened_after = self.escalated = self.ai_involved = self.human_replied = False
 
     def see(self, turn: Turn, replies: bool) -> None:
@@ -107,7 +107,7 @@ class _Current:
         self._end_silence(time)
 
     def _hand_off(self, turn: Turn) -> None:
-        """Note who gave the conversation to people first, and the first reason given."""
+        """Note when and by whom the conversation was first handed to people, and the first reason given."""
         if self.handed_off_at is None:
             self.handed_off_at, self.handed_off_by = turn.time, _author(turn)
             self._end_silence(turn.time)
@@ -186,7 +186,7 @@ class Episodes:
         self._open = False
         self._resolved: int | None = None
         self._asked_at: int | None = None
-        """Start of the wait of somebody who wrote after the resolve."""
+        """Time of the first unanswered inbound message since the last resolve."""
 
     def see(self, turn: Turn, replies: bool) -> None:
         time, type_ = turn.time, turn.type
@@ -207,7 +207,7 @@ class Episodes:
             self._asked_at = time
 
     def _begin(self, turn: Turn) -> None:
-        """Begin an episode; if somebody has waited since the resolve, at the first message of that wait."""
+        """Begin an episode: at the first message that has waited since the resolve, else at this event."""
         waited = self._asked_at is not None and self._resolved is not None
         start = self._asked_at if waited and self._asked_at is not None else turn.time
         if self._current is not None:

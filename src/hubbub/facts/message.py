@@ -1,6 +1,6 @@
 """Messages: the report of a message that counts, and its receipts. Folded by the message's id.
 
-Several events may report one message (an API call and a status), so one report counts: the earliest that names its conversation,
+Several events may report one message (an API call and a status). One report counts: the earliest that names its conversation,
 else the earliest. Receipts come in any order and count within 72 hours of it: read implies delivered, and delivered beats failed.
 A click or reaction is no receipt.
 """

@@ -24,22 +24,22 @@ from hubbub.storage.sqlite import errors_of
 from hubbub.storage.transaction import Transaction
 
 AT_MOST = 1_000_000
-"""Events of a tenant whose past can be folded, at most: about 40 µs each."""
+"""The most events of a tenant whose past can be folded: each takes about 40 µs."""
 _EVENTS = schema.insert("event", EVENT)
 _KNOWN = (
     f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = :tenant AND received_at <= :at UNION ALL "
     f"SELECT {', '.join(EVENT)} FROM former_version WHERE tenant = :tenant AND received_at <= :at AND until > :at"
 )
 _CARRIED = ("boundary", "kept")
-"""Tables that a fold after a cut of retention begins with."""
+"""Tables that a fold needs after a cut of retention."""
 
 
 @contextmanager
 def known_at(reading: Transaction, tenant: int, at: int) -> Iterator[Transaction]:
     """Yield the facts of a tenant as known at a moment (microseconds), readable like today's.
 
-    Costs a fold of all its events up to then. Raises BadQuestionError when that moment is past retention or the events are more
-    than AT_MOST, StoreFullError without space for temporary files.
+    Folds all events received by then. Raises BadQuestionError when the moment is past retention or the tenant has more than AT_MOST
+    events, StoreFullError without space for temporary files.
     """
     _check(reading, tenant, at)
     with closing(sqlite3.connect("", isolation_level=None)) as con:  # in memory, then in a temporary file
@@ -67,7 +67,9 @@ def _check(reading: Transaction, tenant: int, at: int) -> None:
         "SELECT count(*) FROM (SELECT 1 FROM event WHERE tenant = ? LIMIT ?) AS e", (tenant, AT_MOST + 1)
     )
     if counted > AT_MOST:
-        raise BadQuestionError(f"'as_of' folds all events of a tenant again, and this one has more than {AT_MOST}")
+        raise BadQuestionError(
+            f"'as_of' is limited to tenants of {AT_MOST} events, and this tenant has more: ask without 'as_of'"
+        )
 
 
 def _fold(facts: Transaction, tenant: int) -> None:

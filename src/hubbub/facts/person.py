@@ -25,7 +25,7 @@ class Link(NamedTuple):
 
 
 def latest(links: Iterable[Link]) -> dict[frozenset[str], Link]:
-    """Return the event that is valid for each pair of ids."""
+    """Return the latest event of each pair of ids, which is the valid one."""
     latest_of: dict[frozenset[str], Link] = {}
     for link in sorted(links, key=lambda event: (event.time, event.type)):
         latest_of[frozenset((link.contact_id, link.name))] = link
@@ -44,12 +44,12 @@ def linked(contact: str, links: Iterable[Link]) -> set[str]:
 
 
 def carry(links: Iterable[Link]) -> list[Link]:
-    """Return the events that a fold of later ones needs: the valid links."""
+    """Return the events that a fold of later events needs: the valid links."""
     return [link for link in latest(links).values() if link.type == "contact.linked"]
 
 
 def roots(contact: str, linked_to: Callable[[str], set[str]]) -> dict[str, str]:
-    """Return contact -> root for all contacts of a contact's person, itself included."""
+    """Return contact -> root for all contacts of one contact's person; `linked_to` returns the contacts linked to one."""
     same, new = {contact}, {contact}
     while new:
         new = set().union(*map(linked_to, new)) - same

@@ -1,4 +1,4 @@
-"""Fold again: every unit of a tenant, or those with an event or a fact in a range of time."""
+"""Fold units again: all of a tenant, or those with an event or a fact in a range of time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOLDED_BY: Mapping[str, tuple[str, ...]] = {
     "state": ("conversation", "contact", "task", "campaign", "staff"), "receipt_channel": ("message", "channel"),
     "person": ("person",), "event": ("message", "conversation"),
 }  # fmt: skip
-"""Fact -> the units that it is folded from."""
+"""Fact -> the kinds of units that it is folded from."""
 
 _ROWS = (
     ("SELECT 'conversation', tenant, conversation_id FROM response WHERE tenant = ? AND anchor >= ? AND anchor < ?"),
@@ -36,7 +36,7 @@ _ROWS = (
 
 
 def units_of(reading: Transaction, tenant: int, low: int = 0, high: int = FOREVER) -> Touched:
-    """Return the units with an event or a row in `[low, high)`, in microseconds; a unit without events folds to nothing."""
+    """Return the units with an event or a row in `[low, high)` (microseconds); a unit without events folds to nothing."""
     units: Touched = set()
     rows = reading.scan(
         f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant, low, high)
@@ -55,7 +55,7 @@ def rebuild(
     kinds: Iterable[str] | None = None,
     progress: Progress = quiet,
 ) -> Refreshed:
-    """Fold a tenant's units again that have an event or a row in `[low, high)`, of all kinds or these."""
+    """Fold again a tenant's units with an event or a row in `[low, high)` (microseconds); `kinds`: only these kinds."""
     with store.settling:
         refresh(store, tenant)
         with store.facts.read() as reading:
@@ -74,9 +74,10 @@ def backfill(
     fact: str | None = None,
     progress: Progress = quiet,
 ) -> dict[str, int]:
-    """Fold the units of tenants in `[low, high)` again, of all facts or one; returns the number of units by kind.
+    """Fold again the units of tenants in `[low, high)` (microseconds); returns the number of units by kind.
 
-    Raises WindowFrozenError, before any fold, when the whole range is past retention for one of them.
+    `fact`: only the units of this fact, a key of FOLDED_BY. Raises WindowFrozenError, before any fold, when the whole range is past
+    retention for one of the tenants.
     """
     for tenant in tenants:
         until = gone_until(store, tenant.no)

@@ -29,12 +29,12 @@ from hubbub.storage.transaction import Row, Transaction
 AT_ONCE = 200
 """Units in one transaction: other writers wait until it ends."""
 MANY, EACH, MOST, MOST_ON_SERVER = 20, 10, 2, 5
-"""A tenant with at least MANY units to fold, and at most EACH events for each, is folded whole; one with more than EVENTS_AT_ONCE
-events only with at most MOST events for each unit, or MOST_ON_SERVER where each statement goes to a database server."""
+"""A tenant with at least MANY units to fold, and at most EACH events for each unit, is folded whole. With more than EVENTS_AT_ONCE
+events, the limit is MOST events for each unit, or MOST_ON_SERVER where each statement goes to a database server."""
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units that a whole fold completes: persons are not folded from events alone."""
 EVENTS_AT_ONCE, EVENTS_IN_TURNS = 5_000, 500
-"""Events that are stored or folded whole in one transaction: when nobody else waits, and when others do."""
+"""Events that are stored or folded whole in one transaction: when no other thread waits, and when one does."""
 TURN = 0.05
 """Seconds after which a turn of folding ends, so that other writers wait no longer, however costly its units."""
 _ADD = schema.upsert("event", EVENT)
@@ -63,8 +63,8 @@ class Refreshed:
 def refresh(store: Store, tenant: int | None = None, *, progress: Progress = quiet) -> Refreshed:
     """Store the batches that wait in the log now and fold their units, of all tenants or one.
 
-    With one tenant, others are not touched, and nothing is waited for when it has nothing new. Callable at any time from any thread
-    and process. Raises StoreFullError, StoreUnavailableError, StoreBusyError.
+    With a tenant, the others stay as they are, and the call takes no lock when that tenant has nothing new. Callable at any time
+    from any thread and process. Raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
     if tenant is None and store.facts.by_tenant:
         return _one_by_one(store, progress)
@@ -101,7 +101,7 @@ def store_waiting(store: Store, tenant: int) -> None:
 
 
 def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iterator[str]:
-    """Store, then fold; yields a progress line after each transaction. Transactions end early when others are due."""
+    """Store, then fold; yields a progress line after each transaction. A transaction ends early when others wait."""
     while count := _store(store, tenant, last, done):
         yield f"{count} batches stored"
     for count in _fold_whole(store, tenant, done):
@@ -132,9 +132,9 @@ def waits(store: Store, tenant: int) -> bool:
 
 
 def _store(store: Store, tenant: int | None, upto: int, done: Refreshed) -> int:
-    """Move batches from the log to `event`, up to a number, and note their units; returns how many batches.
+    """Move batches numbered up to `upto` from the log to `event`, and add their units to `todo`; returns how many batches.
 
-    With a tenant only its batches, in their order, so that its answers do not wait for others' events.
+    With a tenant only its batches, in order, so that its answers do not wait for others' events.
     """
     with uncollected(), store.log.moving(tenant, upto, _at_once(store)) as moving:
         if moving is None:
@@ -173,7 +173,7 @@ def _numbered(row: Any, n: int, place: int) -> list[Any]:
 
 
 def _late(writing: Transaction, entry: Entry) -> set[int]:
-    """Return the places of events before the cut: retention cut after they were accepted."""
+    """Return the places of events from before the cut, if retention cut after they were accepted."""
     since = writing.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (entry.tenant,))
     return {at for at, row in enumerate(entry.rows) if row[TIME] < since} if since is not None else set()
 
@@ -201,7 +201,7 @@ def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]
 
 
 def _refused(entry: Entry, late: set[int]) -> list[Row]:
-    """Return the rows of the quarantine for a batch: its refused records, and events of days that retention has deleted."""
+    """Return the quarantine's rows for a batch: its refused records, and its events from days that retention has deleted."""
     return [
         _quarantined(entry, *pair)
         for pair in enumerate([*entry.rejected, *(_too_late(entry, n) for n in sorted(late))])
@@ -300,7 +300,7 @@ def _units_of(store: Store, tenant: int) -> Units:
 
 
 def _most_each(store: Store, events: int) -> int:
-    """Return how many events for each unit a tenant of so many events may have to be folded whole."""
+    """Return the most events for each unit with which a tenant of this many events is folded whole."""
     if events <= EVENTS_AT_ONCE:
         return EACH
     return MOST_ON_SERVER if store.facts.by_tenant else MOST
@@ -343,7 +343,7 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
 
 
 def _anything(store: Store, tenant: int | None) -> bool:
-    """Whether any unit is to be folded: one look-up in an index, since every answer calls this."""
+    """Whether any unit waits to be folded: one look-up in an index, since every answer calls this."""
     units = ", ".join("?" * len(UNITS))
     with store.facts.read() as reading:
         if tenant is None:

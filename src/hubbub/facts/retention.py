@@ -1,13 +1,13 @@
-"""Retention: attributes are deleted first, facts later by whole local days; what continues after the cut keeps its numbers.
+"""Retention: attributes are deleted first, facts later by whole local days. Facts that continue after the cut keep their numbers.
 
 Age counts from the later of an event's time and its arrival, so that imported history is not deleted at once. Facts are deleted as
 a prefix in event time, so that `kept` is one range: a tenant's **cut** is the last local midnight before which every event is old
 enough. An old event that arrived yesterday holds the cut back to its own day until it is old enough itself.
 
-A cut goes day by day, each in one transaction: the boundary of each key is written, `kept` is moved, the events are deleted, and
-the keys are folded again from their boundaries, which deletes rows that lie wholly before. An interrupted cut leaves whole days.
-Deeds of contacts stay 72 hours longer: a message just after the cut may have an earlier receipt from a clock that ran ahead, and
-depends on what its contact did since then.
+A cut goes day by day, each day in one transaction: it moves `kept`, writes the boundary of each key, deletes the events, and folds
+the keys again from their boundaries, which deletes rows that lie wholly before. An interrupted cut leaves whole days.
+Conversions, and clicks and reactions without a message id, stay 72 hours longer: a message just after the cut may have an earlier
+receipt, since clocks differ, and depends on what its contact did since then.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GOES = (
 
 
 def _all_before(*names: str) -> str:
-    """Return the condition that all times of a row, if set, lie before the cut."""
+    """Return the SQL condition that all times of a row, if set, lie before the cut."""
     return " AND ".join(f"coalesce({name}, 0) < :cut" for name in names)
 
 
@@ -71,7 +71,7 @@ class Gone:
     kept_back: str = ""
 
     def answer(self) -> JsonRow:
-        """Return the public form; times in UTC."""
+        """Return the row that answers and commands show; times in UTC."""
         until = self.gone_until.astimezone(UTC).isoformat().replace("+00:00", "Z") if self.gone_until else None
         counts = {f"{table}s": count for table, count in self.rows.items()}
         return {
@@ -84,7 +84,7 @@ class Gone:
 def retention(store: Store, tenants: Sequence[Tenant], now: datetime, *, dry_run: bool = False) -> list[Gone]:
     """Refresh, then delete what is past each tenant's retention; `dry_run` only counts.
 
-    Nothing of a tenant is deleted while any of its units is not folded; `kept_back` then says so.
+    Nothing of a tenant is deleted while any of its events is not folded; `kept_back` then says so.
     """
     results = [_of_tenant(store, tenant, now, dry_run) for tenant in tenants]
     if not dry_run and any(gone.attributes or any(gone.rows.values()) for gone in results):
@@ -158,9 +158,9 @@ def _midnight(tenant: Tenant, at: int, days: int = 0) -> int:
 
 
 def _midnights(store: Store, tenant: Tenant, cut: int) -> Iterator[int]:
-    """Yield the end of each day that has something to delete, in order, and at last the cut.
+    """Yield the end (microseconds) of each day that has something to delete, in order, and finally the cut.
 
-    A day's deeds stay when it is cut and are deleted with a later day, so no day is yielded twice.
+    Events of a day that stay 72 hours longer are deleted with a later day, so no day is yielded twice.
     """
     params, done = _params(tenant, cut), 0
     while done < cut:

@@ -14,8 +14,8 @@ from hubbub.storage.schema import FOREVER
 class Stretch(NamedTuple):
     """An entity in a state; columns of `state` after tenant, entity and id.
 
-    `began`: when what it describes began, like a wait. `heard`: when the conversation was last heard within it, of states that
-    silence ends; within a stretch it was never silent for longer than a day before that.
+    `began`: when the wait that a state is about began. `heard`, only of states that silence ends: the conversation's last sound
+    within the stretch; before it, the conversation was never silent for longer than a day.
     """
 
     state: str
@@ -60,9 +60,9 @@ class States:
         return state in self._open
 
     def hear(self, time: int, *, longest: int) -> None:
-        """Begin new stretches of states that silence ends if the last sound is more than `longest` ago; note this one at its end.
+        """Begin new stretches of the states that silence ends if the last sound is more than `longest` microseconds ago.
 
-        Call it before the states of this moment are set, and set `heard` after.
+        Call it before the states of this moment are set, and set `heard` after them.
         """
         if self.heard is not None and time - self.heard > longest:
             for state in [state for state in self._open if state in self._silenced]:
@@ -81,7 +81,7 @@ class States:
             self._open[state] = time, began
 
     def become(self, state: str, time: int) -> None:
-        """Leave all other states and enter this one."""
+        """Leave all other states and enter this one, at `time`."""
         for other in [current for current in self._open if current != state]:
             self.end(other, time)
         self.begin(state, time)
@@ -116,7 +116,7 @@ RANK = {
     "campaign.completed": 2, "campaign.failed": 2, "staff.login": 0, "staff.status_changed": 1, "staff.logout": 2,
     "contact.created": 0,
 }  # fmt: skip
-"""The order of transitions of the same moment: that of a life; blocked and unblocked by arrival. Then the ident decides."""
+"""The order of transitions of the same moment (1 if not listed); those of one rank are ordered by arrival, then by ident."""
 
 _STATES = {
     "task.created": "pending", "task.assigned": "pending", "task.completed": "done", "campaign.created": "created",
@@ -177,7 +177,7 @@ def carry(transitions: Iterable[Transition]) -> list[Transition]:
 
 
 def setting(transitions: Iterable[Transition]) -> Transition | None:
-    """Return the transition that set the entity's state after all of these."""
+    """Return the transition that set the entity's last state, None if none did."""
     last, held = None, None
     for transition in in_order(transitions):
         state = state_set(transition)
@@ -208,9 +208,9 @@ def merged(sights: Iterable[Sight]) -> list[Sight]:
 
 
 def fold_contact(sights: Sequence[Sight], transitions: Iterable[Transition]) -> list[Stretch]:
-    """Fold a contact: `known` by each channel and account (`began`: first seen there), `seen` first of all, and its status.
+    """Fold a contact: `known` in each channel and account (`began`: first seen there), `seen` first anywhere, and its status.
 
-    If the first sight has no channel or account, the earliest sight with one gives it to `seen`.
+    If the first sight has no channel or account, `seen` takes it from the earliest sight that has one.
     A status is valid for the contact everywhere; its row names the channel and account that set it.
     """
     rows = [Stretch("known", sight.known, FOREVER, sight.channel, sight.account_id, sight.seen) for sight in sights]

@@ -52,7 +52,7 @@ class Rating(Protocol):
 
     @property
     def scale(self) -> int | None:
-        """5 (also when absent) or 10."""
+        """The highest rating: 5 or 10; None means 5."""
         ...
 
 
@@ -86,7 +86,7 @@ def fold(survey: str, voices: Iterable[Voice]) -> Survey:
 
 
 def carry(voices: Iterable[Voice]) -> list[Voice]:
-    """Return what a fold of later events needs: one event for all that are no valid rating, and the last valid rating.
+    """Return what a fold of later events needs: one event in place of all without a valid rating, and the last valid rating.
 
     Later events outrank these and earlier ones never do, so two events are enough.
     """

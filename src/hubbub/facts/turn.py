@@ -48,7 +48,7 @@ class Response(NamedTuple):
     responder: str
     asked_at: int
     priority: str | None
-    """That of the conversation when the reply came."""
+    """The conversation's priority when the reply came."""
 
 
 class Episode(NamedTuple):
@@ -75,7 +75,7 @@ class Episode(NamedTuple):
     ai_escalated: int
     ai_resolved: int
     first_priority: str | None
-    """The conversation's priority when the first reply came; the latest before one."""
+    """The conversation's priority at the first reply; until there is one, the latest."""
     priority: str | None
     """The latest priority of the conversation in this episode."""
     handed_off_at: int | None

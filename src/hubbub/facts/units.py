@@ -1,8 +1,8 @@
-"""Units: the keys whose events a fact is folded from. An event belongs to units; each unit can fold one key.
+"""Units: the events that are folded together, like those of one conversation. An event may belong to several units.
 
-A unit reads the events of its key, folds them, compares the result with the stored rows, and writes the difference. Units are
-folded in the order of `UNITS`: conversations leave out repeats of messages, and credit ratings of surveys. After a cut of
-retention, a unit begins at its boundary, and reads only events from there on.
+Folding a unit reads the events of its key, computes its facts, compares them with the stored rows, and writes the difference. Kinds
+of units are folded in the order of `UNITS`: conversations leave out repeats of messages, and credit ratings of surveys. After a cut
+of retention, a fold begins at the unit's boundary, and reads only later events.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def touched(rows: Iterable[Row], units: Touched) -> dict[tuple[int, str], list[R
 
 
 def new_sights(writing: Transaction, sights: Mapping[tuple[int, str], Sequence[Row]], units: Touched) -> None:
-    """Add contacts to `units` with an event that is their first, anywhere or in its channel and account."""
+    """Add to `units` the contacts with an event earlier than all known in its channel and account."""
     time, channel, account = _COLUMN["time"], _COLUMN["channel"], _COLUMN["account_id"]
     for (tenant, contact), rows in sights.items():
         known = {
@@ -113,7 +113,7 @@ def reports(
 
 
 def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one message's reports and receipts; returns its conversation if another report counts now."""
+    """Fold one message's reports and receipts; returns the conversation and channel to fold next, if their facts may change."""
     begin = boundary_of(writing, tenant, "message", key)
     stored = reports(writing, tenant, key, begin)
     fates = message.fold([*begin.rows(message.Report), *stored])
@@ -165,7 +165,7 @@ def turns_of(reading: Transaction, tenant: int, key: str, begin: Boundary, befor
 
 
 def fold_conversation(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one conversation; returns surveys whose rating is credited to somebody else now."""
+    """Fold one conversation; returns the surveys whose rating is now credited to another staff member."""
     begin = boundary_of(writing, tenant, "conversation", key)
     turns = turns_of(writing, tenant, key, begin)
     folded = conversation.fold(key, turns, begin.carried, begin.until)
@@ -206,7 +206,7 @@ def voices(
 
 
 def fold_survey(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one survey; without events it has no row."""
+    """Fold one survey; without stored events it has no row."""
     begin = boundary_of(writing, tenant, "survey", key)
     stored = voices(writing, tenant, key, begin)
     rows = [survey.fold(key, [*begin.rows(survey.Voice), *stored])] if stored else []
@@ -372,7 +372,8 @@ CARRIES: Mapping[str, Carry] = {
     "staff": _carries("staff"),
     "person": _carry_person,
 }
-"""Unit -> the function that returns what a key carries at a cut, from its boundary and earlier events. Channels are never cut."""
+"""Unit -> the function that returns what a key carries at a cut, from its boundary and earlier events. `retention.py` writes the
+boundaries of channels."""
 
 
 # --- what is stored
@@ -382,7 +383,7 @@ CARRIES: Mapping[str, Carry] = {
 class _Statements:
     """SQL to read, write and delete the rows of one key; a row's first `keys` columns identify it.
 
-    `moments`: places of the columns whose days become stale.
+    `moments`: the places of the columns whose days become stale (see `storage/published.py`).
     """
 
     keys: int

@@ -1,6 +1,6 @@
 """Verify: fold every unit again, compare with the stored rows, and check boundaries and identities; changes nothing.
 
-A fold writes only differences, so verify folds with a transaction that notes writes instead of doing them.
+A fold writes only differences, so verify folds with a transaction that counts writes instead of doing them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hubbub.storage.store import Store
 from hubbub.storage.transaction import Bound, Params, Row, Transaction
 
 NAMED = 5
-"""Examples of each kind of difference."""
+"""The most examples of each kind of difference."""
 _TABLE = re.compile(r"(?:INTO|FROM|UPDATE) (\w+)")
 _COMPARED = {
     "event": "time >= :low AND time < :high", "response": "anchor >= :low AND anchor < :high",
@@ -35,7 +35,7 @@ _COMPARED = {
 
 @dataclass
 class Verdicts:
-    """What was compared, and the differences: number of rows by table, with a few units as examples."""
+    """How many units and rows were compared, and the differences: rows by table, with a few units as examples."""
 
     units: int = 0
     rows: int = 0
@@ -56,7 +56,7 @@ class Verdicts:
 
 
 class _Dry(Transaction):
-    """A transaction that reads, and notes the number of writes by table instead of writing."""
+    """A transaction that reads, and counts writes by table instead of writing."""
 
     def __init__(self, reading: Transaction) -> None:
         self.dialect = reading.dialect
@@ -84,11 +84,11 @@ class _Dry(Transaction):
         return self._reading.value(sql, params)
 
     def run(self, sql: str, params: Params = ()) -> int:
-        """Note one statement."""
+        """Count one statement."""
         return self.many(sql, [params])
 
     def many(self, sql: str, rows: Sequence[Params]) -> int:
-        """Note a statement for each row of parameters."""
+        """Count one statement for each row of parameters."""
         match = _TABLE.search(sql)
         if rows and match and match[1] != "stale":
             self.writes.append((match[1], len(rows)))
@@ -98,7 +98,7 @@ class _Dry(Transaction):
 def verify(
     store: Store, tenants: Sequence[Tenant], low: int = 0, high: int = FOREVER, progress: Progress = quiet
 ) -> Verdicts:
-    """Refresh, then compare all facts of tenants in `[low, high)`, in microseconds; changes nothing else."""
+    """Refresh, then compare all facts of tenants in `[low, high)` (microseconds); changes nothing else."""
     verdicts = Verdicts()
     for tenant in tenants:
         refresh(store, tenant.no)
@@ -127,7 +127,7 @@ def _units(reading: Transaction, tenant: Tenant, low: int, high: int, verdicts: 
 
 
 def _kept(reading: Transaction, tenant: Tenant, verdicts: Verdicts) -> None:
-    """Check that no event lies before the kept range, but for deeds that stay 72 hours longer, and no boundary after its start."""
+    """Check that no event lies more than 72 hours before the kept range, and no boundary after its start."""
     since = reading.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
     early = reading.value(
         "SELECT count(*) FROM event WHERE tenant = ? AND time < ?", (tenant.no, (since or 0) - HORIZON)

@@ -21,9 +21,9 @@ from hubbub.storage.transaction import Transaction
 _OF_KEYS = ("id", "conversation_id", "message_id", "survey_id", "contact_id", "task_id", "campaign_id", "staff_id")
 _READ = (message.Report, Turn, survey.Voice, state.Transition)
 COLUMNS = tuple(dict.fromkeys((*chain.from_iterable(row._fields for row in _READ), *_OF_KEYS, *FOLDED)))
-"""Columns of the rows that `fold` takes: those that folds read."""
+"""The columns of an event that `fold` takes: all that folds read."""
 AT_MOST = 250_000
-"""Events of a tenant that is folded at once, at most: about 1 kB of memory each."""
+"""The most events of a tenant that is folded at once: each takes about 1 kB of memory."""
 
 _PLACE = {name: COLUMNS.index(name) for name in COLUMNS}
 _TYPE, _ID, _CONVERSATION, _MESSAGE, _SURVEY, _CONTACT, _KIND = (
@@ -55,7 +55,7 @@ _NOTHING: Folded = (None,) * len(FOLDED)
 _PUBLISHED = itemgetter(*(tuple(FOLDED).index(name) for name in ("repeats", "escalated")))
 """The folded columns of an event that published tables use."""
 _IN_ORDER = itemgetter(slice(4))
-"""The first columns of every fact, never null, nearly the order of its rows in the file."""
+"""The first columns of every fact: never null, and nearly the order of the rows in the file."""
 
 
 @dataclass(slots=True)
@@ -73,12 +73,12 @@ class Whole:
 
 
 def read(transaction: Transaction, tenant: int) -> Iterable[tuple[Any, ...]]:
-    """Yield the rows of a tenant's events, in order of time."""
+    """Yield a tenant's events as rows of `COLUMNS`, in any order."""
     return transaction.scan(f"SELECT {', '.join(COLUMNS)} FROM event WHERE tenant = ?", (tenant,))
 
 
 def fold(rows: Iterable[tuple[Any, ...]]) -> Whole:
-    """Fold all events of a tenant; rows have the columns `COLUMNS`, in any order."""
+    """Fold all events of a tenant: rows of `COLUMNS`, in any order."""
     whole = Whole()
     reports: dict[str, list[tuple[Any, ...]]] = {}
     turns: dict[str, list[tuple[Any, ...]]] = {}
@@ -149,7 +149,7 @@ def _messages(whole: Whole, reports: Mapping[str, Sequence[tuple[Any, ...]]]) ->
 def _conversations(
     whole: Whole, turns: Mapping[str, Sequence[tuple[Any, ...]]], fates: dict[Place, list[Any]]
 ) -> dict[Place, str]:
-    """Fold conversations, without repeats of messages; returns (time, ident) of a rating -> the credited staff id."""
+    """Fold conversations, without repeats of messages; returns (time, ident) of each rating -> the credited staff id."""
     credited: dict[Place, str] = {}
     for name, rows in turns.items():
         counted = [
@@ -218,7 +218,7 @@ def rows_of(whole: Whole) -> Mapping[str, Sequence[tuple[Any, ...]]]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A table's stored rows that are wrong, and rows that are missing."""
+    """A table's stored rows that no fold gives, and the rows that are missing."""
 
     table: str
     wrong: set[tuple[Any, ...]]
