@@ -1,1 +1,1 @@
-"""Jobs: durable queues, schedules, retries. The store decides what is due; a job only does it."""
+"""Jobs: durable queues, schedules, retries and the worker. A schedule only starts a job; the job finds out what is due."""

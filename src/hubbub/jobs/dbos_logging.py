@@ -1,4 +1,4 @@
-"""DBOS's log lines among Hubbub's."""
+"""DBOS's log lines in Hubbub's log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hubbub.telemetry import log, seldom
 
 
 class _DbosLines(logging.Handler):
-    """Passes DBOS's log lines on, the same line at most once a minute: an unavailable database repeats itself."""
+    """Writes DBOS's log lines to Hubbub's log, equal lines at most once a minute."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a line on, unless it was just logged."""
+        """Log a line, unless it was logged within the last minute."""
         if record.getMessage().startswith("Exception encountered in background workflow"):
             return  # a job's failure: its worker logs it
         text = record.getMessage().splitlines()[0][:300]

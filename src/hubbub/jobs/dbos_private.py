@@ -1,8 +1,7 @@
 """The private parts of DBOS that Hubbub needs; no other file uses a private part of another library.
 
-DBOS 3.4 has no public way for any: a workflow of a dead process is recovered only by a process that runs workflows itself, a row
-of its database that says it is a pickle is opened as one, whichever serializer a client was given, and what waits for a time waits
-for hours when the clock goes back.
+DBOS 3.4 has no public way for these: only a process that runs workflows itself can recover those of a dead process; a row marked as
+a pickle is unpickled, whatever the client's serializer; and a delayed workflow waits longer when the clock goes back.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ import sqlalchemy as sa
 from dbos import DBOSClient, _serialization
 
 SKEW_MS = 60_000
-"""Milliseconds by which the clocks of a database and of its client may differ."""
+"""Largest difference in milliseconds between the clocks of a database and its client."""
 
 
 def refuse_pickles() -> None:
-    """Have DBOS refuse pickled rows in this process: opening one would run its author's code."""
+    """Have DBOS refuse pickled rows in this process: unpickling runs code from the row. Reading one raises ValueError."""
     _serialization.DefaultSerializer.deserialize = _refuse  # type: ignore[method-assign, assignment]
 
 
@@ -27,12 +26,12 @@ def _refuse(_: object, __: str) -> Any:
 
 
 def put_back_once(client: DBOSClient, job_id: str, process: str, queue: str) -> bool:
-    """Put a job of a process back into its queue, if it still belongs to that process; of two calls at once only one does."""
+    """Put a job of a process back into its queue if it still belongs to it, and say so; of concurrent calls, one succeeds."""
     return client._sys_db.reenqueue_for_recovery(job_id, [process], queue)
 
 
 def count_no_future_starts(client: DBOSClient, queues: Sequence[str]) -> None:
-    """Have a queue's rate not count jobs that began in the database's future: it would start none until that time has come."""
+    """Exclude jobs that began in the database's future from a queue's rate limit: it would start no jobs until that time."""
     database = client._sys_db
     rows, now = database.tables.workflow_status, database._now_ms_sql()
     ahead = rows.c.started_at_epoch_ms > now + SKEW_MS
@@ -42,7 +41,7 @@ def count_no_future_starts(client: DBOSClient, queues: Sequence[str]) -> None:
 
 
 def bring_forward(client: DBOSClient, milliseconds: int) -> None:
-    """Have all delayed jobs start so much earlier."""
+    """Move the start of all delayed jobs forward by some milliseconds."""
     database = client._sys_db
     rows = database.tables.workflow_status
     sooner = {"delay_until_epoch_ms": rows.c.delay_until_epoch_ms - milliseconds}

@@ -1,8 +1,8 @@
 """The ledger: the progress of each schedule, live processes, jobs to retry, and the latest time.
 
-Four tables in the jobs database. A schedule's row holds the last tick whose job was started. Advancing it is a compare-and-set
-that also notes the job to start; starting it is idempotent by its id. So two processes that tick at once, and a process that dies
-between the two steps, start every tick's job exactly once. The latest time that a process saw says whether the clock went back.
+Four tables in the jobs database. A schedule's row has the last tick whose job was started. Advancing it is a compare-and-set that
+also stores the job to start; starting that job is idempotent by its id. So each tick's job starts exactly once, also with several
+processes, or one that dies between the two steps. The latest time that any process saw shows when the clock went back.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ retries = sa.Table(
 )  # fmt: skip
 clock = sa.Table("hubbub_clock", metadata, sa.Column("latest", sa.DateTime, nullable=False))
 SKEW = timedelta(minutes=1)
-"""By so much may the clocks of processes differ."""
+"""Largest difference between the clocks of processes that is no step of a clock."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a schedule (times UTC, aware). `pending`: the claimed job that may not be started yet.
+    """The progress of a schedule (times UTC, aware). `pending`: the claimed job, which may not be started yet.
 
-    `again`: how often its ticks began again since the clock went back.
+    `again`: number of times that its ticks were repeated after the clock went back.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Ledger:
         self._database.close()
 
     def changed(self) -> int | None:
-        """Return the result of `Database.changed` for the jobs database."""
+        """Return `Database.changed` of the jobs database."""
         return self._database.changed()
 
     # --- schedules
 
     def progress(self, names: Mapping[str, datetime]) -> dict[str, Progress]:
-        """Return the progress of the named schedules; a new one begins at the moment given with its name."""
+        """Return the progress of the named schedules; a new one begins at the moment that is given with its name."""
         progress = self._read()
         for name, begin in names.items():
             if name not in progress:
@@ -99,7 +99,7 @@ class Ledger:
             }  # fmt: skip
 
     def claim(self, name: str, done_to: datetime, new: datetime, pending: JsonObject) -> bool:
-        """Advance a schedule from `done_to` to `new` and note the job to start; False when another process did."""
+        """Advance a schedule from `done_to` to `new` and store the job to start; False if it is paused or another process did."""
         with self._database.write() as con:
             changed = con.execute(
                 schedules.update()
@@ -112,7 +112,7 @@ class Ledger:
             return changed.rowcount == 1
 
     def started(self, name: str, pending: JsonObject) -> None:
-        """Delete the noted job: it is in its queue."""
+        """Delete the stored job, which is now in its queue."""
         with self._database.write() as con:
             con.execute(
                 schedules.update()
@@ -121,12 +121,12 @@ class Ledger:
             )
 
     def pause(self, name: str) -> None:
-        """Start no more jobs of a schedule."""
+        """Pause a schedule: its ticks start no jobs."""
         with self._database.write() as con:
             con.execute(schedules.update().where(schedules.c.name == name).values(paused=True))
 
     def resume(self, name: str, now: datetime) -> None:
-        """Continue with the next tick after `now`; ticks during the pause are skipped, and backfill can start them."""
+        """Continue with the next tick after `now`; ticks during the pause are skipped (a backfill can make up for them)."""
         with self._database.write() as con:
             paused = schedules.update().where(schedules.c.name == name, schedules.c.paused.is_(True))
             con.execute(paused.values(paused=False, done_to=utc_naive(now)))
@@ -134,13 +134,13 @@ class Ledger:
     # --- retries
 
     def retry_at(self, job: str, moment: datetime) -> None:
-        """Note that a job failed and is retried at a moment."""
+        """Store the moment at which a failed job is retried."""
         with self._database.write() as con:
             con.execute(retries.delete().where(retries.c.job == job))
             con.execute(retries.insert().values(job=job, at=utc_naive(moment)))
 
     def retrying(self, prefix: str = "", until: datetime | None = None) -> list[str]:
-        """Return the jobs to retry whose id begins with `prefix`, at latest at `until`."""
+        """Return the jobs to retry up to `until` whose id begins with `prefix`, soonest first."""
         query = sa.select(retries.c.job).order_by(retries.c.at)
         if prefix:
             query = query.where(retries.c.job.startswith(prefix, autoescape=True))
@@ -150,33 +150,33 @@ class Ledger:
             return list(con.execute(query).scalars())
 
     def no_retry(self, job: str) -> None:
-        """Delete the note that a job is retried."""
+        """Delete the retry of a job."""
         with self._database.write() as con:
             con.execute(retries.delete().where(retries.c.job == job))
 
     # --- processes
 
     def heartbeat(self, process: str, now: datetime) -> None:
-        """Note that a process is alive."""
+        """Store the heartbeat of a process."""
         with self._database.write() as con:
             values = {"beat": utc_naive(now)}
             if con.execute(processes.update().where(processes.c.id == process).values(**values)).rowcount == 0:
                 con.execute(processes.insert().values(id=process, **values))
 
     def leave(self, process: str) -> None:
-        """Note that a process ends: others may take over its jobs at once."""
+        """Delete a process that ends, so that others can take over its jobs at once."""
         with self._database.write() as con:
             con.execute(processes.delete().where(processes.c.id == process))
 
     def beats(self) -> dict[str, datetime]:
-        """Return the last heartbeat of every process that did not leave."""
+        """Return the last heartbeat of each process that did not leave, by its id."""
         with self._database.read() as con:
             return {row.id: row.beat for row in con.execute(sa.select(processes))}
 
     # --- the clock
 
     def behind(self, now: datetime) -> timedelta:
-        """Note the time; returns by how much it is before the latest one that was noted, 0 if at most `SKEW`."""
+        """Store the time if it is the latest; return how far it is behind the latest stored one, 0 if at most `SKEW`."""
         at = utc_naive(now)
         with self._database.write() as con:
             latest = con.execute(sa.select(clock.c.latest)).scalar()
@@ -189,9 +189,9 @@ class Ledger:
             return timedelta()
 
     def move_back(self, now: datetime, by: timedelta, rhythms: Collection[str]) -> bool:
-        """Have what waits wait no longer than before the clock went back, `rhythms` (names of schedules) begin again now.
+        """After the clock went back by `by`, shorten waits of retries accordingly, and restart the schedules `rhythms` from `now`.
 
-        Returns False when another process did so.
+        Returns False if another process did so.
         """
         at = utc_naive(now)
         with self._database.write() as con:

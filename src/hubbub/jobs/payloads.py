@@ -1,4 +1,4 @@
-"""The payloads of each queue's jobs, and their owners. `services/workflows.py` does the work."""
+"""The payloads of each queue's jobs, and the owners of jobs. `services/workflows.py` runs the jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = dt.timedelta(days=1)
 
 
 class Task(Protocol):
-    """The reach of a running job."""
+    """What a running job can do with its queue: report progress, start and count other jobs."""
 
     @property
     def id(self) -> str:
@@ -33,36 +33,36 @@ class Task(Protocol):
         ...
 
     def progress(self, percent: int) -> None:
-        """Report progress; raises JobCancelledError when the job was cancelled."""
+        """Report progress. Raises JobCancelledError if the job was cancelled."""
         ...
 
     def start(self, queue: str, payload: JsonObject, *, job_id: str, tenant: str | None = None) -> str:
-        """Start another job; repeated calls start it once."""
+        """Start another job and return its id; repeated calls with the same `job_id` start it once."""
         ...
 
     def busy(self, prefix: str) -> bool:
-        """Say whether any job whose id begins with `prefix` has not ended."""
+        """Say whether a job has not ended whose id begins with `prefix`."""
         ...
 
     def ended(self, prefix: str) -> dict[str, int]:
-        """Count jobs by state whose id begins with `prefix`."""
+        """Return the number of jobs whose id begins with `prefix`, by state."""
         ...
 
 
 class Payload(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Fields of every payload: `dates` chosen by a person, or the `ticks` (RFC 3339, UTC) that a schedule's job covers."""
+    """Common fields: the `dates` that a person chose, or the `ticks` (RFC 3339, UTC) that a schedule's job covers."""
 
     dates: list[dt.date] = []
     ticks: list[dt.datetime] = []
     is_backfill: bool = False
 
     def days(self) -> list[dt.date]:
-        """Return the job's days: the given ones, or the day before each tick."""
+        """Return the job's days, sorted: the given dates, else the day before each tick."""
         return sorted(set(self.dates) or {(tick - DAY).date() for tick in self.ticks})
 
 
 class Aggregation(Payload):
-    """An aggregation; without dates it processes what is due."""
+    """An aggregation of a published table; without dates, of the periods that are due."""
 
     relation: str
 
@@ -83,7 +83,7 @@ class Ingest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class CatchUp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Days of an integration, in the order of fetching."""
+    """Missing days of an integration, in the order of fetching."""
 
     integration_id: str
     dates: list[dt.date]
@@ -104,7 +104,7 @@ class AggregateDay(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A stored question for which a reply is suggested."""
+    """A stored question to suggest a reply for, by its reference."""
 
     reference: str
 
@@ -121,8 +121,8 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Labels(Payload):
-    """The task: `train` a classifier of a set, which labels stored messages if it is used; `run`: label a range of stored
-    messages; `suggest`: look for topics among unlabelled ones."""
+    """A task: `train` a classifier of a set, and label stored messages if it is used; `run`: label a range of stored messages;
+    `suggest`: find topics among unlabelled messages."""
 
     task: Literal["train", "run", "suggest"] = "run"
     label_set: str = "topic"
@@ -131,7 +131,7 @@ class Labels(Payload):
 
 
 class Whose(Enum):
-    """The owner of a queue's jobs: one tenant, everybody, or either."""
+    """The owner of a queue's jobs: one tenant, all tenants, or either."""
 
     ONE = "one"
     ALL = "all"
@@ -140,7 +140,7 @@ class Whose(Enum):
 
 @dataclass(frozen=True)
 class Work:
-    """A queue's jobs: the form of their payload, and their owner."""
+    """A queue's jobs: the type of their payload, and their owner."""
 
     payload: type[Any]
     whose: Whose = Whose.ALL
@@ -169,11 +169,11 @@ _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{0,200}\Z")
 
 
 def owner(queue: str, payload: JsonObject, tenant: str | None) -> tuple[str | None, JsonObject]:
-    """Return the owner of a job by its payload, and the payload without it; `tenant` is the caller, None an operator.
+    """Return the owner of a job, and its payload without the owner. `tenant` is the caller; None: an operator.
 
     The payload may use the spelling of the replaced systems (camelCase, `organizationId`, `targetDate`). A tenant starts jobs
-    only for itself. Raises NotFoundError when it names another, ForbiddenError when the queue's jobs are for all tenants,
-    BadRequestError when an operator names no tenant.
+    only for itself. Raises NotFoundError if it names another, ForbiddenError if the queue's jobs are for all tenants,
+    BadRequestError if an operator does not name a required tenant.
     """
     fields = _in_snake_case(queue, payload)
     payload_tenant = fields.get("tenant")
@@ -192,7 +192,7 @@ _ALIASES = dict.fromkeys(TENANT_NAMES, "tenant") | {"target_date": "date"}
 
 
 def _in_snake_case(queue: str, payload: JsonObject) -> JsonObject:
-    """Return a payload in snake case; where a queue takes several dates, a single `date` becomes a list."""
+    """Return a payload with names in snake case; if the queue takes several dates, a single `date` becomes a list."""
     fields: dict[str, Any] = {}
     try:
         for name, value in snake_keys(payload).items():
@@ -208,7 +208,7 @@ def _in_snake_case(queue: str, payload: JsonObject) -> JsonObject:
 
 
 def checked(queue: str, payload: JsonObject) -> JsonObject:
-    """Return a payload in the form of its queue's jobs; raises BadRequestError naming the wrong field."""
+    """Return a payload as its queue's type declares it. Raises BadRequestError with the invalid field."""
     if queue in QUEUES and queue not in WORK:
         raise BadRequestError(f"the queue {queue!r} takes no jobs in this version")
     try:

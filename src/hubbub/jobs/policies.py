@@ -1,8 +1,7 @@
-"""Policies of queues: limits, attempts and pauses of jobs, and classes of failures.
+"""Policies of queues: concurrency limits, attempts, backoff and history; and classes of failures.
 
 A failure is transient (a later attempt may succeed), permanent (another attempt cannot help, a person must act) or unknown
-(treated as transient, and reported). Attempts, backoff and history belong to the queue; a service's `Retry-After` takes
-precedence.
+(treated as transient, and reported). A service's `Retry-After` takes precedence over a shorter backoff.
 """
 
 from __future__ import annotations
@@ -15,16 +14,17 @@ from hubbub.errors import HubbubError, NotFoundError
 
 Class = Literal["transient", "permanent", "unknown"]
 PRIORITIES = (1, 100)
-"""Of a job, first to last."""
+"""Priorities of a job: the highest and the lowest."""
 LONGEST_PAUSE = 3600.0
-"""Seconds; a longer Retry-After is cut, so that no job sleeps for days because of a service."""
+"""Longest pause in seconds; also a longer Retry-After is shortened to it, so that no service delays a job by days."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue's policy. Times in seconds; `None` is no limit.
+    """A queue's policy. Times are in seconds; `None` is no limit.
 
-    `at_once` bounds running jobs in a process, `everywhere` over all processes, `per_tenant` those of a tenant in a process,
+    `pause` is the first backoff, multiplied by `factor` for each further failure; `poll` the time between checks of the queue.
+    `at_once` bounds running jobs in a process, `everywhere` in all processes, `per_tenant` those of a tenant in a process,
     `tenant_rate` a tenant's starts per second. `completed` and `failed` are the numbers of ended jobs that stay visible.
     """
 
@@ -43,11 +43,11 @@ class Queue:
 
     @property
     def by_tenant(self) -> bool:
-        """Whether the queue has limits by tenant."""
+        """Whether the queue has limits for each tenant."""
         return self.per_tenant is not None or self.tenant_rate is not None
 
     def delay(self, attempt: int, retry_after: float | None = None) -> float:
-        """Return the seconds to wait after the `attempt`-th failure: exponential, jittered by a fifth, never too early."""
+        """Return the seconds to wait after failure number `attempt`: exponential backoff, lengthened by up to a fifth at random."""
         wait = self.pause * self.factor ** (attempt - 1) * random.uniform(1.0, 1.2)
         return min(max(wait, retry_after or 0.0), LONGEST_PAUSE)
 
@@ -83,7 +83,7 @@ QUEUES = {
         Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
     )
 }  # fmt: skip
-"""Of five jobs at once a single tenant gets four, so that a tenant at its limit never holds up another."""
+"""`per_tenant` is below `at_once`, so that a tenant at its limit leaves room for another."""
 
 
 def policy_of(queue: str) -> Queue:
@@ -95,7 +95,7 @@ def policy_of(queue: str) -> Queue:
 
 @dataclass(frozen=True)
 class Failure:
-    """The meaning of a job's error. `action` is for a person; `retry_after` is in seconds."""
+    """A classified error of a job. `action`: what a person must do; `retry_after`: seconds."""
 
     kind: Class
     code: str
@@ -105,7 +105,7 @@ class Failure:
 
 
 def classify(error: BaseException) -> Failure:
-    """Return the meaning of a job's error."""
+    """Classify a job's error."""
     if isinstance(error, HubbubError):
         return Failure(
             "transient" if error.retry else "permanent",

@@ -1,9 +1,8 @@
-"""Durable queues on DBOS: only this file, `runner`, which takes jobs from them, `rows`, which shows a job, and `dbos_*` know it.
+"""Durable queues on DBOS. Only this file, `runner` (takes jobs), `rows` (shows a job) and `dbos_*` use DBOS.
 
-A job is a DBOS workflow without steps: its body may run again from the start, so it is idempotent. A failed job to retry is
-rewound when its pause is over, and occupies no worker meanwhile. Facts without a field in DBOS are in the workflow's attributes:
-attempts, progress, and the last failure; whether and when it is retried is in the ledger. Arguments and results are JSON, never
-pickle.
+A job is a DBOS workflow without steps: its body may run again from the start, so it must be idempotent. A failed job to retry is
+rewound after its pause, and occupies no worker meanwhile. Attempts, progress and the last failure are attributes of the workflow;
+the time of its retry is in the ledger. Arguments and results are JSON, never pickle.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from hubbub.model.plain import JsonObject
 
 APPLICATION = "hubbub"
 VERSION = "1"
-"""Changes only with the form of arguments: DBOS's own hashes the code, and would strand queued jobs at every edit."""
+"""Version of the arguments. DBOS's default is a hash of the code, which would strand queued jobs after each edit."""
 CONNECTIONS, MORE = 6, 14
-"""Connections to PostgreSQL that DBOS keeps in one process, to start jobs and to take them, and has more for a while."""
+"""Connections to PostgreSQL that DBOS keeps open in a process, and most that it opens beyond them for a while."""
 
 
 class Jobs:
     """The jobs of an installation: start, list, cancel, retry. Thread-safe.
 
-    Every method raises DatabaseUnavailableError when the database does not answer.
+    Every method raises DatabaseUnavailableError if the database does not answer.
     """
 
     def __init__(self, url: str) -> None:
@@ -72,7 +71,7 @@ class Jobs:
         priority: int | None = None,
         delay: float | None = None,
     ) -> str:
-        """Put a job into a queue; returns its id. An existing `job_id` starts nothing.
+        """Put a job into a queue and return its id. An existing `job_id` starts nothing.
 
         `priority`: 1 (first) to 100; `delay`: seconds. Raises NotFoundError for an unknown queue.
         """
@@ -94,7 +93,7 @@ class Jobs:
         return str(options["workflow_id"])
 
     def row(self, job_id: str, tenant: str | None = None) -> JobView:
-        """Return a job. Raises NotFoundError when it does not exist, or is another tenant's."""
+        """Return a job. Raises NotFoundError if it does not exist or belongs to another tenant."""
         return view_of(self.status(job_id, tenant))
 
     def rows(
@@ -108,7 +107,7 @@ class Jobs:
     ) -> list[JobRow]:
         """Return jobs, newest first. Raises NotFoundError for an unknown queue or state.
 
-        `after` (milliseconds since 1970, n) skips later jobs, and the first n of that moment.
+        `after` (milliseconds since 1970, n) skips jobs after that moment, and the first n of that moment.
         """
         if state is not None and state not in STATES:
             raise NotFoundError(f"there is no job state {state[:40]!r} (there are {', '.join(STATES)})")
@@ -121,13 +120,13 @@ class Jobs:
             "load_output": False,
         }
         moment, skipped = after
-        if moment:  # half a millisecond more: DBOS multiplies a float by 1000 and truncates it
+        if moment:  # + 0.5 ms: DBOS multiplies a float by 1000 and truncates it
             filters["end_time"] = datetime.fromtimestamp(moment / 1000 + 0.0005, UTC).isoformat()
         if state == "retrying":
             retrying = self.ledger.retrying()
             workflows = self._client.list_workflows(workflow_ids=retrying, **filters) if retrying else []
             return [row_of(workflow) for workflow in workflows][skipped : skipped + limit]
-        if state == "failed":  # few errors are retrying
+        if state == "failed":  # jobs to retry are errors, too, and are left out below
             filters["limit"] = skipped + limit + len(self.ledger.retrying())
             rows = [row_of(workflow) for workflow in self._client.list_workflows(status="ERROR", **filters)]
             return [row for row in rows if row.state == "failed"][skipped : skipped + limit]
@@ -137,19 +136,19 @@ class Jobs:
         return [row_of(workflow) for workflow in workflows]
 
     def in_flight(self) -> list[JobRow]:
-        """Return every waiting or running job (for gauges)."""
+        """Return all waiting, delayed and running jobs, for gauges."""
         workflows = self._client.list_workflows(
             name=list(QUEUES), status=IN_FLIGHT, load_input=False, load_output=False
         )
         return [row_of(workflow) for workflow in workflows]
 
     def any_in_flight(self) -> bool:
-        """Say whether any job waits or runs."""
+        """Say whether any job waits, is delayed or runs."""
         filters: dict[str, Any] = {"name": list(QUEUES), "status": IN_FLIGHT, "load_input": False, "load_output": False}
         return bool(self._client.list_workflows(limit=1, **filters))
 
     def busy(self, prefix: str) -> bool:
-        """Say whether any job whose id begins with `prefix` has not ended: it waits, runs, or is retried later."""
+        """Say whether a job whose id begins with `prefix` has not ended: it waits, runs, or will be retried."""
         return bool(
             self.ledger.retrying(prefix)
             or self._client.list_workflows(
@@ -166,7 +165,10 @@ class Jobs:
         return counts
 
     def cancel(self, job_id: str, tenant: str | None = None) -> JobView:
-        """Cancel a job that has not ended; a running one stops at its next report of progress."""
+        """Cancel a job that has not ended; a running one stops at its next report of progress.
+
+        Raises NotFoundError, ConflictError if it has ended.
+        """
         status = self.status(job_id, tenant)
         state = state_of(status)
         if state == "retrying":
@@ -179,7 +181,7 @@ class Jobs:
         return self.row(job_id)
 
     def retry(self, job_id: str, tenant: str | None = None) -> JobView:
-        """Run a failed, cancelled or parked job again from its first attempt."""
+        """Run a failed, retrying, cancelled or parked job again, with all its attempts. Raises NotFoundError, ConflictError."""
         state = state_of(self.status(job_id, tenant))
         if state not in ("failed", "retrying", "cancelled", "parked"):
             raise ConflictError(f"job {job_id} is {state}: only a failed, cancelled or parked job can be retried")
@@ -188,7 +190,7 @@ class Jobs:
         return self.row(job_id)
 
     def retry_due(self, now: datetime) -> list[str]:
-        """Put failed jobs whose pause is over back into their queues; returns their ids."""
+        """Put failed jobs whose pause is over back into their queues, and return their ids."""
         due = self.ledger.retrying(until=now)
         for job_id in due:
             try:
@@ -204,17 +206,17 @@ class Jobs:
         return due
 
     def heed_clock(self) -> None:
-        """Let no rate of a queue count jobs that began in the future, before the database's clock went back."""
+        """Exclude jobs with a start in the future from rate limits: they began before the database's clock went back."""
         with answering(self.url):
             count_no_future_starts(self._dbos, [queue.name for queue in QUEUES.values() if queue.tenant_rate])
 
     def move_back(self, by: timedelta) -> None:
-        """Have delayed jobs wait no longer than before the clock went back."""
+        """Shorten the wait of delayed jobs by `by`, after the clock went back by as much."""
         with answering(self.url):
             bring_forward(self._dbos, round(by.total_seconds() * 1000))
 
     def requeue(self, job_id: str) -> None:
-        """Put an ended job back into its queue."""
+        """Put an ended job back into its queue, and delete its retry."""
         status = self.status(job_id, None)
         queue = policy_of(status.name)
         key = (status.authenticated_user or "-") if queue.by_tenant else None
@@ -230,7 +232,7 @@ class Jobs:
         return self.status(job_id, None).status == "CANCELLED"
 
     def prune(self, queue: Queue, keep_younger: float) -> list[JsonObject]:
-        """Delete ended jobs of a queue beyond its history (and older than `keep_younger` seconds); returns their payloads."""
+        """Delete ended jobs beyond a queue's history that are older than `keep_younger` seconds; return their payloads."""
         before = datetime.fromtimestamp(time.time() - keep_younger, UTC).isoformat()
         surplus: list[WorkflowStatus] = []
         for status, keep in (("SUCCESS", queue.completed), ("ERROR", queue.failed), ("CANCELLED", queue.failed)):
@@ -249,7 +251,7 @@ class Jobs:
         return [payload_of(workflow) for workflow in surplus]
 
     def forget(self, job_ids: Sequence[str]) -> int:
-        """Delete jobs with their arguments and results, ended or not; returns their number."""
+        """Delete jobs, ended or not, with their arguments and results; return their number."""
         workflows = self._client.list_workflows(workflow_ids=list(job_ids), load_input=False, load_output=False)
         ids = [workflow.workflow_id for workflow in workflows]
         for workflow in workflows:
@@ -261,10 +263,11 @@ class Jobs:
         return len(ids)
 
     def adopt(self, alive: set[str]) -> dict[str, str]:
-        """Put jobs of dead processes back into their queues; returns their queues by id.
+        """Put jobs of processes that are not `alive` back into their queues; return their queues by job id.
 
-        A job whose processes died twice is taken up alone: should it cause the death, no neighbour dies a third time. One that
-        fills a queue of one job at a time goes back, too, where another waits, which could not begin otherwise.
+        A job whose process died twice is a suspect: suspects go back one at a time, so that a job that kills its process is found.
+        A second suspect goes back only if its queue runs one job at a time and a suspect waits in that queue: else that one could
+        never begin.
         """
         orphans = [
             workflow
@@ -288,9 +291,9 @@ class Jobs:
         }
 
     def stranded(self, process: str, running: Container[str]) -> list[str]:
-        """Return the jobs that count as running in a process but do not run.
+        """Return the ids of jobs that a process has taken but that are not in `running`.
 
-        This happens when the database fails after a worker took a job and before it read it.
+        This happens if the database fails after a worker took a job and before it read the job.
         """
         workflows = self._client.list_workflows(
             status="PENDING", executor_id=process, load_input=False, load_output=False
@@ -298,11 +301,11 @@ class Jobs:
         return [workflow.workflow_id for workflow in workflows if workflow.workflow_id not in running]
 
     def put_back(self, job_id: str, process: str) -> bool:
-        """Put a job of a process back into its queue, if it still belongs to that process; says whether it did."""
+        """Put a job of a process back into its queue if it still belongs to that process; say whether it did."""
         return put_back_once(self._client, job_id, process, self.status(job_id, None).name)
 
     def hand_back(self, process: str) -> list[str]:
-        """Put the running jobs of an ending process back into their queues; that counts as no attempt."""
+        """Put the running jobs of an ending process back into their queues and return their ids; not counted as an attempt."""
         workflows = self._client.list_workflows(
             status="PENDING", executor_id=process, load_input=False, load_output=False
         )
@@ -311,19 +314,19 @@ class Jobs:
         return [workflow.workflow_id for workflow in workflows]
 
     def _suspect_runs(self, alive: set[str]) -> bool:
-        """Whether a job runs whose processes died twice."""
+        """Say whether a job runs whose process died twice before."""
         running = self._client.list_workflows(
             status="PENDING", executor_id=list(alive), load_input=False, load_output=False
         )
         return any((workflow.recovery_attempts or 0) >= TRIES for workflow in running)
 
     def _queues_of_waiting_suspects(self) -> set[str]:
-        """Return the queues in which jobs wait whose processes died twice."""
+        """Return the queues in which a job waits whose process died twice."""
         waiting = self._client.list_workflows(status="ENQUEUED", limit=500, load_input=False, load_output=False)
         return {workflow.name for workflow in waiting if (workflow.recovery_attempts or 0) >= TRIES - 1}
 
     def status(self, job_id: str, tenant: str | None) -> WorkflowStatus:
-        """Return DBOS's status of a job, of a tenant or (None) of any. Raises NotFoundError."""
+        """Return DBOS's status of a job of a tenant (None: of any). Raises NotFoundError."""
         workflows = self._client.list_workflows(workflow_ids=[job_id], name=list(QUEUES), user=tenant)
         if not workflows:
             raise NotFoundError(f"there is no job {job_id[:80]!r}")

@@ -1,4 +1,4 @@
-"""A job as a row: DBOS's status of a workflow in Hubbub's words."""
+"""Jobs as rows, from DBOS's status of workflows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dbos import WorkflowStatus
 
 TRIES = 3
-"""How often a job's process may die before the job is parked."""
+"""Number of deaths of its process after which a job is parked."""
 
 STATES = {
     "waiting": "ENQUEUED",

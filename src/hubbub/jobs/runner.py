@@ -35,9 +35,9 @@ class Job:
 
 
 def insist(call: Callable[[], T]) -> T:
-    """Return the result of a call to the jobs database, however long the database is unavailable.
+    """Call until the jobs database answers, every second, and return the result.
 
-    A job's outcome must not be lost because it could not be stored; the wait ends with the process.
+    A job's outcome must not be lost because the database was unavailable. Only the end of the process ends the wait.
     """
     while True:
         try:
@@ -57,9 +57,9 @@ class Runner:
         self._run = run
 
     def start(self, queues: Sequence[str] = tuple(QUEUES)) -> None:
-        """Begin to take jobs; works also inside an event loop, as in an application that embeds a worker.
+        """Begin to take jobs. Also works inside an event loop, as in an application that embeds a worker.
 
-        Raises what the jobs database raises; then nothing has begun, and another call may succeed.
+        Raises errors of the jobs database; then nothing has begun, and another call may succeed.
         """
         global _current
         _current = self
@@ -84,7 +84,7 @@ class Runner:
                 "serializer": DBOSPortableJSONSerializer(),
                 "max_executor_threads": 64,
                 "log_level": "WARNING",
-                "notification_listener_polling_interval_sec": 0.1,  # Hubbub sends none, and a stop waits for its thread
+                "notification_listener_polling_interval_sec": 0.1,  # a stop waits for this thread
             }
         )
         DBOS.listen_queues(list(queues))
@@ -101,27 +101,27 @@ class Runner:
             )
 
     def stop(self, patience: int) -> list[str]:
-        """Take no more jobs, wait up to `patience` seconds for running ones; hands back those still running, by id."""
+        """Take no more jobs, wait up to `patience` seconds for running ones, and hand back the rest; return their ids."""
         if not self.resting:
             DBOS.destroy(workflow_completion_timeout_sec=patience)
         return self._jobs.hand_back(self.process)
 
     def rest(self) -> None:
-        """Stop the threads that poll the queues several times a second, until `wake`."""
+        """Stop the threads that poll the queues, until `wake`."""
         self.resting = True
         DBOS.destroy(workflow_completion_timeout_sec=1)
 
     def wake(self) -> None:
-        """Take jobs again. Raises what `start` raises."""
+        """Take jobs again. Raises errors of the jobs database."""
         self.start()
         self.resting = False
 
     def alive(self) -> bool:
-        """Say whether the threads that take jobs live, or rest."""
+        """Say whether threads that take jobs are alive, or stopped by `rest`."""
         return self.resting or any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
 
     def body(self, payload: JsonObject) -> Any:
-        """Run a job; its error becomes a job error with its class."""
+        """Run the job of the current workflow."""
         job_id = str(DBOS.workflow_id)
         self.running.add(job_id)
         try:
@@ -150,12 +150,12 @@ def _body(payload: JsonObject) -> Any:
     return _current.body(payload)
 
 
-for _name in QUEUES:  # a workflow for each queue, with its name: a parked job loses its queue, but keeps its name
+for _name in QUEUES:  # a workflow for each queue: a parked job loses its queue, but keeps its workflow's name
     DBOS.workflow(name=_name, max_recovery_attempts=TRIES - 1)(_body)
 
 
 def job_error(failure: Failure) -> Exception:
-    """Return the error that a job raises for DBOS to store: JSON, and readable from any language."""
+    """Return the error that a job raises for DBOS to store, as portable JSON."""
     return PortableWorkflowError(
         failure.reason, "JobFailed", failure.code, {"class": failure.kind, "action": failure.action}
     )

@@ -1,8 +1,8 @@
-"""Schedules: this table is the whole scheduler. Crons are in UTC; the settings can change them.
+"""Schedules: the table of all of them, and the ticks of crons. Crons are in UTC; settings can change them.
 
-A tick stands for the time before it: the job of 02:00 is about the day before. Missed ticks (no process ran) become one job that
-covers all of them; `Ledger` takes each exactly once. Ticks of a rhythm stand for no time: its job does what is due when it runs,
-and when the clock went back the ticks begin again.
+A tick stands for the period before it: the job of 02:00 is about the previous day. Missed ticks (no process ran) become one job
+that covers all of them; the ledger claims each tick exactly once. Ticks of a rhythm stand for no period: its job does what is due
+when it runs, and its ticks repeat after the clock went back.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from hubbub.errors import BadSettingError
 
 @dataclass(frozen=True)
 class Schedule:
-    """A job that starts by the clock: its queue, which does the work, and the fixed part of its payload.
+    """A cron that starts jobs: their queue, and the fixed part of their payload.
 
-    `rhythm`: whether its ticks stand for no time.
+    `rhythm`: whether its ticks stand for no period.
     """
 
     name: str
@@ -87,10 +87,10 @@ PUBLISHING = ("aggregation", "trend-aggregation")
 
 
 def schedules(changed: Mapping[str, str], *, aggregation: bool = True) -> dict[str, Schedule]:
-    """Return all schedules by name, with the crons of the settings.
+    """Return all schedules by name, with the crons that the settings change.
 
-    Without `aggregation` schedules that write published tables are left out. Raises BadSettingError for an unknown name, and for
-    an invalid cron or one without any tick.
+    Without `aggregation`, schedules that write published tables are left out. Raises BadSettingError for an unknown name, an
+    invalid cron, or one that never ticks.
     """
     by_name = {schedule.name: schedule for schedule in SCHEDULES}
     for name, cron in changed.items():

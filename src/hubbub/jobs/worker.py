@@ -1,7 +1,7 @@
-"""The worker of a process: it takes jobs, and runs the clock.
+"""The worker of a process: it takes jobs, and runs periodic duties.
 
-Every second it starts jobs of due schedules, puts failed jobs back after their pause, and takes over jobs of dead processes.
-Several processes may do so at once; through the ledger each thing happens once.
+Every few seconds it starts jobs of due schedules, puts failed jobs back after their pause, and takes over jobs of dead processes.
+Several processes may do so at once; the ledger makes each action happen once.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from hubbub.model.window import utc_naive
 from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log, seldom
 
 DEAD_AFTER = 15.0
-"""Seconds without a heartbeat until a process counts as dead, by this process's own clock, so that a clock step kills none."""
+"""Seconds without a new heartbeat until a process counts as dead, by this process's monotonic clock: clock steps do not matter."""
 STUCK_AFTER = 60.0
 YOUNG = 3600.0
-"""Seconds that an ended job stays visible at least, whatever its queue's history."""
+"""Least number of seconds that an ended job stays visible, whatever its queue's history."""
 PATIENCE = 10
 REST_AFTER = 30.0
-"""Seconds without a job after which the queues are not polled any more; checking for changes of the database suffices then."""
+"""Seconds without a job after which the worker stops polling the queues, and only checks the database for changes."""
 
 
 class JobServices(Protocol):
     """The services that a worker calls."""
 
     def run(self, task: Task, queue: str, payload: Any) -> Any:
-        """Do a job; returns its result as JSON values."""
+        """Do a job, and return its result as JSON values."""
         ...
 
     def keep_promises(self) -> None:
-        """Start promised jobs that were not started."""
+        """Start jobs that were promised to a caller and not started."""
         ...
 
     def move_back(self, now: datetime, by: timedelta) -> None:
-        """Have what waits for a time wait no longer than before the clock went back by so much, to `now`."""
+        """Shorten the waits of messages and alert rules, after the clock went back by `by`, to `now`."""
         ...
 
     def forget_replies(self, references: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ class JobServices(Protocol):
 
 @dataclass
 class _Task:
-    """A running job's reach; see `payloads.Task`."""
+    """The functions of a running job; see `payloads.Task`."""
 
     _jobs: Jobs
     job: Job
@@ -77,7 +77,7 @@ class _Task:
         return self.job.tenant
 
     def progress(self, percent: int) -> None:
-        """Note progress; raises when cancelled."""
+        """Store progress. Raises JobCancelledError."""
         if self._jobs.cancelled(self.job.id):
             raise JobCancelledError
         self._jobs.note(self.job.id, progress=percent)
@@ -87,7 +87,7 @@ class _Task:
         return self._jobs.start(queue, payload, job_id=job_id, tenant=tenant)
 
     def busy(self, prefix: str) -> bool:
-        """Whether jobs have not ended."""
+        """Say whether jobs have not ended."""
         return self._jobs.busy(prefix)
 
     def ended(self, prefix: str) -> dict[str, int]:
@@ -100,14 +100,14 @@ def _line_of(error: Exception) -> str:
 
 
 def _note(duty: str, error: Exception) -> None:
-    """Log the failure of a clock's duty, at most once a minute."""
+    """Log the failure of a duty, at most once a minute."""
     if seldom(("clock", duty, type(error))):
         log.warning("clock", duty=duty, error=_line_of(error))
 
 
 @contextmanager
 def working(worker: Worker, close: Callable[[], None]) -> Iterator[Worker]:
-    """Run a worker, then close its services; ends the process when jobs were handed back."""
+    """Run a worker, then close its services; end the process if jobs were handed back, as their threads still run."""
     handed: list[str] = []
     try:
         worker.start()
@@ -121,7 +121,7 @@ def working(worker: Worker, close: Callable[[], None]) -> Iterator[Worker]:
 
 
 class Worker:
-    """Takes jobs and runs the clock on its own threads, from `start` to `stop`."""
+    """Takes jobs and runs periodic duties on its own threads, from `start` to `stop`."""
 
     def __init__(self, jobs: Jobs, does: JobServices, schedules: Mapping[str, Schedule], clock: Clock) -> None:
         self._jobs = jobs
@@ -145,29 +145,29 @@ class Worker:
         ]  # fmt: skip
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to take jobs and to run duties. Raises errors of the jobs database."""
         self._heartbeat()
         self._runner.start()
         self._loop.start()
         log.info("worker started", process=self._runner.process)
 
     def stop(self) -> list[str]:
-        """Take no more jobs, wait a little for running ones, hand back the others; returns the ids of those.
+        """Take no more jobs, wait PATIENCE seconds for running ones, and hand back the others; return their ids.
 
-        Their threads run until the process ends, which must not wait for them: see `end`.
+        Their threads run until the process ends, and must not delay its end: see `end`.
         """
         self._loop.stop(5.0)
         try:
             handed = self._runner.stop(PATIENCE)
             self._jobs.ledger.leave(self._runner.process)
-        except DatabaseUnavailableError as error:  # a process that misses the heartbeat takes them over
+        except DatabaseUnavailableError as error:  # another process takes them over once the heartbeat is missing
             handed = sorted(self._runner.running)
             log.warning("worker could not leave the ledger", error=error.message)
         log.info("worker stopped", process=self._runner.process, handed_back=handed)
         return handed
 
     def alive(self) -> bool:
-        """Say whether the clock and the queues' threads run."""
+        """Say whether the duties and the queues' threads run, or were stopped."""
         if self._loop.stopped:
             return True
         return self._loop.is_alive and self._runner.alive() and time.monotonic() - self._went_well < STUCK_AFTER
@@ -175,7 +175,7 @@ class Worker:
     # --- a job
 
     def run(self, job: Job) -> Any:
-        """Do a job; a failure is classed and noted, and retried later or not."""
+        """Do a job and return its result. A failure is classified and stored, and raised as a job error."""
         policy = QUEUES[job.queue]
         context = {k: v for k in ("integration_id", "date") if (v := job.payload.get(k))}
         with structlog.contextvars.bound_contextvars(job_id=job.id, queue=job.queue, tenant=job.tenant, **context):
@@ -223,7 +223,7 @@ class Worker:
             log.warning("job failed", **details)
         return job_error(failure)
 
-    # --- the clock
+    # --- periodic duties
 
     def _do_duties(self) -> float:
         if self._pause():
@@ -244,7 +244,7 @@ class Worker:
         return 0.0
 
     def _pause(self) -> bool:
-        """Wait for half a second; at rest, check for new jobs meanwhile. Returns whether to stop."""
+        """Wait for half a second; at rest, check for new jobs meanwhile. Return whether to stop."""
         for _ in range(5):
             if self._loop.rest(0.1):
                 return True
@@ -258,7 +258,7 @@ class Worker:
         return False
 
     def _wake(self) -> None:
-        """Take jobs again when there are any; nothing is read while the database is unchanged."""
+        """Take jobs again if there are any; do not read the database while it is unchanged."""
         written = self._jobs.ledger.changed()
         if written != self._written:
             if self._jobs.any_in_flight():
@@ -266,7 +266,7 @@ class Worker:
             self._written = written
 
     def _rest(self) -> None:
-        """Stop polling the queues after some time without a job, unless the database does not report its changes."""
+        """Stop polling the queues after REST_AFTER seconds without a job, if the database reports its changes."""
         now = time.monotonic()
         if self._runner.resting or self._runner.running or self._jobs.any_in_flight():
             self._busy = now
@@ -278,7 +278,7 @@ class Worker:
         self._jobs.ledger.heartbeat(self._runner.process, self._clock())
 
     def _tick(self) -> None:
-        """Start the due job of every schedule; a failing one holds up no other."""
+        """Start the due job of each schedule; a failing schedule does not block others, and its error is raised last."""
         now = self._clock()
         progress = self._jobs.ledger.progress(dict.fromkeys(self._schedules, now))
         failed: Exception | None = None
@@ -293,7 +293,7 @@ class Worker:
             raise failed
 
     def _start_due(self, schedule: Schedule, progress: Progress, now: datetime) -> None:
-        """Start the claimed job that was not started yet, else the one that is due."""
+        """Start the claimed job that was not started yet, else claim and start the due job."""
         if progress.pending is not None:
             self._launch(schedule, progress.pending)
         elif not progress.paused and (due := ticks(schedule.cron, progress.done_to, now)):
@@ -310,7 +310,7 @@ class Worker:
         self._jobs.ledger.started(schedule.name, pending)
 
     def _heed_clock(self) -> None:
-        """Keep what waits for a time from waiting for hours when the clock went back."""
+        """Shorten all waits if the clock went back; only warn if clocks of processes differ."""
         self._jobs.heed_clock()
         now = self._clock()
         if behind := self._jobs.ledger.behind(now):
@@ -326,7 +326,7 @@ class Worker:
                 log.warning("the clock went back", seconds=round(behind.total_seconds()))
 
     def _ahead(self, now: datetime) -> list[str]:
-        """Return the other processes that live, as far as `_adopt` saw, by clocks ahead of this one's: then none went back."""
+        """Return the other live processes, as `_adopt` saw them, whose clocks are ahead of this one: then no clock went back."""
         at, since = utc_naive(now) + SKEW, time.monotonic() - DEAD_AFTER
         others = ((process, *seen) for process, seen in self._seen.items() if process != self._runner.process)
         return sorted(process for process, beat, changed in others if beat > at and changed > since)
@@ -335,7 +335,7 @@ class Worker:
         self._jobs.retry_due(self._clock())
 
     def _adopt(self) -> None:
-        """Take over jobs of processes without a heartbeat, or that left."""
+        """Take over jobs of processes that left or have no new heartbeat, and own jobs that were taken but never began."""
         now = time.monotonic()
         beats = self._jobs.ledger.beats()
         self._seen = {

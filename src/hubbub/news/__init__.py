@@ -1,1 +1,1 @@
-"""The news: which numbers of some days are unusual, by how much, and why; for pages, mails and programs."""
+"""The news: the unusual numbers of some days, their distance from usual, and their causes; for pages, mails and programs."""

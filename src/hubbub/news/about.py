@@ -1,4 +1,4 @@
-"""What news are about: the asked stretch of a tenant, and what reads its facts at one moment."""
+"""The context of one computation of news: the tenant, its question, and the functions that read its facts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hubbub.query.answering import Ask
 from hubbub.storage.transaction import Reading
 
 Label = Callable[[str, str], str]
-"""Dimension and value to display name."""
+"""Dimension, value -> display name."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A question's stretch under its filters, answered through `ask` at the moment `now`, in the words of `label` and `wording`."""
+    """The question whose range and filters the news are about; `ask` answers it with the facts of `now`, `label` names values."""
 
     ask: Ask
     reading: Reading
@@ -31,12 +31,12 @@ class About:
     wording: Wording
 
     def narrowed(self, metric: str, where: Mapping[str, Sequence[str]]) -> Question:
-        """Return the question of one metric over the whole stretch, under these filters."""
+        """Return the question of one metric over the whole range, with these filters."""
         filters = {name: tuple(values) for name, values in where.items()}
         return replace(self.question, metrics=(metric,), where=filters, by=(), edges=(), grain=Grain.TOTAL)
 
 
 def knows(metric: str, dimensions: Sequence[str]) -> bool:
-    """Return whether a metric has these dimensions."""
+    """Say whether a metric has all these dimensions."""
     allowed = askable(find(metric).rollup)
     return all(name in allowed for name in dimensions)

@@ -1,4 +1,4 @@
-"""The news as all faces return them: moments in the tenant's zone, null for missing values."""
+"""The news as API, commands, pages and mails get them: times in the tenant's zone, null for missing values."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ from hubbub.query.usual import Usual
 
 @dataclass(frozen=True, slots=True)
 class NewsBurst:
-    """The few days that carry a change; the other days are within their usual range."""
+    """The few days that account for a change; the other days are within their usual range."""
 
     from_: str
     """Local midnight, RFC 3339, in the tenant's zone."""
     to: str
-    """Where they end (exclusive)."""
+    """Their end, exclusive."""
     value: Value
     """The number of these days."""
     n: int | None
     usual: Usual
-    """What is usual of so many things."""
+    """The usual range of as many things."""
     lasts: bool
     """Whether they reach the last whole day."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewsTopic:
-    """A topic that rose in the same days as a number, and mostly in the place of its cause."""
+    """A topic that rose in the same days as a number, mostly in the place of the number's cause."""
 
     name: str
     messages: int
-    """Of its days."""
+    """Number of its messages in its days."""
     from_: str
-    """Beginning of its days, RFC 3339, in the tenant's zone."""
+    """Start of its days, RFC 3339, in the tenant's zone."""
     to: str
-    """Where they end (exclusive)."""
+    """Their end, exclusive."""
     share: float
-    """Part of its messages in the place of the number's cause."""
+    """Share of its messages in the place of the number's cause."""
     room: str | None
-    """The room of nearly all of its messages."""
+    """The room with nearly all of its messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsPoint(NewsNumber):
-    """A number that is news, in words, with its cause."""
+    """A number that is news, as text, with its cause."""
 
     head: str
     things: str
@@ -63,18 +63,18 @@ class NewsPoint(NewsNumber):
     change: str
     """Difference from the period before, or from usual."""
     in_words: str | None
-    """The usual range, where `change` does not have it."""
+    """The usual range, if `change` does not have it."""
     because: str | None
-    """The cause and the topic, as they follow the change in the sentence."""
+    """The cause and the topic, as they stand in the sentence."""
     sentence: str
     cause: Cause | None
     """The part of the number that explains most of its change."""
     where: Mapping[str, Sequence[str]]
     """Filters that find its rows, as for /v1/explain."""
     burst: NewsBurst | None = None
-    """The few days that carry the change; null where the whole stretch is different."""
+    """The few days that account for the change; null if the whole range is different."""
     topic: NewsTopic | None = None
-    """The topic of its story: it is no point of its own."""
+    """The topic that rose with it; such a topic is no point of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +84,32 @@ class NewsAnswer:
     from_: str
     """RFC 3339, in the tenant's zone."""
     to: str
-    """Where the days end, or now."""
+    """The end of the days, or now."""
     before: Sequence[str] | None
-    """The compared period: from and to."""
+    """The compared period: start and end."""
     lead: str
     """The first sentence."""
     rest: str
-    """What is within its usual range, in words."""
+    """A sentence about the other numbers."""
     points: Sequence[NewsPoint]
     """At most three, worst first."""
     numbers: Sequence[NewsNumber]
     """Every judged number."""
     freshness: Freshness
     wording: str
-    """The words of the texts: slack where all messages are Slack's (threads, members, channels), else common."""
+    """The wording of the texts: `slack` if all messages are Slack's (threads, members, channels), else `common`."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedNumbers:
-    """Numbers beside their usual range, and how fresh they are."""
+    """Numbers compared with their usual range, and their freshness."""
 
     numbers: Sequence[NewsNumber]
     freshness: Freshness
 
 
 def numbers_of(numbers: Sequence[Number], freshness: Freshness, tenant: Tenant) -> JudgedNumbers:
-    """Return judged numbers of a tenant in the form of the news."""
+    """Convert judged numbers of a tenant."""
     return JudgedNumbers([_number(number, tenant) for number in numbers], freshness)
 
 
@@ -118,7 +118,7 @@ def _number(number: Number, tenant: Tenant) -> NewsNumber:
 
 
 def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
-    """Return the news of a tenant in this form."""
+    """Convert the news of a tenant."""
     return NewsAnswer(
         news.start.astimezone(tenant.tz).isoformat(),
         news.end.astimezone(tenant.tz).isoformat(),
@@ -133,7 +133,7 @@ def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
 
 
 def _shared(number: Number) -> JsonObject:
-    """Return the shared fields of a number and a point."""
+    """Return the fields that a number and a point share."""
     return {
         "metric": number.metric, "dimension": number.dimension or None, "slice": number.slice or None, "unit": number.unit.value,
         "value": number.cell.value, "n": number.cell.n, "state": number.cell.state, "previous": number.previous,

@@ -1,16 +1,17 @@
-"""Bursts: whether a few days carry the change of a long stretch, so that the news name these days and no level.
+"""Bursts: a few days that account for the change of a long range of days, so that the news name these days.
 
-Days are a burst when
+Days are a burst if
 
 - they are at most half of the days,
-- their own number is news by the same floors as any (`news/judge.py`), and
-- the days before them and the days since are each within what is usual of so many things (`query/usual_stretch.py`).
+- their own number is news, by the same floors as any number (`news/judge.py`), and
+- the days before them and the days after them are each within the usual range of as many things (`query/usual_stretch.py`).
 
-Tried is the run of days farthest beyond the noise: the sum of its days' distances beyond the bound of the stretch's usual range
-is the greatest, each day by its number of things (durations as logarithms, so that one wait does not decide). The days of a topic
-are tried for other numbers, too (`news/story.py`).
+One run of days is tested: the one with the greatest sum of distances beyond the usual range, each day weighted by its number of
+things (durations as logarithms, so that a single wait does not decide). The days of a topic are tested for other numbers, too
+(`news/story.py`).
 
-A stretch of up to a week has none: eight numbers say too little about parts of a week. Distinct contacts of days do not add up.
+A range of up to a week has no bursts: eight usual weeks say too little about parts of a week. Neither have distinct counts, since
+those of days do not add up.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ from hubbub.query.usual import WEEK, Usual, UsualRow, usual_of_each
 from hubbub.query.usual_stretch import usual_of_part
 
 MOST_DAYS = 0.5
-"""Greatest part of the days that is a burst; of more, the whole stretch is different."""
+"""Largest share of the days that is a burst."""
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """The days `[start, end)` (aware) that carry a change, their number, and what is usual of so many things."""
+    """The days `[start, end)` (aware) that account for a change, their number, and the usual range of as many things."""
 
     start: datetime
     end: datetime
     cell: Cell
     usual: Usual
     lasts: bool
-    """Whether it reaches the last whole day; otherwise the days since are as usual."""
+    """Whether it reaches the last whole day; otherwise the days after it are as usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some of the days: their number, what is usual of so many things, and how it is judged."""
+    """Some of the days: their number, the usual range of as many things, and the verdict."""
 
     cell: Cell
     usual: Usual
@@ -60,17 +61,17 @@ class _Part:
 
 @dataclass(frozen=True)
 class Bursts:
-    """The runs of days of a number's stretch, of which one may carry its change."""
+    """Finds the burst of a number, if any."""
 
     about: About
     number: Number
     candidate: Candidate
     question: Question
-    """Of the number's metric alone, over the stretch."""
+    """The question of the number's metric alone, over the whole range."""
 
     @cached_property
     def farthest(self) -> Burst | None:
-        """The burst of the run farthest beyond the noise, or None."""
+        """The burst of the run farthest beyond the usual range, or None."""
         return self._carrying(*farthest(self._excesses())) if self._has_parts else None
 
     def of(self, start: datetime, end: datetime) -> Burst | None:
@@ -87,21 +88,21 @@ class Bursts:
 
     @cached_property
     def _days(self) -> list[UsualRow]:
-        """The days of the stretch that have ended, each beside its own usual range."""
+        """The days that have ended, each with its own usual range."""
         about, question = self.about, replace(self.question, grain=Grain.DAY, compare=None)
         (answer,) = usual_of_each(about.ask, about.reading, about.tenant, question)
         return [row for row in answer.rows if row.start >= question.start and row.cell.state != State.LIVE]
 
     @cached_property
     def _weights(self) -> list[float]:
-        """The part of the stretch that each day is: of a count by what is usual of its weekday, else by its things."""
+        """Weight of each day, 1 in all: for a count by the usual count of its weekday, else by its number of things."""
         counts = self.number.unit is Unit.COUNT
         weights = [float((day.usual.median if counts else day.cell.n) or 0) for day in self._days]
         whole = sum(weights)
         return [weight / whole for weight in weights] if whole else [1 / len(weights)] * len(weights)
 
     def _excesses(self) -> list[float]:
-        """Return how far each day lies beyond the bound of the stretch's usual range; below 0 within it."""
+        """Return the distance of each day beyond the usual range of the whole, weighted; below 0: within it."""
         usual, unit, rises = self.number.usual, self.number.unit, self.number.rises
         bound = (usual.high if rises else usual.low) or 0.0
         pairs = [(float(day.cell.value or 0), weight) for day, weight in zip(self._days, self._weights, strict=True)]
@@ -114,7 +115,7 @@ class Bursts:
         return far if rises else [-excess for excess in far]
 
     def _carrying(self, first: int, after: int) -> Burst | None:
-        """Return the burst of the days `[first, after)`, if they carry the change."""
+        """Return the days `[first, after)` as a burst, or None if they do not account for the change."""
         days, weights, name = self._days, self._weights, self.number.metric
         if not 0 < after - first <= MOST_DAYS * len(days):
             return None
@@ -139,7 +140,7 @@ class Bursts:
 
 
 def farthest(excesses: Sequence[float]) -> tuple[int, int]:
-    """Return the ends `[first, after)` of the run with the greatest sum; nothing beyond the bound: an empty one."""
+    """Return the run `[first, after)` with the greatest sum; an empty one if no excess is above 0."""
     best, ends, total, first = 0.0, (0, 0), 0.0, 0
     for place, excess in enumerate(excesses):
         if total <= 0:

@@ -1,7 +1,7 @@
-"""What can be news: a table of numbers, with a sentence for each direction; and the floors of all numbers.
+"""The numbers that can be news, with a sentence for each direction; and the floors of all numbers.
 
-A number is unusual only beyond its noise (`query/usual_stretch.py`) and beyond its floors: so many things in it, and so far from
-usual. News, colors and yesterday's numbers all have these floors. The metric itself says which direction is bad.
+A number is unusual only outside its usual range (`query/usual_stretch.py`) and beyond its floors: a least number of things, and a
+least distance from usual. News, colors and the numbers of yesterday use the same floors. The metric declares its better direction.
 """
 
 from __future__ import annotations
@@ -15,22 +15,19 @@ from hubbub.metrics.wording import Wording
 FLOORS: Mapping[Unit, tuple[int, float]] = {
     Unit.SHARE: (20, 0.05), Unit.SCORE: (20, 0.2), Unit.MS: (20, 1.25), Unit.COUNT: (20, 1.2), Unit.NUMBER: (20, 1.2),
 }  # fmt: skip
-"""By unit: fewest things, and least distance from usual; a difference for shares and scores (0.05 is 5 points), else a ratio.
-
-Of numbers in the table below, its own floors hold.
-"""
+"""By unit: least number of things, and least distance from usual: a difference for shares and scores (0.05 is 5 points), else a
+ratio. Numbers in the table below have their own floors."""
 FEW = FLOORS[Unit.SHARE][0]
-"""Fewest things behind a share or duration that is not grey."""
+"""Least number of things behind a share or duration that is not shown in grey."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A number that can be news. `up` and `down` begin its sentence, with `{value}` and `{slice}`; empty: never news.
 
-    `least_n` and `least` as in `FLOORS`. `by`: a dimension whose values are
-    judged one by one. `weight`: how much people mind. `name`: its name in a list. `things`: what it counts or averages over.
-    `burst` begins its sentence where a few days carry the change, with `{was}` or `{were}`, `{level}` and `{days}`;
-    empty: never.
+    `least_n` and `least`: see `FLOORS`. `by`: a dimension whose values are judged one by one. `weight`: its importance in the
+    order of news. `name`: its name in a list. `things`: what it counts or averages over. `burst` begins its sentence if a few days
+    account for the change, with `{was}` or `{were}`, `{level}` and `{days}`; empty: never.
     """
 
     metric: str
@@ -86,11 +83,11 @@ CANDIDATES: tuple[Candidate, ...] = (
         1.2,
     ),
 )  # fmt: skip
-"""The order breaks ties in weighted distance from usual."""
+"""The order decides between numbers with equal weighted distances from usual."""
 
 
 def in_words(candidate: Candidate, wording: Wording) -> Candidate:
-    """Return a candidate with its texts in the words of a kind of tenants."""
+    """Return a candidate with its texts in a wording."""
     name, up, down, things, burst = (
         wording.text(text) for text in (candidate.name, candidate.up, candidate.down, candidate.things, candidate.burst)
     )
@@ -98,5 +95,5 @@ def in_words(candidate: Candidate, wording: Wording) -> Candidate:
 
 
 def candidate_of(metric: str, by: str = "") -> Candidate | None:
-    """Return the candidate of a metric, or of its values of a dimension; None for numbers that have no sentence."""
+    """Return the candidate of a metric, or of its values of a dimension; None if it has no sentence."""
     return next((each for each in CANDIDATES if (each.metric, each.by) == (metric, by)), None)

@@ -1,7 +1,7 @@
-"""What moved a number: the rows of one dimension, from an answer of `changes`.
+"""The causes of a change: the values of one dimension that contributed most, from an answer of `changes`.
 
-Left out: dimensions with one row, which is the whole, or whose greatest part holds nearly everything in both periods; parts that
-moved the number less than chance would; rows without a name. With a note: a channel with the same numbers as a room.
+Left out are dimensions with one value, or with a value that has nearly everything in both periods; values that contributed less
+than chance would; and rows without a value. A channel with the same numbers as a room is noted with the room.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ MOST = 6
 LEAST_SHARE = 0.1
 """Smallest share of the difference that is shown."""
 CHANCE = 3
-"""Standard errors below which the change of a part is chance."""
+"""Number of standard errors below which the change of a part counts as chance."""
 FINE = ("channel_id", "staff_id", "topic", "intent", "account_id", "channel")
-"""The first of the dimensions that explain nearly as much is shown: a room says more than its channel."""
+"""Of dimensions that explain nearly as much, the first is shown: a room says more than its channel."""
 NEARLY = 0.7
 WHOLE = 0.9
-"""Part of all things, in both periods, from which a value is nearly everything and explains nothing."""
+"""Share of all things, in both periods, from which a value is nearly everything and explains nothing."""
 PLACES = ("channel_id", "channel", "account_id")
 """Dimensions whose values are places."""
 NAMES = {
@@ -44,14 +44,14 @@ class Cause:
     n: int
     contribution: float
     share: float
-    """Part of the difference, 1 for all of it; negative against it."""
+    """Share of the difference, 1 for all of it; negative if it counteracts."""
     same: str | None = None
     """A value of another dimension with the same rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """The rows of the dimension that explains most, greatest first; `left_out` in words."""
+    """The rows of the dimension that explains most, greatest first; `left_out`: a text about rows that are not shown."""
 
     dimension: str
     rows: tuple[Cause, ...]
@@ -59,7 +59,7 @@ class Causes:
 
 
 def made_of(metric: str, near: float | None) -> str:
-    """Return the metric whose parts explain a change: itself or, for a percentile, the share within the limit nearest to `near`."""
+    """Return the metric whose parts explain a change: itself, or for a percentile the share within the limit nearest to `near`."""
     name, _, statistic = metric.partition(".")
     if statistic not in QUANTILES:
         return metric
@@ -91,7 +91,7 @@ def causes(changes: Changes) -> Causes:
 
 
 def only(changes: Changes, dimension: str) -> Cause | None:
-    """Return the only value of a dimension that has all of a number, else None."""
+    """Return the value of a dimension that is its only one, else None."""
     parts = changes.dimensions.get(dimension)
     if parts is None or len(parts.rows) != 1 or parts.rows[0].value is None:
         return None
@@ -99,13 +99,13 @@ def only(changes: Changes, dimension: str) -> Cause | None:
 
 
 def in_one_place(changes: Changes) -> bool:
-    """Return whether a number has nearly all of its things in one room, channel and account, as far as it knows them."""
+    """Say whether nearly all things of a number are in one room, channel and account, as far as it has these dimensions."""
     known = [changes.dimensions[name].rows for name in PLACES if name in changes.dimensions]
     return bool(known) and all(_is_whole(rows) for rows in known)
 
 
 def _is_whole(rows: Sequence[Part]) -> bool:
-    """Whether a dimension has one value, or its greatest contribution is that of nearly everything before and now."""
+    """Say whether a dimension has one value, or the value with the greatest contribution has nearly everything, before and now."""
     if len(rows) < 2:
         return True
     now, before = sum(row.n for row in rows), sum(row.n_before for row in rows)
@@ -130,13 +130,13 @@ def _key(row: Part) -> tuple[float | None, ...]:
 
 
 def _matters(row: Part, difference: float, unit: str) -> bool:
-    """Whether a part made at least a tenth of the difference, and more than chance would."""
+    """Say whether a part made at least LEAST_SHARE of the difference, and more than chance would."""
     moved = abs(row.contribution)
     return moved >= LEAST_SHARE * abs(difference) and moved > CHANCE * _error(row, difference, unit)
 
 
 def _error(row: Part, difference: float, unit: str) -> float:
-    """Return the standard error of a contribution: for counts, or for shares and durations by their weight in the whole."""
+    """Return the standard error of a contribution; for shares and durations by their weight in the whole, else for counts or 0."""
     if unit == Unit.COUNT:
         return math.sqrt(max(1.0, row.n + row.n_before) / 2)
     if row.before is None or row.after is None:
@@ -153,7 +153,7 @@ def _error(row: Part, difference: float, unit: str) -> float:
 
 
 def _left_out(dimension: str, shown: int, quiet: int, others: Sequence[str]) -> str:
-    """Return in words which rows are not shown, and which dimensions tell the same."""
+    """Return a text about rows that are not shown, and dimensions that show the same change."""
     name, parts = NAMES.get(dimension, dimension), []
     if quiet > 0:
         other = name.removesuffix("s") if quiet == 1 else name

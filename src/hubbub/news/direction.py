@@ -1,4 +1,4 @@
-"""How the change of a number looks: coloured or bold only where it is unusual, by the same floors as the news."""
+"""The style of a number's change: colored or bold only if it is unusual, by the same floors as the news."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hubbub.news.number import NewsNumber
 
 
 def way_beyond(number: NewsNumber) -> str:
-    """Return the class of an unusual change: better, worse or beyond; empty for others."""
+    """Return the class of an unusual change: better, worse or beyond, with rises or falls; empty for others."""
     if number.verdict != Verdict.NEWS:
         return ""
     rises = (number.value or 0) > (number.usual.median or 0)

@@ -1,4 +1,4 @@
-"""Judge a number: whether it is news, and its direction."""
+"""Judges a number: whether it is news, and its direction."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from hubbub.query.usual import Usual, UsualRow
 from hubbub.query.usual_stretch import usual_of_part
 
 FURTHEST = 99.0
-"""Size of a number without noise."""
+"""Largest size, also of a number whose usual range has no width."""
 
 
 class Verdict(StrEnum):
-    """How a number compares with its usual range."""
+    """The relation of a number to its usual range."""
 
     NEWS = "news"
     """It lies beyond its noise, and far enough for people to care."""
     BEYOND = "beyond"
-    """It lies outside its usual range, but something holds it back: see `Held`."""
+    """It is outside its usual range, but no news: see `Held`."""
     USUAL = "usual"
     UNKNOWN = "unknown"
-    """It has no value, or its usual range is not known."""
+    """It has no value, or its usual range is unknown."""
 
 
 class Way(StrEnum):
-    """Direction of a number; better or worse where the metric says so."""
+    """Direction of a number; better or worse if the metric declares a better direction."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -39,17 +39,17 @@ class Way(StrEnum):
 
 
 class Held(StrEnum):
-    """Why a number outside its usual range is no news."""
+    """The reason why a number outside its usual range is no news."""
 
     NONE = ""
     INCOMPLETE = "incomplete"
-    """Data of its days are missing, which may be why."""
+    """Data of its days are missing, which may be the cause."""
     FEW = "few"
-    """It is of too few things."""
+    """It is computed from too few things."""
     LITTLE = "little"
-    """It lies close to what is usual."""
+    """It is close to the usual range."""
     BEFORE = "before"
-    """It was so in the compared days, or more so."""
+    """It was as far, or farther, from usual in the compared days."""
 
 
 _HELD = {
@@ -60,7 +60,7 @@ _HELD = {
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Verdict, direction, and `size`: distance from the median in widths of its noise; `held`: why it is only beyond."""
+    """Verdict, direction, and `size`: distance from the median in half widths of the usual range; `held`: why it is only beyond."""
 
     verdict: Verdict
     way: Way = Way.NONE
@@ -69,9 +69,9 @@ class Judged:
 
 
 def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candidate: Candidate | None) -> Judged:
-    """Judge a number. `previous` is its comparison, None without: what was so before is no news.
+    """Judge a number. `previous`: the same number of the compared period, or None; a number that was as far then is no news.
 
-    A candidate has floors of its own; without one, those of the metric's unit hold.
+    A candidate has its own floors; without one, those of the metric's unit apply.
     """
     value = cell.value
     if value is None or usual.median is None or usual.low is None or usual.high is None:
@@ -86,17 +86,17 @@ def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candid
 
 
 def held_back(held: str | None) -> str:
-    """Return in words, to read after the usual range, why a number outside it is no news; empty for others."""
+    """Return the reason why a number outside its usual range is no news, as text after the range; empty for others."""
     return _HELD[Held(held or "")]
 
 
 def of_window(metric: str, row: UsualRow) -> Judged:
-    """Judge a window by itself: beyond its usual range, beyond chance, and beyond the floors."""
+    """Judge a single window by its usual range, chance and the floors."""
     return judged(metric, row.cell, usual_of_part(metric, row.usual, row.cell, 1), None, candidate_of(metric))
 
 
 def way_of(metric: str, *, rises: bool) -> Way:
-    """Return the direction of a metric: better or worse where it has one, else up or down."""
+    """Return the direction of a metric: better or worse if it declares one, else up or down."""
     better = find(metric).better
     if better is None:
         return Way.UP if rises else Way.DOWN
@@ -106,7 +106,7 @@ def way_of(metric: str, *, rises: bool) -> Way:
 def _held(
     metric: str, cell: Cell, middle: float, previous: float | None, candidate: Candidate | None, *, rises: bool
 ) -> Held:
-    """Return why a number outside its usual range around `middle` is no news."""
+    """Return the reason why a number outside its usual range around `middle` is no news, or `Held.NONE`."""
     unit, value = find(metric).unit, float(cell.value or 0)
     least_n, least = (candidate.least_n, candidate.least) if candidate else FLOORS[unit]
     if cell.state == State.INCOMPLETE and not (

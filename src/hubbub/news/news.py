@@ -1,6 +1,6 @@
-"""The news of some days: their numbers beside the usual range, and the worst outliers with their cause.
+"""The news of some days: their numbers compared with their usual range, and the worst outliers with their causes.
 
-One mechanism for pages, digests and programs. At most three points, worse ones first; quiet days have none, and a sentence says so.
+Pages, digests and programs all use it. It has at most three points, worst first; quiet days have none, and a sentence says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hubbub.storage.transaction import Reading
 MOST = 3
 """Most points."""
 LONGEST = timedelta(days=366)
-"""A longer stretch has no news: eight weeks say nothing of years."""
+"""A longer range has no news: eight usual weeks say nothing about years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +49,20 @@ class News:
     numbers: tuple[Number, ...]
     freshness: Freshness
     wording: str = COMMON
-    """Name of the words in which it is written (`metrics/wording.py`)."""
+    """Name of the wording of its texts (`metrics/wording.py`)."""
 
     def number(self, metric: str) -> Number | None:
-        """Return the judged number of a metric for the whole, or None."""
+        """Return the judged number of a metric without a slice, or None."""
         return next((n for n in self.numbers if n.metric == metric and not n.dimension), None)
 
 
 def news(
     ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, label: Label, *, most: int = MOST
 ) -> News:
-    """Return the news of a question's range under its filters, compared as its `compare` says.
+    """Return the news of a question's range with its filters, compared with the period of its `compare`.
 
-    Its metrics are judged beside `CANDIDATES`, but become no points. Metrics that do not have a filter's dimension are left out.
-    With a `grain` its metrics have a course; each value of a dimension of `by` has a number, too.
+    The question's metrics are judged in addition to `CANDIDATES`, but become no points. Metrics without a filter's dimension are
+    left out. With a `grain`, the question's metrics have a course; each value of the dimensions `by` has a number, too.
     """
     question = replace(question, compare=question.compare or compared(question, now))
     numbers, judged_by = _judge_all(ask, reading, tenant, question, now, _candidates(question))
@@ -83,7 +83,7 @@ def news(
 
 
 def _has_words(number: Number) -> bool:
-    """Whether a number is unusual and has a sentence for that."""
+    """Say whether a number is news and has a sentence for its direction."""
     candidate = candidate_of(number.metric, number.dimension)
     words = candidate and (candidate.up if number.rises else candidate.down)
     return number.judged.verdict is Verdict.NEWS and number.slice != NONE and bool(words)
@@ -92,7 +92,7 @@ def _has_words(number: Number) -> bool:
 def numbers_beside_usual(
     ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime
 ) -> tuple[list[Number], Freshness]:
-    """Return a question's metrics judged as the news judge them, and how fresh they are; with dimensions their slices alone."""
+    """Return a question's metrics, judged as in the news, and their freshness; with dimensions `by` only their slices."""
     question = replace(question, compare=question.compare or compared(question, now))
     numbers, judged_by = _judge_all(ask, reading, tenant, question, now, [])
     return numbers, judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
@@ -113,7 +113,7 @@ def compared(question: Question, now: datetime) -> str:
 
 
 def _kind(ask: Ask, question: Question) -> str:
-    """Return the kind of words for the tenant's messages of these days, whatever the filters are."""
+    """Return the wording for all of the tenant's messages of these days, without the filters."""
     answer = ask(replace(question, metrics=("messages",), by=("channel",), where={}, grain=Grain.TOTAL, compare=None))
     counted = zip(answer.dims, answer.columns["messages"].values, strict=True)
     return kind_of([channel for (channel,), messages in counted if messages])
@@ -126,7 +126,7 @@ def _candidates(question: Question) -> list[Candidate]:
 def _judge_all(
     ask: Ask, reading: Reading, tenant: Tenant, question: Question, now: datetime, candidates: Sequence[Candidate]
 ) -> tuple[list[Number], Freshness | None]:
-    """Return every judged number, of the whole and of slices, and the freshness; None where nothing is judged."""
+    """Return all judged numbers, of the whole and of slices, and the freshness; None if nothing is judged."""
     in_table = [candidate.metric for candidate in candidates if not candidate.by]
     of_whole = [
         *in_table,
@@ -154,7 +154,7 @@ def _judge_all(
 
 
 def _slices(question: Question) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield, for each dimension in `by`, the question's metrics that have it."""
+    """Yield, for each dimension in `by`, the question's metrics that have it, and the dimension."""
     for name in question.by:
         if metrics := tuple(metric for metric in question.metrics if knows(metric, [*question.where, name])):
             yield metrics, (name,)
@@ -167,7 +167,7 @@ def _courses(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> 
 
 
 def _is_comparable(question: Question, now: datetime) -> bool:
-    """Whether the period before has the same weekdays, so that numbers are comparable."""
+    """Say whether the compared period has the same weekdays, so that numbers are comparable."""
     days = (min(question.end, now) - question.start) / timedelta(days=1)
     return question.compare in ("week", "weekdays") or days >= 27 or abs(days - 7 * round(days / 7)) <= 1
 
@@ -185,11 +185,11 @@ def _judged(stretch: Stretch, by: tuple[str, ...], row: Row | None, *, comparabl
 
 _ORDER = {candidate.metric: (place, candidate.weight) for place, candidate in enumerate(CANDIDATES)}
 _FAR = 3.0
-"""Size from which numbers count as equally far from usual."""
+"""Size from which all numbers count as equally far from usual."""
 
 
 def _rank(number: Number) -> tuple[int, float, int]:
-    """Sort key: worse first, then slices, then neutral, then better; within each by weighted size."""
+    """Return a sort key: worse numbers first, then slices, then neutral, then better ones; each group by weighted size."""
     way = number.judged.way
     level = 0 if way is Way.WORSE else 1 if number.dimension else 3 if way is Way.BETTER else 2
     place, weight = _ORDER[number.metric]
@@ -197,7 +197,7 @@ def _rank(number: Number) -> tuple[int, float, int]:
 
 
 def _once(numbers: Sequence[Number]) -> list[Number]:
-    """Return the farthest number of each kind: one of a duration's statistics, one of a dimension's values."""
+    """Return the farthest number of each kind: one for all statistics of a duration, one for all values of a dimension."""
     farthest: dict[tuple[str, str], Number] = {}
     for number in sorted(numbers, key=lambda number: -number.judged.size):
         farthest.setdefault((number.metric.partition(".")[0], number.dimension), number)

@@ -1,4 +1,4 @@
-"""A number of some days, judged beside what is usual of it, and the same as faces return it."""
+"""A number of some days, judged by its usual range; and the same as API, commands and pages get it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hubbub.query.usual import Usual, UsualRow
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of the days beside its usual range and its comparison; `slice` is empty for the whole."""
+    """A number of some days, with its usual range and the compared number; `slice` is empty for the whole."""
 
     metric: str
     dimension: str
@@ -30,13 +30,13 @@ class Number:
 
     @property
     def rises(self) -> bool:
-        """Whether it lies above the middle of what is usual."""
+        """Whether it is above the median of the usual range."""
         return self.usual.median is not None and (self.cell.value or 0) > self.usual.median
 
 
 @dataclass(frozen=True, slots=True)
 class CourseRow:
-    """A window of a number, beside its usual range."""
+    """A window of a number, with its usual range."""
 
     window: str
     """Start of the window, in the tenant's zone."""
@@ -47,14 +47,14 @@ class CourseRow:
     high: float | None
     median: float | None
     verdict: str
-    """Of this window alone, as for the whole."""
+    """Verdict on this window alone; values as for the whole."""
     held: str | None
     """As for the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsNumber:
-    """A number beside its usual range."""
+    """A number with its usual range."""
 
     metric: str
     dimension: str | None
@@ -69,10 +69,10 @@ class NewsNumber:
     verdict: str
     """news, beyond (outside its usual range, but no news), usual or unknown."""
     held: str | None
-    """Why it is only beyond: incomplete, few, little or before (so or more so in the compared days); else null."""
+    """Why it is only beyond: incomplete, few, little, or before (as far in the compared days); else null."""
     way: str | None
     """better, worse, up or down; null: within its usual range."""
     size: float
-    """Distance from the median, in widths of its noise."""
+    """Distance from the median, in half widths of the usual range."""
     course: Sequence[CourseRow] | None = field(default=None, metadata=ABSENT)
     """Its windows, with a grain; else absent."""

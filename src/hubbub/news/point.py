@@ -1,4 +1,4 @@
-"""A point of the news: a number that is news, in words."""
+"""A point of the news: a number that is news, as text."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hubbub.news.story import Topic
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A number that is news: in words, with its cause, and the filters that find its rows.
+    """A number that is news: texts, cause, and the filters that find its rows.
 
-    `head` says what happened, `change` the distance from before or else from usual, `usual` the usual range where `change` does
-    not, `because` the cause and the topic of its story, to be read after the change.
+    `head`: what happened; `change`: the distance from the compared period, else from usual; `usual`: the usual range, if `change`
+    does not have it; `because`: the cause and the topic, to be read after the change.
     """
 
     number: Number
@@ -29,16 +29,16 @@ class Point:
     things: str = ""
     """What the number counts or averages over: ratings, conversations."""
     burst: Burst | None = None
-    """The few days that carry the change, if it is no level."""
+    """The few days that account for the change, if any."""
     topic: Topic | None = None
     """The topic that rose in the same days and mostly in the place of the cause."""
 
     @property
     def sentence(self) -> str:
-        """The point in a sentence."""
+        """The point as a sentence."""
         return f"{self.head}, {self.change}{f'; {self.because}' if self.because else ''}."
 
     @property
     def whole(self) -> str:
-        """The same, with the usual range."""
+        """The sentence with the usual range."""
         return f"{self.sentence} {self.usual}." if self.usual else self.sentence

@@ -1,4 +1,4 @@
-"""Points of the news: each unusual number with its words, its cause and, where it is one story, the topic that rose with it."""
+"""Makes the points of the news: each unusual number with its texts, its cause and, if there is one, the topic that rose with it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LEAST_CAUSE = 0.3
 
 
 def points_of(about: About, worst: Sequence[Number], numbers: Sequence[Number], most: int) -> tuple[Point, ...]:
-    """Return the points of the worst numbers, in their order, at most `most`; `numbers`: all judged ones.
+    """Return the points of the first `most` of the worst numbers, in their order; `numbers`: all judged ones.
 
-    The first number of the whole may have a topic, which then is no point of its own.
+    Only the first number without a slice can have a topic; that topic is then no point of its own.
     """
     points: list[Point] = []
-    for number in worst[: most + 1]:  # one more, in place of a topic that belongs to another
+    for number in worst[: most + 1]:  # one more, in place of a topic that belongs to a point
         has_topic = any(point.topic for point in points)
         points.append(_point_of(about, number, () if number.dimension or has_topic else numbers))
     topics = {point.topic.name for point in points if point.topic}
@@ -35,7 +35,7 @@ def points_of(about: About, worst: Sequence[Number], numbers: Sequence[Number], 
 
 
 def _point_of(about: About, number: Number, numbers: Sequence[Number]) -> Point:
-    """Return the point of a number; `numbers`: among which its topic is looked for."""
+    """Return the point of a number; `numbers`: numbers of topics that may belong to it."""
     candidate = candidate_of(number.metric, number.dimension)
     assert candidate is not None
     candidate = in_words(candidate, about.wording)
@@ -76,7 +76,7 @@ def _because(about: About, number: Number, metric: str, cause: Cause | None, top
 
 
 def _cause(about: About, change: Changes, number: Number) -> Cause | None:
-    """Return the cause that explains most of a change, if enough; for a slice also the only room it is in."""
+    """Return the cause that explains most of a change, if it explains enough; for a slice in a single room, that room."""
     if number.dimension:
         whole = only(change, ROOM) if _rooms(about, number) > 1 else None
         if whole is not None:
@@ -85,7 +85,7 @@ def _cause(about: About, change: Changes, number: Number) -> Cause | None:
 
 
 def _rooms(about: About, number: Number) -> int:
-    """Return the number of rooms with the metric of a slice, of all slices."""
+    """Return the number of rooms in which a slice's metric has rows, whatever the slice."""
     where = {name: values for name, values in about.question.where.items() if name != number.dimension}
     if not knows(number.metric, [ROOM, *where]):
         return 0

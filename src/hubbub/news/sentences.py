@@ -1,4 +1,4 @@
-"""The news in words: the head of a point, its change, its cause, and what is within its usual range."""
+"""The texts of the news: the head of a point, its change, its cause, and sentences about the other numbers."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from hubbub.reports.formatting import about, between, in_sentence, near, plain
 QUIET = "Nothing unusual"
 NO_NEWS = "Outside the usual range, but no news"
 LACKING = (State.INCOMPLETE, State.NOT_FETCHED)
-"""States of numbers of which days are missing."""
+"""States of numbers with missing data."""
 _WHERE = {
     "channel": "in the channel ", "channel_id": "in the room ", "account_id": "in the account ", "topic": "about the topic ",
     "intent": "with the intent ", "staff_id": "with ",
 }  # fmt: skip
-"""What stands before the value of a dimension."""
+"""Text before the value of a dimension."""
 _PARTS = ((0.995, "all"), (0.9, "almost all"), (0.5, "mostly"), (0.0, "in part"))
-"""From which part of a change a cause is said to explain so much of it."""
+"""Least share of a change that a cause explains -> text for it."""
 _LEVELS = {Unit.COUNT: ("few", "many"), Unit.MS: ("short", "long")}
 _LEVEL = ("low", "high")
-"""How a few days differ, below and above usual, by unit."""
+"""Texts for days below and above usual, for units that are not in `_LEVELS`."""
 _CALLED = {candidate.metric: candidate.name for candidate in CANDIDATES if not candidate.by}
 
 
 def words_of(
     candidate: Candidate, number: Number, burst: Burst | None, named: str, zone: tzinfo
 ) -> tuple[str, str, str]:
-    """Return the head of a point, its change, and what is usual where the change does not say it."""
+    """Return the head of a point, its change, and the usual range if the change does not have it."""
     if burst is not None:
         head_ = burst_head(candidate, number, burst, named, zone)
         return head_, burst_change(number, burst), of_all_days(candidate, number, burst)
@@ -55,7 +55,7 @@ def head(candidate: Candidate, number: Number, named: str) -> str:
 
 
 def burst_head(candidate: Candidate, number: Number, burst: Burst, named: str, zone: tzinfo) -> str:
-    """Return the head of a point that a few days carry: which days, with their number."""
+    """Return the head of a point with a burst: the days and their number."""
     words = {
         "{was}": "has been" if burst.lasts else "was", "{were}": "have been" if burst.lasts else "were",
         "{level}": _LEVELS.get(number.unit, _LEVEL)[number.rises], "{days}": _days(burst, zone),
@@ -65,7 +65,7 @@ def burst_head(candidate: Candidate, number: Number, burst: Burst, named: str, z
 
 
 def _days(burst: Burst, zone: tzinfo) -> str:
-    """Return the days of a burst in words: from 12 to 16 November, on 3 March, since 24 November."""
+    """Return the days of a burst as text: from 12 to 16 November, on 3 March, since 24 November."""
     first, last = burst.start.astimezone(zone), (burst.end - timedelta(microseconds=1)).astimezone(zone)
     if burst.lasts:
         return f"since {first.day} {first:%B}"
@@ -76,12 +76,12 @@ def _days(burst: Burst, zone: tzinfo) -> str:
 
 
 def burst_change(number: Number, burst: Burst) -> str:
-    """Return what is usual of so many things as a burst has."""
+    """Return the usual range of as many things as a burst has, as text."""
     return f"where {_range(burst.usual, number.unit)} is usual"
 
 
 def of_all_days(candidate: Candidate, number: Number, burst: Burst) -> str:
-    """Return the number of all days of a point that a few days carry, unless it is theirs, with its usual range."""
+    """Return the number of all days of a point with a burst, unless it is the burst's, and its usual range."""
     over = "" if burst.lasts else "Since then as usual. "
     if number.cell.value == burst.cell.value:
         return f"{over}{usual(candidate, number)}"
@@ -96,7 +96,7 @@ def quoted(topic: str) -> str:
 
 
 def change(number: Number) -> str:
-    """Return the difference from the period before; empty without one or without a difference."""
+    """Return the difference from the compared period as text; empty without one or without a difference."""
     value, previous = number.cell.value, number.previous
     return (
         ""
@@ -106,12 +106,12 @@ def change(number: Number) -> str:
 
 
 def expected(number: Number) -> str:
-    """Return the usual range of a point without a period before."""
+    """Return the usual range of a point without a compared period, as text."""
     return f"where {_range(number.usual, number.unit)} is usual"
 
 
 def usual(candidate: Candidate, number: Number) -> str:
-    """Return the usual range of a point, and its number of things."""
+    """Return the usual range of a point, and its number of things, as text."""
     n = number.cell.n
     of = f"; {n:,} {candidate.things}" if candidate.things and n is not None else ""
     return f"Usual for as many days: {_range(number.usual, number.unit)}{of}"
@@ -123,7 +123,7 @@ def _range(usual_: Usual, unit: Unit) -> str:
 
 
 def step(difference: float, unit: str) -> str:
-    """Return a difference in words: 10.9 points less, 52 s longer, 172 more."""
+    """Return a difference as text: 10.9 points less, 52 s longer, 172 more."""
     far = abs(difference)
     if unit == Unit.SHARE:
         return f"{100 * far:.1f} points {'more' if difference > 0 else 'less'}"
@@ -133,9 +133,9 @@ def step(difference: float, unit: str) -> str:
 
 
 def moved(number: NewsNumber, wording: Wording) -> str:
-    """Return a change from the compared days as a title: "Why satisfaction fell 10.9 points"; empty without compared days.
+    """Return the change from the compared days as a title: "Why satisfaction fell 10.9 points"; empty without compared days.
 
-    A change within the usual range needs no reason: "Messages rose by 19, within the usual range".
+    A change within the usual range has no "Why": "Messages rose by 19, within the usual range".
     """
     if number.value is None or number.previous is None:
         return ""
@@ -152,14 +152,14 @@ def moved(number: NewsNumber, wording: Wording) -> str:
 
 
 def because(cause: Cause, named: str, there: str, wording: Wording) -> str:
-    """Return the cause in words; `there`: its own values in another measure, empty where the change has the measure."""
+    """Return the cause as text. `there`: its values of another measure; empty if the change has the same measure."""
     part = next(words for least, words in _PARTS if cause.share >= least)
     where = f"{part} {wording.text(_WHERE.get(cause.dimension, ''))}{plain(named)}"
     return f"{where} ({there})" if there else where
 
 
 def there(cause: Cause, metric: str) -> str:
-    """Return a cause's values of the metric that stands for a percentile: "34% answered within 15 min, before 84%"."""
+    """Return a cause's values of the metric that explains a percentile: "34% answered within 15 min, before 84%"."""
     unit, statistic = find(metric).unit, metric.rpartition(".")[2]
     now, before = (
         f"{value:.0%}" if unit is Unit.SHARE and value is not None else about(value, unit)
@@ -170,13 +170,13 @@ def there(cause: Cause, metric: str) -> str:
 
 
 def at_the_same_time(messages: int, topic: str, room: str) -> str:
-    """Return the topic of a story in words; `room`: where its messages are, if the sentence does not say it yet."""
+    """Return the topic of a point as text; `room`: the room of its messages, if the sentence does not name it yet."""
     where = f" in {plain(room)}" if room else ""
     return f"at the same time as {messages:,} messages about {quoted(topic)}{where}"
 
 
 def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
-    """Return the lead: the first point with its cause, or that nothing is unusual, so far where days are missing."""
+    """Return the lead: the first point with its cause; else a sentence about what is unusual, missing, or that nothing is."""
     if points:
         return points[0].sentence
     if not known:
@@ -195,31 +195,31 @@ def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> 
 
 
 def _and_more(unusual: Sequence[Number], wording: Wording) -> str:
-    """Return the number farthest from usual, and the names of further unusual ones."""
+    """Return a text with the number farthest from usual, then further unusual ones."""
     first, *others = sorted(unusual, key=lambda number: -number.judged.size)
     text = f"{wording.title(first.metric)}: {near(first.cell.value, first.unit)}, {expected(first)}."
     return _joined(text, _too(others, wording))
 
 
 def _too(numbers: Sequence[Number], wording: Wording) -> str:
-    """Return that further numbers are unusual, each beside its usual range; empty for none."""
+    """Return a sentence with further unusual numbers and their usual ranges; empty if none."""
     return f"Unusual, too: {_listed([_beside(number, wording) for number in numbers])}." if numbers else ""
 
 
 def _outside(known: Sequence[Number], wording: Wording) -> str:
-    """Return the numbers that are outside their usual range, but no news, and what holds each back; empty for none."""
+    """Return a sentence with the numbers that are outside their usual range but no news, and the reasons; empty if none."""
     names = [_beside(number, wording) for number in known if number.judged.verdict is Verdict.BEYOND]
     return f"{NO_NEWS}: {_listed(names)}." if names else ""
 
 
 def _beside(number: Number, wording: Wording) -> str:
-    """Return a number with its usual range, and what holds it back: "messages 4,411 (usual 3,640 – 4,207, outside by little)"."""
+    """Return a number with its usual range: "messages 4,411 (usual 3,640 – 4,207, outside by little)"."""
     name, value = called(number.metric, wording), near(number.cell.value, number.unit)
     return f"{name} {value} ({beside_usual(number.usual.low, number.usual.high, number.unit, number.judged.held)})"
 
 
 def beside_usual(low: float | None, high: float | None, unit: str, held: str | None) -> str:
-    """Return a usual range in words, with what holds a number outside it back; empty where it is not known."""
+    """Return a usual range as text, with the reason why a number outside it is no news; empty if unknown."""
     if low is None or high is None:
         return ""
     return ", ".join(filter(None, (f"usual {between(low, high, unit)}", held_back(held))))
@@ -230,7 +230,7 @@ def _joined(*texts: str) -> str:
 
 
 def rest(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
-    """Return which other numbers are unusual, outside or within their usual range; empty without points."""
+    """Return a text about other numbers that are unusual, outside or within their usual range; empty without points."""
     if not points:
         return ""
     kinds = {_kind(point.number.metric) for point in points}
@@ -246,12 +246,12 @@ def called(metric: str, wording: Wording) -> str:
 
 
 def _kind(metric: str) -> str:
-    """Return the metric without its statistic: one statistic as a point stands for the others."""
+    """Return the metric without its statistic: a point with one statistic represents the others."""
     return metric.partition(".")[0]
 
 
 def _many(names: Sequence[str]) -> bool:
-    """Whether these names take a plural verb."""
+    """Say whether these names take a plural verb."""
     return len(names) > 1 or names[0].endswith("s")
 
 

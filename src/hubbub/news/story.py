@@ -1,13 +1,14 @@
-"""Stories: a number, the place that explains it, and a topic that rose in the same days and mostly there are one piece of news.
+"""Stories: a number, the place that explains its change, and a topic that rose there in the same days, told as one point.
 
-A topic belongs to a number whose change a place explains (a room, a channel or an account; or there is only one place) when
+A topic belongs to a number whose change a place explains (a room, channel or account, or there is only one place) if
 
 - the topic is itself news, and rose,
-- its days and those of the number have at least `SAME_DAYS` of all their days in common, and
-- at least `IN_PLACE` of its messages of these days are in that place.
+- the number and the topic share at least `SAME_DAYS` of their days, and
+- at least `IN_PLACE` of the topic's messages of these days are in that place.
 
-The days of each are those of its burst, else the whole stretch; a number without a burst is tried for one in the days of the topic.
-Of several topics that with the most messages belongs. Both rose at the same time: that one caused the other is not said.
+The days of each are those of its burst, else the whole range; the days of the topic are tested as a burst of a number without one.
+Of several topics, the one with the most messages belongs. The text says only that both happened at the same time, not that one
+caused the other.
 """
 
 from __future__ import annotations
@@ -25,39 +26,39 @@ from hubbub.news.judge import Verdict
 from hubbub.news.number import Number
 
 SAME_DAYS = 0.5
-"""Least part of the days of both that they have in common."""
+"""Least share of the days of both that they have in common."""
 IN_PLACE = 0.7
-"""Least part of a topic's messages in the place."""
+"""Least share of a topic's messages in the place."""
 MOST_TOPICS = 3
-"""Most topics that are tried."""
+"""Most topics that are tested."""
 TOPIC = "topic"
 ROOM = "channel_id"
 ONLY_ROOM = 0.9
-"""Least part of a topic's messages in the room that is named as its own."""
+"""Least share of a topic's messages in a room that is named as the topic's room."""
 Days = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic that rose in the days `[start, end)` of a number, and mostly in its place."""
+    """A topic that rose in the days `[start, end)`, mostly in the place of a number's cause."""
 
     name: str
     messages: int
-    """Of these days."""
+    """Number of its messages in these days."""
     start: datetime
     end: datetime
     share: float
-    """Part of its messages in the place of the number's cause."""
+    """Share of its messages in the place of the number's cause."""
     room: str
-    """The room of nearly all of its messages; empty where there is none."""
+    """The room with nearly all of its messages; empty if there is none."""
 
 
 def topic_of(
     about: About, numbers: Sequence[Number], bursts: Bursts, place: Cause | None
 ) -> tuple[Topic, Burst | None] | None:
-    """Return the topic that belongs to a number and its place, and the number's burst; None without one.
+    """Return the topic that belongs to a number and its place, and the number's burst, if any; None without a topic.
 
-    `numbers`: all judged numbers; `bursts`: of the number; `place`: its cause, None where all is in one place.
+    `numbers`: all judged numbers; `bursts`: those of the number; `place`: its cause; None: everything is in one place.
     """
     if (place is not None and place.dimension not in PLACES) or not knows(
         "classifications", list(about.question.where)
@@ -76,7 +77,7 @@ def topic_of(
 
 
 def in_common(one: Days, other: Days) -> float:
-    """Return the part of all days of two ranges that lies in both, 0 to 1."""
+    """Return the share of the days from the first start to the last end of two ranges that is in both, 0 to 1."""
     both = min(one[1], other[1]) - max(one[0], other[0])
     return max(0.0, both / (max(one[1], other[1]) - min(one[0], other[0])))
 
