@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The parts of a store. `databases`: each to poll for changes, rewrite and close, the log's before the facts'.
+    """The parts of a store. `databases`: all to poll for changes, rewrite and close, the log's before the facts'.
 
-    `copy`: that of the facts in ClickHouse, which answers aggregate; None: they aggregate the facts themselves.
+    `copy`: the copy of the facts in ClickHouse, from which answers aggregate; None: they aggregate from `facts`.
     """
 
     facts: Database

@@ -46,7 +46,7 @@ class File:
 
 @dataclass(slots=True)
 class Manifest:
-    """What a backup holds. `as_of`: when events and facts were copied, in microseconds; `left_out`: what it lacks."""
+    """The contents of a backup. `as_of`: when events and facts were copied, in microseconds; `left_out`: what it lacks."""
 
     hubbub: str
     as_of: int
@@ -62,7 +62,7 @@ class Manifest:
 def making(target: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `target`, synced to disk, when the block succeeds; else delete it.
 
-    Raises ConflictError when the target exists or another process makes it.
+    Raises ConflictError when the target exists or another process is making it.
     """
     if target.exists() or target.is_symlink():
         raise ConflictError(f"{target} exists already: name one that does not")
@@ -170,7 +170,7 @@ def copy_keys(folder: Path, target: Path) -> list[str]:
 
 
 def copy_folders(source: Path, target: Path) -> int:
-    """Copy folders of immutable files, without those deleted meanwhile or unfinished; returns how many."""
+    """Copy the folders `*/*` of immutable files, without hidden (unfinished) and just deleted ones; returns how many."""
     count = 0
     for folder in sorted(source.glob("*/*")):
         if folder.is_dir() and not folder.name.startswith("."):
@@ -217,7 +217,7 @@ def read_manifest(source: Path) -> Manifest:
         files = {name: File(**entry) for name, entry in document.pop("files").items()}
         manifest = Manifest(**document, files=files)
     except FileNotFoundError:
-        raise NotFoundError(f"{source} is no finished backup: it has no {MANIFEST}") from None
+        raise NotFoundError(f"{source} is not a finished backup: it has no {MANIFEST}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BadInputError(f"{source / MANIFEST} is damaged, or of another version of Hubbub") from None
     if (manifest.form, manifest.layout) != (FORM, schema.VERSION):
@@ -229,7 +229,7 @@ def read_manifest(source: Path) -> Manifest:
 
 
 def restore(source: Path, folder: Path, progress: Progress, keys: Path | None = None) -> Manifest:
-    """Fill an empty folder from a backup after checking all its files; `keys`: the folder of its keys, if not in the backup.
+    """Fill a new or empty folder from a backup after checking all its files; `keys`: the folder of its keys, if they are elsewhere.
 
     Raises NotFoundError, BadInputError, ConflictError for a folder that is not empty, StoreDamagedError naming each damaged
     file. A folder whose restore was interrupted does not open: empty it and restore again.
@@ -275,10 +275,10 @@ def _hint(damaged: Sequence[str]) -> str:
 
 
 def _place(source: Path, name: str, keys: Path | None) -> Path:
-    """Return the path of a backup's file; refuse a name that leads out of the backup."""
+    """Return the path of a backup's file. Raises BadInputError for a name that leads out of the backup."""
     path = Path(name)
     if path.is_absolute() or ".." in path.parts:
-        raise BadInputError(f"{source / MANIFEST}: {name!r} is no file of a backup")
+        raise BadInputError(f"{source / MANIFEST}: {name!r} is not a file of the backup; take another backup")
     if keys is not None and path.parts[0] == KEYS:
         return keys.joinpath(*path.parts[1:])
     return source / path

@@ -1,8 +1,8 @@
-"""The keys of rows that changed in PostgreSQL since ClickHouse's copy was last brought up to date, noted by triggers.
+"""The keys of rows that changed in PostgreSQL since they were last shipped to the copy in ClickHouse.
 
-A trigger notes a key in the transaction that changes its row, so nothing that is committed is missed, whoever writes it; only
-tenants that are copied have any noted, and published tables once they are. Taking an owner's keys, together with their rows of the
-same moment, is one statement for each table. An owner is a tenant, or ALL_PUBLISHED.
+A trigger adds a key in the transaction that changes the row, so no committed change is missed, whoever writes it. Keys are added
+only for tenants that are copied already, and for published tables once they are. For each table, one statement takes an owner's
+keys together with their rows of the same moment. An owner is a tenant, or ALL_PUBLISHED.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POSITION = """
 CREATE TABLE IF NOT EXISTS copy_position (tenant BIGINT PRIMARY KEY, begun BIGINT NOT NULL, done BIGINT NOT NULL);
 CREATE SEQUENCE IF NOT EXISTS copy_number;
 """
-"""The number of the shipment that began last for an owner, and of the one that ended last: they differ after a process died."""
+"""For each owner, the numbers of the last shipment that began and of the last that ended: they differ after a process died."""
 PENDING = " OR ".join(f"EXISTS (SELECT 1 FROM changed_{table.name} WHERE tenant = :tenant)" for table in FACTS)
 """Whether any row of a tenant changed since its last shipment."""
 WAITING = " UNION ".join(
@@ -33,14 +33,14 @@ WAITING = " UNION ".join(
         *(f"SELECT tenant FROM changed_{table.name}" for table in FACTS),
     )
 )
-"""Tenants with such rows, or with a shipment that did not end."""
+"""Tenants with changed rows, or with a shipment that did not end."""
 PUBLISHED_WAIT = " OR ".join(
     (
         f"NOT EXISTS (SELECT 1 FROM copy_position WHERE tenant = {ALL_PUBLISHED} AND begun = done)",
         *(f"EXISTS (SELECT 1 FROM changed_{table.name})" for table in PUBLISHED),
     )
 )
-"""Whether any published row changed since the last shipment, or none ended yet."""
+"""Whether a published row changed since the last shipment, or no shipment ended yet."""
 
 
 def _noting(table: Copied) -> str:
@@ -67,11 +67,11 @@ def _noting(table: Copied) -> str:
 
 
 MADE = hashlib.blake2b("".join((POSITION, *map(_noting, COPIED))).encode(), digest_size=8).hexdigest()
-"""The hash of these declarations, which is noted in `meta` as `noting` while the triggers are there."""
+"""The hash of these declarations; `meta` holds it as `noting` while the triggers exist."""
 
 
 def install(database: Database) -> None:
-    """Create the tables and triggers, unless they are there, while nobody writes; every tenant is then copied whole."""
+    """Create the tables and triggers, or replace other versions of them, while nobody writes; then every tenant is copied whole."""
     if _made_by(database) == MADE:
         return
     with _exclusive(database) as making:
@@ -84,7 +84,7 @@ def install(database: Database) -> None:
 
 
 def remove(database: Database) -> None:
-    """Drop the triggers, where there are any: a store without a copy notes no changes. A process that has one stops using it."""
+    """Drop the triggers, if any: a store without a copy records no changes. Processes that use the copy stop using it."""
     if _made_by(database) is None:
         return
     with _exclusive(database) as making:
@@ -115,7 +115,7 @@ def _made_by(database: Database) -> str | None:
 
 
 def taken(writing: Transaction, table: Copied, owner: int) -> Iterator[tuple[Any, ...]]:
-    """Take an owner's changed keys out, and yield a row for each: its columns, then whether it is gone."""
+    """Delete an owner's changed keys, and yield a row for each: its columns, then 1 if the row was deleted, else 0."""
     keys = [name for name in table.key if table.published or name != "tenant"]
     listed = ", ".join(f'"{name}"' for name in keys)
     on = " AND ".join(
@@ -138,7 +138,7 @@ def taken(writing: Transaction, table: Copied, owner: int) -> Iterator[tuple[Any
 
 
 def all_of(writing: Transaction, table: Copied, owner: int) -> Iterator[tuple[Any, ...]]:
-    """Yield all of an owner's rows in the same form."""
+    """Yield all of an owner's rows, as `taken` does."""
     shown = ", ".join(f'"{name}"' for name in table.columns)
     yield from writing.scan(f"SELECT {shown}, 0 FROM {table.name} WHERE {_owned(table, 'tenant')}", {"owner": owner})
 

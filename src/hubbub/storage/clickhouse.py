@@ -1,7 +1,7 @@
 """ClickHouse: the client of the database that holds a copy of the facts, and errors that say what to do.
 
-A statement is the one text of all engines (docs/why/0031). What ClickHouse calls otherwise is replaced here token by token, and
-settings give nulls, names and sums the meaning that they have in SQLite and PostgreSQL.
+A statement has one text for all engines (docs/why/0031). Tokens that ClickHouse spells otherwise are replaced here, and settings
+give nulls, names and sums the meaning that they have in SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from hubbub.storage.transaction import Bound, Params
 from hubbub.telemetry import log
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
-"""Seconds until a server that takes no connection or answers no ping is away, and that one question may take."""
+"""Seconds after which a server that takes no connection or answers no ping is away, and that one question may take."""
 SILENT_SECONDS, PING_SECONDS, AWAY_SECONDS = 3.0, 2.0, 5.0
 LONGEST_SECONDS = 24 * 3600
-"""Seconds after which a connection without an answer is cut, also to a server that answers pings."""
+"""Seconds after which a connection without an answer is closed, even if the server answers pings."""
 SETTINGS: Mapping[str, int] = {
     "final": 1,  # the newest version of each row, without deleted ones
     "prefer_column_name_to_alias": 1,  # a name means the column, as in standard SQL
@@ -74,7 +74,7 @@ def _named(name: str, _: Any) -> str:
 
 
 def bound(sql: str, params: Params, named: Callable[[str, Any], str] = _named) -> tuple[str, Bound]:
-    """Return a statement in ClickHouse's syntax, and the values that the server binds in it, by names made of name and value."""
+    """Return a statement in ClickHouse's syntax, and its values by parameter; `named` makes a parameter from a name and a value."""
     text, names = translated(sql)
     values = params if isinstance(params, Mapping) else {str(place): value for place, value in enumerate(params)}
     return text.format(*(_place(named(name, values[name]), values[name]) for name in names)), {
@@ -94,13 +94,13 @@ def _place(name: str, value: Any) -> str:
 class Server:
     """The database behind a URL, and whether it answers. May be used from any thread.
 
-    A caller whose statement gets no answer fails at once, and so do all others for AWAY_SECONDS; then one caller tries again. A
-    server that says nothing to a statement for SILENT_SECONDS, or was not used for PING_SECONDS, is pinged: when it answers, the
-    statement is a long one; when not, it hangs, and nobody waits any longer.
+    When the server is away, all callers fail at once for AWAY_SECONDS; then one of them tries again. A server that was silent
+    during a statement for SILENT_SECONDS, or unused for PING_SECONDS, is pinged. If it answers, the statement is a long one; if
+    not, the server hangs, and all callers get an error.
     """
 
     def __init__(self, url: str) -> None:
-        """Connect when first used."""
+        """Open no connection: the first use does."""
         self._url = url
         self._client: Client | None = None
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class Server:
         self._heard = 0.0
         self._until = 0.0
         self.away: str | None = None
-        """Why it does not answer, None while it does."""
+        """Why it does not answer; None while it does."""
 
     @property
     def name(self) -> str:
@@ -117,11 +117,11 @@ class Server:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def ready(self) -> bool:
-        """Whether it is worth trying: it answered last time, or that is AWAY_SECONDS ago."""
+        """Whether to try it: it answered last time, or failed AWAY_SECONDS ago."""
         return self.away is None or time.monotonic() >= self._until
 
     def connect(self) -> int:
-        """Return the number of the connection, which is another one after an error. Raises StoreUnavailableError."""
+        """Connect or ping if due; returns the connection's number, which changes after an error. Raises StoreUnavailableError."""
         if not self._lock.acquire(blocking=self.away is None):
             raise StoreUnavailableError(self.away or "")
         try:
@@ -179,7 +179,7 @@ class Server:
             client.close()
 
     def _answer(self, statement: Callable[[Client], T], seconds: float = math.inf) -> T:
-        """Return what a statement gives; it runs on a thread of its own, which is left to itself when the server hangs."""
+        """Run a statement in its own thread and return the result; the thread is abandoned when the server hangs."""
         generation, client, result = self.connect(), self._client, Future[T]()
         end = time.monotonic() + seconds
         if client is None:
@@ -200,7 +200,7 @@ class Server:
         return answer
 
     def _failed(self, error: ClickHouseError) -> Exception:
-        """Return Hubbub's error; after one of the connection nobody tries for a while, and then by another connection."""
+        """Return Hubbub's error; if the server is unavailable, close the connection, and mark it as away for AWAY_SECONDS."""
         failure = error_of(error, self.name)
         if isinstance(failure, StoreUnavailableError):
             if self.away is None:
@@ -220,15 +220,17 @@ def _run(statement: Callable[[Client], T], client: Client, result: Future[T]) ->
 def connect(url: str) -> Client:
     """Connect to the database of a URL, and create it where it is missing. Raises ClickHouseError.
 
-    `clickhouse://user:password@host:port/database`, `clickhouses://…` with TLS, or for tests `chdb:///folder/database`: the one
-    engine of this process.
+    `clickhouse://user:password@host:port/database`, `clickhouses://…` with TLS, or for tests `chdb:///folder/database`, the engine
+    inside this process.
     """
     common.set_setting("autogenerate_session_id", False)  # statements of several threads run at the same time
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # what it warns of, it raises
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it raises what it warns of
     parts = urlsplit(url)
     place, _, database = ((parts.path.strip("/") and parts.path) or "/hubbub").rpartition("/")
     if not re.fullmatch(r"[A-Za-z]\w{0,60}", database):
-        raise BadSettingError(f"store_url: the name of ClickHouse's database is a word, not {database[:60]!r}")
+        raise BadSettingError(
+            f"store_url: ClickHouse's database must be named with letters, digits and '_', unlike {database[:60]!r}"
+        )
     if parts.scheme == "chdb":
         client = clickhouse_connect.get_client(interface="chdb", path=place, settings=dict(SETTINGS), query_limit=0)
     else:
@@ -262,4 +264,4 @@ def error_of(error: ClickHouseError, name: str) -> Exception:
 
 
 GONE = (60, 81, 210, 516, 519, 194, 192, 193, 497)
-"""Codes of a missing table or database, of a network error, and of a user who may not: all mend without Hubbub."""
+"""Codes of a missing table or database, of a network error, and of missing rights: none is a fault in Hubbub."""

@@ -1,7 +1,7 @@
-"""Statements that read the copy in ClickHouse, several in one where none depends on another's rows.
+"""Statements that read the copy in ClickHouse. Those that do not depend on each other's rows are sent as one.
 
-A statement costs ClickHouse and the way to it milliseconds, however few rows it reads, and an answer takes a dozen. `together`
-runs what reads the copy again and again: each time the statements without rows yet are noted, and then asked as one.
+A statement costs milliseconds of round trip, however few rows it reads, and an answer needs a dozen. So `together` calls a reading
+function again and again: each time it collects the statements whose rows are not known yet, and then sends them as one.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from hubbub.storage.dialect import CLICKHOUSE
 from hubbub.storage.transaction import Bound, Params, Row
 
 LONGEST, MOST_BOUND = 100_000, 2_000
-"""Characters of several statements in one, of which ClickHouse takes 262,144, and of all they bind, which goes in the address."""
+"""The most characters of a combined statement (ClickHouse takes 262,144), and of its bound values, which are sent in the URL."""
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Bound]
-"""A statement in ClickHouse's syntax, and what it binds: see `bound`."""
+"""A statement in ClickHouse's syntax, and the values it binds: see `bound`."""
 Key = tuple[str, tuple[Any, ...]]
-"""A statement and what it binds."""
+"""A statement and its parameters."""
 
 
 class Reading(transaction.Reading):
@@ -41,13 +41,13 @@ class Reading(transaction.Reading):
         self.begin_question()
 
     def begin_question(self) -> None:
-        """Give the statements from now on the time of a question."""
+        """Let the statements from now on take ANSWER_SECONDS together."""
         self._end = time.monotonic() + ANSWER_SECONDS
 
     def together(self, read: Callable[[], T]) -> T:
-        """Return what a function returns that reads here. It is called until it asks nothing new.
+        """Call a function that reads here, until all its statements have rows; returns its last result.
 
-        Statements that it asks for the first time have no rows then; it may raise only what it raises with all rows, too.
+        A statement has no rows at its first call. With such missing rows, `read` may only raise what it raises with all rows.
         """
         if self._wanted is not None:
             return read()
@@ -98,7 +98,7 @@ class Reading(transaction.Reading):
 
 
 def _groups(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
-    """Yield statements in groups within LONGEST and MOST_BOUND, or of a single one."""
+    """Yield statements in groups within LONGEST and MOST_BOUND; a larger statement is a group of its own."""
     group, length, values = list[Statement](), 0, Bound()
     for statement in statements:
         length, values = length + len(statement[0]), values | statement[1]
@@ -110,6 +110,6 @@ def _groups(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
 
 
 def combined(statements: Sequence[Statement]) -> Statement:
-    """Return one statement whose only row has the rows of each statement, as a list of tuples."""
+    """Return one statement with one row: its columns hold the rows of each statement, as lists of tuples."""
     parts = (f"(SELECT groupArray(tuple(*)) FROM ({text}))" for text, _ in statements)
     return f"SELECT {', '.join(parts)}", {name: value for _, values in statements for name, value in values.items()}

@@ -1,7 +1,7 @@
 """The tables that ClickHouse holds a copy of: facts, for answers that aggregate many, and the published tables, for other programs.
 
-PostgreSQL stays the store. A row of the copy has the number of the shipment that brought it as `version`; of the rows of one key
-the newest counts, and none where that one is marked as `gone`. Texts and other attributes of events are not copied. Other programs
+PostgreSQL stays the store. `version` of a copied row is the number of the shipment that brought it. Of the rows of one key only the
+newest counts, and none if the newest is marked as `gone`. Texts and other attributes of events are not copied. Other programs
 read a published table by its name, which is a view of the rows that count.
 """
 
@@ -30,18 +30,18 @@ _FEW = (
     "state",
     "what",
 )
-"""Text columns of few values, which ClickHouse keeps as numbers of a dictionary."""
+"""Text columns with few distinct values, which ClickHouse stores as numbers of a dictionary."""
 _STATE = ("tenant", "entity", "state", "id", "since", "until")
-"""The order in which states are sorted. They have no key of their own and no two are equal, so all of their columns are the key; so
-it is with published rows."""
+"""The first columns by which states are sorted. States and published rows have no key, and no two are equal, so all their columns
+are the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A table of the copy. `columns`: name -> ClickHouse's type; `key`: those that tell rows apart, in the order of sorting.
+    """A table of the copy. `columns`: name -> ClickHouse's type; `key`: those that identify a row, in sort order.
 
-    `empty`: what a row that is gone has in each column, unless it is of the key. `published`: whether it is a published table,
-    whose rows of all tenants are shipped together.
+    `empty`: the value of each column in a deleted row, except in its key. `published`: whether it is a published table, whose
+    rows of all tenants are shipped together.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Copied:
 
     @property
     def stored(self) -> Mapping[str, str]:
-        """The columns with those of every copied table."""
+        """The columns, and `version` and `gone`."""
         return {**self.columns, "version": "UInt64", "gone": "UInt8"}
 
     @property
@@ -66,7 +66,7 @@ class Copied:
         return {name for name, type_ in self.columns.items() if "Nullable" in type_}
 
     def create(self) -> str:
-        """Return the statement that creates the table; merging its parts removes what is gone, for good."""
+        """Return the statement that creates the table; merging its parts removes deleted rows for good."""
         columns = ", ".join(f"`{name}` {type_}" for name, type_ in self.stored.items())
         return (
             f"CREATE TABLE {self.place} ({columns}) ENGINE = ReplacingMergeTree(version, gone) ORDER BY ({', '.join(self.key)}) "
@@ -100,4 +100,4 @@ PUBLISHED = tuple(_copied(name) for name in PERIOD)
 COPIED = (*FACTS, *PUBLISHED)
 _MADE_BY = (*(table.create() for table in COPIED), *(table.view() for table in PUBLISHED))
 DIGEST = hashlib.blake2b("".join(_MADE_BY).encode(), digest_size=8).hexdigest()
-"""A copy of other declarations is made again."""
+"""The hash of these declarations: a copy made by others is made again."""

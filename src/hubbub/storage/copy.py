@@ -1,8 +1,8 @@
-"""The copy of facts and published tables in ClickHouse: bringing rows up to date, reading a tenant's while none changes.
+"""The copy of facts and published tables in ClickHouse: ships changed rows, and reads a tenant's rows while none changes.
 
-A shipment moves what changed since the one before, under the tenant's lock in PostgreSQL, and is committed there: a process that
-dies in the middle leaves its keys noted and its shipment unfinished, and the next one sends the same rows with a higher
-version, which replace the others. Readers hold the lock together and read only what a finished shipment left, so that all their
+A shipment sends the rows that changed since the last one, under the tenant's lock in PostgreSQL, and is committed there. When a
+process dies in the middle, the keys stay and the shipment stays unfinished: the next one sends the same rows with a higher
+version, which replace the earlier ones. Readers share the lock and read only after a finished shipment, so that all their
 statements see one state. docs/why/0044 says why.
 """
 
@@ -24,13 +24,13 @@ from hubbub.storage.postgresql import Database, Transaction
 from hubbub.storage.postgresql_connection import LONG
 
 LOCKS = zlib.crc32(b"hubbub copy") - (1 << 31)
-"""The first of the two numbers of the copy's advisory locks; the second is a tenant's, or that of all."""
+"""The first of the two numbers of the copy's advisory locks; the second is an owner's, or ALL."""
 ALL = 0
 AT_ONCE = 100_000
 """Rows in one insert."""
 TRIES = 3
 FEWEST = 400_000
-"""Events in the range of a question from which on ClickHouse answers it: PostgreSQL is quicker for fewer, by its index."""
+"""ClickHouse answers questions over at least this many events; for fewer, PostgreSQL is faster by its index."""
 _MADE = "SELECT value FROM meta WHERE key = 'copy'"
 _ID = "CREATE TABLE copy (id String) ENGINE = MergeTree ORDER BY id"
 
@@ -39,7 +39,7 @@ class Copy:
     """The copy of a PostgreSQL store in ClickHouse. May be used from any thread, and by several processes."""
 
     def __init__(self, database: Database, url: str) -> None:
-        """Note changes from now on. ClickHouse may be away: it is tried when it is needed."""
+        """Record changes from now on. ClickHouse may be away: it is tried again when it is needed."""
         self._database = database
         self.server = Server(url)
         self.fewest = FEWEST
@@ -52,12 +52,12 @@ class Copy:
 
     @property
     def away(self) -> str | None:
-        """Why the copy cannot be read now, None if it can."""
+        """Why the copy cannot be read now; None if it can."""
         return self._lost or self.server.away
 
     @contextmanager
     def read(self, tenant: int) -> Iterator[Reading | None]:
-        """Give statements that see a tenant's facts as they are now; None where ClickHouse is away: then the store answers."""
+        """Yield statements that see a tenant's facts as they are now; None if ClickHouse is away: then the store answers."""
         locked = self._current(tenant) if self._lost is None and self.server.ready() else None
         try:
             yield Reading(self.server) if locked is not None else None
@@ -78,7 +78,7 @@ class Copy:
             self._release(con)
 
     def waiting(self) -> list[int]:
-        """Return the copied tenants whose rows are not up to date; others are copied when many of their events are asked for."""
+        """Return the copied tenants whose rows are not up to date; a tenant's first question over many events copies it."""
         with self._database.read() as reading:
             return [no for (no,) in reading.rows(f"{changed_keys.WAITING} ORDER BY 1")]
 
@@ -122,7 +122,7 @@ class Copy:
         return None
 
     def _is_whole(self, con: Transaction, tenant: int, *, even_pending: bool) -> bool:
-        """Whether a finished shipment left a tenant's rows, and (unless `even_pending`) nothing changed since."""
+        """Whether a tenant's last shipment is finished, and (unless `even_pending`) nothing changed since."""
         pending = "FALSE" if even_pending else changed_keys.PENDING
         whole, mark = con.rows(
             f"SELECT (SELECT begun = done AND NOT ({pending}) FROM copy_position WHERE tenant = :tenant), ({_MADE})",
@@ -142,9 +142,9 @@ class Copy:
         con.run("COMMIT")
 
     def _begin(self, con: Transaction, owner: int) -> tuple[int, int]:
-        """Return the number of a new shipment, and that of the last one that ended, 0 without any.
+        """Begin a shipment; returns its number, and that of the last one that ended (0: none).
 
-        Changes are noted of owners that have a number: the first is given while nobody writes the owner's rows.
+        Triggers record the changes of owners with a number, so the first is given while nobody writes the owner's rows.
         """
         begin = "UPDATE copy_position SET begun = nextval('copy_number') WHERE tenant = ? RETURNING begun, done"
         if not (numbers := con.rows(begin, (owner,))):
@@ -156,13 +156,13 @@ class Copy:
 
     def _send(self, con: Transaction, table: Copied, owner: int, version: int, *, whole: bool) -> None:
         rows = changed_keys.taken(con, table, owner)
-        if whole:  # of a first shipment that died, too, whose rows may have changed since
+        if whole:  # also after a first shipment that died: its rows may have changed since
             rows = chain(rows, changed_keys.all_of(con, table, owner))
         while some := [(*row[:-1], version, row[-1]) for row in islice(rows, AT_ONCE)]:
             self.server.insert(table.place, table.stored, some)
 
     def _lock(self, owner: int, *, shared: bool) -> Transaction:
-        """Hold the lock of an owner: together with other readers, or alone."""
+        """Take the lock of an owner, shared with other readers or exclusive; returns the session that holds it."""
         how = "_shared" if shared else ""
         return self._database.session(
             "SELECT pg_advisory_lock_shared(CAST(? AS INTEGER), CAST(? AS INTEGER)), "
@@ -173,7 +173,10 @@ class Copy:
         self._database.end_session(con)
 
     def _verify(self) -> None:
-        """Check once for each connection that ClickHouse holds the copy of this store, and make it again where it does not."""
+        """Check, once for each connection, that ClickHouse holds the copy of this store; make it again if not.
+
+        Raises StoreNewerError when another process replaced the copy.
+        """
         generation = self.server.connect()
         if generation == self._known:
             return
@@ -182,8 +185,8 @@ class Copy:
             mark: str | None = con.value(_MADE)
             if self._id and (mark is None or not mark.startswith(DIGEST)):
                 raise StoreNewerError(
-                    f"{self.server.name}: a process with another 'store_url' or of another version of Hubbub ended this copy; "
-                    "start this one again, and give all the same"
+                    f"{self.server.name}: a process with another 'store_url' or another version of Hubbub ended this copy; "
+                    "restart this process, and give all the same 'store_url' and version"
                 )
             if mark is None or not mark.startswith(DIGEST) or self._mark() != mark or self._newest() > self._last(con):
                 mark = self._make(con)
@@ -193,7 +196,7 @@ class Copy:
         self._known = generation
 
     def _mark(self) -> str | None:
-        """Return what ClickHouse says whose copy it is; None where a table is missing."""
+        """Return the mark of the copy in ClickHouse, which tells copies apart; None if a table is missing."""
         tables = self.server.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
         if not {"copy", *(table.place for table in COPIED), *(table.name for table in PUBLISHED)} <= {
             n for (n,) in tables
@@ -203,7 +206,7 @@ class Copy:
         return str(rows[0][0]) if rows else None
 
     def _newest(self) -> int:
-        """Return the highest version in ClickHouse: higher than PostgreSQL's last number where that was restored."""
+        """Return the highest version in ClickHouse: above PostgreSQL's last number if PostgreSQL was restored."""
         parts = " UNION ALL ".join(f"SELECT max(version) AS v FROM {table.place}" for table in COPIED)
         newest: int | None = self.server.rows(f"SELECT max(v) FROM ({parts})")[0][0]
         return newest or 0
@@ -213,7 +216,7 @@ class Copy:
         return last
 
     def _make(self, con: Transaction) -> str:
-        """Create ClickHouse's tables again, empty: every tenant is then copied whole, when it is next asked for."""
+        """Create ClickHouse's tables again, empty; returns the copy's mark. Every tenant is copied whole when next needed."""
         for table in COPIED:
             self.server.run(f"DROP TABLE IF EXISTS {table.place} SYNC")
             self.server.run(table.create())

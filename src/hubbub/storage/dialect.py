@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The SQL of one engine where they differ, of statements that answer questions; each function takes SQL and returns SQL.
+    """One engine's SQL where engines differ, in statements that answer questions; each function takes SQL and returns SQL.
 
     `whole`: a number cut to its whole part. `total`: the sum of whole numbers, however large. `looked_up`: the value of a column in
     the tenant's row that has a key, null without such a row; takes the table, its columns of key and value, and the key.
-    `correlated`: whether a subquery may name columns of the rows around it, wherever it stands. `at_rank`: of the values of a
-    column in order, the one at the whole part of a share of the way from the first to the last, or `ahead` places behind that;
-    takes column, share and `ahead`. None: its rows are read as quickly as it would order them.
+    `correlated`: whether a subquery may name columns of the rows around it, wherever it stands. `at_rank`: the value of a column
+    at rank floor((count - 1) * share) + ahead, from 0 upwards in order; takes column, share and `ahead`. None: reading all values
+    is as fast.
     """
 
     name: str
@@ -35,7 +35,7 @@ class FullDialect(Dialect):
 
     `row`: the place of a row in a table without a key, valid within one transaction. `numbers`, `texts`: the items of a JSON list
     that is bound as text. `text_at`, `number_at`: the value of a JSON document at a path, null where it is missing or of another
-    type. `by_index`: follows a table's name to make the planner take this index.
+    type. `by_index`: the text after a table's name that makes the planner use an index; may be empty.
     """
 
     row: str
@@ -72,7 +72,7 @@ def _by_arrays(table: str, key: str, value: str, sql: str) -> str:
 
 
 def _at_rank(sql: str, share: float, ahead: int) -> str:
-    place = f"toUInt64(floor((count({sql}) - 1) * {share})) + {ahead + 1}"  # behind the last one there is 0
+    place = f"toUInt64(floor((count({sql}) - 1) * {share})) + {ahead + 1}"  # a place after the last gives 0
     return f"arrayElement(arraySort(groupArray({sql})), {place})"
 
 

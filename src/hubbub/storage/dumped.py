@@ -1,4 +1,4 @@
-"""Backup of a store in PostgreSQL: done with pg_dump, which needs no pause."""
+"""Backup of a store in PostgreSQL: with pg_dump, while everything runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hubbub.storage.postgresql import Database
 
 
 def advice(url: str, folder: Path, target: Path) -> str:
-    """Return what to run in place of `hubbub backup`, and what would prevent it. Raises StoreUnavailableError."""
+    """Return the commands to run in place of `hubbub backup`, and what prevents them here. Raises StoreUnavailableError."""
     address = sa.make_url(url).render_as_string(hide_password=True)
     dump = shlex.join(["pg_dump", "--format=custom", f"--file={target}.dump", address])
     missing = _in_the_way(url)
@@ -26,7 +26,7 @@ def advice(url: str, folder: Path, target: Path) -> str:
 
 
 def _in_the_way(url: str) -> str:
-    """Return a hint where pg_dump is missing or older than the server, which it then cannot read; else an empty text."""
+    """Return a hint if pg_dump is missing, or older than the server, which it then cannot read; else an empty text."""
     program = shutil.which("pg_dump")
     if program is None:
         return "; this machine has no pg_dump"

@@ -1,4 +1,4 @@
-"""Identities: a 64-bit number for each source and id ever stored of a tenant, so that a resent event always counts once.
+"""Identities: a 64-bit number for each source and id ever stored for a tenant, so that a resent event always counts once.
 
 `sqlite_identity.py` keeps them in files of sorted numbers, `postgresql_log.py` in a table.
 """

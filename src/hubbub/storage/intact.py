@@ -72,7 +72,7 @@ def check(folder: Path, facts: Path) -> None:
         if last_try:
             raise StoreDamagedError(
                 f"{folder / LOG} or its write-ahead log is damaged or missing: it ends with batch {newest}, and batch "
-                f"{marked} was acknowledged; put both files back, restore a backup, or delete {MARK} to continue without"
+                f"{marked} was acknowledged; put both files back, restore a backup, or delete {MARK} to continue without the rest"
             )
         time.sleep(PAUSE)
 
@@ -86,7 +86,7 @@ def acknowledged(folder: Path) -> int:
     if text and not (text.isdigit() and len(text) < 20):
         raise StoreDamagedError(
             f"{folder / MARK} is damaged: it does not hold the number of the newest batch; restore it from a backup, or delete it "
-            "to continue without"
+            "to continue without this check"
         )
     return int(text or 0)
 

@@ -26,7 +26,7 @@ EVENT = tuple(schema.SENT)
 TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "ident", "seq", "source", "id", "revision"))
 Row = tuple[Any, ...]
 ROWS = 250
-"""Events of a batch in the log, at most, and refused records: longer batches are cut, since others wait while one is stored."""
+"""The most events, and the most refused records, of a batch in the log: longer ones are split, since others wait for each."""
 
 
 class Verdict(IntEnum):
@@ -142,9 +142,9 @@ class Judged:
 def judge(
     batch: Batch, keys: Sequence[int], hits: Set[int], held: Mapping[int, Held], known: dict[int, Held]
 ) -> Judged:
-    """Compare a batch with what is stored: `hits` are its stored keys, `held` says more of those whose event still exists.
+    """Compare a batch with stored events: `hits` are its stored keys, `held` the versions of those whose event still exists.
 
-    `known`: what this commit stores, by key; each call adds its batch.
+    `known`: the versions that this commit stores, by key; each call adds its batch.
     """
     identified = [key for key, has_id in zip(keys, batch.given, strict=True) if has_id]
     if not hits and len(set(identified)) == len(identified):
@@ -165,7 +165,7 @@ def judge(
             continue
         verdicts.append(Verdict.STORED if before is None else Verdict.CORRECTED)
         known[key] = revision_of(row), row[TIME]
-        if key in places:  # corrected within one batch: the newer row stands in the older one's place
+        if key in places:  # corrected within one batch: the newer row replaces the older one
             new[places[key]] = row
             continue
         if before is not None:
@@ -280,10 +280,10 @@ class Log(ABC):
 
     @abstractmethod
     def go_on_behind(self, number: int) -> None:
-        """Number the next batches higher than this: an imported tenant's batches come before those it will send."""
+        """Number the next batches higher than this, so that they come after an imported tenant's events."""
 
     def close(self) -> None:
-        """Write the waiting batches, and stop."""
+        """Write the queued batches, and stop."""
         with self._arrived:
             self._closed = True
             self._arrived.notify()

@@ -1,4 +1,4 @@
-"""The table `name`: names of a tenant's ids. One row an id: the latest name that a source gave, or the one set by hand.
+"""The table `name`: names of a tenant's ids. Each kind and id has one row: the latest name from a source, or the one set by hand.
 
 Queries never join it: names are looked up for the rows shown.
 """
@@ -16,14 +16,14 @@ DAY = 86_400_000_000
 AT_ONCE = 500
 """Ids in one statement."""
 MOST_FOUND = 200
-"""Ids that a search by name returns, at most."""
+"""The most ids that a search by name returns."""
 Names = Mapping[tuple[str, str], str]
 """(kind, id) -> name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row: `valid_from` in microseconds; `by_hand`: no source changes it."""
+    """A row of the table. `valid_from`: microseconds; `by_hand`: set by a person, so that no source changes it."""
 
     kind: str
     id: str

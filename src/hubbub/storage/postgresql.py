@@ -50,7 +50,7 @@ _numbers = itertools.count()
 
 
 class _Flag(Dumper):
-    """A boolean as 1 or 0, as SQLite stores it."""
+    """Sends a boolean as 1 or 0, as SQLite stores it."""
 
     oid = Int8Dumper.oid
 
@@ -60,10 +60,10 @@ class _Flag(Dumper):
 
 
 class _Number(Loader):
-    """A sum of whole numbers is a whole number, however large."""
+    """Reads a numeric, like the sum of whole numbers: however large, it is an int."""
 
     def load(self, data: Buffer) -> int | float:
-        """Return an int, or a float where there is a decimal point."""
+        """Return an int; a float if there is a decimal point or it is NaN."""
         text = bytes(data).decode()
         return float(text) if "." in text or "N" in text else int(text)
 
@@ -88,7 +88,7 @@ _CHANGED = (
     "INSERT INTO writer VALUES (?, nextval('writer_number'), now()) "
     "ON CONFLICT (id) DO UPDATE SET number = excluded.number, at = excluded.at"
 )
-"""Says that this process changed something; the last statement of a transaction, since others wait for its row."""
+"""Records that this process changed something. It comes last in a transaction, since others wait for its row."""
 
 
 class Transaction(transaction.Transaction):
@@ -220,7 +220,7 @@ class Database(transaction.Database):
             self._check(writing.value(MADE_BY))
 
     def know(self, made: str) -> None:
-        """Refuse to work once the schema is another than `made`: old processes stop when a newer version changed it."""
+        """Refuse to work once the schema is not `made`: old processes stop when a newer version has changed it."""
         self._made = made
 
     def _check(self, made: str | None) -> None:
@@ -241,7 +241,7 @@ class Database(transaction.Database):
             self._end(con)
 
     def session(self, sql: str, params: Params) -> Transaction:
-        """Return a connection of its own after a statement that takes locks of a session; `end_session` releases them."""
+        """Run a statement that takes session locks on a connection of its own, and return it; `end_session` releases them."""
         con = self._begin("SELECT 1")
         session = Transaction(con, self.name)
         try:
@@ -289,7 +289,7 @@ class Database(transaction.Database):
     def rewrite(self) -> None:
         """Write all tables again, so that they hold no byte of deleted rows.
 
-        The server's write-ahead log holds them until its segments are reused, and its archives do.
+        The server's write-ahead log holds such bytes until its segments are reused, and its archives as long as they are kept.
         """
         self._vacuum("VACUUM (FULL)")
 
@@ -390,7 +390,7 @@ def error_of(error: psycopg.Error, name: str) -> Exception:
         return BadInputError(f"a text holds characters that PostgreSQL cannot store ({detail})")
     if isinstance(error, state.InsufficientPrivilege | state.ReadOnlySqlTransaction):
         return StoreUnavailableError(
-            f"{name} may not be written ({detail}): grant the user of 'store_url' the right to"
+            f"{name} may not be written ({detail}): grant the user of 'store_url' the right to write"
         )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return StoreUnavailableError(f"{name} does not answer ({detail}): check that it is running, and try again")

@@ -1,7 +1,7 @@
 """A connection to PostgreSQL, for events, control data and jobs: its time-outs, and when a server counts as hanging.
 
 No server time-out ends a statement when the server hangs or is cut off. A caller that waits in silence therefore checks whether
-the server still takes a connection. If it does, the statement is a long one, and the wait goes on; if not, every waiting caller
+the server still takes a connection. If it does, the statement is a long one, and the caller waits on. If not, every waiting caller
 gets an error, and one caller at a time tries again until the server is back.
 """
 
@@ -20,7 +20,7 @@ CONNECT_SECONDS = 5
 SILENT_SECONDS = 3.0
 """Seconds without an answer before the server is checked."""
 KNOWN_SECONDS = 1.0
-"""Seconds for which the result of a check holds for all callers."""
+"""Seconds for which all callers use the result of a check."""
 LOCK_SECONDS = 60
 """Seconds that a statement waits for a lock."""
 STATEMENT_SECONDS = 300
@@ -28,7 +28,7 @@ STATEMENT_SECONDS = 300
 IDLE_SECONDS = 120
 """Seconds that a process may be idle within a transaction before the server ends it."""
 _NETWORK = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
-"""When the network counts as cut, for connections on which nothing waits."""
+"""TCP settings that detect a cut network, for connections on which nothing waits."""
 DEFAULTS = {"connect_timeout": CONNECT_SECONDS, **_NETWORK}
 """Defaults for what the URL leaves out."""
 _LIMITS = (

@@ -100,7 +100,7 @@ class Log(log.Log):
 
     @contextmanager
     def moving(self, tenant: int | None, upto: int, limit: int) -> Iterator[Moving | None]:
-        """Yield batches of a tenant in the order of their numbers."""
+        """Yield a tenant's batches up to a number, in order; None when none waits."""
         assert tenant is not None, "stores that are written by tenant are refreshed by tenant"
         if not 0 < self._oldest(tenant) <= upto:
             yield None
@@ -190,7 +190,7 @@ def _held(writing: Transaction, keys: set[int]) -> dict[int, Held]:
 
 
 def _bound(known: Mapping[int, Held]) -> Bound:
-    """Return keys with revision and time as the arrays that statements name."""
+    """Return keys, revisions and times as the arrays that statements bind."""
     pairs = [parts_of(key) for key in known]
     return {
         "tenants": [tenant for tenant, _ in pairs], "idents": [ident for _, ident in pairs],

@@ -160,8 +160,8 @@ def _table(making: Transaction, name: str, table: str, columns: Mapping[str, str
                 making.run(units)
         elif known[column] != _KNOWN[type_.split()[0]]:
             raise StoreDamagedError(
-                f"{name}: column {column!r} of {table!r} is {known[column]}, expected {_KNOWN[type_.split()[0]]}: it is no "
-                "table of Hubbub; give the store a database of its own"
+                f"{name}: column {column!r} of {table!r} is {known[column]}, expected {_KNOWN[type_.split()[0]]}: the table is "
+                "not Hubbub's; give the store a database of its own"
             )
 
 

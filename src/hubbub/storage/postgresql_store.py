@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def connect(url: str, copy_url: str = "") -> Backend:
-    """Open the store at a URL, and create its tables; `copy_url`: that of its copy in ClickHouse, which may be away.
+    """Open the store at a URL, and create its tables; `copy_url`: the URL of its copy in ClickHouse, which may be away.
 
     Raises StoreUnavailableError, StoreDamagedError, StoreBusyError.
     """
@@ -30,7 +30,7 @@ def connect(url: str, copy_url: str = "") -> Backend:
 
 
 def _copy(database: Database, url: str) -> Copy | None:
-    """Open the copy of a store, or stop noting changes for one that there is no more."""
+    """Open the copy of a store; without a URL, stop recording changes for one. Raises BadSettingError without its driver."""
     if not url:
         changed_keys.remove(database)
         return None

@@ -1,8 +1,8 @@
-"""What other programs read in the store: the published tables, two views over the store's own tables, and the days that are stale.
+"""The published tables and views, which other programs read in the store, and the days whose published rows are stale.
 
-`publishing/tables.py` maps each column to a metric. Names and columns are those of the systems that Hubbub replaces; `tenant` is
-the tenant's name under every name they have for it, and `published_at` is the time as of which a row is true. Times are ISO text
-in UTC.
+`publishing/tables.py` maps each column to a metric. Names and columns are those of the systems that Hubbub replaces. The tenant's
+id is in `tenant` and under every name that those systems have for it; `published_at` is the time as of which a row is true. Times
+are ISO text in UTC.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "stale": ({"tenant": "INTEGER NOT NULL", "day": "INTEGER NOT NULL", "taken": "INTEGER"}, "tenant, day"),
     **{name: ({**columns, **_PUBLISHED}, "") for name, columns in ROWS.items()},
 }  # fmt: skip
-"""As in `schema.TABLES`. `seen`: the day on which rows past retention were last deleted; `tones`: those that hotspots count.
+"""As in `schema.TABLES`. `seen`: the day on which rows past retention were last deleted; `tones`: the tones that hotspots count.
 `stale`: days (since 1970 in UTC) whose facts changed after publishing; `taken`: the process that writes their rows, null when
 none began since the last change."""
 

@@ -187,7 +187,7 @@ REFOLD: Mapping[tuple[str, str], str] = {
     ): "SELECT DISTINCT 'conversation', tenant, id FROM state WHERE entity = 'conversation' AND state = 'open'",
 }
 """Column that a later version added -> the units whose rows lack it. Adding the column puts them into `todo`, so that they are
-folded again; of columns that came together one is named. Rows from before a cut of retention keep null."""
+folded again; of columns that were added together, one is listed. Rows from before a cut of retention keep null."""
 
 FOREVER = 2**62
 """The `until` of a state that has not ended."""

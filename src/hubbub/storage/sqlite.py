@@ -28,8 +28,8 @@ BUSY_SECONDS = 60
 GLANCE = 0.02
 """Seconds that `changed` waits for a writer of this process."""
 ROWS = 64
-"""Rows that one statement inserts. Python gives its lock away at each statement: beside a thread that computes, 250 events took 20
-to 37 ms one by one, and 9 together; alone 2.6 and 2.8."""
+"""Rows that one statement inserts. Python releases its lock at each statement: beside a computing thread, inserting 250 events took
+20 to 37 ms one by one and 9 ms together; without one, 2.6 and 2.8 ms."""
 _VALUES = re.compile(r"\bVALUES (\(\?(?:, \?)*\))")
 _NULLS: dict[None, None] = {}
 sqlite3.register_adapter(
@@ -59,7 +59,7 @@ class Transaction(transaction.Transaction):
             raise error_of(error, self._path) from error
 
     def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
-        """Run a statement and yield its rows while it goes on."""
+        """Run a statement and yield its rows as they are read."""
         try:
             yield from self._con.execute(sql, params)
         except sqlite3.Error as error:
@@ -190,7 +190,7 @@ class Database(transaction.Database):
             work(self._writer)
 
     def concerns(self) -> list[str]:
-        """Nothing: every commit is on disk."""
+        """Return nothing: every commit is on disk."""
         return []
 
     def changed(self) -> int:
@@ -217,7 +217,7 @@ class Database(transaction.Database):
         """Write the file again, so that neither it nor the write-ahead log holds a byte of deleted rows.
 
         `secure_delete` is not enough: it leaves bytes when pages are balanced. Needs free space of twice the file, half of it among
-        temporary files. Raises StoreBusyError when a reader holds on for BUSY_SECONDS.
+        temporary files. Raises StoreBusyError when a reader prevents it for BUSY_SECONDS.
         """
         with self._writing, errors_of(self.path):
             self._check_open()
@@ -229,7 +229,7 @@ class Database(transaction.Database):
         until = time.monotonic() + BUSY_SECONDS
         while self._emptied():
             if time.monotonic() > until:
-                raise StoreBusyError(f"{self.path} is being read: run it again, so that no deleted byte is left")
+                raise StoreBusyError(f"{self.path} is being read: try again, so that no deleted byte is left")
             time.sleep(0.05)
 
     def _emptied(self) -> int:
@@ -245,7 +245,7 @@ class Database(transaction.Database):
             return count
 
     def shrink(self, at_most: int = 0) -> None:
-        """Return free pages to the disk, `at_most` this many (0: all)."""
+        """Return free pages to the disk: at most this many, or all (0)."""
         with self._writing, errors_of(self.path):  # `execute` would free a single page
             self._writer.executescript(f"PRAGMA incremental_vacuum({at_most})")
 

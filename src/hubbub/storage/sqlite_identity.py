@@ -1,8 +1,8 @@
 """The identities of an embedded store, in a table and in files.
 
 The last hundred thousand are in a table; older ones in files of sorted numbers, looked up by bisection in mapped memory, so that
-20 million cost 8 bytes each on disk and none in the process. See `docs/why/0019`. A file holds each tenant's numbers together,
-so that they can be deleted with the tenant: the number of tenants, a (tenant, count) for each, the numbers.
+each of 20 million takes 8 bytes on disk and none in the process. See `docs/why/0019`. A file holds each tenant's numbers together,
+so that they can be deleted with the tenant. Its layout: the number of tenants, a (tenant, count) for each, the numbers.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Identities(identity.Identities):
         writing.many("INSERT INTO identity VALUES (?, ?) ON CONFLICT DO NOTHING", sorted(identities))
 
     def added(self, keys: Iterable[int]) -> None:
-        """Take note of committed keys; write recent ones to a file when they are many."""
+        """Remember committed keys; at RECENT, write the recent ones to a file."""
         self._recent.update(keys)
         if len(self._recent) >= RECENT:
             self._replace(self._to_merge, _recent)

@@ -41,7 +41,7 @@ from hubbub.storage.waiting import Waiting
 
 _APPEND = "INSERT INTO log (tenant, received_at, events, rejected) VALUES (?, ?, ?, ?)"
 FREE_PAGES = 2_000
-"""Free pages that stay in the log. An import leaves more: each `forget` returns this many of them, and those it freed itself."""
+"""Free pages that stay in the log. An import leaves more: each `forget` returns this many to the disk, and those it freed."""
 
 
 class Log(log.Log):
@@ -72,7 +72,7 @@ class Log(log.Log):
             try:
                 return self._stored_in_one(batches)
             except BaseException:
-                self._others = None  # the next commit looks up whether it was stored
+                self._others = None  # the next commit reads whether this one was stored
                 raise
 
     def _stored_in_one(self, batches: Sequence[Batch]) -> list[list[Verdict]]:
@@ -141,7 +141,7 @@ class Log(log.Log):
 
     @contextmanager
     def moving(self, tenant: int | None, upto: int, limit: int) -> Iterator[Moving | None]:
-        """Yield batches, each tenant's in order of arrival."""
+        """Yield batches up to a number, each tenant's in order of arrival; None when none waits."""
         with self._facts.read() as reading:
             stored = _stored(reading)
         if stored >= upto:
@@ -259,7 +259,7 @@ class Log(log.Log):
                 writing.run(schema.upsert("meta"), ("identities", uuid.uuid4().hex))
 
     def go_on_behind(self, number: int) -> None:
-        """Number the next batches higher than this: an imported tenant's batches come before those it will send."""
+        """Number the next batches higher than this, so that they come after an imported tenant's events."""
         nothing = msgspec.msgpack.encode(((), ()))
         with self._commit_lock, self._database.write() as writing:
             last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0

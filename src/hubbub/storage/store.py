@@ -1,6 +1,6 @@
-"""The store: events and facts of all tenants, in the data folder or in PostgreSQL, there with a copy of the facts in ClickHouse.
+"""The store: events and facts of all tenants, in the data folder or in PostgreSQL, which may have a copy in ClickHouse.
 
-It is the interface of storage to the rooms above.
+Other rooms reach storage through it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE = sqlite_store.FILE
 HOLD = 0.005
 """Seconds of folding after which others may take the lock."""
 YIELD, ASIDE = 0.0005, 0.05
-"""Seconds that another thread has to take the lock, and for which the background waits at most for requests."""
+"""Seconds in which another thread can take the lock; the most seconds that background work waits for requests."""
 LATELY = 5.0
 """Seconds for which turns stay short after another thread waited for the lock."""
 
@@ -83,7 +83,7 @@ class Store:
     """Events and facts of all tenants. May be used from any thread; several processes may have one open."""
 
     def __init__(self, folder: Path, url: str = "", copy_url: str = "", *, free_floor: int = 0) -> None:
-        """Open or create the store at a URL, or without one in a folder; `copy_url`: that of its copy in ClickHouse, if any.
+        """Open or create the store at a URL, or without one in a folder; `copy_url`: the URL of its copy in ClickHouse, if any.
 
         A read-only folder is opened for reading; below `free_floor` bytes of free space the log accepts nothing.
         Raises StoreDamagedError, StoreFullError, StoreUnavailableError.
@@ -108,7 +108,7 @@ class Store:
             changed(tenants)
 
     def others(self) -> tuple[int, ...]:
-        """Return numbers that change when another process has accepted or folded something."""
+        """Return numbers that change when another process has accepted or folded events."""
         return tuple(database.changed() for database in self._databases)
 
     def rewrite(self) -> None:

@@ -1,6 +1,6 @@
 """Copy a tenant from one store to another, whatever their engines, and prove that both are equal.
 
-One transaction writes a tenant's rows and a note that they are there, so that an interrupted copy resumes.
+One transaction writes a tenant's rows and a note that they are copied, so that an interrupted copy resumes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Month:
 
 
 def copied(target: Store, owner: Owner) -> bool:
-    """Whether a tenant was copied completely."""
+    """Whether a tenant's rows and identities are copied."""
     with target.facts.read() as reading:
         return bool(reading.rows("SELECT 1 FROM meta WHERE key = ? AND value = 'whole'", (_note(owner),)))
 
@@ -78,7 +78,7 @@ def prove(source: Store, target: Store, owner: Owner) -> tuple[list[Month], list
 
 
 def forget_notes(target: Store) -> None:
-    """Delete the notes of copying from a complete store."""
+    """Delete the notes of copied tenants, once the whole store is copied."""
     with target.facts.write() as writing:
         writing.run("DELETE FROM meta WHERE key LIKE 'copied %'")
 

@@ -17,7 +17,7 @@ _OWNERS = ("tenant", "property_id", "organization_id")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A tenant: its number in the store's own tables, and its id in published ones (None: in none of them)."""
+    """A tenant: its number in the store's own tables, and its id in published ones (None: it has no rows there)."""
 
     no: int
     id: str | None = None
@@ -25,7 +25,10 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with rows of tenants: its columns with SQL types, those that name the owner, its key (empty: none)."""
+    """A table with rows of tenants. `columns`: name -> SQL type, without `owners`, which name the tenant; `key`: empty for none.
+
+    `by_id`: whether the tenant's id, not its number, is in the table.
+    """
 
     name: str
     columns: Mapping[str, str]

@@ -27,10 +27,10 @@ class Reading(ABC):
     dialect: Dialect
 
     def begin_question(self) -> None:  # noqa: B027 - most have no limit for a question
-        """Begin another question, where the statements of one have a limit together."""
+        """Begin another question: some engines limit the time of all statements of a question."""
 
     def together(self, read: Callable[[], T]) -> T:
-        """Return what a function returns that reads here, with few statements where each has a price; it may be called again."""
+        """Call a function that reads here and return its result. An engine may call it several times to combine its statements."""
         return read()
 
     @abstractmethod
@@ -113,7 +113,7 @@ class Database(ABC):
 
     @abstractmethod
     def checkpoint(self) -> None:
-        """Move committed changes to their final place, where an engine does that later."""
+        """Move committed changes from the write-ahead log to their tables, if the engine does that later."""
 
     @abstractmethod
     def shrink(self) -> None:

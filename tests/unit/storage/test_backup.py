@@ -224,7 +224,7 @@ def test_a_killed_backup_is_none(folder: Path, tmp_path: Path, step: int) -> Non
     assert child.returncode == -signal.SIGKILL
     assert not (tmp_path / "backup").exists()
     if not (tmp_path / "backup.new" / backup.MANIFEST).exists():
-        with pytest.raises(NotFoundError, match="no finished backup"):
+        with pytest.raises(NotFoundError, match="is not a finished backup"):
             backup.restore(tmp_path / "backup.new", tmp_path / "back", quiet)
         assert not (tmp_path / "back").exists()
     back_up(folder, tmp_path / "backup")
@@ -291,7 +291,7 @@ def test_another_layout_and_names_that_lead_out_are_refused(folder: Path, tmp_pa
     with pytest.raises(BadInputError, match=r"restore it with Hubbub 9\.9"):
         backup.restore(tmp_path / "backup", tmp_path / "back", quiet)
     place.write_text(json.dumps(whole | {"files": {"../data/pepper": {"bytes": 64, "sha256": ""}}}))
-    with pytest.raises(BadInputError, match="no file of a backup"):
+    with pytest.raises(BadInputError, match="not a file of the backup"):
         backup.restore(tmp_path / "backup", tmp_path / "back", quiet)
     place.write_text("{")
     with pytest.raises(BadInputError, match="damaged"):
