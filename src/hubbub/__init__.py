@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Load public names on first use, so that `import hubbub` and `hubbub --help` stay instant."""
+    """Load public names on first use, so that `import hubbub` and `hubbub --help` are fast."""
     if name == "open":
         from hubbub.app import open_engine
 

@@ -1,4 +1,4 @@
-"""`python -m hubbub`: the command line where the command `hubbub` is not on the PATH."""
+"""`python -m hubbub`: the command line, for when the command `hubbub` is not on the PATH."""
 
 from hubbub.cli.main import run
 

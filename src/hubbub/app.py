@@ -1,6 +1,6 @@
-"""The one composition point: settings become an Engine, with store, control data, intake, refresh and answers wired up.
+"""Composes the Engine from settings: stores, services, and their dependencies on each other.
 
-`Engine` is the embedded interface (`hubbub.open`): plain values in, plain values out, every face goes through it.
+`Engine` is also the embedded interface (`hubbub.open`), with plain values in and out. API, commands and pages call its services.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ P = ParamSpec("P")
 def _plainly(
     method: Callable[Concatenate[AnswerService, P], object],
 ) -> Callable[Concatenate[Engine, P], dict[str, Any]]:
-    """Return the same question as a method of the engine, with an answer of plain values."""
+    """Return a method of the engine that calls the service's method and returns plain values."""
 
     @wraps(method)
     def ask(engine: Engine, /, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Engine:
         with ExitStack() as opened:
             self.database = Database(settings.control_address)
             opened.callback(self.database.close)
-            self.database.make(*control_tables())  # in one transaction, not one for each room's
+            self.database.make(*control_tables())  # in one transaction
             self.store = Store(
                 folder, settings.facts_address, settings.copy_address, free_floor=settings.free_floor_mb << 20
             )
@@ -137,7 +137,7 @@ class Engine:
             opened.pop_all()
 
     def _open_stores(self) -> None:
-        """Open control data, and what needs nothing else."""
+        """Open control data, and stores that depend only on it."""
         secret = self.settings.secret_key.get_secret_value()
         self.control = Control(self.database, self.settings.data, secret)
         bind(self.settings, self.store, self.control, self.clock)
@@ -156,7 +156,7 @@ class Engine:
         self.outbox, self.alert_store = Outbox(self.database, self.encryption), Alerts(self.database)
 
     def _open_data(self) -> None:
-        """Open what events go in by, and answers come out by."""
+        """Open the cache, the intake of events, queries and receivers."""
         self.cached = self._open_cache()
         self.warmer = Warmer(self.cached, self.settings.cache.dashboard)
         self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
@@ -182,7 +182,7 @@ class Engine:
         )  # fmt: skip
 
     def _compose(self) -> None:
-        """Make the services, each of what it needs."""
+        """Create the services."""
         self._compose_jobs()
         self._compose_tenants()
         self._compose_reports()
@@ -195,7 +195,7 @@ class Engine:
         )  # fmt: skip
 
     def _compose_jobs(self) -> None:
-        """Jobs, and the facts and tables that they bring up to date."""
+        """Create services of jobs, schedules, facts and published tables."""
         self.queues = JobQueues(self.settings)
         self.reply_jobs = ReplyJobs(self.queues, self.payload_store, self.replies)
         self.jobs = JobService(self.queues, self.reply_jobs)
@@ -204,7 +204,7 @@ class Engine:
         self.published = PublishingService(self.clock, self.store, self.control, self.queries, self.facts)
 
     def _compose_tenants(self) -> None:
-        """Tenants, what they may do and are called, where their events come from, and what is labelled in them."""
+        """Create services of tenants: access, keys, names, answers, coverage, labels, integrations and more."""
         settings, clock, store, control = self.settings, self.clock, self.store, self.control
         self.access = AccessService(self.access_store)
         self.keys = KeyService(control)
@@ -231,7 +231,7 @@ class Engine:
         )  # fmt: skip
 
     def _compose_reports(self) -> None:
-        """What is kept of numbers: snapshots, closed days, reports."""
+        """Create services of snapshots, restatements and reports."""
         clock, control, queries = self.clock, self.control, self.queries
         self.snapshot_service = SnapshotService(
             clock, self.store, control, queries, self.answers, self.cached, self.warmer
@@ -243,7 +243,7 @@ class Engine:
         )  # fmt: skip
 
     def _compose_keeping(self) -> None:
-        """What keeps data safe and movable, and what deletes it."""
+        """Create services of erasure, backup, transfer, deletion and retention, and the doctor."""
         clock, store, control = self.clock, self.store, self.control
         self.erasures = ErasureService(
             clock, store, control, self.cached, self.erasure_store, self.payload_store, self.idempotency, self.reply_jobs,
@@ -258,7 +258,7 @@ class Engine:
         self.retained = RetentionService(clock, store, control, self.cached, self.deletion, self.fetching)
 
     def _compose_alerts(self) -> None:
-        """What is watched, and the messages that go out."""
+        """Create services of alerts, incidents, subscriptions and messages."""
         settings, clock, control, queries = self.settings, self.clock, self.control, self.queries
         outbox, rules, integrations = self.outbox, self.alert_store, self.integration_store
         self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports)
@@ -283,11 +283,11 @@ class Engine:
         return self.ledger.fingerprint(tenant.id, self.clock())
 
     def close(self) -> None:
-        """Finish what waits and close the store."""
+        """Close jobs, exports and stores; write the delivery log first."""
         self.reply_jobs.close()
         self.queues.close()
         self.exports.close()
-        with suppress(*NOT_NOW):  # the log of the last seconds is not worth a store that is not closed
+        with suppress(*NOT_NOW):  # the store must be closed even if the last seconds of the log are lost
             self.delivered.write()
         self.store.close()
         self.http.close()
@@ -307,13 +307,13 @@ class Engine:
     def add_tenant(
         self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
     ) -> dict[str, Any]:
-        """Make a tenant with the default retention, or the given one."""
+        """Create a tenant with the default retention, or the given one. `zone` None: the setting `default_zone`."""
         return plain(self.tenants.add(tenant, zone, name, retention))
 
     def ensure_tenant(
         self, tenant: str, zone: str | None, *, retention: Retention | None = None
     ) -> tuple[Tenant, bool]:
-        """Return a tenant, made with `retention` when there was none; and whether it was made."""
+        """Return a tenant, created with `retention` if it did not exist, and whether it was created."""
         return self.tenants.ensure(tenant, zone, retention=retention)
 
     # --- events in
@@ -321,7 +321,7 @@ class Engine:
     def record(
         self, tenant: str, events: Mapping[str, Any] | Iterable[Mapping[str, Any]], *, history: bool = False
     ) -> dict[str, Any]:
-        """Store one event or several, given as mappings; returns accepted, duplicates, corrected and rejected."""
+        """Store one event or several, given as mappings; return accepted, duplicates, corrected and rejected."""
         many = [events] if isinstance(events, Mapping) else list(events)
         items = [record_from(_texts(value), i, tenant) for i, value in enumerate(many)]
         return self.accept(tenant, items, history=history).answer()
@@ -336,7 +336,7 @@ class Engine:
         origins: Sequence[str] | None = None,
         changed: bool = False,
     ) -> Outcome:
-        """Store read events for a tenant; see `Intake.accept`. Raises CollectionOffError where settings say so."""
+        """Store read events for a tenant; see `Intake.accept`. Raises CollectionOffError if `collection.enabled` is off."""
         if not self.settings.collection.enabled:
             raise CollectionOffError
         outcome = self.intake.accept(
@@ -363,27 +363,27 @@ class Engine:
     # --- facts
 
     def refresh(self, tenant: str | None = None, *, step: Progress = quiet) -> dict[str, Any]:
-        """Store what waits in the log and fold what it touches, of all tenants or one; see `FactService.refresh`."""
+        """Store the waiting events of all tenants or one, and fold their units; see `FactService.refresh`."""
         return plain(self.facts.refresh(tenant, step=step))
 
     def backfill(
         self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Progress = quiet
     ) -> dict[str, Any]:
-        """Fold everything again that has an event in a range; see `FactService.backfill`."""
+        """Fold all units again that have an event in a range; see `FactService.backfill`."""
         return plain(self.facts.backfill(start, end, tenant, fact, step=step))
 
     def verify(
         self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Progress = quiet
     ) -> dict[str, Any]:
-        """Fold everything once more beside what is stored, and count what differs; see `FactService.verify`."""
+        """Fold everything again, and count differences from the stored facts; see `FactService.verify`."""
         return plain(self.facts.verify(tenant, start, end, step=step))
 
     def worker(self) -> Worker:
-        """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
+        """Return the worker of this process, which takes jobs and starts scheduled ones; stop it before closing the engine."""
         return self.queues.worker(self.workflows, self.schedules.known, self.clock)
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
-        """Delete what each tenant's retention says, or count it; see `RetentionService.apply`."""
+        """Delete data past each tenant's retention, or count them; see `RetentionService.apply`."""
         return plain(self.retained.apply(tenant, dry_run=dry_run))
 
     def snapshot(
@@ -401,7 +401,7 @@ class Engine:
     # --- the whole
 
     def doctor(self) -> dict[str, Any]:
-        """Look this installation over; see `DoctorService.checks`."""
+        """Check this installation; see `DoctorService.checks`."""
         return plain(self.doctoring.checks())
 
     def load(
@@ -415,9 +415,9 @@ class Engine:
         labels: bool = False,
         keep_text: bool = True,
     ) -> dict[str, Any]:
-        """Store read events as history; an unknown tenant is made and keeps everything until its retention is set.
+        """Store read events as history. An unknown tenant is created, and keeps everything until its retention is set.
 
-        `labels` labels their messages too; without `keep_text` their texts are used for that, and not stored.
+        `labels`: also label their messages; without `keep_text` their texts are used only for that, and not stored.
         """
         self.tenants.ensure(tenant, zone, retention=KEEP_EVERYTHING)
         kept = items if keep_text else without_texts(items)
@@ -433,9 +433,9 @@ def _texts(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_engine(path: str | Path | None = None, *, clock: Clock = system_clock, **flags: Any) -> Engine:
-    """Open the engine over a data folder (made when absent); several processes may have one open.
+    """Open the engine on a data folder, which is created if it does not exist. Several processes may open the same folder.
 
-    Raises BadSettingError, and what the folder's files are refused with.
+    `flags`: settings by name. Raises BadSettingError, WrongInstallationError, and errors of stores that cannot be opened.
     """
     return Engine(checked_settings(settings_.load(Path(path) if path is not None else None, **flags)), clock)
 

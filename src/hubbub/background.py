@@ -1,4 +1,4 @@
-"""Work that is done again and again on a thread of its own, until it is stopped."""
+"""Repeated work on its own thread, until it is stopped."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 
 class Background:
-    """A daemon thread that calls `work` again and again; `work` returns the seconds until its next call and handles its own errors.
+    """A daemon thread that calls `work` repeatedly. `work` returns the seconds until its next call, and handles its own errors.
 
-    `ended` is called on the thread after the last call; `wake` by `stop`, to end a wait inside of `work`.
+    `ended` is called on the thread after the last call. `stop` calls `wake`, which should end a wait inside `work`.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, unless it runs already; once stopped, it can be started again."""
+        """Start the thread unless it runs; after a stop it can be started again."""
         if self.started and self.is_alive:
             return
         self._stop.clear()
@@ -31,7 +31,7 @@ class Background:
         self._thread.start()
 
     def stop(self, seconds: float = 10.0) -> None:
-        """Let the call that runs be the last, and wait for it up to some seconds."""
+        """Stop after the running call, and wait for it up to `seconds`."""
         self._stop.set()
         self._wake()
         if self._thread is not None:
@@ -44,7 +44,7 @@ class Background:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped: long work looks now and then."""
+        """Whether it was stopped; long work should check this now and then."""
         return self._stop.is_set()
 
     @property
@@ -53,7 +53,7 @@ class Background:
         return self._thread is not None and self._thread.is_alive()
 
     def rest(self, seconds: float) -> bool:
-        """Wait in the middle of work, no longer than until it is stopped; returns whether it was."""
+        """Wait up to `seconds` within work, or until it is stopped; return whether it was stopped."""
         return self._stop.wait(seconds)
 
     def _run(self) -> None:
@@ -63,7 +63,7 @@ class Background:
 
 
 def end(handed_back: Sequence[str]) -> None:
-    """End the process at once when threads of handed-back jobs still run; Python would wait for them."""
+    """End the process at once if jobs were handed back: Python would wait for their threads, which still run."""
     if handed_back:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,7 +1,7 @@
-"""The ten calculations, and those of comparisons and hotspots: pure functions of counts, without a store.
+"""Rates, scores and comparisons, as in the metric reference: pure functions of counts, without a store.
 
-Formulas are those of the metric reference. A rate is a share from 0 to 1 of whole counts; with a denominator of 0 the result is
-`None`, never 0, because nothing was measured. Contradictory counts raise `ValueError`.
+A rate is a share from 0 to 1 of whole counts; with a denominator of 0 it is `None`, never 0, because nothing was measured.
+Contradictory counts raise `ValueError`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Label = Literal["up", "down", "flat", "new", "n/a"]
 
 @dataclass(frozen=True)
 class Change:
-    """How a value differs from an earlier one.
+    """The difference between a value and an earlier one.
 
-    `absolute` is current - previous in the value's own unit (times 100, for shares: percentage points). `relative`
-    is a share of |previous| (0.25 is +25 %), `None` where that is undefined or the value is itself a share.
+    `absolute` is current - previous in the value's own unit (for shares, times 100: percentage points). `relative` is a share
+    of |previous| (0.25 is +25 %); `None` if it is undefined or the value is itself a share.
     """
 
     absolute: float | None
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Aim:
-    """A part of the campaign score: relative weight, and the rate (0..1) that earns all of it."""
+    """A component of the campaign score: its relative weight, and the rate (0..1) that earns all its points."""
 
     weight: float
     target: float
@@ -49,19 +49,19 @@ CAMPAIGN_AIMS: Mapping[str, Aim] = MappingProxyType(
 
 CAMPAIGN_MIN_ATTEMPTS = 30
 CAMPAIGN_PRIOR = 20
-"""Recipients at exactly the target that are added to every campaign, so that small ones stay near it."""
+"""Number of recipients at exactly the target that are added to each campaign, so that small campaigns stay near it."""
 
 CAMPAIGN_MAX_PENALTY = 30.0
 CAMPAIGN_LEAVERS_AT_MAX = 0.02
-"""Share of blocks and opt-outs per delivered message that costs the whole penalty."""
+"""Number of blocks and opt-outs per delivered message that costs the largest penalty."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One component of a campaign score: its counts, the rate shrunk towards the target (0..1), and the points it gave.
+    """A component of a campaign's score: its counts, the rate shrunk towards the target (0..1), and its points.
 
-    `weight` is the share of the score after missing components dropped out; `points` of all parts add to the score
-    before its penalty.
+    `weight` is its share of the score, without missing components. The `points` of all parts add up to the score before its
+    penalty.
     """
 
     numerator: int
@@ -74,7 +74,7 @@ class Part:
 
 @dataclass(frozen=True)
 class CampaignScore:
-    """A campaign's score from 0 to 100 with its parts; `value` is `None` with a `reason`."""
+    """A campaign's score from 0 to 100 with its parts; a `value` of `None` has a `reason`."""
 
     value: float | None
     parts: Mapping[str, Part]
@@ -85,7 +85,7 @@ class CampaignScore:
 DEED_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"conversion": 8.0, "inbound": 4.0, "rating": 4.0, "click": 3.0, "read": 1.0}
 )
-"""Raw points for each deed of a contact; `rating` counts only ratings of 4 and 5."""
+"""Raw points for each action of a contact; `rating` counts only ratings of 4 and 5."""
 
 DEEDS_PER_DAY = 5
 DEED_HALF_LIFE_DAYS = 30.0
@@ -94,7 +94,7 @@ DEED_SCALE = 20.0
 
 @dataclass(frozen=True)
 class EngagementScore:
-    """A contact's score from 0 to 100, raw points in all and by kind of deed, and the reason of a forced 0."""
+    """A contact's score from 0 to 100, its raw points in total and by kind of action, and the reason of a forced 0."""
 
     value: float
     raw: float
@@ -134,7 +134,7 @@ def reply_rate(replied: int, delivered: int) -> float | None:
 
 
 def failure_rate(failed: int, attempted: int) -> float | None:
-    """Return failed / attempted messages as a share 0..1; a message delivered after all has not failed."""
+    """Return failed / attempted messages as a share 0..1; a message that was delivered later has not failed."""
     return _ratio(failed, attempted, "failure_rate")
 
 
@@ -144,7 +144,7 @@ def conversion_rate(converted: int, recipients: int) -> float | None:
 
 
 def average_response_time(total_ms: int, responses: int) -> float | None:
-    """Return the mean wait in milliseconds: the sum over all waiting spells / their number. Never average averages."""
+    """Return the mean wait in milliseconds: the sum of all waits / their number. Never average averages."""
     if total_ms < 0 or responses < 0:
         raise ValueError(f"average_response_time: cannot be negative, got {total_ms} ms in {responses} responses")
     if total_ms and not responses:
@@ -158,10 +158,11 @@ def growth_rate(current: float | None, previous: float | None) -> Change:
 
 
 def change(current: float | None, previous: float | None, unit_is_share: bool) -> Change:
-    """Compare a value with that of the equally long window before; `None` is a missing value.
+    """Compare a value with that of the previous window of the same length; `None` is a missing value.
 
-    Either missing: nothing, `n/a`. Shares differ in percentage points and have no relative change. Other values: both 0
-    is 0 and `flat`; from 0 to more has no relative change and is `new`. Labels are up, down and flat else.
+    If one is missing, the change is empty, `n/a`. Shares differ in percentage points and have no relative change. For other values,
+    0 to 0 is 0 and `flat`, and 0 to more is `new` without a relative change. Other labels are up, down and flat. Raises ValueError
+    for values that are not finite.
     """
     if current is None or previous is None:
         return Change(None, None, "n/a")
@@ -192,9 +193,9 @@ def campaign_score(
     """Score a campaign from 0 to 100: 100 * weighted mean of min(1, rate / target), minus a penalty for blocks and opt-outs.
 
     Rates are delivered / attempted, read / delivered, engaged / recipients and converted / recipients, each shrunk as
-    (num + 20 * target) / (den + 20). A component whose counts are `None`, whose denominator is 0 or which `aims` leaves
-    out drops out and the rest renormalise. penalty = min(30, 30 * (blocked + opted out) / (.02 * delivered)). Fewer
-    than 30 attempts: no value, but the components.
+    (num + 20 * target) / (den + 20). A component whose counts are `None`, whose denominator is 0 or which is not in `aims` is
+    left out, and the weights of the others are scaled up. penalty = min(30, 30 * (blocked + opted out) / (.02 * delivered)).
+    With fewer than 30 attempts there are components but no value.
     """
     unknown = set(aims) - set(CAMPAIGN_AIMS)
     if unknown:
@@ -248,9 +249,9 @@ def contact_engagement_score(
 ) -> EngagementScore:
     """Score a contact from 0 to 100 at the end of `today`: 100 * (1 - exp(-raw / 20)).
 
-    `deeds` counts what the contact did by (kind, day in the tenant's zone); kinds are those of `DEED_WEIGHTS`. raw =
-    sum of weight * 2^(-age in days / 30), at most 5 deeds per kind and day; deeds after `today` do not
-    exist yet. A blocked contact has 0, with the reason.
+    `deeds` are the contact's numbers of actions by (kind, day in the tenant's zone); kinds are those of `DEED_WEIGHTS`. raw = sum
+    of weight * 2^(-age in days / 30), with at most 5 actions per kind and day; actions after `today` are ignored. A blocked
+    contact has 0, with the reason.
     """
     points: dict[str, list[float]] = {}
     for (kind, day), count in deeds.items():
@@ -273,7 +274,7 @@ def contact_engagement_score(
 def wilson_lower(successes: int, n: int, z: float = 1.96) -> float | None:
     """Return the lower bound 0..1 of the Wilson score interval for `successes` of `n`; z = 1.96 is 95 % (two-sided).
 
-    Unlike the plain share it is careful where n is small (Wilson, JASA 1927). n = 0 gives `None`.
+    Unlike the plain share it is cautious for small n (Wilson, JASA 1927). n = 0 gives `None`.
     """
     share = _ratio(successes, n, "wilson_lower")
     if share is None:

@@ -1,6 +1,6 @@
-"""Records events in a Hubbub server from any Python program; the program never waits.
+"""Records events in a Hubbub server from any Python program, without blocking it.
 
-`record` sets an event's id and time and puts it into a bounded queue; a daemon thread sends batches and repeats them,
+`record` sets an event's id and time and puts it into a bounded queue; a daemon thread sends batches and retries them,
 unchanged, until the server has answered. Nothing is lost silently: every event is counted in `Client.stats`, and events that
 were not stored are reported to `on_error` and the log.
 """
@@ -43,7 +43,7 @@ _RETRIED = frozenset({408, 429})
 
 
 def _variable(name: str, default: float) -> float:
-    """Return a number from a HUBBUB_COLLECTION__ variable, or the default. Raises BadInputError for another text."""
+    """Return a number from a HUBBUB_COLLECTION__ variable, or the default. Raises BadInputError if it is not a number."""
     text = os.environ.get(f"HUBBUB_COLLECTION__{name}", "")
     try:
         return float(text) if text else default
@@ -75,10 +75,10 @@ class Stats:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Events that were not stored, as `on_error` gets them.
+    """Events that were not stored, for `on_error`.
 
-    `rejected`: the server, or the JSON encoder, refused this one event. `refused`: the server refused the whole batch.
-    `dropped`: the queue was full, or the client was closed before the server had answered; then `ids` may be empty.
+    `rejected`: the server, or the JSON encoder, refused one event. `refused`: the server refused a whole batch. `dropped`: the
+    queue was full, or the client was closed before the server had answered; then `ids` may be empty.
     """
 
     kind: Literal["rejected", "refused", "dropped"]
@@ -100,11 +100,10 @@ class _Waiting:
 class Client:
     """Sends events to the server at `url` with an API `key` that has the scope ingest.
 
-    A batch goes out when `flush_at` events wait (by default HUBBUB_COLLECTION__BATCH_SIZE, or 100) or the oldest has waited
-    `flush_interval` seconds (HUBBUB_COLLECTION__FLUSH_INTERVAL, or 5). At most `max_queue`
-    events wait; newer ones are dropped, counted and reported. `timeout` is in seconds for each step of a request.
-    `on_error` is called on the sending thread, or by `record` for events that cannot be JSON and after `close`. Thread-safe,
-    also after a fork.
+    A batch is sent when `flush_at` events wait (by default HUBBUB_COLLECTION__BATCH_SIZE, or 100) or the oldest has waited
+    `flush_interval` seconds (HUBBUB_COLLECTION__FLUSH_INTERVAL, or 5). At most `max_queue` events wait; further ones are dropped,
+    counted and reported. `timeout`: seconds for each step of a request. `on_error` is called on the sending thread, or by `record`
+    for events that cannot be JSON and after `close`. Thread-safe, also after a fork.
     """
 
     def __init__(
@@ -118,7 +117,7 @@ class Client:
         timeout: float = 10.0,
         on_error: Callable[[Trouble], None] | None = None,
     ) -> None:
-        """Check the settings; the sending thread starts with the first event."""
+        """Check the settings; the sending thread starts with the first event. Raises BadInputError."""
         if not url.startswith(("http://", "https://")):
             raise BadInputError(f"url {url!r}: write it like https://hubbub.example.org")
         if not key or not key.isascii() or not key.isprintable() or " " in key:
@@ -135,7 +134,7 @@ class Client:
         _open.add(self)
 
     def _start_afresh(self) -> None:
-        # made here, not in the thread, so that no import is half done at a fork
+        # created here, not in the thread, so that a fork does not happen in the middle of an import
         self._http = httpx2.Client(headers=self._headers, timeout=self._timeout)
         self._changed = threading.Condition()
         self._queue: deque[_Waiting] = deque()
@@ -150,12 +149,12 @@ class Client:
 
     @property
     def stats(self) -> Stats:
-        """The present counts; `queued` includes the batch being sent."""
+        """The current counts; `queued` includes the batch that is being sent."""
         with self._changed:
             return replace(self._stats, queued=self._entered - self._settled)
 
     def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
-        """Queue an event, given as a mapping or as fields, and return its id. Never waits.
+        """Queue an event, given as a mapping or as fields, and return its id. Never blocks.
 
         A missing id (uuid4 hex) and time (now, UTC) are added. An event that cannot be JSON is reported as rejected.
         """
@@ -188,10 +187,10 @@ class Client:
         return event_id
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Send the events recorded before this call; wait at most `timeout` seconds (None: until sent).
+        """Send the events recorded before this call; wait at most `timeout` seconds (None: until they are sent).
 
-        Returns whether all events since the last flush are stored: False if some were refused, rejected or dropped (`trouble` says
-        why), or still wait. Waits while the server is away.
+        Return whether all events since the last flush are stored: False if some were refused, rejected or dropped (see `trouble`),
+        or still wait. While the server does not answer, it waits.
         """
         with self._changed:
             goal = self._flush_to = max(self._flush_to, self._entered)
@@ -209,7 +208,7 @@ class Client:
         return self._trouble
 
     def close(self, timeout: float = 10) -> None:
-        """Send waiting events for at most `timeout` seconds, then stop; the rest is dropped, counted and reported."""
+        """Send waiting events for at most `timeout` seconds, then stop; unsent events are dropped, counted and reported."""
         with self._changed:
             if not self._closed:
                 self._closed = True
@@ -221,7 +220,7 @@ class Client:
         with self._changed:
             left = self._entered - self._settled
             if left:
-                # a request may still be running: without an answer its events count as dropped
+                # a request may still run: without an answer its events count as dropped
                 self._abandoned = True
                 self._queue.clear()
                 self._settled = self._entered
@@ -255,7 +254,7 @@ class Client:
                 pass
 
     def _take(self) -> list[_Waiting]:
-        """Wait for a due batch and take it; an empty one means that the client is closed and nothing waits."""
+        """Wait for a due batch and take it; an empty one: the client is closed and nothing waits."""
         while True:
             self._report_drops(rarely=True)
             with self._changed:
@@ -282,7 +281,7 @@ class Client:
         return batch
 
     def _deliver(self, batch: list[_Waiting]) -> bool:
-        """Post a batch until the server has answered; False if the client was closed before."""
+        """Post a batch until the server has answered; return False if the client was closed before."""
         body = b"[" + b",".join(waiting.body for waiting in batch) + b"]"
         headers = {}
         if len(body) > GZIP_FROM:
@@ -311,7 +310,7 @@ class Client:
         return self._timeout if self._deadline is None else min(self._timeout, max(0.05, self._deadline - monotonic()))
 
     def _is_settled(self, batch: list[_Waiting], answer: httpx2.Response) -> bool:
-        """Report, then count the server's answer; False if the batch has to be sent again."""
+        """Report and count the verdicts in the server's answer; return False if the batch has to be sent again."""
         status, body = answer.status_code, _decode(answer)
         if 400 <= status < 500 and status not in _RETRIED:
             message = str(body.get("detail") or body.get("title") or f"the server answered {status}")
@@ -342,7 +341,7 @@ class Client:
                 self._changed.notify_all()
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next attempt; False if the client is closed before the end."""
+        """Wait before the next attempt; return False if the client is closed before the end of the wait."""
         until = monotonic() + seconds
         while (left := until - monotonic()) > 0:
             self._report_drops(rarely=True)
@@ -373,7 +372,7 @@ class Client:
         if self._on_error is not None:
             try:
                 self._on_error(trouble)
-            except Exception:  # the caller's mistake must not stop the sender
+            except Exception:  # an error of the caller must not stop the sender
                 log.exception("on_error failed")
 
 
@@ -394,7 +393,7 @@ def _fill_in(value: dict[str, Any]) -> str:
 
 
 def _encode(value: dict[str, Any]) -> bytes:
-    # msgspec would write null for these, and silently lose the value
+    # msgspec would silently write null for infinite and NaN values
     for name, content in value.items():
         if isinstance(content, float) and not math.isfinite(content):
             raise ValueError(f"{name!r} is {content}")
@@ -420,9 +419,9 @@ def _close_all() -> None:
 
 
 def close_on_signal(number: int = signal.SIGTERM, timeout: float = 10) -> None:
-    """Make a signal first close all clients within `timeout` seconds, then call its old handler. Main thread only.
+    """On a signal, close all clients within `timeout` seconds, then call the signal's old handler. Main thread only.
 
-    `atexit` closes clients at a normal end; a signal ends the program without it, and waiting events would be lost.
+    `atexit` closes clients at a normal end. A signal ends the program without `atexit`, and waiting events would be lost.
     """
     before = signal.getsignal(number)
 
@@ -432,7 +431,7 @@ def close_on_signal(number: int = signal.SIGTERM, timeout: float = 10) -> None:
         os.kill(os.getpid(), number)
 
     def begin(*_: object) -> None:
-        # in a thread: the interrupted code may hold a client's lock, and continues now
+        # in a thread: the interrupted code may hold a client's lock, and has to continue
         signal.signal(number, before if before is not None else signal.SIG_DFL)
         threading.Thread(target=end, name="hubbub-close").start()
 

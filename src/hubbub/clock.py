@@ -1,4 +1,4 @@
-"""The only reader of the wall clock, so that tests and demos can set the time."""
+"""The clock of the engine, which tests and demos can replace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """Return the present moment, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
 
 

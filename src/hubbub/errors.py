@@ -1,7 +1,7 @@
-"""Every error that Hubbub raises: a stable code, an HTTP status, and whether to try again.
+"""All errors that Hubbub raises, each with a stable code, an HTTP status, and whether a retry can help.
 
-The default message is the first line of the docstring, so every error is documented. Raise low, with what happened, where, and
-what to do; faces turn it into an exit code or a problem document.
+The default message is the first line of the docstring, so every error is documented. Messages say what happened, where, and what to
+do. The command line turns an error into an exit code, the API into a problem document.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class BadQuestionError(HubbubError):
 
 
 class BadInputError(HubbubError):
-    """A file or value handed in cannot be used; the message names the file, line and field."""
+    """A given file or value cannot be used; the message names the file, line and field."""
 
     code = "bad_input"
     status = 400
 
 
 class BadSettingError(HubbubError):
-    """A setting has a value that cannot work."""
+    """A setting has an invalid value."""
 
     code = "bad_setting"
     status = 500
@@ -87,7 +87,7 @@ class ConflictError(HubbubError):
 
 
 class WindowFrozenError(HubbubError):
-    """The raw events of this window are gone, so its stored numbers are kept as they are."""
+    """The facts of this window were deleted, so its stored numbers stay as they are."""
 
     code = "window_frozen"
     status = 409
@@ -101,14 +101,14 @@ class RequestRunningError(HubbubError):
 
 
 class KeyReusedError(HubbubError):
-    """This Idempotency-Key was used for another request; take a new one for each thing to be done."""
+    """This Idempotency-Key was used for another request; use a new one for each request."""
 
     code = "idempotency_key_reused"
     status = 422
 
 
 class RateLimitedError(HubbubError):
-    """This API key sends too many requests; wait as long as Retry-After says.
+    """This API key sends too many requests; wait for the seconds in Retry-After.
 
     `retry_after`: seconds until the next request is allowed.
     """
@@ -146,7 +146,7 @@ class StoreBusyError(HubbubError):
 
 
 class StoreUnavailableError(HubbubError):
-    """The store cannot take or answer anything right now."""
+    """The store does not answer at the moment."""
 
     code = "store_unavailable"
     status = 503
@@ -170,7 +170,7 @@ class CollectionOffError(HubbubError):
 
 
 class IntegrationPausedError(HubbubError):
-    """The integration is paused and takes nothing: resume it, or let the service send later."""
+    """The integration is paused and accepts nothing: resume it, or let the service send again later."""
 
     code = "integration_paused"
     status = 503
@@ -185,7 +185,7 @@ class StoreDamagedError(HubbubError):
 
 
 class StoreNewerError(HubbubError):
-    """Another version of Hubbub changed the store's tables: end this process, and start that version."""
+    """Another version of Hubbub changed the store's tables: stop this process, and start that version."""
 
     code = "store_newer"
     status = 503
@@ -193,14 +193,14 @@ class StoreNewerError(HubbubError):
 
 
 class WrongInstallationError(HubbubError):
-    """The data folder and the control database are not of one installation: bring back the one that belongs to the other."""
+    """The data folder and the control database belong to different installations: bring back the matching one."""
 
     code = "wrong_installation"
     status = 503
 
 
 class TenantsFailedError(HubbubError):
-    """Some tenants failed and all others are done; the failed ones are tried again."""
+    """Some tenants failed, all others are done; the failed ones are tried again."""
 
     code = "tenants_failed"
     status = 500
@@ -232,24 +232,24 @@ class DatabaseUnavailableError(HubbubError):
 REASONS = {
     "no_key": "the request has no key: send it as 'Authorization: Bearer <key>'",
     "unknown_key": "the key is unknown or incomplete: copy all of a key of this installation",
-    "revoked_key": "the key was revoked: make another one",
-    "expired_key": "the key has expired: make another one",
+    "revoked_key": "the key was revoked: create another one",
+    "expired_key": "the key has expired: create another one",
     "closed_tenant": "the key's tenant is to be deleted: an operator can bring it back with 'hubbub tenants undelete'",
-    "missing_scope": "the key lacks the needed scope: make a key with it",
+    "missing_scope": "the key lacks the needed scope: create a key with it",
     "no_tenant": "an operator's key has no tenant: use a tenant's key",
     "unreadable": "the body is not a JSON object or array: send an event, an array of events, or NDJSON with its Content-Type",
     "unknown_encoding": "the body has an unknown encoding: send gzip or plain",
-    "bad_gzip": "the body is not gzip as its header says, ends too early, or continues behind its end",
+    "bad_gzip": "the body is not gzip as its header says, ends too early, or continues after its end",
     "too_many_events": "the batch has more events than the setting 'max_batch' allows: send smaller ones",
     "no_signature": "the signature is missing or unreadable: the sender is not the connected service",
-    "bad_signature": "the signature is of another body or secret: compare the secret here with the one at the service",
+    "bad_signature": "the signature does not match body and secret: compare the secret here with the one at the service",
     "old_signature": "the signature is too old or too new: check this machine's clock; or somebody sent an old body again",
-    "sender_gone": "the sender closed the connection before the end of the body: check its timeout, and proxies between",
+    "sender_gone": "the sender closed the connection before the end of the body: check its timeout, and proxies in between",
 }
-"""The `reason` in the details of some errors, finer than the code, for the delivery log. It never quotes the request."""
+"""`reason` in the details of some errors -> text for the delivery log; finer than the code, and never quotes the request."""
 
 NOT_NOW = (StoreUnavailableError, StoreBusyError, StoreNewerError, DatabaseUnavailableError)
-"""Errors of a store that is unavailable for now."""
+"""Errors of a store that is temporarily unavailable."""
 
 
 class ServerUnreachableError(HubbubError):
@@ -261,9 +261,9 @@ class ServerUnreachableError(HubbubError):
 
 
 class UpstreamUnavailableError(HubbubError):
-    """An outside service failed to answer properly; the same request may succeed later.
+    """Another service did not answer properly; the same request may succeed later.
 
-    `retry_after`: seconds to wait, if the service says so.
+    `retry_after`: seconds to wait that the service asks for, or None.
     """
 
     code = "upstream_unavailable"
@@ -276,9 +276,9 @@ class UpstreamUnavailableError(HubbubError):
 
 
 class UpstreamRefusedError(HubbubError):
-    """An outside service refused, and will again until a person acts.
+    """Another service refused the request, and will refuse it until a person acts.
 
-    `reason`: what happened. `action`: what a person has to do. The message holds both.
+    `reason`: what happened. `action`: what a person has to do. The message contains both.
     """
 
     code = "upstream_refused"

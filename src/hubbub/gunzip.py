@@ -1,4 +1,4 @@
-"""Unpack gzip within bounds, piece by piece: every member, and no byte behind the last."""
+"""Unpacks gzip within bounds, piece by piece: all members of a stream, without other bytes after the last."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import zlib
 
 PIECE = 1 << 16
 MAX_MEMBERS = 10_000
-"""Most members of a stream; even an empty one costs time."""
+"""Most members of a stream: even an empty member takes time."""
 
 
 class BadGzipError(ValueError):
-    """The bytes are not gzip, end too early, or continue behind the end."""
+    """The bytes are not gzip, end too early, or continue after the end."""
 
 
 class TooMuchError(ValueError):
@@ -18,7 +18,7 @@ class TooMuchError(ValueError):
 
 
 class Gunzip:
-    """One stream: `feed` its parts, then `end` it. At most `limit` bytes are unpacked in all."""
+    """One stream: `feed` its parts, then `end` it. At most `limit` bytes are unpacked in total."""
 
     def __init__(self, limit: int) -> None:
         self._left = limit
@@ -36,7 +36,7 @@ class Gunzip:
         return b"".join(parts)
 
     def _step(self, piece: bytes, parts: list[bytes]) -> bytes:
-        """Unpack up to the end of a member; return the bytes behind it."""
+        """Unpack up to the end of a member; return the bytes after it."""
         if self._member.eof:
             self._members += 1
             if self._members >= MAX_MEMBERS:
@@ -45,7 +45,7 @@ class Gunzip:
         try:
             part = self._member.decompress(piece, self._left + 1)
         except zlib.error as error:
-            raise BadGzipError("bytes behind the end that are not gzip" if self._members else str(error)) from None
+            raise BadGzipError("bytes after the end that are not gzip" if self._members else str(error)) from None
         self._begun = True
         self._left -= len(part)
         if self._left < 0:
@@ -54,7 +54,7 @@ class Gunzip:
         return self._member.unused_data
 
     def end(self) -> None:
-        """Raise BadGzipError unless the last member is whole."""
+        """Raise BadGzipError unless the last member is complete."""
         if self._begun and not self._member.eof:
             raise BadGzipError("the stream ends too early")
 

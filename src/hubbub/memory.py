@@ -1,4 +1,4 @@
-"""Garbage collection: pause it during work on many rows, and exclude what is loaded at the start."""
+"""Garbage collection: pauses it during work on many rows, and excludes objects that are loaded at the start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Pause the search for cycles in a short block: rows have none, and the search takes a tenth of the time.
+    """Pause garbage collection in a short block: rows have no cycles, and searching for them takes a tenth of the time.
 
     If several threads are in such a block, the first to enter ends the pause for all.
     """
@@ -23,6 +23,6 @@ def uncollected() -> Iterator[None]:
 
 
 def keep_what_is_loaded() -> None:
-    """Exclude all present objects from garbage collection: going through them stops requests for 0.2 s."""
+    """Exclude all current objects from garbage collection: a pass over them blocks requests for 0.2 s."""
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
 """Precedence among the requests of one process, whose threads share a processor: those of tenants beyond their limits go last.
 
-`Precedence` counts the others that are worked on. Long work calls `step_aside` wherever it holds no lock and no transaction that
-writes; beside a thread that computes, each statement of the others' would take several times as long.
+`Precedence` counts the running requests that go first. Long work calls `step_aside` wherever it holds no lock and no writing
+transaction: next to a computing thread, each statement of the other requests would take several times as long.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 PAUSE = 0.002
-"""Seconds between two looks whether others are still worked on."""
+"""Seconds between two checks whether others still run."""
 LONGEST = 1.0
-"""Seconds that a request steps aside in all: where many are served, the others never end."""
+"""Most seconds that a request steps aside in total: on a busy server there are always others."""
 
 
 class Precedence:
-    """The requests that go first, counted. Only the server's event loop changes it."""
+    """The number of running requests that go first. Only the server's event loop changes it."""
 
     def __init__(self) -> None:
         self.first = 0
 
     @contextmanager
     def last(self) -> Iterator[None]:
-        """Let the present request go last, in this task and in the threads that work for it."""
+        """Let the current request go last, in this task and in the threads that work for it."""
         before = _last.set(_Last(self))
         try:
             yield
@@ -34,7 +34,7 @@ class Precedence:
 
 
 class _Last:
-    """A request that goes last, and how many seconds it still steps aside."""
+    """A request that goes last, and the seconds that it may still step aside."""
 
     def __init__(self, precedence: Precedence) -> None:
         self._precedence, self._left = precedence, LONGEST
@@ -49,6 +49,6 @@ _last: ContextVar[_Last | None] = ContextVar("last", default=None)
 
 
 def step_aside() -> None:
-    """Wait while requests that go first are worked on, where the present one goes last; else return at once."""
+    """If the current request goes last, wait while requests that go first run; else return at once."""
     if (last := _last.get()) is not None:
         last.wait()

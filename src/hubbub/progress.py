@@ -1,4 +1,4 @@
-"""Callbacks by which long work reports its progress."""
+"""Progress callbacks of long work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 Progress = Callable[[str], None]
 """Receives a line of text."""
 Percent = Callable[[int], None]
-"""Receives a share of the work in percent, or a number of rows."""
+"""Receives the progress in percent, or as a number of rows."""
 
 
 def quiet(_: object) -> None:

@@ -25,7 +25,7 @@ from hubbub.model.tenant import check_zone, longest
 from hubbub.yaml_file import read_yaml
 
 COPIES = ("clickhouse://", "clickhouses://", "chdb://")
-"""How a URL of ClickHouse begins: over HTTP, over HTTPS, or in this process for tests."""
+"""Schemes of ClickHouse URLs: over HTTP, over HTTPS, or in this process for tests."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST = re.compile(r"https?://[A-Za-z0-9._~-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -47,16 +47,16 @@ _KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
 class RetentionDays(BaseModel):
-    """Days kept for a new tenant; each tenant can have its own."""
+    """Retention of a new tenant in days; each tenant can have its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     raw: int | None = Field(90, ge=1, description="Texts and other attributes of events.")
-    hour: int | None = Field(30, ge=1, description="What is kept by the hour.")
+    hour: int | None = Field(30, ge=1, description="Numbers by the hour.")
     day: int | None = Field(365, ge=1, description="Daily snapshots.")
     week: int | None = Field(730, ge=1, description="Weekly snapshots.")
     month: int | None = Field(1095, ge=1, description="Monthly snapshots.")
-    facts: int | None = Field(1095, ge=1, description="Facts; when not given the longest of hour, day, week and month.")
+    facts: int | None = Field(1095, ge=1, description="Facts; if absent, the longest of hour, day, week and month.")
 
     @model_validator(mode="after")
     def _facts_as_long(self) -> RetentionDays:
@@ -67,13 +67,13 @@ class RetentionDays(BaseModel):
 
 
 class Ai(BaseModel):
-    """The endpoint that writes replies: anything that speaks OpenAI's chat completions."""
+    """The endpoint that writes replies: any with OpenAI's chat completions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field("", description="Base address, like https://api.example.com/v1; empty: no replies are written.")
-    key: SecretStr = Field(SecretStr(""), description="Key that is sent as a bearer token; empty for none.")
-    model: str = Field("", description="Name of the model to ask for.")
+    key: SecretStr = Field(SecretStr(""), description="Key, sent as a bearer token; empty for none.")
+    model: str = Field("", description="Name of the model.")
     timeout: float = Field(60.0, gt=0, le=600, description="Longest wait for an answer, in seconds.")
     price_in: float = Field(0.0, ge=0, description="Price of a million input tokens, for budgets.")
     price_out: float = Field(0.0, ge=0, description="Price of a million output tokens, for budgets.")
@@ -105,7 +105,7 @@ MAIL_SECURITY = ("starttls", "tls", "none")
 
 
 class Mail(BaseModel):
-    """The SMTP server that alerts and digests are sent by."""
+    """The SMTP server for alerts and digests."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -121,20 +121,20 @@ class Mail(BaseModel):
         if self.security not in MAIL_SECURITY:
             raise ValueError(f"security: not one of {', '.join(MAIL_SECURITY)}")
         if self.host and "@" not in self.sender:
-            raise ValueError("sender: set the address that mails come from, like hubbub@hotel.example")
+            raise ValueError("sender: set the From address of mails, like hubbub@hotel.example")
         if self.user and self.security == "none":
-            raise ValueError("security: a password travels over starttls or tls alone")
+            raise ValueError("security: a password is sent only over starttls or tls")
         return self
 
 
 class Collection(BaseModel):
-    """How events are collected."""
+    """Collection of events."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = Field(True, description="Off: events are refused with 503, and senders keep them.")
     batch_size: int = Field(100, ge=1, le=10_000, description="Events that hubbub.Client sends at once.")
-    flush_interval: float = Field(5, ge=0, le=3600, description="Seconds that an event waits in hubbub.Client at most.")
+    flush_interval: float = Field(5, ge=0, le=3600, description="Most seconds that an event waits in hubbub.Client.")
 
 
 class Aggregation(BaseModel):
@@ -142,11 +142,11 @@ class Aggregation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(True, description="Off: published tables are written on request only.")
+    enabled: bool = Field(True, description="Off: published tables are written only on request.")
 
 
 class CacheTiers(BaseModel):
-    """Longest time that a server caches answers; a change of their facts ends it."""
+    """Longest time that a server caches answers; a change of their facts drops them earlier."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -155,7 +155,7 @@ class CacheTiers(BaseModel):
     dashboard: float = Field(60, ge=0, le=86_400, description="Seconds that a dashboard of today is cached.")
     period: float = Field(300, ge=0, le=86_400, description="Seconds that answers about several days are cached.")
     snapshots: float = Field(3600, ge=0, le=86_400, description="Seconds that lists of snapshots are cached.")
-    size_mb: int = Field(64, ge=0, le=1 << 20, description="Most memory of cached answers, all tenants together.")
+    size_mb: int = Field(64, ge=0, le=1 << 20, description="Most memory for cached answers of all tenants, in MB.")
 
 
 class Limits(BaseModel):
@@ -168,15 +168,15 @@ class Limits(BaseModel):
     events: float = Field(5_000, ge=0, le=1e9, description="Events a second of one tenant.")
     megabytes: float = Field(20, ge=0, le=1e6, description="MB of request bodies a second of one tenant.")
     seconds: float = Field(0.5, ge=0, le=1e3, description="Seconds of processor time a second of one tenant.")
-    burst: float = Field(2, ge=1, le=3600, description="Seconds' worth of requests that may come at once.")
+    burst: float = Field(2, ge=1, le=3600, description="Seconds' worth of requests that may be sent at once.")
 
 
 class Settings(BaseSettings):
-    """All that can be set. Names are those of the environment without HUBBUB_, in lower case."""
+    """All settings. Their names are those of environment variables without HUBBUB_, in lower case."""
 
     model_config = SettingsConfigDict(env_prefix="HUBBUB_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
+    data: Path = Field(Path("hubbub-data"), description="Folder with all data of one installation.")
     store_url: str = Field(
         "",
         description="Where events live: empty for the data folder, or postgresql://…, and control data and jobs with them; or "
@@ -191,7 +191,7 @@ class Settings(BaseSettings):
     collection: Collection = Field(default_factory=Collection.model_construct, description="How events are collected.")
     aggregation: Aggregation = Field(default_factory=Aggregation.model_construct, description="The published tables.")
     schedules: dict[str, str] = Field(
-        {}, description="Crons (UTC) in place of a schedule's own, by its name, like daily-snapshots: '30 1 * * *'."
+        {}, description="Crons (UTC) by the name of the schedule that they change, like daily-snapshots: '30 1 * * *'."
     )
     host: str = Field("127.0.0.1", description="Address that 'hubbub serve' listens on.")
     port: int = Field(8321, ge=1, le=65535, description="Port that 'hubbub serve' listens on.")
@@ -201,34 +201,34 @@ class Settings(BaseSettings):
     )
     base_path: str = Field(
         "",
-        description="Path under which a proxy serves it, like /stats of https://host/stats/; empty: the whole host is its own.",
+        description="Path under which a proxy serves it, like /stats of https://host/stats/; empty: the root of the host.",
     )
     free_floor_mb: int = Field(256, ge=0, description="Free disk space below which events are refused with 507.")
     max_body_mb: int = Field(10, ge=1, description="Largest request body, also after decompression.")
     max_batch: int = Field(10_000, ge=1, description="Most events in one request.")
     refresh_seconds: float = Field(1.0, gt=0, description="Pause between refreshes while the server runs.")
-    default_zone: str = Field("UTC", description="Zone of tenants made without one.")
+    default_zone: str = Field("UTC", description="Zone of tenants that are created without one.")
     limits: Limits = Field(
         default_factory=Limits.model_construct,
         description="How many requests an API key may send, and how much work it may cause.",
     )
     retention: RetentionDays = Field(
-        default_factory=lambda: RetentionDays.model_validate({}), description="Days kept for new tenants."
+        default_factory=lambda: RetentionDays.model_validate({}), description="Retention of new tenants."
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
-        description="Key of stored secrets and API keys, 64 hexadecimal digits; empty: data folder's files.",
+        description="Key of stored secrets and API keys, 64 hexadecimal digits; empty: files of the data folder.",
     )
     allow_private_hosts: list[str] = Field(
-        [], description="Private addresses that may be called, like model.lan:8080; all others are refused."
+        [], description="Private hosts that Hubbub may call, like model.lan:8080; all others are refused."
     )
-    ai: Ai = Field(default_factory=Ai.model_construct, description="Writes suggested replies.")
-    reports: Reports = Field(default_factory=Reports.model_construct, description="Reports:")
-    mail: Mail = Field(default_factory=Mail.model_construct, description="Sends alerts and digests as mail.")
+    ai: Ai = Field(default_factory=Ai.model_construct, description="The endpoint that writes suggested replies.")
+    reports: Reports = Field(default_factory=Reports.model_construct, description="Reports as files.")
+    mail: Mail = Field(default_factory=Mail.model_construct, description="The SMTP server for alerts and digests.")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     def address(self, path: str) -> str:
-        """Return the address under which others reach a path of this server."""
+        """Return the public address of a path of this server."""
         return (self.public_url or f"http://{self.host}:{self.port}") + self.base_path + path
 
     @field_validator("public_url")
@@ -311,12 +311,12 @@ class Settings(BaseSettings):
 
     @property
     def copy_address(self) -> str:
-        """The URL of the copy in ClickHouse, empty without one."""
+        """The URL of the copy in ClickHouse; empty without a copy."""
         return self.store_url if self.store_url.startswith(COPIES) else ""
 
     @property
     def facts_address(self) -> str:
-        """The URL of events and facts, empty where they live in the data folder."""
+        """The URL of events and facts; empty if they are in the data folder."""
         return self.control_url if self.copy_address else self.store_url
 
     @property
@@ -338,7 +338,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then environment, then the YAML file of the data folder or the current one."""
+        """Return the sources in order of precedence: flags, environment, YAML in the data folder, YAML in the current one."""
         flags: dict[str, Any] = init_settings()
         folder = Path(flags.get("data") or env_settings().get("data") or "hubbub-data")
         from_files: dict[str, Any] = {}
@@ -365,7 +365,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def load(data: Path | None = None, **flags: Any) -> Settings:
-    """Read settings; flags that are None are ignored. Raises BadSettingError naming the setting and the fault."""
+    """Read settings; flags that are None are ignored. Raises BadSettingError with the setting and the reason."""
     values = {k: v for k, v in {"data": data, **flags}.items() if v is not None}
     try:
         return Settings(**values)
@@ -377,14 +377,14 @@ def load(data: Path | None = None, **flags: Any) -> Settings:
 
 
 def masked(value: str) -> str:
-    """Write a setting without the password of its URL."""
+    """Return a setting's value without passwords of URLs."""
     return re.sub(
         r"(://[^:/@\s]*):[^@\s]*@|(password=)[^&\s]*", lambda m: f"{m[1]}:***@" if m[1] else f"{m[2]}***", value
     )
 
 
 def documented(settings: BaseModel, above: str = "") -> list[dict[str, str]]:
-    """Return every setting with value (without secrets) and meaning; those of a group under its name."""
+    """Return all settings with value (without secrets) and meaning; settings of groups as `group.name`."""
     rows: list[dict[str, str]] = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)

@@ -1,4 +1,4 @@
-"""Logs and counters: one structured logger, and the Prometheus metrics of a process (never labelled by tenant)."""
+"""Logs and metrics: one structured logger, and the Prometheus metrics of a process (never labelled by tenant)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ seldom = Seldom()
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None) -> None:
-    """Send logs to stderr: JSON lines unless it is a terminal (`json` decides otherwise)."""
+    """Send logs to stderr: as JSON lines, or as text if it is a terminal; `json` overrides this."""
     as_json = not sys.stderr.isatty() if json is None else json
     structlog.configure(
         processors=[

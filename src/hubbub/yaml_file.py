@@ -1,4 +1,4 @@
-"""YAML without duplicate keys: the parser alone would silently take the last."""
+"""Reads YAML and refuses duplicate keys, of which the parser would silently use the last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} is there twice", key.start_mark
+                        None, None, f"the key {key.value!r} occurs twice", key.start_mark
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)

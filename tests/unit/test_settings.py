@@ -112,7 +112,7 @@ def test_configuration_of_the_replaced_systems_is_read() -> None:
         ("analytics: {cache: {ttl: soon}}", "analytics.cache.ttl"), ("analytics: {queue: {a: 1}}", "analytics.queue.a"),
         ("analytics: {cache: 3}", "analytics.cache"), ("analytics: {retention: {rawEvents: 0}}", "retention.raw"),
         ("analytics: {retention: {rawEvents: 5}}\nretention: {raw: 6}", "analytics.retention.raw_events and retention.raw"),
-        ("port: 1\nhost: a\nport: 2", "'port' is there twice"), ("[port]", "must be a mapping"), ("1: 2", "must be a mapping"),
+        ("port: 1\nhost: a\nport: 2", "'port' occurs twice"), ("[port]", "must be a mapping"), ("1: 2", "must be a mapping"),
         ("port: 0", "port"), ("port: 65536", "port"), ("port: many", "port"), ("prot: 1", "prot"),
         ("refresh_seconds: 0", "refresh_seconds"), ("max_body_mb: 0", "max_body_mb"), ("max_batch: 0", "max_batch"),
         ("log_level: loud", "log_level"),

@@ -12,7 +12,7 @@ RECIPIENTS = 340
 
 
 def write_campaign(writer: Writer) -> None:
-    """Write the campaign that starts on this day, if one does; each third one is preceded by an attempt that fails."""
+    """Write the campaign that starts on this day, if any; before each third one, write a failed attempt."""
     names, turn = writer.scenario.campaigns, writer.day.toordinal() // EVERY_DAYS
     if not names or writer.day.toordinal() % EVERY_DAYS != 3 * len(names) % EVERY_DAYS:
         return

@@ -1,4 +1,4 @@
-"""A day's conversations: messages both ways, AI and staff, hand-offs, receipts, classifications."""
+"""The conversations of a day: messages of contacts, AI and staff, hand-offs, receipts, classifications."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hubbub.demo.writer import Writer
 
 SEVERITIES = ("low", "medium", "high", "critical")
 OPENS, CLOSES = 8, 21
-"""Hours of staff; messages at night wait for the morning, unless AI answers."""
+"""Working hours of staff; messages at night wait for the morning, unless AI answers."""
 REASONS = ("refund", "late check-out", "not understood", "asked for a person")
 MODEL, PRICE_IN, PRICE_OUT = "concierge-small", 0.4e-6, 1.6e-6
-"""The model that answers, and prices of its tokens."""
+"""The model that answers, and the prices of one input and one output token."""
 
 
 def write_conversations(writer: Writer) -> None:
-    """Write the events of the day's conversations, also those on later days."""
+    """Write the events of conversations that begin on the day, also their events on later days."""
     scenario = writer.scenario
     busy = scenario.weekend if writer.day.weekday() >= 5 else 1.0
     for _ in range(round(scenario.conversations * busy * writer.rng.uniform(0.85, 1.15))):
@@ -30,7 +30,7 @@ def write_conversations(writer: Writer) -> None:
 
 
 def write_story(writer: Writer) -> None:
-    """Write the conversations of a day of the tenant's story."""
+    """Write the conversations of the tenant's story that begin on the day."""
     for _ in range(writer.scenario.story.conversations):
         _Conversation(writer, writer.scenario.story).write()
 
@@ -83,7 +83,7 @@ class _Conversation:
             self.clock += writer.seconds(5, 50)
 
     def understand(self, message: str) -> None:
-        """Classify a message: intent with confidence, topic with tone. One room is full of complaints."""
+        """Classify a message: intent with confidence, topic with tone. The hotspot room has many complaints."""
         writer, scenario = self.writer, self.writer.scenario
         sure = round(min(0.99, writer.rng.triangular(0.35, 1.0, 0.88)), 3)
         intent = {"message_id": message, "intent": writer.pick(scenario.intents)}
@@ -135,7 +135,7 @@ class _Conversation:
             self.event("message.reacted", self.clock + writer.minutes_about(3), message_id=message, attributes=emoji)
 
     def in_hours(self, moment: datetime) -> datetime:
-        """Return the moment, or the next morning outside staff hours."""
+        """Return the moment, or outside working hours a moment of the next morning."""
         here = moment.astimezone(self.writer.scenario.tz)
         if OPENS <= here.hour < CLOSES:
             return moment
@@ -160,7 +160,7 @@ class _Conversation:
             self.event("conversation.closed", self.clock + writer.minutes_about(26 * 60, 0.2), **by)
 
     def survey(self, survey: str, by: dict[str, Any]) -> None:
-        """Ask for a rating; the hotspot's are worse."""
+        """Ask for a rating; those of the hotspot room are worse."""
         writer = self.writer
         at = self.clock + writer.seconds(60, 600)
         self.event("satisfaction.survey_sent", at, survey_id=survey, **by)
@@ -178,7 +178,7 @@ class _Conversation:
 
 
 def write_receipts(writer: Writer, sent: datetime, message: str, about: dict[str, Any]) -> bool:
-    """Write the receipts of a message if its channel gives them; return whether it arrived, as far as known."""
+    """Write the receipts of a message if its channel has receipts; return False if it failed."""
     if about["channel"] not in RECEIPTS:
         return True
     at = sent + writer.seconds(0.3, 6)

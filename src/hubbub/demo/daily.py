@@ -1,4 +1,4 @@
-"""Daily events beside conversations: shifts, tasks, contacts, posts, observed numbers."""
+"""Daily events other than conversations: shifts, tasks, contacts, posts, observed numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from hubbub.demo.writer import Writer, contact_id
 
 SHIFTS = (7, 15, 22, 9, 12)
-"""Hours at which shifts of nine hours begin; the first three cover day and night, the others only working days."""
+"""Hours at which shifts of nine hours begin: the first three every day, the others on weekdays."""
 
 
 def write_daily(writer: Writer) -> None:
@@ -43,7 +43,7 @@ def write_links(writer: Writer) -> None:
 def _write_shifts(writer: Writer) -> None:
     staff, number = writer.scenario.staff, writer.day.toordinal()
     for place, hour in enumerate(SHIFTS[:3] if writer.day.weekday() >= 5 else SHIFTS):
-        # everyone moves on by one shift a day, and nobody has two on the same day
+        # everyone moves to the next shift each day, so nobody has two on the same day
         who = staff[(number + place) % len(staff)]
         begins, ends = hour + writer.rng.uniform(-0.2, 0), hour + 9 + writer.rng.uniform(0, 0.2)
         writer.write("staff.login", writer.at(begins), staff_id=who)

@@ -1,4 +1,4 @@
-"""The sample as a stream: its days, and the order in which events arrive, some late and some twice."""
+"""The sample as a stream of events in the order of their arrival, some late and some twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tenants() -> list[tuple[str, str, str]]:
 
 
 def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iterator[Event]:
-    """Yield a tenant's events of the last `days` days, until `now` (aware), in the order in which they arrive.
+    """Yield a tenant's events of the last `days` days, until `now` (aware), in the order of their arrival.
 
     About 3 % arrive up to three days late, and 1 % arrive again with the same id. Times are UTC,
     sources "demo". The same arguments give the same events; a day's events keep their ids when `now` is later.
@@ -36,7 +36,7 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
     scenario = SCENARIOS[tenant_id]
     now = now.astimezone(UTC)
     today = now.astimezone(scenario.tz).date()
-    # the first day is whole, so that no receipt lacks its message
+    # begin with a whole day, so that no receipt lacks its message
     first = (now - timedelta(days=days)).astimezone(scenario.tz).date() + timedelta(days=1)
     arrivals: list[tuple[datetime, int, Event]] = []
     rng = random.Random(f"{seed}:{tenant_id}:arrival")

@@ -1,4 +1,4 @@
-"""The three demo tenants: pure data for the rest of the package."""
+"""The three tenants of the sample, as data for the rest of the package."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ READ_RECEIPTS = frozenset({"whatsapp", "web"})
 class Story:
     """A story in the last days of the sample: a new topic in one room.
 
-    `ago`: its first and last day, counted back. `conversations`: number a day, answered by people after about
-    `wait` minutes. Shares are 0..1; `weights` are those of one to five stars.
+    `ago`: least and most days before the end of the sample. `conversations`: their number a day; people answer after about `wait`
+    minutes. Shares are 0..1; `weights` are the weights of one to five stars.
     """
 
     topic: str
@@ -32,7 +32,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A tenant of the demo. Shares are 0..1, sizes per working day, `rooms` are pairs of channel and channel_id."""
+    """A tenant of the sample. Shares are 0..1; sizes are per weekday; `rooms` are pairs of channel and channel_id."""
 
     id: str
     zone: str

@@ -1,4 +1,4 @@
-"""Writes the events of one tenant and local day, with ids that depend on nothing else."""
+"""Writes the events of one tenant and local day, with ids that depend only on these two, the seed and the part of the day."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hubbub.demo.scenario import Scenario
 from hubbub.model.event import Event
 
 CONTACT_DAYS = 60
-"""Days after their first message in which contacts come back."""
+"""Days after their first message in which contacts write again."""
 
 
 class Writer:
-    """Collects events of a day. `part` seeds its generator apart from the other parts of the day."""
+    """Collects events of a day. Each `part` of a day has its own random generator."""
 
     def __init__(self, scenario: Scenario, day: date, seed: int, part: str) -> None:
         """Begin a local day without events."""
@@ -41,7 +41,7 @@ class Writer:
         self.events.append(Event(type=type, time=time, id=self.name("e"), source="demo", **fields))
 
     def at(self, hour: float) -> datetime:
-        """Return the moment (UTC, whole ms) of `hour` on this local day; it may lie on a neighbouring day."""
+        """Return the moment (UTC, whole ms) of `hour` of this local day; beyond 0..24 it is on another day."""
         return (self._midnight + timedelta(milliseconds=int(hour * 3_600_000))).astimezone(UTC)
 
     def busy_hour(self) -> float:
@@ -49,11 +49,11 @@ class Writer:
         return self.rng.choices(range(24), self.scenario.hours)[0] + self.rng.random()
 
     def seconds(self, low: float, high: float) -> timedelta:
-        """Draw a duration, in whole ms."""
+        """Draw a duration between two numbers of seconds, in whole ms."""
         return timedelta(milliseconds=int(1000 * self.rng.uniform(low, high)))
 
     def minutes_about(self, median: float, spread: float = 0.8) -> timedelta:
-        """Draw a duration distributed like waits: many short, few very long."""
+        """Draw a log-normal duration with a median in minutes, like waits: many short ones, few very long ones."""
         return timedelta(milliseconds=int(60_000 * median * self.rng.lognormvariate(0.0, spread)))
 
     def chance(self, share: float) -> bool:
@@ -61,11 +61,11 @@ class Writer:
         return self.rng.random() < share
 
     def pick(self, words: Sequence[str]) -> str:
-        """Draw a word; earlier words are likelier."""
+        """Draw a word; earlier words are more likely."""
         return words[int(len(words) * self.rng.random() ** 1.5)]
 
     def contact(self) -> str:
-        """Draw a contact who was new today or, with falling probability, on an earlier day."""
+        """Draw a contact who was new today or on an earlier day; recent days are more likely."""
         day = self.day - timedelta(int(CONTACT_DAYS * self.rng.random() ** 2))
         return contact_id(self.scenario, day, self.rng.randrange(self.scenario.new_contacts))
 

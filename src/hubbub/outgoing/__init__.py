@@ -1,1 +1,1 @@
-"""Calls to the outside: HTTP within bounds, and Slack's client on top of it."""
+"""Calls to other services: bounded HTTP, Slack's client on top of it, mail, webhooks, chat completions."""

@@ -1,4 +1,4 @@
-"""Addresses of other services: which are public, which the settings allow, and the error for what is none."""
+"""Checks of addresses of other services: whether they are public, and how the settings name allowed private ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def no_address() -> UpstreamRefusedError:
-    """Return the error of something that cannot be called."""
-    return UpstreamRefusedError("the address is no http or https address", action="Set one like https://host/path")
+    """Return the error for an invalid address."""
+    return UpstreamRefusedError("this is not an http or https address", action="Set one like https://host/path")
 
 
 def place_of(entry: str) -> tuple[str, int | None]:
-    """Return host and port (None: all) of an entry of `allow_private_hosts`. Raises BadSettingError for anything else."""
+    """Return host and port (None: all ports) of an entry of `allow_private_hosts`. Raises BadSettingError."""
     try:
         parts = urlsplit(f"//{entry}")
         if parts.hostname and parts.netloc == entry and parts.username is None:
@@ -30,7 +30,7 @@ def place_of(entry: str) -> tuple[str, int | None]:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is public, also one that wraps another (v4-mapped, 6to4, NAT64)."""
+    """Say whether an address is public; if it wraps an IPv4 address (v4-mapped, 6to4, NAT64), whether that is."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in _NAT64:

@@ -11,13 +11,13 @@ from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.outgoing.http import Answer, Outgoing
 
 LARGEST_ANSWER = 4 << 20
-FILTERED = "Nothing to mend: the model declines to answer this message; write the reply by hand"
+FILTERED = "The model does not answer this message: write the reply by hand"
 QUOTA = "Add credit to the account of the endpoint, or use another one"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model answers: base address, key (may be empty), model name, timeout in seconds."""
+    """An endpoint of a model: base address, key (may be empty), model name, timeout in seconds."""
 
     url: str
     key: str
@@ -27,7 +27,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's whole text, and the tokens read and written; 0 if unknown."""
+    """A model's text, and the numbers of input and output tokens; 0 if unknown."""
 
     text: str
     tokens_in: int = 0
@@ -35,7 +35,7 @@ class Completion:
 
 
 def complete(http: Outgoing, endpoint: Endpoint, messages: Sequence[dict[str, str]]) -> Completion:
-    """Complete a conversation. Raises UpstreamUnavailableError or UpstreamRefusedError, which hold no texts."""
+    """Complete a conversation. Raises UpstreamUnavailableError or UpstreamRefusedError; they contain no texts of it."""
     answer = http.send(
         "POST", f"{endpoint.url.rstrip('/')}/chat/completions", body={"model": endpoint.model, "messages": list(messages)},
         headers={"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}, timeout=endpoint.timeout,

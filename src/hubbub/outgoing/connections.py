@@ -1,4 +1,4 @@
-"""Connections to public addresses: a name is resolved once, and every address is checked before anything connects to it."""
+"""Connections to public addresses: a host name is resolved once, and each of its addresses is checked before connecting."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ logging.getLogger("httpx2").setLevel(
 
 
 def client_of(is_allowed: Callable[[str, int | None], bool]) -> httpx2.Client:
-    """Return a client whose connections go to checked addresses; `is_allowed` says which hosts and ports may be private."""
+    """Return a client that connects only to checked addresses; `is_allowed` says which hosts and ports may be private."""
     return httpx2.Client(transport=_Transport(_Guard(is_allowed)), trust_env=False)
 
 
 @contextmanager
 def errors_of(host: str, timeout: float) -> Iterator[None]:
-    """Raise Hubbub's errors for those of a call: UpstreamUnavailableError, UpstreamRefusedError. `timeout`: its seconds."""
+    """Turn errors of a call into UpstreamUnavailableError or UpstreamRefusedError; `timeout` (seconds) is for the message."""
     try:
         yield
     except httpx2.InvalidURL:
         raise no_address() from None
     except httpcore2.TimeoutException:
         raise UpstreamUnavailableError(f"{host} did not answer within {timeout:g} seconds") from None
-    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:  # what came may not be HTTP
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:  # the answer may not be HTTP
         if _is_distrusted(error):
             raise UpstreamRefusedError(
-                f"{host} shows a certificate that is not trusted",
+                f"{host} has a certificate that is not trusted",
                 action="Correct the address, or name the authority's file in SSL_CERT_FILE",
             ) from None
         raise UpstreamUnavailableError(f"{host} could not be reached: {type(error).__name__}") from None
 
 
 def _is_distrusted(error: BaseException | None) -> bool:
-    """Whether a failed certificate check caused an error."""
+    """Say whether a failed certificate check caused an error."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 class _Guard(httpcore2.SyncBackend):
-    """Connects only to addresses that it has checked."""
+    """Connects only to addresses that it has checked. Raises UpstreamRefusedError for a private one."""
 
     def __init__(self, allowed: Callable[[str, int | None], bool]) -> None:
         self._is_allowed = allowed
@@ -65,7 +65,7 @@ class _Guard(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        """Resolve, check every address, connect to the first that answers."""
+        """Resolve the host, check all its addresses, and connect to the first that answers."""
         try:
             resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as unknown:
@@ -88,7 +88,7 @@ class _Guard(httpcore2.SyncBackend):
 
 
 class _Transport(httpx2.BaseTransport):
-    """Sends requests over the guard's connections; TLS checks the host name. Errors are httpcore2's own."""
+    """Sends requests over the guard's connections; TLS checks the host name. Raises httpcore2's errors."""
 
     def __init__(self, guard: _Guard) -> None:
         self._connections = httpcore2.ConnectionPool(
@@ -113,7 +113,7 @@ class _Transport(httpx2.BaseTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    """The body of an answer; closing it returns its connection."""
+    """The body of an answer; closing it returns the connection to the pool."""
 
     def __init__(self, answer: httpcore2.Response) -> None:
         self._answer = answer

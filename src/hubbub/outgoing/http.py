@@ -1,11 +1,11 @@
 """All HTTP calls to other services: bounded in time and size, and never into a private network.
 
 A host name is resolved once, every address is checked, and the connection goes to a checked address (`connections.py`), so DNS
-rebinding does not work. Redirects are not followed, proxies of the environment not used, and tokens travel over https only;
-`allow_private_hosts` names the exceptions.
+rebinding does not work. Redirects are not followed, proxies of the environment are not used, and requests need https; the setting
+`allow_private_hosts` names exceptions.
 
 There are two errors: `UpstreamUnavailableError` (try again) and `UpstreamRefusedError` (a person has to act). They name the host,
-never the rest of an address nor any content.
+but never the rest of an address, nor any content.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TIMEOUT = 30.0
 MAX_BYTES = 16 << 20
 LONGEST_WAIT = 3600.0
-"""Longest pause in seconds, even if a service asks for more."""
+"""Longest pause in seconds; a longer Retry-After is shortened to it."""
 
 _BUSY = frozenset({408, 425, 429})
 
@@ -46,7 +46,7 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises UpstreamUnavailableError for anything else: a gateway answered, not the service."""
+        """Return the body as JSON. Raises UpstreamUnavailableError otherwise, since then a gateway answered, not the service."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -55,7 +55,7 @@ class Answer:
             ) from None
 
     def checked(self) -> Answer:
-        """Return this answer if its status is below 300, else raise the matching error."""
+        """Return this answer if its status is below 300. Raises UpstreamUnavailableError, UpstreamRefusedError."""
         if self.status < 300:
             return self
         if self.status >= 500 or self.status in _BUSY:
@@ -66,20 +66,20 @@ class Answer:
             )
         if self.status in (401, 403):
             raise UpstreamRefusedError(
-                f"{self.host} answered {self.status}", action="Check the key or token and what it may do"
+                f"{self.host} answered {self.status}", action="Check the key or token, and its permissions"
             )
         raise UpstreamRefusedError(
-            f"{self.host} answered {self.status}", action="Check the settings: the service does not know what was asked"
+            f"{self.host} answered {self.status}", action="Check the settings: the service does not accept this request"
         )
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait as the service says, 0 to 3600, or None."""
+        """Seconds to wait that the service asks for, 0 to 3600, or None."""
         return retry_after(self.headers.get("retry-after"))
 
 
 def retry_after(text: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
-    """Read a Retry-After header (seconds or a date); returns 0 to 3600 seconds, None without a valid value."""
+    """Return the seconds of a Retry-After header (seconds or a date), 0 to 3600; None without a valid value."""
     if not text:
         return None
     try:
@@ -96,7 +96,7 @@ def retry_after(text: str | None, now: Callable[[], datetime] = lambda: datetime
 class Outgoing:
     """A pool of outgoing connections; thread-safe.
 
-    `allowed`: hosts, as host or host:port, that may be private and unencrypted.
+    `allowed`: hosts, as host or host:port, that may be private and called without encryption.
     """
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
@@ -109,7 +109,7 @@ class Outgoing:
         return client_of(self.is_allowed)
 
     def is_allowed(self, host: str, port: int | None) -> bool:
-        """Whether the settings allow this host to be private."""
+        """Say whether the settings allow this host to be private."""
         return not self._allowed.isdisjoint({(host.lower(), None), (host.lower(), port)})
 
     def send(
@@ -126,8 +126,8 @@ class Outgoing:
     ) -> Answer:
         """Send a request (`body` as JSON, or `content` as it is) and return the answer, whatever its status.
 
-        `timeout`: seconds for everything together; `limit`: most bytes of the answer, unpacked. Raises
-        UpstreamUnavailableError when nothing comes back in time, UpstreamRefusedError for an address that may not be called.
+        `timeout`: seconds for the whole call; `limit`: most bytes of the unpacked answer. Raises UpstreamUnavailableError without
+        an answer in time, UpstreamRefusedError for an address that must not be called or an answer beyond `limit`.
         """
         from hubbub.outgoing.connections import errors_of
 
@@ -169,7 +169,7 @@ class Outgoing:
 
 
 def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host: str) -> bytes:
-    """Collect a body within its bounds; gzip is unpacked piece by piece, so that a bomb ends at the limit."""
+    """Read a body within its bounds; gzip is unpacked piece by piece, so that a gzip bomb stops at the limit."""
     unzip = Gunzip(limit) if packed else None
     parts: list[bytes] = []
     size = 0
@@ -185,7 +185,7 @@ def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host:
         if unzip is not None:
             unzip.end()
     except BadGzipError as error:
-        raise UpstreamUnavailableError(f"{host} answered with bytes that are not whole gzip ({error})") from None
+        raise UpstreamUnavailableError(f"{host} answered with invalid gzip ({error})") from None
     except TooMuchError:
         raise UpstreamRefusedError(
             f"{host} answered with more than {limit} bytes", action="Check the address", too_large=True

@@ -1,4 +1,4 @@
-"""Mail through one SMTP server. A message keeps its id, so that mail programs recognise a repeated one.
+"""Mail through one SMTP server. A message that is sent again has the same id, so that mail programs recognise it.
 
 There are two errors: `UpstreamUnavailableError` (try again) and `UpstreamRefusedError` (a person has to act).
 """
@@ -21,7 +21,7 @@ TIMEOUT = 20.0
 """Seconds for each answer of the server."""
 LONGEST_ADDRESS = 254
 WHOLE = ("List-Unsubscribe", "Message-ID")
-"""Headers of one long word: mail programs do not read them where the word is encoded after RFC 2047 to fit a line."""
+"""Headers of one long word, which must not be folded: mail programs do not read them with RFC 2047 encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to one address; plain text where `html` is empty; `headers` are extra ones."""
+    """A mail to one address; plain text if `html` is empty; `headers` are additional ones."""
 
     id: str
     to: str
@@ -60,7 +60,7 @@ class Mail:
 
 
 class _Folding(EmailPolicy):
-    """Folds headers at 78 characters, except those that must stay whole."""
+    """Folds headers at 78 characters, except those of WHOLE."""
 
     def fold_binary(self, name: str, value: str) -> bytes:
         if name in WHOLE and value.isascii():
@@ -69,14 +69,14 @@ class _Folding(EmailPolicy):
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is one plain mail address, like marta@hotel.example."""
+    """Say whether a text is one plain mail address, like marta@hotel.example."""
     name, at, host = text.rpartition("@")
     plain = text.isascii() and text.isprintable() and " " not in text and parseaddr(text) == ("", text)
     return bool(name and at and "." in host and plain and len(text) <= LONGEST_ADDRESS)
 
 
 def message_of(mail: Mail, sender: str) -> EmailMessage:
-    """Return a mail in its SMTP form."""
+    """Return a mail as a message for SMTP."""
     message = EmailMessage(_Folding())
     message["From"], message["To"], message["Subject"] = sender, mail.to, " ".join(mail.subject.split())
     message["Message-ID"] = f"<{mail.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
@@ -94,7 +94,7 @@ def message_of(mail: Mail, sender: str) -> EmailMessage:
 
 
 def send(server: Server | None, mail: Mail) -> None:
-    """Hand a mail to the server. Raises UpstreamUnavailableError, UpstreamRefusedError (also without a server)."""
+    """Send a mail. Raises UpstreamUnavailableError, UpstreamRefusedError (also without a server)."""
     if server is None:
         raise UpstreamRefusedError("no mail server is set", action="Set mail.host and mail.sender in the settings")
     try:
@@ -109,7 +109,7 @@ def send(server: Server | None, mail: Mail) -> None:
         raise _meaning(server.host, error.smtp_code, error.smtp_error) from None
     except ssl.SSLCertVerificationError:
         raise UpstreamRefusedError(
-            f"{server.host} shows a certificate that is not trusted",
+            f"{server.host} has a certificate that is not trusted",
             action="Correct mail.host, or name the authority's file in SSL_CERT_FILE",
         ) from None
     except smtplib.SMTPNotSupportedError as error:
@@ -130,9 +130,9 @@ def _connected(server: Server) -> smtplib.SMTP:
 
 
 def _meaning(host: str, code: int, words: bytes | str) -> Exception:
-    """Return the error of an answer: 4xx is temporary, 5xx permanent. The server's text may name an address, so it is cut."""
+    """Return the error of an answer: 4xx is temporary, 5xx permanent. The server's text is shortened to 120 characters."""
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
     reason = f"{host} answered {code} {' '.join(text.split())[:120]}"
     if code < 500:
         return UpstreamUnavailableError(reason)
-    return UpstreamRefusedError(reason, action="Check the address, and what the mail server lets this sender do")
+    return UpstreamRefusedError(reason, action="Check the address, and the sender's permissions on the mail server")

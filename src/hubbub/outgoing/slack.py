@@ -1,4 +1,4 @@
-"""What is known of Slack's Web API without a call: its address, and the errors of a dead token. Calls: `slack_client.py`."""
+"""Constants of Slack's Web API: its address, and the errors of a dead token. Calls: `slack_client.py`."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ BASE_URL = "https://slack.com/api/"
 DEAD_TOKEN = frozenset({
     "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "team_access_not_granted", "missing_scope",
 })  # fmt: skip
-"""Errors of every call with this token."""
+"""Errors that every call with the token has from then on."""

@@ -1,6 +1,6 @@
-"""Slack's own client (slack-sdk) over `Outgoing`, and what its errors mean.
+"""Slack's own client (slack-sdk) over `Outgoing`, and the meanings of its errors.
 
-The SDK knows the methods and reads answers; `Outgoing` sends the calls within its bounds. Nothing is retried here.
+The SDK has the methods and reads answers; `Outgoing` sends the calls within its bounds. Nothing is retried here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ACTIONS = {
     "access_denied": "Let a Slack administrator allow the app",
     "org_login_required": "Wait until the workspace has moved, then install the app again",
 }  # fmt: skip
-"""What a person has to do about a permanent error."""
+"""Permanent error -> what a person has to do."""
 
 
 class SlackClient(WebClient):
@@ -54,7 +54,10 @@ class SlackClient(WebClient):
         json: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> SlackResponse:
-        """Send a call by POST, which Slack takes for all: `json` as JSON, anything else as a form. Raises SlackApiError."""
+        """Send a call by POST, which all methods accept: `json` as JSON, anything else as a form.
+
+        Raises SlackApiError, and the errors of `Outgoing.send`.
+        """
         values = {**(params or {}), **(data or {}), **(json or {})}
         sent = {name: value for name, value in values.items() if value is not None}
         headers = {"Authorization": f"Bearer {sent.pop('token', self.token)}"}
@@ -75,7 +78,7 @@ class SlackClient(WebClient):
 
 
 def _in_form(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as Slack takes them in forms: yes and no as 1 and 0."""
+    """Return values as forms need them: True and False as 1 and 0."""
     return {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
 
 
@@ -89,7 +92,7 @@ def ask(method: Callable[..., SlackResponse], **params: Any) -> dict[str, Any]:
 
 
 def meaning(error: SlackApiError) -> HubbubError:
-    """Return the error of a Slack error: temporary or permanent; `details["slack"]` is its name."""
+    """Return Hubbub's error for a Slack error; a permanent one has its name in `details["slack"]`."""
     response = error.response
     data = response.data if isinstance(response.data, dict) else {}
     name = str(data.get("error") or f"status {response.status_code}")[:80]

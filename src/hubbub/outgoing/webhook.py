@@ -1,4 +1,4 @@
-"""Webhooks signed by the Standard Webhooks specification: a message id that repeats keep, a time, a signature."""
+"""Webhooks signed by the Standard Webhooks specification: a message id (the same when sent again), a time, a signature."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hubbub.outgoing.http import Outgoing
 
 PREFIX = "whsec_"
 KEY_BYTES = (24, 64)
-"""Fewest and most bytes of a key."""
+"""Least and most bytes of a key."""
 
 
 def new_secret() -> str:
-    """Return a new secret in the form for the receiver."""
+    """Return a new secret as text, whsec_ and base64."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -46,7 +46,7 @@ def signature(secret: str, id_: str, timestamp: int, body: bytes) -> str:
 
 
 def send(http: Outgoing, url: str, secret: str, id_: str, at: datetime, body: Mapping[str, Any]) -> None:
-    """Send a signed body. Raises UpstreamUnavailableError or UpstreamRefusedError unless the answer is below 300."""
+    """Send a signed body. Raises UpstreamUnavailableError or UpstreamRefusedError unless the status is below 300."""
     content, timestamp = msgspec.json.encode(body), int(at.timestamp())
     headers = {
         "Content-Type": "application/json", "webhook-id": id_, "webhook-timestamp": str(timestamp),

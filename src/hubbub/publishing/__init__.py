@@ -1,1 +1,1 @@
-"""For other programs: snapshots, and the published tables of the systems that Hubbub replaces."""
+"""Numbers for other programs: snapshots, and the published tables of the systems that Hubbub replaces."""

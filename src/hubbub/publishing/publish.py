@@ -1,8 +1,8 @@
-"""Publish: rewrite the rows of published tables whose facts changed, and delete those past their retention.
+"""Publish: rewrite the rows of published tables whose facts changed, and delete rows past their retention.
 
 A change of facts marks its days as stale in the same transaction (`storage/published.py`). A publisher takes the marks, reads the
-rows from the catalogue's metrics, and in one transaction writes the differences and deletes its marks. A mark set again meanwhile
-stays; if another publisher took it, that publisher writes. Windows whose facts are gone keep their rows.
+rows from the catalogue's metrics, and in one transaction writes the differences and deletes its marks. A mark that was set again
+meanwhile stays; if another publisher took it, that one writes. Windows whose facts were deleted keep their rows.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from hubbub.storage.transaction import Transaction
 from hubbub.telemetry import log
 
 AT_ONCE = 31
-"""Windows of one question: its answer has a row for each window and each value seen in any."""
+"""Most windows of one question: its answer has a row for each window and each value that occurs in any of them."""
 ROWS_AT_ONCE = 1000
-"""Rows of one transaction: each waits for the disk, and other writers wait for it."""
+"""Number of rows from which a transaction is written: each transaction waits for the disk, and other writers wait for it."""
 
 
 @dataclass
 class Published:
-    """The result of publishing: tenants, rows of their stale windows, written rows, errors by tenant."""
+    """The result of publishing: number of tenants, of rows in their stale windows, of written rows; errors by tenant."""
 
     processed: int = 0
     rows: int = 0
@@ -45,7 +45,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """New rows of a table in a span of whole windows; `low` and `high` label its first window and the one after its last."""
+    """New rows of a table in a span of whole windows; `low` and `high` label its first window and the one after it."""
 
     table: Table
     span: Window
@@ -64,7 +64,7 @@ class _Tables:
 
     @property
     def size(self) -> int:
-        """How much to write: rows and marks."""
+        """Number of rows and marks to write."""
         return len(self.days) + sum(len(rows.rows) for rows in self.tables)
 
 
@@ -75,7 +75,7 @@ def stale(writing: Transaction, tenant: int, low: int, high: int) -> None:
 
 
 def forget(writing: Transaction, tenant: Tenant) -> None:
-    """Delete all published rows of a tenant; the last step of its deletion, since earlier ones mark days."""
+    """Delete all published rows of a tenant. It must be the last step of a tenant's deletion, since earlier ones mark days."""
     for table in TABLES:
         writing.run(f"DELETE FROM {table.name} WHERE tenant = ?", (tenant.id,))
     for name in ("published_tenant", "stale", "snapshot"):
@@ -118,7 +118,7 @@ def publish(
 
 @contextmanager
 def _apart(published: Published, tenant: Tenant) -> Iterator[None]:
-    """Note an error of one tenant, which never stops the others; raise the errors of an unavailable store."""
+    """Store an error of one tenant, so that it does not stop the others; raise the errors of an unavailable store."""
     try:
         yield
     except NOT_NOW:
@@ -131,7 +131,7 @@ def _apart(published: Published, tenant: Tenant) -> Iterator[None]:
 def _take(
     store: Store, tenants: Sequence[Tenant], now: datetime, me: int, days: tuple[date, date] | None
 ) -> dict[int, list[int]]:
-    """Take the marks of these tenants; return days by tenant."""
+    """Take the marks of these tenants; return stale UTC days by tenant number."""
     taken: dict[int, list[int]] = {}
     with store.facts.write() as writing:
         _introduce(writing, tenants, now)
@@ -148,9 +148,9 @@ def _take(
 
 
 def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -> None:
-    """Write the tenants for other programs, and once a day delete their rows past retention.
+    """Write the table of tenants, and once a day delete a tenant's rows past retention.
 
-    All days are stale if a tenant's zone, its hotspot tones or the definitions of numbers changed.
+    Mark all days as stale if a tenant's zone, its hotspot tones or the definitions of numbers changed.
     """
     columns = "tenant, seen, name, zone, definition_version, tones"
     known = {row[0]: row[1:] for row in writing.rows(f"SELECT {columns} FROM published_tenant")}
@@ -165,7 +165,7 @@ def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -
             first = table.label(_kept(tenant, table, now).start, tenant)
             writing.run(f"DELETE FROM {table.name} WHERE tenant = ? AND {table.period} < ?", (tenant.id, first))
         if before is not None and before[1:] != today[1:]:
-            # in the former zone the day's row may belong to a neighbouring day
+            # neighbouring days, too: in the former zone a row may have had another day
             writing.run(
                 "INSERT INTO stale (tenant, day) WITH near (day) AS (VALUES (-1), (0), (1)) "
                 f"SELECT DISTINCT tenant, time / {DAY} + near.day FROM event, near WHERE tenant = ? "
@@ -174,14 +174,14 @@ def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -
 
 
 def _kept(tenant: Tenant, table: Table, now: datetime) -> Window:
-    """Return the span of whole windows whose rows a table keeps, within the range of questions."""
+    """Return the span of whole windows whose rows a table keeps, within the range of dates that questions can have."""
     first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
     oldest = max(kept_from(tenant, tenant.retention.days(table.grain), now), first)
     return Window(max(window_of(oldest, table.grain, tenant.tz).start, first), after)
 
 
 def _read(queries: Queries, tenant: Tenant, now: datetime, days: Sequence[int]) -> list[_Rows]:
-    """Return the rows of all tables in the windows that touch the days, read at one moment."""
+    """Return the rows of all tables in the windows that overlap the days, all read at one moment."""
     rows = []
     with queries.at_once(tenant) as ask:
         for table in TABLES:
@@ -192,7 +192,7 @@ def _read(queries: Queries, tenant: Tenant, now: datetime, days: Sequence[int]) 
 
 
 def _spans(tenant: Tenant, grain: Grain, days: Iterable[int], limits: Window) -> Iterator[Window]:
-    """Yield spans of at most `AT_ONCE` whole windows that touch UTC days and lie within `limits`, in order."""
+    """Yield spans of at most `AT_ONCE` whole windows that overlap the UTC days and are within `limits`, in order."""
     held: list[Window] = []
     for day in days:
         start = held[-1].end if held and held[-1].end > moment(day * DAY) else moment(day * DAY)
@@ -208,7 +208,7 @@ def _spans(tenant: Tenant, grain: Grain, days: Iterable[int], limits: Window) ->
 
 
 def _write_apart(store: Store, waiting: Sequence[_Tables], now: datetime, me: int, published: Published) -> int:
-    """Write the rows of all tenants together or, if that fails, one tenant at a time; return the number of rows."""
+    """Write the rows of all tenants in one transaction or, if that fails, one tenant at a time; return the number of rows."""
     try:
         return _write(store, waiting, now, me)
     except NOT_NOW:
@@ -227,7 +227,7 @@ def _write(store: Store, waiting: Sequence[_Tables], now: datetime, me: int) -> 
 
 
 def _write_one(writing: Transaction, tables: _Tables, now: datetime, me: int) -> int:
-    """Write the differences, delete the marks, return the number of rows; 0 where another publisher took the same days."""
+    """Write the differences and delete the marks; return the number of rows, 0 if another publisher took the same days."""
     no = tables.tenant.no
     marks = dict(writing.rows("SELECT day, taken FROM stale WHERE tenant = ?", (no,)))
     if any(marks.get(day, 0) not in (me, None) for day in tables.days):
@@ -240,7 +240,7 @@ def _write_one(writing: Transaction, tables: _Tables, now: datetime, me: int) ->
 
 
 def _replace(writing: Transaction, tenant: Tenant, now: datetime, new_rows: _Rows, lost: Window | None) -> int:
-    """Replace the rows of a span, except in windows whose facts are gone."""
+    """Replace the rows of a span, except in windows whose facts were deleted; return the number of new rows."""
     table = new_rows.table
     place = table.columns.index(table.period)
     stays: frozenset[str] = frozenset()

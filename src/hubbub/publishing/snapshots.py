@@ -1,7 +1,7 @@
 """Snapshots: the numbers of a tenant's whole team and of each account in a day, week or month, one JSON document each.
 
-A snapshot holds the answers at the time it is made, and replaces the earlier one of its period. When facts of a period are gone,
-its snapshot stays, and no new one is made.
+A snapshot has the answers of the moment at which it was made, and replaces the earlier one of its period. Once facts of a period
+are deleted, its snapshot stays, and no new one is made.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hubbub.telemetry import log
 TEAM = ""
 """The account of the whole team's snapshot."""
 AT_ONCE = 50
-"""Tenants written in one transaction, which waits for the disk."""
+"""Number of tenants written in one transaction, since each waits for the disk."""
 NAMES = tuple(dict.fromkeys(name for fields in SECTIONS.values() for name in fields.values()))
 
 
@@ -42,7 +42,7 @@ class Period:
     window: Window
 
     def state(self, now: datetime, *, complete: bool) -> str:
-        """Return its state: live, incomplete (a source has a gap), provisional (receipts may come) or settled."""
+        """Return its state: live, incomplete (a source has a gap), provisional (receipts may still come) or settled."""
         if self.window.end > now:
             return "live"
         if not complete:
@@ -69,7 +69,7 @@ class Document:
 
 
 Documents = Mapping[str, Document]
-"""By account; `TEAM` is the whole team."""
+"""Account -> document; `TEAM` is the whole team."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The result of making snapshots: tenants, written documents, tenants whose old snapshot stays, errors by tenant."""
+    """The result of making snapshots: number of tenants, of documents, of tenants whose old snapshot stays; errors by tenant."""
 
     processed: int = 0
     created: int = 0
@@ -120,7 +120,7 @@ class Made:
 
 
 def period_of(tenant: Tenant, kind: Kind, day: date | None, now: datetime) -> Period:
-    """Return the period with `day`, or without one the last that is over at `now`, in the tenant's zone."""
+    """Return the period with `day`, or without a day the last one that ended by `now`, in the tenant's zone."""
     grain = kind.grain
     first = first_day(day_of(now, tenant.tz), grain)
     first = first_day(first - timedelta(days=1), grain) if day is None else first_day(day, grain)
@@ -140,9 +140,9 @@ def make(
 ) -> Made:
     """Make the snapshots of one period for these tenants, each read at one moment and written as a whole; see `period_of`.
 
-    Without a `day`: each tenant's last period that was over at `over` (`now` if None). A tenant that fails is in the errors and
+    Without a `day`: each tenant's last period that had ended by `over` (`now` if None). A tenant that fails is in the errors and
     keeps its old snapshot. With a single tenant the error is raised: BadQuestionError for a period that has not begun,
-    WindowFrozenError where its facts are gone. Errors of an unavailable store are always raised.
+    WindowFrozenError if its facts are deleted. Errors of an unavailable store are always raised.
     """
     created, kept, errors = 0, 0, dict[str, str]()
     waiting: list[tuple[Period, Documents]] = []
@@ -153,7 +153,7 @@ def make(
             documents = {} if stays else dict(_documents(queries, period, now))
         except NOT_NOW:
             raise
-        except Exception as error:  # one tenant's fault never stops the others
+        except Exception as error:  # an error of one tenant does not stop the others
             if len(tenants) == 1 and isinstance(error, HubbubError):
                 raise
             log.error("snapshot failed", tenant=tenant.id, kind=kind.value, error=str(error))
@@ -171,7 +171,7 @@ def make(
 
 
 def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
-    """Whether the old snapshot stays because facts of its period are gone. Raises where no snapshot can be made."""
+    """Say whether the old snapshot stays because facts of its period are deleted. Raises BadQuestionError, WindowFrozenError."""
     if period.window.start >= now:
         raise BadQuestionError(f"{period.day} has not begun in {period.tenant.zone}")
     no, (start, end) = period.tenant.no, (micros(period.window.start), micros(period.window.end))
@@ -210,7 +210,7 @@ def _write(store: Store, kind: Kind, periods: Sequence[tuple[Period, Documents]]
 
 
 def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[tuple[str, Document]]:
-    """Yield the documents of the team and of every account with an event before the period's end."""
+    """Yield the documents of the team and of each account with an event before the period's end."""
     tenant, window = period.tenant, period.window
     ever = Question(("events",), local_midnight(date(2000, 1, 1), tenant.tz), min(window.end, now), by=("account_id",))
     with queries.at_once(tenant) as ask:
@@ -236,7 +236,7 @@ def _document(answer: Answer, row: int) -> Document:
 
 
 def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:
-    """Return snapshots that were made too early and can be settled now: kind, date, numbers of tenants."""
+    """Return the periods of snapshots that were made too early and can be settled now: kind, date, tenant numbers."""
     early: dict[tuple[str, str], list[int]] = {}
     with store.facts.read() as reading:
         for day, kind, no in reading.rows(
@@ -271,7 +271,7 @@ def read(
 def _snapshot(
     kind: str, date: str, account: str, state: str, zone: str, version: int, made_at: int, document: str
 ) -> Snapshot:
-    stored = typed(Document, {"complete": True, "gaps": []} | json.loads(document))  # older ones lack them
+    stored = typed(Document, {"complete": True, "gaps": []} | json.loads(document))  # older documents lack these two
     return Snapshot(
         kind, date, account or None, state, zone, version, rfc3339(made_at),
         stored.messages, stored.campaigns, stored.contacts, stored.conversations, stored.complete, stored.gaps,

@@ -1,7 +1,7 @@
-"""The published tables, declared as data: the windows, dimensions and metrics of their columns.
+"""The published tables, declared as data: windows, dimensions and metrics of their columns.
 
-Nothing is computed here, so rows and API agree to the last digit. `storage/published.py` has the column types,
-`docs/howto/read-from-sql.md` says how to read the tables.
+All numbers are answers to questions, so rows and API agree to the last digit. `storage/published.py` has the column types;
+`docs/howto/read-from-sql.md` describes how to read the tables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hubbub.storage.published import PERIOD, ROWS
 
 Row = tuple[Any, ...]
 Parts = Sequence[tuple[str | None, Sequence[Cell]]]
-"""Values of a dimension with the metrics of a `Spread`."""
+"""Values of a dimension, each with the cells of a `Spread`'s metrics."""
 MINUTE = 60_000
 TOP_INTENTS = 10
 _COUNT = "INTEGER NOT NULL"
@@ -34,7 +34,7 @@ DIRECTIONS = {"in": "inbound", "out": "outbound"}
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A JSON column: metrics by one dimension, formed by `shape`."""
+    """A JSON column: metrics by one dimension; `shape` makes its value."""
 
     metrics: tuple[str, ...]
     by: str
@@ -46,7 +46,7 @@ class Table:
     """A published table: its job, the grain of its windows, and its columns.
 
     `by`: column -> dimension. `numbers`: column -> metric. `over`: column -> divisor of its metric, like 60,000 ms for minutes.
-    `words`: column -> the table's names for a dimension's values. `fixed`: column -> constant. `named`: leave out rows without a
+    `words`: column -> dimension value -> the table's name for it. `fixed`: column -> constant. `named`: leave out rows without a
     value of the first dimension.
     """
 
@@ -63,23 +63,23 @@ class Table:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns in their order, without `published_at`."""
+        """The columns in order, without `published_at`."""
         return tuple(ROWS[self.name])
 
     @property
     def period(self) -> str:
-        """The column of the window; see `label`."""
+        """The column with the window's label."""
         return PERIOD[self.name]
 
     def label(self, start: datetime, tenant: Tenant) -> str:
-        """Return a window's value in the period column: an hour's start in UTC, else the local day or month."""
+        """Return the label of the window from `start`: an hour's start in UTC, else the first local day, or the month."""
         if self.grain is Grain.HOUR:
             return f"{start:%Y-%m-%dT%H:%M:%SZ}"
         local = start.astimezone(tenant.tz)
         return f"{local:%Y-%m}" if self.grain is Grain.MONTH else f"{local:%Y-%m-%d}"
 
     def rows(self, ask: Ask, tenant: Tenant, span: Window) -> list[Row]:
-        """Return the rows of a span of whole windows, at the moment of `ask`."""
+        """Return the rows of a span of whole windows, as `ask` answers."""
         spread = {
             column: _spread(part, ask(Question(part.metrics, span.start, span.end, self.grain, (part.by,))))
             for column, part in self.spreads.items()
@@ -127,7 +127,7 @@ def _counts(parts: Parts) -> dict[str, Number]:
 
 
 def _all_counts(parts: Parts) -> dict[str, Number]:
-    """Return counts by value that add up to the total."""
+    """Return counts by value, with those without a value, so that they add up to the total."""
     return {NONE if value is None else value: cell.value for value, (cell,) in parts if cell.value}
 
 
@@ -137,7 +137,7 @@ def _top_intents(parts: Parts) -> list[dict[str, Any]]:
 
 
 def _hotspots(parts: Parts) -> list[dict[str, Any]]:
-    """Return channels with enough classified messages and too high a share of complaints, escalations or hotspot tones."""
+    """Return channels with at least HOTSPOT_MIN classified messages and a share of flagged ones above HOTSPOT_RATIO."""
     hotspots = []
     for channel, (ratio, complaints, escalations) in parts:
         total, flagged = int(ratio.denominator or 0), int(ratio.numerator or 0)

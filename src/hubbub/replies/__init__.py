@@ -1,1 +1,1 @@
-"""Suggested replies: the request, writing them, delivery to Slack."""
+"""Suggested replies: reading requests, writing replies, delivering them in Slack."""

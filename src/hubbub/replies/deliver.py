@@ -10,7 +10,7 @@ from hubbub.replies.request import ReplyRequest
 
 
 def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: ReplyRequest, text: str) -> str | None:
-    """Deliver the text; returns how, `response_url` or `ephemeral`, or None without an active Slack integration.
+    """Deliver the text; return the way, `response_url` or `ephemeral`, or None without an active Slack integration.
 
     Raises UpstreamUnavailableError or UpstreamRefusedError; a dead token marks the integration as broken.
     """
@@ -35,7 +35,7 @@ def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: Re
 
 
 def _slack_of(integrations: Integrations, tenant: str, workspace: str) -> Integration | None:
-    """Return the tenant's active Slack integration: the one that names the workspace, else the first that names none."""
+    """Return the tenant's active Slack integration for the workspace, else its first one without a workspace."""
     active = integrations.page(tenant, FETCHED, "slack")
     named = [i for i in active if i.settings.get("workspace_id") == workspace]
     chosen = (named or [i for i in active if not i.settings.get("workspace_id")])[:1]

@@ -1,4 +1,4 @@
-"""Write a reply with the configured endpoint of OpenAI's chat completions."""
+"""Writes a reply with the configured endpoint for chat completions."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ UNSET = "Set ai.url and ai.model (HUBBUB_AI__URL and HUBBUB_AI__MODEL; HUBBUB_AI
 
 
 def check_configured(ai: Ai) -> None:
-    """Raise UpstreamRefusedError, with what to set, unless an endpoint is configured."""
+    """Raise UpstreamRefusedError with the missing settings unless an endpoint is configured."""
     if not (ai.url and ai.model):
         raise UpstreamRefusedError("No endpoint for AI replies is configured", action=UNSET)
 
 
 def generate(http: Outgoing, ai: Ai, request: ReplyRequest) -> str:
-    """Return the text of a reply. Raises UpstreamUnavailableError or UpstreamRefusedError, without any text in them."""
+    """Return the text of a reply. Raises UpstreamUnavailableError or UpstreamRefusedError; they contain no texts."""
     check_configured(ai)
     endpoint = Endpoint(ai.url, ai.key.get_secret_value(), ai.model, ai.timeout)
     return whole(complete(http, endpoint, messages(request)).text[:MAX_REPLY])
 
 
 def messages(request: ReplyRequest) -> list[dict[str, str]]:
-    """Return the conversation in the endpoint's form, oldest first."""
+    """Return the conversation as messages for the endpoint, oldest first."""
     turns = [(earlier.user_id, earlier.text) for earlier in request.context_messages]
     turns.append((request.user_id, request.trigger_message_text))
     return [

@@ -1,7 +1,7 @@
 """A suggested reply from request to delivery, in steps that can be repeated after a crash.
 
-The payload store keeps the suggestion and its delivery under ids derived from the request's. So a repeated run asks the model
-once, counts one `response.ai_generated`, and delivers only what was not delivered.
+The suggestion and its delivery are stored under ids that derive from the request's id. So however often a run is repeated, the
+model is asked once, one `response.ai_generated` is counted, and only an undelivered reply is delivered.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Suggested:
 
     suggestion_id: str
     suggestion_ref: str
-    """The same id."""
+    """The same id again, under its former name."""
     processing_time_ms: int
     delivered: bool
     delivery: str
-    """How it was delivered, or why not."""
+    """The way of delivery, or the reason why it was not delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,19 @@ class Replies:
         self._control, self._payloads, self._integrations = control, payloads, integrations
 
     def prepare(self, tenant: str, payload: JsonObject, promise: Promise | None = None) -> str:
-        """Check and store a request, with a promise of its job; returns its reference.
+        """Check and store a request, with the promise of its job; return its reference.
 
-        Raises BadRequestError naming the field.
+        Raises BadRequestError with the invalid field, NotFoundError.
         """
         tenant_id = self._control.tenant(tenant).id
         read_request(payload)
         return self._payloads.put(tenant_id, REQUEST, payload, promise=promise)
 
     def reply(self, tenant: str, reference: str, progress: Percent = quiet) -> Suggested:
-        """Write the reply of a reference, store it as a suggestion, count it, deliver it to Slack.
+        """Write the reply to a stored request, store it as a suggestion, record its event, deliver it to Slack.
 
-        `progress` is called with 90 and 100. A repeated run skips what is done. Raises
-        NotFoundError, UpstreamUnavailableError (try again), UpstreamRefusedError (a person has to act).
+        `progress` is called with 90 and 100. A repeated run skips steps that are done. Raises NotFoundError,
+        UpstreamUnavailableError (try again), UpstreamRefusedError (a person has to act).
         """
         self._control.tenant(tenant)
         request = read_request(self._payloads.get(tenant, reference, REQUEST))
@@ -100,7 +100,7 @@ class Replies:
         return {"text": text, "at": self._clock().isoformat(), "took_ms": took, "model": self._ai.model}
 
     def _delivered(self, tenant: str, reference: str, request: ReplyRequest, text: str) -> str | None:
-        """Deliver unless done; a crash between Slack's answer and its note delivers once more."""
+        """Deliver unless it was delivered; return the way. After a crash before the delivery is stored, it is delivered again."""
         note = _made_from(reference, "dlv")
         done = self._payloads.find(tenant, note, DELIVERY)
         how = done["how"] if done else deliver(self._http, self._integrations, tenant, request, text)
@@ -114,7 +114,7 @@ class Replies:
         return Suggestion(suggestion_id, stored["text"], stored["took_ms"], stored["at"])
 
     def forget(self, references: Sequence[str]) -> int:
-        """Delete requests with their suggestions and deliveries; returns the number of deleted payloads."""
+        """Delete requests with their suggestions and deliveries; return the number of deleted payloads."""
         return self._payloads.delete([id_ for reference in references for id_ in _all_of(reference)])
 
 
@@ -129,7 +129,7 @@ def _all_of(reference: str) -> tuple[str, str, str]:
 
 
 def _event(reference: str, request: ReplyRequest, suggestion: JsonObject) -> EventFields:
-    """Return the event that counts a suggestion; private, so it ends no wait: only one person sees it."""
+    """Return the event of a suggestion. It is private, and so ends no wait, since only one person sees the suggestion."""
     return {
         "type": "response.ai_generated", "time": suggestion["at"], "id": f"ai-reply:{reference}", "source": "hubbub",
         "channel": "slack", "account_id": request.workspace_id, "channel_id": request.channel_id, "staff_id": request.user_id,

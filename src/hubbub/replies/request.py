@@ -28,7 +28,7 @@ class ContextMessage(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The payload of a reply job. `response_url` and `thread_ts` come only with some triggers."""
+    """The payload of a reply job. Only some triggers have `response_url` and `thread_ts`."""
 
     workspace_id: Id
     user_id: Id
@@ -42,10 +42,10 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def natural_key(payload: JsonObject) -> tuple[str, ...]:
-    """Return the key (workspace, channel, ts) under which a message is answered once.
+    """Return the key (workspace, channel, ts) of a message, for which one suggestion is made.
 
     Slack reports a message repeatedly, and both as mention and reply. A `message_action` asks for another suggestion, so its key is
-    empty. Raises BadRequestError naming the field.
+    empty. Raises BadRequestError with the invalid field.
     """
     request = read_request(payload)
     return (
@@ -56,7 +56,7 @@ def natural_key(payload: JsonObject) -> tuple[str, ...]:
 
 
 def read_request(payload: JsonObject) -> ReplyRequest:
-    """Check a payload, also in camelCase. Raises BadRequestError naming the field; the error never quotes texts."""
+    """Read a payload, also in camelCase. Raises BadRequestError with the invalid field; the error never quotes texts."""
     try:
         return msgspec.convert(snake_keys(payload), ReplyRequest)
     except (ValueError, UnicodeEncodeError) as error:

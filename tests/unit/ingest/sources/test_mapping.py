@@ -260,7 +260,7 @@ def test_tenant_of_a_row(load: Load) -> None:
             "contact_id: give a column name, or exactly one",
         ),
         ("events: [{" + MORE + ", contact_id: {column: a, zone: UTC}}]", "are for 'time' and 'revision' only"),
-        ("events: [{" + MORE + ", contact_id: a, contact_id: b}]", "the key 'contact_id' is there twice .*line 1"),
+        ("events: [{" + MORE + ", contact_id: a, contact_id: b}]", "the key 'contact_id' occurs twice .*line 1"),
         (
             "events: [{" + MORE + ", revision: changed}, {" + MORE + ", revision: r}]",
             "exclude each other in one mapping",
