@@ -187,7 +187,7 @@ class Alerts:
         database.make(rules, skipped, incidents, entries)
 
     def move_back(self, moment: datetime) -> None:
-        """Have rules be evaluated from a time on that were evaluated beyond it, before the clock went back."""
+        """Let rules that were evaluated beyond a time (aware) continue from it, after the clock went back."""
         at = utc_naive(moment)
         with self._database.write() as con:
             con.execute(rules.update().where(rules.c.judged_to > at).values(judged_to=at))

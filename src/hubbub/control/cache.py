@@ -139,7 +139,7 @@ class Memory:
         return tuple(self._tokens.get(tag, "-") for tag in tags)
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete all answers."""
         with self._lock:
             self._entries.clear()
 
@@ -153,7 +153,7 @@ class Following(Memory):
     def __init__(self, size: int, store: Store) -> None:
         super().__init__(size)
         self._store = store
-        self.inline = not store.facts.by_tenant  # a server is asked what others changed
+        self.inline = not store.facts.by_tenant  # other processes may change a store on a server
 
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
         """Return a valid answer or None, and the current stamp; nothing is read or cached while the store does not answer."""

@@ -74,12 +74,12 @@ class Range:
 
     @property
     def open(self) -> bool:
-        """Whether any of it is missing."""
+        """Whether the range, or a part of it, is missing."""
         return self.state in (PARTIAL, MISSING)
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """Its start and end, aware."""
+        """Start and end of the range, `[start, end)`, aware."""
         return self.start.replace(tzinfo=UTC), self.end.replace(tzinfo=UTC)
 
 
@@ -103,7 +103,7 @@ class Coverage:
         self._sources: dict[str, tuple[_Source, ...]] = {}
         self._gaps: dict[str, _Known] = {}
 
-    # --- what is missing
+    # --- gaps
 
     def follow(self, con: sa.Connection) -> None:
         """Drop the cache if integrations or the ledger were changed since the last call."""
@@ -229,7 +229,7 @@ class Coverage:
             con.execute(coverage.update().where(*where).values(**values))
             count_change(con, source_changes)
 
-    # --- ranges of what a service sends
+    # --- missing deliveries of sending services
 
     def note(
         self,
@@ -306,7 +306,7 @@ class Coverage:
             count_change(con, source_changes)
 
     def lacking(self, integration: Integration) -> list[Range]:
-        """Return the missing ranges of what a service sends, oldest first."""
+        """Return the ranges of missing deliveries of an integration, oldest first."""
         missing = coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING
         with self._database.read() as con:
             return [_range(row) for row in con.execute(sa.select(coverage).where(*missing).order_by(coverage.c.start))]
@@ -318,7 +318,7 @@ class Coverage:
         with self._database.read() as con:
             return [(tenant, id_) for tenant, id_ in con.execute(query.order_by(*query.selected_columns))]
 
-    # --- for people
+    # --- views
 
     def page(self, tenant: str, integration: str, start: date, end: date, zone: str) -> list[Range]:
         """Return the rows of an integration that touch local days `[start, end)` of a zone, oldest first."""
@@ -379,7 +379,7 @@ def _gaps(source: _Source, now: datetime) -> Iterator[Gap]:
 
 
 def _action(source: _Source, row: Range) -> str:
-    """Return what to do about a range; what its integration needs, where that keeps its API from being read by itself."""
+    """Return what to do about a range: if its API would be read but the integration is broken or paused, what that needs."""
     is_read = row.day is None and source.feed.has_messages and row.reason != Reason.UNVERIFIED
     waits = {"broken": source.integration.action, "paused": RESUME}.get(source.integration.state) if is_read else None
     return waits or row.action

@@ -13,10 +13,10 @@ from hubbub.settings import Settings
 from hubbub.storage.store import Store
 
 MOST = 1000
-"""Counts stop at this number."""
+"""Counting stops at this number."""
 
 SHOWN = 5
-"""Items of a kind that are named."""
+"""Most items of a kind that are named."""
 
 LATELY = 7
 """Days for which refused records and failed jobs are reported."""

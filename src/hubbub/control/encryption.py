@@ -35,7 +35,7 @@ def key_file(path: Path) -> bytes:
         draft.unlink()
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
-    except ValueError:  # bytes that are no text raise one too
+    except ValueError:  # undecodable bytes also raise a ValueError
         key = b""
     if len(key) != 32:
         raise StoreDamagedError(

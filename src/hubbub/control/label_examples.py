@@ -145,7 +145,7 @@ class LabelExamples:
             return con.execute(table.update().where(*same).values(label=new)).rowcount
 
     def remove(self, tenant: str, number: int) -> None:
-        """Forget one example."""
+        """Delete an example."""
         with self._database.write() as con:
             con.execute(
                 label_examples.delete().where(label_examples.c.tenant == tenant, label_examples.c.number == number)

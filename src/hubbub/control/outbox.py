@@ -305,7 +305,7 @@ class Outbox:
         return self.message(id_)
 
     def move_back(self, moment: datetime, by: timedelta) -> None:
-        """Have messages wait no longer than before the clock went back to a time; an untried one keeps its own time."""
+        """Move due times back by `by` after the clock went back to `moment` (aware); an untried older message keeps its own."""
         at = utc_naive(moment)
         ahead = sa.or_(messages.c.next_try > at, messages.c.leased_until > at)
         with self._database.write() as con:

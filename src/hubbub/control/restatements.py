@@ -1,4 +1,4 @@
-"""Restatements: the numbers of closed days, and a ledger of later changes: what, from, to, when and why.
+"""Restatements: the numbers of closed days, and a ledger of later changes with old and new value, time and reason.
 
 Only numbers of whole tenants and channels are stored: they identify nobody. The first value and its changes lead to the current
 value without a gap.

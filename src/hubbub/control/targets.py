@@ -1,4 +1,4 @@
-"""Targets of tenants: within how many minutes each wants to answer and resolve, from which local day on.
+"""Targets of tenants: limits in minutes for answering and resolving, each from a local day on.
 
 A tenant's targets are part of the tenant (`Tenant.targets`): a change is seen by every process, and no cached answer outlives it.
 """
@@ -71,7 +71,7 @@ def put(con: sa.Connection, tenant: str, target: Target) -> None:
 
 
 def end(con: sa.Connection, tenant: str, target: Target, today: date) -> None:
-    """End a target with today; one that begins today or later is deleted, since it judged no day that is over."""
+    """End a target today; one that begins today or later is deleted, since it has judged no whole day."""
     its = targets.c.tenant == tenant, targets.c.id == target.id
     if target.valid_from >= today:
         con.execute(targets.delete().where(*its))

@@ -107,7 +107,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """What became of a topic: born, split, merged, died, accepted, dismissed; `other` as in `clusters.Turn`."""
+    """An entry of a topic's history: born, split, merged, died, accepted, dismissed; `other` as in `clusters.Turn`."""
 
     number: int
     fate: str
@@ -139,7 +139,7 @@ class TopicSuggestions:
             return [self._topic(row) for row in con.execute(query)]
 
     def turns(self, tenant: str, limit: int) -> list[StoredTurn]:
-        """Return what became of a tenant's topics, newest first."""
+        """Return the history of a tenant's topics, newest first."""
         table = topic_suggestion_turns
         query = sa.select(table).where(table.c.tenant == tenant).order_by(table.c.id.desc()).limit(limit)
         with self._database.read() as con:

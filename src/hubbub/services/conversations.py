@@ -1,4 +1,4 @@
-"""Conversations and events behind the numbers: lists, flagged messages, who is in a state now, counts by the minute."""
+"""Conversations and events behind the numbers: lists, flagged messages, entities in a state, counts by the minute."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class ConversationService:
         return Members(members(self._queries, owner, question, limit=min(check_limit(limit), MOST)))
 
     def live(self, tenant: str, where: Where | None = None, *, limit: int = 50) -> Live:
-        """Return who waits for a reply now, those furthest past their target first. Raises BadQuestionError."""
+        """Return the conversations that wait for a reply now, those furthest past their target first. Raises BadQuestionError."""
         owner, end = self._control.tenant(tenant), self._clock()
         question = Question((), end - timedelta(days=1), end, where=_filters(where))
         return live(self._queries, owner, question, limit=min(check_limit(limit), MOST))

@@ -38,11 +38,11 @@ WATCHED = 48
 
 MINUTE = timedelta(minutes=1)
 LOOKED, LATELY = timedelta(minutes=90), timedelta(minutes=3)
-"""How far back a server looks for refused bodies when it begins, and after that."""
+"""How far back a server searches for refused bodies: in its first check, and in later ones."""
 SECOND, OUT_OF_ORDER = timedelta(seconds=1), timedelta(minutes=2)
-"""How long a missing number may still be on its way while later ones come."""
+"""The shortest gap of a hole between two numbers, and how long a missing number may still arrive after a later one."""
 QUARTERS = 4
-"""Quarters of an hour: events are counted by quarter, since zones begin their days on one."""
+"""Quarters of an hour: events are counted by quarter, because the days of every zone begin on one."""
 SENT_AGAIN = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.PAUSED)
 """Reasons of refused bodies that their service may send again."""
 CHECK_SECRET = "Compare the secret with the service's: hubbub integrations rotate; for a forged body: close-gaps"
@@ -67,7 +67,7 @@ class GapView:
     reason: Reason
     message: str
     action: str | None
-    """What a person can do."""
+    """What to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Covered:
     """The zone of its days."""
     since: date_ | None
     complete_to: datetime
-    """Nothing is missing before this moment."""
+    """The source is complete up to this moment."""
     gaps: Sequence[GapView]
     days: Sequence[CoveredDay]
 
@@ -124,7 +124,7 @@ class ClosedGaps:
 
 
 class CoverageService:
-    """Knows the coverage of sources."""
+    """Keeps the ledger of sources: complete days and gaps."""
 
     def __init__(
         self, clock: Clock, store: Store, control: Control, integrations: Integrations, ledger: Coverage, presence: Presence,
@@ -178,7 +178,7 @@ class CoverageService:
             self._ledger.note(integration, gap.from_, gap.to, gap.reason)
 
     def close(self, tenant: str, integration: str) -> ClosedGaps:
-        """Close the gaps of what an integration's service sent; days to fetch stay as they are.
+        """Close the gaps in an integration's webhooks; days to fetch stay as they are.
 
         For facts that a person knows: a forged body, hours without messages, or data that are lost for good.
         """
@@ -205,7 +205,7 @@ class CoverageService:
         self._note_holes(utc_naive(now - OUT_OF_ORDER))
 
     def _note_holes(self, until: datetime) -> None:
-        """Make holes among numbered deliveries gaps, where later numbers came before a moment; one that was filled is none."""
+        """Note holes in numbered deliveries whose next number came by a time (UTC without zone); a filled hole is no gap."""
         for name, kind in PROVIDERS.items():
             setup = kind.receiver.setup if kind.receiver is not None else None
             if setup is not None and setup.renumbers:
@@ -384,7 +384,7 @@ def _day(
 
 
 def _remedy(source: Integration, lost: timedelta) -> str:
-    """Return how lost deliveries of an integration come back, or that they do not."""
+    """Return what to do about lost deliveries of an integration, by how they are sent or fetched again."""
     kind = PROVIDERS[source.provider]
     if kind.mends(source.secret_names):
         return READ_AGAIN

@@ -1,6 +1,6 @@
 """Erasing a contact, listing erasures, and repeating them after an older backup was restored.
 
-why/0017-erasure.md says what is found, what is not, and what happens with later events.
+why/0017-erasure.md has the limits of an erasure, and what happens with later events.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class ErasureService:
         self._control.database.purge(payloads, repeats, label_examples, topic_suggestions)
         self._cached.forget(owner)
         self._store.done(begun, counts)
-        for further_erasure in further:  # noted separately, so that nothing comes back with its id
+        for further_erasure in further:  # noted separately, so that events with this id are refused
             self._store.done(further_erasure, dict.fromkeys(counts, 0))
         log.info("contact erased", tenant=owner.id, erasure=begun, **counts)
         return ErasedContact(owner.id, digest, dry_run, begun, len(who.ids), **counts)

@@ -196,11 +196,11 @@ class IntegrationService:
         return self._view(self._store.change(tenant, integration, new_name, changed, since))
 
     def pause(self, tenant: str, integration: str) -> IntegrationView:
-        """Stop fetching from it until it is resumed. Raises NotFoundError."""
+        """Stop fetching from an integration until it is resumed. Raises NotFoundError."""
         return self._view(self._store.pause(tenant, integration))
 
     def resume(self, tenant: str, integration: str) -> IntegrationView:
-        """Fetch from it again, even if it was broken. Raises NotFoundError."""
+        """Resume fetching from an integration, even if it was broken. Raises NotFoundError."""
         return self._view(self._store.resume(tenant, integration))
 
     def rotate(
@@ -217,7 +217,7 @@ class IntegrationService:
         return self._view(self._store.rotate(tenant, integration, by_name))
 
     def remove(self, tenant: str, integration: str) -> Removed:
-        """Delete it with its secrets and the texts of its messages; its events stay."""
+        """Delete an integration with its secrets and the texts of its messages; its events stay."""
         self._store.remove(tenant, integration)
         self._payloads.delete_older(self._clock() + DAY, kind_of(integration))
         self._ledger.forget(integration)

@@ -77,7 +77,7 @@ class JudgingService:
         return JudgedRules(len(done), sum(opened for opened, _ in done), sum(closed for _, closed in done), errors)
 
     def move_back(self, now: datetime) -> None:
-        """Have rules be judged again from now on that were judged beyond it, before the clock went back."""
+        """Let rules that were judged beyond `now` continue from it, after the clock went back."""
         self._store.move_back(now)
 
     def _evaluate(self, tenant: Tenant, stored: StoredRule) -> tuple[int, int]:

@@ -114,7 +114,7 @@ class ReviewedLabel:
     by: str
     """The person."""
     at: datetime
-    """When."""
+    """When the label was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class SuggestionScore:
     low: float
     """Lower end of its 95 % range."""
     high: float
-    """Upper end of it."""
+    """Upper end of its 95 % range."""
 
 
 @dataclass(frozen=True, slots=True)

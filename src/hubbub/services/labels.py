@@ -77,7 +77,7 @@ class LabelService:
             store, control, TopicSuggestions(database, encryption), self._digest, clock, self.add, self.review
         )
 
-    # --- what is labelled
+    # --- configuration
 
     def of(self, tenant: str) -> LabelsView:
         """Return a tenant's label sets with labels and rules, in order, and their versions, newest first."""

@@ -76,7 +76,7 @@ class MessageService:
         return paged(messages, limit, lambda message: (message.id,), message_view)
 
     def move_back(self, now: datetime, by: timedelta) -> None:
-        """Have messages wait no longer than before the clock went back."""
+        """Move due times back with the clock, so that no message waits longer than before."""
         self._outbox.move_back(now, by)
 
     def retry(self, tenant: str, message: str) -> MessageView:

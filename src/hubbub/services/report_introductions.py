@@ -1,4 +1,4 @@
-"""The words before a report's numbers: the news of its days, what is usual, and what needs somebody."""
+"""The introduction of a report: news of its days, usual ranges, open incidents and waiting conversations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ReportIntroductions:
         )  # fmt: skip
 
     def _news(self, tenant: Tenant, period: Period, data: ReportData) -> NewsAnswer | None:
-        """Return the news of a period, with what is usual of the numbers of its summary."""
+        """Return the news of a period, with the usual ranges of its summary's numbers."""
         window = period.window(tenant)
         metrics = tuple(row["metric"] for table in data.sections if table.name == "summary" for row in table.rows)
         try:
@@ -70,7 +70,7 @@ class ReportIntroductions:
                 )
 
     def _waiting(self, tenant: Tenant, period: Period, wording: Wording) -> Iterator[Need]:
-        """Yield how many waited for a reply at the end of the period, or now, if any."""
+        """Yield the number of conversations that waited for a reply at the end of the period, or now, if any."""
         window = period.window(tenant)
         with self.queries.at_once(tenant) as ask:
             (row,) = ask(Question(WAITING, window.start, window.end, Grain.TOTAL)).rows

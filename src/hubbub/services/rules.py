@@ -133,7 +133,7 @@ class RuleSetService:
     def _items(
         self, owner: Tenant, rules: RuleSet, ids: Mapping[str, str]
     ) -> Iterator[tuple[str, Callable[[], _Step]]]:
-        """Yield each item's place in the document, and what checks it."""
+        """Yield each item's place in the document, and the function that checks it."""
         for no, target in enumerate(rules.targets, 1):
             yield f"targets, item {no}", partial(self._target, owner, target)
         for no, alert in enumerate(rules.alerts, 1):
@@ -188,7 +188,7 @@ class RuleSetService:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A checked item: what becomes of it, and what writes that."""
+    """A checked item: its outcome, and the writes that bring it about."""
 
     item: ImportedRule
     writes: tuple[Write, ...]
@@ -214,7 +214,7 @@ def _identity(target: TargetTerms) -> tuple[str, str, str, date]:
 
 
 def _check_identities(rules: RuleSet) -> None:
-    """Raise BadInputError where two items of a rule set are the same one."""
+    """Raise BadInputError if two items of a rule set have the same identity."""
     identities: tuple[tuple[str, list[object]], ...] = (
         ("alerts", [each.name for each in rules.alerts]),
         ("subscriptions", [f"{each.kind} to {each.destination}" for each in rules.subscriptions]),

@@ -106,7 +106,7 @@ class SubscriptionService:
         self._store.remove(self._control.tenant(tenant).id, subscription)
         return Removed(subscription)
 
-    # --- without signing in
+    # --- by the link of a message, without signing in
 
     def unsubscribe(self, token: str, *, stop: bool = False) -> Subscription:
         """Return the subscription of a message's link, and stop it if `stop`. Raises NotFoundError."""
@@ -122,7 +122,7 @@ class SubscriptionService:
         key = self._control.derived("unsubscribe")
         return hmac.new(key, id_.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:40]
 
-    # --- when one is due
+    # --- due digests
 
     def send(self) -> Digests:
         """Write due digests into the outbox."""

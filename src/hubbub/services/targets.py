@@ -1,4 +1,4 @@
-"""Targets of a tenant: within how many minutes to answer and resolve; added, listed and ended."""
+"""Targets of a tenant, in minutes, for answering and resolving: added, listed and ended."""
 
 from __future__ import annotations
 

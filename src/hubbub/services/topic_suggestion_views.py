@@ -40,14 +40,14 @@ class SuggestedTopic:
     opportunity_ms: float | None
     """Messages × unresolved × handling time; null: one of them is not known."""
     since: datetime
-    """When it was first found."""
+    """Time of the run that first suggested it."""
     examples: Sequence[ExampleMessage]
     """Messages nearest to its centre."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicTurn:
-    """What became of a topic."""
+    """An entry of a topic's history."""
 
     number: int
     """Its number."""
@@ -58,7 +58,7 @@ class TopicTurn:
     by: str
     """Who decided; empty: a run."""
     at: datetime
-    """When."""
+    """When it happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class TopicSuggestionsView:
     below: int
     """Topics below the floor."""
     history: Sequence[TopicTurn]
-    """What became of topics, newest first."""
+    """The history of topics, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class SuggestionRun:
     topics: int
     """Undecided topics above the floor."""
     changed: bool
-    """Whether there were other messages than in the run before."""
+    """Whether the messages differ from those of the run before."""
 
 
 @dataclass(frozen=True, slots=True)

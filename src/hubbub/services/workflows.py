@@ -100,7 +100,7 @@ class Workflows:
         self._reply_jobs.keep_promises()
 
     def move_back(self, now: dt.datetime, by: dt.timedelta) -> None:
-        """Have messages and alert rules wait no longer than before the clock went back."""
+        """Move due times of messages and alert rules back with the clock, so that none waits longer than before."""
         self._messages.move_back(now, by)
         self._judging.move_back(now)
 
