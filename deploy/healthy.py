@@ -1,7 +1,7 @@
-"""Say by exit code whether this container's `hubbub serve` or `hubbub worker` is well: `healthy.py serve|worker`.
+"""Tell by the exit code whether this container's `hubbub serve` or `hubbub worker` is healthy: `healthy.py serve|worker`.
 
-A server answers /readyz with 200. A worker has no port; its heartbeat in the jobs database is young, and that comes from the
-thread that keeps the clock.
+A healthy server answers /readyz with 200. A worker has no port; a healthy one has a recent heartbeat in the jobs database, which
+the thread of the schedules writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ YOUNG = timedelta(seconds=30)
 
 def serve(settings: Settings) -> str:
     """Return what is wrong with the server on this machine, or nothing. Raises OSError when it does not answer."""
-    connection = HTTPConnection("127.0.0.1", settings.port, timeout=8)  # not urllib, which would ask a proxy
+    connection = HTTPConnection("127.0.0.1", settings.port, timeout=8)  # not urllib, which would use a proxy
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()

@@ -1,7 +1,6 @@
-"""How much is tested, said here alone: everything by `make test-all` (`HUBBUB_TESTS=all`), what people wait for otherwise.
+"""The extent of the two test runs: `make test-all` (`HUBBUB_TESTS=all`) runs everything, `make test` less.
 
-The quick run leaves out the tests that are marked `slow`, and does less often what is done again and again. Nothing else is left
-out, and what is left out is skipped by name.
+The quick run skips the tests that are marked `slow`, by name, and repeats others fewer times. Nothing else is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ KILLS_OF_WORKERS = 15 if ALL else 1
 """Kills of one kind; of workers on each of two databases."""
 
 OF_COMMANDS = 1 if ALL else 6
-"""Of so many commands one is tried on a damage; each is tried on some damage."""
+"""One in so many commands is tried on each damage; every command is tried on some damage."""
 
 REQUESTS = 15 if ALL else 5
 """Requests that are generated for each route and key, as described and not."""
