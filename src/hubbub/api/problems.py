@@ -14,11 +14,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi import Path as PathParam
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from hubbub import errors
 from hubbub.dashboard.base_path import at
+from hubbub.dashboard.render import problem_page
 from hubbub.errors import HubbubError, NotFoundError, RateLimitedError
 from hubbub.telemetry import log, seldom
 
@@ -96,11 +97,13 @@ def meaning(code: Annotated[str, PathParam(max_length=60, description="Code of t
 _JSON = re.compile(r"\s*application/(?:json|[\w.-]+\+json)\s*(?:;|$)", re.IGNORECASE)
 
 
-def problem(
-    request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None
-) -> JSONResponse:
-    """Return a problem document; notes its code in the request's state."""
+def problem(request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """Return a problem document, or to a browser that opens a page a page; notes its code in the request's state."""
     request.state.problem = code
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(at("/v1/")):
+        id_ = getattr(request.state, "request_id", "")
+        number = f" Its number is {id_}." if status >= 500 and id_ else ""
+        return problem_page(status, code, f"{detail}{number}", headers or {})
     body = {
         "type": at(f"/problems/{code}"),
         "title": KINDS[code].title,
@@ -112,7 +115,7 @@ def problem(
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def refusal(request: Request, error: HubbubError) -> JSONResponse:
+def refusal(request: Request, error: HubbubError) -> Response:
     """Return the problem of an error of Hubbub; notes its details in the request's state, for the delivery log."""
     headers = {"Retry-After": str(math.ceil(getattr(error, "retry_after", None) or 5))} if error.retry else None
     request.state.details = error.details
@@ -133,11 +136,11 @@ def install(app: FastAPI) -> None:
     """Install the handlers that turn every error into a problem."""
 
     @app.exception_handler(HubbubError)
-    async def known(request: Request, error: HubbubError) -> JSONResponse:
+    async def known(request: Request, error: HubbubError) -> Response:
         return refusal(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         kind = request.headers.get("content-type", "")
         if any(e["loc"][:1] == ("body",) for e in error.errors()) and not _JSON.match(kind):
             reason = f"its Content-Type is {kind[:80]!r}" if kind else "it has no Content-Type"
@@ -147,20 +150,22 @@ def install(app: FastAPI) -> None:
         return problem(request, 400, "bad_request", faults)
 
     @app.exception_handler(UnicodeEncodeError)
-    async def halved(request: Request, error: UnicodeEncodeError) -> JSONResponse:  # only the request can hold one
+    async def halved(request: Request, error: UnicodeEncodeError) -> Response:  # only the request can hold one
         return problem(
             request, 400, "bad_request", "a text holds half a character (a lone surrogate): send complete characters"
         )
 
     @app.exception_handler(HTTPException)
-    async def plain(request: Request, error: HTTPException) -> JSONResponse:
+    async def plain(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "bad_request")
         detail = "This address does not exist." if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, code, detail, dict(error.headers or {}))
 
 
-def unexpected(request: Request, error: Exception) -> JSONResponse:
+def unexpected(request: Request, error: Exception) -> Response:
     """Log the source of an unforeseen error (places only: values may hold keys or a tenant's texts); return its problem."""
     places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-12:]]
     log.error("request failed", path=request.url.path, error=type(error).__name__, at=places)
-    return problem(request, 500, "internal", "Something went wrong inside Hubbub; the log names this request id.")
+    return problem(
+        request, 500, "internal", "Something went wrong inside Hubbub; the server's log has the number of this request."
+    )

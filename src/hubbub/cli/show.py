@@ -17,12 +17,12 @@ from hubbub.cli.label_cells import are_labels, in_short
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
+from hubbub.model.duration import duration
 from hubbub.model.page import Page
 from hubbub.model.plain import JsonRow, plain
 from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
 from hubbub.query.result import reasons
-from hubbub.reports.formatting import duration
 
 UNITS = {"coverage": Unit.SHARE, "tenant_ratio": Unit.SHARE, "lower_bound": Unit.SHARE}
 """Units of columns that are not metrics; columns ending in `_ms` are durations."""

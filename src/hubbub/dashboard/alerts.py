@@ -79,40 +79,22 @@ def _may(ask: Ask) -> bool:
 def _new(ask: Ask) -> Shown:
     destinations = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
     kinds = {kind: ask.in_words(title) for kind, title in KIND_TITLES.items()}
-    fields = (
-        Field("name", "Name", value=ask.param("name"), required=True),
+    fields = (  # in the order of a sentence: when messages of each day rise above the limit, tell somebody
+        Field("kind", "When", "select", ask.param("kind", Kind.CHANGE), kinds),
         Field(
-            "kind",
-            "Kind",
-            "select",
-            ask.param("kind", Kind.CHANGE),
-            kinds,
-        ),
-        Field(
-            "metric",
-            "Metric",
-            value=ask.param("metric", "messages"),
+            "metric", "the number", value=ask.param("metric", "messages"),
             hint="of threshold, change, budget; like next_response_breaches",
         ),
-        Field("grain", "For each", "select", ask.param("grain", "day"), GRAINS),
-        Field("direction", "Fires when it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
-        Field(
-            "limit",
-            "Limit",
-            value=ask.param("limit"),
-            hint="in the metric's unit",
-        ),
-        Field(
-            "at_least",
-            "At least",
-            value=ask.param("at_least"),
-            hint="empty: set for you",
-        ),
-        Field("times", "Times the usual number", value=ask.param("times", "2")),
-        Field("by", "Separately by", value=ask.param("by"), hint="like channel"),
-        Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
-        Field("quiet", "Quiet hours", value=ask.param("quiet"), hint="like 22:00-07:00"),
-    )
+        Field("grain", "of each", "select", ask.param("grain", "day"), GRAINS),
+        Field("by", "separately by", value=ask.param("by"), hint="like channel"),
+        Field("direction", "and it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
+        Field("limit", "the limit", value=ask.param("limit"), hint="in the metric's unit"),
+        Field("times", "or the usual number times", value=ask.param("times", "2")),
+        Field("at_least", "and is at least", value=ask.param("at_least"), hint="empty: set for you"),
+        Field("destination", "then notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
+        Field("quiet", "but not from – to", value=ask.param("quiet"), hint="like 22:00-07:00"),
+        Field("name", "The rule is called", value=ask.param("name"), required=True),
+    )  # fmt: skip
     return facts(ask, (), forms=[Act("try", "Try it on the past year", fields=fields)])
 
 

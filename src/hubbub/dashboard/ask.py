@@ -18,6 +18,7 @@ from hubbub.dashboard.answer_rows import PageAnswer, PageRow
 from hubbub.dashboard.base_path import at
 from hubbub.dashboard.person import Person
 from hubbub.dashboard.view import FILTERS, View
+from hubbub.dashboard.written import written
 from hubbub.errors import HubbubError
 from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
@@ -81,6 +82,8 @@ class Ask:
         """The same without days that are not over."""
         self.missing: list[str] = []
         """Gaps of sources in the answers of the whole page, without days that are not over."""
+        self.told: Sequence[str] = ()
+        """Gaps that the page names on top, so that its parts need not."""
         self._known: dict[str, Any] = {}
         self.ended: date | None = None
         """The last day with data, if the view was moved there because the last four weeks have none."""
@@ -189,9 +192,9 @@ class Ask:
         return self.engine.names.called(self._tenant, {kind: ids for kind, ids in wanted.items() if kind in KINDS})
 
     def label(self, dimension: str, value: str) -> str:
-        """Return the name of a dimension's value, or the value."""
+        """Return the name of a dimension's value, or the value as people write it."""
         kind = KIND_OF.get(dimension, "")
-        return self.called({kind: [value]}).get((kind, value), value)
+        return self.called({kind: [value]}).get((kind, value)) or written(self.wording, dimension, value)
 
     @property
     def complete(self) -> str:

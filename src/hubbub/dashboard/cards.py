@@ -23,7 +23,7 @@ from hubbub.news.judge import Verdict
 from hubbub.news.number import NewsNumber
 from hubbub.news.sentences import beside_usual
 from hubbub.query.result import UNKNOWN, Number, State
-from hubbub.reports.formatting import shown
+from hubbub.reports.formatting import FEWEST, of_few, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Card:
 
     @property
     def shown(self) -> str:
-        """The value for people."""
-        return shown(self.value, self.unit)
+        """The value for people; a share of fewer than five as a count."""
+        return of_few(self.value, self.n, self.unit) or shown(self.value, self.unit)
 
     @property
     def incomplete(self) -> bool:
@@ -142,7 +142,7 @@ def _judged(card: Card, number: NewsNumber) -> Card:
     if number.verdict == Verdict.UNKNOWN and card.change:  # a large change in grey needs a word
         usual = "usual range not known"
     n = f"n\u00a0=\u00a0{number.n:,}" if unit != Unit.COUNT and number.n else ""
-    if unit == Unit.SHARE and number.n and number.n < FEW and number.value is not None:
+    if unit == Unit.SHARE and number.n and FEWEST <= number.n < FEW and number.value is not None:
         n = f"{round(number.value * number.n)} of {number.n}"
     return replace(card, way=way_beyond(number), foot=" · ".join(filter(None, (usual, n))))
 

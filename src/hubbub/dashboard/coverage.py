@@ -39,6 +39,7 @@ SENT = (
     Reason.SKIPPED,
 )
 """Reasons of gaps in what a service sends by itself, which a person may close."""
+ALL_COMPLETE = "Every source is complete."
 FETCHABLE = (Reason.NOT_TRIED, Reason.FAILED, Reason.REFUSED, Reason.PAUSED, Reason.UNREADABLE)
 """Reasons of gaps whose days may be fetched."""
 FAILED = (Reason.FAILED, Reason.REFUSED, Reason.UNREADABLE)
@@ -111,7 +112,8 @@ def _square(day: CoveredDay, most: int) -> Square:
 
 
 def _gaps(ask: Ask) -> Shown:
-    page = ask.engine.coverage.of(ask.tenant.id, limit=100)
+    first = day_of(ask.now, ask.tenant.tz) - timedelta(weeks=WEEKS)
+    page = ask.engine.coverage.of(ask.tenant.id, first.isoformat(), limit=100)
     with_source = [(source, gap) for source in page.rows for gap in _joined(source.gaps)]
     rows = [
         {"source": source.name, "from": gap.from_.isoformat(), "to": gap.to.isoformat(), "why": gap.message, "do": gap.action}
@@ -121,7 +123,9 @@ def _gaps(ask: Ask) -> Shown:
         Column("source", "Source"), Column("from", "From", "moment"), Column("to", "To", "moment"),
         Column("why", "Why", "long"), Column("do", "What to do", "long"),
     ]  # fmt: skip
-    nothing = "No gap is open: every source is complete." if page.rows else "No source is connected."
+    unheard = [source.name for source in page.rows if not any(day.found for day in source.days)]
+    complete = f"No event has come from {', '.join(unheard)} in the last half year." if unheard else ALL_COMPLETE
+    nothing = f"No gap is open. {complete}" if page.rows else "No source is connected."
     acts = [list(_acts(source, gap)) for source, gap in with_source]
     return data_table(ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (), nothing=nothing)
 

@@ -133,10 +133,18 @@ def _lower(text: str) -> str:
     return " + ".join(in_sentence(part) for part in text.split(" + "))
 
 
+QUANTILES = {
+    "p50": "Half of the values are at most this", "p90": "9 in 10 values are at most this",
+    "p95": "19 in 20 values are at most this", "p99": "99 in 100 values are at most this", "avg": "Sum of the values ÷ n",
+    "min": "The smallest value", "max": "The largest value",
+}  # fmt: skip
+"""Formulas of a distribution's statistics, in words."""
+
+
 def _formula(answer: Explanation) -> str:
     """Return the formula, of a fraction in words."""
     if answer.numerator_of is None or answer.denominator_of is None:
-        return answer.formula
+        return QUANTILES.get(find(answer.metric).statistic or "", answer.formula)
     return f"({_lower(answer.numerator_of)}) ÷ ({_lower(answer.denominator_of)})"
 
 

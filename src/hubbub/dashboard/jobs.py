@@ -13,8 +13,8 @@ from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, 
 from hubbub.dashboard.person import Role
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.rows import STATES, JobRow
+from hubbub.model.duration import duration
 from hubbub.model.plain import plain
-from hubbub.reports.formatting import duration
 
 AGAIN = ("failed", "retrying", "cancelled", "parked")
 RUNNING = ("waiting", "delayed", "active", "retrying")

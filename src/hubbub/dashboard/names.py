@@ -1,5 +1,6 @@
 """Names on pages: in place of ids in a table, and beside ids in its CSV.
 
+Topics and intents are written as words; a value that events do not give is "no topic".
 Widgets work with ids. Names are added at the end, by one look-up for each column; an id without a name stays, and ids that share
 a name are shown with both.
 """
@@ -13,18 +14,21 @@ from typing import Any
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Table
+from hubbub.dashboard.view import FILTERS
+from hubbub.dashboard.written import written
 from hubbub.model.name import KIND_OF
+from hubbub.reports.formatting import WRITTEN
 
 
 def labels(ask: Ask, dimension: str, ids: Iterable[str]) -> Mapping[str, str]:
     """Return display names of a dimension's values, with the id where several share a name."""
     kind, known = KIND_OF.get(dimension, ""), list(dict.fromkeys(ids))
-    names = ask.called({kind: known})
-    often = Counter(names.get((kind, id_), id_) for id_ in known)
+    names = {(kind, id_): written(ask.wording, dimension, id_) for id_ in known} | dict(ask.called({kind: known}))
+    often = Counter(names[kind, id_] for id_ in known)
     return {
         id_: name if often[name] == 1 or name == id_ else f"{name} ({id_})"
         for id_ in known
-        for name in [names.get((kind, id_), id_)]
+        for name in [names[kind, id_]]
     }
 
 
@@ -33,7 +37,8 @@ def named(ask: Ask, table: Table | None) -> Table | None:
     if table is None:
         return None
     table = replace(table, columns=[replace(column, title=ask.in_words(column.title)) for column in table.columns])
-    shown = {column.name: labels(ask, column.holds, _ids(table, column)) for column in _of_ids(table)}
+    values = [column for column in table.columns if column.holds in {*KIND_OF, *FILTERS, *WRITTEN}]
+    shown = {column.name: labels(ask, column.holds, _ids(table, column)) for column in values}
     if not shown:
         return table
     rows = [

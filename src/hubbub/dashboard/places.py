@@ -19,7 +19,7 @@ from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
 from hubbub.news.number import NewsNumber
 from hubbub.query.result import Number
-from hubbub.reports.formatting import in_sentence
+from hubbub.reports.formatting import in_sentence, of_few
 
 MOST = 40
 """Rows shown at first; the table has all."""
@@ -123,8 +123,10 @@ def _shown(
         way = way_beyond(beside) if beside is not None and name in place.numbers and not few[name] else ""
         text = change_in_words(place.number(name), unit_of(name))
         changes[name] = {"change": text if way else "", "way": way}
+    counts = {name: of_few(place.value(name), place.number(name).n, unit_of(name)) for name in known}
     return {
-        "channel": place.channel, "room": place.room, "level": place.level, "bar": share_bar(share), "changes": changes,
+        "counts": counts, "channel": place.channel, "room": place.room, "level": place.level,
+        "bar": share_bar(share), "changes": changes,
         "few": few, **{name: place.value(name) for name in known}, "has": list(place.numbers),
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request, Response
@@ -40,6 +41,7 @@ TITLES = {
     "bad_request": "Not understood",
     "forbidden": "Not allowed",
     "forged": "Not allowed",
+    "internal": "Something went wrong",
     "rate_limited": "Too many requests",
 }
 """Titles of error pages whose code says little to people."""
@@ -142,5 +144,12 @@ def page(template: str, status: int = 200, **data: Any) -> Response:
 
 def error_page(error: HubbubError) -> Response:
     """Return the page of an error: a title for people, and what happened."""
-    title = TITLES.get(error.code) or error.code.replace("_", " ").capitalize()
-    return page("error.html", error.status, title=title, message=error.message)
+    return problem_page(error.status, error.code, error.message)
+
+
+def problem_page(status: int, code: str, message: str, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
+    """Return the page of a status and code, with a message in words."""
+    title = TITLES.get(code) or code.replace("_", " ").capitalize()
+    shown_page = page("error.html", status, title=title, message=message)
+    shown_page.headers.update(headers)
+    return shown_page

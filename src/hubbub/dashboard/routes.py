@@ -38,6 +38,8 @@ from hubbub.model.window import day_of
 from hubbub.reports.as_csv import answer_table
 from hubbub.telemetry import log
 
+COUNTED = "messages"
+"""The metric whose gaps a page of numbers names on top."""
 NOT_COMPUTED = "This part could not be computed. The reason is in the server's log; the other parts are not affected."
 routes = APIRouter(include_in_schema=False)
 
@@ -188,11 +190,9 @@ def _show(
         return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id, connected=connected)
     # any widget may have the refused form; without scripts all are wanted
     lazy = refused is None and not ask.param("whole")
-    parts = [
-        (_in_words(ask, widget), "" if widget.lazy and lazy else _part(ask, widget))
-        for widget in page.widgets
-        if person.may(widget.role)
-    ]
+    worded = [_in_words(ask, widget) for widget in page.widgets if person.may(widget.role)]
+    ask.told = ask.missing  # the page names its gaps on top
+    parts = [(widget, "" if widget.lazy and lazy else _part(ask, widget)) for widget in worded]
     if ask.refused is not None:  # no widget shows the form
         done = Done(ask.refused.error.message, failed=True)
     nothing = no_rows(ask) if tenant is not None and page.header and page.dated else None
@@ -225,23 +225,21 @@ def _in_words(ask: Ask, widget: Widget) -> Widget:
 
 
 def _part(ask: Ask, widget: Widget) -> str:
-    """Return a widget as HTML; its error stays inside it."""
+    """Return a widget, in the tenant's words, as HTML; its error stays inside it."""
     ask.next_part()
-    widget = _in_words(ask, widget)
     try:
-        shown = widget.answer(ask)
+        return _drawn(ask, widget, widget.answer(ask))
     except HubbubError as error:
         return render.text("parts/error.html", message=error.message, widget=widget, ask=ask)
     except Exception as error:
         log.error("a widget failed", page=ask.page, widget=widget.name, error=type(error).__name__, exc_info=True)
         return render.text("parts/error.html", message=NOT_COMPUTED, widget=widget, ask=ask)
-    return _drawn(ask, widget, shown)
 
 
 def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
     if ask.kept_from:
         shown = beyond(shown, ask.kept_from)
-    if gaps := ask.gaps if shown.empty else ask.lost:
+    if gaps := ask.gaps if shown.empty else [text for text in ask.lost if text not in ask.told]:
         shown = lacking(shown, gaps)
     part, table = "empty" if shown.empty else shown.part, named(ask, shown.table)
     return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=table, **shown.data)
@@ -255,7 +253,12 @@ def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page,
     ask = _asked(request, person, tenant, page)
     if ending == "csv":
         return _csv(ask, widget)
-    return Response(_part(ask, widget), media_type="text/html; charset=utf-8", headers=dict(render.HEADERS))
+    if page.header and any(not other.lazy for other in page.widgets):
+        ask.query([COUNTED])
+        ask.told = list(ask.missing)
+    return Response(
+        _part(ask, _in_words(ask, widget)), media_type="text/html; charset=utf-8", headers=dict(render.HEADERS)
+    )
 
 
 def _csv(ask: Ask, widget: Widget) -> Response:

@@ -12,7 +12,7 @@ from hubbub.reports.formatting import shown
 
 WAITS = ("first_response_ms", "response_ms", "resolution_ms")
 CARDS = tuple(f"{wait}.{statistic}" for statistic in ("p50", "p90") for wait in WAITS)
-BANDS = {"p50": "Half are faster", "p90": "90 % are faster", "p95": "95 % are faster"}
+BANDS = {"p50": "Half are faster", "p90": "9 in 10 are faster", "p95": "19 in 20 are faster"}
 STEPS = ("up to 1 min", "1 to 5 min", "5 to 15 min", "15 min to 1 h", "1 to 4 h", "4 h to 1 d", "over 1 d")
 """Ranges between the limits of `WITHIN`."""
 NO_HOURS = "This tenant has no business hours yet: choose all hours, or set business hours."
@@ -80,7 +80,7 @@ def _spread(ask: Ask) -> Shown:
 
 def _by(ask: Ask, dimension: str) -> Shown:
     wait = _wait(ask)
-    titles = {"count": "Waits", "p50": "Median", "p90": "90 %", "within_1h": "Within 1 h"}
+    titles = {"count": "Waits", "p50": "Median", "p90": "9 in 10 within", "within_1h": "Within 1 h"}
     named = {f"{wait}.{statistic}": title for statistic, title in titles.items()}
     return _no_hours(ask) or breakdown(ask, dimension, list(named), titles=named)
 

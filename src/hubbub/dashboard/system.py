@@ -6,8 +6,8 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Fact, data_table, facts
 from hubbub.dashboard.person import Role
+from hubbub.model.duration import duration
 from hubbub.model.plain import plain
-from hubbub.reports.formatting import duration
 
 MIB = 1 << 20
 NAMES = {"dbos": "DBOS", "fastapi": "FastAPI", "pyarrow": "PyArrow", "sqlalchemy": "SQLAlchemy"}

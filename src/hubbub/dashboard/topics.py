@@ -13,6 +13,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversations import local, raw_event
 from hubbub.dashboard.labelled import GIVEN_BY, cells
+from hubbub.dashboard.names import labels
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, windows_of
@@ -52,6 +53,7 @@ def _share(ask: Ask) -> Shown:
         return Shown(empty=NO_TOPICS)
     names = [*most, OTHERS] if others else most
     series = [(f"s{number}", name) for number, name in enumerate(names)]
+    named = _named(ask, series)
     rows = []
     for window in whole.rows:
         by_topic = counts.get(window.window, Counter())
@@ -63,9 +65,9 @@ def _share(ask: Ask) -> Shown:
         {key: ask.explained(METRIC, spans[i], {"topic": name}) for key, name in series if name != OTHERS}
         for i in range(len(rows))
     ]
-    spec = charts.shares(rows, "at", series, windows=True)
-    columns = [Column("window", "From", "moment"), *(Column(key, name, "count") for key, name in series)]
-    summary = "Share of classified messages over all days: " + _shares(series, rows)
+    spec = charts.shares(rows, "at", named, windows=True)
+    columns = [Column("window", "From", "moment"), *(Column(key, name, "count") for key, name in named)]
+    summary = "Share of classified messages over all days: " + _shares(named, rows)
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary, _coverage(ask, "topic"))
 
 
@@ -101,10 +103,18 @@ def _tones(ask: Ask) -> Shown:
     ]
     columns = [Column("topic", "Topic"), Column("n", "Messages", "count"), *(Column(k, n, "count") for k, n in series)]
     note = f"The {MOST_BARS} topics with most messages; the table has all." if len(rows) > MOST_BARS else ""
+    called = labels(ask, "topic", ranked)
+    bars = [{**row, "topic": called[row["topic"]]} for row in rows[:MOST_BARS]]
     return Shown(
-        "chart", {"spec": charts.shares(rows[:MOST_BARS], "topic", series)}, Table(columns, rows, links),
+        "chart", {"spec": charts.shares(bars, "topic", series)}, Table(columns, rows, links),
         "Tone of classified messages: " + _shares(series, rows), " ".join(filter(None, (note, _coverage(ask, "tone")))),
     )  # fmt: skip
+
+
+def _named(ask: Ask, series: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return series with their topics as people write them."""
+    called = labels(ask, "topic", [name for _, name in series if name != OTHERS])
+    return [(key, called.get(name, name)) for key, name in series]
 
 
 def _topics(ask: Ask) -> Shown:
@@ -219,8 +229,9 @@ def _movers(ask: Ask) -> Shown:
         }
         for row in rows
     ]
+    called = labels(ask, "topic", [row["topic"] for row in rows])
     summary = "Topics whose share changed most: " + ", ".join(
-        f"{plain(row['topic'])} {row['moved']} points" for row in rows
+        f"{plain(called[row['topic']])} {row['moved']} points" for row in rows
     )
     return Shown(
         "table",

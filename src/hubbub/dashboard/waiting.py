@@ -63,7 +63,7 @@ def unanswered(ask: Ask) -> Shown:
     columns = with_small_print(ask, _COLUMNS, rows)
     links = [ways(ask, row, "since") if sees_rows else {} for row in rows]
     table = with_source(ask, Table(columns, rows, links))
-    summary = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
+    summary = ask.in_words(f"{len(rows)} conversations wait" if len(rows) > 1 else "1 conversation waits")
     note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
     return Shown(
         "few",

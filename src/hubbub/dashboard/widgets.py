@@ -29,7 +29,7 @@ from hubbub.news.candidates import FEW
 from hubbub.news.number import NewsNumber
 from hubbub.query.result import State
 from hubbub.query.targets_in_force import TargetInForce
-from hubbub.reports.formatting import changed, in_sentence, moment, shown
+from hubbub.reports.formatting import changed, in_sentence, moment, of_few, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "There are no data of these days and filters."
@@ -267,8 +267,9 @@ def _slice(
 ) -> dict[str, Any]:
     """Return a row of a breakdown: its numbers with n and change, whose look is in `ways`."""
     numbers = {name: row.number(name) for name in names}
+    counts = {name: text for name, number in numbers.items() if (text := of_few(number.value, number.n, unit_of(name)))}
     return {
-        "name": value, "bar": bar, **{name: number.value for name, number in numbers.items()},
+        "name": value, "bar": bar, "counts": counts, **{name: number.value for name, number in numbers.items()},
         **{f"{name}_n": number.n for name, number in numbers.items()},
         "changes": {
             name: {"change": change_in_words(number, unit_of(name)), "way": ways.get((name, value), "")}

@@ -39,8 +39,9 @@ ROLLUPS: tuple[Rollup, ...] = (
 )  # fmt: skip
 FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
 STATISTICS: dict[str, str] = {
-    "avg": "mean", "p50": "median", "p90": "90 %", "p95": "95 %", "p99": "99 %", "min": "shortest", "max": "longest",
-    "count": "count", "sum": "sum", **{name: re.sub(r"_(\d+)", r" \1 ", name) for name in WITHIN},
+    "avg": "mean", "p50": "median", "p90": "9 in 10 within", "p95": "19 in 20 within", "p99": "99 in 100 within",
+    "min": "shortest", "max": "longest", "count": "count", "sum": "sum",
+    **{name: re.sub(r"_(\d+)", r" \1 ", name) for name in WITHIN},
 }  # fmt: skip
 """Statistics of a distribution -> their titles."""
 DIMENSION_NAMES = {"first_staff_id": "staff_id"}

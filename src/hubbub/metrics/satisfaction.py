@@ -63,7 +63,7 @@ RATINGS = Rollup(
         "ratings": Stored("Valid ratings (1 to 5), the last per survey.", Unit.COUNT, measure="ratings"),
         **{f"rating_{n}": Stored(f"Ratings of {n}.", Unit.COUNT, measure=f"rating_{n}") for n in range(1, 6)},
         "rating_avg": Ratio(
-            "Mean of valid ratings (1 to 5).", Unit.NUMBER, over={f"rating_{n}": n for n in range(1, 6)}, under="ratings",
+            "Mean of valid ratings (1 to 5).", Unit.SCORE, over={f"rating_{n}": n for n in range(1, 6)}, under="ratings",
             title="Mean rating", better=Better.HIGHER
         ),
         "csat": Ratio(

@@ -46,7 +46,7 @@ WORDINGS: Mapping[str, Wording] = {
             "conversations_started": "Threads",
             "waiting_conversations": "Threads without a reply",
             "first_response_ms.p50": "First reply, median",
-            "first_response_ms.p90": "First reply, 90 %",
+            "first_response_ms.p90": "First reply, 9 in 10 within",
             "first_response_ms.within_1d": "Replied within a day",
             "question_answer_rate": "Questions answered",
             "questions_unanswered": "Without an answer",

@@ -17,7 +17,7 @@ from hubbub.news.number import NewsNumber, Number
 from hubbub.news.point import Point
 from hubbub.query.result import State
 from hubbub.query.usual import Usual
-from hubbub.reports.formatting import about, between, in_sentence, near, plain
+from hubbub.reports.formatting import about, between, in_sentence, in_words, near, plain
 
 QUIET = "Nothing unusual"
 NO_NEWS = "Outside the usual range, but no news"
@@ -92,7 +92,7 @@ def of_all_days(candidate: Candidate, number: Number, burst: Burst) -> str:
 
 def quoted(topic: str) -> str:
     """Return a topic name inside a sentence: air_conditioning is “air conditioning”."""
-    return f"“{plain(topic).replace('_', ' ').strip()}”"
+    return f"“{in_words('topic', plain(topic)).strip()}”"
 
 
 def change(number: Number) -> str:

@@ -10,6 +10,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import in_utc, micros
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import State
+from hubbub.model.duration import MINUTE, duration
 from hubbub.model.label import GivenLabel
 from hubbub.model.question import Question
 from hubbub.model.target import Target
@@ -22,7 +23,6 @@ from hubbub.query.select import Context
 from hubbub.query.waiters import Distances, Waiter, waiters
 
 METRIC = "waiting_past_target"
-_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +87,8 @@ def live(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 5
 def countdown(over_ms: int) -> str:
     """Return a distance to a target in words: minutes left are rounded up, minutes over rounded down."""
     if over_ms > 0:
-        return f"{_span(over_ms) if over_ms >= _MINUTE else 'under 1 min'} over"
-    return f"{_span(-(over_ms // _MINUTE) * _MINUTE)} left"
-
-
-def _span(ms: int) -> str:
-    if ms < _HOUR:
-        return f"{ms // _MINUTE} min"
-    if ms < _DAY:
-        return f"{ms // _HOUR} h {ms % _HOUR // _MINUTE} min"
-    return f"{ms // _DAY} d {ms % _DAY // _HOUR} h"
+        return f"{duration(over_ms // MINUTE * MINUTE) if over_ms >= MINUTE else 'under 1 min'} over"
+    return f"{duration(-(over_ms // MINUTE) * MINUTE) if over_ms else '0 min'} left"
 
 
 def _order(pair: tuple[Waiter, tuple[int, Target] | None]) -> tuple[bool, int, int, str]:

@@ -84,7 +84,8 @@ def chart(table: Table, document: Document) -> str:
     rows, columns = table.points, table.drawn_columns
     if not rows or not columns or isinstance(SECTIONS[table.name], Ranking):
         return ""
-    return charts.legend(columns) + charts.over_time(table.title, rows, columns, labels(table, document)[: len(rows)])
+    drawn = charts.over_time(table.title, rows, columns, labels(table, document)[: len(rows)])
+    return f'{charts.legend(columns)}<div class="plots" role="group" tabindex="0" aria-label="{_text(table.title)}">{drawn}</div>'
 
 
 def _head(head: Head) -> str:

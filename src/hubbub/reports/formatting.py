@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from hubbub.metrics.definition import Unit
+from hubbub.model.duration import duration
 from hubbub.query.result import UNKNOWN
 from hubbub.query.waiting import countdown
 from hubbub.reports.tables import Column, Row
@@ -17,9 +18,13 @@ _UNWRITABLE = re.compile(
 """Controls, lone surrogates, and marks that change the direction of text."""
 _LINES = re.compile("(\r\n|[\r\n\v\f\x85\u2028\u2029])")
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+FEWEST = 5
+"""Fewest things of which a share is written in percent."""
 COUNTDOWN = "countdown"
 """Unit of the time to a target in ms; above 0: past the target."""
-NAMES = {"others": "others", "none": "(none)", "total": "total"}
+WRITTEN = ("topic", "intent")
+"""Dimensions whose values are written as words."""
+NAMES = {"others": "others", "none": "not given", "total": "total"}
 """Names of summary rows."""
 
 
@@ -45,6 +50,12 @@ def spreadsheet(text: str) -> str:
     return safe if safe.startswith("'") else led + safe
 
 
+def in_words(dimension: str, value: str) -> str:
+    """Return a value of a dimension as words: the topic air_conditioning is "air conditioning"; of others as it is."""
+    words = value.replace("_", " ")
+    return words if dimension in WRITTEN and words.strip() else value
+
+
 def in_sentence(title: str) -> str:
     """Return a title for use inside a sentence: its first letter small, unless it begins with an abbreviation like AI."""
     return title if title[:2].isupper() else f"{title[:1].lower()}{title[1:]}"
@@ -67,7 +78,14 @@ def shown(value: Any, unit: str) -> str:
         return countdown(int(value))
     if unit == Unit.SHARE:
         return f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+    return (f"{value:,}" if isinstance(value, int) else f"{value:,.2f}").replace("-", "−")
+
+
+def of_few(value: float | None, n: int | None, unit: str) -> str:
+    """Write a share of fewer than five things as a count, like "2 of 3"; empty for other numbers."""
+    if value is None or unit != Unit.SHARE or not n or n >= FEWEST:
+        return ""
+    return f"{round(value * n)} of {n}"
 
 
 def near(value: float | None, unit: str) -> str:
@@ -115,7 +133,8 @@ def changed(absolute: float | None, relative: float | None, unit: str) -> str:
     elif unit == Unit.MS:
         words = f"{'+' if absolute > 0 else '-'}{about(abs(absolute), unit)}" if absolute else "0"
     elif unit == Unit.COUNT:
-        words = f"{absolute:+,.0f}{f' ({relative:+.0%})' if relative else ''}"
+        part = f"{relative or 0:+.0%}"
+        words = f"{absolute:+,.0f}{f' ({part})' if part.strip('+-0%') else ''}"
     else:
         words = f"{absolute:+,.2f}"
     small = not words.strip("+-0.% pointsm()")
@@ -141,24 +160,3 @@ def day(text: str) -> str:
 def instant(text: str) -> str:
     """Format an RFC 3339 time: Sat 28 Nov 2026, 17:19."""
     return f"{day(text)}, {datetime.fromisoformat(text):%H:%M}"
-
-
-def duration(ms: float) -> str:
-    """Format milliseconds: 2.5 d, 12 h 5 min, 12 h, 3 min 20 s, 4.2 s or 250 ms; negative ones with a minus sign."""
-    if ms < 0:
-        return f"−{duration(-ms)}"
-    seconds = ms / 1000
-    if seconds < 1:
-        return f"{ms:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return _in_two(int(seconds), 60, "min", "s")
-    if seconds < 86_400 * 2:
-        return _in_two(int(seconds // 60), 60, "h", "min")
-    return f"{seconds / 86_400:.1f} d"
-
-
-def _in_two(amount: int, size: int, large: str, small: str) -> str:
-    whole, rest = divmod(amount, size)
-    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"

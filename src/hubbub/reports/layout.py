@@ -12,7 +12,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.query.result import State
 from hubbub.reports.dates import windows_in_words
 from hubbub.reports.document import Document, named
-from hubbub.reports.formatting import between, changed, reason, shown, unit_of
+from hubbub.reports.formatting import between, changed, in_words, reason, shown, unit_of
 from hubbub.reports.introduction import Beside, Introduction
 from hubbub.reports.sections import SECTIONS, Ranking, Summary
 from hubbub.reports.tables import Column, Row, Table
@@ -81,7 +81,7 @@ def labels(table: Table, document: Document) -> list[str]:
     section, rows = SECTIONS[table.name], table.rows
     if isinstance(section, Ranking):
         name = table.labelled_by(section.by)
-        return [str(named(row, Column(name, "", "text"))) for row in rows]
+        return [in_words(name, str(named(row, Column(name, "", "text")))) for row in rows]
     windows = [row["window"] for row in rows if row["window"] is not None]
     words = iter(windows_in_words(windows, document.data.step))
     return ["Total" if row["window"] is None else next(words) for row in rows]

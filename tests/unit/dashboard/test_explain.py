@@ -20,6 +20,7 @@ from tests.unit.dashboard.conftest import Pages
         ("response_ms.within_5min", "Response, within 5 min", ("2 – values within 5 min", "4 – all values")),
         ("conversion_rate", "Conversion rate", ("0 – different contacts: Of these, followed by a conversion",)),
         ("messages", "Messages", ()),
+        ("response_ms.p90", "Response, 9 in 10 within", ("9 in 10 values are at most this",)),
     ],
 )  # fmt: skip
 def test_a_number_has_its_name_and_its_parts_in_words(

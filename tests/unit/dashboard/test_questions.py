@@ -73,7 +73,7 @@ def test_an_id_of_another_source_has_no_link(id_: str | None) -> None:
 def test_without_an_open_question_the_panel_says_so(visitor: Visitor) -> None:
     """All answered is a sentence; no question at all leaves the threads that wait for a reply."""
     _thread(visitor, "chat", 6, asks=False, answered=False)
-    assert "1 waits" in visitor.see(WIDGET) and "Wed 19 Aug 2026, 08:00" in visitor.see(WIDGET)
+    assert "1 thread waits" in visitor.see(WIDGET) and "Wed 19 Aug 2026, 08:00" in visitor.see(WIDGET)
     _thread(visitor, "q-done", 7, asks=True, answered=True)
     assert "Every question of these days has an answer (1)." in visitor.see(WIDGET)
 

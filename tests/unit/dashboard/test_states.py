@@ -107,6 +107,9 @@ def test_a_gap_is_hatched_and_never_zero(gap: Visitor) -> None:
     """The Overview says that days are not known, with the way to what to do; the day of the gap has no number in the chart."""
     text = gap.see(f"/t/acme/overview?{DAYS}")
     assert "Data of these days is missing." in text and "See what to do" in text
+    parts = [gap.see(f"/t/acme/overview/{widget.name}?{DAYS}") for widget in NUMBERS["overview"].widgets]
+    said = [text, gap.see(f"/t/acme/overview?{DAYS}&whole=1"), *parts]
+    assert [part.count("no server was running") for part in said] == [1, 1, *[0] * len(parts)]  # once, on top
     html = gap.page(f"/t/acme/overview/chart?{DAYS}&metric=messages")
     assert '"gradient": "linear"' in html and "a source has a gap here" in html
     csv = gap.http.get(f"/t/acme/overview/chart.csv?{DAYS}&metric=messages").content.decode("utf-8-sig").splitlines()

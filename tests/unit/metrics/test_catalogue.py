@@ -208,7 +208,7 @@ def test_entries_are_plain_and_complete() -> None:
         ("csat", "Satisfied", Better.HIGHER),
         ("messages", "Messages", None),
         ("response_ms", "Response", Better.LOWER),
-        ("response_ms.p90", "Response, 90 %", Better.LOWER),
+        ("response_ms.p90", "Response, 9 in 10 within", Better.LOWER),
         ("first_response_business_ms.p50", "First response, median", Better.LOWER),
         ("response_ms.within_15min", "Response, within 15 min", Better.HIGHER),
         ("response_ms.count", "Response, count", None),

@@ -20,6 +20,7 @@ import pytest
 
 from hubbub.app import Engine
 from hubbub.metrics.catalogue import title_of
+from hubbub.model.duration import duration
 from hubbub.model.plain import plain as to_plain
 from hubbub.model.plain import typed
 from hubbub.reports import as_json
@@ -27,7 +28,7 @@ from hubbub.reports.cards import cards
 from hubbub.reports.dates import windows_in_words
 from hubbub.reports.document import Document
 from hubbub.reports.formats import FORMATS
-from hubbub.reports.formatting import NAMES, duration, harmless, moment, plain, shown, spreadsheet
+from hubbub.reports.formatting import NAMES, harmless, moment, plain, shown, spreadsheet
 from hubbub.reports.sections import SECTIONS, Ranking
 from hubbub.reports.tables import Column, ReportData, Table, data_hash
 from hubbub.settings import REPORT_FORMATS, Reports
@@ -353,9 +354,12 @@ def test_an_apostrophe_goes_before_what_could_be_a_formula(text: str, safe: str)
 
 
 def test_values_are_written_for_people() -> None:
-    """Durations are words, shares percent, counts have separators, nothing is a dash."""
-    values = ((None, "ms"), (250, "ms"), (-90_000, "ms"), (0.125, "share"), (12345, "count"), (4.25, "number"))
-    written = ["–", "250 ms", "−1 min 30 s", "12.5%", "12,345", "4.25"]
+    """Durations are words, shares percent, counts have separators, a minus is no hyphen, nothing is a dash."""
+    values = (
+        (None, "ms"), (250, "ms"), (-90_000, "ms"), (0.125, "share"), (12345, "count"), (4.25, "number"), (-12.23, "score"),
+        (-3, "count"),
+    )  # fmt: skip
+    written = ["–", "250 ms", "−1 min 30 s", "12.5%", "12,345", "4.25", "−12.23", "−3"]
     assert [shown(value, unit) for value, unit in values] == written
     times = ("2026-08-10T00:00:00+02:00", "2026-10-25T02:00:00+01:00")
     assert [moment(text) for text in times] == ["2026-08-10", "2026-10-25 02:00 +01:00"]
@@ -363,5 +367,5 @@ def test_values_are_written_for_people() -> None:
         "4.2 s",
         "3 min 20 s",
         "12 h 5 min",
-        "3.0 d",
+        "3 d",
     ]

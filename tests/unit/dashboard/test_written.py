@@ -1,0 +1,49 @@
+"""Values, counts and gaps in the words of people."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.dashboard.written import written
+from hubbub.metrics.wording import COMMON, SLACK, WORDINGS
+from hubbub.model.question import NONE
+from hubbub.reports.formatting import changed, of_few
+
+
+@pytest.mark.parametrize(
+    ("dimension", "value", "words"),
+    [
+        ("topic", "late_check_in", "late check in"), ("intent", "book_room", "book room"), ("topic", "___", "___"),
+        ("channel_id", "front_desk", "front_desk"), ("topic", NONE, "no topic"), ("staff_id", NONE, "no staff"),
+        ("channel_id", NONE, "no room"),
+    ],
+)  # fmt: skip
+def test_values_are_written_as_words(dimension: str, value: str, words: str) -> None:
+    """Topics and intents have no underscores, ids stay as they are, and what no event gives has a name."""
+    assert written(WORDINGS[COMMON], dimension, value) == words
+
+
+def test_no_room_is_no_channel_of_slack() -> None:
+    """The missing value is in the tenant's words."""
+    assert written(WORDINGS[SLACK], "channel_id", NONE) == "no channel"
+
+
+@pytest.mark.parametrize(
+    ("value", "n", "unit", "words"),
+    [
+        (2 / 3, 3, "share", "2 of 3"), (0.0, 4, "share", "0 of 4"), (0.5, 5, "share", ""), (None, 3, "share", ""),
+        (3.0, 3, "count", ""), (0.5, None, "share", ""), (0.5, 0, "share", ""),
+    ],
+)  # fmt: skip
+def test_a_share_of_few_is_a_count(value: float | None, n: int | None, unit: str, words: str) -> None:
+    """Of fewer than five things the reader sees how many, and no percent."""
+    assert of_few(value, n, unit) == words
+
+
+@pytest.mark.parametrize(
+    ("absolute", "relative", "words"),
+    [(2, 0.004, "+2"), (2, 0.005, "+2 (+0%)"), (2, 0.006, "+2 (+1%)"), (-3, -0.3, "−3 (−30%)")],
+)
+def test_a_change_of_no_percent_has_none(absolute: float, relative: float, words: str) -> None:
+    """A part that rounds to 0 % is left out."""
+    assert changed(absolute, relative, "count") == words.replace(" (+0%)", "")
