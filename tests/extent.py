@@ -11,6 +11,10 @@ ALL = os.environ.get("HUBBUB_TESTS") == "all"
 
 KILLS_INGESTING = 14 if ALL else 2
 KILLS_REFRESHING = 10 if ALL else 1
+BREAKS = (0.0, 0.001, 0.2, 0.5, 0.9, 0.999) if ALL else (0.001, 0.9)
+"""Shares of the log at which it breaks off."""
+FLIPS = 4 if ALL else 1
+"""Random bits of the log that are flipped."""
 KILLS_LOADING = 6
 KILLS_LABELLING = 5 if ALL else 1
 """Kills of labelling, and as many of labelling again."""
