@@ -1,9 +1,9 @@
-"""A process to be killed: `python -m tests.integration.child ingest|refresh|load FOLDER ...`. It prints `ready` when it begins.
+"""Child process of the kill tests: `python -m tests.integration.child ingest|refresh|load FOLDER ...`. It prints
+`ready` when it starts.
 
-`ingest FOLDER JOURNAL FIRST` stores numbered events from several threads and writes what was acknowledged to the journal, with
-`alone` behind it without a refresh beside,
-`refresh FOLDER STEP` brings facts up to date and dies by SIGKILL at the named step, `load FOLDER FIRST` loads and
-refreshes all real data again and again.
+`ingest FOLDER JOURNAL FIRST [alone]` stores numbered events from several threads and writes what was acknowledged to
+the journal; with `alone` it never refreshes. `refresh FOLDER STEP` refreshes and dies by SIGKILL at the named step.
+`load FOLDER FIRST` loads and refreshes all real data again and again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TENANTS = {"shop-0": "UTC", "shop-1": "America/New_York", "shop-2": "Asia/Kolkat
 THREADS = 3
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WRITES = re.compile(r"((?:INTO|FROM|UPDATE) \w+)")
-"""What tells statements that write apart: by what they do to which table."""
+"""Names a writing statement by its verb and table."""
 TYPES = (
     "message.received",
     "message.sent",
@@ -45,12 +45,12 @@ TYPES = (
 
 
 def tenant_of(number: int) -> str:
-    """Return the tenant that a numbered event belongs to: each thread of a child has its own."""
+    """Return the tenant of a numbered event: each thread of a child has its own."""
     return f"shop-{number % THREADS}"
 
 
 def event(number: int) -> Event:
-    """Make the event of a number, the same in every process."""
+    """Return the event of a number, the same in every process."""
     turn = number // THREADS
     return Event(
         type=TYPES[turn % len(TYPES)],
@@ -67,7 +67,7 @@ def event(number: int) -> Event:
 
 
 def prepare(engine: Engine) -> None:
-    """Make the tenants."""
+    """Add the tenants."""
     for name, zone in TENANTS.items():
         engine.ensure_tenant(name, zone, retention=KEEP_EVERYTHING)
 
@@ -78,7 +78,7 @@ def ready() -> None:
 
 
 def ingest(folder: Path, journal: Path, first: int, fold: bool) -> None:
-    """Store events from `first` on until killed; the journal gets a line `first last` after each acknowledgement."""
+    """Store events from number `first` on until killed. The journal gets a line `first last` after each acknowledgement."""
     file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open_engine(folder) as engine:
         prepare(engine)
@@ -92,7 +92,7 @@ def ingest(folder: Path, journal: Path, first: int, fold: bool) -> None:
                 numbers = range(number, number + count * THREADS, THREADS)
                 outcome = engine.accept(tenant_of(thread), [event(n) for n in numbers], history=True)
                 assert outcome.rejected == []
-                os.write(file, f"{numbers[0]} {numbers[-1]}\n".encode())  # one short append is whole or not there
+                os.write(file, f"{numbers[0]} {numbers[-1]}\n".encode())  # a short append is atomic
                 os.fsync(file)
                 number += count * THREADS
 
@@ -107,7 +107,7 @@ def ingest(folder: Path, journal: Path, first: int, fold: bool) -> None:
 
 @contextmanager
 def stepping(step: Callable[[str], None]) -> Iterator[None]:
-    """Call `step` before every statement that writes; steps are named `number: kind`, numbered by kind."""
+    """Call `step` with a name, `number: kind`, before every writing statement; statements are numbered by kind."""
     seen: Counter[str] = Counter()
     real = Transaction.run, Transaction.many
 
@@ -132,7 +132,7 @@ def stepping(step: Callable[[str], None]) -> Iterator[None]:
 
 
 def refresh(folder: Path, wanted: str) -> None:
-    """Refresh, and die without a word at the step named `wanted`."""
+    """Refresh, and die by SIGKILL at the step named `wanted`."""
 
     def step(name: str) -> None:
         if name == wanted:
@@ -145,7 +145,7 @@ def refresh(folder: Path, wanted: str) -> None:
 
 
 def load(folder: Path, first: int) -> None:
-    """Load all real data from a part on, refreshing after each part, over and over."""
+    """Load all real data from part `first` on, refresh after each part, and repeat."""
     from tests.acceptance.test_everything import load_everything  # noqa: PLC0415 - a child imports what it needs
 
     with open_engine(folder) as engine:
@@ -156,7 +156,7 @@ def load(folder: Path, first: int) -> None:
 
 
 def journalled(journal: Path) -> Iterator[int]:
-    """Yield the numbers of all events that a journal says were acknowledged."""
+    """Yield the numbers of all events that the journal lists as acknowledged."""
     for line in journal.read_text().splitlines() if journal.exists() else ():
         first, last = map(int, line.split())
         yield from range(first, last + 1, THREADS)

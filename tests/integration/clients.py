@@ -1,7 +1,7 @@
-"""Four clients that send numbered events over HTTP until each is acknowledged, and the check of what they sent.
+"""Four clients send numbered events over HTTP until each is acknowledged; `check` compares a store with what they sent.
 
-A client sends a body until it is acknowledged, as `hubbub.Client` does. What everybody sent is the journal: messages by day are
-counted from it in plain Python, and every metric is what a data folder gives that was fed the same at once and never killed.
+The sent events are the journal: messages by day are counted from it in plain Python, and every metric is compared with
+a data folder that got the same events at once and was never killed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ Numbers = Mapping[str, set[int]]
 
 
 class Clients:
-    """Four senders of numbered events. `sent` and `acknowledged` hold numbers by tenant; `cut_off` counts bodies without an answer.
+    """Four senders of numbered events.
 
-    `servers` gives the addresses that one is taken of for each body. Each body is sent one of `times` often, and followed by
-    `rest` seconds without any.
+    `sent` and `acknowledged` hold event numbers by tenant; `cut_off` counts bodies without an answer. `servers` returns
+    the addresses to choose from for each body. Each body is sent as often as a random choice from `times`, with a pause
+    of `rest` seconds after it.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Clients:
             answer = http.post(
                 f"{url}/v1/events", content=body, headers={"Authorization": f"Bearer {self._keys[tenant]}"}
             )
-        except httpx2.TransportError:  # it was killed: whether this body was stored is not known
+        except httpx2.TransportError:  # the server was killed: the body may be stored or not
             self.cut_off += 1
             return False
         if answer.status_code != 202 or answer.json()["rejected"]:
@@ -102,9 +103,11 @@ class Clients:
 
 
 class Asker:
-    """A thread that asks servers for the messages of tenants, each answer to be checked against what clients had sent by then.
+    """A thread that queries servers for the messages of tenants and checks each answer against what clients had sent by
+    then.
 
-    `answers` counts answers by status, 0 for none; `wrong` holds those that miss an acknowledged message, or have one too many.
+    `answers` counts answers by HTTP status, 0 for no answer; `wrong` lists answers that miss an acknowledged message or
+    count too many.
     """
 
     def __init__(self, keys: Mapping[str, str], servers: Callable[[], Sequence[str]], clients: Clients) -> None:
@@ -138,7 +141,7 @@ class Asker:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Ask for the length of the block."""
+        """Query for the length of the block."""
         self._thread.start()
         try:
             yield
@@ -154,7 +157,7 @@ def _spoken(numbers: set[int]) -> int:
 
 
 def check(engine: Engine, fresh: Path, at_least: Numbers, at_most: Numbers) -> int:
-    """Check that a store holds these numbers once each, and every number that follows from them; returns how many."""
+    """Check that a store holds each of these events once, and every number that follows from them; return how many events."""
     total = 0
     with hubbub.open(fresh, free_floor_mb=0) as never_killed:
         for name, zone in TENANTS.items():

@@ -1,4 +1,4 @@
-"""A system clock that steps for one process: a library before the C library adds the seconds of a file to the time."""
+"""A system clock that steps for one process: a preloaded library adds the seconds in a file to the time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOURCE = Path(__file__).with_name("clock.c")
 
 
 class Clock:
-    """The clock of the processes with `env` in their environment."""
+    """Clock of the processes that have `env` in their environment."""
 
     def __init__(self, folder: Path) -> None:
         self._ahead = folder / "ahead"
@@ -24,7 +24,7 @@ class Clock:
         self.set(0)
 
     def set(self, seconds: int) -> None:
-        """Let the clock be so much ahead of the real one, or behind it, at once."""
+        """Set how many seconds the clock is ahead of the real one (negative: behind), at once."""
         new = self._ahead.with_suffix(".new")
         new.write_text(str(seconds))
         new.replace(self._ahead)
@@ -32,7 +32,7 @@ class Clock:
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Iterator[Clock]:
-    """Give a clock; needs Linux and a C compiler."""
+    """Yield a clock; needs Linux and a C compiler."""
     if shutil.which("cc") is None or os.uname().sysname != "Linux":
         pytest.skip("a clock that steps needs Linux and a C compiler")
     yield Clock(tmp_path)

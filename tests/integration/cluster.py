@@ -1,4 +1,4 @@
-"""Servers and workers as processes that share one PostgreSQL, and a ClickHouse if any, or a data folder."""
+"""Servers and workers as processes that share a PostgreSQL, with or without a ClickHouse, or a data folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.conftest import Shape, ask_copy
 from tests.integration.test_serve import PROGRAM, environment, free_port, until
 
 COPYING = f"from hubbub.storage import copy; copy.FEWEST = 0; {PROGRAM}"
-"""A program whose copy answers all questions, however few events they are over."""
+"""A program whose copy answers all questions, however few events they cover."""
 
 
 @contextmanager
 def hanging(server: Any) -> Iterator[None]:
-    """Let all processes of a PostgreSQL stand still: it takes connections no more, and says nothing on those that it has."""
+    """Stop all processes of a PostgreSQL with SIGSTOP: it accepts no connections and does not answer on open ones."""
     postmaster = pytest.importorskip("psutil").Process(server.get_pid())
     stopped = [postmaster, *postmaster.children(recursive=True)]
     for one in stopped:
@@ -42,7 +42,7 @@ def hanging(server: Any) -> Iterator[None]:
 
 @contextmanager
 def away(server: Any) -> Iterator[None]:
-    """Stop a PostgreSQL, and start it again."""
+    """Stop a PostgreSQL for the length of the block."""
     server.stop()
     try:
         yield
@@ -52,7 +52,7 @@ def away(server: Any) -> Iterator[None]:
 
 @dataclass
 class Process:
-    """One of the cluster's processes: what it was started with, its name, its data and log, and where a server listens."""
+    """A process of the cluster: its command line, name, data folder, log file, and port of a server."""
 
     words: tuple[str, ...]
     name: str
@@ -63,11 +63,11 @@ class Process:
 
     @property
     def url(self) -> str:
-        """Return the address of a server."""
+        """The address of a server."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, program: str, env: dict[str, str]) -> None:
-        """Start it, also again; a server listens on the same port."""
+        """Start the process, or start it again; a server listens on the same port."""
         options = ["--data", str(self.data), *(["--port", str(self.port)] if self.port else [])]
         with self.log.open("a") as log:
             self.running = subprocess.Popen(
@@ -79,19 +79,19 @@ class Process:
             )
 
     def kill(self) -> None:
-        """End it without warning."""
+        """Kill the process with SIGKILL."""
         assert self.running is not None
         self.running.kill()
         self.running.wait(30)
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process still runs."""
         return self.running is not None and self.running.poll() is None
 
     @property
     def ready(self) -> bool:
-        """Whether a server takes requests."""
+        """Whether a server answers /readyz with 200."""
         try:
             return httpx2.get(f"{self.url}/readyz", timeout=60).status_code == 200
         except httpx2.TransportError:
@@ -100,11 +100,10 @@ class Process:
 
 @dataclass
 class Cluster:
-    """An installation in a PostgreSQL, with a copy in ClickHouse where it has one, and processes that are gone afterwards.
+    """An installation in PostgreSQL, with a copy in ClickHouse if `copy_url` is set, and its processes.
 
-    Each process has a folder of its own. Without a `url` the installation is in one data folder that all have.
-
-    `more`: what else is in the environment of its processes.
+    Each process has its own folder. Without `url` the installation is one data folder that all processes share. `more`
+    is added to the environment of its processes.
     """
 
     url: str
@@ -121,7 +120,7 @@ class Cluster:
 
     @property
     def env(self) -> dict[str, str]:
-        """The same as an environment."""
+        """The environment of its processes: the settings as variables."""
         return {
             **environment(),
             **{f"HUBBUB_{name.upper()}": value for name, value in self.settings.items()},
@@ -130,7 +129,7 @@ class Cluster:
 
     @property
     def program(self) -> str:
-        """What every process runs."""
+        """The program that every process runs."""
         return COPYING if self.copy_url else PROGRAM
 
     def engine(self) -> Engine:
@@ -145,7 +144,7 @@ class Cluster:
         return self.folder / (name if self.url else "data")
 
     def start(self, *words: str) -> Process:
-        """Start a command that stays; of a server wait until it is ready."""
+        """Start a long-running command; wait until a server is ready."""
         name = f"{words[0]}-{len(self.processes)}"
         port = free_port() if words[0] == "serve" else 0
         made = Process(words, name, self.data(name), self.folder / f"{name}.log", port)
@@ -154,7 +153,7 @@ class Cluster:
         return made
 
     def bring(self, process: Process) -> None:
-        """Start a process of the cluster, also one that was killed."""
+        """Start a process of the cluster, or one that was killed."""
         process.start(self.program, self.env)
         if process.port:
             until(lambda: process.ready or not process.alive, f"{process.name} is ready")
@@ -168,13 +167,13 @@ class Cluster:
         )  # fmt: skip
 
     def logs(self) -> str:
-        """Return all that the processes said."""
+        """Return the logs of all processes."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
 
 @contextmanager
 def cluster(url: str, folder: Path, copy_url: str = "", **more: str) -> Iterator[Cluster]:
-    """Give an installation in an empty database, or an empty folder."""
+    """Yield an installation in an empty database or folder; its processes are killed afterwards."""
     made = Cluster(url, folder, copy_url, more)
     try:
         yield made

@@ -1,4 +1,4 @@
-"""Real processes: start a child on a data folder, and kill it; a ClickHouse beside PostgreSQL, or none."""
+"""Start and kill child processes on a data folder; fixture of a ClickHouse beside PostgreSQL, or none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def finish(child: subprocess.Popen[str]) -> int:
 
 
 def kill_after(child: subprocess.Popen[str], seconds: float) -> None:
-    """Let a child work for a while, then end it without warning."""
+    """Let a child work for some seconds, then kill it with SIGKILL."""
     time.sleep(seconds)
     child.send_signal(signal.SIGKILL)
     assert finish(child) == -signal.SIGKILL
@@ -45,7 +45,7 @@ def kill_after(child: subprocess.Popen[str], seconds: float) -> None:
 
 @pytest.fixture(params=["postgres", "clickhouse"])
 def beside(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ClickHouse | None]:
-    """A ClickHouse beside PostgreSQL, or none."""
+    """Yield a ClickHouse beside PostgreSQL, or None."""
     if request.param == "postgres":
         yield None
         return

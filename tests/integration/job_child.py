@@ -1,6 +1,6 @@
 """A worker process for tests: `python -m tests.integration.job_child URL EFFECTS`. It prints `ready` when it works.
 
-Its one job is `retention` and its kin, with payloads of `ai-responses`: the reference says what the job does. Effects are
+Its job is `retention` and the like, with payloads of `ai-responses`: the reference says what the job does. Effects are
 rows of an SQLite file, one per reference however often it is done; every run is counted beside them.
 """
 
@@ -26,12 +26,12 @@ from hubbub.jobs.schedule import Schedule
 from hubbub.telemetry import configure_logs
 
 QUICK = 2.0
-"""Seconds without a heartbeat until a process counts as dead here; a real worker waits longer."""
+"""Seconds without a heartbeat until a process counts as dead here; in production it is longer."""
 EVERY_MINUTE = {
     f"s{n}": Schedule(f"s{n}", "* * * * *", "aggregation", "For tests.", {"relation": f"s{n}"}, rhythm=n == 2)
     for n in range(3)
 }
-"""Schedules of every minute, the last one a rhythm."""
+"""Schedules that run every minute; the last is a rhythm."""
 
 
 def open_effects(path: Path) -> sqlite3.Connection:
@@ -44,20 +44,20 @@ def open_effects(path: Path) -> sqlite3.Connection:
 
 
 class Effects:
-    """Does jobs so that their effects can be counted."""
+    """Runs jobs so that their effects can be counted."""
 
     def __init__(self, path: Path) -> None:
-        """Count them in a file."""
+        """Count effects in the file at `path`."""
         self._path = path
 
     def keep_promises(self) -> None:
-        """Upkeep: no job's work."""
+        """Do nothing: upkeep is not under test."""
 
     def move_back(self, now: datetime, by: timedelta) -> None:
-        """Upkeep: no job's work."""
+        """Do nothing: upkeep is not under test."""
 
     def forget_replies(self, references: Sequence[str]) -> None:
-        """Upkeep: no job's work."""
+        """Do nothing: upkeep is not under test."""
 
     def run(self, task: Task, queue: str, payload: Any) -> dict[str, Any]:
         """Do a job as its payload says."""

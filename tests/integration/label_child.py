@@ -1,6 +1,6 @@
-"""A process that labels the stored messages of a tenant, and writes down each label as soon as it is acknowledged: to be killed.
+"""A process to be killed that labels the stored messages of a tenant and journals each label once it is acknowledged.
 
-python -m tests.integration.label_child <data folder> <journal>
+Usage: python -m tests.integration.label_child <data folder> <journal>
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOW = fixed(datetime(2026, 8, 20, 12, tzinfo=UTC))
 
 
 def main(folder: Path, journal: Path) -> None:
-    """Label all; the journal has a line for each label: id, revision, type, topic."""
+    """Label all messages; the journal gets a line for each label: id, revision, type, topic."""
     with open_engine(folder, clock=NOW) as engine, journal.open("a", encoding="utf-8") as lines:
         store = engine.labels._accept
 

@@ -1,4 +1,4 @@
-"""A line that loses, doubles, cuts and corrupts what is sent over it: a proxy on the loopback interface, in front of a server."""
+"""A lossy proxy on loopback in front of a server: it drops, doubles, cuts and corrupts request bodies."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 DROPPED, DOUBLED, FLIPPED, CUT = 0.01, 0.02, 0.005, 0.005
-"""Shares of the bodies. Of those that are dropped half arrive, and their answer is lost."""
+"""Shares of bodies with each fault. Half of the dropped ones reach the server, but their answer is lost."""
 LONGEST = 1 << 20
 
 
 @dataclass
 class Line:
-    """A line to a server: what it did to bodies, by name, and what the server answered to those that it corrupted."""
+    """A lossy connection to a server: `done` counts bodies by fault, `answers` counts the server's statuses for
+    corrupted ones.
+    """
 
     port: int
     chance: random.Random
@@ -28,7 +30,7 @@ class Line:
     answers: Counter[int] = field(default_factory=Counter)
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> int | None:
-        """Send a body over the line; returns the status, None where no answer came back."""
+        """Send a body through the proxy; return the status, or None without an answer."""
         asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             asked.request("POST", path, body, headers)
@@ -39,7 +41,7 @@ class Line:
             asked.close()
 
     def carry(self, request: bytes, body_at: int) -> bytes | None:
-        """Carry a request to the server; returns what goes back, None where that is nothing."""
+        """Forward a request to the server; return the answer, or None if it is lost."""
         fate = self._fate()
         self.done[fate] += 1
         if fate == "dropped":
@@ -79,14 +81,14 @@ class Line:
 
 @contextmanager
 def lossy(server: int, seed: int) -> Iterator[Line]:
-    """Run a line to the server at a port; what it does depends on `seed` and the order of bodies alone."""
+    """Run a proxy in front of the server at a port; its faults depend only on `seed` and the order of bodies."""
     line: list[Line] = []
 
     class Handler(socketserver.StreamRequestHandler):
-        """Takes one request of a connection."""
+        """Handles one request per connection."""
 
         def handle(self) -> None:
-            """Read it whole, and carry it."""
+            """Read the whole request and forward it."""
             head = b""
             while not head.endswith(b"\r\n\r\n"):
                 head += self.rfile.readline(LONGEST)
@@ -100,7 +102,7 @@ def lossy(server: int, seed: int) -> Iterator[Line]:
                     self.wfile.write(answer)
 
     class Server(socketserver.ThreadingTCPServer):
-        """Takes connections."""
+        """Accepts connections."""
 
         allow_reuse_address, daemon_threads = True, True
 

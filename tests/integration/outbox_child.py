@@ -1,7 +1,7 @@
 """A process to be killed: `python -m tests.integration.outbox_child FOLDER PLACE MAIL_PORT NOW STEP`.
 
-It judges alerts and delivers messages at a moment, and dies by SIGKILL at a step: before or after a decision is written, a message
-is taken, handed over, or noted as sent.
+It evaluates alerts and delivers messages at the time NOW, and dies by SIGKILL at a step: before or after a decision is
+written, or a message is taken, handed over, or marked as sent.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from hubbub.settings import Settings, load
 
 
 def settings_of(folder: Path, place: str, mail_port: int) -> Settings:
-    """Return the settings of a folder that may call a receiver and a mail server on loopback."""
+    """Return the settings of a folder; calls to a receiver and a mail server on loopback are allowed."""
     mail = {"host": "127.0.0.1", "port": mail_port, "security": "none", "sender": "hubbub@aurora.example"}
     return load(folder, free_floor_mb=0, allow_private_hosts=[place], mail=mail)
 
 
 def main(folder: str, place: str, mail_port: str, now: str, step: str) -> None:
-    """Work until the step comes, or to the end."""
+    """Work until the step, or to the end if `step` is 0."""
     left = int(step)
 
     def dying(work: Callable[..., Any]) -> Callable[..., Any]:

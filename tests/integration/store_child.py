@@ -1,4 +1,4 @@
-"""A process that accepts events into a store in PostgreSQL and folds them, for tests that run or kill several."""
+"""A process that accepts and folds events in a PostgreSQL store, for tests that run or kill several."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TYPES = ("message.received", "message.sent", "message.delivered", "conversation.
 
 
 def event(number: int, revision: int) -> Event:
-    """Make the event of a number, the same in every process."""
+    """Return the event of a number, the same in every process."""
     return Event(
         type=TYPES[number % len(TYPES)],
         time=START + timedelta(seconds=number * 97),
@@ -34,7 +34,7 @@ def event(number: int, revision: int) -> Event:
 
 
 def work(url: str, folder: Path, journal: Path, revision: int, batches: int) -> None:
-    """Send all events of every tenant with a revision, folding after each batch; the journal says what was acknowledged."""
+    """Send all events of every tenant with a revision and fold after each batch; the journal lists what was acknowledged."""
     store = Store(folder, url)
     intake = Intake(store, lambda: NOW, lambda _: None)
     print("ready", flush=True)

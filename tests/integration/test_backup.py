@@ -34,13 +34,13 @@ class Clock:
         self.now = NOW
 
     def __call__(self) -> datetime:
-        """Return the moment."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock at noon."""
+    """A clock that shows NOW."""
     return Clock()
 
 
@@ -76,13 +76,17 @@ def numbers(engine: Engine, tenant: str) -> list[dict[str, Any]]:
 
 
 def disconnect(engine: Engine) -> None:
-    """Remove the sources of a tenant: what they did not fetch is known where they are connected, and does not move with it."""
+    """Remove the tenant's integrations: their gaps belong to the installation that is connected, and do not move with
+    the tenant.
+    """
     for one in engine.integrations.of("hotel").rows:
         engine.integrations.remove("hotel", one.id)
 
 
 def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_path: Path, clock: Clock) -> None:
-    """Numbers, tenants, keys, secrets and reports are there; verify is clean; the copy opens as the same installation."""
+    """A restored backup has the same numbers, tenants, keys, secrets and reports, verifies clean and opens as the same
+    installation.
+    """
     key = engine.keys.add("hotel", ["read"]).key
     engine.refresh()
     made = engine.backups.make(tmp_path / "backup")
@@ -104,7 +108,9 @@ def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_pa
 def test_an_erased_contact_does_not_come_back_with_an_older_backup(
     engine: Engine, tmp_path: Path, clock: Clock
 ) -> None:
-    """Restored with the list of later erasures, a contact is erased again, stays refused, and others stay as they are."""
+    """A restore with the list of later erasures erases the contact again, still refuses its events, and leaves others
+    unchanged.
+    """
     engine.backups.make(tmp_path / "backup")
     clock.now += timedelta(hours=1)
     engine.erasures.erase("hotel", "hotel-contact-1")
@@ -129,7 +135,7 @@ def test_an_erased_contact_does_not_come_back_with_an_older_backup(
 
 
 def test_halves_of_two_installations_do_not_open(engine: Engine, tmp_path: Path, clock: Clock) -> None:
-    """H7 through the engine: another control database, or one that was deleted, is refused before a tenant can be added."""
+    """A store refuses another or a deleted control database before a tenant can be added; `rebind` accepts the new one (H7)."""
     engine.refresh()
     with pytest.raises(WrongInstallationError):
         open_engine(tmp_path / "data", clock=clock, control_url=f"sqlite:///{tmp_path / 'other.db'}")
@@ -148,7 +154,7 @@ def test_halves_of_two_installations_do_not_open(engine: Engine, tmp_path: Path,
 
 
 def test_a_tenant_moves_to_another_installation_by_commands(engine: Engine, tmp_path: Path, clock: Clock) -> None:
-    """`export` and `import tenant` carry it: the same numbers there, under its name or another."""
+    """`export` and `import tenant` move a tenant: the same numbers there under a new name, and a clean verify."""
     disconnect(engine)
     before = numbers(engine, "hotel")
     engine.close()
@@ -166,12 +172,14 @@ def test_a_tenant_moves_to_another_installation_by_commands(engine: Engine, tmp_
 
 
 def everything(folder: Path) -> bytes:
-    """Return every byte of every file of a folder."""
+    """Return every byte of all files of a folder."""
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def test_a_deleted_tenant_leaves_no_byte(engine: Engine, tmp_path: Path, clock: Clock) -> None:
-    """Closed for the days of grace it can come back; then retention deletes it, its words are in no file, others stay."""
+    """A closed tenant can be reopened during its days of grace; then retention deletes it: no file holds its text, and
+    others stay.
+    """
     before, key = numbers(engine, "bank"), engine.keys.add("hotel", ["ingest"]).key
     engine.refresh()
     assert b"CANARYhotel" in everything(tmp_path / "data")
@@ -200,7 +208,9 @@ def test_a_deleted_tenant_leaves_no_byte(engine: Engine, tmp_path: Path, clock: 
 
 
 def test_an_export_is_made_and_downloaded_over_http(engine: Engine, tmp_path: Path, clock: Clock) -> None:
-    """A key with the scope export has one made, sees its progress and downloads it; others see nothing of it."""
+    """A key with the scope export starts an export, polls it and downloads it; keys of other tenants and scopes get 404
+    and 403.
+    """
     mine = {"Authorization": f"Bearer {engine.keys.add('hotel', ['export']).key}"}
     other = {"Authorization": f"Bearer {engine.keys.add('bank', ['export']).key}"}
     reader = {"Authorization": f"Bearer {engine.keys.add('hotel', ['read']).key}"}
@@ -230,7 +240,9 @@ def test_an_export_is_made_and_downloaded_over_http(engine: Engine, tmp_path: Pa
 
 
 def test_control_data_is_carried_by_a_command(engine: Engine, tmp_path: Path, clock: Clock, postgres: Any) -> None:
-    """`migrate-control` carries it to PostgreSQL; the folder opens with it; a backup of that is whole; and it goes back."""
+    """`migrate-control` moves control data to PostgreSQL with the same numbers; a backup of that installation restores
+    into a folder.
+    """
     before = numbers(engine, "hotel")
     engine.close()
     address = postgres.get_uri()

@@ -1,4 +1,4 @@
-"""A copy of the facts in ClickHouse: the same numbers as PostgreSQL's, whatever happens to either of them."""
+"""The copy of the facts in ClickHouse gives the same numbers as PostgreSQL, through failures of either."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ START = NOW - timedelta(days=30)
 
 @dataclass
 class Place:
-    """A PostgreSQL, a ClickHouse, and a folder beside them."""
+    """A PostgreSQL, a ClickHouse, and a folder."""
 
     url: str
     copy_url: str
@@ -86,28 +86,28 @@ def message(number: int, days: float = 1, revision: int | None = None) -> Event:
 
 
 def counted(store: Store) -> Any:
-    """Return how many messages there are, as the copy says; the store is not asked."""
+    """Return messages, open conversations and active contacts as ClickHouse answers them."""
     question = Question(("messages", "open_conversations", "active_contacts"), START, NOW)
     assert engine_of(store, question) == "clickhouse"
     return [column.values[0] for column in Queries(store, lambda: NOW).answer(TENANT, question).columns.values()]
 
 
 def engine_of(store: Store, question: Question) -> str:
-    """Return the name of the engine that answers a question now."""
+    """Return the dialect of the engine that answers a question now."""
     queries = Queries(store, lambda: NOW)
     with queries.asking(TENANT) as (_, reading, _), queries._copied(TENANT, question, reading) as copied:
         return (copied or reading).dialect.name
 
 
 def without_copy(store: Store) -> Queries:
-    """Return what answers from PostgreSQL."""
+    """Return queries that PostgreSQL answers."""
     plain = object.__new__(Store)
     plain.__dict__ |= store.__dict__ | {"copy": None}
     return Queries(plain, lambda: NOW)
 
 
 def differences(store: Store, tenant: Tenant, days: int) -> list[Question]:
-    """Return the questions to which ClickHouse and PostgreSQL answer otherwise."""
+    """Return the questions whose answers differ between ClickHouse and PostgreSQL."""
     here, there = Queries(store, lambda: NOW), without_copy(store)
     asked = list(questions(NOW - timedelta(days=days)))
     assert len(asked) > 200
@@ -128,7 +128,7 @@ def test_every_number_is_the_same_as_in_postgresql(store: Store) -> None:
 
 
 def test_what_clickhouse_cannot_say_is_asked_of_postgresql(store: Store) -> None:
-    """Metrics with correlated subqueries come from the store, in answers where others come from the copy; they are few."""
+    """Metrics with correlated subqueries are answered by PostgreSQL, others by the copy; two rollups have such metrics."""
     correlated = {catalogue.find(name).rollup.name for name in catalogue.names() if catalogue.find(name).correlated}
     assert correlated == {"questions", "past_target"}
     send(store, message(1))
@@ -140,7 +140,7 @@ def test_what_clickhouse_cannot_say_is_asked_of_postgresql(store: Store) -> None
 
 
 def test_few_events_are_counted_by_postgresql(store: Store) -> None:
-    """A question over fewer events than is worth it is not asked of the copy, and its tenant is neither copied nor noted."""
+    """A question over too few events goes to PostgreSQL, and such a tenant is neither copied nor has its changes recorded."""
     assert store.copy is not None
     store.copy.fewest = 3
     week, question = Question(("messages",), NOW - timedelta(days=7), NOW), Question(("messages",), START, NOW)
@@ -157,7 +157,7 @@ def test_few_events_are_counted_by_postgresql(store: Store) -> None:
 
 @contextmanager
 def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Give the statements that ClickHouse gets meanwhile; an insert is the name of its table."""
+    """Yield the list of statements sent to ClickHouse during the block; an insert is its table's name."""
     sent: list[str] = []
     ask, insert = Server.ask_bound, Server.insert
 
@@ -176,9 +176,9 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_answers_and_refreshes_take_few_statements(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each metric alone, by day and by a dimension, takes at most two statements, of which the second knows that contacts are
-    linked; a dashboard takes one; the score of contacts, which begins at their first event, takes three; what a few events changed
-    is shipped by at most ten."""
+    """Each metric by day and a dimension takes at most two statements, a dashboard one, `contact_engagement_score`
+    three; changes of a few events are shipped in at most ten.
+    """
     events = list(sample.events("hotel-aurora", NOW, 3))
     send(store, *events[:-40])
     assert counted(store)[0] > 20
@@ -203,7 +203,7 @@ def test_answers_and_refreshes_take_few_statements(store: Store, monkeypatch: py
 
 
 def test_what_changes_is_read_by_the_next_question(store: Store) -> None:
-    """New events, a correction that moves one, and a link count at once; nothing that was replaced counts."""
+    """New events, a correction that moves an event, and a link count at once; replaced rows do not count."""
     send(store, message(1), message(2))
     assert counted(store) == [2, 2, 2]
     send(store, message(3), message(1, days=40, revision=1))
@@ -215,7 +215,7 @@ def test_what_changes_is_read_by_the_next_question(store: Store) -> None:
 def test_a_shipment_that_died_is_sent_again_before_anybody_reads(
     store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that dies after some of its rows leaves its shipment unfinished: nobody sees half of it, or counts it twice."""
+    """A shipment that died halfway is sent again before anybody reads: no partial rows, none counted twice."""
     send(store, message(1))
     assert counted(store) == [1, 1, 1]
     send(store, message(2), message(3))
@@ -240,7 +240,7 @@ def test_a_shipment_that_died_is_sent_again_before_anybody_reads(
 
 
 def test_a_late_insert_of_a_dead_process_counts_nothing(store: Store) -> None:
-    """Rows that arrive under an older version than the newest of their key change no number."""
+    """Rows inserted late with an older version than the newest of their key change no number."""
     send(store, message(1))
     assert counted(store) == [1, 1, 1]
     assert store.copy is not None
@@ -253,7 +253,9 @@ def test_a_late_insert_of_a_dead_process_counts_nothing(store: Store) -> None:
 
 
 def test_postgresql_answers_while_clickhouse_is_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without ClickHouse the store answers, with the same numbers, and why is said; when it is back, it is read again."""
+    """While ClickHouse is away PostgreSQL gives the same numbers and the reason is recorded; once it is back, it
+    answers again.
+    """
     send(store, message(1))
     assert counted(store) == [1, 1, 1]
     send(store, message(2))
@@ -278,7 +280,7 @@ def test_postgresql_answers_while_clickhouse_is_away(store: Store, monkeypatch: 
 def test_a_question_that_loses_clickhouse_is_answered_by_postgresql(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ClickHouse breaks off after the rows were brought up to date: the question is asked of PostgreSQL, whole."""
+    """When ClickHouse breaks off during a question, PostgreSQL answers the whole question."""
     send(store, message(1))
     assert counted(store) == [1, 1, 1]
     asked = Server.ask_bound
@@ -296,7 +298,9 @@ def test_a_question_that_loses_clickhouse_is_answered_by_postgresql(
 
 
 def test_a_clickhouse_that_was_emptied_is_filled_again(store: Store, place: Place) -> None:
-    """A database that was dropped, or holds newer rows than PostgreSQL, which was restored, is made again from PostgreSQL."""
+    """A ClickHouse whose table was dropped, or whose rows are newer than a restored PostgreSQL, is filled again from
+    PostgreSQL.
+    """
     send(store, message(1), message(2))
     assert counted(store) == [2, 2, 2]
     assert store.copy is not None
@@ -314,7 +318,7 @@ def test_a_clickhouse_that_was_emptied_is_filled_again(store: Store, place: Plac
 
 
 def test_without_a_copy_no_changes_are_noted(store: Store, place: Place) -> None:
-    """A store that is opened without ClickHouse drops the triggers; who still has the copy reads PostgreSQL from then on."""
+    """A store opened without ClickHouse drops the triggers; a process that still has the copy reads PostgreSQL from then on."""
     send(store, message(1))
     assert counted(store) == [1, 1, 1]
     plain = Store(place.folder, place.url)
@@ -332,7 +336,7 @@ def test_without_a_copy_no_changes_are_noted(store: Store, place: Place) -> None
 
 
 def test_nothing_of_what_is_deleted_stays(store: Store, chdb_folder: Path) -> None:
-    """After a rewrite no live part of the copy holds a byte of a deleted row."""
+    """After a rewrite no table of the copy holds a deleted row, not even an old version."""
     send(store, message(1), message(777_777))
     assert counted(store) == [2, 2, 2]
     with store.facts.write(TENANT.no) as writing:

@@ -1,4 +1,4 @@
-"""ClickHouse that is down, hangs or is killed, over HTTP: PostgreSQL answers meanwhile, and nothing is lost or counted twice."""
+"""ClickHouse is down, hangs or is killed: PostgreSQL answers meanwhile, and nothing is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KILLS = 20
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouse]:
-    """A ClickHouse that runs, and a client that tries again soon."""
+    """A running ClickHouse, and a client that retries soon."""
     pytest.importorskip("chdb")
     for name, seconds in (("AWAY_SECONDS", 0.2), ("PING_SECONDS", 0.0), ("CONNECT_SECONDS", 1)):
         monkeypatch.setattr(client, name, seconds)
@@ -41,7 +41,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHou
 
 @pytest.fixture
 def store(server: ClickHouse, postgres: Any, tmp_path: Path) -> Iterator[Store]:
-    """A store with a copy there, and a message in it."""
+    """A store with a copy and one message."""
     made = Store(tmp_path / "store", empty_database(postgres), f"clickhouse://127.0.0.1:{server.port}/hubbub")
     ask_copy(made)
     send(made, message(1))
@@ -51,13 +51,13 @@ def store(server: ClickHouse, postgres: Any, tmp_path: Path) -> Iterator[Store]:
 
 
 def messages(store: Store) -> Any:
-    """Return how many messages there are, whoever answers."""
+    """Return the number of messages, whichever engine answers."""
     question = Question(("messages",), START, NOW)
     return Queries(store, lambda: NOW).answer(TENANT, question).columns["messages"].values[0]
 
 
 def until_read_again(store: Store, expected: list[int]) -> None:
-    """Wait until the copy answers."""
+    """Wait until the copy answers again, and check its numbers."""
     copy = store.copy
     assert copy is not None
     until(lambda: messages(store) is not None and copy.away is None, "the copy answers")
@@ -65,7 +65,7 @@ def until_read_again(store: Store, expected: list[int]) -> None:
 
 
 def test_a_server_that_is_down_is_done_without(store: Store, server: ClickHouse) -> None:
-    """While ClickHouse is down events are taken and counted by PostgreSQL; when it is back it has all of them."""
+    """While ClickHouse is down events are accepted and counted by PostgreSQL; afterwards the copy has all of them."""
     server.stop()
     end, number = time.monotonic() + AWAY, 1
     while number < 3 or time.monotonic() < end:
@@ -79,7 +79,7 @@ def test_a_server_that_is_down_is_done_without(store: Store, server: ClickHouse)
 
 
 def test_a_server_that_hangs_is_done_without(store: Store, server: ClickHouse) -> None:
-    """A ClickHouse that takes connections and says nothing holds a question for seconds, not for good."""
+    """A ClickHouse that accepts connections but never answers does not block a question: PostgreSQL answers it."""
     server.hang()
     send(store, message(2))
     assert messages(store) == 2
@@ -91,7 +91,7 @@ def test_a_server_that_hangs_is_done_without(store: Store, server: ClickHouse) -
 def test_a_server_that_hangs_during_a_statement_is_done_without(
     store: Store, server: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A question that was put to a ClickHouse just when it stopped is answered by PostgreSQL once a ping shows that it hangs."""
+    """A question sent to a ClickHouse that just hung is answered by PostgreSQL once a ping gets no answer."""
     monkeypatch.setattr(client, "PING_SECONDS", 2.0)
     monkeypatch.setattr(client, "SILENT_SECONDS", 0.5)
     assert messages(store) == 1  # no ping is due for two seconds
@@ -104,7 +104,7 @@ def test_a_server_that_hangs_during_a_statement_is_done_without(
 
 
 def test_a_long_statement_is_no_hanging_server(server: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A statement that says nothing for longer than a silence is waited for, up to the time of a question."""
+    """A long silent statement is waited for up to its time limit, and does not mark ClickHouse as away."""
     monkeypatch.setattr(client, "SILENT_SECONDS", 0.5)
     there = client.Server(f"clickhouse://127.0.0.1:{server.port}/h")
     assert there.rows("SELECT sleep(3)") == [(0,)]
@@ -115,7 +115,7 @@ def test_a_long_statement_is_no_hanging_server(server: ClickHouse, monkeypatch: 
 
 
 def test_a_server_that_hangs_is_not_waited_for_by_others(server: ClickHouse) -> None:
-    """A first connection to a ClickHouse that hangs fails, others fail at once, and it is found again."""
+    """Connections to a hanging ClickHouse fail; once it answers again, it is used again."""
     there = client.Server(f"clickhouse://127.0.0.1:{server.port}/h")
     server.hang()
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_a_server_that_hangs_is_not_waited_for_by_others(server: ClickHouse) -> 
 
 
 def test_kills_lose_and_double_nothing(store: Store, server: ClickHouse) -> None:
-    """ClickHouse is killed again and again while rows are sent to it: every number is PostgreSQL's."""
+    """After repeated kills of ClickHouse while rows are sent, its numbers are those of PostgreSQL."""
     for number in range(2, 2 + KILLS):
         send(store, message(number), message(number - 1, revision=number))
         if number % 2:
@@ -140,7 +140,7 @@ def test_kills_lose_and_double_nothing(store: Store, server: ClickHouse) -> None
 
 
 def test_a_server_says_that_clickhouse_is_away(server: ClickHouse, postgres: Any, tmp_path: Path) -> None:
-    """`/readyz` stays 200 and says why, doctor says what to do, and the same is answered as before."""
+    """While ClickHouse is away `/readyz` stays 200 and gives the reason, doctor gives the advice, and the answer is the same."""
     url, copy_url = empty_database(postgres), f"clickhouse://127.0.0.1:{server.port}/h"
     with hubbub.open(tmp_path / "here", store_url=copy_url, control_url=url, free_floor_mb=0) as engine:
         ask_copy(engine.store)

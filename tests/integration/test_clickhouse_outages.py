@@ -1,4 +1,4 @@
-"""A server and a worker on PostgreSQL and ClickHouse, while ClickHouse is away, hangs or is killed, and while their clock steps."""
+"""A server and a worker on PostgreSQL and ClickHouse, while ClickHouse is away, hangs or is killed, and while the clock steps."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.integration.test_serve import until
 __all__ = ["clock"]
 pytestmark = pytest.mark.slow
 STEPS = {"23 hours on": 82_800, "23 hours back": 0, "an hour back": -3_600, "an hour on": 0}
-"""What a clock does -> the seconds by which it is ahead then."""
+"""Step of the clock -> seconds by which it is ahead of the real one afterwards."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ClickHouse]:
-    """A ClickHouse that runs."""
+    """A running ClickHouse."""
     pytest.importorskip("chdb")
     with clickhouse(tmp_path / "clickhouse") as made:
         yield made
@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[ClickHouse]:
 
 @pytest.fixture
 def here(postgres: Any, server: ClickHouse, clock: Clock, tmp_path: Path) -> Iterator[Cluster]:
-    """An installation in empty databases, with a clock that steps."""
+    """An installation in empty databases whose clock can step."""
     copy_url = f"clickhouse://127.0.0.1:{server.port}/hubbub"
     with cluster(empty_database(postgres), tmp_path, copy_url, **clock.env) as made:
         yield made
@@ -44,7 +44,7 @@ def here(postgres: Any, server: ClickHouse, clock: Clock, tmp_path: Path) -> Ite
 
 @contextmanager
 def standing_still(server: ClickHouse) -> Iterator[None]:
-    """Let a ClickHouse take connections and answer nothing."""
+    """Let a ClickHouse accept connections without answering, for the length of the block."""
     server.hang()
     try:
         yield
@@ -54,7 +54,7 @@ def standing_still(server: ClickHouse) -> Iterator[None]:
 
 @contextmanager
 def stopped(server: ClickHouse, how: Callable[[ClickHouse], object]) -> Iterator[None]:
-    """End a ClickHouse, and start it again."""
+    """End a ClickHouse with `how`, and start it again after the block."""
     how(server)
     try:
         yield
@@ -64,19 +64,19 @@ def stopped(server: ClickHouse, how: Callable[[ClickHouse], object]) -> Iterator
 
 @dataclass
 class Watch:
-    """Asks a server again and again. `lines` say what was seen in each trouble."""
+    """Queries a server repeatedly. `lines` report each outage."""
 
     ask: Caller
     senders: Senders
     lines: list[str] = field(default_factory=list)
 
     def note(self, line: str) -> None:
-        """Note and print what was seen."""
+        """Record and print a line."""
         self.lines.append(line)
         print(line, flush=True)
 
     def messages(self) -> int:
-        """Return how many messages there are, which is all that were acknowledged, or more."""
+        """Return the number of messages; it is at least the number acknowledged before the question."""
         least = len(self.senders.acknowledged)
         answer = self.ask("POST", "/v1/query", json=QUESTION)
         assert answer.status_code == 200, answer.text
@@ -85,7 +85,9 @@ class Watch:
         return int(row["messages"])
 
     def unharmed(self, name: str, trouble: AbstractContextManager[None]) -> None:
-        """Events are taken and questions answered while ClickHouse is away; `/readyz` is 200 and says so until it is back."""
+        """During the outage events are accepted, questions answered, and `/readyz` is 200 with the reason; afterwards
+        it is "ready" again.
+        """
         known, taken = len(self.senders.problems), len(self.senders.acknowledged)
         slowest, asked, ready = 0.0, 0, Counter[str]()
         with trouble:
@@ -110,8 +112,9 @@ class Watch:
 
 @pytest.mark.timeout(2_400)
 def test_processes_outlive_clickhouse(here: Cluster, server: ClickHouse, clock: Clock) -> None:
-    """Whether ClickHouse is stopped, hangs or is killed, or the clock steps, the same processes go on, every acknowledged event
-    counts once and at once, and the numbers verify."""
+    """Through outages of ClickHouse and steps of the clock the same processes go on; every acknowledged event counts
+    once, and facts verify.
+    """
     with here.engine() as engine:
         engine.add_tenant("acme")
         key = engine.keys.add("acme").key

@@ -1,4 +1,4 @@
-"""The published tables in ClickHouse: the rows of PostgreSQL, whatever changes them, under the same names."""
+"""The published tables in ClickHouse have the rows and names of those in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAYS = 20
 
 
 def published(store: Store, tenants: list[Tenant]) -> int:
-    """Publish what is stale, ship it, and return how many rows there are, equal in both databases."""
+    """Publish what is stale, ship it, and return the number of rows, which are equal in both databases."""
     refresh(store)
     assert not publish(store, Queries(store, lambda: NOW), tenants, NOW).errors
     assert store.copy is not None
@@ -36,7 +36,7 @@ def published(store: Store, tenants: list[Tenant]) -> int:
 
 
 def alike(store: Store) -> int:
-    """Return how many published rows there are, which are equal in both databases."""
+    """Return the number of published rows; they are equal in both databases."""
     total = 0
     assert store.copy is not None
     for name in ROWS:
@@ -49,7 +49,9 @@ def alike(store: Store) -> int:
 
 
 def test_published_tables_are_the_same_in_clickhouse(store: Store) -> None:
-    """Every row of every table is there, over the demo's tenants; after late events, a published zone and a closed tenant too."""
+    """Every published row is equal in both databases: at first, after late events, after a zone change, and after a
+    tenant is closed.
+    """
     tenants = [Tenant(no, id_, zone, "", KEEP_EVERYTHING) for no, (id_, zone, _) in enumerate(sample.tenants(), 1)]
     for tenant in tenants:
         events = list(sample.events(tenant.id, NOW, DAYS))
@@ -70,7 +72,7 @@ def test_published_tables_are_the_same_in_clickhouse(store: Store) -> None:
 
 
 def test_a_first_shipment_that_died_leaves_no_row_behind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that a first shipment brought before it died, and that were deleted then, are in no table and no number."""
+    """Rows that a first shipment brought before it died, and that were deleted since, are in no table and no number."""
     send(store, message(1), message(2))
     refresh(store)
     publish(store, without_copy(store), [TENANT], NOW)

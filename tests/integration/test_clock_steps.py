@@ -1,4 +1,4 @@
-"""The system clock of a working process steps by hours: each tick is in one job, and jobs go on at once."""
+"""The clock of a working process steps by hours: each tick is in one job, and jobs go on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["clock", "place"]
 pytestmark = pytest.mark.slow
 HOUR = 3600
 STEPS = {"23 hours back": -23, "23 hours on": 0, "an hour back": -1, "an hour on": 0}
-"""What the clock does -> the hours by which it is ahead of the real one then."""
+"""Step of the clock -> hours by which it is ahead of the real one afterwards."""
 
 
 def ticks(place: Place, schedule: str) -> list[list[datetime]]:
-    """Return the ticks of each job of a schedule of every minute."""
+    """Return the ticks of each job of a schedule that runs every minute."""
     jobs = [place.jobs.row(row.id) for row in place.jobs.rows(queue="aggregation", limit=500)]
     return sorted(
         [datetime.fromisoformat(tick) for tick in job.payload["ticks"]]
@@ -29,8 +29,9 @@ def ticks(place: Place, schedule: str) -> list[list[datetime]]:
 
 @pytest.mark.timeout(1_200)
 def test_jobs_go_on_when_the_clock_steps(place: Place, clock: Clock) -> None:
-    """After each step a tenant's jobs, more than its rate, delayed ones and failed ones are done; each minute is in one job, and a
-    rhythm has a new one."""
+    """After each step of the clock all jobs complete (above the tenant's rate, delayed, retried), a rhythm runs, and
+    each minute is in one job.
+    """
     place.work(**clock.env)
     begun: set[str] = set()
 

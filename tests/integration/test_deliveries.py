@@ -1,4 +1,4 @@
-"""The delivery log of real servers: what senders did to them is read afterwards, on a page too, and two servers' counts add up."""
+"""The delivery log of real servers: it lists every delivery, a page shows it, and two servers' counts add up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BAD = {"type": "message.lost", "time": "2026-08-01T10:00:00Z"}
 
 
 def send(url: str, key: str, body: Any) -> int:
-    """Send a body, bytes as they are and anything else as JSON; returns the status."""
+    """Send a body (bytes unchanged, anything else as JSON); return the status."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {key}"}
     return httpx2.post(f"{url}/v1/events", content=content, headers=headers, timeout=60).status_code
@@ -37,7 +37,7 @@ def hang_up(url: str, key: str) -> None:
 
 
 def sums(rows: Sequence[DeliveryRow]) -> dict[tuple[Any, ...], int]:
-    """Return how many bodies each status, outcome and reason had, whatever the minute."""
+    """Return the number of bodies by status, outcome, reason and tenant, summed over minutes."""
     found: dict[tuple[Any, ...], int] = {}
     for row in rows:
         name = row.status, row.outcome, row.reason, row.tenant
@@ -46,20 +46,20 @@ def sums(rows: Sequence[DeliveryRow]) -> dict[tuple[Any, ...], int]:
 
 
 def noted(folder: Path) -> dict[tuple[Any, ...], int]:
-    """Return the same as a command beside the server sees it."""
+    """Return the same sums as another process reads them."""
     with hubbub.open(folder, free_floor_mb=0) as engine:
         return sums(engine.monitoring.deliveries().rows)
 
 
 def settings(folder: Path, **values: Any) -> Path:
-    """Leave settings in a data folder, which is made."""
+    """Create a data folder with these settings."""
     folder.mkdir()
     (folder / "hubbub.yaml").write_text(json.dumps(values))  # JSON is YAML
     return folder
 
 
 def page(folder: Path, url: str) -> str:
-    """Return the deliveries of the operators' page about sources, as somebody who signs in sees them."""
+    """Return the HTML of the operators' page of deliveries, signed in."""
     with hubbub.open(folder, free_floor_mb=0) as engine:
         token = engine.access.sign_in_link().path.partition("token=")[2]
     with httpx2.Client(base_url=url, timeout=60) as http:
@@ -68,7 +68,9 @@ def page(folder: Path, url: str) -> str:
 
 
 def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
-    """Good, half bad, unreadable, too large, cut off, with wrong keys and too often: in the log, on the page, and after the end."""
+    """Good, partly refused, unreadable, too large, cut off, unauthorised and rate-limited deliveries are in the log, on
+    the page, and in the log after the server ended.
+    """
     few = {"ingests": 0.01, "reads": 0, "burst": 1800}
     with place(settings(tmp_path / "data", max_body_mb=1, limits=few)) as here:
         server, url = here.start()
@@ -106,7 +108,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
-    """After kill -9 all that was acknowledged is stored, and the log says no more than what was sent, and what had been written."""
+    """After kill -9 all acknowledged events are stored; the delivery log has at least what was written, at most what was sent."""
     with place(tmp_path / "data") as here:
         server, url = here.start()
         key = here.key().key
@@ -124,7 +126,7 @@ def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_servers_count_together(tmp_path: Path, jobs_url: str) -> None:
-    """On one folder, with control data in SQLite or PostgreSQL: each server counts what it was sent, and either tells of both."""
+    """Two servers on one folder, control data in SQLite or PostgreSQL: the delivery log sums both servers' deliveries."""
     with place(settings(tmp_path / "data", control_url=jobs_url, secret_key="5c" * 32)) as here:
         key = here.key().key
         urls = [here.start()[1] for _ in range(2)]
@@ -135,5 +137,5 @@ def test_two_servers_count_together(tmp_path: Path, jobs_url: str) -> None:
 
 
 def tells(folder: Path, bodies: int) -> bool:
-    """Say whether an installation tells of so many deliveries that were taken, and no others."""
+    """Return whether the log has exactly this many accepted deliveries and no others."""
     return noted(folder) == {(202, "accepted", None, "acme"): bodies}

@@ -1,4 +1,4 @@
-"""Jobs in real processes, on SQLite and PostgreSQL: killed, stopped, suspended, poisoned, two at once."""
+"""Jobs in real processes, on SQLite and PostgreSQL: workers killed, stopped, suspended; poisonous jobs; two workers at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.integration.job_child import EVERY_MINUTE, open_effects
 
 @dataclass
 class Place:
-    """A jobs database, a file of effects, and workers on them."""
+    """A jobs database, a file of effects, and workers."""
 
     url: str
     folder: Path
@@ -37,11 +37,11 @@ class Place:
 
     @property
     def effects(self) -> Path:
-        """The file that jobs leave their effects in."""
+        """The file where jobs leave their effects."""
         return self.folder / "effects.db"
 
     def work(self, **more: str) -> subprocess.Popen[str]:
-        """Start a worker, with more in its environment, and wait until it works."""
+        """Start a worker with `more` in its environment, and wait until it works."""
         env = os.environ | more | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         with (self.folder / f"worker-{len(self.workers)}.log").open("w") as log:
             child = subprocess.Popen(
@@ -54,23 +54,23 @@ class Place:
         return child
 
     def reply(self, what: str, tenant: str = "acme") -> str:
-        """Start a job that does `what`."""
+        """Start a job that does `what`; return its id."""
         return self.jobs.start("ai-responses", {"reference": what}, tenant=tenant)
 
     def states(self) -> dict[str, str]:
-        """Return each job's state by its reference."""
+        """Return the state of each job by its reference."""
         rows = self.jobs.rows(queue="ai-responses", limit=1000)
         return {self.jobs.row(row.id).payload["reference"]: row.state for row in rows}
 
     def done(self) -> list[str]:
-        """Return what jobs did that were started here, each once; what schedules started beside them is left out."""
+        """Return the effects of the jobs started here, without those of schedules."""
         con = open_effects(self.effects)
         found = [row[0] for row in con.execute("SELECT what FROM effects ORDER BY what")]
         con.close()
         return [what for what in found if what not in EVERY_MINUTE]
 
     def runs(self, what: str) -> list[tuple[int, float]]:
-        """Return when, and in which process, something was begun."""
+        """Return process and time of each run of a reference, oldest first."""
         con = open_effects(self.effects)
         found = con.execute("SELECT process, at FROM runs WHERE what = ? ORDER BY at", (what,)).fetchall()
         con.close()
@@ -79,7 +79,7 @@ class Place:
 
 @pytest.fixture
 def place(jobs_url: str, tmp_path: Path) -> Iterator[Place]:
-    """Open an empty jobs database, and see to it that no worker outlives the test."""
+    """Yield an empty jobs database; its workers are killed afterwards."""
     jobs = Jobs(jobs_url)
     here = Place(jobs_url, tmp_path, jobs)
     try:
@@ -94,7 +94,7 @@ def place(jobs_url: str, tmp_path: Path) -> Iterator[Place]:
 
 
 def until(true: Callable[[], Any], what: str, patience: float = 90) -> Any:
-    """Return the first true value of `true`, asked again and again; fail when it never comes."""
+    """Poll until `true` returns a true value, and return it; fail after `patience` seconds."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         if found := true():
@@ -104,14 +104,14 @@ def until(true: Callable[[], Any], what: str, patience: float = 90) -> Any:
 
 
 def stop(worker: subprocess.Popen[str]) -> int:
-    """End a worker in order; returns its exit code. Its patience is ten seconds, the rest is for a slow machine."""
+    """End a worker with SIGTERM; return its exit code. It waits ten seconds for its jobs; the rest is for a slow machine."""
     worker.send_signal(signal.SIGTERM)
     return worker.wait(timeout=30)
 
 
 @pytest.mark.parametrize("jobs_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True)
 def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
-    """Two workers, one killed at a random moment, again and again, while jobs come: in the end each job ended, done once."""
+    """Workers are killed at random moments while jobs arrive: every job completes, with one effect."""
     draw = random.Random(7)
     wanted: list[str] = []
     survivor = place.work()
@@ -127,7 +127,7 @@ def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
             survivor = place.work()
     until(lambda: not place.jobs.in_flight(), "all jobs ended")
     parked = [row.id for row in place.jobs.rows(state="parked", limit=1000)]
-    for job in parked:  # three random kills met the same job: a person retries it
+    for job in parked:  # three random kills hit the same job: a person retries it
         place.jobs.retry(job)
     until(lambda: not place.jobs.in_flight(), "parked jobs ended")
     states = place.states()
@@ -139,7 +139,7 @@ def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
 
 @pytest.mark.slow
 def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: Place) -> None:
-    """After three dead processes the poisonous job is parked; jobs that ran beside it each time are completed."""
+    """A job that killed three workers is parked; the jobs that ran beside it complete."""
     place.reply("kill-me", tenant="bad")
     for n in range(3):
         place.reply(f"long-{n}@1.5", tenant=f"good{n}")
@@ -160,7 +160,7 @@ def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: 
 
 @pytest.mark.slow
 def test_sigterm_finishes_or_hands_back(place: Place) -> None:
-    """A worker told to end exits 0 without waiting for all; what it could not finish is done by the next, and counts no attempt."""
+    """A worker ended by SIGTERM exits 0; its unfinished job waits again and is run by the next worker."""
     first = place.work()
     place.reply("short@1")
     place.reply("endless@40", tenant="other")
@@ -173,7 +173,7 @@ def test_sigterm_finishes_or_hands_back(place: Place) -> None:
 
 @pytest.mark.slow
 def test_a_suspended_worker_is_taken_over_and_does_no_harm_when_it_wakes(place: Place) -> None:
-    """A worker that stands still loses its jobs to another; when it goes on, nothing is done twice and both work."""
+    """A suspended worker loses its job to another; when it resumes, the effect exists once and both work."""
     sleeper = place.work()
     place.reply("slow@3")
     until(lambda: place.runs("slow@3"), "running")
@@ -190,7 +190,7 @@ def test_a_suspended_worker_is_taken_over_and_does_no_harm_when_it_wakes(place: 
 
 
 def test_failures_follow_their_class(place: Place) -> None:
-    """A passing failure is tried again until it works, a permanent one ends at once; a retry by hand starts afresh."""
+    """A transient failure is retried until it works, a permanent one fails at once; a manual retry runs it again."""
     place.work()
     place.reply("flaky")
     broken = place.reply("broken")
@@ -204,7 +204,7 @@ def test_failures_follow_their_class(place: Place) -> None:
 
 
 def test_one_tenant_at_its_limit_does_not_delay_another(place: Place) -> None:
-    """While a tenant's hundred slow jobs wait, another tenant's job starts before the most of them."""
+    """While a hundred slow jobs of a tenant wait, another tenant's job completes before half of them."""
     for n in range(100):
         place.reply(f"noisy-{n:03}@0.5", tenant="noisy")
     place.reply("calm", tenant="calm")
@@ -214,7 +214,7 @@ def test_one_tenant_at_its_limit_does_not_delay_another(place: Place) -> None:
 
 
 def test_two_that_tick_start_each_period_once(place: Place) -> None:
-    """Two workers come back after a night in which nobody ticked: each schedule starts one job, which covers every tick."""
+    """Two workers start after eight hours without a tick: each schedule's jobs cover every tick once."""
     begin = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=8)
     place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_two_that_tick_start_each_period_once(place: Place) -> None:
 
 
 def test_a_started_job_that_was_only_noted_is_started(place: Place) -> None:
-    """A process that died between deciding on a tick and starting its job leaves a note; the next one starts it, once."""
+    """A job noted by a process that died before starting it is started by the next worker, and the note is cleared."""
     begin = datetime.now(UTC).replace(second=0, microsecond=0)
     place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))
     noted = {"job": "s0:noted", "ticks": [begin.isoformat()]}
@@ -245,7 +245,7 @@ def test_a_started_job_that_was_only_noted_is_started(place: Place) -> None:
 
 
 def test_cancelling_and_order(place: Place) -> None:
-    """A waiting job can be cancelled and retried; of waiting jobs the one with the first priority starts first."""
+    """A waiting job can be cancelled and retried; the job with the first priority is among the first four to start."""
     late = [place.reply(f"late-{n}@0.5") for n in range(8)]
     cancelled = place.reply("cancelled")
     place.jobs.start("ai-responses", {"reference": "first"}, tenant="acme", priority=1)
@@ -262,7 +262,7 @@ def test_cancelling_and_order(place: Place) -> None:
 
 
 def test_history_is_kept_as_the_policy_says(place: Place) -> None:
-    """Ended jobs beyond a queue's history go, with what they refer to; the newest stay."""
+    """`prune` deletes ended jobs beyond the queue's history and returns their payloads; the newest stay."""
     from dataclasses import replace  # noqa: PLC0415
 
     from hubbub.jobs.policies import QUEUES  # noqa: PLC0415
@@ -278,7 +278,7 @@ def test_history_is_kept_as_the_policy_says(place: Place) -> None:
 
 
 def test_a_pickle_in_the_database_is_never_opened(place: Place) -> None:
-    """A row that says it is a pickle runs no code here: its job fails, and others go on."""
+    """A job whose row claims to be a pickle runs no code; other jobs go on."""
     job = place.jobs.start("ai-responses", {"reference": "x"}, tenant="acme", delay=2)
     engine = sa.create_engine(place.url) if place.url.startswith("sqlite") else postgresql(place.url)
     schema = "" if place.url.startswith("sqlite") else "dbos."
@@ -308,7 +308,7 @@ def test_a_pickle_in_the_database_is_never_opened(place: Place) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
-    """While PostgreSQL is away workers live on and say so a few times; when it is back, all jobs end, each done once."""
+    """Workers survive while PostgreSQL is away and log little; when it is back, all jobs complete, each with one effect."""
     workers = [place.work(), place.work()]
     for n in range(30):
         place.reply(f"job-{n:02}@0.5", tenant=f"t{n % 5}")
@@ -329,7 +329,7 @@ def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_a_worker_ends_while_postgres_is_away(place: Place, postgres: Any) -> None:
-    """SIGTERM ends a worker in order though its jobs cannot be handed back; another finishes them, each once."""
+    """SIGTERM ends a worker with 0 though it cannot hand back its job; another worker completes it."""
     worker = place.work()
     place.reply("long@3")
     until(lambda: place.jobs.in_flight()[0].state == "active", "it runs")

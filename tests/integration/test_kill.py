@@ -1,6 +1,6 @@
-"""kill -9 with real processes: nothing acknowledged is lost or doubled, no fact is half done, no damage goes unseen.
+"""kill -9 of real processes: nothing acknowledged is lost or doubled, no fact is partial, no damage goes unnoticed.
 
-tests/extent.py says how many rounds. The seeds are fixed and printed, so that a round that fails can be played again.
+tests/extent.py sets the number of rounds. Seeds are fixed and printed, so that a failed round can be repeated.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def stored_ids(engine: Engine) -> Counter[str]:
 
 
 def test_killed_while_ingesting(tmp_path: Path) -> None:
-    """Kills at random moments of ingestion: every acknowledged event is there once, and resending all gives exact counts."""
+    """After kills during ingestion every acknowledged event is stored once; sending all again gives exact counts and
+    the same facts.
+    """
     draw = random.Random(SEED)
     folder, journal = tmp_path / "data", tmp_path / "journal"
     first = 0
@@ -58,7 +60,7 @@ def test_killed_while_ingesting(tmp_path: Path) -> None:
         acknowledged = {f"event-{n}" for n in journalled(journal)}
         assert acknowledged <= ids.keys()
         assert set(ids.values()) <= {1}
-        # go on behind everything that was ever sent: what was in flight may be stored or not, never in part twice
+        # go on after everything ever sent: events in flight may be stored or not, never twice
         first = max([first, *(int(i.removeprefix("event-")) + 3 for i in ids)]) // 3 * 3
     print(f"seed {SEED}: killed after {waits} s; {len(acknowledged)} acknowledged, {ids.total()} stored")
     assert acknowledged
@@ -85,14 +87,14 @@ def test_killed_while_ingesting(tmp_path: Path) -> None:
 
 
 def sample() -> dict[str, list[Event]]:
-    """Return the demo's events of five days: every type, three tenants, three zones, late and resent ones among them."""
+    """Return the demo's events of five days: all types, three tenants, three zones, late and repeated ones included."""
     now = datetime(2026, 3, 12, 15, tzinfo=UTC)
     return {tenant: list(demo.events(tenant, now, days=5)) for tenant, _, _ in demo.tenants()}
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a store whose facts are up to date but for the last third of its events."""
+    """Make a store in which the last third of the events is not folded yet."""
     folder = tmp_path_factory.mktemp("template") / "data"
     with open_engine(folder) as engine:
         zones = {tenant: zone for tenant, zone, _ in demo.tenants()}
@@ -104,13 +106,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for tenant in zones:
             engine.accept(
                 tenant, events[tenant][len(events[tenant]) * 2 // 3 :]
-            )  # history looks at repeats, and refreshes
+            )  # history checks for repeats, and refreshes
     return folder
 
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
-    """Return all fact rows of a store that was fed the same events at once and refreshed once."""
+    """Return all fact rows of a store that got the same events at once and refreshed once."""
     with open_engine(tmp_path_factory.mktemp("truth")) as engine:
         for tenant, zone, _ in demo.tenants():
             engine.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
@@ -120,13 +122,13 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
 
 
 def kind_of(step: str) -> str:
-    """Return what kind of step a name tells of."""
+    """Return the kind of step in a step's name."""
     return step.partition(": ")[2]
 
 
 @pytest.fixture(scope="module")
 def steps(template: Path, truth: dict[str, Tables], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Return the names of all steps of the refresh that the template waits for, from a dry run on a copy."""
+    """Return the names of all steps of the template's pending refresh, from a dry run on a copy."""
     folder = tmp_path_factory.mktemp("dry") / "data"
     shutil.copytree(template, folder)
     seen: list[str] = []
@@ -140,7 +142,7 @@ def steps(template: Path, truth: dict[str, Tables], tmp_path_factory: pytest.Tem
 def test_killed_in_a_step_of_refresh(
     template: Path, truth: dict[str, Tables], steps: list[str], tmp_path: Path
 ) -> None:
-    """Killed before statements that write, of every kind: the next refresh gives the rows of a store made from scratch."""
+    """After a kill before a write of any kind the next refresh gives the rows of a store made from scratch."""
     draw = random.Random(SEED)
     kinds = sorted({kind_of(step) for step in steps})
     assert {"FROM log", "INTO event", "INTO todo", "FROM todo", "INTO state", "INTO response"} <= set(kinds)
@@ -163,11 +165,9 @@ def test_killed_in_a_step_of_refresh(
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[str]]]:
-    """Kill a process whose acknowledged events are in the log alone; gives the folder and their ids."""
+    """Kill a process whose acknowledged events are only in the log; yield the folder and their ids."""
     folder = journal = Path()
-    for _ in range(
-        10
-    ):  # one that dies between a checkpoint and its next write has all in the file itself: not what is asked for
+    for _ in range(10):  # retry if it died between a checkpoint and its next write: then all is in the file itself
         base = tmp_path_factory.mktemp("killed")
         folder, journal = base / "data", base / "journal"
         kill_after(start("ingest", folder, journal, 0, "alone"), 1.0)
@@ -179,24 +179,26 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set
 
 
 def batches_in(log: Path, copy: Path) -> int:
-    """Return the number of the newest batch that a log has without its write-ahead log."""
+    """Return the number of a log's newest batch, ignoring its write-ahead log."""
     shutil.copyfile(log, copy)
     with closing(sqlite3.connect(copy)) as connection:
         try:
             row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
-        except sqlite3.OperationalError:  # not even its tables
+        except sqlite3.OperationalError:  # it has no tables yet
             return 0
     return int(row[0]) if row else 0
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return what the files of facts and log hold; an empty one is none."""
+    """Return the contents of the non-empty files of facts and log."""
     found = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
     return {name: content for name, content in found.items() if content}
 
 
 def opens_whole_or_refuses(folder: Path, acknowledged: set[str]) -> str:
-    """Open a damaged folder: it is refused by name and stays as it is, or it holds all that was acknowledged; says which."""
+    """Open a damaged folder: it raises StoreDamagedError and stays unchanged, or holds all that was acknowledged;
+    return which.
+    """
     before = contents(folder)
     try:
         engine = open_engine(folder)
@@ -212,7 +214,7 @@ def opens_whole_or_refuses(folder: Path, acknowledged: set[str]) -> str:
 
 
 def test_a_log_that_is_gone_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
-    """Without its log the store refuses to open, however often it is tried; with the log put back all events are there."""
+    """Without its write-ahead log a store refuses to open every time; with it put back all events are there."""
     folder = tmp_path / "data"
     shutil.copytree(killed[0], folder)
     kept = (folder / WAL).read_bytes()
@@ -226,19 +228,19 @@ def test_a_log_that_is_gone_is_refused(killed: tuple[Path, set[str]], tmp_path: 
 
 @pytest.mark.parametrize("share", BREAKS)
 def test_a_log_that_breaks_off_is_refused(killed: tuple[Path, set[str]], tmp_path: Path, share: float) -> None:
-    """A log cut short anywhere is refused by name unless all acknowledged events are there all the same."""
+    """A store with a truncated write-ahead log is refused as damaged, or holds all acknowledged events."""
     folder = tmp_path / "data"
     shutil.copytree(killed[0], folder)
     os.truncate(folder / WAL, int((folder / WAL).stat().st_size * share))
     found = opens_whole_or_refuses(folder, killed[1])
     print(f"log cut to {share:.1%}: {found}")
-    assert found == "refused" or share > 0  # beyond its last commit it may hold what was moved out of it before
+    assert found == "refused" or share > 0  # beyond its last commit a WAL may hold frames that were checkpointed before
     assert opens_whole_or_refuses(folder, killed[1]) == found
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + FLIPS))
 def test_a_flipped_bit_in_the_log_is_refused(killed: tuple[Path, set[str]], tmp_path: Path, seed: int) -> None:
-    """One wrong bit anywhere in the log is refused by name, or all acknowledged events are there all the same."""
+    """A store with one flipped bit in its write-ahead log is refused as damaged, or holds all acknowledged events."""
     folder = tmp_path / "data"
     shutil.copytree(killed[0], folder)
     log = bytearray((folder / WAL).read_bytes())
@@ -249,10 +251,10 @@ def test_a_flipped_bit_in_the_log_is_refused(killed: tuple[Path, set[str]], tmp_
 
 
 def test_a_file_that_is_gone_or_cut_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
-    """Facts or log without their file, or without its end, are refused by name, with all else in its place."""
+    """A store whose facts or log file is missing or truncated is refused as damaged, and no other file changes."""
     whole = tmp_path / "whole"
     shutil.copytree(killed[0], whole)
-    open_engine(whole).close()  # everything is in the files now
+    open_engine(whole).close()  # a checkpoint moves everything into the files
     assert opens_whole_or_refuses(whole, killed[1]) == "whole"
     for name in (FILE, LOG):
         for share in (0.0, 0.3, 0.7, None):
@@ -271,7 +273,7 @@ def test_a_file_that_is_gone_or_cut_is_refused(killed: tuple[Path, set[str]], tm
 
 
 def test_facts_without_their_log_are_refused(tmp_path: Path) -> None:
-    """Killed while it folds, facts whose write-ahead log is gone are refused by name; only just after a checkpoint all is there."""
+    """Facts without their write-ahead log after a kill are refused as damaged, unless the kill came just after a checkpoint."""
     found = ""
     for number in range(10):
         folder, journal = tmp_path / f"data-{number}", tmp_path / f"journal-{number}"

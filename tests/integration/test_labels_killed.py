@@ -1,4 +1,4 @@
-"""kill -9 while messages are labelled, and labelled again by other rules: no message has two answers, and none is lost."""
+"""kill -9 while messages are labelled and relabelled: no message has two labels of a set, and none is lost."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ RULES = {"topic": {"wifi": {"words": ["wifi"]}, "food": {"words": ["food"]}}}
 OTHER_RULES = {"topic": {"net": {"words": ["wifi"]}, "greeting": {"words": ["hello"]}}}
 MESSAGES = 4_000
 LABELS = MESSAGES + MESSAGES // 4
-"""Each message has a topic or is unlabelled; a quarter are escalations, too."""
+"""Each message has a topic or is unlabelled; a quarter are escalations as well."""
 SEED = 20261201
 Row = tuple[Any, ...]
 
 
 def said(n: int) -> dict[str, Any]:
-    """Return an incoming message."""
+    """Return an inbound message."""
     text = ("the wifi is slow", "great food, thanks", "hello", "I want to speak to a manager about the wifi")[n % 4]
     return {
         "type": "message.received", "time": f"2026-08-19T{n // 3600 % 24:02}:{n // 60 % 60:02}:{n % 60:02}Z", "id": f"m{n}",
@@ -34,7 +34,7 @@ def said(n: int) -> dict[str, Any]:
 
 
 def filled(folder: Path) -> Path:
-    """Make a store of messages that wait to be labelled."""
+    """Make a store with messages to label."""
     with open_engine(folder, clock=NOW) as engine:
         engine.add_tenant("acme")
         engine.labels.replace("acme", RULES)
@@ -44,13 +44,13 @@ def filled(folder: Path) -> Path:
 
 
 def change_rules(folder: Path) -> None:
-    """Give the tenant other rules, under which every label changes."""
+    """Give the tenant other rules, which change every label."""
     with open_engine(folder, clock=NOW) as engine:
         engine.labels.replace("acme", OTHER_RULES)
 
 
 def kill_while_labelling(folder: Path, journal: Path, draw: random.Random) -> None:
-    """Start labelling, and kill it a moment after some labels were acknowledged; sooner or later it has nothing left to do."""
+    """Start labelling, and kill it up to 150 ms after a label was acknowledged; the last run may have nothing to do."""
     before = journal.stat().st_size if journal.exists() else 0
     command = [sys.executable, "-m", "tests.integration.label_child", str(folder), str(journal)]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -62,7 +62,7 @@ def kill_while_labelling(folder: Path, journal: Path, draw: random.Random) -> No
 
 
 def stored(folder: Path) -> list[Row]:
-    """Return all label events of a store whose facts are as its events say."""
+    """Return all label events of a store that verifies clean."""
     with open_engine(folder, clock=NOW) as engine:
         engine.refresh()
         assert engine.verify()["clean"]
@@ -73,7 +73,7 @@ def stored(folder: Path) -> list[Row]:
 
 
 def finished(folder: Path) -> list[Row]:
-    """Label what is left; returns the labels: one of each message and kind. A further run finds nothing to do."""
+    """Label the rest; return the labels, one for each message and kind. Another run changes nothing."""
     with open_engine(folder, clock=NOW) as engine:
         engine.labels.run("acme")
         assert engine.labels.run("acme").changed == 0
@@ -83,7 +83,7 @@ def finished(folder: Path) -> list[Row]:
 
 
 def check_journal(folder: Path, journal: Path) -> None:
-    """Every acknowledged label is there as it was, or was revised since; none has another answer under its revision."""
+    """Every acknowledged label is stored unchanged, or has a higher revision."""
     there = {row[0]: row[1:4] for row in stored(folder)}
     lines = [line for line in journal.read_text(encoding="utf-8").splitlines() if line.endswith("]")]
     assert lines
@@ -92,7 +92,9 @@ def check_journal(folder: Path, journal: Path) -> None:
 
 
 def test_killed_while_labelling_and_relabelling(tmp_path: Path) -> None:
-    """Killed runs keep what they acknowledged, label no message twice, and end as a run that nobody disturbed; verify is clean."""
+    """Killed labelling runs keep what they acknowledged, label no message twice, and end with the labels of an
+    undisturbed run.
+    """
     draw = random.Random(SEED)
     folder, journal = filled(tmp_path / "killed"), tmp_path / "journal"
     alone = filled(tmp_path / "alone")

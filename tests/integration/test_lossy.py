@@ -1,5 +1,5 @@
-"""Bodies of six services over a line that drops, doubles, delays, reorders, cuts and corrupts them: what counts in the end is what
-was sent, and until it does, answers say that they are not complete.
+"""Webhook bodies of six services over a connection that drops, doubles, delays, cuts and corrupts them: in the end
+every event counts once, and until then answers say that they are incomplete.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ SEED = 16
 BEGIN = datetime(2026, 8, 20, 9, tzinfo=UTC)
 SPAN = timedelta(hours=3)
 LATEST = 600.0
-"""Seconds that a body may take."""
+"""Seconds by which a body may be late."""
 PRESENT = timedelta(seconds=20)
 PAUSES = (60.0, 300.0, 900.0)
-"""Seconds until a service sends again what was not taken, at most the last."""
+"""Seconds until a service retries a refused body; the last value repeats."""
 MOST_TRIES = 10
 DAY = {"start": "2026-08-20", "end": "2026-08-21"}
 ARRIVAL = ("seq", "tenant", "received_at", "ident")
@@ -41,13 +41,13 @@ Sign = Callable[[bytes, datetime], Mapping[str, str]]
 
 
 def seconds(sign: Callable[..., dict[str, str]], secret: str = sending.SECRET) -> Sign:
-    """Return the signing of Slack or Meta at a moment."""
+    """Return the signer of Slack or Meta for a body at a time."""
     return lambda body, now: sign(body, secret, str(int(now.timestamp()))) if sign is slack else sign(body, secret)
 
 
 @dataclass(frozen=True)
 class Sender:
-    """A service: how it signs, and whether it sends again what was not taken. Those that do not have an API."""
+    """A service: how it signs, and whether it retries refused bodies. Those that do not have an API to read from."""
 
     sign: Sign
     secrets: Mapping[str, str]
@@ -67,14 +67,14 @@ SENDERS: Mapping[str, Sender] = {
 
 @dataclass
 class World:
-    """What the services have to say: bodies with their moments, and the APIs that tell the same."""
+    """The services' data: webhook bodies with their times, and APIs with the same messages."""
 
     bodies: list[tuple[str, datetime, bytes]] = field(default_factory=list)
     talk: Workspace = field(default_factory=lambda: Workspace({"a": []}, page=200))
     desk: Desk = field(default_factory=lambda: Desk(page=200))
 
     def fill(self, count: int) -> None:
-        """Make so many bodies, turn by turn."""
+        """Make `count` bodies, service by service in turn."""
         turns = list(SENDERS)
         while len(self.bodies) < count:
             n = len(self.bodies)
@@ -129,7 +129,7 @@ def _talk(kind: str, n: int, at: datetime) -> dict[str, Any]:
 
 
 class Place:
-    """An installation with an account of each service, whose clock stands where the test puts it."""
+    """An installation with an integration of each service; the test sets its clock."""
 
     def __init__(self, folder: Path, stack: ExitStack, world: World) -> None:
         self.now = BEGIN
@@ -149,23 +149,23 @@ class Place:
         }
 
     def path(self, provider: str) -> str:
-        """Return where a service sends to."""
+        """Return the path of a service's webhooks."""
         return f"/v1/hooks/{provider}/{self.ids[provider]}"
 
     def stored(self) -> list[dict[str, Any]]:
-        """Return all events, without how they arrived."""
+        """Return all events without the columns of their arrival."""
         self.engine.refresh()
         with self.engine.store.facts.read() as reading:
             found = reading.dicts("SELECT * FROM event ORDER BY source, id")
         return [{name: value for name, value in row.items() if name not in ARRIVAL} for row in found]
 
     def ask(self, **question: Any) -> dict[str, Any]:
-        """Ask for events of the day."""
+        """Query the events of the day."""
         return self.engine.query("acme", metrics=["events"], **{**DAY, **question})
 
 
 def undisturbed(folder: Path, world: World) -> list[dict[str, Any]]:
-    """Return the events of all bodies, each taken once and in order."""
+    """Return the events of all bodies, each received once and in order."""
     with ExitStack() as stack:
         place = Place(folder, stack, world)
         for provider, at, body in world.bodies:
@@ -177,7 +177,7 @@ def undisturbed(folder: Path, world: World) -> list[dict[str, Any]]:
 
 
 def send(place: Place, line: Line, world: World, chance: random.Random) -> int:
-    """Send all bodies, each up to `LATEST` late, again where the service does; returns how many were never taken."""
+    """Send all bodies, each up to `LATEST` seconds late, retried where the service does; return how many were lost."""
     waiting = [(at + timedelta(seconds=chance.random() * LATEST), n, 0) for n, (_, at, _) in enumerate(world.bodies)]
     heapq.heapify(waiting)
     seen, lost = place.now, 0
@@ -201,7 +201,7 @@ def send(place: Place, line: Line, world: World, chance: random.Random) -> int:
 
 
 def mend(place: Place) -> None:
-    """Do what the jobs of the hour and of the night after the day do."""
+    """Run what the hourly and nightly jobs after the day do."""
     place.now = datetime(2026, 8, 21, 2, tzinfo=UTC)
     place.engine.coverage.watch()
     for one in place.engine.fetching.lacking():
@@ -214,9 +214,8 @@ def mend(place: Place) -> None:
 def test_what_counts_after_a_lossy_line_is_what_was_sent(
     tmp_path: Path, record_property: Callable[[str, Any], None]
 ) -> None:
-    """Corrupted bodies are 401 and leave no event. What is stored is a part of what was sent, and answers over the hours of refused
-    bodies and of days that were not read yet say so; after one reconcile and one night it is all of it, and nothing twice; when
-    the services have tried to the end no gap is open, and `verify` is clean.
+    """Corrupted bodies get 401 and leave no event; answers report the gaps; after one reconcile and one night every
+    event is stored once; after eight days no gap is open, and `verify` is clean.
     """
     world = World()
     world.fill(BODIES)

@@ -1,4 +1,4 @@
-"""Alerts through kills: a process dies while it judges and delivers, and one incident opens, closes and tells each once."""
+"""Processes die while they evaluate alerts and deliver: there is one incident, and each of its messages arrives."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from tests.services import Call, Reply, Service, service
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 OPENED = NOW + timedelta(hours=1, minutes=16)
 OF_EACH_KIND = 3
-"""Destinations: webhooks, mail addresses, channels of Slack."""
+"""Destinations of each kind: webhook, mail, Slack."""
 MESSAGES = 2 * OF_EACH_KIND
-"""To each kind: that the incident opened, and that it closed after three quiet hours."""
+"""Messages to each kind: the incident opened, and closed after three quiet hours."""
 KILLS_WHILE_AWAY = KILLS_DELIVERING * 2 // 3
 RULE = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 2, "grain": "hour"}
 
 
 def test_each_message_arrives_once_through_kills(tmp_path: Path) -> None:
-    """Killed at random steps, with receivers that are away for eight hours: one incident, and each of its messages arrives.
+    """Processes are killed at random steps while receivers are away for hours: one incident opens, and each message
+    arrives.
 
-    A webhook and a mail arrive under one id each, however often they are sent; Slack, which knows no ids, gets each once or again
-    after a kill between sending and noting it.
+    A webhook or mail arrives under one id, however often it is sent. Slack has no ids: a message arrives again after a
+    kill between sending and recording it.
     """
     folder, chance, mail_port = tmp_path / "data", random.Random(7), free_port()
     with ExitStack() as stack:
@@ -58,7 +59,7 @@ def test_each_message_arrives_once_through_kills(tmp_path: Path) -> None:
 
 
 def _arrived_once(process: _Process, calls: list[Call], came: list[EmailMessage], kills: int) -> None:
-    """Assert that there is one incident, and that each of its messages was received under its own id alone."""
+    """Check that there is one incident, and that each of its messages arrived under its own id."""
     with closing(process.engine(OPENED)) as engine:
         rows = engine.messages.of("hotel").rows
         incidents = engine.incidents.of("hotel").rows
@@ -76,7 +77,7 @@ def _arrived_once(process: _Process, calls: list[Call], came: list[EmailMessage]
 
 
 def _incident(process: _Process, receiver: Service) -> None:
-    """Make a rule that notifies all kinds of destinations, and events that fire it."""
+    """Add a rule that notifies destinations of all kinds, and events that fire it."""
     moments = [NOW]
     with closing(process.engine_by(moments)) as engine:
         engine.add_tenant("hotel")
@@ -98,11 +99,11 @@ class _Process:
         self._folder, self._place, self._mail_port = folder, place, mail_port
 
     def engine(self, now: datetime) -> Engine:
-        """Open the folder at a moment."""
+        """Open the folder at a time."""
         return self.engine_by([now])
 
     def engine_by(self, moments: list[datetime]) -> Engine:
-        """Open the folder with a clock that shows the first of `moments`."""
+        """Open the folder with a clock that shows `moments[0]`."""
         return Engine(settings_of(self._folder, self._place, self._mail_port), lambda: moments[0])
 
     def waiting(self) -> bool:

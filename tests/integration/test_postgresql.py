@@ -1,4 +1,4 @@
-"""A store in PostgreSQL: the same numbers as in a folder, any number of processes, and what dies or goes away harms nothing."""
+"""A store in PostgreSQL gives the numbers of a data folder, with any number of processes, through kills and outages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ KILLS = 20 if ALL else 2
 
 @dataclass
 class Place:
-    """A database for one store, and a folder beside it."""
+    """A database of one store, and a folder."""
 
     url: str
     folder: Path
@@ -64,14 +64,14 @@ def place(postgres: Any, tmp_path: Path) -> Place:
 
 
 def rows(store: Store, table: str) -> list[tuple[Any, ...]]:
-    """Return a table without what says when and in which order events came."""
+    """Return the rows of a table without the columns of their arrival."""
     columns = [name for name in schema.TABLES[table][0] if name not in ("received_at", "seq")]
     with store.facts.read() as reading:
         return sorted(reading.rows(f"SELECT {', '.join(columns)} FROM {table}"), key=repr)
 
 
 def questions(start: datetime) -> Iterator[Question]:
-    """Yield questions for every metric, by every dimension it has, in every grain."""
+    """Yield questions for every metric by every dimension and grain."""
     by_rollup: dict[str, list[str]] = {}
     for name in catalogue.names():
         by_rollup.setdefault(catalogue.find(name).rollup.name, []).append(name)
@@ -82,7 +82,7 @@ def questions(start: datetime) -> Iterator[Question]:
 
 
 def said(queries: Queries, tenant: Tenant, question: Question) -> Any:
-    """Return all of an answer, or why it would have too many rows."""
+    """Return an answer, or the message of the error that it would have too many rows."""
     try:
         answer = queries.answer(tenant, question)
     except BadQuestionError as error:
@@ -117,7 +117,7 @@ def test_every_number_is_the_same_as_in_a_folder(place: Place, tmp_path: Path) -
 
 
 def child(place: Place, journal: Path, revision: int, batches: int) -> subprocess.Popen[str]:
-    """Start a process that sends all events with a revision, and wait until it begins."""
+    """Start a process that sends all events with a revision, and wait until it is ready."""
     command = [sys.executable, "-m", "tests.integration.store_child", place.url, str(place.folder), str(journal)]
     made = subprocess.Popen([*command, str(revision), str(batches)], stdout=subprocess.PIPE, text=True)
     assert made.stdout is not None
@@ -127,7 +127,9 @@ def child(place: Place, journal: Path, revision: int, batches: int) -> subproces
 
 
 def check(place: Place, acknowledged: dict[tuple[int, int], int], sent: set[tuple[int, int]]) -> None:
-    """Every acknowledged event is there once, with no lower revision; nothing else is; and facts are what folding again gives."""
+    """Check that every acknowledged event is stored once with no lower revision, nothing else is stored, and verify
+    finds no difference.
+    """
     store = place.open()
     refresh(store)
     with store.facts.read() as reading:
@@ -142,7 +144,7 @@ def check(place: Place, acknowledged: dict[tuple[int, int], int], sent: set[tupl
 
 
 def read(journals: list[Path]) -> tuple[dict[tuple[int, int], int], int]:
-    """Return the highest acknowledged revision of each event, and how many were said to be new."""
+    """Return the highest acknowledged revision of each event, and how many events were new."""
     known: dict[tuple[int, int], int] = {}
     new = 0
     for journal in journals:
@@ -156,7 +158,9 @@ def read(journals: list[Path]) -> tuple[dict[tuple[int, int], int], int]:
 
 @pytest.mark.slow
 def test_processes_that_send_the_same_at_once_count_it_once(place: Place) -> None:
-    """Three processes send the same events with other revisions and fold at the same time: each is new once, the newest stays."""
+    """Three processes send the same events with different revisions and fold at once: each event is new once, and the
+    newest revision stays.
+    """
     place.open().close()
     journals = [place.folder / f"journal-{n}" for n in range(3)]
     children = [child(place, journal, n, batches=4) for n, journal in enumerate(journals)]
@@ -172,7 +176,7 @@ def test_processes_that_send_the_same_at_once_count_it_once(place: Place) -> Non
 
 @pytest.mark.slow
 def test_what_is_killed_loses_nothing(place: Place) -> None:
-    """Processes that are killed while they send and fold leave what was acknowledged, once, and nothing half done."""
+    """Killed processes leave every acknowledged event once, and no partial fact."""
     store = place.open()
     journals = [place.folder / f"journal-{n}" for n in range(2)]
     sent = {(tenant.no, number) for tenant in TENANTS for number in range(BATCH * 200)}
@@ -187,7 +191,9 @@ def test_what_is_killed_loses_nothing(place: Place) -> None:
 
 
 def test_a_server_that_is_away_is_named_and_missed_no_longer(postgres: Any, place: Place) -> None:
-    """While it is away nothing is acknowledged and everything says so; afterwards the same store goes on, and counts once."""
+    """While PostgreSQL is away nothing is acknowledged and every call raises StoreUnavailableError; afterwards the same
+    store works.
+    """
     store = place.open()
     intake = Intake(store, lambda: NOW, lambda _: None)
     one = Event(type="message.received", time=NOW, id="a", channel="web", conversation_id="c", contact_id="k")
@@ -212,7 +218,7 @@ def test_a_server_that_is_away_is_named_and_missed_no_longer(postgres: Any, plac
 
 
 def test_readers_see_one_moment(place: Place) -> None:
-    """A transaction that reads sees nothing of what is written after it began; one that begins later does."""
+    """A read transaction sees nothing written after it began; a later one does."""
     store = place.open()
     intake = Intake(store, lambda: NOW, lambda _: None)
     with store.facts.read() as before:
@@ -228,8 +234,9 @@ def test_readers_see_one_moment(place: Place) -> None:
 
 
 def test_tables_are_completed_and_old_processes_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column that a table lacks is added with its rows kept; a process whose declarations are others answers nothing any more and
-    takes no events; one that is older, or has another layout, does not begin."""
+    """A missing column is added and rows are kept; a process with other declarations reads and writes no more; an older
+    version or another layout refuses to start.
+    """
     old = place.open()
     with old.facts.write() as writing:
         writing.run("ALTER TABLE survey DROP COLUMN scale")
@@ -260,7 +267,7 @@ def test_tables_are_completed_and_old_processes_are_told(place: Place, monkeypat
 
 
 def waiting(place: Place) -> int:
-    """Return how many sessions wait for an advisory lock."""
+    """Return the number of sessions that wait for an advisory lock."""
     with closing(Database(place.url)) as database, database.read() as reading:
         sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
         return int(reading.value(sql))
@@ -268,7 +275,7 @@ def waiting(place: Place) -> int:
 
 @pytest.mark.slow
 def test_two_processes_at_once_complete_the_tables_once(place: Place) -> None:
-    """Of two processes that start at once on tables of an earlier version one completes them; the other waits, and does nothing."""
+    """Two processes that start at once on older tables complete them once."""
     place.open().close()
     with closing(Database(place.url)) as database, database.append() as making:
         making.run("ALTER TABLE survey DROP COLUMN scale")
@@ -292,7 +299,7 @@ def test_two_processes_at_once_complete_the_tables_once(place: Place) -> None:
 
 
 def test_other_processes_are_followed(place: Place) -> None:
-    """What another process accepts or changes is noticed, and what this process does is not."""
+    """`others()` changes when another process accepts or changes something, not when this one does."""
     here, there = place.open(), place.open()
 
     def accept(store: Store) -> None:
@@ -313,8 +320,9 @@ def test_other_processes_are_followed(place: Place) -> None:
 
 
 def test_a_cached_answer_counts_what_another_server_accepted(place: Place) -> None:
-    """As soon as one server has acknowledged an event, the cached answer of another counts it, though nobody has folded it yet; the
-    event loop, which must not wait, leaves asking for such changes to a thread."""
+    """A cached answer of one server counts an event as soon as another server acknowledged it, before it is folded. The
+    cache is not asked on the event loop.
+    """
     flags: dict[str, Any] = {"store_url": place.url, "secret_key": "ab" * 32, "free_floor_mb": 0}
     with hubbub.open(place.folder / "here", **flags) as here, hubbub.open(place.folder / "there", **flags) as there:
         assert not here.cached.cache.inline
@@ -331,7 +339,7 @@ def test_a_cached_answer_counts_what_another_server_accepted(place: Place) -> No
 
 
 def test_no_route_fails_on_a_text_that_postgresql_cannot_hold(place: Place) -> None:
-    """A NUL in every parameter of every path, and of every question, is answered with a problem that is the caller's."""
+    """A NUL in any path or query parameter gets a status below 500."""
     with hubbub.open(place.folder, store_url=place.url, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
         keys = [engine.keys.add(tenant, SCOPES).key for tenant in ("acme", None)]

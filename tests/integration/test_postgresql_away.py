@@ -1,4 +1,4 @@
-"""PostgreSQL that hangs or is away, under servers and workers: they say so within a bounded time, live on, and lose nothing."""
+"""PostgreSQL hangs or is away under servers and workers: they say so within a bounded time, live on, and lose nothing."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.slow
 Trouble = Callable[[Any], AbstractContextManager[None]]
 QUESTION = {"metrics": ["messages"], "from": "2026-01-01", "to": "2099-12-31"}
 FEW = 400
-"""Lines that a server and a worker log at most in an outage, whose requests are many more."""
+"""Most lines that a server and a worker log in an outage; the requests are many more."""
 BOUND = 60
-"""Seconds after which a client gives up: whoever does not answer until then does not answer."""
+"""Seconds after which a client gives up."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def here(postgres: Any, beside: ClickHouse | None, tmp_path: Path) -> Iterator[C
 
 
 class Senders:
-    """Threads that send one event after the other, each until it is acknowledged; `problems` are the answers that were none.
+    """Threads that send one event after another, each until it is acknowledged; `problems` holds the error answers.
 
     Each waits `rest` seconds after an event.
     """
@@ -69,7 +69,7 @@ class Senders:
                     self._stop.wait(0.2)
 
     def end(self) -> None:
-        """Stop sending; nothing is on its way afterwards. A thread that an error ended has left its last event."""
+        """Stop sending and wait for the threads."""
         self._stop.set()
         for one in self._threads:
             one.join(2 * BOUND)
@@ -77,7 +77,7 @@ class Senders:
 
 
 def check_problem(answer: httpx2.Response) -> None:
-    """A problem that says to send again, and when."""
+    """Check that an error says to retry, and when."""
     assert answer.status_code == 503, answer.text
     assert answer.json()["code"] in ("store_unavailable", "database_unavailable", "store_busy"), answer.text
     assert int(answer.headers["retry-after"]) > 0
@@ -85,19 +85,21 @@ def check_problem(answer: httpx2.Response) -> None:
 
 @dataclass
 class Caller:
-    """Asks a server as a tenant."""
+    """Sends requests to a server as a tenant."""
 
     url: str
     key: str
 
     def __call__(self, method: str, path: str, **how: Any) -> httpx2.Response:
-        """Return the answer, which comes within the bound."""
+        """Return the answer, which arrives within BOUND seconds."""
         header = {"Authorization": f"Bearer {self.key}"}
         return httpx2.request(method, f"{self.url}{path}", headers=header, timeout=BOUND, **how)
 
 
 def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None], here: Cluster) -> str:
-    """Everybody is told while it lasts, the log in few lines; afterwards events are taken again, and the server is ready."""
+    """During an outage every request gets 503 and the log few lines; afterwards events are accepted again and the
+    server is ready. Return a summary.
+    """
     known, lines, slowest = len(senders.problems), len(here.logs().splitlines()), 0.0
     with trouble:
         begun = time.monotonic()
@@ -124,8 +126,9 @@ def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None],
 
 @pytest.mark.parametrize("trouble", [hanging, away])
 def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) -> None:
-    """Every event and question is answered with 503, /readyz too, with the reason, /healthz with 200; when it is back the same
-    processes go on by themselves, what was acknowledged is there once, jobs run, and the numbers verify."""
+    """In an outage events, questions and /readyz get 503 with the reason, /healthz 200; afterwards the same processes
+    go on, each acknowledged event counts once, jobs run, and facts verify.
+    """
     with here.engine() as engine:
         engine.add_tenant("acme")
         key = engine.keys.add("acme").key
@@ -148,8 +151,9 @@ def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) ->
 
 
 def test_a_long_statement_is_no_hanging_server(postgres: Any) -> None:
-    """A statement that says nothing for longer than a silence is waited for; once the server hangs, all that wait are told, others
-    at once, and afterwards it is found again."""
+    """A long silent statement is waited for; when the server hangs, all waiting statements fail, new ones too, and
+    afterwards it is used again.
+    """
     url = empty_database(postgres)
     with connect(url, autocommit=True) as con:
         assert con.execute("SELECT 1 FROM pg_sleep(4)").fetchall() == [(1,)]

@@ -1,9 +1,9 @@
-"""Two servers and two workers on one PostgreSQL, without and with a copy in ClickHouse, any of which is killed again and again; and
-one server and two workers on a data folder.
+"""Two servers and two workers on one PostgreSQL, with and without a copy in ClickHouse, are killed again and again; so
+are one server and two workers on a data folder.
 
-What clients send to both servers meanwhile is the journal. A client sends a body until it is acknowledged, to either server, and
-some of it once more; events lie anywhere in forty days, so that most are late. Answers meanwhile count every event that was
-acknowledged. At the end the same events, given to a data folder at once, are the truth for every number.
+Clients send bodies to either server until they are acknowledged, some twice, with times anywhere in forty days, so that
+most are late. Answers meanwhile count every acknowledged event. At the end every number equals that of a data folder
+that got the same events at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.integration.cluster import Cluster, cluster
 from tests.integration.test_serve import until
 
 REST = 0.3
-"""Seconds that a client waits after a body: what is to be tested is the order of things, and not how much is folded."""
+"""Seconds that a client waits after a body: the test is about order, not about load."""
 
 
 @pytest.fixture
@@ -42,23 +42,23 @@ def here(postgres: Any, beside: ClickHouse | None, tmp_path: Path) -> Iterator[C
 
 
 def states(engine: Engine, jobs: Sequence[str]) -> set[str]:
-    """Return the states in which jobs are."""
+    """Return the states of jobs."""
     return {engine.jobs.get(job).state for job in jobs}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2_400)
 def test_processes_that_share_a_database_are_killed(here: Cluster, beside: ClickHouse | None, tmp_path: Path) -> None:
-    """One of two servers and one of two workers, and ClickHouse, are killed at random moments while four clients send to both: each
-    answer counts what was acknowledged; then every event is there once, every number is what a folder says that got the same,
-    `hubbub verify` finds nothing, nothing waits, and all jobs end."""
+    """Servers, workers and ClickHouse are killed at random while clients send: answers count what was acknowledged;
+    then every event is stored once, every number is right, `hubbub verify` is clean, and all jobs complete.
+    """
     check_kills(here, 2, beside, tmp_path / "truth")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2_400)
 def test_processes_of_a_folder_are_killed(tmp_path: Path) -> None:
-    """The same of the server, which a data folder has one of, and one of two workers."""
+    """The same holds for one server and two workers on a data folder."""
     with cluster("", tmp_path) as here:
         with here.engine() as engine:
             prepare(engine)
@@ -66,7 +66,7 @@ def test_processes_of_a_folder_are_killed(tmp_path: Path) -> None:
 
 
 def check_kills(here: Cluster, count: int, beside: ClickHouse | None, truth: Path) -> None:
-    """Kill one of `count` servers, one of two workers and ClickHouse again and again, and check that nothing came of it."""
+    """Kill one of `count` servers, one of two workers and ClickHouse again and again, then check numbers, facts and jobs."""
     draw = random.Random(SEED)
     with here.engine() as engine:
         keys = {name: engine.keys.add(name).key for name in TENANTS}
@@ -100,7 +100,7 @@ def check_kills(here: Cluster, count: int, beside: ClickHouse | None, truth: Pat
         for one in here.processes:
             assert one.running is not None
             one.running.terminate()
-            assert one.running.wait(60) in (0, -signal.SIGTERM)  # a worker may have just been started
+            assert one.running.wait(60) in (0, -signal.SIGTERM)  # a worker may just have started
         engine.refresh()
         with engine.store.facts.read() as reading:
             tables = ("log", "todo") if here.url else ("todo",)

@@ -1,4 +1,4 @@
-"""Reports by a real server and its worker: from the request over the job to the file, and through a kill in the middle."""
+"""Reports by a real server and worker: from the request over the job to the file, and through a kill."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHEN = DAY.date().isoformat()
 
 
 def filled(place: House) -> dict[str, str]:
-    """Give a server a tenant with a conversation; returns the header of its key."""
+    """Give a server a tenant with conversations; return its key's header."""
     place.engine.tenants.add("acme")
     place.engine.tenants.add("other")
     auth = {"Authorization": f"Bearer {place.engine.keys.add('acme').key}"}
@@ -32,7 +32,7 @@ def filled(place: House) -> dict[str, str]:
 
 
 def made(place: House, auth: dict[str, str], report: str) -> Any:
-    """Wait until a report is made; returns what it is."""
+    """Wait until a report is made; return its description."""
 
     def found() -> Any:
         answer = httpx2.get(f"{place.url}/v1/reports/{report}", headers=auth, timeout=60)
@@ -44,8 +44,9 @@ def made(place: House, auth: dict[str, str], report: str) -> Any:
 
 
 def test_a_report_from_the_request_to_the_file(tmp_path: Path) -> None:
-    """A report asked for over HTTP is made by a job with progress and downloaded; its numbers are those of a query, its hash
-    is right, and another tenant sees neither it nor its job."""
+    """A report requested over HTTP is made by a job with progress and downloaded; its numbers and hash are right, and
+    another tenant gets 404.
+    """
     with house(tmp_path / "data") as place:
         place.serve()
         auth = filled(place)
@@ -71,7 +72,7 @@ def test_a_report_from_the_request_to_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) -> None:
-    """After a kill in the middle of several reports there is no half one; the next server makes each, once."""
+    """After a kill while reports are made none is partial; the next server makes each once."""
     with house(tmp_path / "data") as place:
         server = place.serve()
         auth = filled(place)
@@ -98,7 +99,7 @@ def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_worker_beside_the_server_has_reports_made(tmp_path: Path) -> None:
-    """With a server that takes no jobs itself a report is made by the worker beside it, and lies where the server hands it out."""
+    """With a server that takes no jobs a worker makes the report, and the server serves it."""
     with house(tmp_path / "data") as place:
         place.serve("--no-jobs")
         auth = filled(place)

@@ -1,4 +1,4 @@
-"""A worker without jobs rests, and takes the next one at once, whoever starts it."""
+"""An idle worker stops polling, and takes the next job of any client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 60.0
 
 
 def asking() -> list[str]:
-    """Return the threads that ask queues for jobs."""
+    """Return the names of the threads that poll queues."""
     return [one.name for one in threading.enumerate() if one.name.startswith("queue-worker-")]
 
 
@@ -28,7 +28,7 @@ class Released:
     """Does every job by releasing a semaphore."""
 
     def __init__(self, done: threading.Semaphore) -> None:
-        """Release this one."""
+        """Release `done` for each job."""
         self._done = done
 
     def run(self, task: Task, queue: str, payload: Any) -> None:
@@ -36,17 +36,17 @@ class Released:
         self._done.release()
 
     def keep_promises(self) -> None:
-        """There are none."""
+        """Do nothing."""
 
     def move_back(self, now: datetime, by: timedelta) -> None:
-        """Nothing waits."""
+        """Do nothing."""
 
     def forget_replies(self, references: Sequence[str]) -> None:
-        """There are none."""
+        """Do nothing."""
 
 
 def test_a_worker_rests_and_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At rest no thread asks a queue and the worker counts as alive; a job of this or another client is done all the same."""
+    """An idle worker polls no queue and counts as alive; a job of this or another client is still done."""
     monkeypatch.setattr(worker_, "REST_AFTER", 0.5)
     done = threading.Semaphore(0)
 

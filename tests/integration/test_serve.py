@@ -1,4 +1,4 @@
-"""The server as a process: commands beside it, its end under load, and what a kill leaves behind."""
+"""The server as a process: commands beside it, its end under load, and the folder after a kill."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from hubbub.services.keys import NewKey
 
 PROGRAM = "from hubbub.cli.main import run; run()"
 PATIENCE = 120
-"""Rounds of a second that something may take on a busy machine before the test gives up."""
+"""Seconds to wait on a busy machine before a test fails."""
 
 
 def until(true: Callable[[], Any], what: str) -> Any:
-    """Return the first true value of `true`, asked again and again; fail when it never comes."""
+    """Poll until `true` returns a true value, and return it; fail after PATIENCE seconds."""
     for _ in range(PATIENCE * 10):
         if found := true():
             return found
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 
 def environment() -> dict[str, str]:
-    """Return a small installation's environment."""
+    """Return the environment of a small installation."""
     small = {
         "HUBBUB_THREADS": "1",
         "HUBBUB_MEMORY_LIMIT": "300MB",
@@ -57,7 +57,7 @@ def environment() -> dict[str, str]:
 
 @dataclass
 class Place:
-    """A data folder, with commands and a server on it."""
+    """A data folder, with commands and servers on it."""
 
     folder: Path
     servers: list[subprocess.Popen[str]] = field(default_factory=list)
@@ -70,24 +70,24 @@ class Place:
         )  # fmt: skip
 
     def told(self, *words: str) -> Any:
-        """Run a command that must succeed, and return its JSON."""
+        """Run a command that must succeed; return its JSON."""
         ended = self.run(*words, "--json")
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
     def key(self, *scopes: str) -> NewKey:
-        """Make acme a key, in this process: commands beside a server have a test of their own."""
+        """Add a key for acme, in this process."""
         with hubbub.open(self.folder, free_floor_mb=0) as engine:
             return engine.keys.add("acme", scopes or ("ingest", "read"))
 
     def messages(self) -> int:
-        """Return how many messages acme has, as this process sees it."""
+        """Return acme's number of messages, as this process sees it."""
         with hubbub.open(self.folder, free_floor_mb=0) as engine:
             (row,) = engine.query("acme", metrics=["messages"], start="2026-01-01", end="2099-12-31")["rows"]
             return int(row["messages"])
 
     def start(self, *words: str) -> tuple[subprocess.Popen[str], str]:
-        """Start a server; returns it with its address once it answers."""
+        """Start a server; return it and its address once it is ready."""
         port = free_port()
         command = [sys.executable, "-c", PROGRAM, "serve", "--port", str(port), "--data", str(self.folder), *words]
         log = (self.folder.parent / f"serve-{port}.log").open("w")
@@ -109,7 +109,7 @@ class Place:
 
 @contextmanager
 def place(folder: Path) -> Iterator[Place]:
-    """Give a data folder with the tenant acme; whatever was started on it is gone afterwards."""
+    """Yield a data folder with the tenant acme; its servers are killed afterwards."""
     made = Place(folder)
     try:
         with hubbub.open(folder, free_floor_mb=0) as engine:
@@ -130,15 +130,16 @@ def here(tmp_path: Path) -> Iterator[Place]:
 
 
 def message(id_: str) -> dict[str, Any]:
-    """Return a message of now."""
+    """Return a message of the present time."""
     now = datetime.now(UTC).isoformat()
     return {"type": "message.received", "time": now, "id": id_, "channel": "sms", "contact_id": f"c-{id_}"}
 
 
 @pytest.mark.slow
 def test_commands_work_beside_a_server(here: Place) -> None:
-    """Query, import, tenants, keys and refresh work on the folder of a running server, which sees what they did; what a client
-    records counts once, live and folded."""
+    """Query, import, tenants, refresh and verify work on the folder of a running server, which sees their changes; a
+    client's repeated events count once.
+    """
     server, url = here.start()
     key = here.key().key
     with hubbub.Client(url, key, flush_at=7) as client:
@@ -165,7 +166,7 @@ def test_commands_work_beside_a_server(here: Place) -> None:
 
 
 def test_the_refresh_loop_brings_facts_up_to_date(here: Place) -> None:
-    """Without a command, /readyz comes to say that no batch is behind, and the numbers stay what they were."""
+    """The server folds by itself: /readyz reports no batch behind, and the numbers stay the same."""
     _, url = here.start()
     key = here.key().key
     header = {"Authorization": f"Bearer {key}"}
@@ -177,7 +178,9 @@ def test_the_refresh_loop_brings_facts_up_to_date(here: Place) -> None:
 
 
 def test_sigterm_under_load_loses_nothing(here: Place) -> None:
-    """Four senders under way: requests in flight are answered, the exit code is 0, and all that was acknowledged is stored."""
+    """SIGTERM with four senders under way: no request gets an error, the exit code is 0, and all acknowledged events
+    are stored once.
+    """
     server, url = here.start()
     key = here.key().key
     acknowledged: list[str] = []
@@ -193,7 +196,7 @@ def test_sigterm_under_load_loses_nothing(here: Place) -> None:
                 try:
                     answer = http.post("/v1/events", json=[message(id_) for id_ in ids])
                 except (httpx2.ConnectError, httpx2.RemoteProtocolError, httpx2.ReadError):
-                    return  # it listens no more, or has closed a connection that was idle
+                    return  # the server stopped listening or closed an idle connection
                 if answer.status_code != 202 or answer.json()["accepted"] != 20:
                     strange.append(answer.text)
                     return
@@ -222,7 +225,7 @@ def test_sigterm_under_load_loses_nothing(here: Place) -> None:
 
 
 def test_a_killed_server_leaves_the_folder_usable(here: Place) -> None:
-    """After kill -9 commands open the folder, all is stored once, and another server takes over."""
+    """After kill -9 commands open the folder, all events are stored once, and a new server takes over."""
     server, url = here.start()
     key = here.key().key
     header = {"Authorization": f"Bearer {key}"}
@@ -239,8 +242,9 @@ def test_a_killed_server_leaves_the_folder_usable(here: Place) -> None:
 
 @pytest.mark.slow
 def test_two_servers_share_a_folder_but_not_a_port(here: Place, tmp_path: Path) -> None:
-    """A second server on the folder answers the same and knows what the first one took; one of another folder on the port of the
-    first ends with 1 and says why; the first serves on."""
+    """Two servers on a folder count each other's events; a server on a used port exits 1 with the reason, and the first
+    goes on.
+    """
     server, url = here.start()
     _, second = here.start()
     key = here.key().key

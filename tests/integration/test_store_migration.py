@@ -1,4 +1,4 @@
-"""Moving a store: to PostgreSQL and back, cut short and gone on with, every number and every key as it was."""
+"""A store moves to PostgreSQL and back, also after an interruption, with every number and key unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TENANTS = ("hotel-aurora", "kite-support")
 
 
 def quiet(_: str) -> None:
-    """Hear of progress."""
+    """Ignore progress."""
 
 
 def settings(folder: Path, url: str = "") -> Settings:
@@ -42,7 +42,7 @@ def engine(folder: Path, url: str = "") -> Engine:
 
 
 def numbers(opened: Engine) -> dict[str, Any]:
-    """Return every metric of every tenant by day, and what is published."""
+    """Return every metric of every tenant by day, and the published rows."""
     found: dict[str, Any] = {
         tenant: opened.query(tenant, metrics=names(), start="2026-08-17", end="2026-08-21", grain="day")["rows"]
         for tenant in TENANTS
@@ -56,7 +56,7 @@ def numbers(opened: Engine) -> dict[str, Any]:
 
 
 def test_a_store_moves_there_and_back(tmp_path: Path, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Facts, published rows, keys and identities are in PostgreSQL what they were in the folder, and in another folder again."""
+    """Numbers, published rows, keys and event identities are the same in PostgreSQL and in another folder afterwards."""
     url, here = empty_database(postgres), tmp_path / "here"
     with engine(here) as opened:
         for tenant in TENANTS:
@@ -73,7 +73,7 @@ def test_a_store_moves_there_and_back(tmp_path: Path, postgres: Any, monkeypatch
         cut.setattr(store_migration, "prove", fails)
         migrate_store(settings(here), url, quiet)
     with monkeypatch.context() as once:
-        once.setattr(tenant_copy, "_write", fails)  # all rows are there
+        once.setattr(tenant_copy, "_write", fails)  # all rows are there already
         said = migrate_store(settings(here), url, quiet)
     assert {one.tenant for one in said} == set(TENANTS) and "2026-08" in {one.month for one in said}
     with engine(here, url) as moved:
@@ -98,7 +98,9 @@ def test_a_store_moves_there_and_back(tmp_path: Path, postgres: Any, monkeypatch
 def test_what_differs_is_named_and_the_target_is_no_installation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row that is missing in the target is named with its tenant, and the target does not become an installation."""
+    """A missing row in the target is reported with its tenant, and the move fails; a missing source and the same folder
+    are refused.
+    """
     with engine(tmp_path / "here") as opened:
         opened.ensure_tenant("acme", "UTC", retention=KEEP_EVERYTHING)
         event = {"type": "message.received", "id": "a", "time": "2026-08-19T10:00:00Z", "channel": "web"}

@@ -1,4 +1,4 @@
-"""Suggested topics from a PostgreSQL store: the same as those from a folder."""
+"""Suggested topics from a PostgreSQL store are those from a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("wordllama")
 
 
 def suggested(folder: Path, **place: str) -> list[tuple[Any, ...]]:
-    """Suggest topics from messages of two themes, half of whose conversations are resolved; returns them with their figures."""
+    """Suggest topics from messages of two themes, half of their conversations resolved; return them with their figures."""
     rows = [*said("wifi", 24), *said("parking", 24)]
     resolved = [
         {"type": "conversation.resolved", "time": "2026-08-19T03:00:00Z", "id": f"r{n}", "conversation_id": row["conversation_id"]}
@@ -33,7 +33,7 @@ def suggested(folder: Path, **place: str) -> list[tuple[Any, ...]]:
 
 
 def test_topics_are_the_same_as_from_a_folder(postgres: Any, tmp_path: Path) -> None:
-    """Numbers, words, rules, counts, share, handling time and opportunity of each topic."""
+    """Number, words, rule, counts, unresolved share, handling time and opportunity of each topic are the same."""
     topics = suggested(tmp_path / "folder")
     assert len(topics) == 2 and all(topic[5] == 0.5 and topic[6] for topic in topics)
     assert suggested(tmp_path / "beside", store_url=empty_database(postgres)) == topics

@@ -1,4 +1,4 @@
-"""Clients send over HTTP while the server is killed again and again, or copied: nothing is lost, doubled or half there."""
+"""Clients send over HTTP while the server is killed or backed up: nothing is lost, doubled or partial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.test_serve import Place, place
 
 @pytest.fixture
 def shops(tmp_path: Path) -> Iterator[tuple[Place, Clients, list[str]]]:
-    """A folder with three tenants, clients that have their keys, and the address that they send to."""
+    """A folder with three tenants, clients with their keys, and the address that they send to."""
     with place(tmp_path / "data") as here:
         with hubbub.open(here.folder, free_floor_mb=0) as engine:
             for name, zone in TENANTS.items():
@@ -30,7 +30,7 @@ def shops(tmp_path: Path) -> Iterator[tuple[Place, Clients, list[str]]]:
 
 
 def checked(folder: Path, fresh: Path, at_least: Numbers, at_most: Numbers) -> int:
-    """Check a folder that nobody serves any more, see `clients.check`; returns how many events it holds."""
+    """Check a folder without a running server (see `clients.check`); return its number of events."""
     with hubbub.open(folder, free_floor_mb=0) as engine:
         engine.refresh()
         assert engine.verify()["clean"]
@@ -39,7 +39,7 @@ def checked(folder: Path, fresh: Path, at_least: Numbers, at_most: Numbers) -> i
 
 @pytest.mark.slow
 def test_a_server_killed_under_four_clients(shops: tuple[Place, Clients, list[str]]) -> None:
-    """Kills at random moments while four clients send: every event is there once, and every number is what was sent."""
+    """After kills at random moments while four clients send, every event is stored once and every number is right."""
     here, clients, url = shops
     draw = random.Random(SEED)
     server, url[0] = here.start()
@@ -64,7 +64,7 @@ def test_a_server_killed_under_four_clients(shops: tuple[Place, Clients, list[st
 
 @pytest.mark.slow
 def test_a_backup_under_load_is_a_moment_that_was(shops: tuple[Place, Clients, list[str]], tmp_path: Path) -> None:
-    """A backup taken while four clients send holds all acknowledged before it, and every number follows from what it holds."""
+    """A backup taken while four clients send holds everything acknowledged before it, and its numbers follow from its events."""
     here, clients, url = shops
     server, url[0] = here.start()
     with clients.sending():

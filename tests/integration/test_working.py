@@ -1,4 +1,4 @@
-"""A server and workers as processes: replies and a night's ingestion, from the request to the numbers."""
+"""A server and workers as processes: AI replies and a night's ingestion, from the request to the numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - ti
 
 @dataclass
 class House:
-    """A data folder with a server, workers, and an operator's key; `engine` is this process's own on the same folder."""
+    """A data folder with a server, workers and an operator's key; `engine` is this process's own on the folder."""
 
     folder: Path
     env: dict[str, str]
@@ -44,7 +44,7 @@ class House:
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command that stays."""
+        """Start a long-running command."""
         with (self.folder.parent / f"{words[0]}-{len(self.processes)}.log").open("w") as log:
             made = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, *words, "--data", str(self.folder)],
@@ -70,7 +70,7 @@ class House:
         return server
 
     def ask(self, method: str, path: str, **how: Any) -> Any:
-        """Ask the server as an operator, or with the `key` given, and return the JSON of a success."""
+        """Send a request as an operator, or with `key`; return the JSON of a success."""
         self.key = self.key or self.engine.keys.add(None, scopes=["admin"]).key
         header = {"Authorization": f"Bearer {how.pop('key', self.key)}"}
         answer = httpx2.request(method, f"{self.url}{path}", headers=header, timeout=60, **how)
@@ -78,11 +78,11 @@ class House:
         return answer.json()
 
     def logs(self) -> str:
-        """Return all that the processes said."""
+        """Return the logs of all processes."""
         return "".join(path.read_text() for path in self.folder.parent.glob("*.log"))
 
     def ended(self, job: str) -> Any:
-        """Wait for a job to end; returns it."""
+        """Wait for a job to end; return it."""
 
         def found() -> Any:
             row = self.ask("GET", f"/v1/jobs/{job}")
@@ -93,7 +93,7 @@ class House:
 
 @contextmanager
 def house(folder: Path, **more: str) -> Iterator[House]:
-    """Give an installation whose processes are gone afterwards."""
+    """Yield an installation; its processes are ended afterwards."""
     env = environment() | {"HUBBUB_LOG_LEVEL": "debug"} | more
     with patch.dict(os.environ, env, clear=True):
         made = House(folder, env, Engine(load(data=folder)))
@@ -109,7 +109,7 @@ def house(folder: Path, **more: str) -> Iterator[House]:
 
 
 def says(text: str) -> Reply:
-    """Answer as a chat endpoint does."""
+    """Return a chat endpoint's answer."""
     return Reply(
         {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
     )
@@ -122,7 +122,9 @@ QUESTION = {
 
 
 def test_a_reply_from_the_question_to_the_suggestion(tmp_path: Path) -> None:
-    """A question is taken at once; its job survives a 500 and a 429 and hands over the suggestion; no text is in jobs or logs."""
+    """A reply request is accepted at once; its job survives a 500 and a 429 and delivers the suggestion; no text is in
+    jobs, logs or files.
+    """
     busy = Reply({"error": {"message": "slow"}}, 429, {"Retry-After": "1"})
     with (
         service(in_turn(Reply(b"", 500), busy, says(f"At nine. {CANARY}"))) as model,
@@ -159,7 +161,7 @@ def test_a_reply_from_the_question_to_the_suggestion(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_without_an_endpoint_a_reply_fails_at_once_and_says_what_to_set(tmp_path: Path) -> None:
-    """No endpoint: one attempt, permanent, and the action names the settings."""
+    """Without an endpoint a reply job fails permanently at its first attempt, and its action names the setting."""
     with house(tmp_path / "data") as here:
         here.serve()
         here.engine.tenants.add("acme")
@@ -169,7 +171,7 @@ def test_without_an_endpoint_a_reply_fails_at_once_and_says_what_to_set(tmp_path
 
 
 class Pages:
-    """Forty pages on one address: each has three posts of the day; page 7's token is dead, page 9 is limited twice."""
+    """Forty pages on one address, three posts of the day each; page 7's token is dead, page 9 is rate-limited twice."""
 
     def __init__(self) -> None:
         self.posts = {
@@ -178,7 +180,7 @@ class Pages:
         self.limited = 2
 
     def __call__(self, call: Call) -> Reply:
-        """Answer for the page of the path."""
+        """Answer for the page in the path."""
         page = call.path.split("/")[-2]
         if page == "7":
             return graph_error(190, 401, error_subcode=463)
@@ -189,7 +191,7 @@ class Pages:
 
 
 def connect(here: House, graph: Service, pages: int) -> None:
-    """Make four tenants that share the pages."""
+    """Add four tenants that share the pages."""
     for n in range(4):
         here.engine.tenants.add(f"shop-{n}")
     for n in range(pages):
@@ -198,7 +200,7 @@ def connect(here: House, graph: Service, pages: int) -> None:
 
 
 def published(here: House) -> int:
-    """Return how many posts the store has."""
+    """Return the number of stored posts."""
     start, end = (DAY - timedelta(days=1)).date().isoformat(), (DAY + timedelta(days=2)).date().isoformat()
     rows = [
         here.engine.query(f"shop-{n}", metrics=["events"], where={"type": "content.published"}, start=start, end=end)[
@@ -212,8 +214,9 @@ def published(here: House) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path, jobs_url: str) -> None:
-    """Forty pages on PostgreSQL: all processes work, one dead token is marked and tried once, limits are waited for, the day is
-    aggregated after, a second night changes nothing and leaves the dead one out, and a backfill fetches again."""
+    """Forty pages on PostgreSQL: all processes work, a dead token is tried once, rate limits are waited for, the day is
+    aggregated, a second run changes nothing, and a backfill fetches again.
+    """
     with service(Pages()) as graph, house(
         tmp_path / "data", HUBBUB_JOBS_URL=jobs_url, HUBBUB_ALLOW_PRIVATE_HOSTS=json.dumps([graph.place])
     ) as here:  # fmt: skip
@@ -258,7 +261,7 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
 
 
 def test_a_worker_folds_what_comes(tmp_path: Path) -> None:
-    """Where only workers run, events are folded within half a minute, before anybody asks."""
+    """With only a worker running, events are folded before anybody asks."""
     with house(tmp_path / "data") as here:
         here.engine.add_tenant("acme")
         here.start("worker")
@@ -276,7 +279,9 @@ def test_a_worker_folds_what_comes(tmp_path: Path) -> None:
 def test_a_failing_tenant_is_reported_tried_again_and_healed(
     tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of twenty tenants cannot be published: nineteen are done, the job says who and why; mended, it heals."""
+    """One of twenty tenants cannot be published: the job retries, names the tenant and the error, and completes once it
+    is mended.
+    """
     settings = load(data=tmp_path / "data", jobs_url=jobs_url, free_floor_mb=0)
     with Engine(settings) as engine:
         for n in range(20):
@@ -315,10 +320,10 @@ def test_a_failing_tenant_is_reported_tried_again_and_healed(
 
 
 def test_a_worker_starts_where_an_event_loop_runs(tmp_path: Path, jobs_url: str) -> None:
-    """An asynchronous application that embeds a worker starts it from its event loop: it takes jobs and ends well."""
+    """A worker starts inside a running event loop, does a job and stops cleanly."""
 
     async def application(engine: Engine) -> None:
-        """Run a job in a worker of its own."""
+        """Run a job in a worker."""
         worker = engine.worker()
         worker.start()
         try:
@@ -334,7 +339,7 @@ def test_a_worker_starts_where_an_event_loop_runs(tmp_path: Path, jobs_url: str)
 def test_a_start_that_failed_leaves_nothing_behind(
     tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the jobs database raises reaches the caller, no thread that takes jobs lives on, and the next start succeeds."""
+    """An error of the jobs database at a start reaches the caller, no queue thread stays, and the next start succeeds."""
     with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, free_floor_mb=0)) as engine:
         with monkeypatch.context() as away:
             away.setattr(DBOS, "register_queue", Mock(side_effect=OSError("the database went away")))
