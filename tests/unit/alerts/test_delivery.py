@@ -1,4 +1,5 @@
-"""Delivery: real receivers on loopback get each message once in effect, away or not; quiet hours, limits and secrets hold."""
+"""Delivery: real receivers on loopback get each message once in effect, also after an outage; quiet hours, limits and secrets
+hold."""
 
 from __future__ import annotations
 
@@ -56,14 +57,14 @@ def opened(folder: Path, receiver: Service) -> closing[Clocked]:
 
 
 def test_the_signature_is_that_of_the_specification() -> None:
-    """The example of the Standard Webhooks specification has the signature that is printed there."""
+    """The example of the Standard Webhooks specification gets the signature printed there."""
     secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
     found = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_a_webhook_arrives_signed_under_its_own_id(tmp_path: Path) -> None:
-    """A test arrives at once; its signature is right by the secret that was shown once, and its id is the message's."""
+    """A test message arrives at once, signed with the secret that was shown once; its `webhook-id` is the message's id."""
     with service(lambda _: Reply()) as receiver, opened(tmp_path, receiver) as clocked:
         made = clocked.webhook(receiver)
         sent = clocked.engine.destinations.test("hotel", made.id)
@@ -81,8 +82,8 @@ def test_a_webhook_arrives_signed_under_its_own_id(tmp_path: Path) -> None:
     [(timedelta(hours=7, minutes=20), "sent"), (timedelta(hours=8), "sent"), (timedelta(hours=9), "failed")],
 )
 def test_a_receiver_that_is_away_gets_each_message_once(tmp_path: Path, away: timedelta, state: str) -> None:
-    """Away for up to eight hours it gets each message once, under one id; longer, each is given up with the reason, and can be
-    tried again by hand."""
+    """A receiver that is down for up to eight hours gets each message once, under one id. After longer outages messages fail with
+    the reason, and can be retried by hand."""
     took: list[str] = []
 
     def answer(call: Call) -> Reply:
@@ -109,8 +110,8 @@ def test_a_receiver_that_is_away_gets_each_message_once(tmp_path: Path, away: ti
 
 
 def test_a_message_waits_no_longer_when_the_clock_goes_back(tmp_path: Path) -> None:
-    """A message that failed once is tried again after its pause, though the clock went back 23 hours in between; an untried one
-    keeps the time that it is for."""
+    """A failed message is retried after its pause, even if the clock went back 23 hours in between; an untried one keeps its
+    scheduled time."""
     back = timedelta(hours=23)
     answers = iter([Reply(status=503), Reply()])
     with service(lambda _: next(answers)) as receiver, opened(tmp_path, receiver) as clocked:
@@ -128,7 +129,8 @@ def test_a_message_waits_no_longer_when_the_clock_goes_back(tmp_path: Path) -> N
 
 
 def test_mail_arrives_and_what_is_refused_says_why(tmp_path: Path) -> None:
-    """A real SMTP server gets one mail with text, HTML and an id of its own; an address that it refuses fails with its words."""
+    """A real SMTP server gets one mail with text, HTML and its own id; a mail to a refused address fails with the server's
+    reply."""
     with mail_server(refuse="nobody") as (port, came):
         mail = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "hubbub@aurora.example"}
         with closing(Clocked(tmp_path / "data", mail=mail)) as clocked:
@@ -145,14 +147,14 @@ def test_mail_arrives_and_what_is_refused_says_why(tmp_path: Path) -> None:
 
 
 def test_without_a_mail_server_a_mail_fails_and_says_what_to_do(tmp_path: Path) -> None:
-    """Where no mail server is set the message says which settings to set."""
+    """Without a mail server the message fails and names the setting to set."""
     with closing(Clocked(tmp_path / "data")) as clocked:
         made = clocked.engine.destinations.add("hotel", "mail", "marta@aurora.example")
         assert "Set mail.host" in clocked.engine.destinations.test("hotel", made.id).why
 
 
 def test_slack_gets_words_that_mention_nobody(tmp_path: Path) -> None:
-    """What comes from outside is escaped: a tenant's name that looks like a mention of all is plain text."""
+    """Text from outside is escaped: a tenant's name that looks like a mention of the whole channel is plain text."""
     with service(lambda _: Reply(b"ok")) as receiver, opened(tmp_path, receiver) as clocked:
         clocked.engine.tenants.change("hotel", name="<!channel> & co")
         made = clocked.engine.destinations.add("hotel", "slack", f"{receiver.url}/services/T0/B0/x")
@@ -170,13 +172,14 @@ def test_slack_gets_words_that_mention_nobody(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_an_address_that_cannot_be_is_refused(tmp_path: Path, kind: str, to: str, words: str) -> None:
-    """Several addresses, names in front, plain http and unknown kinds are refused with what to write."""
+    """Several addresses, display names, plain http and unknown kinds are refused, and the error says what to write."""
     with closing(Clocked(tmp_path / "data")) as clocked, pytest.raises(BadInputError, match=words):
         clocked.engine.destinations.add("hotel", kind, to)
 
 
 def test_a_private_address_is_never_called_and_secrets_lie_encrypted(tmp_path: Path) -> None:
-    """A webhook at a private address fails without a call; no byte of its path or secret is in the database or in lists."""
+    """A webhook to a private address is never called; its path and secret are in the database and in lists only encrypted or not at
+    all."""
     with service(lambda _: Reply()) as receiver, closing(Clocked(tmp_path / "data")) as clocked:
         made = clocked.engine.destinations.add("hotel", "webhook", f"https://{receiver.place}/secret-path-7f3a")
         found = clocked.engine.destinations.test("hotel", made.id)
@@ -193,7 +196,7 @@ ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/
 
 @given(ZONES, st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)), st.times(), st.times())  # noqa: DTZ001 - of any zone
 def test_quiet_hours_end_where_they_say(zone: str, at: datetime, first: time, last: time) -> None:
-    """Outside of quiet hours a message goes at once; inside at their end, within a day, unless the rule is urgent."""
+    """Outside quiet hours a message goes at once; inside it goes at their end, within a day, unless the rule is urgent."""
     first, last = first.replace(second=0, microsecond=0), last.replace(second=0, microsecond=0)
     if first == last:
         return
@@ -214,7 +217,7 @@ def test_quiet_hours_end_where_they_say(zone: str, at: datetime, first: time, la
 
 
 def test_beyond_the_limit_of_a_day_the_rest_is_one_summary(tmp_path: Path) -> None:
-    """With at most two messages a day the third and fourth are held, the incident says so, and the next day brings one summary."""
+    """With a limit of two messages a day the rest is held, the incident says so, and the next day brings one summary."""
     with service(lambda _: Reply()) as receiver, opened(tmp_path, receiver) as clocked:
         made = clocked.webhook(receiver)
         rule = {
@@ -245,7 +248,7 @@ def test_beyond_the_limit_of_a_day_the_rest_is_one_summary(tmp_path: Path) -> No
 
 
 def test_a_message_counts_for_the_day_on_which_it_arrives(tmp_path: Path) -> None:
-    """Two messages that quiet hours kept until the morning are both of that day; the rest is the next day's summary."""
+    """Two messages held by quiet hours until morning count for that morning's day; the rest is the next day's summary."""
     start = NOW.replace(hour=21, minute=16)
     received: dict[str, int] = {}
     with service(lambda _: Reply()) as receiver, opened(tmp_path, receiver) as clocked:
@@ -271,7 +274,7 @@ def test_a_message_counts_for_the_day_on_which_it_arrives(tmp_path: Path) -> Non
 
 
 def test_nobody_reads_that_it_is_over_before_it_opened(tmp_path: Path) -> None:
-    """While the message of an opening is refused, that of the closing waits; once it is delivered, both come in their order."""
+    """The message of a closing waits while that of its opening is retried; once delivered, both arrive in order."""
     answers = iter([Reply(status=503)] * 3)
     with service(lambda _: next(answers, Reply())) as receiver, opened(tmp_path, receiver) as clocked:
         made = clocked.webhook(receiver)

@@ -1,4 +1,4 @@
-"""Evaluating as time goes by: what the replay shows is what happens, late events ring nobody, and what cannot work is refused."""
+"""Evaluation over time: the replay matches what happens, late events notify nobody, and impossible rules are refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Clocked:
         return name
 
     def send(self, tenant: str, day: int, count: int, **fields: Any) -> None:
-        """Send so many messages of the noon of a day."""
+        """Send `count` messages at noon of a day."""
         events = []
         for _ in range(count):
             self.sent += 1
@@ -55,12 +55,12 @@ class Clocked:
             assert self.engine.record(tenant, events, history=True)["rejected"] == []
 
     def go(self, day: int, hours: float = 1) -> JudgedRules:
-        """Stand some time after a day's beginning, and judge."""
+        """Set the clock to some hours after a day's beginning, and evaluate the rules."""
         self.now = BEGIN + day * DAY + timedelta(hours=hours)
         return self.engine.judging.judge()
 
     def incidents(self, tenant: str) -> Sequence[IncidentView]:
-        """The tenant's incidents, oldest first."""
+        """Return the tenant's incidents, oldest first."""
         return self.engine.incidents.of(tenant, limit=500).rows[::-1]
 
 
@@ -75,10 +75,11 @@ def clocked(tmp_path: Path) -> Iterator[Clocked]:
 @pytest.mark.parametrize("seed", range(12 if ALL else 2))
 @pytest.mark.parametrize("at_least", [10, None])
 def test_what_the_replay_shows_is_what_happens(clocked: Clocked, seed: int, at_least: float | None) -> None:
-    """Judged day by day as events come, a rule opens the incidents that its replay shows later, each once, with the same peak."""
+    """Evaluated day by day as events arrive, a rule opens exactly the incidents that its replay shows later, with the same
+    peaks."""
     chance = random.Random(seed)
     counts = [chance.choice([0, 1, 2, 3, 3, *([12, 40] if at_least else [])]) for _ in range(54)]
-    if at_least is None:  # what happens often is not unlikely
+    if at_least is None:  # frequent bursts are not unlikely
         counts[34], counts[35], counts[45] = 12, 40, 25
     rule = {**UNUSUAL, "at_least": at_least}
     tenant = clocked.tenant("a")
@@ -127,7 +128,7 @@ def test_an_incident_opens_once_goes_on_and_closes(clocked: Clocked) -> None:
 
 
 def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
-    """Messages that come late raise the incident's number, are written into it, and open no second one."""
+    """Late messages raise the incident's number and are noted in it, and open no second incident."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
@@ -144,7 +145,7 @@ def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
 
 
 def test_what_people_do_meanwhile_stays(clocked: Clocked) -> None:
-    """An incident that is acknowledged while a rule is judged is acknowledged afterwards, though the judge had read it before."""
+    """An incident acknowledged while its rule is evaluated stays acknowledged, though the evaluation read it before."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
@@ -158,11 +159,11 @@ def test_what_people_do_meanwhile_stays(clocked: Clocked) -> None:
     assert store.decide(rule, Decision(rule.judged_to, [replace(read, peak=30.0)]))
     found = clocked.engine.incidents.get(tenant, read.id)
     assert (found.state, found.peak) == ("acknowledged", 30.0)
-    assert not store.decide(rule, Decision(rule.judged_to))  # whoever judged with what was read before writes nothing
+    assert not store.decide(rule, Decision(rule.judged_to))  # an evaluation that used an outdated state writes nothing
 
 
 def test_a_rule_is_judged_again_after_the_clock_went_back(clocked: Clocked) -> None:
-    """A rule that was judged up to tomorrow, by a clock that was ahead, finds today's incident at its time."""
+    """A rule evaluated up to tomorrow by a clock that was ahead still finds today's incident once the clock is right."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
@@ -175,7 +176,7 @@ def test_a_rule_is_judged_again_after_the_clock_went_back(clocked: Clocked) -> N
 
 
 def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the disk is full the window stays unjudged, the rule says why, and it is judged when all is folded."""
+    """While events cannot be folded the window is not evaluated and the rule says why; it is evaluated once all is folded."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
@@ -197,7 +198,7 @@ def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monk
 def test_a_window_with_a_gap_is_judged_when_the_rest_has_come(
     clocked: Clocked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a source has a gap in it a window opens nothing and is listed with the reason; complete, it opens an incident once."""
+    """A window with a gap of a source opens nothing and is listed with the reason; once complete, it opens an incident once."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
@@ -217,7 +218,7 @@ def test_a_window_with_a_gap_is_judged_when_the_rest_has_come(
 
 
 def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:
-    """With three messages a day a quiet day says nothing: the rule is refused with that sentence; by week it works."""
+    """With three messages a day a rule on falls is refused, and the error says why; by week it is accepted."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant, 120)
     clocked.now = BEGIN + 121 * DAY
@@ -247,7 +248,7 @@ def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:
     ],
 )
 def test_what_cannot_work_is_refused_with_its_reason(clocked: Clocked, rule: dict[str, Any], words: str) -> None:
-    """Unknown names come with the nearest, fields that a kind has no use for with what to do; nothing is stored."""
+    """Unknown names come with the nearest known one, superfluous fields with what to do; nothing is stored."""
     tenant = clocked.tenant("a")
     with pytest.raises((BadInputError, BadQuestionError), match=words):
         clocked.engine.alerts.add(tenant, rule)
@@ -255,7 +256,7 @@ def test_what_cannot_work_is_refused_with_its_reason(clocked: Clocked, rule: dic
 
 
 def test_who_waits_too_long_is_an_incident_until_answered(clocked: Clocked) -> None:
-    """A conversation that waits past the limit opens an incident at the next tick; three ticks after the answer it closes."""
+    """A conversation that waits past the limit opens an incident at the next tick; it closes three ticks after the answer."""
     tenant = clocked.tenant("a")
     clocked.engine.alerts.add(tenant, {"name": "Waits", "kind": "sla", "limit": 3_600_000})
     clocked.send(tenant, 0, 1, conversation_id="c1", contact_id="k1")
@@ -271,8 +272,8 @@ def test_who_waits_too_long_is_an_incident_until_answered(clocked: Clocked) -> N
 
 
 def test_a_breach_of_a_target_is_an_incident_until_answered(clocked: Clocked) -> None:
-    """A rule on waits without a limit fires when a conversation passes its target, by channel; one that is still within it, and one
-    without a target, fire nothing; an open incident rings once for all that pass, and closes when nobody is past it."""
+    """A rule on waits without a limit fires when a conversation passes its target, by channel; conversations within their target or
+    without one fire nothing. An open incident notifies once for all that pass, and closes when none is past it."""
     tenant = clocked.tenant("a")
     clocked.engine.targets.add(tenant, "next_response", 60, "chat", valid_from="2020-01-01")
     clocked.engine.alerts.add(tenant, {"name": "Breaches", "kind": "sla", "by": "channel"})
@@ -303,7 +304,7 @@ def test_a_breach_of_a_target_is_an_incident_until_answered(clocked: Clocked) ->
 
 
 def _talk(clocked: Clocked, tenant: str, kind: str, day: int, hours: float) -> None:
-    """A message of a day's conversation in the channel chat, received or sent so many hours after the day's beginning."""
+    """Send a message of a day's conversation in the channel chat, `hours` after the day's beginning."""
     at = BEGIN + day * DAY + timedelta(hours=hours)
     clocked.now = max(clocked.now, at)
     event = {"type": f"message.{kind}", "time": at, "channel": "chat", "conversation_id": f"k{day}"}
@@ -311,7 +312,7 @@ def _talk(clocked: Clocked, tenant: str, kind: str, day: int, hours: float) -> N
 
 
 def test_waits_that_are_over_are_replayed_by_slice(clocked: Clocked) -> None:
-    """When nobody waits any more, a rule by channel replays the same incidents as one over all, with the channel."""
+    """When nobody waits any more, a rule by channel replays the same incidents as one over all, with their channel."""
     tenant = clocked.tenant("a")
     for day in (0, 5):
         _talk(clocked, tenant, "received", day, 12)
@@ -324,7 +325,8 @@ def test_waits_that_are_over_are_replayed_by_slice(clocked: Clocked) -> None:
 
 
 def test_a_state_of_a_slice_that_is_over_closes_its_incident(clocked: Clocked) -> None:
-    """A threshold on those that wait, by channel: fired by an hour with one, and closed by hours with none in that channel."""
+    """A threshold on waiting conversations by channel fires in an hour with one, and closes after hours with none in that
+    channel."""
     tenant = clocked.tenant("a")
     rule = {
         "kind": "threshold",
@@ -343,7 +345,7 @@ def test_a_state_of_a_slice_that_is_over_closes_its_incident(clocked: Clocked) -
 
 
 def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked) -> None:
-    """A source that brings something every hour is silent after enough hours; a broken integration opens an incident at once."""
+    """A source with an event every hour is silent after enough empty hours; a broken integration opens an incident at once."""
     tenant = clocked.tenant("a")
     clocked.now = BEGIN + 63 * DAY
     events = [
@@ -363,7 +365,7 @@ def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked
 
 
 def test_a_budget_counts_from_the_beginning_of_the_month(clocked: Clocked) -> None:
-    """More than 50 messages since the first of the month open an incident; the next month begins at none."""
+    """More than 50 messages since the first of the month open an incident; the next month starts from zero."""
     tenant = clocked.tenant("a")
     clocked.engine.alerts.add(tenant, {"name": "Budget", "kind": "budget", "metric": "messages_received", "limit": 50})
     opened = []

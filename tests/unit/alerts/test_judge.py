@@ -1,4 +1,4 @@
-"""Judging a number: what is missing is never judged, floors hold, and a run closes after enough quiet windows."""
+"""Evaluating a number: missing data is never evaluated, floors hold, and a run closes after enough quiet windows."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MISSING = (State.INCOMPLETE, State.NOT_FETCHED, State.LIVE, State.GONE, State.NO
 
 
 def number(value: float | None, usual: Usual | None = None, state: str = State.SETTLED, n: int | None = None) -> Number:
-    """A day's number."""
+    """Return a day's number."""
     return Number(START, START + DAY, "", Cell(value, n=n, state=state), usual)
 
 
 @given(st.sampled_from(MISSING), st.none() | st.integers(0, 10_000), st.sampled_from([CHANGE, LIMIT]))
 def test_what_is_open_or_incomplete_is_never_judged(state: State, value: int | None, rule: Rule) -> None:
-    """Whatever its value: a window that is open, gone, not fetched or has a gap neither fires nor counts as quiet, and says why."""
+    """A window that is live, gone, not fetched or has a gap neither fires nor counts as quiet, whatever its value, and says why."""
     usual = usual_among([1.0] * 8, from_zero=True)
     verdict = judged(rule, Unit.COUNT, number(value, usual, state))
     assert verdict.verdict is Verdict.UNKNOWN
@@ -42,7 +42,8 @@ def test_what_is_open_or_incomplete_is_never_judged(state: State, value: int | N
 
 @given(st.lists(st.integers(0, 200), min_size=8, max_size=8), st.integers(0, 1000))
 def test_a_change_fires_beyond_the_noise_and_both_floors(weeks: list[int], value: int) -> None:
-    """A count fires exactly when it is outside the band, 10 or more are involved, it is twofold, and a fall had 7 to fall from."""
+    """A count fires exactly if it is outside the band, 10 or more are involved, it doubled or halved, and a fall started from 7 or
+    more."""
     usual = usual_among([float(week) for week in weeks], from_zero=True)
     assert usual.median is not None and usual.low is not None and usual.high is not None
     many = max(value, usual.median) >= 10
@@ -56,7 +57,7 @@ def test_a_change_fires_beyond_the_noise_and_both_floors(weeks: list[int], value
 
 @given(st.lists(st.integers(0, 12), min_size=8, max_size=8), st.integers(0, 60), st.sampled_from([0.5, 2.0, math.inf]))
 def test_a_rise_without_a_floor_is_beyond_chance(weeks: list[int], value: int, size: float) -> None:
-    """Without an absolute floor a count rises where it is beyond the band, twofold, at least 3, and chance brings it rarely."""
+    """Without an absolute floor a count fires if it is above the band, doubled, at least 3, and unlikely by chance."""
     usual = usual_among([float(week) for week in weeks], from_zero=True)
     assert usual.median is not None and usual.high is not None
     law = Law(max(sum(weeks) / 8, 1 / 8), size)
@@ -70,7 +71,7 @@ def test_a_rise_without_a_floor_is_beyond_chance(weeks: list[int], value: int, s
 
 
 def test_a_change_without_enough_weeks_is_unknown() -> None:
-    """With three known weeks nothing is usual, and nothing is unusual."""
+    """With three known weeks there is no usual range, so that no value is unusual."""
     usual = usual_among([1.0, 1.0, 1.0], from_zero=True)
     assert judged(CHANGE, Unit.COUNT, number(500, usual)).verdict is Verdict.UNKNOWN
 
@@ -80,13 +81,13 @@ def test_a_change_without_enough_weeks_is_unknown() -> None:
     [(0.364, 22, False), (0.364, 40, True), (0.79, 400, False), (0.0, 5, False), (0.0, 20, True)],
 )
 def test_a_share_needs_many_things_and_a_twofold_rest(value: float, n: int, fires: bool) -> None:
-    """Satisfaction of usually 79 % fires when at least ten ratings are other than usual and the dissatisfied doubled."""
+    """Satisfaction of usually 79 % fires if at least ten ratings differ from usual and the dissatisfied share doubled."""
     usual = usual_among([0.79, 0.78, 0.8, 0.79, 0.79, 0.8, 0.78, 0.79], from_zero=True)
     assert (judged(CHANGE, Unit.SHARE, number(value, usual, n=n)).verdict is Verdict.FIRED) == fires
 
 
 def test_a_limit_on_a_share_of_few_says_nothing() -> None:
-    """One complaint of one message is no hotspot; ten of ten are. A duration of nobody is quiet."""
+    """One complaint of one message is no hotspot; ten of ten are. A duration without a value is quiet."""
     rule = Rule(name="x", kind=Kind.HOTSPOT, metric="hotspot_ratio", limit=0.3)
     assert judged(rule, Unit.SHARE, number(1.0, n=1)).verdict is Verdict.QUIET
     assert judged(rule, Unit.SHARE, number(1.0, n=10)).verdict is Verdict.FIRED
@@ -98,7 +99,7 @@ VERDICTS = st.lists(st.sampled_from(Verdict), max_size=40)
 
 @given(VERDICTS, st.integers(1, 3))
 def test_runs_are_stretches_between_enough_quiet_windows(verdicts: list[Verdict], close_after: int) -> None:
-    """A run begins with a window that fired and ends after so many quiet ones in a row; unknown windows change nothing."""
+    """A run begins with a window that fired and ends after `close_after` quiet ones in a row; unknown windows change nothing."""
     days = [
         Judged(START + number * DAY, START + (number + 1) * DAY, "", 20.0 + number, None, None, verdict)
         for number, verdict in enumerate(verdicts)

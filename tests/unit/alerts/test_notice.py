@@ -1,4 +1,4 @@
-"""What people read of an incident: each kind of rule as one whole sentence, with its window in the tenant's zone."""
+"""Texts of incidents: each kind of rule as one whole sentence, with its window in the tenant's zone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MIDNIGHT = datetime(2026, 3, 2, 23, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_a_sentence_says_what_fired_and_when(rule: dict[str, Any], start: datetime, value: float, written: str) -> None:
-    """The number, its window and the limit or usual range stand in one sentence."""
+    """One sentence holds the number, its window, and the limit or usual range."""
     read = rule_from({"name": "x", **rule})
     judged = Judged(start, start + timedelta(hours=1), "", value, None, Usual(15, 2, 8, 9, 21), Verdict.FIRED)
     assert sentence(read, checked(read), judged, TENANT) == written
@@ -47,5 +47,5 @@ def test_a_sentence_says_what_fired_and_when(rule: dict[str, Any], start: dateti
 
 @pytest.mark.parametrize(("titles", "head"), [(["a"], "Any: 1 more message"), (["a", "b"], "Any: 2 more messages")])
 def test_a_summary_counts_what_was_held(titles: list[str], head: str) -> None:
-    """One held message is one message."""
+    """A summary's title counts the held messages, in singular and plural."""
     assert summary("Any", TENANT, titles).title == head

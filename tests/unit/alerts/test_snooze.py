@@ -1,4 +1,5 @@
-"""A snoozed incident is left alone until a moment; then destinations are told once, if it is still open and nobody took it."""
+"""A snoozed incident notifies nobody until the snooze ends; then destinations get one reminder, if it is still open and not
+acknowledged."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from tests.unit.alerts.test_evaluate import BEGIN, DAY, UNUSUAL, Clocked, _weeks
 
 @pytest.fixture
 def clocked(tmp_path: Path) -> Iterator[Clocked]:
-    """An engine of one test, with a tenant whose rule found something on day 63 and tells a webhook."""
+    """An engine with a tenant whose rule opened an incident on day 63 and notified a mail address."""
     made = Clocked(tmp_path / "data")
     tenant = made.tenant("a")
     _weeks(made, tenant)
@@ -40,7 +41,7 @@ def snooze(clocked: Clocked, day: int) -> str:
 
 
 def test_the_end_of_a_snooze_is_told_once(clocked: Clocked) -> None:
-    """An incident that goes on is told again at the end of the snooze, not before and not twice, and is open then."""
+    """An incident that goes on sends one reminder when its snooze ends, and is open again."""
     id_ = snooze(clocked, 66)
     kinds = []
     for day in (65, 66, 67):
@@ -52,7 +53,7 @@ def test_the_end_of_a_snooze_is_told_once(clocked: Clocked) -> None:
 
 
 def test_an_incident_that_closes_meanwhile_is_no_reminder(clocked: Clocked) -> None:
-    """It is over before the snooze is: that is told, and nothing after it."""
+    """An incident that closes during its snooze sends its closing message and no reminder, and cannot be snoozed again."""
     id_ = snooze(clocked, 70)
     for day in range(64, 72):
         clocked.send("a", day, 3)
@@ -64,7 +65,7 @@ def test_an_incident_that_closes_meanwhile_is_no_reminder(clocked: Clocked) -> N
 
 
 def test_the_later_word_counts(clocked: Clocked) -> None:
-    """Acknowledged after a snooze nobody is reminded; snoozed after that somebody is."""
+    """Acknowledging a snoozed incident cancels its reminder; snoozing it again brings the reminder back."""
     id_ = snooze(clocked, 66)
     assert clocked.engine.incidents.acknowledge("a", id_, "Marta").state == "acknowledged"
     for day in (64, 65):
@@ -78,7 +79,7 @@ def test_the_later_word_counts(clocked: Clocked) -> None:
 
 
 def test_late_events_and_worse_days_leave_a_snooze_as_it_is(clocked: Clocked) -> None:
-    """A number that rises by late events, and a worse day after it, are written down and ring nobody before the snooze ends."""
+    """During a snooze late events and a worse day are noted in the incident and notify nobody."""
     id_ = snooze(clocked, 70)
     clocked.send("a", 63, 3)
     clocked.send("a", 64, 40)
@@ -90,7 +91,7 @@ def test_late_events_and_worse_days_leave_a_snooze_as_it_is(clocked: Clocked) ->
 
 
 def test_a_new_incident_is_not_snoozed(clocked: Clocked) -> None:
-    """What fires after the incident closed is another one, open and told, though the first was snoozed for longer."""
+    """An incident that opens after a snoozed one closed is open and notifies, though the snooze would have lasted longer."""
     snooze(clocked, 80)
     for day in range(64, 68):
         clocked.send("a", day, 3)
@@ -103,7 +104,7 @@ def test_a_new_incident_is_not_snoozed(clocked: Clocked) -> None:
 
 @pytest.mark.parametrize("days", [-1, 40])
 def test_a_snooze_ends_within_a_month(clocked: Clocked, days: int) -> None:
-    """A moment in the past or beyond 31 days is refused, and changes nothing."""
+    """An end in the past or beyond 31 days is refused, and changes nothing."""
     (incident,) = clocked.incidents("a")
     with pytest.raises(BadInputError, match="until"):
         clocked.engine.incidents.snooze("a", incident.id, (clocked.now + days * DAY).isoformat())

@@ -1,4 +1,4 @@
-"""Subscriptions: digests go out in the recipient's zone, wait for what is missing, say so, and have the report's own numbers."""
+"""Subscriptions: digests go out in the recipient's zone, wait for missing data, say so, and have the report's numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Clocked:
         self.engine.close()
 
     def send(self, count: int) -> None:
-        """Record messages of now."""
+        """Record `count` messages at the current time."""
         events = [
             {"type": "message.received", "time": self.now, "id": f"{self.now:%d%H}-{n}", "channel": "chat"}
             for n in range(count)
@@ -48,7 +48,7 @@ class Clocked:
         self.engine.record("hotel", events)
 
     def at(self, moment: str) -> Digests:
-        """Stand at a moment and send what is due."""
+        """Set the clock, and send the digests that are due."""
         self.now = datetime.fromisoformat(moment)
         found = self.engine.subscriptions.send()
         self.engine.messages.deliver()
@@ -57,7 +57,7 @@ class Clocked:
 
 @pytest.fixture
 def clocked(tmp_path: Path) -> Iterator[Clocked]:
-    """An engine of one test, with the address of its dashboard set."""
+    """An engine with the address of its dashboard set."""
     made = Clocked(tmp_path / "data", public_url="https://stats.hotel.example")
     yield made
     made.close()
@@ -74,7 +74,7 @@ def _documents(clocked: Clocked) -> list[Any]:
 
 
 def test_a_digest_goes_out_once_in_the_recipients_zone(clocked: Clocked) -> None:
-    """At 7 in New York and not before, the day of Rome that is over is sent, once, however often it is looked at."""
+    """The digest of Rome's last day goes out at 7:00 in New York, once, however often the sender runs."""
     _daily(clocked, zone="America/New_York")
     clocked.send(5)
     sent = [clocked.at(f"2026-03-03T{time}+00:00").written for time in ("07:00", "11:55", "12:00", "12:05", "20:00")]
@@ -84,7 +84,7 @@ def test_a_digest_goes_out_once_in_the_recipients_zone(clocked: Clocked) -> None
 
 
 def test_the_numbers_are_those_of_report_page_and_api(clocked: Clocked) -> None:
-    """Every number in the message is that of the kept report and of the same question asked; also in its text."""
+    """Every number in the message equals that of the stored report and of the same query; its text has them too."""
     _daily(clocked)
     clocked.send(7)
     clocked.at("2026-03-03T06:00:00+00:00")
@@ -99,7 +99,8 @@ def test_the_numbers_are_those_of_report_page_and_api(clocked: Clocked) -> None:
 
 
 def test_what_is_not_folded_is_waited_for_and_then_named(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While events wait to be folded a digest waits up to its hours; complete then, it says how late, else what is missing."""
+    """A digest waits up to `wait_hours` for events that are not folded. Complete by then, it says how late it is; otherwise it says
+    that it did not wait longer."""
 
     def full(*_: object) -> None:
         raise StoreFullError
@@ -122,7 +123,7 @@ def test_what_is_not_folded_is_waited_for_and_then_named(clocked: Clocked, monke
 
 
 def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> None:
-    """A real SMTP server gets text, a page and the workbook; the link in it stops the digest without signing in, by button."""
+    """A real SMTP server gets the digest with its workbook; the link in it stops the digest with a button, without signing in."""
     with mail_server() as (port, came):
         mail = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "hubbub@hotel.example"}
         with closing(Clocked(tmp_path / "data", mail=mail, public_url="https://stats.hotel.example")) as clocked:
@@ -150,7 +151,8 @@ def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> No
 
 
 def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
-    """After weeks of three messages a day a day of thirty is in the title with what is usual; a usual day says that nothing was."""
+    """After weeks of three messages a day, a day of thirty is in the title with its usual range; a usual day's title says that
+    nothing is unusual."""
     _daily(clocked)
     start = NOW - 70 * DAY
     events = [
@@ -168,7 +170,7 @@ def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
 
 
 def test_a_destination_that_is_sent_to_stays(clocked: Clocked) -> None:
-    """It is removed when no rule and no subscription that goes on sends there; until then the error names them."""
+    """A destination can be removed once no rule and no active subscription sends to it; until then the error names them."""
     engine, daily = clocked.engine, _daily(clocked)
     rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5, "destinations": [daily.destination]}
     alert = engine.alerts.add("hotel", rule).id
@@ -182,7 +184,7 @@ def test_a_destination_that_is_sent_to_stays(clocked: Clocked) -> None:
 
 
 def test_what_cannot_be_sent_is_refused(clocked: Clocked) -> None:
-    """Unknown kinds, zones, hours, destinations, and files to where none can go."""
+    """Unknown kinds, zones, hours and destinations, and files to a destination that takes none, are refused."""
     to = clocked.engine.destinations.add("hotel", "mail", "marta@hotel.example").id
     with service(lambda _: Reply()):
         slack = clocked.engine.destinations.add("hotel", "slack", "https://hooks.slack.com/services/T/B/x").id

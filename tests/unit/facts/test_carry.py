@@ -1,4 +1,4 @@
-"""What folds carry: small, plain, and enough."""
+"""State carried from one fold to the next: small, plain, and sufficient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hubbub.facts.turn import Turn
 
 
 def turn(hours: float, type_: str, **fields: str) -> Turn:
-    """An event of a conversation, some hours after the beginning."""
+    """Return an event of a conversation, `hours` after its beginning."""
     at = 1000 * DAY + int(hours * HOUR)
     rest = dict.fromkeys(Turn._fields[4:]) | {"channel": "sms"} | fields
     return Turn(at, at, type_, f"e{hours}", **rest)  # type: ignore[arg-type]
@@ -30,7 +30,7 @@ STORY = (
 
 
 def test_a_conversation_folds_the_same_from_any_cut() -> None:
-    """From what was carried at each moment, as JSON holds it, rows dated after are those of the whole conversation."""
+    """A fold that goes on from the state carried at any moment, stored as JSON, gives the later rows of the whole conversation."""
     whole = fold("c", STORY)
     for number, first in enumerate(STORY):
         at = first.time
@@ -45,14 +45,14 @@ def test_a_conversation_folds_the_same_from_any_cut() -> None:
 
 
 def test_a_cut_twice_is_a_cut_once() -> None:
-    """What is carried at a later cut is the same whether there was one before."""
+    """State carried at a later cut is the same with and without an earlier cut."""
     for number in range(len(STORY)):
         once = carry("c", STORY[:9])
         assert number > 9 or carry("c", STORY[number:9], carry("c", STORY[:number])) == once
 
 
 def test_a_survey_and_a_task_carry_two_events_at_most() -> None:
-    """However many there were, two say all that a later fold needs."""
+    """A survey and a task carry two events at most, and a later fold from them gives the same rows."""
     voices = [Voice(n, n, "satisfaction.rating_received", None, f"a{n}", None, None, n % 6, 5) for n in range(1, 30)]
     sent = Voice(5, 99, "satisfaction.survey_sent", "sms", None, "anna", None, None, None)
     carried = survey.carry([*voices, sent])
@@ -66,14 +66,15 @@ def test_a_survey_and_a_task_carry_two_events_at_most() -> None:
 
 
 def test_a_boundary_gives_back_what_was_written() -> None:
-    """Rows without what is absent come back as they were; there is nothing before the first cut."""
+    """Rows written without their empty fields come back complete; before the first cut a boundary has no rows."""
     voice = Voice(5, 99, "satisfaction.survey_sent", "sms", None, "anna", None, None, None)
     assert Boundary(1, plain([voice])).rows(Voice) == [voice]
     assert Boundary().rows(Voice) == Boundary().rows(Voice, "part") == []
 
 
 def test_the_latest_of_two_ids_says_whether_they_are_linked() -> None:
-    """Either way round, unlinked at the same moment, and over several steps; the root is the smallest id."""
+    """The latest event of two ids decides, in either direction, also if unlinked at the same moment; the root over several steps is
+    the smallest id."""
     links = [
         Link(1, "contact.linked", "b", "a"), Link(2, "contact.unlinked", "a", "b"), Link(2, "contact.linked", "a", "b"),
         Link(3, "contact.linked", "b", "c"), Link(3, "contact.linked", "d", "c"),

@@ -1,4 +1,4 @@
-"""Where a cut lies, what a dry run says, what verify and backfill make of what is gone."""
+"""Where a cut lies, what a dry run counts, and how verify and backfill treat deleted ranges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START = datetime(2026, 3, 20, 12, tzinfo=UTC)
 
 
 class Place:
-    """A store that gets one conversation a day, each as it happens."""
+    """A store that gets one conversation a day, each on its day."""
 
     def __init__(self, folder: Path) -> None:
         """Open it."""
@@ -36,7 +36,7 @@ class Place:
         self.intake = Intake(self.store, lambda: self.now, lambda tenant: gone_until(self.store, tenant.no))
 
     def day(self, number: int, at: datetime | None = None) -> None:
-        """Send the messages of one day: a question and its answer, when the day is there or at another time."""
+        """Send one day's question and its answer, at that day's time or at another."""
         self.now = START + timedelta(days=number)
         asked = at or self.now
         fields: dict[str, Any] = {"conversation_id": f"c{number}", "channel": "sms"}
@@ -47,7 +47,7 @@ class Place:
         assert self.intake.accept(ROME, events, history=True).rejected == []
 
     def cut(self) -> datetime | None:
-        """Return where the cut would lie now."""
+        """Return where the cut would be now."""
         refresh(self.store)
         with self.store.facts.read() as reading:
             at = cut_of(reading, ROME, self.now)
@@ -63,7 +63,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_a_cut_is_a_local_midnight_and_nothing_young_lies_before_it(place: Place) -> None:
-    """Thirty local days back across the change of clocks; an old event that came yesterday holds it at its own day."""
+    """The cut is 30 local days back, across the clock change; an old event that arrived yesterday holds it back to that event's
+    day."""
     for number in range(40):
         place.day(number)
     assert place.cut() == datetime(2026, 3, 28, 23, tzinfo=UTC)
@@ -76,7 +77,8 @@ def test_a_cut_is_a_local_midnight_and_nothing_young_lies_before_it(place: Place
 
 
 def test_a_dry_run_counts_what_goes_and_changes_nothing(place: Place) -> None:
-    """Rows by table with a note that they name people, equal to what then goes; a second round takes nothing."""
+    """A dry run counts the rows by table that retention then deletes, with a note that their ids name people; a second run deletes
+    none."""
     for number in range(40):
         place.day(number)
     (would,) = retention(place.store, [ROME], place.now, dry_run=True)
@@ -91,7 +93,7 @@ def test_a_dry_run_counts_what_goes_and_changes_nothing(place: Place) -> None:
 
 
 def test_nothing_goes_while_units_are_not_folded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenant of whom something is still to be folded keeps everything, and the row says why."""
+    """A tenant with events that are not folded keeps everything, and the row says why."""
     for number in range(40):
         place.day(number)
     refresh(place.store)
@@ -103,7 +105,7 @@ def test_nothing_goes_while_units_are_not_folded(place: Place, monkeypatch: pyte
 
 
 def test_backfill_counts_units_and_refuses_what_is_gone(place: Place) -> None:
-    """By kind, of one fact or all; a range wholly before the cut is refused by name before anything is folded."""
+    """Backfill counts units by kind, of one fact or all; a range wholly before the cut is refused before anything is folded."""
     for number in range(6):
         place.day(number)
     assert backfill(place.store, [ROME])["conversation"] == 6
@@ -116,7 +118,8 @@ def test_backfill_counts_units_and_refuses_what_is_gone(place: Place) -> None:
 
 
 def test_verify_names_what_differs_and_writes_nothing(place: Place) -> None:
-    """A changed row, a row without events, an unknown identity and an event from before the cut are found; backfill mends rows."""
+    """Verify finds a changed row, a row without events, an unknown identity and an event from before the cut; backfill repairs the
+    rows."""
     for number in range(6):
         place.day(number)
     refresh(place.store)

@@ -1,4 +1,4 @@
-"""An answer waits for its own tenant's events alone, and a refresh for all lets others take their turn."""
+"""An answer waits for its own tenant's events alone, and a refresh of all tenants lets others take their turn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def send(store: Store, tenant: Tenant, first: int, count: int) -> None:
 
 
 def test_who_has_nothing_new_waits_for_nobody(tmp_path: Path) -> None:
-    """While somebody else folds, and others' batches wait, a tenant without anything new is refreshed at once."""
+    """A tenant without new events is refreshed at once, while another fold runs and other tenants' batches wait."""
     store = Store(tmp_path)
     send(store, CALM, 0, 3)
     refresh(store)
@@ -41,7 +41,7 @@ def test_who_has_nothing_new_waits_for_nobody(tmp_path: Path) -> None:
         assert refresh(store, CALM.no).events == 0
         done.set()
 
-    with store.settling:  # somebody folds, for as long as this block
+    with store.settling:  # a fold of somebody else runs as long as this block
         threading.Thread(target=ask, daemon=True).start()
         assert done.wait(60)
     assert waits(store, BUSY.no) and not waits(store, CALM.no)
@@ -49,7 +49,7 @@ def test_who_has_nothing_new_waits_for_nobody(tmp_path: Path) -> None:
 
 
 def test_a_tenants_refresh_stores_nothing_of_others(tmp_path: Path) -> None:
-    """What others sent before waits on; all that the tenant itself was sent is counted."""
+    """A tenant's refresh counts all of its own events and leaves other tenants' earlier ones waiting."""
     store = Store(tmp_path)
     send(store, BUSY, 0, 6000)
     send(store, CALM, 0, 2)
@@ -64,7 +64,7 @@ def test_a_tenants_refresh_stores_nothing_of_others(tmp_path: Path) -> None:
 
 
 def test_a_fold_ends_early_when_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever folds a lot lets go between two units when it is due, and all is folded in the end."""
+    """A long fold ends its turn between two units when others wait, and still folds everything in the end."""
     store = Store(tmp_path)
     send(store, BUSY, 0, 1500)
     monkeypatch.setattr(type(store.settling), "due", property(lambda _: True))
@@ -77,7 +77,7 @@ def test_a_fold_ends_early_when_others_wait(tmp_path: Path, monkeypatch: pytest.
 def test_an_answer_comes_between_the_steps_of_a_refresh_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who asks while everything is folded waits for one step, not for all of them."""
+    """A query during a refresh of all tenants waits for one step, not for all of them."""
     store = Store(tmp_path)
     monkeypatch.setattr(module, "EVENTS_AT_ONCE", 100)
     monkeypatch.setattr(module, "TURN", 0.1)
@@ -97,7 +97,7 @@ def test_an_answer_comes_between_the_steps_of_a_refresh_for_all(
 
 
 def test_many_events_are_not_folded_whole_while_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A whole fold cannot be interrupted: where others wait for their turn, a tenant with many events is folded key by key."""
+    """A whole fold cannot be interrupted: while others wait, a tenant with many events is folded key by key."""
     store = Store(tmp_path)
     send(store, BUSY, 0, 1500)
     assert refresh(store).units.get("whole") == 1
@@ -111,7 +111,7 @@ def test_many_events_are_not_folded_whole_while_others_wait(tmp_path: Path, monk
 
 
 def test_a_turn_is_contended_while_others_wait_and_shortly_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits at first; whoever had to wait is remembered for a few seconds."""
+    """A turn is not contended at first; it is while another thread waits, and for a few seconds after."""
     settling = Settling()
     at_first = settling.contended
     with settling:
@@ -126,7 +126,8 @@ def test_a_turn_is_contended_while_others_wait_and_shortly_after(monkeypatch: py
 
 
 def test_requests_go_before_a_fold_in_the_background(tmp_path: Path) -> None:
-    """While requests run, a refresh for all steps aside again and again; a tenant's own, which is waited for, does not."""
+    """A refresh of all tenants pauses for running requests again and again; a tenant's own refresh, for which a query waits, does
+    not."""
     store = Store(tmp_path)
     asked = 0
 
@@ -147,7 +148,7 @@ def test_requests_go_before_a_fold_in_the_background(tmp_path: Path) -> None:
 
 
 def test_requests_without_end_do_not_stop_a_fold(tmp_path: Path) -> None:
-    """However busy the server is, what was sent is folded in the end."""
+    """With requests running all the time, all events are still folded in the end."""
     store = Store(tmp_path)
     store.settling.requests = lambda: True
     send(store, BUSY, 0, 1500)

@@ -1,4 +1,4 @@
-"""The ledger: every tick is taken once, whoever ticks; on SQLite and PostgreSQL."""
+"""The ledger on SQLite and PostgreSQL: each tick is claimed once, by whichever process."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def ledger(jobs_url: str) -> Iterator[Ledger]:
 
 
 def test_a_schedule_begins_when_it_is_first_seen(ledger: Ledger) -> None:
-    """The first sight fixes the beginning; later sights leave it."""
+    """A schedule begins when it is first seen; later calls do not move it."""
     assert ledger.progress({"nightly": NOW})["nightly"].done_to == NOW
     assert ledger.progress({"nightly": NOW + HOUR})["nightly"].done_to == NOW
 
 
 def test_of_many_that_claim_one_wins(ledger: Ledger) -> None:
-    """Ten threads claim the same tick of ten schedules: each tick is claimed once, and what it starts is noted."""
+    """Ten threads claim the same tick of ten schedules: each tick is claimed once, and its job is noted."""
     names = [f"s{n}" for n in range(10)]
     ledger.progress(dict.fromkeys(names, NOW))
     won: list[tuple[str, int]] = []
@@ -50,7 +50,7 @@ def test_of_many_that_claim_one_wins(ledger: Ledger) -> None:
 
 
 def test_nothing_is_claimed_before_what_was_noted_is_started(ledger: Ledger) -> None:
-    """A job that was decided on and not started stays noted, and blocks the next claim until it is."""
+    """A job that was claimed and not started stays noted, and blocks the next claim until it is started."""
     ledger.progress({"s": NOW})
     assert ledger.claim("s", NOW, NOW + HOUR, {"job": "one"})
     assert not ledger.claim("s", NOW + HOUR, NOW + 2 * HOUR, {"job": "two"})
@@ -59,7 +59,7 @@ def test_nothing_is_claimed_before_what_was_noted_is_started(ledger: Ledger) -> 
 
 
 def test_a_paused_schedule_claims_nothing_and_goes_on_after_its_pause(ledger: Ledger) -> None:
-    """Nothing is claimed during a pause, and what fell into it is left out; resuming what runs changes nothing."""
+    """A paused schedule claims nothing, and skips what fell into the pause; resuming a running schedule changes nothing."""
     ledger.progress({"s": NOW})
     ledger.resume("s", NOW + 9 * HOUR)
     assert ledger.progress({"s": NOW})["s"].done_to == NOW
@@ -71,7 +71,7 @@ def test_a_paused_schedule_claims_nothing_and_goes_on_after_its_pause(ledger: Le
 
 
 def test_retries_come_due_in_order(ledger: Ledger) -> None:
-    """A job to be tried again is due from its moment on, found by its prefix, and forgotten when told."""
+    """A retry is due from its time on, listed by prefix (without wildcards), and gone when cancelled."""
     ledger.retry_at("ingest:1", NOW + HOUR)
     ledger.retry_at("ingest:2", NOW)
     ledger.retry_at("other%:1", NOW)
@@ -86,8 +86,8 @@ def test_retries_come_due_in_order(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("hours", [23, 1])
 def test_what_waits_when_the_clock_goes_back_waits_no_longer(ledger: Ledger, hours: int) -> None:
-    """A retry keeps its pause, a rhythm begins again, another schedule stays where it is, and one of two processes does it; a clock
-    that is behind by less than others may be is no step."""
+    """After a step back a retry keeps its pause, a rhythm begins again, other schedules stay, and only the first of two processes
+    does it. A clock behind by a minute or less is no step."""
     back, minute = timedelta(hours=hours), timedelta(minutes=1)
     ledger.progress({"rhythm": NOW, "nightly": NOW})
     ledger.retry_at("soon", NOW + minute)
@@ -107,7 +107,7 @@ def test_what_waits_when_the_clock_goes_back_waits_no_longer(ledger: Ledger, hou
 
 
 def test_beats_are_seen_until_a_process_leaves(ledger: Ledger) -> None:
-    """A beat is the last one told; a process that left has none."""
+    """The latest heartbeat of a process counts; a process that left has none."""
     ledger.heartbeat("a", NOW)
     ledger.heartbeat("b", NOW)
     ledger.heartbeat("a", NOW + HOUR)

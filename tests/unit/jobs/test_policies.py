@@ -1,4 +1,4 @@
-"""Policies: what a failure means, and how long a job waits before it is tried again."""
+"""Policies: the class of a failure, and the pause before a retry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUIRED = {
 
 
 def test_queues_hold_to_the_requirements() -> None:
-    """Attempts, backoff and history are those that the replaced systems' users rely on."""
+    """Attempts, backoff and history are those that users of the replaced systems rely on."""
     for name, (attempts, pause, factor, completed, failed) in REQUIRED.items():
         queue = QUEUES[name]
         assert (queue.attempts, queue.pause, queue.factor) == (attempts, pause, factor)
@@ -30,7 +30,7 @@ def test_queues_hold_to_the_requirements() -> None:
 
 
 def test_no_tenant_can_take_every_place_of_a_queue_with_limits_per_tenant() -> None:
-    """A queue that counts per tenant leaves at least one place that a tenant at its limit cannot hold."""
+    """A queue with a limit per tenant has at least one place that a tenant at its limit cannot hold."""
     for queue in QUEUES.values():
         if queue.per_tenant is not None:
             assert queue.per_tenant < queue.at_once, queue.name
@@ -38,7 +38,7 @@ def test_no_tenant_can_take_every_place_of_a_queue_with_limits_per_tenant() -> N
 
 @given(st.sampled_from(sorted(QUEUES)), st.integers(1, 20), st.none() | st.floats(0, 1e6))
 def test_a_pause_is_never_too_short_and_never_endless(name: str, attempt: int, retry_after: float | None) -> None:
-    """A pause is at least the queue's backoff and the Retry-After, up to the longest, and grows with the attempts."""
+    """A pause is at least the queue's backoff and the Retry-After, and at most LONGEST_PAUSE."""
     queue = QUEUES[name]
     pause = queue.delay(attempt, retry_after)
     assert pause >= min(LONGEST_PAUSE, max(queue.pause * queue.factor ** (attempt - 1), retry_after or 0))
@@ -57,7 +57,8 @@ def test_a_pause_is_never_too_short_and_never_endless(name: str, attempt: int, r
     ],
 )
 def test_errors_are_classed(error: Exception, kind: str) -> None:
-    """What may pass is transient, what cannot is permanent, and what nobody foresaw is unknown and says to report it."""
+    """Errors that may pass are transient, those that cannot are permanent, others are unknown; only unknown ones ask to be
+    reported."""
     failure = classify(error)
     assert failure.kind == kind
     assert failure.reason
@@ -65,7 +66,7 @@ def test_errors_are_classed(error: Exception, kind: str) -> None:
 
 
 def test_what_an_error_knows_reaches_the_failure() -> None:
-    """The human action and the Retry-After of an error are the failure's."""
+    """The failure has the error's code, action for people and Retry-After."""
 
     class RefusedError(HubbubError):
         """Refused."""

@@ -1,4 +1,4 @@
-"""Taking over the jobs of dead processes, without processes: their states are written by hand."""
+"""Adopting jobs of dead processes, without processes: their states are written by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 
 def suspect(jobs: Jobs, folder: Path, queue: str, job: str, status: str) -> None:
-    """Start a job, in a status, whose processes died twice."""
+    """Start a job and give it a status and two deaths of its processes."""
     jobs.start(queue, {"reference": job}, job_id=job, tenant="acme")
     con = sqlite3.connect(folder / "jobs.db")
     with con:
@@ -32,8 +32,8 @@ def suspect(jobs: Jobs, folder: Path, queue: str, job: str, status: str) -> None
 
 
 def test_a_queue_of_one_job_is_not_filled_by_a_dead_one(jobs: Jobs, tmp_path: Path) -> None:
-    """A job of a dead process fills a queue of one job at a time, in which another suspect waits: it goes back, since neither could
-    ever begin otherwise."""
+    """If a dead process's job fills a queue of one job at a time, and another suspect waits in it, the job goes back: otherwise
+    neither could ever begin."""
     suspect(jobs, tmp_path, "trend-aggregation", "waits", "ENQUEUED")
     suspect(jobs, tmp_path, "trend-aggregation", "fills", "PENDING")
     assert jobs.adopt({"alive"}) == {"fills": "trend-aggregation"}
@@ -41,7 +41,7 @@ def test_a_queue_of_one_job_is_not_filled_by_a_dead_one(jobs: Jobs, tmp_path: Pa
 
 
 def test_suspects_are_taken_up_one_by_one(jobs: Jobs, tmp_path: Path) -> None:
-    """Of two jobs whose processes died twice one goes back, the other only when that one is done."""
+    """Of two jobs whose processes died twice, one goes back; the other waits until it is done."""
     suspect(jobs, tmp_path, "ai-responses", "first", "PENDING")
     suspect(jobs, tmp_path, "ai-responses", "second", "PENDING")
     assert len(jobs.adopt({"alive"})) == 1

@@ -1,4 +1,4 @@
-"""The schedule table, and the ticks of a cron."""
+"""The table of schedules, and the ticks of a cron."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_the_crons_are_those_of_the_requirements() -> None:
-    """Every required schedule is in the table with its cron; each queue takes its payload, and a table it names is published."""
+    """Every required schedule has its cron, every queue accepts its schedule's payload, and every named table is published by
+    it."""
     known = schedules({})
     for name, cron in REQUIRED.items():
         assert known[name].cron == cron
@@ -48,7 +49,7 @@ def test_the_crons_are_those_of_the_requirements() -> None:
     st.sampled_from(sorted({s.cron for s in SCHEDULES})), st.integers(0, 60 * 24 * 400), st.integers(0, 60 * 24 * 30)
 )
 def test_ticks_split_anywhere_are_the_same_ticks(cron: str, offset: int, span: int) -> None:
-    """The ticks of a stretch are those of its two parts, wherever it is cut: none twice, none left out."""
+    """The ticks of a range are those of its two parts, wherever it is split: none twice, none missing."""
     begin = START + timedelta(minutes=offset)
     cut, end = begin + timedelta(minutes=span // 2, seconds=17), begin + timedelta(minutes=span)
     assert ticks(cron, begin, end) == ticks(cron, begin, cut) + ticks(cron, cut, end)
@@ -58,7 +59,7 @@ def test_ticks_split_anywhere_are_the_same_ticks(cron: str, offset: int, span: i
 
 
 def test_settings_change_a_cron_and_nothing_else() -> None:
-    """A cron of the settings takes the place of the table's; a wrong name or line is refused by name."""
+    """A cron of the settings replaces the table's; an unknown schedule or invalid cron is refused by name."""
     assert schedules({"retention": "15 5 * * *"})["retention"].cron == "15 5 * * *"
     with pytest.raises(BadSettingError, match="nightly"):
         schedules({"nightly": "0 0 * * *"})

@@ -1,4 +1,4 @@
-"""The clock of a worker: whatever its process goes through, each tick is in exactly one job."""
+"""A worker's clock: whatever happens to its process, each tick is in exactly one job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RHYTHM = Schedule("often", "*/5 * * * *", "alerts", "For tests.", {}, rhythm=Tru
 
 
 class Queues:
-    """Queues that only note what was started, once per id; they may fail to."""
+    """Queues that only note each started job once, and can be set to fail."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -42,17 +42,17 @@ class Queues:
         return job_id
 
     def heed_clock(self) -> None:
-        """No rate counts anything."""
+        """Do nothing: no rate is counted."""
 
     def move_back(self, by: timedelta) -> None:
-        """Nothing is delayed."""
+        """Do nothing: no job is delayed."""
 
     def adopt(self, alive: Collection[str]) -> dict[str, str]:
-        """Nobody left a job."""
+        """Return no job."""
         return {}
 
     def stranded(self, process: str, running: Collection[str]) -> list[str]:
-        """No job is stuck."""
+        """Return no job."""
         return []
 
     def ticks(self, name: str) -> list[datetime]:
@@ -62,13 +62,13 @@ class Queues:
 
 
 class Services:
-    """Services that only note what they were told of the clock."""
+    """Services that only note each step of the clock."""
 
     def __init__(self) -> None:
         self.moved: list[tuple[datetime, timedelta]] = []
 
     def move_back(self, now: datetime, by: timedelta) -> None:
-        """Note it."""
+        """Note the step."""
         self.moved.append((now, by))
 
 
@@ -79,25 +79,25 @@ class Hand:
         self.now = NOW
 
     def __call__(self) -> datetime:
-        """Return what it shows."""
+        """Return the time it shows."""
         return self.now
 
 
 @pytest.fixture
 def queues(tmp_path: Path) -> Iterator[Queues]:
-    """Give queues over an empty ledger."""
+    """Return queues over an empty ledger."""
     ledger = Ledger(f"sqlite:///{tmp_path / 'jobs.db'}")
     yield Queues(ledger)
     ledger.close()
 
 
 def two(queues: Queues, clock: Hand) -> list[Worker]:
-    """Give two workers with the same clock."""
+    """Return two workers with the same clock."""
     return [Worker(queues, Services(), SCHEDULES | {"often": RHYTHM}, clock) for _ in range(2)]  # type: ignore[arg-type]
 
 
 def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
-    """Forward by a day, back by a day, forward by minutes: no tick is taken twice and none is left out."""
+    """Forward by a day, back by a day, forward by minutes: no tick is taken twice and none is missing."""
     clock = Hand()
     workers = two(queues, clock)
     highest = NOW
@@ -113,7 +113,7 @@ def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
 
 @pytest.mark.parametrize("hours", [-23, 23, -1])
 def test_a_rhythm_goes_on_after_a_step(queues: Queues, hours: int) -> None:
-    """However the clock steps, a rhythm has a new job at its next tick, of one worker; services hear of steps back alone, once."""
+    """After any step of the clock a rhythm has one new job at its next tick; services hear only of steps back, once."""
     clock = Hand()
     services = Services()
     workers = [Worker(queues, services, {"often": RHYTHM}, clock) for _ in range(2)]  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_a_rhythm_goes_on_after_a_step(queues: Queues, hours: int) -> None:
 
     assert len(minutes(10)) == 2
     clock.now += timedelta(hours=hours)
-    assert len(minutes(10)) == (2 if hours < 0 else 3)  # one more for those that were passed over
+    assert len(minutes(10)) == (2 if hours < 0 else 3)  # one more for the skipped ticks
     minutes(30)
     back = timedelta(hours=-hours, minutes=-1)
     assert services.moved == ([(NOW + timedelta(hours=hours, minutes=11), back)] if hours < 0 else [])
@@ -144,7 +144,7 @@ class Machine:
     worker: Worker
 
     def round(self) -> list[tuple[datetime, timedelta]]:
-        """Do what a worker does within some seconds; returns what services have heard of the clock so far."""
+        """Do what a worker does within some seconds; return the steps that the services have noted so far."""
         for duty in (self.worker._heartbeat, self.worker._adopt, self.worker._heed_clock, self.worker._tick):
             duty()
         return self.services.moved
@@ -152,7 +152,7 @@ class Machine:
 
 @pytest.fixture
 def machines(queues: Queues, tmp_path: Path) -> Iterator[list[Machine]]:
-    """Give two machines, the first ahead by an hour."""
+    """Return two machines, the first an hour ahead."""
     ledger = Ledger(f"sqlite:///{tmp_path / 'jobs.db'}")
     other = Queues(ledger)
     other.started = queues.started
@@ -166,8 +166,8 @@ def machines(queues: Queues, tmp_path: Path) -> Iterator[list[Machine]]:
 
 
 def test_a_machine_that_is_ahead_begins_no_schedule_again(queues: Queues, machines: list[Machine]) -> None:
-    """While the clock of one of two machines is an hour ahead, no schedule begins again: each tick is in one job, early. When that
-    clock is set right, schedules begin again once, and each machine's next tick is at its time."""
+    """While one of two machines is an hour ahead, no schedule begins again: each tick is in one job, early. When that clock is set
+    right, schedules begin again once, and each machine's next tick is on time."""
     for _ in range(60):
         for machine in machines:
             machine.clock.now += timedelta(minutes=1)
@@ -187,7 +187,7 @@ def test_a_machine_that_is_ahead_begins_no_schedule_again(queues: Queues, machin
 def test_a_machine_that_was_ahead_and_ended_is_not_waited_for(
     machines: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine that was ahead and beats no more counts no longer: schedules begin again, once."""
+    """A machine that was ahead and sends no heartbeats any more is ignored: schedules begin again, once."""
     ahead, right = machines
     ahead.round()
     assert right.round() == []
@@ -196,7 +196,7 @@ def test_a_machine_that_was_ahead_and_ended_is_not_waited_for(
 
 
 def test_one_bad_schedule_stops_itself_alone(queues: Queues) -> None:
-    """A schedule whose cron never comes fails, and those before and after it start what they have due."""
+    """A schedule whose cron never fires fails, and those before and after it start the jobs that are due."""
     bad = Schedule("bad", "0 0 31 2 *", "aggregation", "For tests.", {})
     clock = Hand()
     worker = Worker(queues, object(), {"bad": bad, **SCHEDULES, "worse": bad}, clock)  # type: ignore[arg-type]
@@ -215,7 +215,7 @@ def test_one_bad_schedule_stops_itself_alone(queues: Queues) -> None:
 def test_however_it_goes_each_tick_is_in_one_job(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, bool, int]]
 ) -> None:
-    """Two workers tick in any turn while the clock steps and the queues fail now and then; in the end each tick is in one job."""
+    """Two workers tick in any order while the clock steps and the queues fail now and then; in the end each tick is in one job."""
     ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'jobs.db'}")
     try:
         queues, clock = Queues(ledger), Hand()

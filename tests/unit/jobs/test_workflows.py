@@ -1,4 +1,4 @@
-"""What jobs do: which operations they ask for, and that they may run again."""
+"""What jobs do: which operations they call, and that they may run again."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ NOTHING = {
     "fetching.due": Page([]), "published.aggregate": Aggregated(), "snapshots.make": SnapshotsMade(),
     "snapshots.settle": SnapshotsMade(),
 }  # fmt: skip
-"""What services answer that have nothing to do, by operation; others answer that nothing failed."""
+"""Answers of services with nothing to do, by operation; others answer without errors."""
 SERVICES = {name: kind for name, kind in get_type_hints(Workflows.__init__).items() if name != "return"}
 
 
 @dataclass
 class Service:
-    """A service whose methods are a recorder's operations, `<service>.<method>`, and take what the real ones take."""
+    """A service whose methods call the recorder as `<service>.<method>`, with the real methods' parameters."""
 
     recorder: Recorder
     name: str
 
     def __getattr__(self, method: str) -> Any:
-        """Return a method that only notes that it was called."""
+        """Return a method that only notes its call."""
         taken = signature(getattr(SERVICES[self.name], method))
 
         def noted(*args: Any, **params: Any) -> Any:
@@ -48,7 +48,7 @@ class Service:
 
 @dataclass
 class Recorder:
-    """A job's reach that remembers what was asked, and answers what it was told to."""
+    """A job's task that records calls and gives prepared answers."""
 
     answers: Mapping[str, Any] = field(default_factory=dict)
     id: str = "job-1"
@@ -58,39 +58,39 @@ class Recorder:
     reported: list[int] = field(default_factory=list)
 
     def ask(self, operation: str, /, **params: Any) -> Any:
-        """Remember and answer."""
+        """Record the call and answer."""
         self.asked.append((operation, params))
         answer = self.answers.get(operation, NOTHING.get(operation, {"errors": {}}))
         return answer(**params) if callable(answer) else answer
 
     def progress(self, percent: int) -> None:
-        """Remember."""
+        """Record."""
         self.reported.append(percent)
 
     def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str, tenant: str | None = None) -> str:
-        """Remember, once per id."""
+        """Record, once per id."""
         checked(queue, payload)
         self.started.setdefault(job_id, (queue, payload, tenant))
         return job_id
 
     def busy(self, prefix: str) -> bool:
-        """Nothing is."""
+        """Return False."""
         return False
 
     def ended(self, prefix: str) -> dict[str, int]:
-        """Count what was started."""
+        """Count the started jobs."""
         return {"completed": sum(job.startswith(prefix) for job in self.started)}
 
 
 def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
-    """Run a queue's work on a payload as it would be kept."""
+    """Run a queue's work on a payload as it is stored."""
     kept = checked(queue, payload)
     services: Any = {name: Service(task, name) for name in SERVICES}
     return Workflows(**services).run(task, queue, msgspec.convert(kept, WORK[queue].payload))
 
 
 def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:
-    """With ticks it brings what is due up to date, with dates it writes each day again, and counts are added up."""
+    """With ticks it updates what is due, with dates it writes each day again, and counts are added up."""
     task = Recorder({"published.aggregate": Aggregated(3, 5)})
     run("aggregation", {"relation": "monthly_summary", "ticks": ["2026-03-01T03:00:00Z"]}, task)
     assert task.asked == [("published.aggregate", {"relation": "monthly_summary"})]
@@ -118,7 +118,7 @@ def test_trends_are_about_the_day_before_each_tick() -> None:
      ("monthly", ["2026-03-01", "2026-04-01"])],
 )  # fmt: skip
 def test_snapshots_of_many_dates_are_made_once_a_period(kind: str, dates: list[str]) -> None:
-    """Dates of one week or month are one snapshot; ticks pass on their moment, so that each tenant's last period counts."""
+    """Dates of one week or month are one snapshot; a tick passes on its time, so that each tenant's last period counts."""
     task = Recorder()
     run("snapshots", {"kind": kind, "dates": ["2026-03-04", "2026-03-05", "2026-04-01"]}, task)
     assert [p["date"] for _, p in task.asked] == dates
@@ -129,7 +129,7 @@ def test_snapshots_of_many_dates_are_made_once_a_period(kind: str, dates: list[s
 
 
 def integration(id_: str, tenant: str, settings: Mapping[str, Any] | None = None) -> IntegrationView:
-    """Return an integration that is fetched from."""
+    """Return an integration that can be fetched from."""
     at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     return IntegrationView(
         id_, tenant, "slack", "Talk", "active", settings or {}, "", "", None, None, at, at, True, None
@@ -137,7 +137,7 @@ def integration(id_: str, tenant: str, settings: Mapping[str, Any] | None = None
 
 
 def pages(total: int) -> Any:
-    """Answer `integrations` page by page."""
+    """Answer `integrations.of` page by page."""
 
     def answer(limit: int, cursor: str | None = None, **_: Any) -> Page[IntegrationView]:
         first = int(cursor or 0)
@@ -148,7 +148,7 @@ def pages(total: int) -> Any:
 
 
 def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> None:
-    """1,000 integrations are read in pages and started once, however often the job runs; the aggregation follows."""
+    """1,000 integrations are read in pages and each is started once, though the job runs twice; one aggregation follows."""
     task = Recorder({"integrations.of": pages(1000)}, tenant=None)
     for _ in range(2):
         told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
@@ -161,7 +161,7 @@ def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> 
 
 
 def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
-    """A backfill's jobs have ids of their own, so that a day already fetched is fetched again, and aggregated again."""
+    """A backfill's jobs have their own ids, so that a fetched day is fetched and aggregated again."""
     task = Recorder({"integrations.of": pages(2)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     run("fan-out", {"dates": ["2026-03-01"], "is_backfill": True}, task)
@@ -172,9 +172,8 @@ def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
 
 
 def test_a_day_is_fetched_once_whoever_asks_for_it() -> None:
-    """A day that is over, fetched by the night, by hand or by a tenant for itself, is one job an integration; the tenant's run
-    counts and waits for its own.
-    """
+    """A past day is one job an integration, whether the night, a person or the tenant itself fetches it; a tenant's run counts its
+    own jobs."""
     task = Recorder({"integrations.of": pages(14)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     started = dict(task.started)
@@ -185,7 +184,7 @@ def test_a_day_is_fetched_once_whoever_asks_for_it() -> None:
 
 
 def test_a_day_fetched_before_it_is_over_does_not_stand_for_its_night() -> None:
-    """Today fetched at noon leaves the jobs of the coming night to be started."""
+    """Fetching today leaves the jobs of the coming night to be started."""
     task = Recorder({"integrations.of": pages(2)}, tenant=None)
     today = dt.datetime.now(dt.UTC).date()
     run("fan-out", {"dates": [today.isoformat()]}, task)
@@ -197,7 +196,7 @@ def test_a_day_fetched_before_it_is_over_does_not_stand_for_its_night() -> None:
     ("zone", "day"), [("Pacific/Auckland", "2026-03-01"), ("UTC", "2026-03-01"), ("America/New_York", "2026-02-28")]
 )
 def test_a_night_fetches_the_last_day_that_is_over_in_the_zone(zone: str, day: str) -> None:
-    """At 02:00 UTC it is still the day before in New York: its night brings the day before that, whole."""
+    """At 02:00 UTC each zone's last whole day is fetched: in New York that is the day before yesterday."""
     task = Recorder({"integrations.of": Page([integration("int_1", "t1", {"zone": zone})])}, tenant=None)
     told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     assert told["days"] == {day: {"completed": 1}}
@@ -205,9 +204,8 @@ def test_a_night_fetches_the_last_day_that_is_over_in_the_zone(zone: str, day: s
 
 
 def test_a_night_catches_up_what_is_not_there() -> None:
-    """After the night's day each integration with missing days gets one job that fetches them in their order, and no second one
-    while it runs; days that are asked for by hand catch nothing up.
-    """
+    """After the night's day each integration with missing days gets one job that fetches them in order, and no second one while it
+    runs; dates given by hand start no catch-up."""
     due = [DueDays("t1", "int_8", [dt.date(2026, 2, 28), dt.date(2026, 2, 26)]), DueDays("t2", "int_9", [])]
     task = Recorder({"integrations.of": pages(9), "fetching.due": Page(due)}, tenant=None)
     assert run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)["catching_up"] == 1
@@ -232,7 +230,7 @@ def test_a_night_catches_up_what_is_not_there() -> None:
 
 
 def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
-    """A report with errors is a failure that is tried again, and carries the report."""
+    """A report with errors fails the job as a transient failure, which carries the report."""
     report = {"processed": 1000, "created": 999, "errors": {"bad": "conversations: overflow"}}
     with pytest.raises(TenantsFailedError, match="bad: conversations: overflow") as caught:
         run("aggregation", {"relation": "monthly_summary"}, Recorder({"published.aggregate": report}))
@@ -240,7 +238,7 @@ def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
 
 
 def test_a_reply_reports_progress_and_names_only_a_reference() -> None:
-    """A reply's payload is a reference; whoever makes it reports its progress to the job."""
+    """A reply's payload is a reference, and its progress is reported to the job."""
 
     def made(progress: Any, **_: Any) -> dict[str, Any]:
         progress(90)
@@ -255,7 +253,7 @@ def test_a_reply_reports_progress_and_names_only_a_reference() -> None:
 
 
 def test_a_report_is_made_under_the_id_that_its_payload_names() -> None:
-    """A job that runs again asks for the same report of the same days, and passes on what is asked for and its progress."""
+    """A job that runs again calls for the same report and days, with the payload's formats and its own progress callback."""
     task = Recorder({"reports.make": {"id": "rep_1"}})
     payload = {"report": "rep_1", "kind": "weekly", "start": "2026-03-02", "end": "2026-03-09", "formats": ["csv"]}
     assert run("reports", payload, task) == run("reports", payload, task) == {"id": "rep_1"}
@@ -276,13 +274,13 @@ def test_a_report_is_made_under_the_id_that_its_payload_names() -> None:
     ],
 )
 def test_a_payload_that_does_not_fit_is_refused_by_field(queue: str, payload: dict[str, Any], named: str) -> None:
-    """What is wrong with a payload is said before the job starts."""
+    """An invalid field of a payload is refused by name, before the job starts."""
     with pytest.raises(BadRequestError, match=named):
         checked(queue, payload)
 
 
 def test_a_payload_survives_being_kept() -> None:
-    """Dates and times come back from JSON as they went in."""
+    """Stored dates and times come back from JSON unchanged."""
     kept = checked("fan-out", {"dates": ["2026-03-01"], "ticks": ["2026-03-02T02:00:00Z"]})
     assert msgspec.json.decode(msgspec.json.encode(kept)) == kept
     assert msgspec.convert(kept, WORK["fan-out"].payload).dates == [dt.date(2026, 3, 1)]
@@ -304,21 +302,21 @@ def test_a_payload_survives_being_kept() -> None:
 def test_payloads_are_taken_in_the_original_spelling(
     queue: str, given: dict[str, Any], tenant: str | None, kept: dict[str, Any]
 ) -> None:
-    """camelCase, the replaced systems' names of a tenant and `targetDate` mean what our names mean."""
+    """camelCase, the replaced systems' names of a tenant, and `targetDate` are read as the present names."""
     whose, told = owner(queue, given, None)
     assert (whose, told) == (tenant, kept)
     assert checked(queue, told).items() >= kept.items()
 
 
 def test_a_payload_that_says_something_twice_is_refused() -> None:
-    """One date in two spellings, or a tenant in two, is refused by its name."""
+    """One date in two spellings, or one id in two, is refused by name."""
     for given in ({"date": "2026-08-01", "targetDate": "2026-08-02"}, {"jobId": "a", "job_id": "b"}):
         with pytest.raises(BadRequestError, match="occurs twice"):
             owner("analytics-aggregate", given, "acme")
 
 
 def test_a_result_of_trends_is_told_in_both_spellings() -> None:
-    """What the replaced system called `organizationsProcessed` and `trendsCreated` is there under these names too."""
+    """A result of trends also has the replaced system's names `organizationsProcessed` and `trendsCreated`."""
     answer = {"tenants_processed": 3, "trends_created": 2, "errors": {}}
     told = run("trend-aggregation", {"dates": ["2026-08-01"]}, Recorder({"published.trends": answer}))
     assert told == answer | {"organizationsProcessed": 3, "trendsCreated": 2}

@@ -1,4 +1,4 @@
-"""The endpoint: a closed list, answers checked and paid for once, a budget that stops by itself, injected words that are data."""
+"""The endpoint: a closed list of labels, answers checked and paid for once, a daily budget, and injected text that stays data."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LABELS = frozenset(("wifi", "food"))
 
 
 def label_of(text: str) -> str | None:
-    """Return what the model says of a text."""
+    """Return the label that the model gives a text."""
     if "ignore" in text:
         return "FREE REFUND"
     return "wifi" if "net" in text else None
 
 
 class Model(BaseHTTPRequestHandler):
-    """Answers as OpenAI's chat completions do: wifi where a text says so, and what an injected text wants."""
+    """Answers as OpenAI's chat completions do: wifi if the text says so, and any label that an injected text demands."""
 
     asked: ClassVar[list[dict[str, Any]]] = []
 
@@ -51,12 +51,12 @@ class Model(BaseHTTPRequestHandler):
         self.wfile.write(sent)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine with a model beside it that costs 2 for each call."""
+    """An engine with a model on loopback that costs 2 a call."""
     Model.asked = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -75,7 +75,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def labels(budget: dict[str, Any] | None) -> dict[str, Any]:
-    """Return two labels, one of them with a rule."""
+    """Return a configuration of two topics, one of them with a rule."""
     return {
         "topic": {"wifi": None, "food": {"words": ["food"]}},
         "tone": {},
@@ -85,7 +85,7 @@ def labels(budget: dict[str, Any] | None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("budget", [{"calls": 1}, {"calls": 9, "money": 1.5}])
 def test_the_budget_of_a_day_stops_by_itself(engine: Engine, budget: dict[str, Any]) -> None:
-    """Calls end with the budget of calls or of money, the rest stays unlabelled, and what was answered is not asked again."""
+    """Calls end at the day's budget of calls or of money; the rest stays unlabelled, and answered texts are not sent again."""
     engine.labels.replace("acme", labels(budget))
     for _ in range(2):
         found = engine.labels.run("acme")
@@ -95,7 +95,7 @@ def test_the_budget_of_a_day_stops_by_itself(engine: Engine, budget: dict[str, A
 
 
 def test_injected_words_are_data_and_answers_are_kept(engine: Engine) -> None:
-    """A label outside the list is refused, also where a text asked for it; a second run asks about what got no answer alone."""
+    """A label outside the list is refused, also if a text demands it; a second run sends only texts that have no answer."""
     engine.labels.replace("acme", labels({"calls": 10}))
     assert engine.labels.run("acme").topic == {"rules": 1, "endpoint": 45}
     assert len(Model.asked) == 3
@@ -109,7 +109,7 @@ def test_injected_words_are_data_and_answers_are_kept(engine: Engine) -> None:
 
 
 def test_without_a_budget_nobody_is_asked(engine: Engine) -> None:
-    """An endpoint in the settings writes replies; labels ask it only where the tenant gave a budget."""
+    """Without a budget of the tenant, labels never call the endpoint of the settings."""
     engine.labels.replace("acme", labels(None))
     engine.labels.run("acme")
     assert Model.asked == []
@@ -121,11 +121,11 @@ def test_without_a_budget_nobody_is_asked(engine: Engine) -> None:
      '[{"n": 0, "label": "x"}]', '[{"n": 0, "label": ["wifi"]}]', "[" * 100_000],
 )  # fmt: skip
 def test_an_answer_that_does_not_fit_says_nothing(answer: str) -> None:
-    """Whatever comes back, no label is taken that was not of the list and of a text that was asked about."""
+    """Labels that are not in the list, or not of a requested text, are ignored, whatever the answer looks like."""
     assert read_answer(answer, 2, LABELS) == {}
 
 
 def test_a_good_answer_is_read_once_for_each_text() -> None:
-    """Words around the list do not matter; of two labels for one text the first holds."""
+    """Text around the list does not matter; of two labels for one text the first counts."""
     said = 'Here: [{"n": 0, "label": "wifi"}, {"n": 0, "label": "food"}, {"n": 1, "label": null}] Bye'
     assert read_answer(said, 2, LABELS) == {0: "wifi", 1: None}

@@ -1,4 +1,4 @@
-"""A classifier of English examples abstains about other languages, also where a text is too short to say its language."""
+"""A classifier trained on English abstains on other languages, also if a text is too short to detect its language."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ OTHERS = {
 
 @cache
 def sure() -> Classifier:
-    """Return a classifier for which every confidence is enough, so that only the guard abstains."""
+    """Return a classifier without thresholds, so that only the language guard abstains."""
     return replace(learned(), thresholds=np.zeros(len(learned().labels), dtype=np.float32))
 
 
 @pytest.mark.parametrize("language", list(OTHERS))
 def test_texts_in_another_language_stay_unlabelled(language: str) -> None:
-    """None counts, whether its language is certain, its words are few, or it mixes in a word of the examples."""
+    """No text of another language gets a label: neither a clear one, nor a short one, nor one with a word of the examples."""
     assert [guess.label for guess in sure().guess(OTHERS[language]) if guess.sure] == []
 
 
 @pytest.mark.parametrize("label", list(SAID))
 def test_texts_in_the_words_of_the_examples_count(label: str) -> None:
-    """Links, mentions and numbers are no words: they make no text foreign."""
+    """Links, mentions and numbers are not words, and do not make a text foreign."""
     word, other = SAID[label][:2]
     text = f"<@U0123> please help, problem with the {word} and the {other} in room 1217: https://pictures.example/a/b/c?d=e"
     (guess,) = sure().guess([text])

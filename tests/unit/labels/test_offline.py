@@ -1,4 +1,4 @@
-"""The extra `labels` uses no network: a fresh process whose sockets refuse trains, labels, tells languages and suggests topics."""
+"""The extra `labels` uses no network: a process without sockets trains, labels, detects languages and suggests topics."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ print(json.dumps([guess.label, guess.sure, language("Where do I park my car toda
 
 
 def test_nothing_asks_the_network(tmp_path: Path) -> None:
-    """No socket is asked to connect and no name to be resolved, with an empty cache folder, which stays empty."""
+    """No socket connects and no name is resolved, with an empty cache folder, which stays empty."""
     cache = tmp_path / "cache"
     env = os.environ | {"HF_HOME": str(cache), "XDG_CACHE_HOME": str(cache), "HOME": str(tmp_path)}
     child = subprocess.run(

@@ -1,4 +1,4 @@
-"""Why a label is suggested: the marked words are those of the text that rules or a classifier went by."""
+"""Reasons of a suggested label: the marked words are those that the rules or the classifier used."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SAID = {
 
 
 def read_at(text: str, spans: tuple[Span, ...]) -> list[str]:
-    """Return the parts of a text."""
+    """Return the text of each span."""
     return [text[span.start : span.end] for span in spans]
 
 
 @cache
 def learned() -> Classifier:
-    """Return a classifier of two topics, each with two words a text."""
+    """Return a classifier of two topics, trained on texts with two of a topic's words each."""
     pairs = [
         (f"There is a problem with the {word} and the {other} in our room, please help", label)
         for label, words in SAID.items()
@@ -45,7 +45,7 @@ def learned() -> Classifier:
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("İß’' ıŉᾳ\u0345ΐﬁaB"), max_size=40))
 def test_placed_words_are_the_words(text: str) -> None:
-    """The words with places are those without, in any script, and each place holds the word in some case."""
+    """Words with places equal those without, in any script, and each place holds its word in some case."""
     placed = placed_words(text)
     assert [word for word, _ in placed] == words_of(text)
     for word, span in placed:
@@ -63,7 +63,8 @@ def test_joined_spans_stand_apart_and_hold_the_same_characters(spans: list[Span]
 
 
 def test_rules_mark_their_words_phrases_and_patterns() -> None:
-    """Marked is what says the label, not what says another one; a pattern that takes too long marks nothing."""
+    """Words, phrases and patterns of the label are marked, those of another label are not; a pattern that takes too long marks
+    nothing."""
     wifi = {"words": ["WiFi", "no internet"], "patterns": [r"error \d+", "(a+)+$"]}
     rules = Rules(Configuration(read({"topic": {"wifi": wifi, "tv": {"words": ["tv"]}}}).sets))
     text = f"No  internet, tv and WIFI: Error 17 {'a' * 200}!"
@@ -73,7 +74,7 @@ def test_rules_mark_their_words_phrases_and_patterns() -> None:
 
 
 def test_a_matched_rule_names_its_words_and_patterns() -> None:
-    """The rule has the words, phrases and patterns that are in the text, each once; without any it is None."""
+    """The matched rule has the words, phrases and patterns that are in the text, each once; without any it is None."""
     wifi = {"words": ["WiFi", "no internet", "router"], "patterns": [r"error \d+", "(a+)+$"]}
     rules = Rules(Configuration(read({"topic": {"wifi": wifi, "tv": {"words": ["tv"]}}}).sets))
     text = f"No  internet, tv and WIFI, wifi: Error 17 {'a' * 200}!"
@@ -86,7 +87,7 @@ def test_a_matched_rule_names_its_words_and_patterns() -> None:
 
 @pytest.mark.parametrize("label", list(SAID))
 def test_a_classifier_marks_what_it_went_by(label: str) -> None:
-    """Marked are the words of the label and no others; without them the label is less likely."""
+    """A classifier marks the words of the label and no others; without them the label is less likely."""
     said, other = SAID[label][:2], SAID["food" if label == "wifi" else "wifi"][0]
     text = f"Please help, {said[0].upper()} and the {said[1]} in the room, not the {other}"
     (reasons,) = learned().reasons([text], [label])
@@ -101,13 +102,13 @@ def test_a_classifier_marks_what_it_went_by(label: str) -> None:
 
 
 def test_words_that_say_nothing_are_not_marked() -> None:
-    """Of a text whose only known words are like "the" and "with" nothing is marked, whatever they weigh."""
+    """In a text whose only known words are like "the" and "with", nothing is marked."""
     for reasons in learned().reasons(["with the and our in there"] * 2, list(SAID)):
         assert reasons.spans == ()
 
 
 def test_the_likeliest_labels_come_first_and_an_unknown_label_has_no_words() -> None:
-    """Probabilities are those of the classifier, the largest first; a label that it never learned, or none, marks nothing."""
+    """Probabilities are the classifier's, the largest first; an unknown label, or None, marks nothing."""
     text = "the breakfast"
     first, second = learned().reasons([text, text], ["sauna", None])
     assert first == second and first.spans == ()

@@ -1,4 +1,4 @@
-"""Rules: whole words and phrases in any case, patterns within their time, and what a file of them must look like."""
+"""Rules: whole words and phrases in any case, patterns with a time limit, and the checks of a rule file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORDS = ("wifi", "no internet", "café", "can't connect")
 
 
 def topics(said: dict[str, Any]) -> Rules:
-    """Make rules of topics alone."""
+    """Return rules of topics alone."""
     return Rules(Configuration(read({"topic": said}).sets))
 
 
@@ -32,13 +32,13 @@ def topics(said: dict[str, Any]) -> Rules:
     ],
 )  # fmt: skip
 def test_words_and_phrases_are_found_whole_in_any_case(text: str, label: str | None) -> None:
-    """A word is no part of a longer one; a phrase is its words in order, whatever stands between them that is no word."""
+    """A word does not match inside a longer one; a phrase is its words in order, with only spaces or signs between them."""
     assert topics({"wifi": {"words": list(WORDS)}}).labels(text).get(LabelSet.TOPIC) == label
 
 
 @given(st.lists(st.sampled_from(("wifi", "bill", "tv", "x")), max_size=12))
 def test_what_is_said_most_often_wins_and_then_what_stands_first(said: list[str]) -> None:
-    """Of several labels the most frequent wins; of equal ones the first of the configuration."""
+    """The most frequent label wins; of equally frequent ones the first in the configuration."""
     rules = topics({name: {"words": [name]} for name in ("wifi", "bill", "tv")})
     known = [word for word in said if word != "x"]
     best = max(("wifi", "bill", "tv"), key=known.count) if known else None
@@ -46,7 +46,7 @@ def test_what_is_said_most_often_wins_and_then_what_stands_first(said: list[str]
 
 
 def test_a_pattern_that_takes_too_long_says_nothing() -> None:
-    """One that would backtrack for years is stopped, and others still speak."""
+    """A pattern that would backtrack for years is stopped and matches nothing; other patterns still match."""
     endless = r"(a+)+$"
     assert not matches(endless, "a" * 200 + "!")
     rules = topics({"one": {"patterns": [r"(a|aa)+(b|bb)+$"]}, "two": {"patterns": [r"invoice \d+"]}})
@@ -62,14 +62,15 @@ def test_a_pattern_that_takes_too_long_says_nothing() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_configuration_is_refused_by_place(document: object, said: str) -> None:
-    """An error names the set and label that it is about."""
+    """An invalid configuration is refused, and the error names the set and label."""
     with pytest.raises(BadInputError) as refused:
         read(document)
     assert said in refused.value.message
 
 
 def test_the_starter_and_the_example_say_what_they_promise() -> None:
-    """The starter knows tone and escalation; a set that a tenant declares takes the place of the starter's, others stay."""
+    """The starter knows tone and escalation; the example keeps the starter's tone, has its own topics, and labels thanks as
+    closing."""
     rules = Rules(starter())
     said = rules.labels("This is unacceptable, I want to speak to a manager or I call my lawyer :(")
     assert said[LabelSet.TONE] == "negative"
@@ -88,7 +89,8 @@ _MORE_THAN_THANKS = ("Thanks, but it still fails", "thank you. One more thing", 
 
 
 def test_a_configuration_comes_back_from_its_document_and_renames_without_loss() -> None:
-    """What is written is read again the same; a merged label has the words of both."""
+    """A written configuration reads back the same; a merged label has the words of both; renaming an unknown label names the
+    nearest."""
     own = read({"topic": {"wifi": {"words": ["wifi"]}, "wlan": {"words": ["wlan"], "patterns": ["w.lan"]}, "tv": None}})
     assert read(own.document()) == own
     merged = own.renamed(LabelSet.TOPIC, "wlan", "wifi")

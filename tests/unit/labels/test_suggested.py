@@ -1,4 +1,4 @@
-"""Suggested topics as a function of texts: their order does not matter, and a group keeps its number when others come."""
+"""Suggested topics as a function of texts: their order does not matter, and a group keeps its number when texts are added."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ MANY = [message for theme in THEMES for message in messages(theme, 24)]
 @settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_texts_does_not_matter(draw: random.Random) -> None:
-    """The same messages in another order have the same groups, centres, words, rules and examples."""
+    """The same messages in another order give the same groups, numbers, centres, words and rules."""
     shuffled = list(MANY)
     draw.shuffle(shuffled)
     expected, actual = (suggested(many, {}, frozenset(), 1) for many in (MANY, shuffled))
@@ -69,7 +69,7 @@ def test_the_order_of_texts_does_not_matter(draw: random.Random) -> None:
 
 
 def test_groups_are_of_one_theme_and_named_by_it() -> None:
-    """Every group of a world of four themes is of one theme; each theme has one; names are words of the theme's texts."""
+    """With texts of four themes every group holds one theme, each theme has a group, and names are words of its texts."""
     topics = suggested(MANY, {}, frozenset(), 1).topics
     themes = [{message.key.split("-")[0] for message in topic.messages} for topic in topics]
     assert all(len(theme) == 1 for theme in themes)
@@ -84,7 +84,8 @@ def test_groups_are_of_one_theme_and_named_by_it() -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.sampled_from(sorted(THEMES)), st.integers(1, 20), st.lists(st.sampled_from(sorted(THEMES)), max_size=3))
 def test_groups_keep_their_numbers_when_a_week_is_added(theme: str, more: int, gone: list[str]) -> None:
-    """Messages that stay keep their group's number after new ones came and old ones left; a theme that is gone died."""
+    """At least 93 % of the messages that stay keep their group's number after texts came and left; only groups of removed themes
+    die."""
     before = suggested(MANY, {}, frozenset(), 1)
     known = {topic.number: topic.centre for topic in before.topics}
     left = [message for message in MANY if message.key.split("-")[0] not in gone or message.key.split("-")[0] == theme]
@@ -100,7 +101,7 @@ def test_groups_keep_their_numbers_when_a_week_is_added(theme: str, more: int, g
 
 
 def test_a_new_theme_is_born_and_numbers_are_not_used_twice() -> None:
-    """A theme that was not there before has a new number from `first` on; the others keep theirs."""
+    """A new theme gets a new number from `first` on; the others keep theirs."""
     old = [message for message in MANY if not message.key.startswith("pool")]
     before = suggested(old, {}, frozenset(), 1)
     after = suggested(MANY, {topic.number: topic.centre for topic in before.topics}, frozenset(), 50)
@@ -116,7 +117,7 @@ def unit(angle: float) -> list[float]:
 
 
 def test_mergers_splits_and_deaths_are_told_by_where_the_texts_went() -> None:
-    """Two centres on one heap merge into the older; a heap that parted splits; a heap without texts dies, unless it lasts."""
+    """Two centres on one cluster merge into the older; a centre without texts dies, unless it is kept."""
     heap = np.array([unit(0.0)] * 20 + [unit(3.1)] * 20, dtype=np.float32)
     east, west, north = (np.array(unit(angle), dtype=np.float32) for angle in (0.0, 3.1, 1.6))
     near_east = np.array(unit(0.1), dtype=np.float32)
@@ -130,14 +131,14 @@ def test_mergers_splits_and_deaths_are_told_by_where_the_texts_went() -> None:
 
 
 def test_a_few_texts_or_none_have_no_group() -> None:
-    """Fewer than FEWEST alike, texts of a word or two, and no text at all suggest nothing."""
+    """Fewer than FEWEST similar texts, texts of a word or two, and no text at all suggest nothing."""
     assert suggested([], {}, frozenset(), 1).topics == ()
     assert suggested(messages("wifi", FEWEST - 1), {}, frozenset(), 1).topics == ()
     assert suggested([Message(f"m{n}", n, "thanks a lot"[: n + 1]) for n in range(9)], {}, frozenset(), 1).read <= 9
 
 
 def test_a_word_that_few_people_use_names_nothing() -> None:
-    """What fewer than FEWEST_PEOPLE people wrote is in no name and no rule, however often they wrote it."""
+    """A word used by fewer than FEWEST_PEOPLE people is in no name and no rule, however often they wrote it."""
     secret = [
         Message(f"s{n}", n, f"The wifi of Ottokar Zweig is slow {ENDINGS[n % 8]}", contact_id=f"p{n % (FEWEST_PEOPLE - 1)}")
         for n in range(30)
@@ -150,7 +151,7 @@ def test_a_word_that_few_people_use_names_nothing() -> None:
 
 
 def test_marks_of_chat_services_are_no_words() -> None:
-    """Mentions, links, mail addresses and emoji codes are left out before a text is read."""
+    """Mentions, links, mail addresses and emoji codes are removed before a text is read."""
     assert (
         plain_text("<@U123> see <https://x.example|here> https://y.example :+1: mail a@b.example now") == "see mail now"
     )

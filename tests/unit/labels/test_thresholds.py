@@ -1,4 +1,4 @@
-"""Thresholds keep the promised precision: shown by bounds on held-out texts, and true of texts that were not seen."""
+"""Thresholds keep the promised precision: proven by bounds on held-out texts, and true of unseen texts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Z = 1.2816
 
 
 def lower(right: int, n: int) -> float:
-    """Return the one-sided 90 % lower bound of a share, after Wilson: the smaller root of (p̂ - p)² = z² p (1 - p) / n."""
+    """Return Wilson's one-sided 90 % lower bound of a share: the smaller root of (p̂ - p)² = z² p (1 - p) / n."""
     share = right / n
     return (2 * n * share + Z * Z - Z * sqrt(Z * Z + 4 * n * share * (1 - share))) / (2 * (n + Z * Z))
 
 
 def world(draw: Any, texts: int, labels: int, accuracy: float) -> tuple[Any, Any]:
-    """Return probabilities of held-out texts, shape (texts, labels), and their labels: surer ones are more often right."""
+    """Return probabilities of held-out texts, shape (texts, labels), and their true labels: surer guesses are more often right."""
     sure = draw.uniform(1 / labels, 1, texts)
     chosen = draw.integers(0, labels, texts)
     held_out = np.repeat(((1 - sure) / (labels - 1))[:, None], labels, axis=1).astype(np.float32)
@@ -43,7 +43,8 @@ def world(draw: Any, texts: int, labels: int, accuracy: float) -> tuple[Any, Any
 def test_bounds_are_shown_on_held_out_texts(
     seed: int, texts: int, labels: int, accuracy: float, precision: float
 ) -> None:
-    """All that counts has a lower bound of the precision; each label that counts shows its floor from no higher confidence on."""
+    """The guesses that count have the precision as lower bound; each label that counts proves its floor at its confidence or
+    below."""
     held_out, wanted = world(np.random.default_rng(seed), texts, labels, accuracy)
     chosen, sure = held_out.argmax(axis=1), held_out.max(axis=1)
     made = thresholds(held_out, wanted, precision)
@@ -63,7 +64,7 @@ def test_bounds_are_shown_on_held_out_texts(
 
 
 def test_the_promise_is_kept_on_texts_that_were_not_seen() -> None:
-    """In 200 worlds whose true precision is known, it is below the promise less two points in at most a tenth."""
+    """In 200 simulations with known precision, it is more than two points below the promise in at most a tenth."""
     broken = counted = 0
     for seed in range(200):
         draw = np.random.default_rng(seed)
@@ -79,7 +80,7 @@ def test_the_promise_is_kept_on_texts_that_were_not_seen() -> None:
 
 
 def test_a_label_without_evidence_abstains_and_says_so() -> None:
-    """Three right of three are too few for a floor of 0.7; a label that is mostly wrong abstains beside one that is right."""
+    """Three right of three do not prove a floor of 0.7; a label that is mostly wrong abstains too, and both say why."""
     few = np.array([[0.9, 0.1]] * 3 + [[0.2, 0.8]] * 40, dtype=np.float32)
     made = thresholds(few, np.array([0] * 3 + [1] * 40), 0.9)
     assert made[0] == Threshold(None, "the floor of 0.70 is not shown: 3 of 3 held-out messages were right")
@@ -89,7 +90,7 @@ def test_a_label_without_evidence_abstains_and_says_so() -> None:
 
 
 def test_labels_whose_promise_is_not_shown_together_all_abstain() -> None:
-    """Each label alone shows its floor, but all together are right too seldom: nothing counts, and every label says why."""
+    """If each label alone proves its floor but all together miss the promise, every label abstains and says why."""
     held_out = np.array([[0.8, 0.2]] * 15 + [[0.2, 0.8]] * 15, dtype=np.float32)
     wanted = np.array([0] * 13 + [1] * 2 + [1] * 13 + [0] * 2)
     made = thresholds(held_out, wanted, 0.9)
@@ -99,6 +100,6 @@ def test_labels_whose_promise_is_not_shown_together_all_abstain() -> None:
 
 
 def test_no_text_at_all_abstains() -> None:
-    """Labels that no held-out text was given have no threshold."""
+    """Labels without held-out texts have no threshold."""
     made = thresholds(np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=int), 0.9)
     assert [threshold.used_from for threshold in made] == [None, None]

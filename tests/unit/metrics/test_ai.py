@@ -1,4 +1,4 @@
-"""Hours that AI saved: the stated minutes, without the noise of binary fractions."""
+"""Hours that AI saved: exact products of the stated minutes, without binary fractions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TENANT = Tenant(1, "acme", "UTC", "", KEEP_EVERYTHING, NO_CALENDAR)
     ("minutes", "episodes", "hours"), [(6.0, 142, 14.2), (6.0, 101, 10.1), (6.5, 3, 0.325), (0.1, 6, 0.01)]
 )
 def test_hours_saved_are_what_one_writes_down(minutes: float, episodes: int, hours: float) -> None:
-    """142 times 6 minutes are 14.2 hours to the last digit; without a statement there is no factor."""
+    """142 times 6 minutes are 14.2 hours to the last digit; without stated minutes there is no factor."""
     metric, _ = METRICS["ai_hours_saved"]
     assert isinstance(metric, Stored) and metric.times is not None
     factor = metric.times(replace(TENANT, ai_minutes_saved=minutes))

@@ -1,4 +1,4 @@
-"""The catalogue: every promised name is there, documented, and made of measures that exist."""
+"""The catalogue: every promised name exists, is documented, and is made of measures that exist."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def test_every_promised_metric_can_be_asked_for(name: str) -> None:
 
 
 def test_every_promised_dimension_belongs_to_a_metric() -> None:
-    """The dimensions that the contract promises can be asked of some metric."""
+    """Each dimension that the contract promises belongs to some metric."""
     found = {d for entry in catalogue.entries() for d in entry.dimensions}
     assert found >= PROMISED_DIMENSIONS
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_every_metric_says_what_it_means(name: str) -> None:
-    """Each metric has a definition that ends as a sentence does, and a unit."""
+    """Each metric has a unit, and a definition that ends with a full stop."""
     metric, _ = METRICS[name]
     assert metric.doc.endswith(".") and len(metric.doc) > 10
     assert isinstance(metric.unit, Unit)
@@ -125,7 +125,7 @@ def test_no_name_means_two_things() -> None:
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_every_metric_is_made_of_parts_that_exist(name: str) -> None:
-    """Ratios, distributions, distinct counts, states and scores name measures, members, states and functions that are there."""
+    """Ratios, distributions, distinct counts, states and scores refer to measures, members, states and functions that exist."""
     metric, rollup = METRICS[name]
     measures = rollup.measures
     if isinstance(metric, Stored):
@@ -151,7 +151,8 @@ def test_every_metric_is_made_of_parts_that_exist(name: str) -> None:
 
 @pytest.mark.parametrize("fact", catalogue.FACTS, ids=lambda f: f.name)
 def test_every_view_can_be_read_and_has_the_columns_that_are_declared(fact: Fact, tmp_path: Path) -> None:
-    """A view runs on an empty store, and holds tenant, key, id, the ends of spells, and all anchors and dimensions read from it."""
+    """Each view runs on an empty store, and has the tenant, key, id, ends of durations, and all anchors and dimensions read from
+    it."""
     store, bound = Store(tmp_path), threads_bound(Threads())
     with store.facts.read() as reading:
         reading.rows(f"SELECT tenant, {fact.key}, {fact.id} FROM ({fact.view})", bound)
@@ -177,21 +178,21 @@ def test_every_view_can_be_read_and_has_the_columns_that_are_declared(fact: Fact
     ],
 )
 def test_an_unknown_name_comes_with_the_nearest(name: str, hint: str) -> None:
-    """A name that is not in the catalogue is refused, with what may have been meant."""
+    """An unknown name is refused, with the nearest known ones."""
     with pytest.raises(BadQuestionError) as caught:
         find(name)
     assert hint in caught.value.message
 
 
 def test_all_names_can_be_found() -> None:
-    """Every listed name can be asked for, and a distribution's count is a count."""
+    """Every listed name can be found, and a distribution's count has the unit of a count."""
     assert all(find(name).name == name for name in catalogue.names())
     assert find("response_ms.count").unit is Unit.COUNT
     assert find("response_ms.p90").unit is Unit.MS
 
 
 def test_entries_are_plain_and_complete() -> None:
-    """The catalogue as rows has one per metric, with statistics for distributions alone and no hidden dimension."""
+    """The catalogue has one row a metric, with statistics for distributions alone and no hidden dimension."""
     entries = {entry.name: entry for entry in catalogue.entries()}
     assert set(entries) == set(METRICS)
     assert entries["response_ms"].statistics == list(STATISTICS)
@@ -218,13 +219,13 @@ def test_entries_are_plain_and_complete() -> None:
 def test_people_are_told_what_it_is_called_and_which_way_is_better(
     name: str, title: str, better: Better | None
 ) -> None:
-    """Waits should be short, and more of them within a limit; as many waits as there are is neither good nor bad."""
+    """Shorter waits are better, and more of them within a limit; a count of waits is neither better nor worse."""
     assert title_of(name) == title
     asked = find(name).better if "." in name or name != "response_ms" else METRICS[name][0].better
     assert asked is better
 
 
 def test_no_two_metrics_are_called_the_same_but_those_in_business_hours() -> None:
-    """A title names one number; waits in business hours take the place of those around the clock, and their titles."""
+    """No two metrics share a title, except those in business hours, which share that of the metric around the clock."""
     titles = Counter(title_of(name) for name, (_, rollup) in METRICS.items() if not rollup.in_hours)
     assert [title for title, times in titles.items() if times > 1] == []

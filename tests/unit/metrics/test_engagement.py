@@ -1,4 +1,4 @@
-"""The engagement score of a contact is the public function's, of the deeds that are stored."""
+"""A contact's engagement score equals the public function's, computed from the stored events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def _did(contact: str, type_: str, days: int, times: int = 1, value: float | Non
 
 
 def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
-    """Deeds fade by local day, no more than five of a kind count, who is blocked has 0, and several contacts have their mean."""
+    """Activity fades by local day, at most five of a kind count, a blocked contact scores 0, and several contacts give their
+    mean."""
     tenant = lab.tenant("UTC")
     busy = [
         *_did("busy", "message.received", 0, 7), *_did("busy", "message.received", 40, 2), *_did("busy", "contact.converted", 3),
@@ -47,7 +48,7 @@ def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
         *_did("busy", "link.clicked", 9), *_did("busy", "message.read", 9, 2),
     ]  # fmt: skip
     lab.send(tenant, [*busy, *_did("gone", "message.received", 1), *_did("gone", "contact.blocked", 0)])
-    today = date(2026, 8, 1)  # the local day that ends at the moment it is asked of
+    today = date(2026, 8, 1)  # the local day that ends at `END`
     deeds = {
         (kind, today - timedelta(days=days)): n
         for kind, days, n in (
@@ -65,7 +66,7 @@ def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
 
 
 def test_every_deed_of_the_score_has_its_measure() -> None:
-    """The kinds of deeds are those of the public function, and the measures those of the declared score."""
+    """The kinds of activity are those of the public function, and the measures those of the declared score."""
     score = find("contact_engagement_score")
     assert isinstance(score.declared, Score)
     assert set(DEEDS) == set(score.declared.parts)

@@ -1,4 +1,4 @@
-"""Every metric's example of the reference, run: values that were worked out by hand from the definitions."""
+"""Every metric's example of the reference, run against values that were worked out by hand from the definitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = examples()
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A laboratory for all examples; each has tenants of its own."""
+    """A store for all examples; each example has its own tenant."""
     made = Lab(tmp_path_factory.mktemp("examples"))
     made.empty()
     yield made
@@ -30,7 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def tenant_of(lab: Lab, example: Example) -> Tenant:
-    """Make the tenant of an example."""
+    """Return the tenant of an example."""
     hours = calendar.read(example.calendar) if example.calendar else calendar.NO_CALENDAR
     threads = changed(Threads(), example.threads)
     return replace(
@@ -42,7 +42,7 @@ def tenant_of(lab: Lab, example: Example) -> Tenant:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: next(iter(one.gives)))
 @pytest.mark.parametrize("backwards", [False, True], ids=["in order", "backwards"])
 def test_an_example_gives_what_was_worked_out(lab: Lab, example: Example, backwards: bool) -> None:
-    """All values of an example are the engine's, asked at once and one by one, whatever order the events come in."""
+    """The engine gives all values of an example, queried together and one by one, whatever the order of events."""
     tenant, events = tenant_of(lab, example), example.happened()
     lab.send(tenant, reversed(events) if backwards else events)
     start, end = (local_midnight(day, tenant.tz) for day in (example.first, example.after))
@@ -55,7 +55,8 @@ def test_an_example_gives_what_was_worked_out(lab: Lab, example: Example, backwa
 
 
 def test_every_metric_has_an_example() -> None:
-    """Each metric of the catalogue has a value with its reason, and two distributions have one for each statistic."""
+    """Each metric has an example with a reason, each distribution one for its count, and two distributions one for each
+    statistic."""
     given = {name for example in EXAMPLES for name in example.gives}
     assert set(METRICS) - {name.partition(".")[0] for name in given} == set()
     assert {name for name in given if name.partition(".")[0] not in METRICS} == set()
@@ -67,12 +68,12 @@ def test_every_metric_has_an_example() -> None:
 
 
 def test_a_line_that_is_no_event_is_named() -> None:
-    """A mistake in the file is found where it is."""
+    """An invalid line of the file is refused, and the error quotes it."""
     (example,) = read("- {story: x, events: [yesterday message.sent], gives: {messages: [1, y]}}")
     with pytest.raises(ValueError, match="yesterday"):
         example.happened()
 
 
 def test_the_file_is_in_the_package() -> None:
-    """The file lies beside the declarations, where who adds a metric finds it."""
+    """The file of examples lies beside the declarations of the metrics."""
     assert (Path(__file__).parents[3] / "src/hubbub/metrics/examples.yaml").is_file()

@@ -1,4 +1,4 @@
-"""Tones that hotspots count are the same words as those of events."""
+"""Tones that hotspots count are compared as those of events are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import hubbub
     ("setting", "sent", "ratio"), [("Ärger", "Ärger", 1.0), ("ANGRY", "angry", 1.0), ("angry", "Angry", 1.0), ("a", "b", 0.0)]
 )  # fmt: skip
 def test_a_tone_counts_as_it_is_written(tmp_path: Path, setting: str, sent: str, ratio: float) -> None:
-    """Letters of other alphabets count as they are; A to Z in any case."""
+    """Tones match in any case of A to Z; other letters match exactly."""
     with hubbub.open(tmp_path) as engine:
         engine.add_tenant("acme")
         engine.tenants.change("acme", hotspot_tones=[setting])

@@ -1,4 +1,4 @@
-"""Words of a kind of tenants: one table, whole words alone, and no text of the common kind changes."""
+"""Wording of a kind of tenant: one table, whole words alone, and no text of the common kind changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.news.candidates import CANDIDATES, in_words
 
 @given(st.text())
 def test_the_common_kind_changes_no_text(text: str) -> None:
-    """Without words of its own a kind leaves every text and title as it is."""
+    """The common kind has no words of its own and leaves every text and title unchanged."""
     assert WORDINGS[COMMON].text(text) == text
     assert all(WORDINGS[COMMON].title(name) == title_of(name) for name in METRICS if name in names())
 
@@ -29,19 +29,19 @@ def test_the_common_kind_changes_no_text(text: str) -> None:
     ],
 )
 def test_whole_words_change_and_keep_their_capital(text: str, slack: str) -> None:
-    """A word in another one stays, and the longest of two that begin alike is taken."""
+    """Words inside other words stay, and the longest matching phrase is replaced."""
     assert WORDINGS[SLACK].text(text) == slack
 
 
 def test_titles_are_of_metrics_that_there_are() -> None:
-    """Every title of the table names a metric, with its statistic where it has one."""
+    """Every title of the table names an existing metric, with its statistic if it has one."""
     for wording in WORDINGS.values():
         assert set(wording.titles) <= set(names())
         assert all(name.partition(".")[2] in ("", *STATISTICS) for name in wording.titles)
 
 
 def test_news_of_slack_speak_of_no_conversation_contact_or_room() -> None:
-    """None of the words that the table replaces is left in any sentence of the news, and places for values stay."""
+    """No sentence of Slack's news has a word that the table replaces, and placeholders for values stay."""
     for candidate in CANDIDATES:
         own = in_words(candidate, WORDINGS[SLACK])
         texts = (own.name, own.up, own.down, own.things, own.burst)
@@ -55,5 +55,5 @@ def test_news_of_slack_speak_of_no_conversation_contact_or_room() -> None:
     ("channels", "kind"), [(["slack"], SLACK), (["slack", "email"], COMMON), ([], COMMON), ([None], COMMON)]
 )
 def test_slack_alone_is_slack(channels: list[str | None], kind: str) -> None:
-    """A tenant that also has another channel keeps the common words."""
+    """A tenant with another channel besides Slack keeps the common words."""
     assert kind_of(channels) == kind
