@@ -1,4 +1,4 @@
-"""Campaigns: their states, and how well each did."""
+"""Campaigns: their states and results."""
 
 from __future__ import annotations
 

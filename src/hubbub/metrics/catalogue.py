@@ -68,7 +68,7 @@ class RequestedMetric:
 
     @property
     def better(self) -> Better | None:
-        """The better direction: of a metric that should be low, higher within a limit; None for its count and sum."""
+        """The better direction: `HIGHER` for the share of short durations within a limit; None for counts and sums."""
         if self.statistic in WITHIN and self.declared.better is Better.LOWER:
             return Better.HIGHER
         return None if self.statistic in ("count", "sum") else self.declared.better
@@ -142,20 +142,20 @@ class MetricEntry:
 
     name: str
     title: str
-    """What people call it."""
+    """Its name for people."""
     definition: str
     unit: str
     better: Better | None
-    """Which way it should go; null where neither is good by itself."""
+    """The better direction; null where neither is good by itself."""
     kind: str
     statistics: Sequence[str]
     """Asked for as <name>.<statistic>; empty: it is asked for by its name."""
     dimensions: Sequence[str]
     grains: Sequence[str]
     rollup: str
-    """What is counted together with it, by one statement."""
+    """The group of metrics that one statement computes."""
     state: bool
-    """Whether it is about a moment, and not about a range."""
+    """Whether it is a value at a moment, not over a range."""
     definition_version: int
 
 

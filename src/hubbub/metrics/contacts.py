@@ -21,7 +21,7 @@ CONTACT = Fact(
 DEEDS: Mapping[str, str] = {
     "conversions": "conversion", "inbound": "inbound", "good_ratings": "rating", "clicks": "click", "reads": "read",
 }  # fmt: skip
-"""Measure -> kind of deed, as `calculations.contact_engagement_score` weighs it."""
+"""Measure -> kind of action, as `calculations.contact_engagement_score` weighs it."""
 
 CONTACTS = Rollup(
     name="contacts",
@@ -35,11 +35,11 @@ CONTACTS = Rollup(
         "clicks": Count("Links clicked.", Unit.COUNT, "f.type = 'link.clicked'"),
         "reads": Count("Messages read.", Unit.COUNT, "f.type = 'message.read'"),
         "good_ratings": Count(
-            "Ratings of 4 or 5; answers from 0 to 10 are none.", Unit.COUNT,
+            "Ratings of 4 or 5 of 5; answers from 0 to 10 do not count.", Unit.COUNT,
             "f.type = 'satisfaction.rating_received' AND coalesce(f.scale, 5) = 5 AND f.value IN (4, 5)",
         ),
         "deeds": Count(
-            "Anything the contact did.", Unit.COUNT,
+            "Actions of the contact.", Unit.COUNT,
             "f.type NOT IN ('contact.created', 'contact.updated', 'contact.blocked', 'contact.unblocked')",
         ),
     },
@@ -49,19 +49,19 @@ CONTACTS = Rollup(
             Unit.COUNT, member="contact_id", measure="deeds",
         ),
         "new_contacts": First(
-            "Contacts first seen in the window: created, or their first message ever. An account's are those it saw first. Linked "
-            "contacts are one person, new when the first of them was.",
+            "Contacts first seen in the window: created, or their first message ever. By account, a contact counts where it was "
+            "seen first. Linked contacts are one person, new when the first of them was.",
             Unit.COUNT, held=("contact", "seen"),
         ),
         "total_contacts": State(
             "Contacts known at the end of the window (or now); linked ones are one person.", Unit.COUNT, held=("contact", "known"),
         ),
         "blocked_contacts": State(
-            "Contacts blocked at the end of the window (or now); of linked ones a person is, when any id is.",
+            "Contacts blocked at the end of the window (or now). Linked contacts are one person, blocked when any of them is.",
             Unit.COUNT, held=("contact", "is blocked"), better=Better.LOWER,
         ),
         "contact_engagement_score": Score(
-            "0 to 100: 100 * (1 - exp(-raw / 20)), raw = sum of weight * 2^(-age / 30 days) over the contact's deeds, at most "
+            "0 to 100: 100 * (1 - exp(-raw / 20)), raw = sum of weight * 2^(-age / 30 days) over the contact's actions, at most "
             "5 per kind and local day; blocked gives 0. Linked contacts are one person. Over several: their mean.",
             Unit.SCORE, parts=tuple(DEEDS),
             function="contact_engagement_score", title="Engagement score", better=Better.HIGHER,

@@ -20,7 +20,7 @@ from hubbub.metrics.definition import (
 )  # fmt: skip
 
 LASTING: Mapping[str, tuple[str, int]] = {"": ("24 hours", 24), "_72h": ("72 hours", 72), "_7d": ("7 days", 168)}
-"""How long an AI resolution must last: ending of a metric's name -> text and hours."""
+"""Ending of a metric's name -> how long an AI resolution must last, as text and in hours."""
 EPISODE = Fact(
     name="episode",
     subjects=("message", "response", "conversation", "escalation", "intent"),
@@ -105,7 +105,7 @@ FIRST_RESPONSES = Rollup(
     measures={"first_response_ms": Distribution("Wait for the first answer.", Unit.MS, "first_response_ms")},
     metrics={
         "first_response_ms": Quantiles(
-            "First inbound message of an episode to the first public reply by a person or AI. Unanswered episodes are not in it.",
+            "First inbound message of an episode to the first public reply by a person or AI. Unanswered episodes do not count.",
             Unit.MS, measure="first_response_ms", better=Better.LOWER,
         ),
     },
@@ -123,8 +123,8 @@ FIRST_PERSON_RESPONSES = Rollup(
     },
     metrics={
         "first_person_response_ms": Quantiles(
-            "Hand-off (or first inbound message where there was none; or the reopening of what AI alone had resolved) to the first "
-            "public reply by a person.",
+            "Hand-off (or the first inbound message if there was none; or the reopening of an episode that AI alone had resolved) "
+            "to the first public reply by a person.",
             Unit.MS, measure="first_person_response_ms", better=Better.LOWER,
         ),
     },
@@ -143,8 +143,8 @@ RESOLUTIONS = Rollup(
     },
     metrics={
         "conversations_resolved": Stored(
-            "Episodes resolved, dated by their last resolve; closed is not resolved, a later reopen takes it back, and a "
-            "resolve before any opening ends nothing.",
+            "Episodes resolved, dated by their last resolve. Closed is not resolved, a reopened episode is no longer resolved, and "
+            "a resolve before any opening does not count.",
             Unit.COUNT, measure="conversations_resolved", better=Better.HIGHER,
         ),
         "resolution_ms": Quantiles(
@@ -189,13 +189,13 @@ CONVERSATION_STATES = Rollup(
         ),
         "open_conversations": State(
             "Conversations open at the end of the window (or now): last known state per conversation. A message alone opens "
-            "one; a message more than 24 hours after a resolve or close opens it again. A tenant may count those as closed that "
-            "were silent for some days (setting `silence_days`); a message after that opens them again, with the wait they had.",
+            "one; a message more than 24 hours after a resolve or close opens it again. A tenant may count conversations as closed "
+            "that were silent for some days (setting `silence_days`); a later message opens them again, and their wait goes on.",
             Unit.COUNT, held=("conversation", "open"),
         ),
         "waiting_conversations": State(
             "Open conversations at the end of the window (or now) that wait for a reply: an inbound message that no "
-            "public reply followed. A resolve or close ends the wait too; what a campaign sends ends none.",
+            "public reply followed. A resolve or close ends the wait too; a campaign's message does not.",
             Unit.COUNT, held=("conversation", "waiting"), better=Better.LOWER,
         ),
         "oldest_waiting_ms": State(
@@ -208,12 +208,12 @@ CONVERSATION_STATES = Rollup(
             Unit.COUNT, held=("conversation", "unassigned"), better=Better.LOWER,
         ),
         "closed_conversations": State(
-            "Conversations resolved or closed at the end of the window (or now), and not written to more than 24 hours later; or "
-            "closed by silence (setting `silence_days`).",
+            "Conversations resolved or closed at the end of the window (or now), without an inbound message more than 24 hours "
+            "later; or closed by silence (setting `silence_days`).",
             Unit.COUNT, held=("conversation", "closed"),
         ),
         "total_conversations": State(
-            "Conversations known at the end of the window (or now), open, closed, or never answered to.",
+            "Conversations known at the end of the window (or now), whatever their state.",
             Unit.COUNT, held=("conversation", "known"),
         ),
     },

@@ -48,7 +48,7 @@ class Measure(ABC):
 
 @dataclass(frozen=True)
 class Count(Measure):
-    """Facts for which a condition holds."""
+    """The number of facts that meet a condition; None: of all."""
 
     where: str | None = None
 
@@ -84,7 +84,7 @@ class Distribution(Measure):
 
 @dataclass(frozen=True)
 class Judged(Measure):
-    """Spells that a tenant's target judges: all, or those within it (True) or past it (False)."""
+    """The number of spells that a tenant's target judges: all (None), those within it (True), or those past it (False)."""
 
     within: bool | None = None
 
@@ -131,7 +131,7 @@ class Fact:
     """One row for each logical thing: `docs/facts.md`. `view` is a SELECT of these rows from the store's tables.
 
     `persons` is the same for tenants with linked contacts, where rows say what a person did under any id. `by_joins` and
-    `persons_by_joins` are the same two, of the rows from `:low` to `:high`, for an engine without correlated subqueries.
+    `persons_by_joins` are the same two for the rows in `[:low, :high)` (microseconds), for an engine without correlated subqueries.
     Its columns are `tenant`, the anchor(s) in microseconds, dimensions and inputs of measures. `key` distinguishes rows of the same
     anchor; a fact with the key `ident` belongs to the event at that anchor. `id`: the public id of the thing.
     `event`: condition on `e`, an event at the anchor's time, for the event that the row is about.
@@ -158,7 +158,7 @@ class Fact:
 class Metric:
     """A metric that can be asked for by name.
 
-    `title`: its name for people, if not the words of its name. `better` None: neither direction is good by itself.
+    `title`: its name for people; empty: made from its name. `better` None: neither direction is good by itself.
     """
 
     doc: str
@@ -171,7 +171,7 @@ class Metric:
 class Stored(Metric):
     """A measure over the windows of a question. `divide` turns millionths back into the unit.
 
-    `times`: a factor that the tenant states; null while it states none.
+    `times`: a factor from the tenant's settings; without it the value is null. `where`: filters, unless the question has its own.
     """
 
     measure: str = ""
@@ -232,7 +232,7 @@ class State(Metric):
 
 @dataclass(frozen=True)
 class First(Metric):
-    """The number of entities that entered in the window a state that is never left; `held`: (entity, state)."""
+    """The number of entities that entered, in the window, a state that is never left; `held`: (entity, state)."""
 
     held: tuple[str, str] = ("", "")
 

@@ -1,4 +1,4 @@
-"""Business hours: waits and resolutions again, counting only the time in which the tenant was open.
+"""Business hours: waits and resolutions, counting only the time in which the tenant was open.
 
 Facts hold the limits of each spell (`spells`), `model/calendar.py` the open hours: open time is computed on reading, so a changed
 calendar folds nothing again.

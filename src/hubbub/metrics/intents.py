@@ -48,7 +48,7 @@ INTENTS = Rollup(
             Unit.NUMBER, over={"confidence": 1}, under="confident", factor=1e-6,
         ),
         "intent_coverage": Ratio(
-            "Intent classifications / all, including those below the confidence to act.",
+            "Intent classifications / all classifications, including those below the confidence to act.",
             Unit.SHARE, over={"intents": 1}, under="looked_at",
         ),
         "intents_low": Stored("Classifications below the confidence to act.", Unit.COUNT, measure="intents_low"),

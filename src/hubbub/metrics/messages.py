@@ -24,8 +24,8 @@ CONVERSION = timedelta(days=7)
 TALK = Fact(
     name="talk",
     subjects=("message",),
-    doc="A message, received or sent, with who wrote it: person, ai, auto, bot or system. A private note is no message, and one "
-    "message that is reported twice (type, channel, `message_id`) is one.",
+    doc="A message, received or sent, with the kind of its sender: person, ai, auto, bot or system. Private notes do not count, "
+    "and a message that is reported twice (type, channel, `message_id`) counts once.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id,
             CASE WHEN type = 'message.received' THEN 'in' ELSE 'out' END AS direction, coalesce(kind, 'person') AS kind
@@ -36,7 +36,7 @@ TALK = Fact(
 
 
 Related = Callable[[str], str]
-"""Makes a condition on an event `d` of the contact of a message `m` the condition on `m` that there is such an event."""
+"""Takes a condition on an event `d` of the contact of a message `m`; returns the condition on `m` that such an event exists."""
 _CONVERTED = "d.type = 'contact.converted' AND d.time >= m.delivered_at AND d.time < m.delivered_at + 604800000000"
 _ENGAGED = (
     "d.time >= m.delivered_at AND d.time < m.delivered_at + 604800000000 AND (d.type = 'contact.converted' "
@@ -76,8 +76,8 @@ def _joined(joins: str) -> Related:
 SENT = Fact(
     name="sent",
     subjects=("message", "link", "contact"),
-    doc="A sent message folded over its receipts in any order, and what its contact did next, under any id of theirs, or whether "
-    "it blocked us in 7 days. A receipt is a delivered, read or failed event; clicks and reactions are none.",
+    doc="A sent message with its receipts, in any order, and the actions of its contact after it, under any linked id; a block "
+    "counts for 7 days. Receipts are delivered, read and failed events; clicks and reactions are not.",
     look_ahead=CONVERSION + HORIZON,
     view=_sent(_exists("d.contact_id = m.contact_id")),
     persons=_sent(
@@ -172,7 +172,7 @@ DELIVERIES = Rollup(
 
 RECIPIENTS = Rollup(
     name="recipients",
-    doc="Contacts that messages were delivered to, and whether they did anything, under the time of sending.",
+    doc="Contacts that messages were delivered to, and whether they acted on them, under the time of sending.",
     source=SENT,
     where="f.delivered AND f.contact_id IS NOT NULL",
     dimensions=("channel", "account_id", "campaign_id", "contact_id"),

@@ -51,8 +51,8 @@ _LABELLED = """
 QUESTION = Fact(
     name="question",
     subjects=("message",),
-    doc="A message of a person that opens a thread or stands in none, and that asks something (`asks`, which importers and "
-    "receivers of chats say of a text with a question mark, or the intent `question`) or stands in a help channel of the "
+    doc="A message of a person that opens a thread or is in none, and that asks something (`asks`, which importers and "
+    "receivers of chats set for a text with a question mark, or the intent `question`) or is in a help channel of the "
     "tenant. Somebody else answers it by a reply in its thread, or by a reaction that the tenant names.",
     look_ahead=HORIZON,
     view=f"""
@@ -83,14 +83,14 @@ QUESTIONS = Rollup(
     },
     metrics={
         "questions": Stored(
-            "Messages of people that open a thread or stand in none, in sources with threads, and that ask something: their text "
-            "has a question mark, they are labelled so, or they stand in a channel that the tenant names as a help channel "
-            "(setting `help_channels`).", Unit.COUNT, measure="questions",
+            "Messages of people that open a thread or are in none, in sources with threads, and that ask something: their text "
+            "has a question mark, their intent is labelled `question`, or they are in a help channel of the tenant (setting "
+            "`help_channels`).", Unit.COUNT, measure="questions",
         ),
         "questions_answered": Stored(
-            "Questions that a person or AI other than their author replied to in the thread, or gave a reaction that the tenant "
-            "names (setting `answer_signs`, check marks by default). Dated by the question, whenever the answer came; provisional "
-            "for 7 days.", Unit.COUNT, measure="questions_answered", better=Better.HIGHER,
+            "Questions that a person or AI other than their author answered by a reply in the thread, or by a reaction that the "
+            "tenant names (setting `answer_signs`, check marks by default). Dated by the question, whenever the answer came; "
+            "provisional for 7 days.", Unit.COUNT, measure="questions_answered", better=Better.HIGHER,
         ),
         "questions_unanswered": Stored(
             "Questions that nobody else answered so far, dated by the question.", Unit.COUNT, measure="questions_unanswered",
@@ -101,8 +101,8 @@ QUESTIONS = Rollup(
             title="Share of questions answered",
         ),
         "question_answer_ms": Quantiles(
-            "Question to the first reply or answering reaction of somebody else, dated by the question. A reaction in an export "
-            "has no time: what it alone answers counts as answered and is not in here.",
+            "Question to the first reply or answering reaction of somebody else, dated by the question. Reactions in an export "
+            "have no time: a question that only they answer counts as answered, but has no duration.",
             Unit.MS, measure="question_answer_ms", title="Time to answer a question", better=Better.LOWER,
         ),
     },

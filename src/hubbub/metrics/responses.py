@@ -17,8 +17,8 @@ from hubbub.metrics.definition import (
 RESPONSE = Fact(
     name="response",
     subjects=("message", "response", "conversation"),
-    doc="A waiting spell that was answered: from the first unanswered inbound message to the next public reply. What a campaign "
-    "sends answers nobody. A message that a label calls closing (intent `closing`) starts no wait.",
+    doc="A waiting spell that was answered: from the first unanswered inbound message to the next public reply. A campaign's "
+    "message is not a reply. A message that a label calls closing (intent `closing`) starts no wait.",
     id="reply_id",
     spells={"business_ms": ("asked_at", "anchor")},
     view="""
@@ -44,8 +44,8 @@ RESPONSES = Rollup(
     metrics={
         "responses": Stored("Answers given: waiting spells that ended with a public reply.", Unit.COUNT, measure="responses"),
         "response_ms": Quantiles(
-            "Wait from the first unanswered inbound message to the next public reply; more inbound messages extend no wait, "
-            "and one labelled closing starts none. As the source reports it (response.time_recorded), else derived from the "
+            "Wait from the first unanswered inbound message to the next public reply. Further inbound messages do not change the "
+            "wait, and one labelled closing starts none. As the source reports it (response.time_recorded), else derived from the "
             "messages.",
             Unit.MS, measure="response_ms", better=Better.LOWER,
         ),

@@ -1,4 +1,4 @@
-"""The kinds of snapshots, and their sections as names of metrics. There are no formulas here."""
+"""The kinds of snapshots, and their sections: names of metrics, without formulas."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "response_ms": "response_ms.avg",
     },
 }  # fmt: skip
-"""Section -> field -> metric. Totals and states are those at the end of the period, all else is of the period. `total`: messages
-of people and AI, in and out; `sent`: all that went out, automatic ones too, as receipts and rates count them."""
+"""Section -> field -> metric. Totals and states are values at the end of the period, all others are over the period. `total` of
+messages: those of people and AI, in and out; `sent`: all outbound ones, also automatic, as receipts and rates count them."""
 
 STATISTICS = ("avg", "count")
 """Statistics of a distribution that a snapshot has; a query gives percentiles."""

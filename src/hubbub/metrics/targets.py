@@ -1,4 +1,4 @@
-"""Targets: how many answers and resolutions came within the tenant's target, how many did not, and who waits past it now.
+"""Targets: how many answers and resolutions came within the tenant's target, how many did not, and how many wait past it now.
 
 A spell counts under the time it began, and is judged by the target in force then (`model/target.py`). Limits are not stored: a
 changed target folds nothing again. `query/targets.py` judges.
@@ -20,12 +20,12 @@ WAITS: Mapping[str, tuple[Aim, bool]] = {
 }  # fmt: skip
 """Distribution of waits -> the aim whose targets judge them, and whether it counts business hours only."""
 FOREVER = 2**62
-"""End of what goes on, as the store has it."""
+"""The end of a wait or state that goes on, as in the store."""
 _RULE = (
     "Each counts under the time it began, by the most specific target in force then: for its channel and priority, else its "
     "priority, else its channel, else for all. A wait of exactly the target is within it. One that still goes on counts as a "
     "breach from the moment it passes the target, and not at all before; until then its window is provisional. One that a "
-    "resolve or close ended within the target, without an answer, counts nowhere. A message labelled closing starts none."
+    "resolve or close ended within the target, without an answer, does not count. A message labelled closing starts none."
 )
 _UNJUDGED = "Null without a target, or with one in business hours where the tenant had no calendar."
 
@@ -81,8 +81,8 @@ WAITING_SPELL = Fact(
 FIRST_SPELL = Fact(
     name="first_spell",
     subjects=EPISODE.subjects,
-    doc="The wait for the first answer of an episode: answered, still waiting, or ended by a resolve or close. A message with "
-    "which a later episode began is that one's.",
+    doc="The wait for the first answer of an episode: answered, still waiting, or ended by a resolve or close. The wait of a "
+    "message that began a later episode belongs to that episode.",
     key="spell_id",
     id="spell_id",
     view="""
@@ -117,7 +117,7 @@ RESOLUTION_SPELL = Fact(
 
 
 def _judged(aim: Aim, source: Fact, what: str, dimensions: tuple[str, ...], title: str) -> Rollup:
-    """Return the rollup of an aim: `what` its spells are, in the plural."""
+    """Return the rollup of an aim; `what`: its spells in texts, in the plural."""
     within, breaches = f"{aim}_within_target", f"{aim}_breaches"
     metrics: dict[str, Metric] = {
         within: Ratio(
@@ -163,9 +163,9 @@ PAST_TARGET = Rollup(
     measures={},
     metrics={
         "waiting_past_target": State(
-            "Open conversations at the end of the window (or now) that wait for a reply and have waited longer than the tenant's "
-            "target for the next response allows, or that for the first response where the wait is an episode's first; by the "
-            "target in force when the wait began. Null without such a target.",
+            "Open conversations at the end of the window (or now) that have waited for a reply longer than the tenant's target for "
+            "the next response allows, or its target for the first response if the wait is an episode's first; by the target in "
+            "force when the wait began. Null without such a target.",
             Unit.COUNT, held=("conversation", "waiting"), past_target=True, title="Waiting past target", better=Better.LOWER,
         ),
     },

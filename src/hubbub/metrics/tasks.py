@@ -1,4 +1,4 @@
-"""Tasks of staff: created, completed, too late and pending."""
+"""Tasks of staff: created, assigned, completed, late and pending."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Topics and tone of messages, escalation alerts, and the channels where complaints gather.
 
-Hotspots flag messages of these topics, and of the tones in the tenant's `hotspot_tones`; only this file defines them.
+Only this file defines hotspots: they count messages of the topics in FLAGGED, and of the tones in the tenant's `hotspot_tones`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from hubbub.metrics.definition import TONES, Better, Count, Fact, Ratio, Rollup,
 
 COMPLAINT, ESCALATION = ("complaint", "complaints"), ("escalation", "escalations")
 FLAGGED = (*COMPLAINT, *ESCALATION)
-"""Topics that `hotspot_ratio` counts; compared, like tones, without case of ASCII letters."""
+"""Topics that `hotspot_ratio` counts. Topics and tones are compared without the case of ASCII letters."""
 
 TOPIC = Fact(
     name="classification",
@@ -47,26 +47,26 @@ CLASSIFICATIONS = Rollup(
 
 COVERAGE = Rollup(
     name="label_coverage",
-    doc="Messages that were looked at for a topic and a tone, and those that have one.",
+    doc="Messages that were examined for a topic and a tone, and those that have one.",
     source=TOPIC,
     where="f.type IN ('topic.classified', 'topic.unlabelled')",
     dimensions=("channel", "channel_id", "account_id"),
     measures={
-        "labelable": Count("Messages that were looked at.", Unit.COUNT),
+        "labelable": Count("Examined messages.", Unit.COUNT),
         "with_topic": Count("Of these, with a topic.", Unit.COUNT, "f.topic IS NOT NULL"),
         "with_tone": Count("Of these, with a tone.", Unit.COUNT, "f.sentiment IS NOT NULL"),
     },
     metrics={
         "labelable": Stored(
-            "Messages that were looked at for labels: labelled and unlabelled ones.",
+            "Messages that were examined for labels: labelled and unlabelled ones.",
             Unit.COUNT, measure="labelable",
         ),
         "topic_coverage": Ratio(
-            "Messages with a topic / messages that were looked at: the coverage of the topics' shares.",
+            "Messages with a topic / examined messages: the coverage of the topics' shares.",
             Unit.SHARE, over={"with_topic": 1}, under="labelable",
         ),
         "tone_coverage": Ratio(
-            "Messages with a tone / messages that were looked at.",
+            "Messages with a tone / examined messages.",
             Unit.SHARE, over={"with_tone": 1}, under="labelable",
         ),
     },
@@ -90,7 +90,7 @@ HOTSPOTS = Rollup(
     name="hotspots",
     doc="Complaints and escalations among classified messages, of every channel id; thresholds apply on reading.",
     source=TOPIC,
-    # alerts are no classified messages: counted here, the ratio could exceed 1
+    # alerts are not classified messages: if they counted here, the ratio could exceed 1
     where="f.type = 'topic.classified'",
     dimensions=("channel", "channel_id", "account_id"),
     measures={
@@ -104,15 +104,15 @@ HOTSPOTS = Rollup(
     },
     metrics={
         "complaints": Stored(
-            "Messages classified with the topic complaint; a negative tone alone is none.",
+            "Messages classified with the topic complaint; a negative tone alone does not count.",
             Unit.COUNT, measure="complaint_count", better=Better.LOWER,
         ),
         "classified_escalations": Stored(
-            "Messages classified with the topic escalation; alerts are counted by themselves.",
+            "Messages classified with the topic escalation; alerts are counted separately.",
             Unit.COUNT, measure="escalation_count", title="Classified as escalation", better=Better.LOWER,
         ),
         "hotspot_ratio": Ratio(
-            "Messages classified with the topic complaint or escalation / classified messages; alerts are counted by themselves. "
+            "Messages classified with the topic complaint or escalation / classified messages; alerts are counted separately. "
             "A tenant may count tones too (`hotspot_tones`, none by default; a message counts once). A hotspot is a channel id "
             "with at least 10 classified messages and a ratio above 0.30.",
             Unit.SHARE, better=Better.LOWER, over={"complaint_count": 1, "escalation_count": 1, "tone_count": 1},

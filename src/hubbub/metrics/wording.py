@@ -1,6 +1,6 @@
 """The words of a kind of source: in Slack a conversation is a thread, a contact a member, a room a channel.
 
-One table for all who speak of numbers: news, cards, reports and mails. Names from outside are never changed, only our own texts.
+News, cards, reports and mails share this table. It changes only Hubbub's own texts, never names from outside.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from hubbub.metrics.catalogue import title_of
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The words of tenants of a kind: titles of metrics, and words in place of the common ones (in lower case)."""
+    """The wording for a kind of tenant: titles of metrics, and common word (in lower case) -> word in its place."""
 
     titles: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     only_channel: str = ""
-    """The only channel that these tenants have, of which pages say nothing; empty for any number."""
+    """The only channel of these tenants, which pages need not name; empty: they may have any channels."""
 
     def title(self, metric: str) -> str:
         """Return the title of a metric."""
@@ -60,7 +60,7 @@ WORDINGS: Mapping[str, Wording] = {
         only_channel=SLACK,
     ),
 }  # fmt: skip
-"""By kind: of a tenant whose messages are all Slack's, else the common one."""
+"""Kind of tenant -> its wording: SLACK where all messages are Slack's, else COMMON."""
 
 
 def kind_of(channels: Collection[str | None]) -> str:

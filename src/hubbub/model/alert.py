@@ -9,7 +9,7 @@ from enum import StrEnum
 from hubbub.model.window import Grain
 
 FEW = 10
-"""Things that stand behind a judged number, where a rule names no absolute floor."""
+"""The absolute floor of a rule that names none: the fewest messages or ratings behind a number that it judges."""
 
 
 class Kind(StrEnum):
@@ -22,7 +22,7 @@ class Kind(StrEnum):
     HOTSPOT = "hotspot"
     """A channel's share of complaints is above a limit."""
     SLA = "sla"
-    """Somebody has waited for a reply longer than a limit, or without one longer than the tenant's target, now."""
+    """A conversation waits for a reply now, longer than a limit, or than the tenant's target if the rule has no limit."""
     SOURCE = "source"
     """Expected events stopped coming, or an integration is broken, now."""
     BUDGET = "budget"
@@ -41,11 +41,11 @@ class Direction(StrEnum):
 class Rule:
     """A rule as its owner wrote it; `alerts.rules.checked` validates it.
 
-    `limit` is in the metric's unit. `at_least` and `times` are the absolute floor (things: messages, ratings) and the relative one;
-    without an absolute floor a rising count must be unlikely by chance, and others need `FEW` things.
-    `by` opens one incident for each value of a dimension. `close_after` is the number of quiet windows that close an incident; 0
-    takes the kind's own. `destinations` are ids. `quiet` are hours of the tenant's zone ("22:00-07:00") in which nobody is notified
-    unless the rule is `urgent`; beyond `most` messages a local day the rest is one summary.
+    `limit` is in the metric's unit. `at_least` is the absolute floor, in messages or ratings; `times` is the relative floor.
+    Without an absolute floor a rising count must be unlikely by chance, and other numbers need `FEW` messages or ratings.
+    `by` opens one incident for each value of a dimension. `close_after` is the number of quiet windows that close an incident; 0:
+    the kind's default. `destinations` are ids. `quiet` are hours of the tenant's zone ("22:00-07:00") in which nobody is notified
+    unless the rule is `urgent`; beyond `most` messages a local day, the rest is one summary.
     """
 
     name: str
@@ -66,5 +66,5 @@ class Rule:
 
     @property
     def floor(self) -> float:
-        """The absolute floor, as a count of things."""
+        """The absolute floor, in messages or ratings."""
         return FEW if self.at_least is None else self.at_least

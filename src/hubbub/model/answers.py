@@ -1,4 +1,4 @@
-"""Answers that several subjects give."""
+"""Answers that operations of several subjects share."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed."""
+    """The answer to a removal."""
 
     removed: str
-    """Its id."""
+    """The id of the removed item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What was deleted."""
+    """The answer to a deletion, with the id of the deleted item."""
 
     id: str
     deleted: bool = True

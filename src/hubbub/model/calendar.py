@@ -58,7 +58,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Calendar:
-    """A tenant's business hours: versions by ascending date. Without versions it is no calendar, and falsy."""
+    """A tenant's business hours: versions by ascending date. Without versions the tenant has no calendar, and this is falsy."""
 
     versions: tuple[Version, ...] = ()
 
@@ -121,7 +121,7 @@ def _open_on(calendar: Calendar, tz: ZoneInfo, day: date, midnight: datetime) ->
 
 
 def _even(start: datetime, end: datetime, tz: ZoneInfo) -> Iterator[tuple[datetime, datetime, timedelta]]:
-    """Cut a day where its offset from UTC changes; yields ranges with their offset."""
+    """Split a day where its offset from UTC changes; yields each range with its offset."""
     offset = _offset(start, tz)
     if offset == _offset(end - timedelta(microseconds=1), tz):
         yield start, end, offset
@@ -200,8 +200,8 @@ def read(document: object) -> Calendar:
     for number, version in enumerate(versions):
         if version.valid_from in seen:
             raise BadInputError(
-                f"versions[{number}].valid_from: {version.valid_from} is that of versions[{seen[version.valid_from]}] "
-                "too; one day begins one version"
+                f"versions[{number}].valid_from: {version.valid_from} is also that of versions[{seen[version.valid_from]}]; "
+                "each version needs its own day"
             )
         seen[version.valid_from] = number
     return Calendar(tuple(sorted(versions, key=lambda version: version.valid_from)))

@@ -40,12 +40,12 @@ WORDS: Mapping[Reason, str] = {
     Reason.RATE_LIMITED: "the service left deliveries out: too many at once",
     Reason.UNVERIFIED: "deliveries could not be verified",
     Reason.DOWN: "no server was running",
-    Reason.NOT_TAKEN: "what was sent could not be taken",
+    Reason.NOT_TAKEN: "deliveries could not be accepted",
     Reason.SILENT: "nothing came where messages were expected",
     Reason.LOST: "the service says that deliveries were lost",
     Reason.SKIPPED: "numbers are missing among the deliveries",
 }  # fmt: skip
-"""Reasons in words."""
+"""Reason -> its text on pages and in reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a service can bring: subjects of event types (None: any), and the dimension values of its events.
+    """The events that a service can bring: subjects of their types (None: any), and their values of dimensions.
 
     `daily`: days are fetched when they are over. `live`: the service sends events itself.
     """
@@ -77,12 +77,12 @@ class Feed:
 
     @property
     def sent(self) -> Feed:
-        """Return the feed that the service sends itself: the same as is fetched, or anything where no messages are fetched."""
+        """Return the feed that the service sends itself: the fetched one, or any events if no messages are fetched."""
         return self if self.has_messages else replace(self, subjects=None)
 
     @property
     def has_messages(self) -> bool:
-        """Whether messages are fetched, and so lost ones can be."""
+        """Whether messages are fetched, so that lost ones can be fetched again."""
         return self.daily and self.subjects is not None and "message" in self.subjects
 
     def narrowed(self, dims: Mapping[str, frozenset[str]]) -> Feed:

@@ -46,7 +46,7 @@ TYPES: frozenset[str] = frozenset(
 CUSTOM_TYPE = re.compile(r"custom\.[a-z0-9][a-z0-9_.-]{0,99}\Z")
 
 KINDS: frozenset[str] = frozenset({"person", "ai", "auto", "bot", "system"})
-"""Who is behind a message: a person, an AI that answers people, an automatic reply, any other bot, the platform itself."""
+"""Senders of a message: a person, an AI that answers people, an automatic reply, any other bot, the platform itself."""
 
 
 NOTHING = msgspec.Raw(b"")
@@ -114,16 +114,16 @@ ALIASES: dict[str, str] = {
 """Names of the systems that Hubbub replaces, also in camelCase, and `sentiment: {tone}`."""
 
 TENANT_NAMES = frozenset({"property_id", "organization_id", "team_id"})
-"""Names of the tenant's field there. The API key decides the tenant; an event that names another one is refused."""
+"""Names of the tenant's field in those systems. The API key decides the tenant; an event that names another one is refused."""
 
 LONGEST_HINTED = 100
 """Characters; a longer text is no mistyped name, and slow to compare."""
 HINTS_A_SECOND, MOST_HINTS = 5, 4096
-"""Hints in memory: one takes 2 ms of processor time, and senders mistype the same few names again and again."""
+"""The most hints computed in a second, and held in memory: one takes 2 ms of processor time, and senders repeat their mistakes."""
 _hints: dict[tuple[str, frozenset[str]], str] = {}
 _worked_out: deque[float] = deque(maxlen=HINTS_A_SECOND)
 MAX_RAW = 262_144
-"""Characters stored of a refused record; no valid event is as long, so that only invalid ones are cut."""
+"""The most characters stored of a refused record: no valid event is as long."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 """Texts of tables and their values."""
@@ -167,7 +167,7 @@ def _nearest(name: str, known: frozenset[str]) -> str:
 
 
 class UnreadableBodyError(ValueError):
-    """The body as a whole is not JSON: it has no separate records."""
+    """The body as a whole is not JSON, so that it has no separate records."""
 
 
 def read_events(body: bytes, *, lines: bool = False, tenant: str | None = None) -> list[Item]:
@@ -202,7 +202,7 @@ def array_of(body: bytes) -> list[bytes]:
     """Return the JSON text of each element of an array.
 
     An element without a UTF-8 form (a lone surrogate, another encoding) or value (1e999) affects no other. Raises ValueError when
-    the text is no array.
+    the text is not an array.
     """
     try:
         return [bytes(raw) for raw in _decode_raws(body)]
@@ -213,7 +213,7 @@ def array_of(body: bytes) -> list[bytes]:
     except RecursionError as error:
         raise ValueError(str(error)) from None
     if not isinstance(values, list):
-        raise ValueError("it is no array")
+        raise ValueError("it is not an array")
     return [json.dumps(value).encode() for value in values]
 
 
@@ -277,7 +277,7 @@ def _finite(text: str) -> float:
 
 
 class _RefusedError(ValueError):
-    """A record is no event: code, field and message."""
+    """A record is not an event: code, field and message."""
 
 
 def event_from(value: EventFields, index: int = 0, raw: str = "", tenant: str | None = None) -> Item:
@@ -318,7 +318,7 @@ def _fields(value: EventFields, tenant: str | None) -> EventFields:
         if name not in FIELDS:
             hint = (
                 "; the tenant comes from the API key" if name in TENANT_NAMES | {"tenant", "tenant_id"}
-                else nearest(name, FIELDS, in_bulk=True) or "; put what is yours alone into 'attributes'"
+                else nearest(name, FIELDS, in_bulk=True) or "; put fields of your own into 'attributes'"
             )  # fmt: skip
             raise _RefusedError("unknown_field", _shown(key), f"unknown field {key[:100]!r}{hint}")
         if content is None or content == "":
@@ -341,7 +341,7 @@ def _fields(value: EventFields, tenant: str | None) -> EventFields:
         raise _RefusedError(
             "invalid_time",
             "time",
-            "a number says no unit: write the time as RFC 3339 with an offset, like 2026-08-01T09:30:00+02:00",
+            "a number has no unit: write the time as RFC 3339 with an offset, like 2026-08-01T09:30:00+02:00",
         )
     return fields
 
@@ -362,7 +362,7 @@ def _attributes(content: Any) -> msgspec.Raw:
 
 
 def _from_cloud_event(value: EventFields) -> EventFields:
-    """Return the mapping inside a CloudEvent: `data` holds our fields, the envelope names id, source, type and time.
+    """Return the fields of a CloudEvent: those in `data`, and id, source, type and time from the envelope, which win.
 
     Extension attributes, which the specification allows, go into `attributes`.
     """
@@ -381,7 +381,7 @@ def _from_cloud_event(value: EventFields) -> EventFields:
 
 
 def too_deep(attributes: bytes) -> bool:
-    """Whether a JSON text nests deeper than attributes may; counts brackets outside strings."""
+    """Whether a JSON text nests deeper than attributes may (32 levels); counts brackets outside strings."""
     if attributes.count(b"{") + attributes.count(b"[") <= _MAX_DEPTH:
         return False
     depth = deepest = 0

@@ -54,7 +54,7 @@ class GivenLabel:
     who: str | None
     """The person, the source, the classifier's number or the model; null: the rules, or unknown."""
     version: int | None
-    """Version of the tenant's labels by which it was given; null: of a source, or unknown."""
+    """The version of the tenant's labels that gave it; null: a source gave it, or unknown."""
     confidence: float | None
     """The confidence, from 0 to 1; null: unknown."""
 

@@ -1,7 +1,7 @@
 """The pattern that finds a contact's id in a text.
 
-An id matches as a whole word, between characters that are no letters or digits, so that `guest-1` does not match `guest-10`. An id
-of fewer than `SHORTEST` characters may be any word or number: it matches only as a whole value.
+An id matches as a whole word, between characters that are neither letters nor digits, so that `guest-1` does not match `guest-10`.
+An id of fewer than `SHORTEST` characters may be any word or number: it matches only as a whole value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BETWEEN = 31
 def pattern(names: Iterable[str]) -> str:
     """Return a regular expression for texts that name one of these ids.
 
-    In JSON an id may be written with escapes, and stand behind one (`\\n`) that ends in a letter.
+    In JSON an id may be written with escapes, and follow one that ends in a letter (`\\n`).
     """
     return "|".join(_of(name) for name in names)
 

@@ -29,11 +29,11 @@ class Page(Generic[Shown]):
 
     rows: Sequence[Shown]
     next: str | None = None
-    """Cursor of the page after; null: this is the last."""
+    """Cursor of the next page; null: this is the last."""
 
 
 def all_rows(ask: Callable[[str | None], Page[Shown]]) -> Iterator[Shown]:
-    """Yield the rows of a list from its pages; `ask` returns the page of a cursor."""
+    """Yield the rows of a list from all its pages; `ask` returns the page of a cursor (None: the first)."""
     page = ask(None)
     yield from page.rows
     while page.next is not None:
@@ -91,6 +91,6 @@ def cut(rows: Sequence[Row], limit: int | None, place: Callable[[Row], Place]) -
 def paged(
     rows: Sequence[Row], limit: int | None, place: Callable[[Row], Place], shown: Callable[[Row], Shown]
 ) -> Page[Shown]:
-    """Return the same as a `Page`, each row converted by `shown`."""
+    """Return what `cut` returns as a `Page`, each row converted by `shown`."""
     some, after = cut(rows, limit, place)
     return Page([shown(row) for row in some], after)

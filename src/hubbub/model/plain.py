@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, g
 
 T = TypeVar("T")
 JsonObject = Mapping[str, Any]
-"""A JSON object from outside, not checked yet, or on its way out. Between rooms values have classes."""
+"""A JSON object from outside that is not checked yet, or one on its way out. Between rooms, values have classes."""
 JsonRow = Mapping[str, Any]
 """A row of an answer as JSON: a question names its fields, metrics and dimensions, so no class can have them."""
 
@@ -20,7 +20,7 @@ _AS_IT_IS = {str, int, float, bool, type(None)}
 ABSENT: Mapping[str, bool] = MappingProxyType({"absent": True})
 """Metadata of a field that JSON leaves out while it is None."""
 AS_JSON: Mapping[str, bool] = MappingProxyType({"as_json": True})
-"""Metadata of a field that holds plain JSON values, maybe many: rows whose fields a question names."""
+"""Metadata of a field that holds plain JSON values already, like rows whose fields a question names."""
 
 
 def wire_name(field: str) -> str:

@@ -1,4 +1,4 @@
-"""The question that command line, Python, HTTP, dashboard and reports all ask."""
+"""A question for metrics, as the command line, Python, HTTP, the dashboard and reports all ask it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hubbub.errors import BadQuestionError
 from hubbub.model.window import Grain, local_midnight
 
 NONE = "(none)"
-"""A missing dimension value in filters."""
+"""The value in filters that stands for a missing dimension value."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 
 
 @dataclass(frozen=True)
 class Question:
-    """Metrics of `[start, end)` (aware), in windows of a grain, split and filtered by dimensions."""
+    """Asks for metrics over `[start, end)` (aware), in windows of a grain, split (`by`) and filtered (`where`) by dimensions."""
 
     metrics: tuple[str, ...]
     start: datetime

@@ -1,6 +1,6 @@
 """A rule set: what a tenant watches, and whom it notifies, as one document to carry to another tenant or keep in a repository.
 
-A destination stands in it by kind and name, like "mail: Marta", never by its address: addresses are secrets, and ids are of one
+It names a destination by kind and name, like "mail: Marta", and not by address or id: addresses are secrets, and ids belong to one
 tenant.
 """
 
@@ -54,12 +54,12 @@ class RuleSet:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRule:
-    """An item of a rule set, and what its import did."""
+    """An item of a rule set, and the outcome of its import."""
 
     kind: RuleKind
     name: str
     outcome: Outcome
-    """stopped: its recipient unsubscribed, and it stays so."""
+    """stopped: its recipient has unsubscribed and gets no messages."""
 
 
 def read_rule_set(document: Mapping[str, Any]) -> RuleSet:

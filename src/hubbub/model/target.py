@@ -1,4 +1,4 @@
-"""Targets: within how many minutes a tenant wants to answer or to resolve, and which target a wait is judged by.
+"""Targets: within how many minutes a tenant wants to answer or to resolve, and which target judges a wait.
 
 A target is for all waits of its kind, for a channel, for a priority, or for a channel and a priority. A wait is judged by the
 most specific target in force when it began: for its channel and priority, else for its priority, else for its channel, else for
@@ -18,7 +18,7 @@ from hubbub.errors import BadInputError
 from hubbub.model.window import local_midnight
 
 MOST_TARGETS = 200
-"""Targets of a tenant, those that ended included."""
+"""The most targets of a tenant, including those that ended."""
 MOST_MINUTES = 366 * 24 * 60
 LONGEST_NAME = 64
 MINUTE_MS = 60_000
@@ -37,18 +37,18 @@ class Aim(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetTerms:
-    """What a target says, without whose it is. In force on the local days `[valid_from, valid_to)`; `valid_to` None: no end yet."""
+    """A target without its owner, in force on the local days `[valid_from, valid_to)`; `valid_to` None: no end yet."""
 
     aim: Aim
     minutes: int
-    """A wait of exactly so many minutes is within the target."""
+    """A wait of exactly this many minutes is within the target."""
     business: bool = False
     """Whether only minutes of the tenant's business hours count."""
     channel: str | None = None
     priority: str | None = None
     """In lower case."""
     share: float | None = None
-    """The share of waits that should be within it, 0 to 1; None: none was set."""
+    """The share of waits that should be within it, above 0 and up to 1; None: not set."""
     valid_from: date
     valid_to: date | None = None
 
@@ -66,7 +66,7 @@ class Target(TargetTerms):
 
     @property
     def limit_ms(self) -> int:
-        """The longest wait within it."""
+        """The longest wait within it, in milliseconds."""
         return self.minutes * MINUTE_MS
 
 
@@ -84,7 +84,7 @@ class TargetsOf:
 
     def __init__(self, targets: Iterable[Target], aim: Aim, tz: ZoneInfo) -> None:
         self._by_scope: dict[tuple[str | None, str | None], list[_Period]] = {}
-        for target in sorted((one for one in targets if one.aim is aim), key=lambda one: one.valid_from):
+        for target in sorted((each for each in targets if each.aim is aim), key=lambda each: each.valid_from):
             end = _midnight(target.valid_to, tz) if target.valid_to else None
             self._by_scope.setdefault(target.scope, []).append(_Period(_midnight(target.valid_from, tz), end, target))
 
@@ -100,7 +100,7 @@ class TargetsOf:
         return None
 
     def any_between(self, start: int, end: int) -> bool:
-        """Return whether a target was in force at any moment of `[start, end)`, in microseconds."""
+        """Whether a target was in force at any moment of `[start, end)` (microseconds)."""
         return any(
             period.start < end and (period.end is None or period.end > start)
             for periods in self._by_scope.values()
@@ -109,9 +109,9 @@ class TargetsOf:
 
 
 def only_target(targets: Iterable[Target], aim: Aim, day: date, channel: str | None = None) -> Target | None:
-    """Return the one target that judges all waits of an aim which begin on a local day; None for none and for several.
+    """Return the target that judges all waits of an aim that begin on a local day; None if there is none, or several.
 
-    `channel`: of its waits alone.
+    `channel`: only the waits of this channel.
     """
     latest: dict[tuple[str | None, str | None], Target] = {}
     for target in sorted((each for each in targets if each.aim is aim), key=lambda each: each.valid_from):

@@ -17,7 +17,7 @@ from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 MOST_TONES, LONGEST_TONE = 20, 64
 MOST_MINUTES = 1440
 _NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
-"""Names among the zone files that are the machine's own zone, or no zone; `right/` counts leap seconds."""
+"""Names of zone files that are the machine's own zone, or not a zone; those in `right/` count leap seconds."""
 TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -69,7 +69,7 @@ class Tenant:
     """Whether names of contacts are stored."""
     threads: Threads = field(default_factory=Threads)
     targets: tuple[Target, ...] = ()
-    """Within how many minutes it wants to answer and resolve, by the day they are in force from."""
+    """Its targets for answering and resolving, by the day from which each is in force."""
     ai_minutes_saved: float | None = None
     """Minutes of a person's work that an episode handled by AI is assumed to save; None: no assumption."""
 
@@ -107,7 +107,7 @@ def check_tones(tones: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_minutes(minutes: float) -> float | None:
-    """Return the minutes that AI saves by an episode, None for 0. Raises BadInputError beyond a day, below 0 and for no number."""
+    """Return the minutes that AI saves in an episode, None for 0. Raises BadInputError below 0, above a day, and for NaN."""
     if not 0 <= minutes <= MOST_MINUTES:
         raise BadInputError(f"ai_minutes_saved: state 0 (no assumption) to {MOST_MINUTES} minutes, like 6.5")
     return minutes or None

@@ -1,4 +1,4 @@
-"""How a tenant's questions and silent conversations count: settings that every answer reads, and that fold nothing again."""
+"""How a tenant's questions and silent conversations count: settings that answers read, so that a change folds nothing again."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _ordered(names: Sequence[str] | map[str]) -> tuple[str, ...]:
 
 
 def _plain(sign: str) -> str:
-    """Return a reaction's name without colons around it, a tone of skin, or the mark that asks for its coloured form."""
+    """Return a reaction's name without its colons, a skin tone, and the character that selects its coloured form."""
     return sign.strip().strip(":").partition("::")[0].removesuffix("\ufe0f")
 
 

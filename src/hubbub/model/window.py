@@ -38,7 +38,7 @@ class Window:
 
 @lru_cache(10_000)  # tenants of one zone ask for the same days
 def local_midnight(day: date, tz: ZoneInfo) -> datetime:
-    """Return the first moment of a local day, in UTC; where a zone skips midnight that is the end of the gap."""
+    """Return the first moment of a local day, in UTC; where the zone skips midnight, the end of the gap."""
     return datetime.combine(day, time(), tzinfo=tz).astimezone(UTC)
 
 
@@ -119,7 +119,7 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
 
 
 def local_earlier(moment: datetime, span: timedelta, tz: ZoneInfo) -> datetime:
-    """Return the moment, in UTC, when local clocks showed so much less: a day before 09:00 is 09:00, whatever the clock change."""
+    """Return the moment, in UTC, when local clocks showed `span` less: a day before 09:00 is 09:00, whatever the clock change."""
     return (moment.astimezone(tz).replace(tzinfo=None) - span).replace(tzinfo=tz).astimezone(UTC)
 
 

@@ -1,6 +1,6 @@
 """Cached answers: their keys, lifetimes and invalidation, and one computation for all simultaneous callers.
 
-A server's routes use it. Commands and the embedded engine do not: they return the number of the moment.
+A server's routes use it. Commands and the embedded engine do not: they compute every answer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Rule:
     tier: str
     parts: tuple[Part, ...]
     tier_of_days: str | None = None
-    """The setting that holds instead where the parameter `days` is more than one."""
+    """The setting to use instead if the parameter `days` is above one."""
 
 
 def cacheable(tier: str, *parts: Part, tier_of_days: str | None = None) -> Callable[[F], F]:
@@ -116,7 +116,7 @@ class CachedAnswers:
         refresh: Callable[[Tenant], object] = lambda _: None,
         gaps: Callable[[Tenant], str] = lambda _: "",
     ) -> None:
-        """`refresh` folds a tenant's waiting events, and drops changed answers. `gaps` returns the gaps of its sources as text."""
+        """`refresh` folds a tenant's waiting events and drops changed answers; `gaps` returns the gaps of its sources as text."""
         self.cache = cache
         self._seconds = seconds
         self._tenant = tenant

@@ -30,7 +30,7 @@ from hubbub.query.queries import Queries
 from hubbub.query.result import STATED, Answer, Cell, Number
 
 USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
-"""Dimensions when none is given."""
+"""The dimensions if a question names none."""
 TOP = 10
 MOST = 100
 
@@ -44,13 +44,13 @@ class Part:
     after: float | None
     contribution: float
     volume: float
-    """By a larger or smaller share of the total."""
+    """The contribution of its larger or smaller share of the total."""
     rate: float
-    """By a better or worse value."""
+    """The contribution of its better or worse value."""
     n: int = 0
-    """Things that the number after counts."""
+    """How many things the number after counts."""
     n_before: int = 0
-    """Things that the number before counts."""
+    """How many things the number before counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
     """Return the difference of one metric and the contribution of each value of `by` (or of the usual dimensions) to it.
 
     The periods are the question's range and that of its `compare`. Per dimension at most `limit` values, the greatest
-    contributions first, then `others`; `unexplained` is the rest, as where one contact is in two channels. Raises
+    contributions first, then `others`; `unexplained` is the rest, for example because a contact is in two channels. Raises
     BadQuestionError for percentiles and scores, which have no parts.
     """
     if len(question.metrics) != 1:
@@ -116,7 +116,7 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
 
 
 def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limit: int = TOP) -> Changes:
-    """Return the same through `ask`, which answers at the moment `now`."""
+    """Return what `changes` returns, through `ask`, which answers at the moment `now` (aware)."""
     metric = find(question.metrics[0])
     _splittable(metric)
     question = replace(question, grain=Grain.TOTAL, compare=question.compare or "previous")

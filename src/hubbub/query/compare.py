@@ -26,7 +26,7 @@ year: the same dates a year earlier.
 
 
 def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
-    """Return the earlier range `[start, end)`. It counts local days, whatever their hours; a range beyond `now` ends as early.
+    """Return the earlier range `[start, end)`, moved by local days. If the question's is not over, it ends after the elapsed time.
 
     Raises BadQuestionError for a range that overlaps its earlier one, or has not begun.
     """

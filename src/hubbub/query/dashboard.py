@@ -1,6 +1,6 @@
 """A tenant's dashboard: today so far, or the last days, compared with an equally long earlier range; and the current states.
 
-The states are an answer of their own too: a screen refreshes them more often than the numbers of the days.
+`states` answers the states alone: a screen refreshes them more often than the numbers of the days.
 """
 
 from __future__ import annotations

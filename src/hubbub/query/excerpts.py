@@ -14,7 +14,7 @@ from hubbub.query.timeline import newest
 from hubbub.storage.transaction import Bound, Row
 
 LONGEST = 80
-"""Most characters of a text."""
+"""The most characters of a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def explain(
 
 
 def _calendar(tenant: Tenant, question: Question) -> Hours:
-    """Return the versions of the business hours that hold for spells ending in the range; a spell may begin under any of them."""
+    """Return the versions of the business hours that spells ending in the range may have begun or ended under."""
     last = day_of(question.end - timedelta(microseconds=1), tenant.tz)
     used = [calendar.version_document(v) for v in tenant.calendar.versions if v.valid_from <= last]
     return Hours(tenant.zone, used)
@@ -178,7 +178,7 @@ def _formula(metric: RequestedMetric) -> str:
         factor = f" * {declared.factor:g}" if declared.factor not in (1, 1e-6) else ""
         return f"({over}) / {declared.under}{factor}"
     if isinstance(declared, Stored):
-        assumed = "" if declared.times is None else " Times what the tenant states."
+        assumed = "" if declared.times is None else " Times the tenant's assumption."
         return f"{declared.measure}: {rollup.measures[declared.measure].doc}{assumed}"
     if isinstance(declared, Quantiles):
         limit = WITHIN.get(str(metric.statistic))
@@ -262,7 +262,7 @@ def _stored(
 def _computed(
     context: Context, metric: RequestedMetric, limit: int, after: tuple[Any, ...] | None, part: tuple[int, ...]
 ) -> tuple[int, list[Row]]:
-    """Return the same where values are computed here: open times, and verdicts of targets."""
+    """Like `_stored`, for values that are computed here: open times, and verdicts of targets."""
     params = dict(context.bound)
     body = _facts(context, metric, params)
     valued = (

@@ -76,7 +76,7 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
 
 
 def entities(context: Context, metric: RequestedMetric, params: Bound) -> str:
-    """Return the SELECT of what a metric counts: entities in its state at the question's end (or now), or first seen in its range.
+    """Return the SELECT of a metric's entities: those in its state at the question's end (or now), or first seen in its range.
 
     Its columns are `id`, `time` (beginning of the stretch), `began`, and the dimensions; bound values go into `params`.
     """

@@ -1,4 +1,4 @@
-"""What became of conversations: whether each is unresolved now, and how long its handling took."""
+"""Outcomes of conversations: whether each is unresolved now, and how long its handling took."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hubbub.storage.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a conversation."""
+    """The outcome of a conversation."""
 
     unresolved: bool
     """It is open, or was closed by silence without a reply."""
     handling_ms: float | None
-    """From opening to last resolve, the mean of its resolved episodes; None: none was resolved."""
+    """Milliseconds from opening to last resolve, the mean of its resolved episodes; None if none is resolved."""
 
 
 def outcomes(reading: Transaction, tenant: Tenant, conversations: Iterable[str], now: datetime) -> dict[str, Outcome]:

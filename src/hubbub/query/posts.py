@@ -55,7 +55,7 @@ class Level:
 def posts(
     queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], limit: int
 ) -> list[Post]:
-    """Return the posts in `[start, end)` with the most engagement, the largest first. Raises BadQuestionError for a filter."""
+    """Return the posts in `[start, end)` with the most engagement, the largest first. Raises BadQuestionError for other filters."""
     filtered, params = _filtered(where)
     sums = ", ".join(f"sum(CASE WHEN name = '{name}' THEN value END) AS {name}" for name in COUNTERS)
     with queries.reading(tenant) as (reading, _):
@@ -74,7 +74,7 @@ def posts(
 def levels(
     queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]]
 ) -> list[Level]:
-    """Return the levels observed in `[start, end)`, the highest last value first. Raises BadQuestionError for a filter."""
+    """Return the levels observed in `[start, end)`, the highest last value first. Raises BadQuestionError for other filters."""
     filtered, params = _filtered(where)
     with queries.reading(tenant) as (reading, _):
         rows = reading.rows(

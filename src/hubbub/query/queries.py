@@ -25,7 +25,7 @@ from hubbub.storage.store import Store
 from hubbub.storage.transaction import Reading, Transaction
 
 MANY = "SELECT 1 FROM event WHERE tenant = ? AND time >= ? AND time < ? LIMIT 1 OFFSET ?"
-"""Whether more than so many events of a tenant lie in a range."""
+"""Whether a tenant has more than a number of events in a range; parameters: tenant, start and end (microseconds), number."""
 AskAll = Callable[[Sequence[Question]], list[Answer]]
 Gaps = Callable[[Tenant, datetime], Sequence[Gap]]
 """Returns the gaps of a tenant's sources, as known at a moment."""
@@ -53,7 +53,7 @@ class Queries:
         return self.together(tenant, [question])[0]
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
-        """Answer several questions at one moment; their `as_of` is the same."""
+        """Answer several questions with the same `as_of` at one moment. Raises what `answer` raises."""
         as_of = questions[0].as_of if questions else None
         try:
             with self._answering(tenant, as_of) as (ask_all, _, _):
@@ -83,7 +83,7 @@ class Queries:
 
     @contextmanager
     def _answering(self, tenant: Tenant, as_of: datetime | None) -> Iterator[tuple[AskAll, Transaction, datetime]]:
-        """Provide the same, for several questions together."""
+        """Like `counting`, with a function that answers several questions together."""
         with self._facts(tenant, as_of) as (facts, reading), ExitStack() as stack:
             chosen: list[TenantFacts] = []
 
@@ -99,7 +99,7 @@ class Queries:
 
     @contextmanager
     def _copied(self, tenant: Tenant, question: Question, reading: Transaction) -> Iterator[Reading | None]:
-        """Provide the copy of a tenant's facts, or None where there is none or the store answers the question sooner."""
+        """Provide the copy of a tenant's facts; None if there is none, or if the store answers the question faster."""
         copy, low, high = self._store.copy, micros(question.start), micros(question.end)
         if copy is None or (copy.fewest and reading.value(MANY, (tenant.no, low, high, copy.fewest - 1)) is None):
             yield None
@@ -109,7 +109,7 @@ class Queries:
 
     @contextmanager
     def asking(self, tenant: Tenant, as_of: datetime | None = None) -> Iterator[tuple[Ask, Transaction, datetime]]:
-        """Provide the same from the store alone, so that events can be read beside the numbers, at the same moment."""
+        """Like `counting`, from the store alone, so that events can be read beside the numbers, at the same moment."""
         with self._facts(tenant, as_of) as (facts, reading):
             yield facts.answer, reading, facts.now
 

@@ -160,7 +160,7 @@ def _days(first: date, end: int, tz: ZoneInfo) -> tuple[Sequence[Window], Sequen
 
 
 def _engagement(context: Context, metric: RequestedMetric, cells: dict[Key, Cell]) -> None:
-    """Read the mean engagement score of contacts at the range's end, from their deeds up to then, by local day.
+    """Read the mean engagement score of contacts at the range's end, from their actions up to then, by local day.
 
     Linked contacts are one person, who is blocked when any of them is.
     """
@@ -190,7 +190,7 @@ def _engagement(context: Context, metric: RequestedMetric, cells: dict[Key, Cell
         for kind, place in places.items():
             if row[place]:
                 own_deeds[kind, dates[window]] = row[place]
-    today = day_of(moment(end - 1), tenant.tz)  # at midnight the day before, whose deeds are less than a day old
+    today = day_of(moment(end - 1), tenant.tz)  # at midnight the day before, whose actions are less than a day old
     values: dict[Dims, list[float]] = {}
     for (dims, contact), own_deeds in deeds.items():
         score = calculations.contact_engagement_score(own_deeds, today, blocked=contact in blocked)

@@ -33,7 +33,7 @@ Cells = dict[str, dict[Key, Cell]]
 
 @dataclass(frozen=True)
 class Context:
-    """What every reader needs of the question: `windows` in their order, `now` the moment in microseconds."""
+    """A question and where to read it. `windows`: in order; `now`: the moment of the answer, in microseconds."""
 
     reading: Reading
     tenant: Tenant
@@ -83,7 +83,7 @@ class Select:
     params: Bound = field(default_factory=dict)
 
     def column(self, sql: str) -> int:
-        """Add a column, if absent; returns its place behind window and dimensions."""
+        """Add a column, if absent; returns its place after window and dimensions."""
         if sql not in self.columns:
             self.columns.append(sql)
         return self.columns.index(sql)
@@ -117,7 +117,7 @@ def filters(question: Question, rollup: Rollup, params: Bound) -> str:
 
 
 def filters_on(question: Question, columns: Mapping[str, str], params: Bound) -> str:
-    """Return the same on columns (SQL) by the names of dimensions."""
+    """Return the condition of a question's filters; `columns`: dimension -> SQL of its column."""
     where = enumerate(question.where.items())
     parts = [matches(columns[name], f"where_{number}", values, params) for number, (name, values) in where]
     return " AND ".join(["TRUE", *parts])

@@ -1,8 +1,8 @@
-"""The rows of `state` that an answer reads: as folded, and with conversations closed that have been silent for too long.
+"""The rows of `state` that an answer reads: as folded, except that conversations silent for too long are closed.
 
 A tenant may count a conversation as closed after some days without a message (`model/threads.py`). This is computed on reading, so
-that a changed setting folds nothing again. An open stretch ends so many days after its last message (`heard`); the rest of it
-counts as closed by silence. Waiting and unassigned end with the open stretch. Other tenants' rows are read unchanged.
+that a changed setting folds nothing again. An open stretch ends that many days after its last message (`heard`); the rest of it
+counts as closed by silence. Waiting and unassigned end with the open stretch. Without that setting, rows are read unchanged.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _columns(table: str, since: str, until: str, state: str) -> str:
 
 
 def _end(tenant: Tenant, table: str = "t") -> str:
-    """Return SQL of the end of an open stretch; one that began in silence lasts for no time."""
+    """Return SQL of the end of an open stretch; a stretch that began in silence has no length."""
     end = f"{table}.heard + {tenant.threads.silence_days * DAY}"
     return (
         f"CASE WHEN {table}.heard IS NULL OR {end} >= {table}.until THEN {table}.until "

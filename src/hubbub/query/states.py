@@ -32,7 +32,7 @@ def state_columns(rollup: Rollup, metric: State | First) -> dict[str, str]:
 
 
 def in_state(context: Context, metric: RequestedMetric, declared: State | First, params: Bound) -> str:
-    """Return the condition on rows of `state` (as `s`) that are of a metric's state and in a question's filters."""
+    """Return the condition on rows of `state` (as `s`) that are in a metric's state and match a question's filters."""
     params |= {"tenant": context.tenant.no, "entity": declared.held[0], "state": declared.held[1]}
     where = filters_on(context.question, state_columns(metric.rollup, declared), params)
     return f"s.tenant = :tenant AND s.entity = :entity AND s.state = :state AND {where}"

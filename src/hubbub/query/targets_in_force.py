@@ -18,7 +18,7 @@ from hubbub.model.target import Aim, Target, only_target
 from hubbub.model.tenant import Tenant
 
 _WITHIN_A_CHANNEL = frozenset({"channel", "channel_id", "account_id", "staff_id", "responder"})
-"""Dimensions that a question may have: with these a row's target depends on its channel alone. Priorities are not among them."""
+"""Dimensions that a question may have. With them a row's target depends only on its channel; with priorities it would not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class TargetInForce:
     id: str
     aim: Aim
     minutes: int
-    """A wait of exactly so many minutes is within the target."""
+    """A wait of exactly this many minutes is within the target."""
     business: bool
     """Whether only minutes of the business hours count."""
     share: float | None
-    """The share of waits that should be within it; null: none was set."""
+    """The share of waits that should be within it; null: not set."""
 
 
 def targets_in_force(

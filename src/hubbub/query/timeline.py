@@ -55,7 +55,7 @@ class Episode:
     first_person_response_ms: int | None
     """Until the first reply by a person."""
     resolved_at: datetime | None
-    """When it was resolved; null: it is open."""
+    """When it was resolved; null: it is not."""
     resolution_ms: int | None
     """From the first event to the last resolve."""
     escalated: bool

@@ -24,7 +24,7 @@ PERIODS = {Grain.DAY: "daily", Grain.WEEK: "weekly", Grain.MONTH: "monthly", Gra
 
 @dataclass(frozen=True, slots=True)
 class HotspotRule:
-    """The definition of a hotspot: flagged messages, fewest classified ones, and the share above which it is one."""
+    """The definition of a hotspot: the topics and tones that are flagged, the fewest classified messages, the ratio to exceed."""
 
     topics: Sequence[str]
     tones: Sequence[str]
@@ -42,7 +42,7 @@ class Mover:
     share: float
     previous_share: float
     change: float
-    """Of the share."""
+    """The change of the share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Hotspot:
     total_count: int
     """Classified messages."""
     hotspot_ratio: float
-    """Flagged of the classified."""
+    """Flagged messages / classified messages."""
     hotspot: bool
     """Whether it has enough messages and a ratio above the rule's."""
     lower_bound: float | None
-    """Of the ratio's 95 % Wilson interval."""
+    """The lower bound of the ratio's 95 % Wilson interval."""
     tenant_ratio: float
     """The tenant's own ratio over the window."""
     strong: bool
@@ -229,7 +229,7 @@ def _rule(tenant: Tenant, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RAT
 
 
 def rule_text(tones: Sequence[str]) -> str:
-    """Return which messages hotspots count, in words."""
+    """Return a sentence that says which messages hotspots count."""
     named = (
         f", and tones that this tenant counts: {', '.join(tones)}" if tones else "; no tones (setting hotspot_tones)"
     )

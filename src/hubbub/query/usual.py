@@ -35,7 +35,7 @@ WEEK = timedelta(weeks=1)
 LEAST = 4
 """Fewest known weeks of a usual range."""
 BAND = 3 * 1.4826
-"""Spreads (MAD) on each side of the median that are noise: three standard deviations, were the values normal."""
+"""Spreads (MAD) on each side of the median that are noise: three standard deviations of normal values."""
 GRAINS = (Grain.HOUR, Grain.DAY, Grain.WEEK)
 _Place = tuple[date, time | None]
 Place = tuple[int, time | None]
@@ -112,7 +112,7 @@ def usual(queries: Queries, tenant: Tenant, question: Question) -> UsualAnswer:
 
 
 def usual_of(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> UsualAnswer:
-    """Return the same through `ask` and `reading`, which are at one moment."""
+    """Return what `usual` returns, through `ask` and `reading`, which are at one moment."""
     if len(question.metrics) != 1 or question.compare is not None:
         raise BadQuestionError("ask for the usual range of one metric, without a comparison")
     check_range(question, tenant)
@@ -121,7 +121,7 @@ def usual_of(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> 
 
 
 def usual_of_each(ask: Ask, reading: Reading, tenant: Tenant, question: Question) -> list[UsualAnswer]:
-    """Return the same for several metrics of one question, read together."""
+    """Return what `usual_of` returns, for each metric of a question, read together."""
     if question.grain not in GRAINS:
         raise BadQuestionError(f"usual ranges exist for hours, days and weeks, not for grain {question.grain}")
     first = window_of(question.start, question.grain, tenant.tz).start

@@ -134,7 +134,7 @@ def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: 
 def usual_of_part(name: str, usual: Usual, cell: Cell, share: float) -> Usual:
     """Return the usual range of a part of a long stretch: `usual` is the whole's, `share` (0 to 1) the part's share of it.
 
-    Nothing is known of a part without a share.
+    A part without a share has no usual range.
     """
     metric = find(name)
     if usual.median is None or usual.spread is None or not share:

@@ -33,7 +33,7 @@ class Waiter:
     account_id: str | None
     priority: str | None
     first: int
-    """1: an episode began with it, so that targets for first responses hold too."""
+    """1: an episode began with it, so that targets for first responses judge it too; else 0."""
 
 
 class Distances:
@@ -49,7 +49,7 @@ class Distances:
         return max((known for known in several if known is not None), key=lambda known: known[0], default=None)
 
     def is_past(self, waiter: Waiter, moment: int) -> bool:
-        """Return whether a wait is past its target at a moment."""
+        """Whether a wait is past its target at a moment (microseconds)."""
         known = self.of(waiter, moment)
         return known is not None and known[0] > 0
 

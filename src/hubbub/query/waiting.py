@@ -33,7 +33,7 @@ class Waiting:
     since: datetime
     """UTC without zone: the first unanswered inbound message."""
     waited_ms: int
-    """Around the clock."""
+    """How long it has waited, around the clock."""
     channel: str | None
     account_id: str | None
     priority: str | None
@@ -44,7 +44,7 @@ class Waiting:
     over_ms: int | None
     """Time past the target, in the target's time; negative: time left."""
     countdown: str | None
-    """The same in words, like "3 min left" or "49 min over"."""
+    """`over_ms` in words, like "3 min left" or "49 min over"."""
     labels: Sequence[GivenLabel]
     """The newest label of each set in the conversation, with who gave it."""
 

@@ -224,7 +224,7 @@ BAD: Sequence[tuple[object, str]] = (
     ({"versions": [{"valid_from": "2026-02-30", "week": {}}]}, "versions[0].valid_from: '2026-02-30' is not a date"),
     ({"versions": [{"valid_from": "20260101", "week": {}}]}, "versions[0].valid_from: '20260101' is not a date"),
     ({"versions": [{"valid_from": "1999-12-31", "week": {}}]}, "versions[0].valid_from: 1999-12-31 must be between"),
-    ({"versions": [since("2026-01-01", {}), since("2026-01-01", {})]}, "versions[1].valid_from: 2026-01-01 is that of"),
+    ({"versions": [since("2026-01-01", {}), since("2026-01-01", {})]}, "versions[1].valid_from: 2026-01-01 is also that of"),
     (week("09:00-17:00", day="mon"), "versions[0].week: there is no 'mon'; known are friday"),
     (week("9-17"), "versions[0].week.monday[0]: '9-17' is not an interval like 09:00-17:30"),
     (week("09:00-12:00", "12:60-13:00"), "versions[0].week.monday[1]: '12:60-13:00' is not an interval"),
