@@ -35,6 +35,8 @@ STUCK_AFTER = 60.0
 YOUNG = 3600.0
 """Least number of seconds that an ended job stays visible, whatever its queue's history."""
 PATIENCE = 10
+CLOCK_SECONDS = 10.0
+"""Seconds between two looks at the clock: a step forward and one back between two looks are not noticed."""
 REST_AFTER = 30.0
 """Seconds without a job after which the worker stops polling the queues, and only checks the database for changes."""
 
@@ -140,7 +142,7 @@ class Worker:
             (every, duty, -every)
             for every, duty in (
                 (3.0, self._heartbeat), (1.0, self._tick), (1.0, self._retry), (3.0, self._adopt), (15.0, self._measure),
-                (60.0, self._prune), (30.0, self._keep_promises), (5.0, self._rest), (10.0, self._heed_clock),
+                (60.0, self._prune), (30.0, self._keep_promises), (5.0, self._rest), (CLOCK_SECONDS, self._heed_clock),
             )
         ]  # fmt: skip
 
