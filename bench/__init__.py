@@ -1,1 +1,1 @@
-"""Speed, measured as ratios against something that runs beside it in the same run."""
+"""The bench: speed, measured as ratios to a reference that is measured in the same run."""

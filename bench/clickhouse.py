@@ -31,7 +31,7 @@ QUESTIONS = ("dashboard", "series", "explain", "team")
 
 
 def loaded_by_hand(of: Servers, size: lab.Size) -> tuple[Database, Server]:
-    """Return both databases for hand-written SQL, with the events where they are not there yet."""
+    """Return both databases for hand-written SQL; load the events if they are missing."""
     url, copy_url = of.urls(BY_HAND)
     with psycopg.connect(url, autocommit=True) as con:
         if con.execute("SELECT to_regclass('of_tenant')").fetchone() == (None,):
@@ -47,7 +47,7 @@ def loaded_by_hand(of: Servers, size: lab.Size) -> tuple[Database, Server]:
 
 
 def measured(ask: Callable[[], Any], cpu: Callable[[], float]) -> lab.Cost:
-    """Return the median wall time and the mean CPU time of a question in ms, after three that warm up."""
+    """Return the median wall time and the mean CPU time of a question in ms, after three runs to warm up."""
     for _ in range(3):
         ask()
     walls, begun = [], cpu()
@@ -59,7 +59,7 @@ def measured(ask: Callable[[], Any], cpu: Callable[[], float]) -> lab.Cost:
 
 
 def main(size: lab.Size, folder: Path | None) -> None:
-    """Fill both and ask."""
+    """Fill the stores, ask all questions, and print their costs."""
     with shared_store.servers(folder) as of, shared_store.hub(of) as hub:
         shared_store.fill(hub, size, of.folder)
         copy = hub.store.copy
@@ -76,7 +76,7 @@ def main(size: lab.Size, folder: Path | None) -> None:
 
 
 def on_clickhouse(hub: Engine, server: Server, question: str, name: str, cpu: Callable[[], float]) -> None:
-    """Ask a question by hand of ClickHouse, and of the copy in it."""
+    """Ask a question of ClickHouse: in hand-written SQL, as Hubbub chooses, and of the copy alone."""
     text, given = hand_clickhouse.text(question), hand_questions.parameters(1, question)
     by_hand = measured(lambda: server.rows(text, given), cpu)
     report(question, "ClickHouse by hand", by_hand)
@@ -89,7 +89,7 @@ def on_clickhouse(hub: Engine, server: Server, question: str, name: str, cpu: Ca
 
 
 def on_postgresql(hub: Engine, database: Database, question: str, name: str, cpu: Callable[[], float]) -> None:
-    """Ask a question by hand of PostgreSQL, and of the store in it, without the copy."""
+    """Ask a question of PostgreSQL: in hand-written SQL, and of Hubbub's store without the copy."""
     text, given = hand_questions.for_postgres(question), hand_questions.parameters(1, question)
 
     def ask() -> None:
@@ -104,7 +104,7 @@ def on_postgresql(hub: Engine, database: Database, question: str, name: str, cpu
 
 
 def report(question: str, label: str, took: lab.Cost, by_hand: lab.Cost | None = None) -> None:
-    """Print what a question took, and its ratio to the same by hand."""
+    """Print the cost of a question, and its ratio to that of hand-written SQL."""
     ratio = f"  of by hand: wall {took.wall / by_hand.wall:5.2f}  CPU {took.cpu / by_hand.cpu:5.2f}" if by_hand else ""
     print(f"{question:12} {label:19} wall {took.wall:8.1f}  CPU {took.cpu:8.1f}{ratio}", flush=True)
 

@@ -1,4 +1,4 @@
-"""A client with as little of its own as can be: prepared requests over a few connections, and a server to send them to."""
+"""A minimal HTTP client, which sends prepared requests over a few connections, and a server process for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench import lab
 
 @dataclass(frozen=True)
 class Server:
-    """A server process that listens, and how many seconds it took until it was ready."""
+    """A server process; `ready`: seconds from its start until it was ready."""
 
     pid: int
     port: int
@@ -27,7 +27,7 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, *flags: str, **settings: str) -> Iterator[Server]:
-    """Run `hubbub serve` over a folder; where no settings are given, without limits on what one key may ask."""
+    """Run `hubbub serve` on a folder; without given settings, there are no limits for keys."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -57,7 +57,7 @@ def _is_ready(port: int) -> bool:
 
 
 def request(path: str, key: str, body: bytes = b"") -> bytes:
-    """Return a request as bytes; NDJSON where it has several lines."""
+    """Return a request as bytes; NDJSON if the body has several lines."""
     kind = "application/x-ndjson" if b"\n" in body else "application/json"
     head = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
     sent = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n" if body else ""
@@ -81,7 +81,7 @@ async def _line(port: int, requests: Iterator[bytes]) -> list[float]:
 
 
 def ask(port: int, requests: Sequence[bytes], connections: int) -> list[float]:
-    """Send requests over so many connections, each as soon as its connection is free; returns seconds of each."""
+    """Send requests over some connections, each as soon as its connection is free; return the seconds of each request."""
 
     async def all_of_them() -> list[float]:
         shared = iter(requests)
@@ -93,7 +93,7 @@ def ask(port: int, requests: Sequence[bytes], connections: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Run:
-    """What it cost to have requests answered: seconds of the server's CPU, seconds until all were, and of each."""
+    """The cost of requests: CPU seconds of the server, seconds until all were answered, and seconds of each."""
 
     cpu: float
     wall: float
@@ -101,7 +101,7 @@ class Run:
 
 
 def run(server: Server, requests: Sequence[bytes], connections: int) -> Run:
-    """Send requests and return what they cost."""
+    """Send requests and return their cost."""
     cpu, begun = lab.cpu_of(server.pid), time.perf_counter()
     each = ask(server.port, requests, connections)
     return Run(lab.cpu_of(server.pid) - cpu, time.perf_counter() - begun, each)

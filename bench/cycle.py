@@ -1,4 +1,4 @@
-"""The daily cycle: 22,000 new events of all tenants are folded, published tables written, and everybody's daily snapshots made."""
+"""The daily cycle: 22,000 new events of all tenants are folded, published tables written, and all daily snapshots made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _call(step: Callable[[], dict[str, Any]], answers: list[dict[str, Any]]) -> 
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Run the cycle once on a copy of a folder in which all that is older was published."""
+    """Run the cycle once on a copy of a folder whose older events are folded and published."""
     folder = lab.copy(lab.folded(size), "-cycle")
     events = late.hot(size, NEW, SINCE)
     with lab.engine(folder) as hub:

@@ -1,4 +1,4 @@
-"""Disk: everything in the folder of a store, beside the same events as zstd Parquet, ordered by tenant and time."""
+"""Disk space: the whole folder of a store, compared with the same events as zstd Parquet, ordered by tenant and time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench import lab
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Count what a closed folder takes."""
+    """Measure the size of a closed folder."""
     folder, file = lab.folded(size), size.path(".ordered.parquet")
     with duckdb.connect() as con:
         con.execute(lab.ORDERING)

@@ -1,4 +1,4 @@
-"""Store and fold everything from scratch, out of a log in which it waits, in turns with hand-written SQL for the same facts."""
+"""Storing and folding all events of a full log from scratch, in turns with hand-written SQL for the same facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench import hand_facts, lab
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Fold a copy of the waiting folder in each round; the last one stays for the other parts."""
+    """Fold a copy of the waiting folder in each round; keep the last one for the other parts."""
     ours: list[float] = []
     theirs: list[float] = []
     target, database = size.path("-folded"), size.path("-hand.duckdb")

@@ -1,4 +1,4 @@
-"""The bench's questions in ClickHouse's words, and the table that they read."""
+"""The bench's questions in ClickHouse's SQL, and the table that they read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TYPES = {
     "tenant": "Int64", "time": "Int64", "value": "Nullable(Float64)", "type": "LowCardinality(String)",
     "channel": "LowCardinality(Nullable(String))", "staff_id": "LowCardinality(Nullable(String))",
 }  # fmt: skip
-"""Types of columns; all others are texts that may be null."""
+"""Types of columns; all others are nullable texts."""
 
 
 def text(question: str) -> str:
@@ -28,7 +28,7 @@ def text(question: str) -> str:
 
 
 def load(server: Server, size: lab.Size) -> None:
-    """Store the events, ordered by tenant and time, all or none."""
+    """Store all events or none, ordered by tenant and time."""
     types = {name: TYPES.get(name, "Nullable(String)") for name in hand_questions.COLUMNS}
     columns = ", ".join(f"{name} {type_}" for name, type_ in types.items())
     server.run("DROP TABLE IF EXISTS loading")

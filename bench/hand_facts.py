@@ -1,7 +1,7 @@
-"""The facts in hand-written DuckDB SQL: set-wise, from all events at once, as somebody who knows the data writes it.
+"""The facts in hand-written DuckDB SQL, in bulk from all events at once, as somebody who knows the data writes it.
 
-Times are microseconds. It does what a fold from scratch does and no more: one pass over a file of events, nothing that could be
-repaired or kept up to date. `totals` compares what both say.
+Times are microseconds. It does what a fold from scratch does and no more: its facts cannot be updated. `totals` are compared with
+those of Hubbub's facts.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ TOTALS = {
 
 
 def fold(file: Path, database: Path) -> tuple[lab.Cost, dict[str, float]]:
-    """Make all facts of a Parquet file of events in a fresh database; returns the cost and the totals."""
+    """Make all facts of a Parquet file of events in a new database; return the cost and the totals."""
     database.unlink(missing_ok=True)
     with duckdb.connect(database) as con:
         con.execute(
@@ -237,5 +237,5 @@ def fold(file: Path, database: Path) -> tuple[lab.Cost, dict[str, float]]:
 
 
 def totals(ask: Callable[[str], Sequence[Sequence[float | None]]]) -> dict[str, float]:
-    """Return the totals in which the facts of both must agree."""
+    """Return the totals of facts that must agree between Hubbub and the hand-written SQL."""
     return {name: float(ask(sql)[0][0] or 0) for name, sql in TOTALS.items()}

@@ -1,7 +1,8 @@
 """The bench's questions as hand-written SQL over raw events, in one text for DuckDB, PostgreSQL and ClickHouse.
 
-Times are microseconds in all. A question reads the events it needs, by tenant, time and type, and responses only of conversations
-that have any in its range. `last(x)` is the value of the latest event, and `:name` a parameter, in each engine's own words.
+All times are microseconds. A question reads only the events that it needs, by tenant, time and type, and responses only of
+conversations that have any in its range. Each engine's own syntax replaces `last(x)`, the value of the latest event, and `:name`, a
+parameter.
 
 The dashboard says what Hubbub's says but for two numbers, which are easier here: the longest wait begins with its last message, not
 its first, and a conversation that was resolved again counts on the day of its last resolve.
@@ -127,7 +128,7 @@ QUESTIONS: Mapping[str, str] = {
     )
     SELECT * FROM waits FULL JOIN tasks USING (staff_id) FULL JOIN stars USING (staff_id) ORDER BY 1""",
 }
-"""Question -> SQL. Days of a series are cut with one offset, which is easier than what is asked of Hubbub."""
+"""Question -> SQL. Days of a series have one offset from UTC, which is easier than Hubbub's question."""
 
 COLUMNS = (
     "tenant", "type", "time", "id", "conversation_id", "channel", "staff_id", "task_id", "campaign_id", "survey_id", "value",
@@ -141,7 +142,7 @@ def duckdb_text(question: str) -> str:
 
 
 def postgres_text(question: str) -> str:
-    """Return a question for PostgreSQL, with its parameters in the driver's words."""
+    """Return a question for PostgreSQL, with parameters in the driver's syntax."""
     return re.sub(r"(?<!:):(\w+)", r"%(\1)s::bigint", for_postgres(question))
 
 
@@ -152,7 +153,7 @@ def for_postgres(question: str) -> str:
 
 
 def parameters(tenant: int, question: str) -> dict[str, int]:
-    """Return the parameters of a question of one tenant."""
+    """Return the parameters of a question about one tenant."""
     local = lab.NOW.astimezone(ZoneInfo(zone_of(tenant)))
     offset = micros(local.replace(tzinfo=lab.NOW.tzinfo)) - micros(lab.NOW)
     today = micros(local.replace(hour=0, minute=0, second=0))

@@ -1,7 +1,7 @@
-"""How long a service waits for the answer to a body: `python -m bench.hooks`, at 100 bodies a second beside a server that works.
+"""How long a service waits for the answer to a webhook body: `python -m bench.hooks`, at 100 bodies a second to a busy server.
 
-The server holds the demo, runs its jobs and its refresh, and is asked for a dashboard every second. Bodies are sent at their pace
-whatever is answered; each one's time runs from the moment at which it was due, so that a wait for a connection counts too.
+The server has the demo's events, runs jobs and refreshes, and is asked for a dashboard every second. Bodies are sent at a fixed
+pace, whatever the answers are; the time of each runs from the moment at which it was due, so a wait for a connection counts, too.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from pathlib import Path
 from bench import client, lab
 
 RATE, SECONDS, WARM = 100, 60.0, 5.0
-"""Bodies a second; seconds that are watched, and before that."""
+"""Bodies a second; seconds of the measurement, and of the warm-up."""
 CONNECTIONS = 16
 WAIT, IDLE, MOST_WAITS = 5.0, 0.1, 60
-"""Seconds of a look at a server that comes to rest, the share of a core that is rest, and how many looks."""
+"""Seconds of a check whether the server is idle, largest share of a core that counts as idle, and most checks."""
 TENANT, SECRET = "hotel-aurora", "s3cret"
 
 
 def body(number: int) -> bytes:
-    """Return a WhatsApp body of one message of now."""
+    """Return a WhatsApp body with one message of the current time."""
     said = {"from": f"39{number % 500}", "id": f"wamid.{number}", "timestamp": str(int(time.time())), "type": "text"}
     value = {"metadata": {"phone_number_id": "7"}, "messages": [said]}
     return json.dumps({"entry": [{"changes": [{"field": "messages", "value": value}]}]}).encode()
 
 
 def request(path: str, content: bytes) -> bytes:
-    """Return a body as Meta sends it, signed."""
+    """Return a signed request with a body, as Meta sends it."""
     signature = hmac.new(SECRET.encode(), content, hashlib.sha256).hexdigest()
     lines = [
         f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Content-Length: {len(content)}",
@@ -47,7 +47,7 @@ def request(path: str, content: bytes) -> bytes:
 
 
 async def sent(port: int, path: str, seconds: float) -> list[float]:
-    """Send at the pace for a while; returns the seconds that each body waited for its answer."""
+    """Send bodies at the fixed pace for some seconds; return the seconds that each waited for its answer."""
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(CONNECTIONS):
         free.put_nowait(await asyncio.open_connection("127.0.0.1", port))
@@ -74,7 +74,7 @@ async def sent(port: int, path: str, seconds: float) -> list[float]:
 
 
 async def asking(port: int, key: str) -> None:
-    """Ask for a dashboard every second, worked out anew."""
+    """Ask for an uncached dashboard every second."""
     asked = client.request("/v1/dashboard?days=28", key).replace(b"\r\n\r\n", b"\r\nCache-Control: no-cache\r\n\r\n")
     while True:
         await asyncio.to_thread(client.ask, port, [asked], 1)
@@ -82,7 +82,7 @@ async def asking(port: int, key: str) -> None:
 
 
 async def watched(port: int, path: str, key: str, seconds: float) -> list[float]:
-    """Send bodies beside somebody who asks."""
+    """Send bodies while dashboards are asked for; return the seconds of each after the warm-up."""
     beside = asyncio.create_task(asking(port, key))
     try:
         await sent(port, path, WARM)
@@ -92,7 +92,7 @@ async def watched(port: int, path: str, key: str, seconds: float) -> list[float]
 
 
 def settle(server: client.Server) -> None:
-    """Wait until a server that was just started has little left to do."""
+    """Wait until a server that was just started is idle. Raises RuntimeError if it never is."""
     for _ in range(MOST_WAITS):
         before = lab.cpu_of(server.pid)
         time.sleep(WAIT)
@@ -102,7 +102,7 @@ def settle(server: client.Server) -> None:
 
 
 def main(seconds: float) -> None:
-    """Print how long bodies waited, in milliseconds."""
+    """Print how long bodies waited for their answers, in milliseconds."""
     folder = Path(tempfile.mkdtemp()) / "data"
     subprocess.run(
         [sys.executable, "-m", "hubbub", "demo", "--data", str(folder), "--json"], check=True, stdout=subprocess.DEVNULL

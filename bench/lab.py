@@ -1,7 +1,7 @@
-"""The bench's laboratory: the workload as requests, stores filled with it, and how costs are measured.
+"""Tools of the bench: the workload as requests, stores filled with it, and the measurement of costs.
 
-A cost is CPU time of this process, all its threads together, or wall time where somebody waits. `Findings` are samples by the name
-of a row of `bench.report.GOALS`: ours, and those of what was run beside it in the same run.
+A cost is CPU time of this process, all its threads together, or wall time if somebody waits. `Findings` are samples by the name of
+a row of `bench.report.GOALS`: Hubbub's, and those of the reference in the same run.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from hubbub.settings import load
 
 WORK = Path(__file__).parent / "work"
 NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
-"""The moment at which the bench's clock stands: the end of the workload's 90 days."""
+"""The fixed time of the bench's clock: the end of the workload's 90 days."""
 BODY = 1000
 THREADS = os.cpu_count() or 1
 ORDERING = (
     f"SET memory_limit = '10GB'; SET temp_directory = '{WORK / 'spill'}'; SET TimeZone = 'UTC'; "
     "SET enable_progress_bar = false"
 )
-"""How DuckDB puts 20 million events in order, each once: less memory is not enough for them, with a disk beside it."""
+"""DuckDB's settings for sorting 20 million events: less memory is not enough, even with temporary files."""
 Params = ParamSpec("Params")
 Findings = dict[str, dict[str, Any]]
 """Row -> `ours` and `theirs` (samples), and `note`."""
@@ -46,7 +46,7 @@ Findings = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Size:
-    """How much the bench works on."""
+    """The size of a run."""
 
     events: int
     tenants: int = 1000
@@ -54,7 +54,7 @@ class Size:
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """Prefix of its files."""
         return str(self.events) if self.tenants == 1000 else f"{self.events}-of-{self.tenants}"
 
     def path(self, end: str) -> Path:
@@ -63,7 +63,7 @@ class Size:
 
     @property
     def parquet(self) -> Path:
-        """The workload's file, made when it is not there."""
+        """The workload's file; it is made if it does not exist."""
         path = self.path(".parquet")
         if not path.exists():
             WORK.mkdir(exist_ok=True)
@@ -73,26 +73,26 @@ class Size:
 
 @dataclass
 class Cost:
-    """What something cost: seconds of CPU, and seconds until it was done."""
+    """The cost of a call: CPU seconds and wall seconds."""
 
     cpu: float
     wall: float
 
 
 def cost(call: Callable[Params, object], *given: Params.args, **named: Params.kwargs) -> Cost:
-    """Call something and return what it cost."""
+    """Call a function and return its cost."""
     cpu, wall = time.process_time(), time.perf_counter()
     call(*given, **named)
     return Cost(time.process_time() - cpu, time.perf_counter() - wall)
 
 
 def found(ours: Sequence[float], theirs: Sequence[float] = (), note: str = "") -> dict[str, Any]:
-    """Return samples of one row, rounded to what can be told apart."""
+    """Return samples of one row, rounded to five digits."""
     return {"ours": [float(f"{v:.5g}") for v in ours], "theirs": [float(f"{v:.5g}") for v in theirs], "note": note}
 
 
 def p99(samples: Sequence[float]) -> float:
-    """Return the 99th percentile: of 100 samples, the last but one."""
+    """Return the 99th percentile: of 100 samples, the second largest; of up to 50, the largest."""
     ordered = sorted(samples)
     return ordered[max(0, int(0.99 * len(ordered)) - 1)] if len(ordered) > 50 else ordered[-1]
 
@@ -108,13 +108,13 @@ def median(samples: Sequence[float]) -> float:
 
 
 def cpu_of(pid: int) -> float:
-    """Return the CPU seconds that a process has had, all its threads."""
+    """Return the CPU seconds of all threads of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_of(pid: int, what: str = "VmRSS") -> float:
-    """Return the MB of memory of a process: resident now, or `VmHWM`, the most it ever had."""
+    """Return the memory of a process in MB: resident now, or with `VmHWM` the most it ever had."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{what}:")).split()[1]) / 1024
 
@@ -125,17 +125,17 @@ def name_of(tenant: int) -> str:
 
 
 def some_tenants(size: Size, count: int = 100) -> list[int]:
-    """Return numbers of tenants, evenly from the largest to the smallest."""
+    """Return numbers of tenants, evenly spaced from the largest tenant to the smallest."""
     return list(range(1, size.tenants + 1, max(1, size.tenants // count)))[:count]
 
 
 def engine(folder: Path, **flags: Any) -> Engine:
-    """Open a folder at the bench's moment."""
+    """Open a folder with the bench's clock."""
     return Engine(load(folder, **flags), lambda: NOW)
 
 
 def lines(size: Size, order: str = "file_row_number") -> Iterator[tuple[int, bytes]]:
-    """Yield tenant and JSON of each event, by default as they arrive."""
+    """Yield tenant and JSON of each event, by default in the order of arrival."""
     row = workload.row_as_json(workload.COLUMNS[1:])
     with duckdb.connect() as con:
         con.execute(ORDERING)
@@ -146,7 +146,7 @@ def lines(size: Size, order: str = "file_row_number") -> Iterator[tuple[int, byt
 
 
 def bodies(size: Size, most: int) -> list[bytes]:
-    """Return the first events as they arrive as NDJSON bodies of a thousand; whoever sends them says whose they are."""
+    """Return the first `most` events to arrive as NDJSON bodies of a thousand, without their tenants: the sender chooses them."""
     given = islice((line for _, line in lines(size)), most)
     found: list[bytes] = []
     while some := list(islice(given, BODY)):
@@ -155,12 +155,12 @@ def bodies(size: Size, most: int) -> list[bytes]:
 
 
 def accept(hub: Engine, tenant: str, body: bytes) -> int:
-    """Store a body as a route does (an import would look what is stored of repeats); returns how many events were new."""
+    """Store a body as a route does, and return the number of new events."""
     return hub.intake.accept(hub.control.tenant(tenant), read_events(body, lines=True)).accepted
 
 
 def add_tenants(hub: Engine, count: int) -> None:
-    """Make tenants 1 to `count` at once: one by one each costs as much as all before it (row `tenants_add`)."""
+    """Create tenants 1 to `count` at once: one by one, the cost of each grows with their number (row `tenants_add`)."""
     same = {"name": "", "retention": json.dumps(asdict(KEEP_EVERYTHING)), "created_at": now()}
     rows = [{"no": no, "id": name_of(no), "zone": workload.zone_of(no), **same} for no in range(1, count + 1)]
     with hub.control.database.write() as con:
@@ -169,7 +169,7 @@ def add_tenants(hub: Engine, count: int) -> None:
 
 
 def waiting(size: Size) -> Path:
-    """Return a folder in which everything is accepted and nothing folded, made when it is not there."""
+    """Return a folder in which all events are accepted and none folded; make it if it does not exist."""
     folder = size.path("-waiting")
     if folder.exists():
         return folder
@@ -191,7 +191,7 @@ def waiting(size: Size) -> Path:
 
 
 def copy(source: Path, end: str) -> Path:
-    """Copy a closed folder, for who changes it; returns the copy."""
+    """Copy a closed folder, so that the copy can be changed; return the copy."""
     target = source.with_name(source.name + end)
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)
@@ -199,7 +199,7 @@ def copy(source: Path, end: str) -> Path:
 
 
 def folded(size: Size) -> Path:
-    """Return a folder in which everything is folded and published, made when it is not there."""
+    """Return a folder in which all events are folded and published; make it if it does not exist."""
     folder = size.path("-folded")
     if not folder.exists():
         making = copy(waiting(size), "-folding")

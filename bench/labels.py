@@ -1,8 +1,8 @@
-"""Labels, measured: classifiers on BANKING77 and on tones of the airline set, rules, suggested topics, time, memory, disk.
+"""Labels: accuracy of classifiers on BANKING77 and on tones of the airline set, of rules and suggested topics; time, memory, disk.
 
     python -m bench.labels <folder of data sets> [--seeds 10]
 
-Every figure is of texts that were not learned. Sockets are closed before anything is loaded: whatever asks the network fails.
+All figures are about texts that were not used for training. Network access is disabled before anything is loaded.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def no_network(*_: Any, **__: Any) -> NoReturn:
-    """Refuse a connection."""
+    """Raise OSError in place of a connection."""
     raise OSError("the network is off")
 
 
 @dataclass(frozen=True)
 class Result:
-    """Shares of test texts: right of all, of the surer half; counted, and right of those; seconds to train, ms a text."""
+    """Share of right labels among all test texts, and among the half with the highest confidence; share of counted texts, and
+    share of right ones among these; seconds of training; ms for each text."""
 
     all: float
     half: float
@@ -68,7 +69,7 @@ def airlines(folder: Path) -> Pairs:
 
 
 def tried(pairs: Pairs, each: int, seed: int) -> Result:
-    """Learn `each` texts of every label, drawn by a seed, and label others."""
+    """Train with `each` texts of every label, drawn with a seed, and label other texts."""
     drawn = list(pairs)
     random.Random(seed).shuffle(drawn)
     seen: Counter[str] = Counter()
@@ -95,7 +96,7 @@ def tried(pairs: Pairs, each: int, seed: int) -> Result:
 
 
 def table(name: str, pairs: Pairs, each: int, seeds: int) -> None:
-    """Print the mean of some seeds, and the worst."""
+    """Print the mean and the worst result of some seeds."""
     found = [tried(pairs, each, seed) for seed in range(seeds)]
 
     def mean(field: str) -> float:
@@ -109,7 +110,7 @@ def table(name: str, pairs: Pairs, each: int, seeds: int) -> None:
 
 
 def rules(pairs: Pairs) -> None:
-    """Print how the starter's tones do."""
+    """Print the accuracy of the starter's rules for tones."""
     made = Rules(starter())
     begun = time.process_time()
     said = [(made.labels(text).get(LabelSet.TONE), tone) for text, tone in pairs]
@@ -122,13 +123,13 @@ def rules(pairs: Pairs) -> None:
 
 
 def megabytes() -> float:
-    """Return the memory that this process holds now."""
+    """Return the current memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / 1e6
 
 
 def memory(pairs: Pairs) -> None:
-    """Print what labelling and suggesting take in memory, beside a process without them: this one, before anything is loaded."""
+    """Print the memory of labelling and suggesting, beyond that of this process before anything is loaded."""
     before = megabytes()
     vectors([text for text, _ in pairs[:1000]])
     meaning = megabytes()
@@ -143,7 +144,7 @@ def memory(pairs: Pairs) -> None:
 
 
 def disk() -> None:
-    """Print what the extra takes on disk, package by package."""
+    """Print the disk space of the extra's packages."""
     sizes = {}
     for name in PACKAGES:
         files = importlib.metadata.files(name) or []
@@ -152,7 +153,7 @@ def disk() -> None:
 
 
 def weeks(pairs: Pairs) -> None:
-    """Print how many texts keep their suggested topic when a window of 5,000 moves on by 400, and how alike a topic's are."""
+    """Print the share of texts that keep their suggested topic when a window of 5,000 texts moves by 400, and topics' purity."""
     drawn = list(enumerate(pairs))
     random.Random(1).shuffle(drawn)
     messages = [Message(str(key), place, text) for place, (key, (text, _)) in enumerate(drawn)]
@@ -178,7 +179,7 @@ def weeks(pairs: Pairs) -> None:
 
 
 def main() -> None:
-    """Measure all."""
+    """Print all measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=10)

@@ -1,6 +1,6 @@
-"""Events that come late, and one that is asked for at once: what is new in hot days costs, whatever is stored.
+"""Late events, and the time until a new event is in answers: the cost of new events in recent days, whatever is stored.
 
-A late event is one of the last 14 days once more, with ids of its own, so that it lands among the events of its conversation.
+A late event is a copy of an event of the last 14 days with new ids, so that it falls among the events of its conversation.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hubbub.app import Engine
 
 HOT = "2026-03-17"
 COUNTS = {1: 20, 100: 5, 10_000: 1}
-"""Late events at once -> how often."""
+"""Number of late events at once -> number of repetitions."""
 SEEN = 50
 
 
 def hot(size: lab.Size, count: int, since: str = HOT) -> list[tuple[int, bytes]]:
-    """Return tenant and JSON of some events since a day, with ids that nothing has, in no order; more than there are, too."""
+    """Return tenant and JSON of `count` events since a day, with new ids, in random order; events may be copied repeatedly."""
     named = {"id": "'late-' || copy || '-' || id", "message_id": "message_id || '-late' || copy"}
     columns = ", ".join(f"{named[name]} AS {name}" if name in named else f'"{name}"' for name in COLUMNS)
     with duckdb.connect() as con:
@@ -43,7 +43,7 @@ def hot(size: lab.Size, count: int, since: str = HOT) -> list[tuple[int, bytes]]
 
 
 def accept(hub: Engine, events: Sequence[tuple[int, bytes]]) -> None:
-    """Accept events, a body for each tenant."""
+    """Accept events, one body for each tenant."""
     of: dict[int, list[bytes]] = {}
     for tenant, line in events:
         of.setdefault(tenant, []).append(line)
@@ -52,7 +52,7 @@ def accept(hub: Engine, events: Sequence[tuple[int, bytes]]) -> None:
 
 
 def late(hub: Engine, size: lab.Size, counts: Mapping[int, int]) -> dict[int, list[tuple[float, float]]]:
-    """Take late events, so many at once and so often; returns CPU seconds of their repair, and of accepting them before."""
+    """Accept and fold late events (number at once -> repetitions); return CPU seconds of their repair, and of accepting them."""
     events = hot(size, 1 + sum(count * times for count, times in counts.items()))
     accept(hub, [events.pop()])
     hub.refresh()
@@ -67,7 +67,7 @@ def late(hub: Engine, size: lab.Size, counts: Mapping[int, int]) -> dict[int, li
 
 
 def seen(hub: Engine, number: int) -> float:
-    """Record a message and ask until it is counted; returns seconds."""
+    """Record a message and ask until it is counted; return the seconds."""
     name = lab.name_of(number * 7 + 1)
     asked: dict[str, Any] = {"metrics": ["messages_received"], "start": "2026-03-31", "end": "2026-04-02"}
     before = hub.query(name, **asked)["rows"][0]["messages_received"]
@@ -81,7 +81,7 @@ def seen(hub: Engine, number: int) -> float:
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Take late events into a copy of the folded folder."""
+    """Measure late and new events on a copy of the folded folder."""
     folder = lab.copy(lab.folded(size), "-late")
     with lab.engine(folder) as hub:
         spent = late(hub, size, COUNTS)

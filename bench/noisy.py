@@ -1,8 +1,8 @@
-"""What a tenant at twenty times its limit does to its neighbour, over HTTP: with good events, with bad ones, with questions.
+"""The effect of a tenant at twenty times its limit on another, over HTTP: with good events, bad events, and questions.
 
-The flood comes from a process of its own and keeps its pace whatever is answered. The neighbour sends one event and asks for one
-dashboard, worked out anew, in turns; what is compared are its own times on the same server without the flood, and beside the same
-tenant when it sends just what it may: that is work that no limit prevents, so the difference is what the excess costs.
+The flood comes from a separate process and keeps its pace whatever the answers are. The neighbour sends an event and asks for an
+uncached dashboard in turns. Its times are compared with those on the same server without the flood, and with those while the other
+tenant sends just its limit: no limit prevents that work, so the difference is the cost of the excess.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from bench import client, ingest, lab
 
 KINDS = ("good", "bad", "questions")
 ALONE, WITHIN, OVER = 0, 1, 20
-"""How many times its limit the other tenant sends."""
+"""Multiples of its limit that the other tenant sends."""
 LIMITS = {"READS": 20, "EVENTS": 2_000}
-"""A second, of each tenant; the other limits are the defaults."""
+"""Limits of each tenant, a second; the other limits are the defaults."""
 BATCH = 1_000
 SECONDS, APART = 15.0, 0.05
-"""How long the neighbour is watched, and seconds between the beginnings of its requests."""
+"""Seconds of a measurement of the neighbour, and seconds between the starts of its requests."""
 CONNECTIONS = 32
 
 
 def bodies(kind: str, key: str) -> Iterator[bytes]:
-    """Yield requests of the flood; no event comes twice."""
+    """Yield requests of the flood; no event is repeated."""
     now, number = datetime.now(UTC).isoformat(), 0
     while True:
         if kind == "questions":
@@ -54,7 +54,7 @@ def bodies(kind: str, key: str) -> Iterator[bytes]:
 
 
 async def flood(port: int, key: str, kind: str, times: int, seconds: float) -> Counter[str]:
-    """Send at so many times the limit, over some connections; counts answers by status, and what found no connection free."""
+    """Send at a multiple of the limit; count answers by status, and requests without a free connection."""
     pace = times * (LIMITS["READS"] if kind == "questions" else LIMITS["EVENTS"] / BATCH)
     found: Counter[str] = Counter()
     free = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
@@ -87,7 +87,7 @@ async def flood(port: int, key: str, kind: str, times: int, seconds: float) -> C
 
 
 def neighbour(port: int, key: str) -> list[float]:
-    """Send an event and ask a question in turns for a while; returns milliseconds of each."""
+    """Send an event and ask a question in turns for SECONDS; return the milliseconds of each."""
     question = client.request("/v1/dashboard?days=7", key).replace(b"\r\n\r\n", b"\r\nCache-Control: no-cache\r\n\r\n")
     times: list[float] = []
     begun = time.perf_counter()
@@ -101,7 +101,7 @@ def neighbour(port: int, key: str) -> list[float]:
 
 
 def wait_until_folded(folder: Path) -> None:
-    """Wait until what a flood sent is stored and folded, which goes on after it: without it nothing is to be beside the neighbour.
+    """Wait until the events of a flood are stored and folded, so that this work does not disturb the next measurement.
 
     Raises RuntimeError after ten minutes.
     """
@@ -112,12 +112,12 @@ def wait_until_folded(folder: Path) -> None:
             or facts.execute("SELECT 1 FROM todo LIMIT 1").fetchone()
         ):
             if time.perf_counter() - begun > 600:
-                raise RuntimeError("what was sent is still not folded")
+                raise RuntimeError("the flood's events are still not folded")
             time.sleep(1)
 
 
 def watched(port: int, keys: tuple[str, str], kind: str, times: int) -> tuple[float, Counter[str]]:
-    """Return the p95 of the neighbour's milliseconds beside so many times the limit, and the flood's answers by status.
+    """Return the p95 of the neighbour's milliseconds during a flood of `times` its limit, and the flood's answers by status.
 
     `keys` are the neighbour's and the other tenant's.
     """
@@ -129,7 +129,7 @@ def watched(port: int, keys: tuple[str, str], kind: str, times: int) -> tuple[fl
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Watch the neighbour without, beside the limit's pace, and beside each kind of flood, in turns."""
+    """Measure the neighbour without a flood, at the limit's pace, and with each kind of flood, in turns."""
     folder = ingest.fresh(size.path("-noisy"))
     with lab.engine(folder) as hub:
         keys = [hub.keys.add(f"owner-{number}").key for number in range(1 + len(KINDS))]

@@ -1,6 +1,6 @@
 """Small jobs in Celery and Dramatiq on Redis, for `bench/jobs.py`: `python other_queues.py REDIS_URL JOBS`, prints JSON.
 
-Runs under an interpreter that has them; the project itself does not. One worker process each, eight at a time.
+It needs an interpreter with both installed; the project does not depend on them. One worker process each, eight jobs at a time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def timed(send: Any, key: str, jobs: int, command: list[str]) -> dict[str, Any]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        while not store.get(key):  # starting the worker is not part of it
+        while not store.get(key):  # the start of the worker is not measured
             time.sleep(0.005)
         began = time.perf_counter()
         while int(store.get(key)) < jobs:

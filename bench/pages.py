@@ -1,8 +1,8 @@
 """How long a reader waits for each page: `python -m bench.pages --events 20000000`.
 
-The server runs in a process of its own, over the bench's store, at the end of its days. A page is asked for once by each of many
-tenants, from the largest to the smallest, so that no answer was kept: its frame, then its parts one after the other. A browser then
-opens each page of the largest tenant: when it first painted, and when the last part had come. Prints a table, in milliseconds.
+The server runs in a separate process on the bench's store, at the end of its days. Each page is asked for once for each of many
+tenants, from the largest to the smallest, so that no answer is cached: its frame, then its parts one after the other. A browser
+opens each page of the largest tenant, for the times of the first paint and of the last part. Prints a table, in milliseconds.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from hubbub.dashboard.registry import TENANT
 TENANTS = 50
 DAYS = "from=2026-03-04&to=2026-04-01"
 ABOUT = {"explain": "&metric=response_ms.p50"}
-"""What the address of a page must say besides the days."""
+"""Parameters that pages need besides the days."""
 LEFT_OUT = {"conversation", "incident"}
-"""Pages of one thing, whose address needs the thing's id."""
+"""Pages whose address needs an id."""
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 
@@ -41,7 +41,7 @@ def _serve(size: lab.Size, end: Connection) -> None:
 
 @contextmanager
 def server(size: lab.Size) -> Iterator[tuple[str, list[str]]]:
-    """Serve the bench's store; gives the address, and two links that sign in."""
+    """Serve the bench's store; yield the address, and two sign-in links."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(size, theirs))
     process.start()
@@ -54,14 +54,14 @@ def server(size: lab.Size) -> Iterator[tuple[str, list[str]]]:
 
 
 def pages() -> dict[str, str]:
-    """Return the address of each page within a tenant's, by the page's name."""
+    """Return the address of each page, relative to the tenant's, by the page's name."""
     return {name: f"{name}?{DAYS}{ABOUT.get(name, '')}" for name in TENANT if name not in LEFT_OUT}
 
 
 def asked(http: httpx2.Client, tenant: str, name: str, address: str) -> tuple[float, float, str]:
-    """Ask for a page and its parts; returns the milliseconds of all, those of the slowest part and its name.
+    """Ask for a page and its parts; return the milliseconds of all, those of the slowest part, and its name.
 
-    Raises RuntimeError where an answer is no 200.
+    Raises RuntimeError for any status but 200.
     """
     query = address.partition("?")[2]
     taken = {}
@@ -76,7 +76,7 @@ def asked(http: httpx2.Client, tenant: str, name: str, address: str) -> tuple[fl
 
 
 def painted(url: str, link: str) -> dict[str, tuple[float, float]]:
-    """Open each page of the largest tenant; returns milliseconds to the first paint and to the last part, by page."""
+    """Open each page of a large tenant; return milliseconds to the first paint and to the last part, by page."""
     found = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
@@ -94,7 +94,7 @@ def painted(url: str, link: str) -> dict[str, tuple[float, float]]:
 
 
 def measured(url: str, link: str, size: lab.Size) -> dict[str, list[tuple[float, float, str]]]:
-    """Ask for each page of many tenants; returns what `asked` does, by page."""
+    """Ask for each page of many tenants; return the results of `asked` by page."""
     taken: dict[str, list[tuple[float, float, str]]] = {name: [] for name in pages()}
     with httpx2.Client(base_url=url, timeout=120, headers={"Origin": url}, follow_redirects=True) as http:
         http.post("/sign-in", data={"token": link.partition("token=")[2]}).raise_for_status()

@@ -1,6 +1,6 @@
-"""The bench's table: every row of the goals, what was measured, what ran beside it, and whether the goal was reached.
+"""The bench's table: each goal with the measurement, the reference, and whether the goal was reached.
 
-A goal that was missed is red and listed again below the table; a row that was not run says why.
+Missed goals are red and listed again below the table; rows that were not run have the reason.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from bench import lab
 
 @dataclass(frozen=True)
 class Goal:
-    """A row: what is measured in which unit, beside what, and what is to be reached.
+    """A row: what is measured, its unit, its reference (`beside`), and the goal.
 
     `judged`: "ours" the figure itself, "share" ours / theirs, "faster" theirs / ours; it must be at `least` or at `most`.
-    `of`: the median of all samples, or their p99. `why_not`: why it is not run.
+    `of`: the median of all samples, or their p99. `why_not`: the reason if it is not run.
     """
 
     what: str
@@ -101,7 +101,7 @@ GOALS: Mapping[str, Goal] = {
 
 
 def machine() -> dict[str, Any]:
-    """Return what a reader must know about where this ran."""
+    """Return facts about this machine: date, cores, memory, system, load, versions."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "python": platform.python_version(), "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -111,7 +111,7 @@ def machine() -> dict[str, Any]:
 
 
 def judged(goal: Goal, row: Mapping[str, Any]) -> tuple[float | None, bool | None]:
-    """Return the figure that a goal is about and whether it is reached; None where that cannot be said."""
+    """Return the figure of a goal and whether it is reached; None if unknown."""
     of = lab.p99 if goal.of == "p99" else lab.median
     ours = of(row["ours"])
     if goal.judged != "ours" and not row["theirs"]:
@@ -146,7 +146,7 @@ def _reach(goal: Goal) -> str:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Return the page of a run's results."""
+    """Return a run's results as a Markdown page."""
     rows: Mapping[str, Any] = result["rows"]
     lines = [
         f"# {result['events']:,} events, {result['tenants']:,} tenants", "",

@@ -1,7 +1,7 @@
 """The bench: `python -m bench.run --events 2000000`. Writes bench/results/<events>.json and .md after every part.
 
-Each part runs in a process of its own; what is compared runs in turns in that part. A part that fails is written down as not run,
-with its error. `--parts` runs some parts and keeps what the results already say of the others.
+Each part runs in a separate process; compared measurements run in turns within a part. A part that fails is written as not run,
+with its error. `--parts` runs some parts and keeps the stored results of the others.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ PARTS = {
     "cycle": ("cycle",), "http": ("http_", "cached", "memory", "idle_", "help", "ready"), "disk": ("disk",),
     "tenants": ("tenants_",), "jobs": ("jobs",), "noisy": ("noisy_",),
 }  # fmt: skip
-"""Module -> how the rows that it measures begin."""
+"""Module -> prefixes of the rows that it measures."""
 
 
 def run_part(part: str, size: lab.Size, beside: str) -> tuple[lab.Findings, str]:
-    """Run one part in its own process; returns its rows, or what it died of."""
+    """Run one part in its own process; return its rows, and the error if it failed."""
     given = {"part": part, "events": size.events, "tenants": size.tenants, "rounds": size.rounds, "beside": beside}
     flags = [f"--{name}={value}" for name, value in given.items()]
     done = subprocess.run([sys.executable, "-m", "bench.run", *flags], stdout=subprocess.PIPE, text=True, check=False)
@@ -40,7 +40,7 @@ def run_part(part: str, size: lab.Size, beside: str) -> tuple[lab.Findings, str]
 
 
 def growth(result: dict[str, Any]) -> lab.Findings:
-    """Return the rows that compare this size with a tenth of it."""
+    """Return the rows that compare this size with a tenth of it, if that was measured."""
     smaller = RESULTS / f"{result['events'] // 10}.json"
     if not smaller.exists():
         return {}
@@ -54,7 +54,7 @@ def growth(result: dict[str, Any]) -> lab.Findings:
 
 
 def save(result: dict[str, Any]) -> None:
-    """Write the results as they stand."""
+    """Write the current results."""
     RESULTS.mkdir(exist_ok=True)
     result["rows"] |= growth(result)
     path = RESULTS / f"{result['events']}.json"
@@ -63,13 +63,13 @@ def save(result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run the bench, or one part of it for the process that does."""
+    """Run the bench, or with `--part` one part of it in this process."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
-    parser.add_argument("--beside", default="", help="where other queues are: PYTHON,REDIS_URL (see bench/jobs.py)")
+    parser.add_argument("--beside", default="", help="other queues: PYTHON,REDIS_URL (see bench/jobs.py)")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     size = lab.Size(given.events, given.tenants, given.rounds)

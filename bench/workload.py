@@ -1,7 +1,7 @@
-"""The bench's events: a coherent stream of conversations for many tenants, made by DuckDB, the same every time.
+"""The bench's events: a coherent, reproducible stream of conversations for many tenants, made by DuckDB.
 
-Nothing is random: every choice is a hash of what it is about. Rows come in the order in which they arrive, which
-differs from the order of their times: 5 % are late by up to three days, and 1 % are sent again with the same id.
+Nothing is random: each choice is a hash of the things it is about. Rows are in the order of arrival, which differs from the order
+of their times: 5 % are late by up to three days, and 1 % are sent again with the same id.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ CHANNELS: tuple[str, ...] = ("whatsapp", "sms", "web", "email", "slack")
 START = date(2026, 1, 1)
 LATE_PERCENT, LATEST_HOURS, RESENT_PERCENT = 5, 72, 1
 EVENTS_PER_CONVERSATION = 14.19
-"""Measured: what one conversation and everything about it comes to, resent events included."""
+"""Mean number of events of a conversation and everything about it, resent events included; measured."""
 
 EVENTS_PER_PART = 2_000_000
 LOGIN_SHARE = 0.04
-"""Part of the events that are logins and logouts of staff, of whom every tenant has twelve."""
+"""Share of events that are logins and logouts of staff; each tenant has twelve."""
 
 HOURS = (0, 1, 1, 1, 1, 2, 6, 14, 26, 34, 38, 36, 30, 32, 36, 36, 34, 32, 30, 28, 24, 16, 8, 3)
-"""How busy each hour of a tenant's day is, relative to the others."""
+"""Relative weight of each hour of a tenant's day."""
 
 COLUMNS = (
     "tenant", "type", "time", "id", "channel", "channel_id", "account_id", "conversation_id", "message_id",
@@ -64,11 +64,11 @@ def write(
 ) -> None:
     """Write about `events` rows (within 2 %), in arrival order, to `path`: NDJSON if so named, else zstd Parquet.
 
-    Columns are `COLUMNS`: fields of an event, with the tenant's number from 1 in front; times are UTC, of `days`
-    local days from `start` on. NDJSON leaves empty fields out, as clients do. Spills beside `path`.
+    Columns are `COLUMNS`: the tenant's number from 1, then fields of an event. Times are UTC, within `days` local days from
+    `start`. NDJSON leaves empty fields out, as clients do. Temporary files are beside `path`.
     """
     scratch = path.with_name(path.name + ".scratch")
-    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was broken off
+    shutil.rmtree(scratch, ignore_errors=True)  # of an interrupted run
     scratch.mkdir(parents=True)
     connection = duckdb.connect(scratch / "events.duckdb")
     end = start + timedelta(days)
@@ -89,7 +89,7 @@ def write(
 
 
 def _slices(connection: duckdb.DuckDBPyConnection, count: int) -> list[tuple[datetime, datetime]]:
-    """Cut the time of arrival into parts of like size that can be sorted in memory; all at once could not be."""
+    """Return ranges of the time of arrival with about equal numbers of events, each of which can be sorted in memory."""
     shares = [n / count for n in range(1, count + 1)]
     found = connection.execute(f"SELECT min(arrival), quantile_disc(arrival, {shares}) FROM event").fetchall()
     first, inner = found[0]
@@ -114,7 +114,7 @@ def _is_json(path: Path) -> bool:
 
 
 def row_as_json(names: Iterable[str] = COLUMNS) -> str:
-    """SQL for a row as a JSON object, as a client sends it: empty fields are left out."""
+    """Return SQL for a row as a JSON object without empty fields, as a client sends it."""
     stamp = """strftime("time", '%Y-%m-%dT%H:%M:%S.%gZ')"""
     pairs = ", ".join(f""""{name}" := {stamp if name == "time" else f'"{name}"'}""" for name in names)
     return f"json_merge_patch('{{}}', to_json(struct_pack({pairs})))"  # a merge patch leaves nulls out
@@ -131,14 +131,14 @@ def _format(path: Path) -> str:
 
 
 def _offsets(zones: int, start: date) -> str:
-    """SQL list of the zones' offsets in seconds at the start; the rhythm need not follow daylight saving."""
+    """Return an SQL list of the zones' offsets in seconds at the start; daylight saving time is ignored."""
     noon = datetime(start.year, start.month, start.day, 12)  # noqa: DTZ001 - a wall clock time, put into each zone below
     offsets = [noon.replace(tzinfo=ZoneInfo(zone)).utcoffset() or timedelta() for zone in ZONES[:zones]]
     return f"[{', '.join(str(int(offset.total_seconds())) for offset in offsets)}]"
 
 
 def _dice(salt: str, sides: int, *what: str) -> str:
-    """SQL for a whole number from 0 below `sides`, always the same for the same `what`."""
+    """Return SQL for a whole number in `[0, sides)` that depends only on `salt` and `what`."""
     return f"CAST(hash({', '.join(what)}, '{salt}') % {sides} AS BIGINT)"
 
 
@@ -147,7 +147,7 @@ def _pick(words: tuple[str, ...], salt: str, *what: str) -> str:
 
 
 def _conversations(events: int, tenants: int, days: int, zones: int, channels: int, start: date) -> str:
-    """SQL that makes one row per conversation: whose it is, where, when it starts, how long and how fast it goes."""
+    """Return SQL that makes a row for each conversation: tenant, channel, people, start, length and pace."""
     hours = [hour for hour, weight in enumerate(HOURS) for _ in range(weight)]
     count = max(1, int(events * (1 - LOGIN_SHARE) / EVENTS_PER_CONVERSATION))
     names = ", ".join(repr(name) for name in CHANNELS[:channels])
@@ -172,7 +172,7 @@ def _conversations(events: int, tenants: int, days: int, zones: int, channels: i
 
 
 def _events(events: int, tenants: int, days: int, zones: int, start: date) -> str:
-    """SQL for one row per event, still without the texts of ids: the fewer bytes, the faster the sort by arrival."""
+    """Return SQL for a row for each event, without texts of ids: fewer bytes make the sort by arrival faster."""
     c = "c, tenant, channel, contact, room"
     end = f"begun + to_seconds(pace * n + 60 + {_dice('end', 3600, 'c')})"
     ok = _dice("ok", 100, "m")
@@ -228,7 +228,7 @@ def _events(events: int, tenants: int, days: int, zones: int, start: date) -> st
 
 
 def _arrivals(events: str, end: date) -> str:
-    """SQL for the events that come to pass before the end, with their time of arrival: some late, some twice."""
+    """Return SQL for the events before the end with their times of arrival: some late, some twice."""
     about = "c, k, type"
     resent, lateness = _dice("resent", 100, about), _dice("lateness", LATEST_HOURS * 3_600_000, about)
     return f"""
@@ -244,7 +244,7 @@ def _arrivals(events: str, end: date) -> str:
 
 
 def _rows(where: str, row: str) -> str:
-    """SQL for a part of the rows as they arrive, with the texts of ids and words filled in."""
+    """Return SQL for some rows in the order of arrival, with the texts of ids and labels."""
     stars = _dice("stars", 10, "c")
     return f"""
         WITH ordered AS (
@@ -278,7 +278,7 @@ def _rows(where: str, row: str) -> str:
 
 
 def main() -> None:
-    """Write a workload and say how long it took and how large it is."""
+    """Write a workload, and print its duration and size."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("events", type=int)
