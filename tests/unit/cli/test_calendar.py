@@ -35,7 +35,7 @@ def test_hours_are_set_from_a_file_and_shown(loaded: Run, tmp_path: Path) -> Non
         (HOURS.replace("13:30", "12:00"), "hours.yaml: versions[0].week.monday: 12:00-18:00 overlaps 09:00-12:30"),
         (HOURS.replace("friday", "fryday"), "hours.yaml: versions[0].week: there is no 'fryday'"),
         ("a: [", "hours.yaml: not valid YAML"),
-        ("versions: []\nversions: []", "hours.yaml: not valid YAML: the key 'versions' is there"),
+        ("versions: []\nversions: []", "hours.yaml: not valid YAML: the key 'versions' occurs twice"),
         (None, "hours.yaml: cannot be read"),
     ],
 )

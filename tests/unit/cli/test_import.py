@@ -36,15 +36,15 @@ def test_jsonl_is_imported_with_a_summary(loaded: Run) -> None:
 
 
 def test_an_unknown_tenant_is_made_and_keeps_everything(hubbub: Run) -> None:
-    """CSV of years ago is kept; the tenant is made with the asked zone, and stderr says that it keeps everything."""
+    """CSV of years ago is kept; the tenant is made with the asked zone, and stderr says that it has no retention."""
     Path("old.csv").write_text(CSV)
     ended = hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--zone", "Europe/Rome", "--json")
     assert (ended.code, ended.told["stored"], ended.told["rejected"]) == (0, 2, {"invalid_time": 1})
-    assert "newcomer" in ended.err and "it keeps everything" in ended.err and "Europe/Rome" in ended.err
+    assert "newcomer" in ended.err and "without a retention" in ended.err and "Europe/Rome" in ended.err
     (row,) = hubbub("tenants", "list", "--json").told["rows"]
     assert (row["zone"], set(row["retention"].values())) == ("Europe/Rome", {None})
     known = hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--json")
-    assert "it keeps everything" not in known.err
+    assert "without a retention" not in known.err
 
 
 def test_a_dry_run_stores_nothing(hubbub: Run) -> None:

@@ -80,7 +80,7 @@ WHATSAPP = ("integrations", "add", "whatsapp", "--tenant", "acme")
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\xff\xfe\x00", "not a text in UTF-8"), (b"app_secret=a\napp_secret=b", "app_secret: given twice"),
+        (b"\xff\xfe\x00", "the secrets are not text in UTF-8"), (b"app_secret=a\napp_secret=b", "app_secret: given twice"),
         (b"app_secert=a\nverify_token=b", "whatsapp has no such secret; it knows app_secret"),
         (b"a\nb", "app_secret: 1 to"), (b"\n", "needs app_secret"),
     ],
