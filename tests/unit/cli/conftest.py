@@ -1,4 +1,4 @@
-"""The command line in this process, ended the way the program ends."""
+"""Running the command line in this process, with the exit of the real program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hubbub.model.tenant import KEEP_EVERYTHING
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it printed where."""
+    """A command's exit code and its two outputs."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ class Ended:
 
     @property
     def told(self) -> Any:
-        """Return what was printed as JSON."""
+        """Return stdout, parsed as JSON."""
         return json.loads(self.out)
 
 
@@ -36,7 +36,7 @@ Run = Callable[..., Ended]
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield every command with its words."""
+    """Yield every command with the words that call it."""
 
     def below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
         for name, command in sorted(group.commands.items()):
@@ -50,7 +50,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
 
 @pytest.fixture
 def hubbub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command on the data folder of this test, which is the default of the folder the test stands in."""
+    """Run a command in the test's folder, on the default data folder `hubbub-data` there."""
     monkeypatch.chdir(tmp_path)
     for name, value in {"THREADS": "1", "MEMORY_LIMIT": "300MB", "FREE_FLOOR_MB": "0"}.items():
         monkeypatch.setenv(f"HUBBUB_{name}", value)
@@ -79,7 +79,7 @@ EVENTS: tuple[dict[str, Any], ...] = (
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fill a data folder, once for all tests: a conversation of acme and one refused record, folded."""
+    """Fill a data folder once for all tests: a conversation of acme and one refused record, folded."""
     folder = tmp_path_factory.mktemp("filled") / "data"
     with open_engine(folder, free_floor_mb=0) as engine:
         engine.ensure_tenant("acme", None, retention=KEEP_EVERYTHING)

@@ -1,4 +1,4 @@
-"""The command that changes an alert rule: the same fields as over HTTP, and nothing but the named ones."""
+"""`alerts change`: it has the fields of the route, and changes only the given ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_it_takes_the_fields_of_the_route() -> None:
     ],
 )
 def test_only_what_is_named_changes(loaded: Run, words: tuple[str, ...], changed: dict[str, Any]) -> None:
-    """The named fields have the new values, empty ones are taken away, and all others are as before."""
+    """Given fields get their new values, an empty value clears a field, and all others stay."""
     id_ = loaded(*ADDED).told["id"]
     before = rule(loaded, id_)
     assert loaded("alerts", "change", id_, *TENANT, *words).code == 0
@@ -55,7 +55,7 @@ def test_only_what_is_named_changes(loaded: Run, words: tuple[str, ...], changed
 
 
 def test_a_rule_on_waits_is_about_a_limit_or_about_targets(loaded: Run) -> None:
-    """With a limit it watches the longest wait, without one the waits past their target; a changed limit changes between them."""
+    """A rule on response times watches the longest wait with a limit, and waits past their target without; a change switches."""
     id_ = loaded("alerts", "add", "sla", *TENANT, "--name", "Waits", "--json").told["id"]
     for words, metric, limit in (
         (("--limit", "900000"), "oldest_waiting_ms", 900_000),
@@ -68,7 +68,7 @@ def test_a_rule_on_waits_is_about_a_limit_or_about_targets(loaded: Run) -> None:
 
 
 def test_destinations_are_replaced_and_taken_away(loaded: Run) -> None:
-    """`--to` names all destinations from then on; empty, nobody is notified."""
+    """`--to` replaces all destinations; with an empty value nobody is notified."""
     id_ = loaded(*ADDED).told["id"]
     first, second = (
         loaded("destinations", "add", "mail", *TENANT, "--to", f"{name}@acme.example", "--json").told["id"]
@@ -79,7 +79,7 @@ def test_destinations_are_replaced_and_taken_away(loaded: Run) -> None:
 
 
 def test_a_change_that_cannot_work_changes_nothing(loaded: Run) -> None:
-    """An unknown metric, a limit of the wrong kind, another tenant's rule: one line, and the rule is as before."""
+    """An unknown metric, a limit of the wrong kind and another tenant's rule are refused in one line, and the rule stays."""
     id_ = loaded(*ADDED).told["id"]
     before = rule(loaded, id_)
     loaded("tenants", "add", "other")
@@ -94,7 +94,7 @@ def test_a_change_that_cannot_work_changes_nothing(loaded: Run) -> None:
 
 
 def test_a_replay_shows_the_floors_that_its_kind_has(loaded: Run) -> None:
-    """A rule on waits shows limits as durations and no floors of counts; with no incident it says so."""
+    """A replay of a rule on waits shows limits as durations and no floors of counts, and "0 incidents" if there are none."""
     waits = loaded("alerts", "try", "sla", *TENANT, "--limit", "3600000")
     assert "0 incidents from" in waits.out and "1 h 30 min" in waits.out
     for word in ("at least", "times", "chance", "nothing to show"):

@@ -1,4 +1,4 @@
-"""Commands that answer take what the routes take: parts of numbers, metrics to judge over time and by dimension, undone labels."""
+"""Commands have the options of the routes: details of numbers, metrics of news over time and by dimension, undoing labels."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ DAY = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
 
 
 def test_a_query_tells_the_parts(loaded: Run) -> None:
-    """`--details` adds numerator, denominator, n and state of each number, and only to JSON."""
+    """`--details` adds numerator, denominator, n and state of each number to JSON, and nothing to the table."""
     (row,) = loaded("query", "messages", *DAY, "--details", "--json").told["rows"]
     assert row["details"]["messages"]["n"] == row["messages"]
     assert "details" not in loaded("query", "messages", *DAY, "--details").out
 
 
 def test_news_judge_metrics_over_time_and_by_dimension(loaded: Run) -> None:
-    """`--metric`, `--grain` and `--by` add the course of the metric, and the numbers of each value."""
+    """`--metric`, `--grain` and `--by` add the course of a metric, and its numbers by value of the dimension."""
     told = loaded(
         "news", *DAY, "--metric", "messages", "--grain", "hour", "--by", "channel", "--include-bots", "--json"
     ).told
@@ -29,7 +29,7 @@ def test_news_judge_metrics_over_time_and_by_dimension(loaded: Run) -> None:
 
 
 def test_a_label_is_said_listed_and_undone(loaded: Run, tmp_path: Path) -> None:
-    """`labels reviewed` lists what `labels review --say` gave; `labels undo` takes the last one back, once."""
+    """`labels reviewed` lists the labels of `labels review --say`; `labels undo` undoes the last one, once."""
     with open_engine(tmp_path / "hubbub-data", free_floor_mb=0) as engine:
         engine.labels.replace("acme", {"topic": {"wifi": {"words": ["wifi"]}, "food": None}})
         engine.record("acme", {

@@ -17,7 +17,7 @@ versions:
 
 
 def test_hours_are_set_from_a_file_and_shown(loaded: Run, tmp_path: Path) -> None:
-    """YAML in, a row per day for people, the document as JSON; setting says on stderr from when on numbers change."""
+    """Hours are set from YAML and shown as a table or JSON; setting says on stderr from which day numbers change."""
     (tmp_path / "hours.yaml").write_text(HOURS)
     told = loaded("tenants", "calendar", "set", "acme", "--file", "hours.yaml")
     assert (told.code, "numbers change from 2026-01-01 on" in told.err) == (0, True)
@@ -40,7 +40,7 @@ def test_hours_are_set_from_a_file_and_shown(loaded: Run, tmp_path: Path) -> Non
     ],
 )
 def test_a_bad_file_is_refused_by_name(loaded: Run, tmp_path: Path, text: str | None, message: str) -> None:
-    """Exit 1 with file and field on one line of stderr, and no calendar set."""
+    """A bad file ends with 1 and one line on stderr with file and field, and no calendar is set."""
     if text is not None:
         (tmp_path / "hours.yaml").write_text(text)
     told = loaded("tenants", "calendar", "set", "acme", "--file", "hours.yaml")
@@ -50,6 +50,6 @@ def test_a_bad_file_is_refused_by_name(loaded: Run, tmp_path: Path, text: str | 
 
 
 def test_an_unknown_tenant_is_not_found(hubbub: Run) -> None:
-    """It ends with 1, and the error names the tenant."""
+    """The command ends with 1, and the error names the tenant."""
     told = hubbub("tenants", "calendar", "show", "nobody")
     assert (told.code, "nobody" in told.err) == (1, True)

@@ -1,4 +1,4 @@
-"""Every command: help that names its options, exit codes, JSON for programs, messages on stderr alone."""
+"""Every command: help with its options, exit codes, JSON for programs, messages on stderr only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPAN = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_help_names_every_option(hubbub: Run, words: tuple[str, ...]) -> None:
-    """--help ends with 0 and names each argument and option with what it is for."""
+    """`--help` ends with 0 and names each argument and option."""
     ended = hubbub(*words, "--help")
     assert (ended.code, ended.err) == (0, "")
     for parameter in COMMANDS[words].params:
@@ -37,7 +37,7 @@ def test_help_names_every_option(hubbub: Run, words: tuple[str, ...]) -> None:
 
 
 def test_sign_out_ends_sessions_of_one_tenant_or_of_operators(hubbub: Run, tmp_path: Path) -> None:
-    """It says how many ended, of whom; others stay, and a tenant that is none is an error."""
+    """`sign-out` ends the sessions of one tenant, or of operators, and says how many; an unknown tenant is an error."""
     with open_engine(tmp_path / "hubbub-data") as engine:
         engine.add_tenant("acme")
         for tenant, role in (("acme", "viewer"), ("acme", "admin"), (None, "operator")):
@@ -50,7 +50,7 @@ def test_sign_out_ends_sessions_of_one_tenant_or_of_operators(hubbub: Run, tmp_p
 
 
 def test_commands_of_the_contract_are_there() -> None:
-    """The commands that checks from outside use, as far as they are built, keep their names."""
+    """The commands that other programs call keep their names, and all but `serve` and `worker` have `--json`."""
     named = {" ".join(words) for words in COMMANDS}
     assert named >= {
         "serve", "import slack", "import events", "refresh", "backfill", "verify", "metrics", "query", "explain", "dashboard",
@@ -67,7 +67,7 @@ def test_commands_of_the_contract_are_there() -> None:
 
 
 def test_version_and_bare_call(hubbub: Run) -> None:
-    """--version says which; without a command there is help and not a success."""
+    """`--version` prints the version, `--help` ends with 0, and a call without a command ends with 2."""
     assert hubbub("--version").out == f"hubbub {__version__}\n"
     assert hubbub("--help").code == 0
     assert hubbub().code == 2
@@ -89,7 +89,7 @@ def test_version_and_bare_call(hubbub: Run) -> None:
     ],
 )  # fmt: skip
 def test_bad_usage_ends_with_2(loaded: Run, words: str) -> None:
-    """What the caller got wrong is said on stderr, nothing is printed, and the command ends with 2."""
+    """Bad usage is explained on stderr, nothing is printed on stdout, and the command ends with 2."""
     ended = loaded(*words.split())
     assert (ended.code, ended.out) == (2, "")
     assert ended.err
@@ -117,7 +117,7 @@ def test_bad_usage_ends_with_2(loaded: Run, words: str) -> None:
     ],
 )
 def test_failures_end_with_1_in_one_line(loaded: Run, words: str, said: str) -> None:
-    """What cannot be done is one line on stderr that names the thing; nothing is printed, and the command ends with 1."""
+    """A failure is one line on stderr that names the cause; stdout stays empty, and the command ends with 1."""
     ended = loaded(*words.split(), "--json")
     assert (ended.code, ended.out) == (1, "")
     assert said in ended.err
@@ -126,7 +126,7 @@ def test_failures_end_with_1_in_one_line(loaded: Run, words: str, said: str) -> 
 
 
 def test_json_has_the_keys_of_the_contract(loaded: Run) -> None:
-    """Each command's JSON parses and holds the names that checks from outside read."""
+    """Each command's JSON parses and has the keys that other programs read, and stderr is empty."""
     asked: dict[str, set[str]] = {
         "metrics": {"rows"},
         f"query messages {' '.join(SPAN)}": {"rows", "freshness"},
@@ -166,7 +166,7 @@ def test_json_has_the_keys_of_the_contract(loaded: Run) -> None:
 
 
 def test_tables_say_lists_and_mappings_in_words(loaded: Run) -> None:
-    """A cell of a table is for people: no brackets and quotes of JSON."""
+    """Cells of tables have no brackets or quotes of JSON."""
     loaded("keys", "add", "--tenant", "acme")
     assert "ingest, read" in loaded("keys", "list").out
     tenants = loaded("tenants", "list").out
@@ -174,7 +174,7 @@ def test_tables_say_lists_and_mappings_in_words(loaded: Run) -> None:
 
 
 def test_the_same_answers_as_tables(loaded: Run) -> None:
-    """Without --json every answering command prints something for people, and ends with 0."""
+    """Without `--json` every command that answers prints a table and ends with 0."""
     for words in (
         "metrics", f"query messages response_ms.p50 {' '.join(SPAN)} --by channel --compare previous",
         f"explain csat {' '.join(SPAN)}",
@@ -187,7 +187,7 @@ def test_the_same_answers_as_tables(loaded: Run) -> None:
 
 
 def test_query_prints_rows_as_the_contract_says(loaded: Run) -> None:
-    """A row has its window in the tenant's zone, dimensions and metrics; filters, splits and comparisons are passed on."""
+    """A row has its window in the tenant's zone, dimensions and metrics; filters, splits and comparisons apply."""
     (row,) = loaded("query", "messages", "response_ms.p50", *SPAN, "--grain", "day", "--by", "channel", "--json").told[
         "rows"
     ]
@@ -203,7 +203,7 @@ def test_query_prints_rows_as_the_contract_says(loaded: Run) -> None:
 
 
 def test_snapshots_are_made_and_listed(loaded: Run) -> None:
-    """What `snapshot` makes of a day `snapshots list` has; a period that cannot be is said in a line, with code 2."""
+    """`snapshots list` returns the snapshots that `snapshot` made; an impossible period ends with 2 and an error."""
     made = loaded("snapshot", "--tenant", "acme", "--date", "2026-08-01", "--json").told
     assert (made["processed"], made["created"], made["rows"][0]["messages"]["total"]) == (1, 1, 2)
     listed = loaded("snapshots", "list", *SPAN, "--kind", "daily", "--account", "", "--json").told["rows"]
@@ -221,7 +221,7 @@ def test_the_catalogue_is_complete(hubbub: Run) -> None:
 
 
 def test_doctor_says_what_to_do(loaded: Run) -> None:
-    """Refused records need attention: doctor names the check with advice and ends with 1; without them it ends with 0."""
+    """With refused records doctor names the check with advice and ends with 1; without any it ends with 0."""
     ended = loaded("doctor", "--json")
     rows = {r["check"]: r for r in ended.told["rows"]}
     assert (ended.code, rows["quarantine"]["ok"]) == (1, False)
@@ -248,7 +248,7 @@ def test_config_show_names_every_setting_and_no_password(hubbub: Run, monkeypatc
 @pytest.mark.parametrize("name", ["hubbub.yaml", "hubbub-data/hubbub.yaml"])
 @pytest.mark.parametrize("text", ["port: many", "prot: 1", "a: [", "log_level: loud", "default_zone: Mars/Base"])
 def test_config_check_ends_with_1(hubbub: Run, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
-    """A setting that cannot work, one that is not known and a file that is no YAML are said in a line, with code 1."""
+    """A bad value, an unknown setting and invalid YAML are errors on stderr, with exit code 1."""
     monkeypatch.delenv("HUBBUB_MEMORY_LIMIT")  # it would win over the file
     Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_text(text)
@@ -264,7 +264,7 @@ def test_config_check_ends_with_1(hubbub: Run, monkeypatch: pytest.MonkeyPatch, 
 )
 @pytest.mark.parametrize("command", [("config", "check"), ("serve", "--port", "1"), ("tenants", "list"), ("worker",)])
 def test_a_schedule_that_cannot_work_is_refused_everywhere(hubbub: Run, text: str, command: tuple[str, ...]) -> None:
-    """What `config check` refuses no command starts with, and it says the schedule: a day that never comes, no cron, no name."""
+    """No command starts with a schedule that `config check` refuses: a day that never comes, a bad cron, an unknown name."""
     Path("hubbub.yaml").write_text(f"schedules: {text}")
     ended = hubbub(*command)
     assert (ended.code, ended.out) == (1, "")
@@ -274,7 +274,7 @@ def test_a_schedule_that_cannot_work_is_refused_everywhere(hubbub: Run, text: st
 
 
 def test_a_key_is_shown_once(loaded: Run) -> None:
-    """The key's text is printed when it is made, and by no list."""
+    """A key's text is printed when it is made, and in no list."""
     made = loaded("keys", "add", "--tenant", "acme", "--label", "desk", "--scope", "read", "--json").told
     assert made["key"].startswith(f"hub_live_{made['id']}_")
     assert made["scopes"] == ["read"]
@@ -284,7 +284,7 @@ def test_a_key_is_shown_once(loaded: Run) -> None:
 
 
 def test_a_key_is_rotated(loaded: Run) -> None:
-    """The new key has the old one's scopes and is shown once; the old one ends after the overlap."""
+    """The new key has the old key's scopes and is shown once; the old key ends after the overlap."""
     old = loaded("keys", "add", "--tenant", "acme", "--scope", "read", "--json").told
     new = loaded("keys", "rotate", old["id"], "--overlap", "60", "--json").told
     assert new["key"].startswith(f"hub_live_{new['id']}_")
@@ -293,7 +293,7 @@ def test_a_key_is_rotated(loaded: Run) -> None:
 
 
 def test_retention_of_a_tenant_is_set_by_grain(loaded: Run) -> None:
-    """Days are set one by one, 0 keeps for ever, and what is not named stays."""
+    """Retention is set in days by grain; 0 keeps everything, and grains that are not given stay."""
     told = loaded("tenants", "add", "t", "--retention-raw", "7", "--retention-month", "0", "--json").told["retention"]
     assert told == {"raw": 7, "hour": 30, "day": 365, "week": 730, "month": None, "facts": 1095}
     told = loaded("tenants", "set", "t", "--retention-raw", "0", "--retention-day", "10", "--json").told["retention"]
@@ -301,7 +301,7 @@ def test_retention_of_a_tenant_is_set_by_grain(loaded: Run) -> None:
 
 
 def test_commands_work_beside_another_process(loaded: Run) -> None:
-    """While another process has the folder open, what it takes is answered and folded, and it sees what commands change."""
+    """Beside another process, commands count its events, and it sees their changes."""
     with open_engine(Path("hubbub-data")) as other:
         other.record("acme", {**EVENTS[0], "id": "m4"}, history=True)
         assert loaded("query", "messages", *SPAN, "--json").told["rows"][0]["messages"] == 3
@@ -312,7 +312,7 @@ def test_commands_work_beside_another_process(loaded: Run) -> None:
 
 
 def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
-    """The installed entry point, as a process: JSON on stdout, problems on stderr, codes 0 and 2."""
+    """The installed entry point, as a process, prints JSON on stdout and errors on stderr, and ends with 0 or 2."""
 
     def called(*words: str) -> subprocess.CompletedProcess[str]:
         program = "import sys; from hubbub.cli.main import run; sys.exit(run())"
@@ -329,7 +329,7 @@ def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
 
 
 def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
-    """What is not folded is counted, broken integrations are named with tenant, reason and advice; without jobs no row."""
+    """Doctor counts batches that are not folded, and names broken integrations with advice; without jobs it has no row."""
     hubbub("tenants", "add", "acme")
     assert "jobs" not in {row["check"] for row in hubbub("doctor", "--json").told["rows"]}
     with open_engine(Path("hubbub-data")) as engine:
@@ -352,7 +352,7 @@ def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
 
 @pytest.mark.parametrize("ended", ["failed", "parked"])
 def test_doctor_counts_jobs_that_ended_badly(hubbub: Run, monkeypatch: pytest.MonkeyPatch, ended: str) -> None:
-    """Failed and parked jobs are counted, with the commands that show them and let them run again."""
+    """Doctor counts failed and parked jobs, and names the commands that show and retry them."""
     hubbub("tenants", "add", "acme")
     monkeypatch.setattr(
         "hubbub.services.jobs.JobService.unfinished", lambda *_: {"failed": 0, "parked": 0} | {ended: 3}

@@ -1,4 +1,4 @@
-"""Whatever is wrong with the data folder, every command says it in one line, and nothing is changed by trying."""
+"""With a damaged data folder every command ends with one line on stderr, and changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GIVEN = {
     **DAY,
     "metric": "messages",
     "metrics": "messages",
-    "name": "labels",  # of a schedule that there is
+    "name": "labels",  # a schedule that exists
     "contact": "k",
     "minutes": "5",
     "number": "1",  # of a suggested topic
@@ -33,7 +33,7 @@ SPECIAL = {
     ("integrations", "add"), ("labels", "set"), ("tenants", "calendar", "set"), ("migrate-control",),
     ("migrate-store",), ("restore",), ("rebind",), ("rules", "import"),
 }  # fmt: skip
-"""Commands that are not asked here: they read a file of their own first, or open no engine."""
+"""Commands that are not tested here: they read their own file first, or open no engine."""
 MORE: dict[tuple[str, ...], tuple[str, ...]] = {
     ("tenants", "delete"): ("--yes", "some-tenant"), ("import", "events"): ("--tenant", "acme"),
 }  # fmt: skip
@@ -62,7 +62,7 @@ LINES = list(lines())
 
 @pytest.fixture
 def broken(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run commands on a filled folder that also has a jobs database, without pauses between looks at damaged files."""
+    """Run commands on a filled folder with a jobs database, without pauses before damaged files are read again."""
     monkeypatch.setattr("hubbub.storage.intact.PAUSE", 0.0)
     assert loaded("jobs", "list").code == 0
     monkeypatch.setattr("sys.stdin", io.StringIO("a token\n" * 1000))
@@ -70,7 +70,7 @@ def broken(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def refused(run: Run, line: list[str], file: str) -> None:
-    """Run a command that must end with 1, in one line that names the file and what to do."""
+    """Run a command that must end with 1 and one line that names the file and advises to restore."""
     ended = run(*line)
     assert (ended.code, ended.out) == (1, ""), (line, ended.err)
     assert ended.err.startswith("hubbub: ") and ended.err.count("\n") == 1, (line, ended.err)
@@ -80,12 +80,12 @@ def refused(run: Run, line: list[str], file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_command_names_a_damaged_file(broken: Run, file: str) -> None:
-    """Noise, a text, half of it and nothing in its place: one line, code 1, and what is not empty stays as it is."""
+    """With noise, text, half or nothing as the file, commands end with 1 and one line; a file with content stays as it is."""
     path = Path("hubbub-data") / file
     whole = path.read_bytes()
     made = {"noise": os.urandom(9000), "text": b"hello, world\n", "half": whole[: len(whole) // 2], "empty": b""}
     if file == "acknowledged":
-        del made["half"], made["empty"]  # half of a number is a number: it is a guard, and knows less then
+        del made["half"], made["empty"]  # half a number is a number: the guard only knows less
     assert len(LINES) > 45
     for damage, content in made.items():
         path.write_bytes(content)
@@ -97,7 +97,7 @@ def test_every_command_names_a_damaged_file(broken: Run, file: str) -> None:
 
 
 def test_damaged_jobs_stop_what_is_about_jobs_alone(broken: Run) -> None:
-    """With noise for a jobs database, commands about jobs name it, doctor has it as a row, and numbers are answered."""
+    """With a damaged jobs database, commands about jobs name it, doctor has a row for it, and queries are answered."""
     Path("hubbub-data/jobs.db").write_bytes(os.urandom(9000))
     for line in LINES:
         if line[0] in OF_JOBS:
@@ -110,7 +110,7 @@ def test_damaged_jobs_stop_what_is_about_jobs_alone(broken: Run) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own with 8 MB, for who may mount one."""
+    """A separate disk of 8 MB; skips without the right to mount one."""
     place = tmp_path / "disk"
     place.mkdir()
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place]).returncode:
@@ -120,14 +120,14 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> None:
-    """Leave no byte of a disk free."""
+    """Write until the disk has no free byte."""
     with (disk / "rest").open("wb", buffering=0) as rest, suppress(OSError):
         while True:
             rest.write(b"x" * 4096)
 
 
 def test_a_full_disk_at_start_is_named(broken: Run, disk: Path) -> None:
-    """Every command that opens the folder says in one line that the disk is full, also one that makes a new folder."""
+    """On a full disk every command says in one line that it is full; a new folder on it fails in one line too."""
     data = disk / "data"
     shutil.copytree("hubbub-data", data)
     fill(disk)
@@ -142,7 +142,7 @@ def test_a_full_disk_at_start_is_named(broken: Run, disk: Path) -> None:
 
 
 def test_a_folder_that_may_only_be_read(broken: Run, disk: Path) -> None:
-    """Questions are answered; what has to write says so in one line."""
+    """In a read-only folder queries are answered, and commands that write fail in one line."""
     data = disk / "data"
     shutil.copytree("hubbub-data", data)
     with open_engine(data, free_floor_mb=0) as engine:

@@ -1,4 +1,4 @@
-"""`hubbub import events`: files in, a summary out, the tenant made when it is new."""
+"""`hubbub import events`: files in, a summary out; a new tenant is made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ message.sent,never,c,sms,k
 
 
 def test_jsonl_is_imported_with_a_summary(loaded: Run) -> None:
-    """The summary has every key of the contract; a second import changes nothing and says so."""
+    """The summary has every key that other programs read; a second import stores nothing and counts duplicates."""
     again = loaded("import", "events", "events.jsonl", "--tenant", "acme", "--json")
     assert again.code == 0
     assert set(again.told) >= KEYS
@@ -36,7 +36,7 @@ def test_jsonl_is_imported_with_a_summary(loaded: Run) -> None:
 
 
 def test_an_unknown_tenant_is_made_and_keeps_everything(hubbub: Run) -> None:
-    """CSV of years ago is kept; the tenant is made with the asked zone, and stderr says that it has no retention."""
+    """An unknown tenant is made with `--zone` and unlimited retention, which stderr says once; old events are stored."""
     Path("old.csv").write_text(CSV)
     ended = hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--zone", "Europe/Rome", "--json")
     assert (ended.code, ended.told["stored"], ended.told["rejected"]) == (0, 2, {"invalid_time": 1})
@@ -48,7 +48,7 @@ def test_an_unknown_tenant_is_made_and_keeps_everything(hubbub: Run) -> None:
 
 
 def test_a_dry_run_stores_nothing(hubbub: Run) -> None:
-    """--dry-run reads and checks all, counts what it would refuse, and leaves no event, record or tenant behind."""
+    """`--dry-run` checks every record and counts refusals, and stores no event, record or tenant."""
     Path("old.csv").write_text(CSV + "message.unheard_of,2020-08-01T10:00:00Z,d,sms,k\n")
     ended = hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--dry-run", "--json")
     assert (ended.code, ended.told["dry_run"], ended.told["records"]) == (0, True, 4)
@@ -58,7 +58,7 @@ def test_a_dry_run_stores_nothing(hubbub: Run) -> None:
 
 
 def test_a_mapping_turns_columns_into_fields(hubbub: Run) -> None:
-    """--map names which columns are which fields; a mapping that is not there is a line on stderr."""
+    """`--map` names a mapping of columns to fields; a missing file is an error on stderr."""
     columns = "tweet_id,airline,name,tweet_created,negativereason,airline_sentiment,airline_sentiment_confidence"
     Path("tweets.csv").write_text(f"{columns}\n1,United,ann,2015-02-24 11:35:52 -0800,Late Flight,negative,0.9\n")
     mapping = Path(__file__).parents[3] / "examples" / "twitter-airlines.yaml"
@@ -71,7 +71,7 @@ def test_a_mapping_turns_columns_into_fields(hubbub: Run) -> None:
 
 
 def test_several_files_count_together(hubbub: Run) -> None:
-    """Files of different formats in one command give one summary; --where keeps only rows with that value."""
+    """Files of different formats in one command give one summary; `--where` imports only matching rows."""
     Path("a.csv").write_text(CSV)
     Path("b.json").write_text(
         json.dumps([{"type": "message.sent", "time": "2020-08-02T10:00:00Z", "id": "z", "channel": "mail"}])
@@ -83,7 +83,7 @@ def test_several_files_count_together(hubbub: Run) -> None:
 
 
 def test_many_tenants_fold_together(hubbub: Run) -> None:
-    """A file for several tenants ends with all of them folded, and with advice that names one of them."""
+    """All tenants of a file are folded after the import, and the advice names one of them."""
     Path("rows.csv").write_text("who,id\nacme,a\nbeta,b\ngamma,c\n")
     Path("map.yaml").write_text(
         "tenant_from: who\nevents:\n  - {type: {const: message.sent}, id: id, time: {const: '2020-08-01T10:00:00Z'}}\n"
@@ -102,7 +102,7 @@ TIME = "2020-08-01T10:00:00Z"
 
 
 def test_the_tenant_is_named_once(hubbub: Run) -> None:
-    """--tenant beside a mapping's tenant_from is bad usage, and so is neither; a row that names none is refused by its line."""
+    """`--tenant` with `tenant_from` is bad usage, and so is neither; a row without a tenant is refused by its line."""
     Path("rows.csv").write_text(f"who,id,t,c\nacme,a,{TIME},x\n,b,{TIME},x\n")
     Path("map.yaml").write_text("tenant_from: who\n" + ROWS)
     both = hubbub("import", "events", "rows.csv", "--tenant", "beta", "--map", "map.yaml")
@@ -115,10 +115,7 @@ def test_the_tenant_is_named_once(hubbub: Run) -> None:
 
 
 def test_nothing_is_never_imported_in_silence(hubbub: Run) -> None:
-    """A mapping whose `when` never fits, a filter that lets nothing through, an empty file and one refused whole end with 1.
-
-    The summary and stderr say how many were read, refused and left out, and why.
-    """
+    """An import that stores and knows no row ends with 1, and says how many rows were read, refused and left out, and why."""
     Path("rows.csv").write_text(f"id,t,c\na,{TIME},x\nb,{TIME},x\n")
     Path("never.yaml").write_text(ROWS.replace("{type", "{when: {c: y}, type"))
     Path("map.yaml").write_text(ROWS)
@@ -148,10 +145,7 @@ TICKET = "events:\n  - {{type: {{const: custom.ticket}}, id: id, time: updated_a
 
 
 def test_newer_exports_of_a_table_replace_what_they_say_otherwise(hubbub: Run) -> None:
-    """A ticket that is solved, reopened and solved again in newer exports ends as the newest says, by its time or by what changed.
-
-    Without a revision the first stays, and each contradiction is counted and named by file and line.
-    """
+    """With a revision, newer exports replace older values; without one the first stays, and contradictions are counted."""
     for name, revision, corrected, ends in (
         ("by-time", ", revision: {column: updated_at}", 1, "2020-08-03T10:00:00Z"),
         ("by-change", ", revision: changed", 1, "2020-08-03T10:00:00Z"),
@@ -178,7 +172,7 @@ def test_newer_exports_of_a_table_replace_what_they_say_otherwise(hubbub: Run) -
 
 
 def test_a_rating_that_counts_nowhere_has_a_note(hubbub: Run) -> None:
-    """Ratings outside their scale are stored, counted as notes and named by file and line; good ones are not."""
+    """Ratings outside their scale are stored, counted as notes and named by file and line."""
     values = [(0, None), (6, None), (4.5, None), (5, None), (0, 10), (11, 10)]
     Path("r.jsonl").write_text("\n".join(json.dumps(
         {"type": "satisfaction.rating_received", "time": TIME, "id": str(n), "survey_id": str(n), "value": v, "scale": s})
@@ -207,7 +201,7 @@ def test_a_file_that_tells_of_one_event_twice_corrects_it_once(hubbub: Run) -> N
 
 
 def test_a_file_that_was_cut_ends_with_1(hubbub: Run) -> None:
-    """Of several files one is cut: what can be read of all is stored, the place is named, and the command ends with 1."""
+    """With one truncated file of several, all readable records are stored, the place is named, and the command ends with 1."""
     event = json.dumps({"type": "message.sent", "time": TIME, "id": "{}", "channel": "mail"})
     whole = "".join(event.replace("{}", str(n)) + "\n" for n in range(3))
     Path("whole.jsonl").write_text(whole)
@@ -229,10 +223,7 @@ CHAT = "31/12/19, 10:00 - Ada: hi\n31/12/19, 10:05 - Hotel: hello\n"
 
 
 def test_a_path_is_looked_at(hubbub: Run) -> None:
-    """Without a kind a path is looked at: what it is, what would come in and how; with a tenant it is imported.
-
-    What is not known is refused with what was seen, and options may stand before the path.
-    """
+    """A path without a kind is only described; with a tenant it is imported, and an unknown file is refused."""
     Path("chat.txt").write_text(CHAT)
     looked = hubbub("import", "chat.txt", "--json")
     assert (looked.code, looked.told["kind"], looked.told["people_messages"]) == (0, "whatsapp", 2)

@@ -33,7 +33,7 @@ def told(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_an_account_goes_its_way(told: Run) -> None:
-    """add, list, show, pause, resume, remove: each answers the row; the token, read from stdin, is in none of it."""
+    """add, list, show, pause, resume and remove work; no output shows the token, which is read from stdin."""
     made = told(*PAGE, "--setting", "metrics=a,b", "--json")
     assert made.code == 0, made.err
     id_ = made.told["id"]
@@ -51,7 +51,7 @@ def test_an_account_goes_its_way(told: Run) -> None:
 
 
 def test_settings_are_changed_by_name(told: Run, tmp_path: Path) -> None:
-    """--setting changes one and leaves the others, NAME= sets one back; the page stays."""
+    """`--setting` changes one setting, and `NAME=` resets it; others stay, and the page cannot change."""
     (tmp_path / "token").write_text(SECRET)
     id_ = told(*PAGE, "--secret-file", tmp_path / "token", "--json").told["id"]
     before = told("integrations", "show", id_, "--tenant", "acme", "--json").told["settings"]
@@ -65,7 +65,7 @@ def test_settings_are_changed_by_name(told: Run, tmp_path: Path) -> None:
 
 
 def test_a_token_comes_from_a_file_too(told: Run, tmp_path: Path) -> None:
-    """--secret-file is read, for a new account and for a new token; a missing file and an empty one are refused."""
+    """`--secret-file` gives the token of a new account or a new token; a missing or empty file is refused."""
     (tmp_path / "token").write_text("from-a-file\n")
     id_ = told(*PAGE, "--secret-file", tmp_path / "token", "--json").told["id"]
     assert told("integrations", "rotate", id_, "--tenant", "acme", "--secret-file", tmp_path / "token").code == 0
@@ -86,7 +86,7 @@ WHATSAPP = ("integrations", "add", "whatsapp", "--tenant", "acme")
     ],
 )  # fmt: skip
 def test_unfit_secrets_are_refused_by_name(told: Run, tmp_path: Path, content: bytes, reason: str) -> None:
-    """A file that is no text, a secret that is given twice, and an unknown name are said, and nothing is connected."""
+    """Secrets that are not text, given twice, unknown or missing are refused by name, and nothing is connected."""
     (tmp_path / "secrets").write_bytes(content)
     ended = told(*WHATSAPP, "--secret-file", tmp_path / "secrets")
     assert (ended.code, reason in " ".join(ended.err.split())) == (1, True)
@@ -94,13 +94,13 @@ def test_unfit_secrets_are_refused_by_name(told: Run, tmp_path: Path, content: b
 
 
 def test_secrets_as_editors_on_windows_save_them(told: Run, tmp_path: Path) -> None:
-    """A byte order mark, ends of lines of Windows and empty lines are no part of a secret."""
+    """A byte order mark, Windows line ends and empty lines are not part of a secret."""
     (tmp_path / "secrets").write_bytes(b"\xef\xbb\xbfapp_secret=abc\r\n\r\nverify_token=word\r\n")
     assert told(*WHATSAPP, "--secret-file", tmp_path / "secrets", "--json").code == 0
 
 
 def test_more_pages_are_announced(told: Run, tmp_path: Path) -> None:
-    """A list that goes on says with which cursor, on stderr."""
+    """A list with more rows prints the next cursor on stderr."""
     (tmp_path / "token").write_text("t")
     for _ in range(3):
         told(*PAGE, "--secret-file", tmp_path / "token")
@@ -111,7 +111,7 @@ def test_more_pages_are_announced(told: Run, tmp_path: Path) -> None:
 
 
 def test_wrong_words_are_refused(told: Run) -> None:
-    """A setting that is no NAME=VALUE is bad usage; an unknown provider, setting, state and id are errors that say so."""
+    """A setting without `=` is bad usage; an unknown provider, setting, state, id or tenant is an error."""
     assert told(*PAGE, "--setting", "odd").code == 2
     for words in (
         ("add", "--tenant", "acme", "--provider", "odd"), ("add", "--tenant", "acme", "--provider", "slack", "--setting", "odd=1"),

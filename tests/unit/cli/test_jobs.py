@@ -11,12 +11,12 @@ from tests.unit.cli.conftest import Run
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work on a data folder of the test's own."""
+    """Work in the test's own data folder."""
     monkeypatch.setenv("HUBBUB_DATA", str(tmp_path / "data"))
 
 
 def test_schedules_and_jobs_by_hand(hubbub: Run) -> None:
-    """A triggered job is listed, shown, cancelled and retried; a paused schedule says so; `--json` prints rows."""
+    """A triggered job is listed, cancelled, retried and shown; a schedule is paused, resumed and backfilled."""
     rows = hubbub("schedules", "list", "--json").told["rows"]
     assert {"retention", "trend-aggregation", "weekly-snapshots"} <= {row["name"] for row in rows}
     job = hubbub("schedules", "trigger", "retention", "--json").told["id"]
@@ -34,7 +34,7 @@ def test_schedules_and_jobs_by_hand(hubbub: Run) -> None:
 
 
 def test_what_is_not_there_is_said(hubbub: Run) -> None:
-    """Unknown jobs and schedules end with one line and exit 1; a bad date with exit 2."""
+    """An unknown job or schedule ends with one line and code 1, a bad date with 2."""
     for words in (("jobs", "show", "nothing"), ("schedules", "pause", "nightly")):
         ended = hubbub(*words)
         assert (ended.code, ended.err.count("\n")) == (1, 1)

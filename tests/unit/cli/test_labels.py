@@ -1,4 +1,4 @@
-"""`hubbub labels give`: a person's label of one message or conversation, and what is refused in one line."""
+"""`hubbub labels give`: a person's label of a message or a conversation; refusals are one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RANGE = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
 
 @pytest.fixture
 def labelled(loaded: Run, tmp_path: Path) -> Run:
-    """Run commands on a folder whose tenant acme has two topics; its source labelled the message m4."""
+    """Run commands in a folder whose tenant acme has two topics; its source labelled the message m4."""
     place = {"time": "2026-08-01T11:00:00Z", "channel": "sms", "conversation_id": "k4"}
     with open_engine(tmp_path / "hubbub-data", free_floor_mb=0) as engine:
         engine.labels.replace("acme", {"topic": {"wifi": {"words": ["wifi"]}, "food": None}})
@@ -36,7 +36,7 @@ def labelled(loaded: Run, tmp_path: Path) -> Run:
 
 @pytest.mark.parametrize("target", [("--message", "m1"), ("--conversation", "k")])
 def test_a_label_is_given_once(labelled: Run, target: tuple[str, str]) -> None:
-    """The label stands in lists at once, given by a person; the same again changes nothing."""
+    """A label given by a person is in lists at once; giving it again changes nothing."""
     words = (*GIVE, "wifi", *target, "--tenant", "acme", "--json")
     first, again = labelled(*words).told, labelled(*words).told
     assert (first["message"], first["label"], first["changed"]) == ("m1", "wifi", 1)
@@ -46,14 +46,14 @@ def test_a_label_is_given_once(labelled: Run, target: tuple[str, str]) -> None:
 
 
 def test_tables_have_labels_in_short(labelled: Run) -> None:
-    """A cell of a table says set, label, giver, and confidence where it is known, and no person's confidence; JSON has all."""
+    """Cells of tables have set, label and labeller in short, without versions."""
     labelled(*GIVE, "wifi", "--message", "m1", "--tenant", "acme")
     table = labelled("conversations", "list", *RANGE).out
     assert "topic wifi (command line)" in table and "topic food (api)" in table and "version" not in table
 
 
 def test_training_says_how_to_use_a_classifier_that_is_not_used(labelled: Run, tmp_path: Path) -> None:
-    """The first is used; the next, which no example compares with it, is not, and the command to use it is shown."""
+    """The first classifier is used at once; for the next, which no example compares, the command to use it is printed."""
     pytest.importorskip("wordllama")
     examples = [
         f"the {thing} number {n} is slow,{label}"
@@ -79,7 +79,7 @@ def test_training_says_how_to_use_a_classifier_that_is_not_used(labelled: Run, t
     )
 )
 def test_a_short_label_names_set_and_label(label: GivenLabel) -> None:
-    """Whatever a label has, its short form has its set and its name; rules have their version, classifiers their number."""
+    """A label's short form has its set and name, the version of rules, and the number of a classifier."""
     cell = [plain(label)]
     assert are_labels(cell)
     short = in_short(cell)
@@ -103,6 +103,6 @@ def test_a_short_label_names_set_and_label(label: GivenLabel) -> None:
     ],
 )
 def test_what_cannot_be_labelled_is_one_line(labelled: Run, words: tuple[str, ...], tenant: str, advice: str) -> None:
-    """An unknown label, message or conversation, another tenant's, and a label of the source end with 1 and say what to do."""
+    """An unknown label, message or conversation, another tenant's, and a label of the source end with 1 and advice."""
     ended = labelled(*GIVE, *words, "--tenant", tenant)
     assert (ended.code, advice in " ".join(ended.err.split())) == (1, True), ended.err

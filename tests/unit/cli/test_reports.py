@@ -1,4 +1,4 @@
-"""`hubbub report` and `hubbub reports`, in this process and beside a server."""
+"""`hubbub report` and `hubbub reports`, in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SUMMARY = ("--kind", "daily", "--date", "2026-08-01", "--sections", "summary,con
 
 
 def test_a_report_is_made_kept_shown_and_deleted(loaded: Run, tmp_path: Path) -> None:
-    """A report is made in the asked formats and copied where asked; it is listed and shown until it is deleted."""
+    """A report is made in the given formats and copied to `--out`; it is listed and shown until it is deleted."""
     made = loaded(
         "report",
         "--tenant",
@@ -43,7 +43,7 @@ def test_a_report_is_made_kept_shown_and_deleted(loaded: Run, tmp_path: Path) ->
 
 
 def test_people_are_told_where_the_files_are(loaded: Run) -> None:
-    """Without --json the command prints what the report is and the path of each file."""
+    """Without `--json` the command prints the path of each file."""
     made = loaded("report", "--tenant", "acme", *SUMMARY, "--format", "csv")
     assert made.code == 0, made.err
     line = next(line for line in made.out.splitlines() if "report.csv.zip" in line)
@@ -51,7 +51,7 @@ def test_people_are_told_where_the_files_are(loaded: Run) -> None:
 
 
 def test_bad_usage_ends_with_two(loaded: Run) -> None:
-    """A wrong kind, section or format ends with exit code 2 and names what there is."""
+    """A wrong kind, section or format ends with 2 and names the known ones."""
     for words, named in (
         (("--kind", "yearly"), "daily, weekly, monthly"),
         (("--sections", "staff"), "staff_performance"),

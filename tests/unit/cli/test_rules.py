@@ -1,4 +1,4 @@
-"""The commands for rule sets: printed, imported, and what is wrong in one line."""
+"""The commands for rule sets: export, import, and errors in one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.cli.conftest import Run
 
 
 def test_a_rule_set_is_printed_and_imported_once(loaded: Run, tmp_path: Path) -> None:
-    """What `rules export` prints, `rules import` takes; the second time nothing changes."""
+    """`rules import` takes the output of `rules export`; a second import changes nothing."""
     loaded("targets", "add", "first_response", "15", "--tenant", "acme", "--from", "2026-01-01")
     loaded("alerts", "add", "sla", "--name", "Late", "--tenant", "acme")
     loaded("tenants", "add", "other")
@@ -22,7 +22,7 @@ def test_a_rule_set_is_printed_and_imported_once(loaded: Run, tmp_path: Path) ->
 
 
 def test_a_file_that_is_no_rule_set_is_one_line(loaded: Run, tmp_path: Path) -> None:
-    """A file that is not there, is not JSON or holds no object is named."""
+    """A missing file, one that is not JSON and one without an object are named in the error."""
     file = tmp_path / "rules.json"
     for text in (None, "{", "[]"):
         if text is not None:

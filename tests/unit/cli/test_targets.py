@@ -1,4 +1,4 @@
-"""The commands for targets: set, listed, ended, and what is wrong in one line."""
+"""The commands for targets: add, list, remove, and errors in one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.unit.cli.conftest import Run
 
 
 def test_targets_are_set_listed_and_ended(loaded: Run) -> None:
-    """What is set is listed, with the days it is in force; removed, it ends."""
+    """An added target is listed and named with queries of its metric, with its days in force; removing it ends it."""
     added = loaded(
         "targets", "add", "first_response", "15", "--tenant", "acme", "--channel", "sms", "--share", "0.9",
         "--from", "2026-01-01", "--json",
@@ -33,6 +33,6 @@ def test_targets_are_set_listed_and_ended(loaded: Run) -> None:
 
 
 def test_what_is_wrong_is_one_line(loaded: Run) -> None:
-    """A wrong aim is named with those that there are."""
+    """An unknown aim is refused, and the error lists the known ones."""
     told = loaded("targets", "add", "answer", "15", "--tenant", "acme")
     assert (told.code, "aim: 'answer' is not one of first_response, next_response, resolution" in told.err) == (1, True)

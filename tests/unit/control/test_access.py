@@ -1,4 +1,4 @@
-"""Links and sessions: who came in is listed without what lets in, is seen now and then, and is sent out with the link."""
+"""Access links and sessions: lists hold no token, last use is stored sparingly, and revoking a link ends its sessions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EARLIER = (
     "tenant VARCHAR(63) REFERENCES tenants (id), label VARCHAR(200) NOT NULL, created_at TIMESTAMP NOT NULL, "
     "expires_at TIMESTAMP NOT NULL)",
 )
-"""The tables as they were before a link had a page, and a session a link."""
+"""The tables of an earlier version, in which links had no page and sessions no link."""
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def access(tmp_path: Path, jobs_url: str) -> Iterator[Access]:
 
 
 def come_in(access: Access, tenant: str | None, label: str, role: str = "viewer") -> str:
-    """Sign in; returns the session's token."""
+    """Sign in, and return the session's token."""
     return access.enter(access.invite(role, tenant, label)[1])[1]
 
 
 def test_an_installation_of_before_goes_on(tmp_path: Path, jobs_url: str) -> None:
-    """Links and sessions of tables without the new columns work as they did; who was inside is listed, seen, and sent out."""
+    """Links and sessions in an earlier version's tables still work; its sessions are listed, used and ended."""
     database = Database(jobs_url)
     control = Control(database, tmp_path)
     control.add_tenant("a")
@@ -73,7 +73,7 @@ def test_an_installation_of_before_goes_on(tmp_path: Path, jobs_url: str) -> Non
 
 
 def test_a_session_is_seen_every_five_minutes(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its last use is written no oftener: what is used again and again costs no write."""
+    """A session's last use is stored at most every `SEEN_SECONDS`; uses in between write nothing."""
     token, begun = come_in(access, "a", "Ada"), now()
 
     def seen_after(seconds: float) -> datetime | None:
@@ -101,7 +101,7 @@ def test_what_is_listed_lets_nobody_in(access: Access) -> None:
 
 
 def test_sessions_are_a_tenant_s_own(access: Access) -> None:
-    """One of another tenant's is not there: the same error as for none; what ends all ends no other tenant's, nor operators'."""
+    """Another tenant's session gets the error of an unknown one; `end_all` ends no session of other tenants or operators."""
     mine, theirs, ours = come_in(access, "a", "A"), come_in(access, "b", "B"), come_in(access, None, "", "operator")
     other = access.session(theirs).id
     for tenant in ("a", None):
@@ -121,7 +121,7 @@ def test_sessions_are_a_tenant_s_own(access: Access) -> None:
 
 
 def test_revoking_a_link_ends_what_it_let_in(access: Access) -> None:
-    """Who came in by a revoked link is out; who came by another stays."""
+    """Revoking a link ends the sessions that began with it; sessions of another link go on."""
     link, token = access.invite("viewer", "a", "Ada")
     inside, other = access.enter(token)[1], come_in(access, "a", "Ben")
     assert access.session(inside).link == link.id

@@ -1,4 +1,4 @@
-"""The cache in memory and in Redis: what is found and what never again, how much is kept, and what happens without a Redis."""
+"""The cache in memory and in Redis: what a lookup returns, what invalidates it, how much is held, and work without a Redis."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ BODY = Kept('{"rows":["né\\n"]}\n'.encode(), 12.5)
 
 
 class Timer:
-    """Seconds that go by when the test says so."""
+    """A clock in seconds that moves only when the test says so."""
 
     now = 1000.0
 
     def __call__(self) -> float:
-        """Return them."""
+        """Return the seconds."""
         return self.now
 
 
 @pytest.fixture
 def timer() -> Timer:
-    """Stand still."""
+    """A clock that stands still."""
     return Timer()
 
 
 @pytest.fixture(params=["memory", "redis"])
 def cache(request: pytest.FixtureRequest, timer: Timer) -> Iterator[Cache]:
-    """Return an empty cache: each test runs on memory and on Redis."""
+    """An empty cache, in memory and in Redis."""
     if request.param == "memory":
         made: Cache = Memory(1 << 20, timer)
     else:
@@ -51,12 +51,12 @@ def cache(request: pytest.FixtureRequest, timer: Timer) -> Iterator[Cache]:
 
 
 def keep(cache: Cache, key: str = "k", tags: tuple[str, ...] = TAGS, kept: Kept = BODY, seconds: float = 60) -> None:
-    """Keep an answer that was begun and done at once."""
+    """Cache an answer whose lookup and result come at the same moment."""
     cache.put(key, cache.get(key, tags)[1], kept, seconds)
 
 
 def test_what_is_kept_is_found_as_it_was(cache: Cache) -> None:
-    """Bytes, line ends and all, and the moment they were made come back, under their own key only."""
+    """An answer comes back with the same bytes and time of making, and under its own key only."""
     assert cache.get("k", TAGS)[0] is None
     keep(cache)
     assert cache.get("k", TAGS)[0] == BODY
@@ -65,7 +65,7 @@ def test_what_is_kept_is_found_as_it_was(cache: Cache) -> None:
 
 @pytest.mark.parametrize("dropped", TAGS)
 def test_a_dropped_tag_lets_go_of_its_answers_alone(cache: Cache, dropped: str) -> None:
-    """Either of two tags lets go of what stands under both; what stands under others stays."""
+    """Dropping either of its two tags invalidates an answer; answers under other tags stay."""
     keep(cache)
     keep(cache, "other", ("2:numbers",))
     cache.drop([dropped])
@@ -76,7 +76,7 @@ def test_a_dropped_tag_lets_go_of_its_answers_alone(cache: Cache, dropped: str) 
 
 
 def test_an_answer_that_was_begun_before_a_drop_is_not_found(cache: Cache) -> None:
-    """Who worked an answer out of what was there before the drop keeps it in vain, also when the same was dropped twice."""
+    """An answer whose computation began before a drop is not returned when it is stored later, even after a second drop."""
     _, stamp = cache.get("k", TAGS)
     cache.drop(["1:numbers"])
     cache.put("k", stamp, BODY, 60)
@@ -87,7 +87,7 @@ def test_an_answer_that_was_begun_before_a_drop_is_not_found(cache: Cache) -> No
 
 
 def test_what_is_too_large_or_for_no_time_is_not_kept(cache: Cache) -> None:
-    """An answer of many megabytes, and one that may be kept for 0 seconds, are not there afterwards; nothing is raised."""
+    """An answer above `LARGEST`, or one with 0 seconds to live, is not cached; nothing is raised."""
     keep(cache, kept=Kept(b"x" * (LARGEST + 1), 0))
     assert cache.get("k", TAGS)[0] is None
     keep(cache, seconds=0)
@@ -95,7 +95,7 @@ def test_what_is_too_large_or_for_no_time_is_not_kept(cache: Cache) -> None:
 
 
 def test_memory_lets_go_when_the_time_is_over(timer: Timer) -> None:
-    """An answer is there for its own seconds, and not after them."""
+    """An answer is valid for its own number of seconds, and not after them."""
     cache = Memory(1 << 20, timer)
     keep(cache, "short", seconds=30)
     keep(cache, "long", seconds=60)
@@ -107,7 +107,7 @@ def test_memory_lets_go_when_the_time_is_over(timer: Timer) -> None:
 
 
 def test_redis_is_told_when_the_time_is_over(redis_server: RedisServer) -> None:
-    """Answers and tokens all have an end in Redis: nothing of ours stays there for ever."""
+    """Every key in Redis, of answers and of tokens, has an expiry and the prefix of the installation."""
     cache = Redis(redis_server.url, "test")
     keep(cache, seconds=30)
     with redis_py.Redis.from_url(redis_server.url) as client:
@@ -120,7 +120,7 @@ def test_redis_is_told_when_the_time_is_over(redis_server: RedisServer) -> None:
 
 
 def test_memory_stays_within_its_bound() -> None:
-    """Ten thousand answers of 10 kB through a cache of 2 MB: what it says it holds, and what Python holds for it, are no more."""
+    """Many answers, large or small, stay within the bound of 2 MB, by the cache's own count and by Python's."""
     cache = Memory(2 << 20)
     tracemalloc.start()
     try:
@@ -144,7 +144,7 @@ def test_memory_stays_within_its_bound() -> None:
 
 
 def test_memory_lets_go_first_of_what_was_asked_for_longest_ago() -> None:
-    """With room for two, asking for the older one makes the other one go when a third comes."""
+    """With room for two answers, a third evicts the least recently used."""
     cache = Memory(2 * (BESIDE + 10))
     for key in ("a", "b"):
         keep(cache, key, kept=Kept(b"0123456789", 0))
@@ -154,7 +154,7 @@ def test_memory_lets_go_first_of_what_was_asked_for_longest_ago() -> None:
 
 
 def test_a_lost_token_is_a_drop(redis_server: RedisServer) -> None:
-    """When Redis pushed a token out, the answers under it are gone for good, however often it is made anew."""
+    """An answer whose token Redis evicted is never returned again, even after a new token is made."""
     cache = Redis(redis_server.url, "test")
     keep(cache)
     with redis_py.Redis.from_url(redis_server.url) as client:
@@ -168,7 +168,7 @@ def test_a_lost_token_is_a_drop(redis_server: RedisServer) -> None:
     "value", [b"", b"\x80\x04K\x01.", b"{}", b'{"made":1,"stamp":[]}\n{}', b'{"made":"x"}\n', b"null\nx"]
 )
 def test_what_others_wrote_is_no_answer(redis_server: RedisServer, value: bytes) -> None:
-    """A value under our key that we did not write, a pickle too, is not found, and raises nothing."""
+    """A value under our key that we did not write, like a pickle, counts as a miss and raises nothing."""
     cache = Redis(redis_server.url, "test")
     _, stamp = cache.get("k", TAGS)
     with redis_py.Redis.from_url(redis_server.url) as client:
@@ -180,7 +180,7 @@ def test_what_others_wrote_is_no_answer(redis_server: RedisServer, value: bytes)
 
 
 def test_two_installations_in_one_redis_do_not_meet(redis_server: RedisServer, tmp_path: Path) -> None:
-    """Each store has a space of its own, which it remembers: the same key and tags in it hold another answer."""
+    """Each store keeps its own cache space: another store's space holds neither its answers nor its drops."""
     spaces = []
     for name in ("one", "two", "one"):
         with open_engine(tmp_path / name) as engine:
@@ -210,7 +210,7 @@ for line in sys.stdin:
 
 
 def test_what_one_process_drops_is_dropped_for_the_other(redis_server: RedisServer) -> None:
-    """Two processes on one Redis: each finds what the other keeps, and neither what either of them dropped."""
+    """Two processes on one Redis: each reads the other's answers, and neither reads an answer that one of them dropped."""
     cache = Redis(redis_server.url, "test")
     command = [sys.executable, "-c", CHILD, redis_server.url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -236,7 +236,7 @@ def test_what_one_process_drops_is_dropped_for_the_other(redis_server: RedisServ
 
 @pytest.mark.parametrize("way", ["stop", "hang"])
 def test_without_redis_nothing_is_found_and_little_said(redis_server: RedisServer, timer: Timer, way: str) -> None:
-    """Stopped or silent: nothing is found, raised or kept, it is asked once in a while, one line is logged, and it comes back."""
+    """While Redis is stopped or hangs, lookups miss, nothing is raised, and one line is logged; later it is used again."""
     cache = Redis(redis_server.url, "test", timer)
     keep(cache)
     getattr(redis_server, way)()
@@ -258,7 +258,7 @@ def test_without_redis_nothing_is_found_and_little_said(redis_server: RedisServe
 
 
 def test_a_drop_while_redis_is_away_counts_when_it_is_back(redis_server: RedisServer, timer: Timer) -> None:
-    """What was kept before the silence, and dropped during it, is not found after it, in this process or another."""
+    """An answer cached before Redis hung, and dropped meanwhile, is invalid afterwards in this process and in another."""
     cache, other = Redis(redis_server.url, "test", timer), Redis(redis_server.url, "test", timer)
     keep(cache)
     keep(cache, "stays", ("all", "2:numbers"))
@@ -292,8 +292,8 @@ for line in sys.stdin:
 
 
 def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
-    """An answer is found until another process accepts or folds something, and one begun before that is kept in vain; what
-    this process writes lets go of nothing."""
+    """A cached answer is valid until another process accepts or folds events; one begun before that is not cached. This process's
+    own reads invalidate nothing."""
     store = Store(tmp_path)
     cache = Following(1 << 20, store)
     command = [sys.executable, "-c", OTHER, str(tmp_path)]
@@ -303,7 +303,7 @@ def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
         for word, there in (("nothing", True), ("accept", False), ("change", False), ("nothing", True)):
             keep(cache)
             with store.facts.read(), store.facts.read(), log_of(store).database.read():
-                store.installation()  # however many connections this process reads with
+                store.installation()  # any number of connections that this process reads with
             _, stamp = cache.get("k", TAGS)
             other.stdin.write(f"{word}\n")
             other.stdin.flush()
@@ -316,7 +316,7 @@ def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
 
 
 def test_memory_finds_nothing_while_the_store_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it is not known whether another process changed anything, nothing is found or kept, and nothing is raised."""
+    """While the store cannot say whether another process changed it, lookups miss, nothing is cached, and nothing is raised."""
     store = Store(tmp_path)
     cache = Following(1 << 20, store)
     keep(cache)
@@ -334,7 +334,7 @@ def test_memory_finds_nothing_while_the_store_does_not_say(tmp_path: Path, monke
 
 
 def test_many_drops_are_told_in_pieces(redis_server: RedisServer) -> None:
-    """Dropping five thousand tenants' answers at once lets go of all of them."""
+    """Dropping 5,000 tags at once invalidates the answers of all of them."""
     cache = Redis(redis_server.url, "test")
     for number in (0, 2500, 4999):
         keep(cache, f"k{number}", (f"{number}:numbers",))
@@ -344,13 +344,13 @@ def test_many_drops_are_told_in_pieces(redis_server: RedisServer) -> None:
 
 
 def test_a_url_that_cannot_be_one_is_named() -> None:
-    """A port that is no number is refused when the cache is made, with what to write."""
+    """A URL of Redis with a bad port is refused when the cache is made; the error names the setting."""
     with pytest.raises(BadSettingError, match="cache_url"):
         Redis("redis://localhost:port/0", "test")
 
 
 def test_what_is_forgotten_is_gone_at_once(cache: Cache, request: pytest.FixtureRequest) -> None:
-    """Answers under keys with a prefix are taken away, dropped ones too; those of others stay."""
+    """Forgetting a prefix removes all answers under it at once, dropped ones too; answers under other keys stay."""
     for key in ("1:a", "1:b", "11:a", "2:1:a"):
         _, stamp = cache.get(key, TAGS)
         cache.put(key, stamp, BODY, 60)

@@ -1,4 +1,4 @@
-"""Control data: tenants are named well, and a key is known only to whom it was given."""
+"""Control data: names of tenants are valid, and only the holder of a key's text can use it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def control(tmp_path: Path) -> Iterator[Control]:
 
 
 def test_a_tenant_is_found_as_it_was_made(control: Control, tmp_path: Path) -> None:
-    """Name, zone and retention come back, from another opening of the same file too."""
+    """A new tenant's name, zone and retention are stored; another opening of the same file returns the same."""
     made = control.add_tenant("beta", "Asia/Kathmandu", "Beta", Retention(raw=7, hour=None))
     other = open_(tmp_path)
     assert other.tenant("beta") == control.tenant("beta") == made
@@ -52,7 +52,7 @@ def test_a_tenant_is_found_as_it_was_made(control: Control, tmp_path: Path) -> N
 
 
 def test_numbers_of_tenants_begin_at_one(control: Control) -> None:
-    """The number 0 belongs to nobody: marks use it for everyone."""
+    """Tenants are numbered from 1: number 0 is for everyone."""
     assert control.tenant("acme").no == 1
 
 
@@ -68,7 +68,7 @@ def test_bad_names_and_zones_make_no_tenant(control: Control) -> None:
 
 
 def test_a_tenant_changes_what_is_given_and_nothing_else(control: Control) -> None:
-    """Zone, name and retention change one by one; a bad zone changes nothing."""
+    """Only the given fields of zone, name and retention change; a bad zone changes nothing."""
     control.change_tenant("acme", zone="UTC")
     assert (control.tenant("acme").zone, control.tenant("acme").name) == ("UTC", "Acme Inc.")
     control.change_tenant("acme", name="Acme")
@@ -80,7 +80,7 @@ def test_a_tenant_changes_what_is_given_and_nothing_else(control: Control) -> No
 
 
 def test_a_tenant_that_is_not_there_is_not_found(control: Control) -> None:
-    """Asking for, changing, or making a key for an unknown tenant says that there is none."""
+    """Reading, changing or making a key for an unknown tenant raises `NotFoundError` with its name."""
     for wrong in (
         lambda: control.tenant("nobody"),
         lambda: control.change_tenant("nobody", zone="UTC"),
@@ -94,7 +94,7 @@ def test_a_tenant_that_is_not_there_is_not_found(control: Control) -> None:
 
 
 def test_a_key_opens_what_it_was_made_for(control: Control) -> None:
-    """The text of a key names its tenant and its scopes, in a fixed order."""
+    """A key's text leads to its tenant, label and scopes, and the scopes have a fixed order."""
     key, text = control.add_key("acme", ["read", "ingest"], "the shop")
     found = control.authenticate(text)
     assert text.startswith(f"hub_live_{key.id}_")
@@ -102,14 +102,14 @@ def test_a_key_opens_what_it_was_made_for(control: Control) -> None:
 
 
 def test_keys_have_256_bits_and_are_never_the_same(control: Control) -> None:
-    """Secrets are 32 random bytes written in 43 characters, another one each time."""
+    """The secret of a key is 32 random bytes in 43 characters, and each key has another."""
     secrets = {control.add_key("acme", ["read"])[1].split("_", 3)[3] for _ in range(20)}
     assert len(secrets) == 20
     assert {len(s) for s in secrets} == {43}
 
 
 def test_no_file_holds_a_usable_key(control: Control, tmp_path: Path) -> None:
-    """Neither the database nor its log nor the pepper holds the secret, only a keyed hash that another pepper cannot check."""
+    """No file in the folder holds the secret, only a keyed hash; with another pepper the key is refused."""
     _, text = control.add_key("acme", ["read"])
     control.database.close()
     secret = text.split("_", 3)[3].encode()
@@ -124,7 +124,7 @@ def test_no_file_holds_a_usable_key(control: Control, tmp_path: Path) -> None:
 
 
 def test_the_pepper_is_readable_by_its_owner_alone(control: Control, tmp_path: Path) -> None:
-    """Nobody else on the machine can read the pepper, and it stays the same."""
+    """Only the pepper's owner may read its file, and another opening leaves it unchanged."""
     pepper = (tmp_path / "pepper").read_text()
     assert (tmp_path / "pepper").stat().st_mode & 0o077 == 0
     open_(tmp_path).database.close()
@@ -148,7 +148,7 @@ def test_only_an_admin_key_may_name_no_tenant(control: Control) -> None:
 
 
 def test_wrong_secrets_and_shapes_are_refused_alike(control: Control) -> None:
-    """A wrong secret, an unknown id and text that is no key all get the same answer."""
+    """A wrong secret, an unknown id and a malformed key get the same error."""
     key, text = control.add_key("acme", ["read"])
     head, secret = f"hub_live_{key.id}_", text.split("_", 3)[3]
     wrong = [
@@ -165,7 +165,7 @@ def test_wrong_secrets_and_shapes_are_refused_alike(control: Control) -> None:
 
 
 def test_an_expired_key_is_refused(control: Control) -> None:
-    """A key is good until its moment, whatever zone that was given in, and not after it."""
+    """A key is accepted until it expires, and refused afterwards."""
     now = datetime.now(UTC)
     _, past = control.add_key("acme", ["read"], expires_at=now - timedelta(minutes=1))
     _, future = control.add_key("acme", ["read"], expires_at=now + timedelta(days=1))
@@ -187,7 +187,7 @@ def test_a_revoked_key_is_refused_and_its_neighbour_is_not(control: Control) -> 
 
 
 def test_keys_are_listed_by_tenant_without_secrets(control: Control) -> None:
-    """A tenant sees its own keys; what is listed has no field for a secret."""
+    """A list by tenant has that tenant's keys only, and no list holds a secret."""
     control.add_tenant("beta")
     mine, text = control.add_key("acme", ["read"])
     control.add_key("beta", ["read"])
@@ -200,7 +200,7 @@ def test_keys_are_listed_by_tenant_without_secrets(control: Control) -> None:
 
 
 def test_another_process_follows_what_this_one_changes(control: Control, tmp_path: Path) -> None:
-    """A tenant's zone, hours and making are known elsewhere at once; asked without a change, nothing is read again."""
+    """Another process sees a changed zone and a new tenant at once; without a change it reads nothing again."""
     other = open_(tmp_path)
     assert other.tenant("acme").zone == "America/New_York"
     control.change_tenant("acme", zone="Asia/Kolkata")
@@ -210,14 +210,14 @@ def test_another_process_follows_what_this_one_changes(control: Control, tmp_pat
     assert other.changes == before
     assert other.tenants() is known
     control.add_tenant("beta")
-    assert other.tenant("beta").id == "beta"  # who is not known is looked for
+    assert other.tenant("beta").id == "beta"  # an unknown tenant is looked up
     other.database.close()
 
 
 def test_what_is_known_of_a_tenant_holds_while_the_database_is_away(
     control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A change that could not be read is read as soon as the database answers again; until then the tenant is as it was."""
+    """While the database is unavailable a tenant keeps its known fields; missed changes are read once it answers."""
     other = open_(tmp_path)
     zone = other.tenant("acme").zone
     control.change_tenant("acme", zone="Asia/Kolkata")
@@ -249,7 +249,7 @@ CHANGES: dict[str, Callable[[Control, str], object]] = {
 )
 @settings(max_examples=60, deadline=None)
 def test_whoever_changes_tenants_all_know_the_same(steps: list[tuple[int, str, str]]) -> None:
-    """Two processes change tenants in turns: what each knows after it followed is what is stored, in the same order."""
+    """Two processes change tenants in any order: after `follow` each has what is stored, in the same order."""
     with TemporaryDirectory() as folder:
         both = [open_(Path(folder)) for _ in range(2)]
         for which, change, name in steps:
@@ -264,7 +264,7 @@ def test_whoever_changes_tenants_all_know_the_same(steps: list[tuple[int, str, s
 
 
 def test_a_key_that_is_used_brings_what_is_known_of_its_tenant(control: Control, tmp_path: Path) -> None:
-    """Who lets a key in has followed tenants by then: an event is never read in a zone of before its key was made."""
+    """A key's first use in another process brings its tenant's current zone there, so no event is read in an old zone."""
     other = open_(tmp_path)
     assert other.tenant("acme").zone == "America/New_York"
     control.change_tenant("acme", zone="Asia/Kolkata")
@@ -275,7 +275,7 @@ def test_a_key_that_is_used_brings_what_is_known_of_its_tenant(control: Control,
 
 
 def test_processes_with_one_secret_key_know_each_others_keys(tmp_path: Path) -> None:
-    """Without a common folder the pepper follows from the secret key; another secret key, or none, knows none of them."""
+    """Processes without a common folder share keys through the secret key; another secret key, or none, accepts none of them."""
     url = f"sqlite:///{tmp_path / 'shared.db'}"
 
     def process(name: str, secret: str) -> Control:
@@ -294,6 +294,6 @@ def test_processes_with_one_secret_key_know_each_others_keys(tmp_path: Path) -> 
             wrong.authenticate(text)
     assert not (tmp_path / "one" / "pepper").exists()
     _, kept = alone.add_key("acme", ["read"])
-    assert process("alone", "5c" * 32).authenticate(kept).tenant == "acme"  # a folder's own pepper stays
+    assert process("alone", "5c" * 32).authenticate(kept).tenant == "acme"  # the folder's own pepper stays in use
     for opened in (one, other, stranger, alone):
         opened.database.close()

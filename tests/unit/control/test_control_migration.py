@@ -1,4 +1,4 @@
-"""Control data and jobs are carried between SQLite and PostgreSQL and back, whole or not at all."""
+"""Control data and jobs are copied between SQLite and PostgreSQL in both directions, completely or not at all."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def source(tmp_path: Path) -> Iterator[Database]:
 
 
 def fill(database: Database, folder: Path) -> None:
-    """Store something of every kind."""
+    """Store rows of every kind."""
     database.make(*control_tables())
     control, encryption = Control(database, folder), Encryption(folder)
     for name in ("gone", "hotel", "bank"):
@@ -92,7 +92,7 @@ def rows(database: Database) -> dict[str, list[Any]]:
 def test_control_data_goes_to_postgresql_and_back_and_nothing_differs(
     source: Database, empty: str, tmp_path: Path
 ) -> None:
-    """Every row of every table is there, with bytes, moments, words; the source stays; no number is given twice after."""
+    """Every row of every table is copied, the source is unchanged, and new tenants get numbers that were never used."""
     before = rows(source)
     target = Database(empty)
     carried = {one.table: one.rows for one in carry_control(source, target)}
@@ -110,7 +110,7 @@ def test_control_data_goes_to_postgresql_and_back_and_nothing_differs(
 
 
 def test_a_target_with_rows_is_refused(source: Database, tmp_path: Path) -> None:
-    """What is in the target stays as it is, and is named."""
+    """A target with rows is refused with the table's name, and keeps its rows."""
     target = Database(f"sqlite:///{tmp_path / 'other.db'}")
     Control(target, tmp_path).add_tenant("mine")
     before = rows_of_tenants(target)
@@ -129,7 +129,7 @@ def rows_of_tenants(database: Database) -> list[str]:
 def test_a_source_that_changes_meanwhile_is_named_and_nothing_is_carried(
     source: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tenant that is added while the copy runs is noticed; the target stays empty and can be filled later."""
+    """A tenant added during the copy is noticed; the target stays empty and can be filled later."""
     target = Database(f"sqlite:///{tmp_path / 'other.db'}")
     plain, looks = control_migration.snapshot, itertools.count()
 
@@ -161,7 +161,7 @@ def control_tables_by_name() -> dict[str, sa.Table]:
 
 
 def test_jobs_go_to_postgresql_and_back_with_their_states(empty: str, tmp_path: Path) -> None:
-    """Waiting, delayed and cancelled jobs with payloads and attributes, retries and paused schedules are there afterwards."""
+    """Waiting, delayed and cancelled jobs with payloads and attributes, retries and paused schedules are all copied."""
     first = Jobs(f"sqlite:///{tmp_path / 'jobs.db'}")
     ids = [
         first.start("reports", {"report": f"r{n}", "text": "ü"}, tenant="hotel", delay=n * 1000 or None)

@@ -1,4 +1,4 @@
-"""The control database: many write at once, and an error leaves no trace."""
+"""The control database: concurrent writes all count, and an error rolls its writes back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ words = sa.Table("words", metadata, sa.Column("word", sa.String(40), primary_key
 
 
 def test_many_write_at_once(tmp_path: Path) -> None:
-    """Threads of one process, and another opening of the same file, write side by side without losing anything."""
+    """Threads that write through two openings of the same file lose no row."""
     url = f"sqlite:///{tmp_path / 'control.db'}"
     databases = [Database(url), Database(url)]
     databases[0].make(words)
@@ -36,7 +36,7 @@ def test_many_write_at_once(tmp_path: Path) -> None:
 
 
 def test_a_table_of_before_gets_the_columns_it_lacks(jobs_url: str) -> None:
-    """Rows that are there keep what they hold and take a column's default; made again, nothing changes."""
+    """Existing rows keep their values and get the new columns' defaults; a second call changes nothing."""
     database = Database(jobs_url)
     database.make(words)
     with database.write() as con:
@@ -53,7 +53,7 @@ def test_a_table_of_before_gets_the_columns_it_lacks(jobs_url: str) -> None:
 
 
 def test_an_error_undoes_its_work_and_lets_the_next_in(tmp_path: Path) -> None:
-    """What was written before an error is undone, and the next writer does not wait for ever."""
+    """Writes before an error are rolled back, and the next writer is not blocked."""
     database = Database(f"sqlite:///{tmp_path / 'control.db'}")
     database.make(words)
     with pytest.raises(ZeroDivisionError), database.write() as con:
@@ -67,7 +67,7 @@ def test_an_error_undoes_its_work_and_lets_the_next_in(tmp_path: Path) -> None:
 
 
 def test_a_value_that_postgresql_cannot_hold_is_bad_input(postgres: Any) -> None:
-    """A NUL, a text longer than its column and a number too large are refused as input, and nothing of them stays."""
+    """A NUL, a text longer than its column and too large a number are refused as input, and nothing of them is stored."""
     database = Database(empty_database(postgres))
     numbers = sa.Table("numbers", sa.MetaData(), sa.Column("number", sa.BigInteger))
     database.make(words, numbers)

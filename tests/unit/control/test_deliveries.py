@@ -1,4 +1,4 @@
-"""The delivery log's rows: counts add up, whoever writes them; they are bounded in number, age and memory; no word is kept."""
+"""The delivery log's rows: counts of all processes add up; number, age and memory are bounded; no text of a sender is stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN = Delivery(401, "unauthenticated", reason="unknown_key", bytes=7)
 
 
 class Installation:
-    """A control database, a clock that is moved by hand, and as many processes as a test wants."""
+    """A control database, a clock that the test moves, and any number of processes."""
 
     def __init__(self, url: str, opened: ExitStack) -> None:
         self._url, self._opened = url, opened
@@ -37,7 +37,7 @@ class Installation:
         return made
 
     def process(self) -> Deliveries:
-        """Return the log as a process of its own has it."""
+        """Return the log of another process."""
         return Deliveries(self.database(), lambda: self.now)
 
 
@@ -55,7 +55,7 @@ def rows(log: Deliveries, **asked: Any) -> list[tuple[Any, ...]]:
 
 
 def test_a_minute_of_a_key_and_outcome_is_one_row(here: Installation) -> None:
-    """What two processes counted, written in turns and more than once, adds up; another outcome or minute is another row."""
+    """Counts of two processes for the same minute, key and outcome add up in one row; another outcome or minute has its own row."""
     one, other = here.process(), here.process()
     for log in (one, other, one, other):
         log.note(GOOD)
@@ -74,7 +74,7 @@ def test_a_minute_of_a_key_and_outcome_is_one_row(here: Installation) -> None:
 
 
 def test_processes_that_write_at_once_lose_nothing(here: Installation) -> None:
-    """Four processes count the same keys, each in an order of its own, and write all the while: every delivery is in the sum."""
+    """Four processes count the same keys in different orders and write meanwhile: the sum has every delivery."""
     keys = [replace(GOOD, key=f"k{n}") for n in range(20)]
 
     def work(log: Deliveries, first: int) -> None:
@@ -93,7 +93,7 @@ def test_processes_that_write_at_once_lose_nothing(here: Installation) -> None:
 
 
 def test_the_newest_rows_of_a_key_and_outcome_are_kept(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the most rows the oldest go; neither another key's nor what was refused is crowded out by what goes well."""
+    """Beyond `MOST_ROWS` the oldest rows of a key and outcome go; rows of other keys and of refusals stay."""
     monkeypatch.setattr(deliveries_, "MOST_ROWS", 5)
     log = here.process()
     log.note(HALF)
@@ -111,7 +111,7 @@ def test_the_newest_rows_of_a_key_and_outcome_are_kept(here: Installation, monke
 
 
 def test_rows_go_after_thirty_days(here: Installation) -> None:
-    """With the first write after it, whosever deliveries that one counts."""
+    """A row is deleted by the first write after 30 days, of whichever tenant."""
     log = here.process()
     log.note(HALF)
     log.write()
@@ -124,7 +124,7 @@ def test_rows_go_after_thirty_days(here: Installation) -> None:
 
 
 def test_memory_is_bounded(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any number of deliveries without a known key is one row a minute; beyond the most rows new ones are left out, known count."""
+    """Deliveries without a known key share one row a minute; beyond `MOST_WAITING` rows only known ones are counted."""
     monkeypatch.setattr(deliveries_, "MOST_WAITING", 3)
     log = here.process()
     for _ in range(1000):
@@ -138,15 +138,13 @@ def test_memory_is_bounded(here: Installation, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_could_not_be_written_is_written_later_once(here: Installation) -> None:
-    """While the database takes nothing, counts wait and go on growing; when it does again, all is there, and once."""
+    """While the database refuses writes, counts are held and grow; afterwards they are written once."""
     log, database = here.process(), here.database()
     with database.write() as con:
         metadata.drop_all(con, [deliveries])
     for _ in range(2):
         log.note(GOOD)
-        with pytest.raises(
-            (DatabaseUnavailableError, sa.exc.ProgrammingError)
-        ):  # as each engine says that a table is gone
+        with pytest.raises((DatabaseUnavailableError, sa.exc.ProgrammingError)):  # depending on the engine
             log.write()
     database.make(deliveries)
     log.write()
@@ -155,7 +153,7 @@ def test_what_could_not_be_written_is_written_later_once(here: Installation) -> 
 
 
 def test_pages_go_through_all_rows_newest_first(here: Installation) -> None:
-    """Page by page every row comes once, by minute; a tenant's page has its own rows alone, a state's those in it."""
+    """Pages return every row once, newest minute first; filters by tenant and state hold; a bad state or cursor is refused."""
     log = here.process()
     for n in range(7):
         for one in (GOOD, HALF, UNKNOWN, replace(GOOD, key="k9", tenant="other")):
@@ -179,7 +177,7 @@ def test_pages_go_through_all_rows_newest_first(here: Installation) -> None:
 
 
 def test_a_field_is_one_of_the_contract(here: Installation) -> None:
-    """What a sender called a field is a word of the sender's and not kept."""
+    """A field's name that is not in the contract is the sender's own text, and is not stored."""
     log = here.process()
     log.note(replace(HALF, reason="unknown_field", field="canary of a contact"))
     log.note(HALF)

@@ -1,4 +1,4 @@
-"""Doctor on the store's files: who may read them, whether identities are whole, and whether the log moves on."""
+"""Doctor on the store's files: permissions, completeness of identities, and whether the log is folded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.embedded import log_of
 
 
 def checks(engine: Engine) -> dict[str, bool]:
-    """Return by check whether it is well."""
+    """Return whether each check is well."""
     return {row["check"]: row["ok"] for row in engine.doctor()["rows"]}
 
 
 def test_doctor_looks_at_the_stores_files(tmp_path: Path) -> None:
-    """A new store is well; files that others may read, a file of identities that is short, and an old log are named."""
+    """A new store is well; files readable by others, a missing file of identities and an old log are named."""
     with open_engine(tmp_path, clock=lambda: datetime.now(UTC), free_floor_mb=0) as engine:
         engine.add_tenant("acme")
         assert checks(engine) | {"log": True, "files": True, "identities": True} == checks(engine)
@@ -42,7 +42,7 @@ def test_doctor_looks_at_the_stores_files(tmp_path: Path) -> None:
 
 
 def test_doctor_counts_by_age(tmp_path: Path) -> None:
-    """A refused record and a failed job are something to look at for a week; then the installation is well again."""
+    """A refused record and a failed job need attention for 7 days; after that the installation is well again."""
     now = [datetime.now(UTC)]
     with open_engine(tmp_path, clock=lambda: now[0], free_floor_mb=0) as engine:
         engine.add_tenant("acme")
@@ -63,7 +63,7 @@ def test_doctor_counts_by_age(tmp_path: Path) -> None:
 
 
 def test_failed_jobs_count_from_a_moment_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of failed jobs those count that ended since; parked ones wait for somebody however long ago they were parked."""
+    """Failed jobs count if they ended since the given moment; parked jobs count whatever their age."""
     ended = [
         Mock(ended_at=moment)
         for moment in (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC), None)
@@ -76,7 +76,7 @@ def test_failed_jobs_count_from_a_moment_on(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_doctor_knows_a_whole_file_of_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that was written of several tenants' events is well; with its last number cut off, or more than it has, it is not."""
+    """A file of identities of several tenants is well; a truncated one and one with extra bytes are not."""
     monkeypatch.setattr("hubbub.storage.sqlite_identity.RECENT", 4)
     with open_engine(tmp_path, clock=lambda: datetime.now(UTC), free_floor_mb=0) as engine:
         for name in ("acme", "beta"):

@@ -1,4 +1,4 @@
-"""The encryption: what is sealed opens for its owner alone, and the key is made once."""
+"""Encryption: only the owner can open a sealed text, and the key is made once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.errors import BadSettingError
 
 
 def test_a_text_opens_for_its_owner_alone(tmp_path: Path) -> None:
-    """The same owner reads it, in another opening too; another tenant, another id or a changed byte does not."""
+    """The same owner opens a sealed text, also in another opening; another tenant, another id or a changed byte fails."""
     sealed = Encryption(tmp_path).seal("canary", "acme", "int_1")
     encryption = Encryption(tmp_path)
     assert encryption.open(sealed, "acme", "int_1") == "canary"
@@ -27,7 +27,7 @@ def test_a_text_opens_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_a_given_key_counts_and_another_one_does_not_open(tmp_path: Path) -> None:
-    """A key of the settings makes no file, opens in another folder, and what it sealed stays closed to any other key."""
+    """A key from the settings writes no file and works in any folder; no other key opens what it sealed."""
     sealed = Encryption(tmp_path, "ab" * 32).seal("text", "acme", "x")
     assert list(tmp_path.iterdir()) == []
     assert Encryption(tmp_path / "elsewhere", "ab" * 32).open(sealed, "acme", "x") == "text"
@@ -36,7 +36,7 @@ def test_a_given_key_counts_and_another_one_does_not_open(tmp_path: Path) -> Non
 
 
 def test_the_key_file_is_private_whole_and_made_once(tmp_path: Path) -> None:
-    """Many that open at once get the same 32 bytes, out of a file that only its owner may read, and leave nothing else."""
+    """Concurrent openings get the same 32 bytes from one file that only its owner may read, and leave no other file."""
     with ThreadPoolExecutor(8) as pool:
         keys = set(pool.map(lambda _: key_file(tmp_path / "secret.key"), range(40)))
     assert len(keys) == 1 and len(keys.pop()) == 32

@@ -1,4 +1,4 @@
-"""What is remembered of erasures: digests of this installation's own, known to all of its processes."""
+"""Records of erasures: digests that only this installation can make, known to all of its processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def database(jobs_url: str) -> Iterator[Database]:
 
 
 def opened(database: Database, folder: Path) -> tuple[Erasures, Control]:
-    """Open what a process has."""
+    """Open erasures and control data of one process."""
     control = Control(database, folder)
     return Erasures(database, control.derived("erasures"), lambda: control.changes), control
 
@@ -37,7 +37,7 @@ def event(contact: str | None, id_: str | None = "e") -> Event:
 
 
 def test_what_was_erased_is_known_again(database: Database, tmp_path: Path) -> None:
-    """A contact's events until its erasure, and events by source and id; nobody else's, no later ones, no other tenant's."""
+    """An erasure covers its contact's events before it, and the named events by source and id; no others, and no other tenant's."""
     erasures, control = opened(database, tmp_path)
     for tenant in ("acme", "beta"):
         control.add_tenant(tenant)
@@ -57,7 +57,7 @@ def test_what_was_erased_is_known_again(database: Database, tmp_path: Path) -> N
 
 
 def test_other_processes_hear_of_it(database: Database, tmp_path: Path) -> None:
-    """One that asked before knows it after the next look at what changed; digests are the same in both, ids nowhere."""
+    """Another process knows an erasure after `follow`; digests are the same in both, and no file holds the contact's id."""
     (one, control), (other, theirs) = opened(database, tmp_path), opened(database, tmp_path)
     control.add_tenant("acme")
     assert other.of("acme") is None

@@ -1,4 +1,4 @@
-"""Answers under an Idempotency-Key: done once, on SQLite and PostgreSQL, bounded, pruned, taken over from the dead."""
+"""Answers under an Idempotency-Key: computed once, on SQLite and PostgreSQL, bounded, pruned, and taken over from dead requests."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def kept(jobs_url: str, tmp_path: Path) -> Iterator[Idempotency]:
 
 
 class Work:
-    """Something to do once, that counts how often it was done."""
+    """Work that counts how often it was done."""
 
     def __init__(self, answer: dict[str, Any] | Exception) -> None:
         self.answer, self.done = answer, 0
 
     def __call__(self) -> dict[str, Any]:
-        """Do it."""
+        """Do the work."""
         self.done += 1
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -42,7 +42,7 @@ class Work:
 
 
 def test_it_is_done_once(kept: Idempotency) -> None:
-    """The second time the first answer comes back, without what is to be hidden, and nothing is done."""
+    """The second request gets the first answer without its hidden fields, and does no work; a key of another request is refused."""
     work = Work({"id": "é", "secret": "s"})
     assert kept.once("acme", "k", "f", work, hide=["secret"]) == ({"id": "é", "secret": "s", "n": 1}, False)
     assert kept.once("acme", "k", "f", work, hide=["secret"]) == ({"id": "é", "secret": None, "n": 1}, True)
@@ -53,14 +53,14 @@ def test_it_is_done_once(kept: Idempotency) -> None:
 
 
 def test_what_fails_gives_its_key_back(kept: Idempotency) -> None:
-    """An error is raised and not kept; the next request with the key, also another one, is done."""
+    """An error is raised and not stored; the next request with the key is done, even another one."""
     with pytest.raises(ValueError):
         kept.once("acme", "k", "f", Work(ValueError("no")))
     assert kept.once("acme", "k", "g", Work({}))[1] is False
 
 
 def test_one_of_many_does_it(kept: Idempotency) -> None:
-    """While one request is at work others are told so, of ten at once one is at work, and afterwards its answer is there."""
+    """Of ten concurrent requests one does the work; those during it get an error, and later ones its answer."""
     work, begun, go = Work({}), threading.Event(), threading.Event()
 
     def slow() -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_one_of_many_does_it(kept: Idempotency) -> None:
 
 
 def test_a_claim_of_the_dead_is_taken_over(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A claim without an answer blocks for five minutes; then one request takes it over, and what the slow one did is not kept."""
+    """A claim without an answer blocks for five minutes; then a request takes it over, and the first answer is not stored."""
 
     def slow() -> dict[str, Any]:
         with pytest.raises(RequestRunningError):
@@ -101,7 +101,7 @@ def test_a_claim_of_the_dead_is_taken_over(kept: Idempotency, monkeypatch: pytes
 
 
 def test_answers_live_a_day_and_are_pruned(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 24 hours the key is free again, and whoever comes next removes what is over, of any tenant."""
+    """After 24 hours a key is free again, and the next request removes expired answers of all tenants."""
     for n in range(5):
         kept.once(f"t{n}", "k", "f", Work({}))
     monkeypatch.setattr(stored, "now", lambda: now() + timedelta(hours=24, seconds=1))
@@ -111,7 +111,7 @@ def test_answers_live_a_day_and_are_pruned(kept: Idempotency, monkeypatch: pytes
 
 
 def test_a_tenant_has_so_many_keys_a_day(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond its bound a tenant's new keys are refused before anything is done; those it has still answer, others go on."""
+    """Beyond `MOST_KEYS` a tenant's new keys are refused before any work; its stored keys and other tenants' go on."""
     monkeypatch.setattr(stored, "MOST_KEYS", 2)
     for key in "ab":
         kept.once("acme", key, "f", Work({}))
@@ -124,7 +124,7 @@ def test_a_tenant_has_so_many_keys_a_day(kept: Idempotency, monkeypatch: pytest.
 
 
 def test_a_large_answer_is_not_kept(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is larger than the bound is answered and forgotten: the request is done again."""
+    """An answer above `LARGEST_ANSWER` is returned but not stored, so the request is done again."""
     monkeypatch.setattr(stored, "LARGEST_ANSWER", 100)
     work = Work({"text": "x" * 100})
     assert [kept.once("acme", "k", "f", work)[1] for _ in range(2)] == [False, False]
@@ -132,7 +132,7 @@ def test_a_large_answer_is_not_kept(kept: Idempotency, monkeypatch: pytest.Monke
 
 
 def test_nothing_is_readable_in_the_table(kept: Idempotency) -> None:
-    """Keys are digests and answers are encrypted."""
+    """Keys are stored as digests, and answers are encrypted."""
     kept.once("acme", "my-key", "f", Work({"word": "canary"}))
     with kept._database.read() as con:
         row = con.execute(sa.select(stored.repeats)).one()
@@ -141,7 +141,7 @@ def test_nothing_is_readable_in_the_table(kept: Idempotency) -> None:
 
 
 def test_answers_that_say_something_are_forgotten(kept: Idempotency, jobs_url: str, tmp_path: Path) -> None:
-    """Those of the owners named go, done again when asked again; no byte of them is left in the files of SQLite."""
+    """Matching answers of the given owners are deleted and computed again when requested; no SQLite file keeps a byte of them."""
     for owner in ("acme", "", "other"):
         for said in ("canary", "plain"):
             kept.once(owner, said, "f", Work({"said": said}))

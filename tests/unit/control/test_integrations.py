@@ -1,4 +1,4 @@
-"""Integrations: states, pages, and a secret that nobody sees."""
+"""Integrations: states, pages, and a secret that no output shows."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def kept(tmp_path: Path) -> Iterator[Integrations]:
 
 
 def add(kept: Integrations, tenant: str = "acme", **fields: str) -> Integration:
-    """Add a page."""
+    """Add an integration."""
     return kept.add(tenant, fields.get("provider", "slack"), "n", {"page_id": "1"}, fields.get("secret", CANARY))
 
 
 def test_an_integration_is_found_as_it_was_made(kept: Integrations) -> None:
-    """All fields come back, its secret only when asked for, and neither text form shows it."""
+    """A new integration comes back with all fields; only `secret` returns its secret, and no text form shows it."""
     made = add(kept)
     assert kept.get("acme", made.id) == made
     assert (made.state, made.reason, made.last_ok, made.settings) == ("active", "", None, {"page_id": "1"})
@@ -43,7 +43,7 @@ def test_an_integration_is_found_as_it_was_made(kept: Integrations) -> None:
 
 
 def test_another_tenants_is_not_found_in_the_same_words(kept: Integrations) -> None:
-    """Every operation with another tenant's id fails with the words for one that does not exist, and changes nothing."""
+    """Another tenant's id fails in every operation with the error of an unknown id, and nothing changes."""
     made = add(kept)
     for call in (kept.get, kept.pause, kept.resume, kept.remove, lambda t, i: kept.rotate(t, i, "new")):
         told = set()
@@ -57,7 +57,7 @@ def test_another_tenants_is_not_found_in_the_same_words(kept: Integrations) -> N
 
 
 def test_pages_hold_everything_once_also_what_is_added_meanwhile(kept: Integrations) -> None:
-    """Page after page gives every integration in the order of making; one added while reading comes last."""
+    """Pages return every integration once, in the order of making; one added while reading comes last."""
     made = [add(kept, "acme" if n % 3 else "beta").id for n in range(25)]
     seen: list[str] = []
     while page := kept.page(after=seen[-1] if seen else "", limit=10):
@@ -72,7 +72,8 @@ def test_pages_hold_everything_once_also_what_is_added_meanwhile(kept: Integrati
 
 
 def test_states_change_as_people_and_failures_want(kept: Integrations) -> None:
-    """Broken has reason and action and is left by resuming or a new secret; a paused one is not broken by a late failure."""
+    """A broken integration has a reason and an action until it is resumed or gets a new secret; a late failure does not break a
+    paused one."""
     made = add(kept)
     kept.broken(made, "token expired", "reconnect")
     broken = kept.get("acme", made.id)
@@ -89,7 +90,7 @@ def test_states_change_as_people_and_failures_want(kept: Integrations) -> None:
 
 
 def test_a_failure_of_the_former_secret_breaks_nothing(kept: Integrations) -> None:
-    """When a secret is replaced while a day is fetched with the old one, the failure of the old one does not count."""
+    """A fetch that fails with a secret replaced meanwhile does not break the integration."""
     before = add(kept)
     after = kept.rotate("acme", before.id, "new-secret")
     kept.broken(before, "expired", "reconnect")
@@ -98,7 +99,7 @@ def test_a_failure_of_the_former_secret_breaks_nothing(kept: Integrations) -> No
 
 
 def test_the_last_day_only_moves_on(kept: Integrations) -> None:
-    """A backfill of an older day does not set the latest fetched day back."""
+    """Fetching an older day does not set `last_ok` back."""
     made = add(kept)
     for day in (date(2026, 8, 2), date(2026, 8, 5), date(2026, 8, 1)):
         kept.fetched(made, day)
@@ -107,7 +108,7 @@ def test_the_last_day_only_moves_on(kept: Integrations) -> None:
 
 @pytest.mark.parametrize("secret", ["", " ", "a b", "a\nb", "a\r\nX-Header: 1", "ä", "x" * (MAX_SECRET + 1), "a\0"])
 def test_secrets_that_could_not_be_sent_are_refused(kept: Integrations, secret: str) -> None:
-    """Nothing that would break a header is kept, and the refusal does not repeat it."""
+    """A secret that cannot stand in a header is refused and not repeated in the error."""
     with pytest.raises(BadInputError) as caught:
         add(kept, secret=secret)
     assert len(secret) < 3 or secret not in caught.value.message
@@ -117,7 +118,7 @@ def test_secrets_that_could_not_be_sent_are_refused(kept: Integrations, secret: 
 
 
 def test_no_file_holds_the_secret(kept: Integrations, tmp_path: Path) -> None:
-    """No byte of a secret, old or new, lies in the clear in any file of the folder; a removed one is gone."""
+    """No file in the folder holds a secret in the clear, old or new; a removed integration is gone."""
     made = add(kept)
     kept.rotate("acme", made.id, CANARY + "-new")
     other = add(kept)

@@ -1,4 +1,4 @@
-"""Payloads: written once, found by their tenant, deleted for good."""
+"""Payloads: written once, read by their tenant only, and deleted for good."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def kept(tmp_path: Path) -> Iterator[Payloads]:
 
 
 def test_a_payload_comes_back_to_its_tenant_and_kind(kept: Payloads) -> None:
-    """It is found by reference; another tenant, another kind and an unknown reference are not found in the same words."""
+    """A payload is read by reference; another tenant, another kind and an unknown reference get the same error."""
     reference = kept.put("acme", "request", {"text": f"{CANARY} é \ud800"})
     assert reference.startswith("pay_")
     assert kept.get("acme", reference, "request") == {"text": f"{CANARY} é \ud800"}
@@ -45,7 +45,7 @@ def test_a_payload_comes_back_to_its_tenant_and_kind(kept: Payloads) -> None:
 
 
 def test_the_first_one_under_an_id_stays(kept: Payloads) -> None:
-    """Writing an id again changes nothing; writing that of another tenant is refused."""
+    """Writing an id again changes nothing; writing another tenant's id is refused."""
     for text in ("first", "second"):
         assert kept.put("acme", "suggestion", {"text": text}, "sug_1") == "sug_1"
     assert kept.get("acme", "sug_1", "suggestion") == {"text": "first"}
@@ -54,7 +54,7 @@ def test_the_first_one_under_an_id_stays(kept: Payloads) -> None:
 
 
 def test_what_is_deleted_is_gone(kept: Payloads) -> None:
-    """By reference, many at once, or by age; the number says how many were there."""
+    """Payloads are deleted by reference or by age, many at once; the result is the number of deleted ones."""
     references = [kept.put("acme", "request", {"n": n}) for n in range(1203)]
     assert kept.delete([*references[:1201], "pay_none"]) == 1201
     assert kept.find("acme", references[0], "request") is None
@@ -63,14 +63,14 @@ def test_what_is_deleted_is_gone(kept: Payloads) -> None:
 
 
 def test_no_file_holds_a_text(kept: Payloads, tmp_path: Path) -> None:
-    """Texts lie encrypted: no file of the folder holds one."""
+    """No file of the folder holds a payload's text in the clear."""
     kept.put("acme", "request", {"text": CANARY})
     for path in tmp_path.rglob("*"):
         assert CANARY.encode() not in path.read_bytes(), path.name
 
 
 def test_payloads_that_say_something_are_found(kept: Payloads) -> None:
-    """By what stands in their JSON, a tenant's own alone."""
+    """`naming` finds a tenant's own payloads by the text of their JSON."""
     mine = kept.put("acme", "request", {"text": CANARY})
     kept.put("acme", "request", {"text": "plain"})
     kept.put("beta", "request", {"text": CANARY})

@@ -1,4 +1,4 @@
-"""Numbers of deliveries: in any order, doubled, with holes, the runs are those of the set of numbers."""
+"""Numbers of deliveries: whatever their order, doubles and holes, the ranges are those of the set of numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sequences(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequences]:
 
 
 def holes_of(times: dict[int, datetime]) -> list[Hole]:
-    """Return the holes in a set of numbers by definition, each with the first receipt of the numbers beside it."""
+    """Return the holes in a set of numbers by definition, each with the first receipts of the numbers beside it."""
     return [
         Hole(after - before - 1, *sorted((times[before].replace(tzinfo=None), times[after].replace(tzinfo=None))))
         for before, after in pairwise(sorted(times))
@@ -39,7 +39,7 @@ def holes_of(times: dict[int, datetime]) -> list[Hole]:
 @settings(deadline=None, max_examples=60)
 @given(numbers=st.lists(st.integers(100, 125), max_size=50))
 def test_holes_are_those_of_the_set_of_numbers(sequences: Sequences, numbers: list[int]) -> None:
-    """In any order and with any doubles: a hole is there exactly while a number between two that came did not come."""
+    """In any order and with any doubles, a hole is a missing number between two that came."""
     sequences.forget(BOT.id)
     times: dict[int, datetime] = {}
     for n, number in enumerate(numbers):
@@ -52,7 +52,7 @@ def test_holes_are_those_of_the_set_of_numbers(sequences: Sequences, numbers: li
 def test_after_a_week_without_any_the_numbers_may_begin_anywhere(
     sequences: Sequences, later: timedelta, first: int
 ) -> None:
-    """Telegram begins at another number after a quiet week, higher or lower: nothing was lost."""
+    """Telegram begins at another number, higher or lower, after a quiet week: that is no hole."""
     sequences.forget(BOT.id)
     for number, at in (
         (100, AT),
@@ -67,7 +67,7 @@ def test_after_a_week_without_any_the_numbers_may_begin_anywhere(
 
 
 def test_integrations_are_apart(sequences: Sequences) -> None:
-    """The numbers of one bot say nothing about another's."""
+    """One bot's numbers do not affect another's."""
     sequences.forget(BOT.id)
     sequences.note(BOT, 1, AT)
     sequences.note(BOT, 3, AT)
