@@ -1,4 +1,4 @@
-"""Questions once more, in plain Python over a list of events, from the metric reference. Nothing is shared with the engine."""
+"""Oracle of questions in plain Python over a list of events, from the metric reference. It shares nothing with the engine."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def question_waits(
     help_channels: Collection[str] = (),
     signs: Collection[str] = CHECK_MARKS,
 ) -> list[timedelta | bool]:
-    """Return, for each question of a window, the time to its answer; True: answered at an unknown time, False: not answered.
+    """Return, for each question of a window, the time to its answer; True: answered at an unknown time, False: not
+    answered.
 
-    `counts` tells the report of a message that counts from its repeats.
+    `counts` tells the counted report of a message from its repeats.
     """
     known = [event for event in events if counts(event)]
     return [

@@ -1,4 +1,4 @@
-"""A laboratory: one store per module, emptied between examples, with a clock that stands where the test wants it."""
+"""A laboratory: one store per module, with new tenants for each example and a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Stored = dict[str, list[tuple[Any, ...]]]
 
 
 class Lab:
-    """Everything between an event and an answer, without faces."""
+    """Store, intake and queries without HTTP, CLI or pages."""
 
     def __init__(self, folder: Path, shape: Shape = FOLDER) -> None:
         """Open a store in a folder, or behind a URL."""
@@ -52,34 +52,34 @@ class Lab:
         self.queries = Queries(self.store, lambda: self.now)
 
     def empty(self) -> None:
-        """Begin with new tenants; those of the example before are left alone."""
+        """Begin with new tenants; those of earlier examples stay in the store."""
         self.tenants = []
         self.first = getattr(self, "first", 0) + 100
         self.now = utc(2026, 12, 31)
 
     def tenant(self, zone: str = "UTC", calendar: Calendar = NO_CALENDAR) -> Tenant:
-        """Make a tenant that keeps everything for ever."""
+        """Make a tenant that keeps everything forever."""
         no = self.first + len(self.tenants) + 1
         tenant = Tenant(no, f"tenant-{no}", zone, "", KEEP_EVERYTHING, calendar)
         self.tenants.append(tenant)
         return tenant
 
     def move(self, tenant: Tenant, zone: str) -> Tenant:
-        """Give a tenant another zone."""
+        """Return the tenant in another zone."""
         return replace(tenant, zone=zone)
 
     def send(self, tenant: Tenant, events: Iterable[Event]) -> Outcome:
-        """Hand events in; none may be refused."""
+        """Accept events; none may be rejected."""
         outcome = self.intake.accept(tenant, events)
         assert outcome.rejected == []
         return outcome
 
     def refresh(self, tenant: Tenant | None = None) -> None:
-        """Fold what is due."""
+        """Fold all waiting events."""
         refresh(self.store, tenant.no if tenant else None)
 
     def stored(self, tenant: Tenant) -> Stored:
-        """Return every stored row of a tenant but for what says when and in which order events came, in a fixed order."""
+        """Return every stored row of a tenant in a fixed order, without arrival times and sequence numbers."""
         found: Stored = {}
         with self.store.facts.read() as reading:
             for table in FACTS:
@@ -100,7 +100,7 @@ class Lab:
         by: tuple[str, ...] = (),
         as_of: datetime | None = None,
     ) -> Answer:
-        """Ask for metrics of a range."""
+        """Answer metrics of a range."""
         return self.queries.answer(tenant, Question(tuple(metrics), start, end, grain, by, as_of=as_of))
 
     def values(self, answer: Answer) -> dict[tuple[datetime, tuple[str | None, ...]], dict[str, Any]]:

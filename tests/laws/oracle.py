@@ -1,7 +1,7 @@
-"""The numbers once more, in plain Python over a list of events, straight from the metric reference.
+"""Oracle: the numbers in plain Python over a list of events, straight from the metric reference.
 
-Nothing here is shared with the engine: no SQL, no declarations, no windows of its. Where an answer and this file disagree,
-one of them is wrong.
+It shares nothing with the engine: no SQL, no declarations, no windows. Where an answer and this file disagree, one of
+them is wrong.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def surviving(events: Iterable[Event]) -> list[Event]:
 
 
 def local_day(moment: datetime, zone: str) -> date:
-    """Return the calendar day on the wall of a zone."""
+    """Return the local calendar day in a zone."""
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
 def whole_ms(span: timedelta) -> int:
-    """Return a span in milliseconds, half of one rounded up."""
+    """Return a span in milliseconds; half a millisecond is rounded up."""
     return (span // timedelta(microseconds=1) + 500) // 1000
 
 
@@ -59,7 +59,7 @@ def quantile(values: list[int], share: float) -> float:
 
 
 def share(part: int | float, whole: int) -> float | None:
-    """Divide, and know nothing where there is nothing to divide by."""
+    """Divide; None if the divisor is 0."""
     return part / whole if whole else None
 
 
@@ -67,7 +67,7 @@ OF_TARGETS = (
     "first_response_within_target", "first_response_breaches", "next_response_within_target", "next_response_breaches",
     "resolution_within_target", "resolution_breaches", "waiting_past_target",
 )  # fmt: skip
-"""Numbers that nobody knows here, since the tenants of worlds have no targets; `test_targets.py` has them."""
+"""Numbers that are null here, since tenants of worlds have no targets; `test_targets.py` covers them."""
 _OF_CONTACTS = (
     "message.received", "message.read", "message.reacted", "link.clicked", "satisfaction.rating_received", "contact.created",
     "contact.updated", "contact.blocked", "contact.unblocked", "contact.converted",
@@ -76,14 +76,16 @@ _WORTH = {"contact.converted": 8.0, "message.received": 4.0, "link.clicked": 3.0
 
 
 def _worth(event: Event) -> tuple[float, str] | None:
-    """Return what a deed of a contact is worth, and its kind; None: nothing."""
+    """Return the weight and type of a contact's action; None if it counts nothing."""
     if event.type == "satisfaction.rating_received":
         return (4.0, event.type) if (event.scale or 5) == 5 and event.value in (4, 5) else None
     return (_WORTH[event.type], event.type) if event.type in _WORTH else None
 
 
 def _persons(events: Iterable[Event]) -> dict[str, str]:
-    """Return the smallest id of each linked contact's person: of two ids the latest event holds, of equals the unlinking."""
+    """Return the person of each linked contact: the smallest joined id. The latest link event of two ids counts; at a
+    tie, the unlink.
+    """
     last: dict[frozenset[str], Event] = {}
     for event in sorted(events, key=lambda e: (e.time, e.type)):
         if event.type in ("contact.linked", "contact.unlinked") and event.contact_id and event.name:
@@ -113,7 +115,7 @@ def _public(event: Event) -> bool:
 
 
 def _closing(event: Event, events: Iterable[Event]) -> bool:
-    """Whether a label of the same moment and conversation says of a message that it needs no answer."""
+    """Whether a label of the same time and conversation marks a message as closing."""
     return event.type == "message.received" and any(
         label.type == "intent.classified" and label.intent == "closing" and label.time == event.time
         and label.conversation_id == event.conversation_id and label.message_id == (event.message_id or event.id)
@@ -127,7 +129,7 @@ def _root(event: Event) -> bool:
 
 @dataclass
 class Sent:
-    """A sent message and what became of it."""
+    """A sent message and its outcome."""
 
     time: datetime
     channel: str | None
@@ -144,7 +146,7 @@ class Sent:
 
 @dataclass
 class Response:
-    """A wait that ended."""
+    """A response: a wait that ended with a reply."""
 
     time: datetime
     conversation: str | None
@@ -156,7 +158,7 @@ class Response:
 
 @dataclass
 class Episode:
-    """A conversation from its opening to its last resolve; without a start: what is known of one that began unseen."""
+    """A conversation from its opening to its last resolve; without a start, its opening was not seen."""
 
     start: datetime | None
     turns: list[Event] = field(default_factory=list)
@@ -164,10 +166,10 @@ class Episode:
     resolved_at: datetime | None = None
     ai_involved: bool = False
     ai_handled: tuple[bool, bool, bool] = (False, False, False)
-    """Whether AI alone resolved it for 24 hours, 72 hours and 7 days."""
+    """Whether AI alone resolved it, without a return within 24 hours, 72 hours and 7 days."""
     ai_escalated: bool = False
     ai_silences: list[tuple[datetime, datetime | None]] = field(default_factory=list)
-    """How long the contact said nothing after an AI reply, before people came in: from and until."""
+    """Silences of the contact after AI replies, before people came in: (from, until)."""
     ai_resolved_at: datetime | None = None
     ai_reopened: bool = False
     handed_off_at: datetime | None = None
@@ -191,7 +193,7 @@ class Survey:
 
 
 class Oracle:
-    """All numbers of one tenant, from all of its events as they were ever sent, repeated and corrected ones included."""
+    """All numbers of one tenant from all events as sent, repeats and corrections included."""
 
     def __init__(
         self,
@@ -201,7 +203,9 @@ class Oracle:
         tones: Iterable[str] = (),
         silence: int = 0,
     ) -> None:
-        """Fold everything once; `tones` are those that hotspots count, `silence` the days that close a conversation, 0: none."""
+        """Fold all events once. `tones` are those that hotspots count; `silence` is the days that close a conversation,
+        0: none.
+        """
         self.zone, self.silence = zone, silence * DAY
         self.tones = frozenset(tones)
         self.events = surviving(events)
@@ -224,7 +228,9 @@ class Oracle:
         return [e for e in self.events if e.type in types]
 
     def _messages(self) -> dict[int, Event]:
-        """One report of each message: of those with its channel and message id the first that names a conversation."""
+        """Return one report per message: of those with its channel and message id, the first with a conversation, else
+        the first.
+        """
         found: dict[object, Event] = {}
         for event in sorted(self._of("message.sent", "message.received"), key=lambda e: (e.time, ident(e))):
             if _private(event):
@@ -288,7 +294,7 @@ class Oracle:
 
     @staticmethod
     def _answers(talk: list[Event]) -> dict[int, list[Event]]:
-        """Inbound messages under the latest outbound before them in their conversation."""
+        """Return inbound messages by the latest outbound before them in their conversation."""
         credited: dict[int, list[Event]] = {}
         latest: dict[str, int] = {}
         for event in sorted(talk, key=lambda e: (e.time, e.type == "message.sent", ident(e))):
@@ -316,7 +322,7 @@ class Oracle:
             asked: datetime | None = None
             for event in sorted((e for e in events if e.type in rank), key=lambda e: (e.time, rank[e.type], ident(e))):
                 if event.campaign_id is not None and event.type != "message.received":
-                    continue  # a campaign answers nobody
+                    continue  # a campaign message answers nobody
                 if _private(event) or not (_of_people(event) or _root(event)):
                     continue
                 if event.type == "message.received":
@@ -358,7 +364,7 @@ class Oracle:
                 if turn.type == "conversation.reopened" and resolved is not None and turn.time <= resolved + DAY:
                     open_now = True
                 elif turn.type in openings and (resolved is None or turn.time > resolved + DAY):
-                    # who wrote after the resolve and was not answered has waited since then
+                    # a contact that wrote after the resolve and got no answer has waited since then
                     waits = [e for e in unanswered if resolved is not None and e.time > resolved]
                     found.append(Episode(waits[0].time if waits else turn.time, list(waits)))
                     open_now = True
@@ -529,7 +535,7 @@ class Oracle:
             "ai_reopen_rate": share(
                 sum(e.ai_reopened for e in involved), sum(bool(e.ai_resolved_at) for e in involved)
             ),
-            "ai_hours_saved": None,  # the tenants of laws state no minutes
+            "ai_hours_saved": None,  # the tenants of these laws set no minutes
             "ai_hand_offs": sum(e.ai_escalated and within(e.handed_off_at) for e in self.episodes),
             "conversations_resolved": sum(within(e.resolved_at) for e in self.episodes),
             **_waits("first_response_ms", [e.first_response_ms for e in firsts]),
@@ -588,7 +594,7 @@ class Oracle:
         return self.person.get(contact, contact)
 
     def engagement(self, moment: datetime) -> Number:
-        """Return the mean score of all persons at a moment, which ends the local day that it is of."""
+        """Return the mean score of all persons at a moment, which is the end of the local day that is scored."""
         today = local_day(moment - timedelta(microseconds=1), self.zone)
         deeds: dict[str, dict[tuple[tuple[float, str], date], int]] = {}
         for event in self.events:
@@ -615,7 +621,9 @@ class Oracle:
     def _last(
         self, moment: datetime, entity: str, types: tuple[str, ...], state: Callable[[Event], str | None]
     ) -> dict[str, str]:
-        """Return the state of each entity just before a moment: of one moment the later in a life, then what came last."""
+        """Return the state of each entity just before a moment. At a tie the later state of the life cycle wins, then
+        the later arrival.
+        """
         rank = {"task.assigned": 1, "staff.status_changed": 1, "campaign.started": 1, "contact.blocked": 1}
         rank |= {"contact.unblocked": 1, "contact.updated": 1, "task.completed": 2, "staff.logout": 2}
         rank |= {"campaign.completed": 2, "campaign.failed": 2}
@@ -654,10 +662,12 @@ class Oracle:
 
 
 class Life:
-    """What is known of a conversation just before a moment."""
+    """The state of a conversation just before a moment."""
 
     def __init__(self, events: list[Event], moment: datetime, silence: timedelta = timedelta(0)) -> None:
-        """Look at what was said before it; `silence` closes what is open, if it is longer than that."""
+        """Work out the state from events before the moment; `silence` is the span after which an open conversation
+        closes, 0: never.
+        """
         mine = [e for e in events if e.time < moment and (_of_people(e) or _root(e))]
         speaks = [e for e in mine if _speaks(e)]
         self.known = bool(speaks)
@@ -685,7 +695,7 @@ class Life:
 
 
 def _heard(events: list[Event], mine: list[Event]) -> datetime:
-    """Return when an open conversation was last heard: a message, a start or reopening, or whatever else opened it."""
+    """Return the last activity of an open conversation: a message, a start or reopening, or whatever else opened it."""
     sounds = (
         "message.received",
         "message.sent",
@@ -700,7 +710,7 @@ def _heard(events: list[Event], mine: list[Event]) -> datetime:
 
 
 def _replies(event: Event) -> bool:
-    """Whether an event answers who waits: a campaign's message answers nobody."""
+    """Whether an event is a reply to a waiting contact; a campaign message is not."""
     return event.type in ("message.sent", "response.ai_generated", "response.staff_sent") and event.campaign_id is None
 
 
@@ -734,7 +744,7 @@ def _contact_state(event: Event) -> str | None:
 
 
 def _speaks(event: Event) -> bool:
-    """Whether an event says something of a conversation's state."""
+    """Whether an event affects a conversation's state."""
     kinds = (
         "conversation.started", "conversation.escalated", "conversation.resolved", "conversation.closed",
         "conversation.reopened", "conversation.assigned", "message.received", "message.sent",
@@ -743,7 +753,7 @@ def _speaks(event: Event) -> bool:
 
 
 def _judge(episode: Episode, returned: datetime | None, hours: Clock) -> None:
-    """Say of an episode what its turns mean, and when its contact came back for another."""
+    """Set the outcome of an episode from its turns; `returned` is when its contact opened the next one."""
     turns, start = episode.turns, episode.start
     resolves = [e.time for e in turns if e.type == "conversation.resolved"]
     reopens = [
@@ -793,7 +803,7 @@ def _judge(episode: Episode, returned: datetime | None, hours: Clock) -> None:
 
 
 def _judge_ai(episode: Episode, returned: datetime | None, by_people: list[int]) -> None:
-    """Say when people came in, when AI alone had resolved it, whether that was undone, and when the contact was silent."""
+    """Set when people came in, when AI alone had resolved it, whether that was undone, and the contact's silences."""
     turns, start = episode.turns, episode.start
     assert start is not None
 
@@ -832,7 +842,7 @@ def _judge_ai(episode: Episode, returned: datetime | None, by_people: list[int])
 
 
 def _taken_back(turns: list[Event], handed: datetime | None) -> datetime | None:
-    """Return when what AI alone had resolved was reopened for the last time before any person came in, if it was."""
+    """Return the last reopening of what AI alone had resolved, before any person came in; None without."""
     found: datetime | None = None
     ai = resolved = False
     for turn in turns:
@@ -869,7 +879,7 @@ def _waits(name: str, found: Iterable[int | None]) -> dict[str, Number]:
 
 
 def _usage(replies: list[Event]) -> dict[str, Number]:
-    """Sum what AI replies used: 0 without replies, and not known where none says."""
+    """Sum the usage of AI replies: 0 without replies, None if no reply reports any."""
 
     def total(values: list[int | float]) -> Number:
         return math.fsum(values) if values or not replies else None

@@ -1,4 +1,4 @@
-"""Small worlds: a few conversations, contacts and messages whose times collide, around the days on which clocks change."""
+"""Small worlds: a few conversations, contacts and messages with colliding times, around days on which clocks change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STARTS: tuple[tuple[str, datetime], ...] = (
     ("UTC", utc(2026, 2, 24)),
     ("Asia/Kathmandu", utc(2026, 1, 27)),
 )
-"""Zones, and the first day of ten in which their clocks change or a month and a week end."""
+"""Zones, and the first of ten days in which their clocks change or a month and a week end."""
 
 DAYS = 10
 SPREAD = tuple(
@@ -86,7 +86,7 @@ THEMES: tuple[tuple[str, ...], ...] = (
     _OTHERS,
     (*_SPEECH, *_LIFE, *_RECEIPTS, *_OTHERS),
 )
-"""What a world is about: worlds of one theme meet their corner cases far more often than a mixture of everything."""
+"""Event types of a world: worlds of one theme meet their corner cases far more often than a mixture of everything."""
 
 
 STREAMS: tuple[tuple[str, ...], ...] = (
@@ -109,23 +109,23 @@ STREAMS: tuple[tuple[str, ...], ...] = (
         "message.sent",
     ),
 )
-"""Themes of streams, together of every type of event there is."""
+"""Themes of streams; together they have every event type."""
 OLD: tuple[tuple[str, datetime], ...] = (
     ("UTC", utc(2000, 2, 24)),
     ("Pacific/Apia", utc(2011, 12, 26)),
     ("Asia/Pyongyang", utc(2018, 4, 30)),
 )
-"""Beginnings long ago: a century's leap day, a zone that skipped a day, and one whose day had a half hour."""
+"""Starts long ago: a century's leap day, a zone that skipped a day, and a zone whose day had an extra half hour."""
 
 
 TALKS = (*THEMES[:3], THEMES[4])
-"""Worlds in which somebody waits: half of them have business hours."""
+"""Worlds with waiting contacts: half of them have business hours."""
 
 _SHOWN = tuple(f for f in Event.__struct_fields__ if f not in ("time", "attributes"))
 
 
 class World:
-    """A tenant's zone and business hours, and all events ever sent, repeated ids not included, and their corrections."""
+    """A tenant's zone and business hours, all events ever sent without repeats, and their corrections."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class World:
         corrections: list[Event],
         calendar: Calendar = NO_CALENDAR,
     ) -> None:
-        """Keep what was drawn."""
+        """Store what was drawn."""
         self.zone, self.start, self.events, self.corrections = zone, start, events, corrections
         self.calendar = calendar
 
@@ -154,12 +154,12 @@ class World:
 
     @property
     def end(self) -> datetime:
-        """A moment by which everything is over."""
+        """A moment after all events of the world."""
         return self.start + timedelta(days=DAYS + 1)
 
 
 def _fields(kind: str, dice: int) -> dict[str, Any]:
-    """What a type of event says beside who and where; `dice` picks."""
+    """Return the fields of an event type, beside who and where; `dice` picks the values."""
     if kind in ("message.sent", "message.received"):
         asks = (True, None, False)[dice // 2 % 3] if kind == "message.received" else None
         return {
@@ -223,7 +223,7 @@ def _event(kind: str, when: datetime, number: int, who: int, where: int, what: i
     talks = kind.startswith(("message.", "link.", "response."))
     name = f"e{number}"
     if kind == "message.received" and what % 13 == 0 and conversation is not None:
-        name = conversation  # the message that a conversation is named after
+        name = conversation  # the message that names its conversation
     return Event(
         type=kind,
         time=when,
@@ -245,7 +245,7 @@ _LIVES = {"staff": "staff_id", "contact": "contact_id", "campaign": "campaign_id
 
 
 def _by_arrival(event: Event, others: Iterable[Event]) -> bool:
-    """Whether only the order of arrival says which of two transitions of one moment holds: no law speaks of those."""
+    """Whether only the order of arrival decides between two transitions of one moment: laws leave such events out."""
     assigned = event.type == "conversation.assigned"
     name = "conversation_id" if assigned else _LIVES.get(event.type.partition(".")[0])
     who = getattr(event, name) if name else None
@@ -273,7 +273,7 @@ def worlds(
     count = draw(st.integers(least, most))
     events: dict[tuple[str, str], Event] = {}
     for number in range(count):
-        # now and then two sources use the same id, which makes them two events
+        # sometimes two sources use the same id: two events
         event = draw(_events(start, theme, number if number % 7 else number // 2))
         if not _by_arrival(event, events.values()):
             events.setdefault((event.source or "api", event.id or ""), event)
@@ -291,7 +291,7 @@ def worlds(
 
 @st.composite
 def deliveries(draw: st.DrawFn, events: list[Event], *, most: int = 4) -> list[list[Event]]:
-    """Draw an order of arrival: everything at least once, some of it again, in a few batches."""
+    """Draw an order of arrival in a few batches: every event at least once, some again."""
     again = draw(st.lists(st.sampled_from(events), max_size=len(events) // 2)) if events else []
     order = draw(st.permutations([*events, *again]))
     cuts = sorted(draw(st.lists(st.integers(0, len(order)), max_size=most - 1)))

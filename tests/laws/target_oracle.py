@@ -1,6 +1,6 @@
-"""Verdicts of targets once more, in plain Python from the specification: conversations event by event, time minute by minute.
+"""Oracle of targets in plain Python from the specification: conversations event by event, time minute by minute.
 
-Nothing here is shared with the engine. A conversation's events are ordered by time; no two of one conversation are at one moment.
+It shares nothing with the engine. A conversation's events are in order of time; no two of them are at one moment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Slice = tuple[str | None, str | None]
 
 @dataclass
 class Spell:
-    """Something that a target may judge; without an end, it went on until somebody closed it, or goes on (None)."""
+    """A duration that a target may judge. Without `ended` it was closed at `closed`, or goes on (None)."""
 
     began: datetime
     channel: str | None
@@ -33,7 +33,7 @@ class Spell:
 
 @dataclass
 class Waiting:
-    """A stretch of time in which a conversation waits, `since` being when the contact wrote."""
+    """A stretch of time in which a conversation waits; `since` is when the contact wrote."""
 
     since: datetime
     start: datetime
@@ -43,7 +43,7 @@ class Waiting:
 
 @dataclass
 class Talk:
-    """One conversation, walked through."""
+    """The result of walking through one conversation."""
 
     answered: list[Spell] = field(default_factory=list)
     first: list[Spell] = field(default_factory=list)
@@ -101,7 +101,7 @@ def walk(events: Sequence[Event]) -> Talk:
                     whole, first, episode_open = Spell(start, None, None), None, True
                     talk.resolutions.append(whole)
                     if resolved is not None and since_resolve is not None:
-                        talk.first = [one for one in talk.first if one.began != start]  # it is this episode's
+                        talk.first = [one for one in talk.first if one.began != start]  # it belongs to this episode
                         first = Spell(start, None, None)
                         talk.first.append(first)
             if whole is not None:
@@ -150,18 +150,18 @@ def walk(events: Sequence[Event]) -> Talk:
 
 
 def _closed(talk: Talk) -> None:
-    """Note when a first wait or an episode that nobody ended was closed."""
+    """Set when a first wait or an episode without an end was closed."""
     for spell in talk.first:
         if spell.ended is None:
             ends = [stretch.end for stretch in talk.waiting if stretch.since == spell.began]
-            spell.closed = ends[0] if ends else spell.began  # nobody waits: it is over as it begins
+            spell.closed = ends[0] if ends else spell.began  # nobody waits: it ends as it begins
     for spell in talk.resolutions:
         if spell.ended is None:
             spell.closed = talk.closed_since
 
 
 class Book:
-    """The targets of a tenant, its hours, and the moment of judging."""
+    """A tenant's targets and business hours, and the moment of judging."""
 
     def __init__(
         self, targets: Sequence[Target], zone: str, calendar: Calendar, first: datetime, now: datetime
@@ -170,7 +170,7 @@ class Book:
         self._clock = Clock(calendar, zone, first, now)
 
     def target(self, aim: str, spell: Spell) -> Target | None:
-        """Return the target of a spell: the most specific one in force on the local day that it began."""
+        """Return the target of a spell: the most specific one in force on the local day on which it began."""
         day, named = spell.began.astimezone(self._tz).date(), (spell.priority or "").lower() or None
         scopes: list[Slice] = [(spell.channel, named)] if spell.channel and named else []
         scopes += [(None, named)] if named else []
@@ -186,13 +186,13 @@ class Book:
         return None
 
     def spent(self, target: Target, start: datetime, end: datetime) -> int | None:
-        """Return the milliseconds from one moment to another that the target counts."""
+        """Return the milliseconds from `start` to `end` that the target counts."""
         if target.business:
             return self._clock.ms(start, end)
         return (end - start) // timedelta(milliseconds=1)
 
     def verdict(self, aim: str, spell: Spell) -> str:
-        """Return within, breach, open (it may still be either), none (it never counts), or no target."""
+        """Return within, breach, open (undecided), none (it never counts), or no target."""
         target = self.target(aim, spell)
         if target is None:
             return "no target"
@@ -209,7 +209,9 @@ class Book:
         return any(one.start < moment and (one.end is None or one.end >= moment) for one in talk.waiting)
 
     def over(self, talk: Talk, moment: datetime) -> int | None:
-        """Return how many ms a conversation that waits at a moment is past its target; None: it does not wait, or without one."""
+        """Return by how many ms a conversation that waits at a moment is past its target; None: it does not wait, or
+        has no target.
+        """
         several = []
         for stretch in talk.waiting:
             if stretch.start < moment and (stretch.end is None or stretch.end >= moment):
@@ -224,12 +226,12 @@ class Book:
 
 
 def spells(talk: Talk) -> Mapping[str, list[Spell]]:
-    """Return what each aim judges of a conversation."""
+    """Return the spells of a conversation by the aim that judges them."""
     return {"first_response": talk.first, "next_response": list(talk.next()), "resolution": talk.resolutions}
 
 
 def tallies(book: Book, talks: Sequence[Talk], zone: str) -> Mapping[tuple[str, str, Slice], Counter[str]]:
-    """Return the verdicts by aim, local day of the beginning, and (channel, priority)."""
+    """Return the verdicts by aim, local day on which the spell began, and (channel, priority)."""
     found: dict[tuple[str, str, Slice], Counter[str]] = {}
     for talk in talks:
         for aim, several in spells(talk).items():

@@ -1,4 +1,4 @@
-"""The law of kept answers: whatever happens in whatever order, they are what would be worked out now."""
+"""The law of cached answers: after any sequence of writes, a cached answer equals a fresh one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ steps = st.one_of(
 
 @pytest.fixture(scope="module", params=["memory", "redis"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Open an engine for all examples, each with tenants of its own, on memory and on Redis."""
+    """Open an engine for all examples, on memory and on Redis; each example has tenants of its own."""
     url = "mem://"
     if request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis_session")
@@ -56,10 +56,10 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @settings(max_examples=min(settings().max_examples, max(3, settings().max_examples // 3)))
 @given(happens=st.lists(steps, min_size=4, max_size=10))
 def test_a_kept_answer_is_what_would_be_worked_out_now(engine: Engine, happens: list[tuple[Any, ...]]) -> None:
-    """Of three tenants, whose answers are all kept, one does something; then they are asked.
+    """After each step of one of three tenants with cached answers, cached answers equal fresh ones to the byte.
 
-    Each answer of a tenant whose events are folded, and each to a question at any time, is to the byte what is worked out beside
-    it, and names no other tenant's channel.
+    For a tenant whose events are not folded yet, only queries and snapshots are compared. No answer names another
+    tenant's channel.
     """
     first = len(engine.control.tenants())
     names = [f"t{first + n}" for n in range(3)]
@@ -85,7 +85,9 @@ def test_a_kept_answer_is_what_would_be_worked_out_now(engine: Engine, happens: 
 
 
 def compare(engine: Engine, tenant: str, names: list[str], only: tuple[str, ...] = ()) -> None:
-    """Ask a tenant's questions twice, of what is kept and of the store; those that are not in `only` may be of before."""
+    """Compare cached answers with fresh ones; questions outside `only`, if it is given, may be stale. No answer names
+    another tenant.
+    """
     for operation, params in QUESTIONS:
         method: Any = engine.snapshot_service.of if operation == "snapshots" else getattr(engine.answers, operation)
         kept = engine.cached.answer(engine.cached.call(method, tenant, **params)).body
@@ -95,7 +97,7 @@ def compare(engine: Engine, tenant: str, names: list[str], only: tuple[str, ...]
 
 
 def event(tenant: str, number: int, type_: str, age: timedelta, which: int) -> dict[str, Any]:
-    """Return an event whose texts are the tenant's own."""
+    """Return an event whose texts contain the tenant's own mark."""
     mark = f"canary-{tenant}"
     return {
         "type": type_, "time": (NOW - age).isoformat(), "id": f"{number}", "channel": mark, "channel_id": f"{mark}-{which}",

@@ -1,4 +1,4 @@
-"""What changed: contributions explain a difference, whole and exactly, for every metric that is made of parts."""
+"""Changes: contributions add up exactly to a difference, for every metric that is made of parts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARTS = [
 @examples(0.6)
 @given(world=worlds(most=60), data=st.data())
 def test_contributions_add_up_to_the_difference(lab: Lab, world: World, data: st.DataObject) -> None:
-    """Per dimension, the parts' contributions are their volume and rate, and with what is left out they are the difference."""
+    """Per dimension, a part's contribution is its volume plus its rate, and all contributions add up to the difference."""
     lab.empty()
     tenant = lab.tenant(world.zone)
     lab.send(tenant, world.everything)
@@ -59,7 +59,7 @@ def test_contributions_add_up_to_the_difference(lab: Lab, world: World, data: st
 
 @pytest.mark.parametrize("name", ["response_ms.p50", "campaign_score", "oldest_waiting_ms", "observed_max"])
 def test_what_has_no_parts_is_refused(lab: Lab, name: str) -> None:
-    """Percentiles, scores and extremes are not sums or means of parts, and the error says what to ask for."""
+    """Percentiles, scores and extremes are refused, since they are no sums or means of parts; the error says what to ask for."""
     lab.empty()
     tenant = lab.tenant()
     question = Question((name,), lab.now - timedelta(days=2), lab.now)
@@ -68,7 +68,7 @@ def test_what_has_no_parts_is_refused(lab: Lab, name: str) -> None:
 
 
 def test_a_worse_mix_is_volume_and_a_slower_channel_is_rate() -> None:
-    """The textbook case: two channels that answer as before, one of which grew, are all volume; the same mix, slower, is rate."""
+    """Two channels as quick as before, one of which grew, are all volume; the same mix with one slower channel is all rate."""
     one = find("response_ms.avg")
 
     def cell(total: int, count: int) -> Cell:

@@ -1,4 +1,4 @@
-"""A message that a label calls closing starts no clock: numbers are those of plain Python, however late labels come and change."""
+"""A message labelled closing starts no clock: numbers are the oracle's, whenever labels come and change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INTENTS = ("closing", "closing", "question", None)
 
 @st.composite
 def _labels(draw: st.DrawFn, world: World) -> list[Event]:
-    """Label some messages, some of them again by a revision: another intent, none, or none any more."""
+    """Label some messages; some labels get a revision: another intent, none, or a retraction."""
     labels = []
     for number, message in enumerate(event for event in world.everything if event.type == "message.received"):
         intent = draw(st.sampled_from(INTENTS))
@@ -50,8 +50,9 @@ def _labels(draw: st.DrawFn, world: World) -> list[Event]:
 @examples(2)
 @given(world=worlds(themes=TALKS, corrected=True), data=st.data())
 def test_closing_messages_start_no_clock(lab: Lab, world: World, data: st.DataObject) -> None:
-    """After each batch, with labels and their revisions in any order, all waits, episodes and states are the oracle's, and
-    folding from scratch changes nothing."""
+    """After each batch, with labels and revisions in any order, waits, episodes and states are the oracle's; a rebuild
+    changes no row.
+    """
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     sent: list[Event] = []
@@ -72,7 +73,7 @@ def test_closing_messages_start_no_clock(lab: Lab, world: World, data: st.DataOb
 
 
 def test_a_late_label_repairs_what_was_counted(lab: Lab) -> None:
-    """A thanks after the resolve opens an episode that waits, until its label comes; without the label it does again."""
+    """A thanks after the resolve opens a waiting episode until its label arrives, and again once the label is retracted."""
     lab.empty()
     tenant = lab.tenant()
     start = lab.now - timedelta(days=30)

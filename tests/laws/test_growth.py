@@ -1,4 +1,4 @@
-"""What is stored outlives what declares it: any change of the catalogue or of the tables between two openings loses nothing."""
+"""Growth: changes of the catalogue or the tables between two openings lose no number."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = [name for name in EVERYTHING if name not in SCORES]
 
 
 def _declared(patch: Patch, **changed: Any) -> None:
-    """Declare the messages of the catalogue otherwise than before."""
+    """Change the declaration of the catalogue's messages."""
     known = catalogue.METRICS["messages"][1]
     rollup = replace(known, **changed)
     patch.setattr(catalogue, "ROLLUPS", tuple(rollup if one is known else one for one in catalogue.ROLLUPS))
@@ -79,7 +79,7 @@ CHANGES: dict[str, Callable[[Patch], None]] = {
     "measure": _measure, "dimension": _dimension, "metric": _metric, "column": _column, "table": _table, "index": _index,
 }  # fmt: skip
 SAME = {"received_again": "messages_received", "messages_again": "messages"}
-"""What a new metric counts as well, by a metric that was there before."""
+"""New metrics, and the existing metric with the same value."""
 
 
 @examples(0.5)
@@ -88,7 +88,7 @@ SAME = {"received_again": "messages_received", "messages_again": "messages"}
     chosen=st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=6, unique=True),
 )  # fmt: skip
 def test_no_change_of_declarations_loses_a_number(world: World, data: st.DataObject, chosen: list[str]) -> None:
-    """Every number before is the number after; new ones are right on kept days, null on gone ones; new events still fold."""
+    """All numbers stay as they were; new metrics are right on kept days and null on deleted ones; new events still fold."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         lab = LastingLab(Path(folder))
         tenant = Tenant(1, "acme", world.zone, "", KEEP_EVERYTHING, world.calendar)
@@ -135,7 +135,7 @@ def test_no_change_of_declarations_loses_a_number(world: World, data: st.DataObj
     ],
 )
 def test_what_cannot_be_added_is_refused_by_name(tmp_path: Path, column: str, type_: str, said: str) -> None:
-    """A column of another type, or one that cannot be empty: the message says what to do, and the file is as it was."""
+    """A column of another type, or a new one that is NOT NULL, is refused with advice, and the file is unchanged."""
     lab = LastingLab(tmp_path)
     lab.store.close()
     before = (tmp_path / "hubbub.db").read_bytes()

@@ -1,4 +1,4 @@
-"""The law of deliveries: what services send comes to the same events in whatever order and however often it arrives."""
+"""The law of deliveries: webhooks give the same events in any order of arrival and with any repeats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARRIVAL = ("seq", "tenant", "received_at", "ident")
 
 
 def said(chance: random.Random) -> list[tuple[str, bytes]]:
-    """Return bodies of some conversations in the order in which they happened."""
+    """Return request bodies of some conversations in order of time."""
     found: list[tuple[str, dict[str, Any]]] = []
     for n in range(TALKS):
         at = AT + 600 * n
@@ -89,14 +89,14 @@ def connected(face: Face) -> dict[str, Hook]:
 
 
 def stored(face: Face) -> list[dict[str, Any]]:
-    """Return all events by id, without how they arrived."""
+    """Return all events by source and id, without their arrival."""
     rows = [{name: value for name, value in row.items() if name not in ARRIVAL} for row in face.stored()]
     return sorted(rows, key=lambda row: (row["source"], row["id"]))
 
 
 @pytest.mark.parametrize("seed", range(WORLDS_OF_DELIVERIES))
 def test_lost_doubled_and_late_bodies_come_to_the_same(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Bodies that are lost, doubled, late and forged, and then all sent once more in order, give what an undisturbed line gives."""
+    """Bodies lost, doubled, late and forged, then all sent again in order, give the same events as an undisturbed run."""
     chance = random.Random(seed)
     bodies = said(chance)
     with serving(tmp_path_factory.mktemp("clean") / "data") as face:

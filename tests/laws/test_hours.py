@@ -1,4 +1,4 @@
-"""Business hours are worked out on reading: numbers are the oracle's by the calendar of now, and nothing of it is stored."""
+"""Business hours apply on reading: numbers are the oracle's under the present calendar, and no stored row depends on it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ talks = worlds(corrected=True, themes=TALKS)
 
 
 def other_hours(world: World) -> st.SearchStrategy[Calendar]:
-    """Draw business hours that a tenant might change to: others, none, or its own with one version more or fewer."""
+    """Draw business hours to change to: others, one version more, or one fewer."""
     begin = world.start.date()
     more = calendars(begin, DAYS).map(lambda c: Calendar((*world.calendar.versions, *_after(world.calendar, c))))
     return st.one_of(calendars(begin, DAYS, least=0), more, st.just(Calendar(world.calendar.versions[:-1])))
@@ -53,8 +53,9 @@ def check(lab: Lab, tenant: Tenant, world: World, sent: Sequence[Event]) -> None
 @examples(0.6)
 @given(world=talks, data=st.data())
 def test_numbers_follow_a_calendar_that_changes(lab: Lab, world: World, data: st.DataObject) -> None:
-    """By the calendar before and by the one after, with late events on top, answers are the oracle's; the rows are those of a
-    tenant without any calendar."""
+    """Before and after a change of calendar, and with late events, answers are the oracle's; the rows are those of a
+    tenant without any calendar.
+    """
     lab.empty()
     tenant, without = lab.tenant(world.zone, world.calendar), lab.tenant(world.zone)
     early, late = split(world.everything, data, 2)
@@ -72,7 +73,7 @@ def test_numbers_follow_a_calendar_that_changes(lab: Lab, world: World, data: st
 @examples(0.6)
 @given(world=talks, data=st.data())
 def test_days_before_a_change_keep_their_numbers(lab: Lab, world: World, data: st.DataObject) -> None:
-    """Business hours that change from a day on change no number of a day before it, and `first_change` names no later day."""
+    """A change of business hours changes no number of a day before `first_change`."""
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     lab.send(tenant, world.everything)
@@ -89,7 +90,7 @@ def test_days_before_a_change_keep_their_numbers(lab: Lab, world: World, data: s
 @examples(0.3)
 @given(world=talks)
 def test_without_a_calendar_nothing_has_a_value(lab: Lab, world: World) -> None:
-    """Of a tenant without business hours every count in them is 0, and all else is null."""
+    """Without business hours every count in them is 0, and all else is null."""
     lab.empty()
     without = lab.tenant(world.zone)
     lab.send(without, world.everything)

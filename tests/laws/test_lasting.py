@@ -1,4 +1,4 @@
-"""History that lasts: retention at any moment, links, erasure, and what imports must never do to themselves."""
+"""Lasting history: retention at any moment, links, erasure, and imports of old events."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from tests.laws.test_laws import BY_ROLLUP, EVERYTHING, examples, names_of, same
 
 subjects = st.lists(st.sampled_from(sorted(BY_ROLLUP)), min_size=5, max_size=7, unique=True)
 SCORES = ("contact_engagement_score",)
-"""Numbers over all that a contact ever did: they know what is kept."""
+"""Numbers over all actions of a contact, of which only kept ones count."""
 
 
 class LastingLab(Lab):
-    """A laboratory that refuses what lies before the cut, with a moment of arrival that the test sets."""
+    """A laboratory that rejects events before the cut; the test sets the time of arrival."""
 
     def __init__(self, folder: Path) -> None:
         """Open a store in a folder."""
@@ -48,13 +48,13 @@ class LastingLab(Lab):
         self.arrival = utc(2026, 12, 31)
 
     def send(self, tenant: Tenant, events: Iterable[Event], *, history: bool = False) -> Outcome:
-        """Hand events in; none may be refused."""
+        """Accept events; none may be rejected."""
         outcome = self.intake.accept(tenant, events, history=history)
         assert outcome.rejected == []
         return outcome
 
     def cut(self, tenant: Tenant, at: datetime) -> None:
-        """Fold what is due, and take out all that lies wholly before a moment."""
+        """Fold waiting events, and delete all facts that lie wholly before a moment."""
         self.refresh(tenant)
         cut_at(self.store, tenant, micros(at))
 
@@ -70,7 +70,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LastingLab]:
 def _check(
     lab: Lab, tenant: Tenant, world: World, told: Iterable[Event], names: list[str], since: datetime, end: datetime
 ) -> None:
-    """Compare the numbers of two ranges after a cut with those of all events that were ever sent."""
+    """Compare the numbers of two ranges after a cut with the oracle over all events ever sent."""
     oracle = Oracle(told, world.zone, world.calendar)
     for start in (since, since + (end - since) / 2):
         numbers = oracle.numbers(start, end, lab.now)
@@ -81,7 +81,7 @@ def _check(
 
 
 def later(first: Iterable[Event], rest: Iterable[Event], cut: datetime) -> list[Event]:
-    """Return what can still be taken after a cut: no event from before it, and no revision of one."""
+    """Return the events that are accepted after a cut: none from before it, and no revision of one."""
     sent = [*first, *rest]
     early = {(e.source, e.id) for e in sent if e.time < cut}
     return [e for e in rest if (e.source, e.id) not in early]
@@ -92,7 +92,9 @@ def later(first: Iterable[Event], rest: Iterable[Event], cut: datetime) -> list[
 def test_what_comes_after_a_cut_counts_as_if_nothing_were_gone(
     lab: LastingLab, world: World, rollups: list[str], data: st.DataObject
 ) -> None:
-    """Cut in the middle of conversations, once or twice, then new events: all that is dated after equals the oracle over all."""
+    """After one or two cuts in the middle of conversations, numbers of later ranges are the oracle's over all events,
+    new ones included.
+    """
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     order = data.draw(st.permutations(world.everything))
@@ -117,7 +119,7 @@ def test_what_comes_after_a_cut_counts_as_if_nothing_were_gone(
 @examples(1)
 @given(world=worlds(corrected=True), data=st.data())
 def test_a_cut_at_any_moment_changes_no_number_that_is_kept(lab: LastingLab, world: World, data: st.DataObject) -> None:
-    """All metrics of all later windows are the same before and after a cut; earlier ones are null and say so; verify is clean."""
+    """After a cut all metrics of later windows are unchanged, earlier ones are null, and verify finds no difference."""
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     lab.send(tenant, world.everything)
@@ -139,7 +141,7 @@ def test_a_cut_at_any_moment_changes_no_number_that_is_kept(lab: LastingLab, wor
 @examples(1)
 @given(world=worlds(corrected=True), data=st.data())
 def test_an_erased_contact_was_never_there(lab: LastingLab, world: World, data: st.DataObject) -> None:
-    """Stored rows after an erasure are those of a tenant that never got what names the contact, whenever it was folded."""
+    """Rows after an erasure are those of a tenant that never got the contact's events, folded before or not."""
     lab.empty()
     had, never = lab.tenant(world.zone), lab.tenant(world.zone)
     name = data.draw(st.sampled_from(("k1", "k2")))
@@ -160,7 +162,7 @@ def test_an_erased_contact_was_never_there(lab: LastingLab, world: World, data: 
 def test_an_erasure_after_a_cut_leaves_nothing_that_names_it(
     lab: LastingLab, world: World, data: st.DataObject
 ) -> None:
-    """Whatever was carried over a cut forgets the contact too, and what is stored is what folding again gives."""
+    """After an erasure, boundaries of the cut do not name the contact either, and folding again gives the stored rows."""
     lab.empty()
     tenant = lab.tenant(world.zone)
     lab.send(tenant, world.everything)
@@ -172,7 +174,7 @@ def test_an_erasure_after_a_cut_leaves_nothing_that_names_it(
 
 
 def test_who_is_erased_is_no_longer_assigned_what_was_carried(lab: LastingLab) -> None:
-    """A conversation assigned before a cut to somebody who is erased after it is unassigned, and stored as folding again gives."""
+    """A conversation that was assigned before a cut to an erased person is unassigned, and verify finds no difference."""
     lab.empty()
     tenant, day = lab.tenant(), timedelta(days=1)
     at = utc(2026, 9, 1)
@@ -213,7 +215,7 @@ def _roots(links: Iterable[Event]) -> dict[str, str]:
 def test_a_link_or_unlink_at_any_time_joins_and_parts(
     lab: LastingLab, drawn: list[tuple[str, str, bool, int]], data: st.DataObject
 ) -> None:
-    """In any order, with a cut in between: the root of each contact is the smallest id that the latest links lead to."""
+    """In any order and with a cut in between, the root of each contact is the smallest id of those joined by the latest links."""
     lab.empty()
     tenant = lab.tenant()
     start = utc(2026, 3, 1)
@@ -253,7 +255,7 @@ def _keeping(tenant: Tenant, **days: int | None) -> Tenant:
 
 
 def test_messages_of_last_year_that_are_imported_count_at_every_grain(lab: LastingLab) -> None:
-    """H1: twenty messages of March 2025, imported in November 2026, are 20 in total, by month and by week, after retention too."""
+    """H1: twenty messages of March 2025, imported in November 2026, are 20 at every grain, before and after retention."""
     lab.empty()
     tenant = _keeping(lab.tenant("Europe/Rome"))
     lab.arrival = lab.now = utc(2026, 11, 20)
@@ -268,7 +270,7 @@ def test_messages_of_last_year_that_are_imported_count_at_every_grain(lab: Lasti
 
 
 def test_five_years_that_were_imported_outlive_the_nights_after(lab: LastingLab) -> None:
-    """H2: nightly retention takes nothing of an import until three years after it; then whole days go, and are null."""
+    """H2: nightly retention deletes nothing of an import for three years after it; then whole days go, and are null."""
     lab.empty()
     tenant = _keeping(lab.tenant("Europe/Rome"))
     lab.arrival = utc(2026, 11, 20)
@@ -293,7 +295,7 @@ def test_five_years_that_were_imported_outlive_the_nights_after(lab: LastingLab)
 
 
 def test_states_and_first_sights_outlive_what_they_were_seen_in(lab: LastingLab) -> None:
-    """H3: blocked, completed and resolved years ago is so for ever, and who returns is not new."""
+    """H3: a contact blocked and a campaign completed before retention remain so, and a contact that returns is not new."""
     lab.empty()
     tenant = _keeping(lab.tenant(), facts=30)
     lab.arrival = at = utc(2026, 1, 5, 9)
@@ -321,7 +323,9 @@ def test_states_and_first_sights_outlive_what_they_were_seen_in(lab: LastingLab)
 
 
 def test_a_survey_that_is_answered_after_a_cut_is_the_one_that_was_sent_before(lab: LastingLab) -> None:
-    """Its rating is under its channel and who answered last before it, also when both are only carried; an older rating stays."""
+    """A rating after a cut has its survey's channel and the last person who answered, both carried over; an older valid
+    rating stays.
+    """
     lab.empty()
     tenant = lab.tenant()
     sent, rated = "satisfaction.survey_sent", "satisfaction.rating_received"
@@ -344,7 +348,7 @@ def test_a_survey_that_is_answered_after_a_cut_is_the_one_that_was_sent_before(l
 
 
 def test_texts_go_by_arrival(lab: LastingLab) -> None:
-    """Attributes go `raw` days after time and arrival, facts stay; nothing of a tenant goes while something is not folded."""
+    """Attributes are deleted `raw` days after arrival, and events stay."""
     lab.empty()
     tenant = _keeping(lab.tenant(), raw=10)
     text = msgspec.Raw(b'{"text":"hello"}')
@@ -361,7 +365,7 @@ def test_texts_go_by_arrival(lab: LastingLab) -> None:
 
 
 def test_an_event_that_was_on_its_way_during_a_cut_is_too_late(lab: LastingLab) -> None:
-    """What was accepted before a cut and stored after it is listed in quarantine, replayable, and counts nowhere."""
+    """An event accepted before a cut and stored after it is in quarantine as too late, replayable, and counts nowhere."""
     lab.empty()
     tenant = lab.tenant()
     lab.send(tenant, [_message(1, utc(2026, 3, 1)), _message(2, utc(2026, 3, 9))])
@@ -377,7 +381,7 @@ def test_an_event_that_was_on_its_way_during_a_cut_is_too_late(lab: LastingLab) 
 
 
 def test_no_byte_of_an_erased_contact_is_left(tmp_path: Path) -> None:
-    """A canary in ids, texts, refused records, boundaries and the log is in no file of the folder afterwards."""
+    """After an erasure no file of the folder holds the contact's ids or texts: events, boundaries and the log included."""
     lab = LastingLab(tmp_path / "canary")
     tenant = Tenant(1, "acme", retention=KEEP_EVERYTHING)
     canary, text = "canary-7f3a91", "sparrow-0c55e2"

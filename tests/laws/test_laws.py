@@ -1,4 +1,4 @@
-"""The laws: what holds for every world of events, however they arrive and whenever they are folded."""
+"""The laws: what holds for every world of events, in any order of arrival and with any refreshes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def examples(share: float) -> settings:
 
 
 def asked_as(name: str, metric: Metric) -> list[str]:
-    """Return the names under which a metric is asked for."""
+    """Return the names under which a metric can be queried."""
     return [f"{name}.{s}" for s in STATISTICS] if isinstance(metric, Quantiles) else [name]
 
 
@@ -44,12 +44,12 @@ subjects = st.lists(st.sampled_from(sorted(BY_ROLLUP)), min_size=5, max_size=7, 
 
 
 def names_of(rollups: Sequence[str]) -> list[str]:
-    """Return all names that can be asked of some declarations."""
+    """Return all names that some rollups offer."""
     return [name for rollup in rollups for name in BY_ROLLUP[rollup]]
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two numbers are the same, up to the last digits of a division."""
+    """Whether two numbers are equal, up to the last digits of a division."""
     if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
     return one == other
@@ -67,14 +67,14 @@ def split(events: Sequence[Event], draw: st.DataObject, parts: int) -> list[list
 @examples(1)
 @given(several=st.lists(worlds(), min_size=2, max_size=4), data=st.data())
 def test_order_repetition_and_refreshes_do_not_matter(lab: Lab, several: list[World], data: st.DataObject) -> None:
-    """Events shuffled, split, resent, and folded in between leave the same stored rows as one batch and one refresh."""
+    """Events shuffled, split, resent, and folded in between leave the same rows as one batch and one refresh."""
     _arrive_anyhow(lab, several, data)
 
 
 @examples(1)
 @given(several=st.lists(worlds(least=3, most=20, corrected=True), min_size=2, max_size=4), data=st.data())
 def test_corrections_in_any_order_end_the_same(lab: Lab, several: list[World], data: st.DataObject) -> None:
-    """Higher revisions at other times and in other conversations, in any order, leave the rows of their last state alone."""
+    """Corrections at other times and in other conversations, in any order, leave the rows of the final revisions alone."""
     _arrive_anyhow(lab, several, data)
 
 
@@ -99,7 +99,7 @@ def _arrive_anyhow(lab: Lab, several: list[World], data: st.DataObject) -> None:
 @examples(1)
 @given(several=st.lists(worlds(most=25, corrected=True), min_size=2, max_size=4), data=st.data())
 def test_folding_again_from_scratch_changes_nothing(lab: Lab, several: list[World], data: st.DataObject) -> None:
-    """By key, as events come, gives the rows that folding everything again gives."""
+    """Folding by key as events arrive gives the same rows as a rebuild."""
     lab.empty()
     tenants = [lab.tenant(w.zone, w.calendar) for w in several]
     rounds = [split(w.everything, data, 3) for w in several]
@@ -117,7 +117,7 @@ def test_folding_again_from_scratch_changes_nothing(lab: Lab, several: list[Worl
 @examples(0.5)
 @given(several=st.lists(worlds(corrected=True), min_size=2, max_size=3), data=st.data())
 def test_a_tenants_facts_never_depend_on_anothers_events(lab: Lab, several: list[World], data: st.DataObject) -> None:
-    """One tenant's rows are the same whether others have the same ids or are not there at all."""
+    """A tenant's rows stay the same when other tenants send events with the same ids."""
     lab.empty()
     alone = lab.tenant(several[0].zone)
     lab.send(alone, several[0].everything)
@@ -142,7 +142,7 @@ ADDITIVE = {name: rollup for name, (metric, rollup) in METRICS.items() if _adds_
 @examples(1)
 @given(world=worlds(corrected=True), data=st.data())
 def test_a_sum_over_any_dimension_is_the_total(lab: Lab, world: World, data: st.DataObject) -> None:
-    """Split by any of its dimensions, with missing values as a value of their own, an additive metric adds up to its total."""
+    """An additive metric, split by any dimensions with null as a value of its own, adds up to its total."""
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     lab.send(tenant, world.everything)
@@ -150,7 +150,7 @@ def test_a_sum_over_any_dimension_is_the_total(lab: Lab, world: World, data: st.
         rollup = ADDITIVE[name]
         allowed = [d for d, c in dimensions_of(rollup).items() if c not in rollup.hidden]
         by = tuple(data.draw(st.lists(st.sampled_from(allowed), min_size=1, max_size=2, unique=True)))
-        if "kind" in by:  # asking by kind shows bots as well, which the total leaves out
+        if "kind" in by:  # a split by kind includes bots, which the total leaves out
             continue
         grain = data.draw(st.sampled_from((Grain.TOTAL, Grain.WEEK, Grain.DAY)))
         total = {
@@ -159,7 +159,7 @@ def test_a_sum_over_any_dimension_is_the_total(lab: Lab, world: World, data: st.
         parts: dict[datetime, float] = dict.fromkeys(total, 0)
         for row in lab.ask(tenant, [name], world.start, world.end, grain, by=by).rows:
             parts[row.start] += row.cells[name].value or 0
-        # a total that is not known has no part that is known, and not 0
+        # a null total has only null parts, which add up to 0 here
         assert all(same(parts[start], value or 0) for start, value in total.items()), (name, by, parts, total)
 
 
@@ -186,7 +186,7 @@ def _check(lab: Lab, tenant: Tenant, world: World, told: Iterable[Event], rollup
 def test_answers_are_what_plain_python_counts(
     lab: Lab, several: list[World], rollups: list[str], data: st.DataObject, grain: Grain
 ) -> None:
-    """After some events, with late ones on top, folded before or while answering, every answer is the oracle's number."""
+    """After early and late events, folded before or while answering, every answer is the oracle's number."""
     lab.empty()
     tenants = [lab.tenant(w.zone, w.calendar) for w in several]
     rounds = [split(w.everything, data, 2) for w in several]
@@ -205,7 +205,7 @@ def test_answers_are_what_plain_python_counts(
 @examples(0.5)
 @given(world=worlds(corrected=True))
 def test_message_counts_by_day_are_those_of_the_wall_calendar(lab: Lab, world: World) -> None:
-    """Messages by direction and day follow the tenant's wall calendar, on the days clocks change too."""
+    """Messages by direction and day follow the tenant's local calendar, also on days when clocks change."""
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     lab.send(tenant, world.everything)
@@ -221,7 +221,7 @@ def test_message_counts_by_day_are_those_of_the_wall_calendar(lab: Lab, world: W
 def test_a_zone_change_is_as_if_the_tenant_had_always_been_there(
     lab: Lab, world: World, rollups: list[str], data: st.DataObject
 ) -> None:
-    """Days are cut on reading: a tenant that moves has the days of its new zone at once, and no stored row changes."""
+    """Days are cut on reading: a tenant that changes its zone has the days of the new zone at once, and no stored row changes."""
     lab.empty()
     moving = lab.tenant(data.draw(st.sampled_from(("UTC", "Asia/Kathmandu", "America/New_York"))))
     lab.send(moving, world.everything)
@@ -254,7 +254,7 @@ durations = st.one_of(st.integers(0, 200), st.integers(0, 10**6), st.integers(0,
     data=st.data(),
 )
 def test_percentiles_and_limits_are_exact_in_any_slice(lab: Lab, values: list[int], data: st.DataObject) -> None:
-    """Of any range, split by channel or not, percentiles and shares within limits are those of the values themselves."""
+    """Percentiles and shares within limits are exactly those of the values, in any range, split by channel or not."""
     lab.empty()
     tenant = lab.tenant("America/New_York")
     start = datetime(2026, 3, 3, 5, tzinfo=UTC)
@@ -276,7 +276,7 @@ def test_percentiles_and_limits_are_exact_in_any_slice(lab: Lab, values: list[in
 
 
 def test_every_number_of_the_oracle_is_a_metric_and_nearly_every_metric_has_one() -> None:
-    """The oracle knows all metrics but the scores, which are not of a window alone and have tests of their own."""
+    """Every number of the oracle is a metric; every metric but two scores, which have tests of their own, is in the oracle."""
     numbers = Oracle([], "UTC").numbers(
         datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
     )

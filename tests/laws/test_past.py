@@ -1,4 +1,4 @@
-"""`as_of`: what is said now of a moment is what was said then, whatever came, changed or went since."""
+"""The law of `as_of`: an answer for a past moment equals the answer given then, whatever came, changed or was deleted since."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.laws.test_lasting import LastingLab
 from tests.laws.test_laws import EVERYTHING, examples, split
 
 ROUNDS = [utc(2026, 12, 1 + day) for day in range(3)]
-"""When batches arrive: after all that they tell of, so that arrival alone makes the difference."""
+"""When batches arrive: after all their events, so that only arrival makes the difference."""
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +35,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LastingLab]:
 
 
 def said(answer: Answer) -> dict[str, Any]:
-    """Return all that an answer says."""
+    """Return all that an answer contains."""
     found: dict[str, Any] = plain(answer.public(details=True))
     return found
 
 
 def told(lab: LastingLab, tenant: Tenant, batches: Iterable[list[Event]], world: World, grain: Grain) -> list[Any]:
-    """Send a batch at each moment; returns what is answered at once."""
+    """Send a batch at each moment; return the answers of those moments."""
     answers = []
     for at, batch in zip(ROUNDS, batches, strict=True):
         lab.arrival = lab.now = at
@@ -51,7 +51,7 @@ def told(lab: LastingLab, tenant: Tenant, batches: Iterable[list[Event]], world:
 
 
 def recalled(lab: LastingLab, tenant: Tenant, at: datetime, world: World, grain: Grain) -> dict[str, Any]:
-    """Return what is said now of a moment."""
+    """Return the present answer as of a moment."""
     lab.now = utc(2026, 12, 31)
     return said(lab.ask(tenant, EVERYTHING, world.start, world.end, grain, as_of=at))
 
@@ -61,7 +61,9 @@ def recalled(lab: LastingLab, tenant: Tenant, at: datetime, world: World, grain:
 def test_what_was_answered_is_what_is_recalled(
     lab: LastingLab, world: World, grain: Grain, data: st.DataObject
 ) -> None:
-    """Every metric with its parts and states, as of each arrival, in spite of late events, repetitions and corrections."""
+    """Every metric with parts and states, as of each arrival, equals the answer then, despite late events, repeats and
+    corrections.
+    """
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     answers = told(lab, tenant, split(world.everything, data, len(ROUNDS)), world, grain)
@@ -75,7 +77,7 @@ def test_what_was_answered_is_what_is_recalled(
 def test_after_a_cut_the_past_is_what_was_answered_or_is_gone(
     lab: LastingLab, world: World, day: int, data: st.DataObject
 ) -> None:
-    """Windows that are kept say what they said, others are null, and what was known before the last that went is refused."""
+    """After a cut, kept windows have their old values; a moment before the last deletion is refused."""
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     answers = told(lab, tenant, split(world.everything, data, len(ROUNDS)), world, Grain.DAY)
@@ -93,13 +95,13 @@ def test_after_a_cut_the_past_is_what_was_answered_or_is_gone(
 
 
 OVER_ALL = ("contact_engagement_score",)
-"""Numbers over all that a contact ever did: they know what is kept."""
+"""Numbers over all actions of a contact, of which only kept ones count."""
 
 
 @examples(0.5)
 @given(world=worlds(), data=st.data())
 def test_an_erased_contact_is_gone_from_the_past(lab: LastingLab, world: World, data: st.DataObject) -> None:
-    """As of any arrival, a tenant that erased a contact says what one said that never heard of it."""
+    """As of any arrival, a tenant that erased a contact answers like one that never got its events."""
     lab.empty()
     had, never = lab.tenant(world.zone), lab.tenant(world.zone)
     name = data.draw(st.sampled_from(("k1", "k2")))
@@ -113,7 +115,7 @@ def test_an_erased_contact_is_gone_from_the_past(lab: LastingLab, world: World, 
 
 
 def test_a_moment_that_is_yet_to_come_is_refused(lab: LastingLab) -> None:
-    """What will be known cannot be asked for."""
+    """`as_of` in the future is refused."""
     lab.empty()
     with pytest.raises(BadQuestionError, match="future"):
         lab.ask(lab.tenant(), ["messages"], utc(2026, 1, 1), utc(2026, 2, 1), as_of=lab.now + timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""Laws of persons: many links in any order, cut into any batches, are what joining sets in plain Python gives."""
+"""Laws of persons: many links, in any order and in any batches, give what joining sets in plain Python gives."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NAMES = ("active_contacts", "new_contacts", "total_contacts", "blocked_contacts"
 
 
 class Sets:
-    """A union-find over ids: who is joined with whom."""
+    """A union-find over ids."""
 
     def __init__(self) -> None:
         self.parent: dict[str, str] = {}
 
     def root(self, id_: str) -> str:
-        """Return the one that stands for a set."""
+        """Return the id that represents a set."""
         while (above := self.parent.get(id_, id_)) != id_:
             id_ = above
         return id_
@@ -37,7 +37,7 @@ class Sets:
 
 
 def joined(links: Iterable[Event]) -> Sets:
-    """Join what the latest event of each two ids links."""
+    """Join the ids whose latest event is a link."""
     last: dict[frozenset[str], Event] = {}
     for one in sorted(links, key=lambda e: (e.time, e.type)):
         last[frozenset((one.contact_id or "", one.name or ""))] = one
@@ -49,12 +49,12 @@ def joined(links: Iterable[Event]) -> Sets:
 
 
 def link(id_: str, at: datetime, one: str, other: str, *, joins: bool = True) -> Event:
-    """Return a link of two ids, or its end."""
+    """Return a link of two ids, or an unlink."""
     return Event(type="contact.linked" if joins else "contact.unlinked", id=id_, time=at, contact_id=one, name=other)
 
 
 def world(rng: random.Random, people: int, links: int) -> list[Event]:
-    """Messages, blocks, and links between random people, some of which end again."""
+    """Return messages, blocks, and links between random people, some of which are unlinked later."""
     found = []
     for n in range(people):
         at = START + timedelta(hours=rng.randrange(24 * 28))
@@ -72,13 +72,13 @@ def world(rng: random.Random, people: int, links: int) -> list[Event]:
 
 
 def counted(lab: Lab, tenant: Tenant, start: datetime, end: datetime) -> dict[str, int]:
-    """Return what is counted of a range."""
+    """Return the counts of a range."""
     (row,) = lab.ask(tenant, list(NAMES), start, end).rows
     return {name: int(row.cells[name].value or 0) for name in NAMES}
 
 
 def right(events: list[Event], start: datetime, end: datetime) -> dict[str, int]:
-    """Return the same, counted in plain Python."""
+    """Return the same counts in plain Python."""
     sets = joined(e for e in events if e.type.endswith("linked"))
     first: dict[str, datetime] = {}
     active, blocked = set(), set()
@@ -97,7 +97,9 @@ def right(events: list[Event], start: datetime, end: datetime) -> dict[str, int]
 
 @pytest.mark.parametrize("seed", range(4 if ALL else 1))
 def test_a_thousand_links_in_random_order_are_what_sets_give(lab: Lab, seed: int) -> None:
-    """Unique, new, known and blocked contacts follow 1,000 links, 334 of which end, in any order and batches; folding agrees."""
+    """Active, new, total and blocked contacts after 1,000 links and 334 unlinks, in any order and batches, are those of
+    joined sets; verify is clean.
+    """
     rng = random.Random(seed)
     lab.empty()
     tenant, events = lab.tenant(), world(rng, 900, 1_000)
@@ -112,7 +114,7 @@ def test_a_thousand_links_in_random_order_are_what_sets_give(lab: Lab, seed: int
 
 
 def test_what_a_person_does_under_another_id_is_an_answer_to_what_it_got(lab: Lab) -> None:
-    """What a linked id does counts for the message to the other one, and no more once they are unlinked."""
+    """An action of a linked id counts for a message to the other id, until they are unlinked."""
     lab.empty()
     tenant = lab.tenant()
     lab.send(tenant, [

@@ -1,4 +1,6 @@
-"""The laws of published tables: their rows are the API's, after any order of events, and publishing twice changes nothing."""
+"""The laws of published tables: their rows are the API's answers after any order of events, and publishing twice
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ def published(lab: Lab, tenant: Tenant) -> dict[str, list[dict[str, Any]]]:
 
 
 def plainly(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Return rows without whose they are and when they were published."""
+    """Return rows without tenant and time of publishing."""
     left_out = ("published_at", "tenant", "property_id", "organization_id")
     return {
         name: [{c: v for c, v in row.items() if c not in left_out} for row in rows] for name, rows in tables.items()
@@ -38,12 +40,12 @@ def plainly(tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str,
 
 
 def spans(table: Table, tenant: Tenant, world: World) -> Iterator[Window]:
-    """Yield all windows of a table in which a fact of the world can lie: receipts and replies included."""
+    """Yield all windows of a table in which a fact of the world can lie, receipts and replies included."""
     yield from windows(world.start - timedelta(days=3), world.end, table.grain, tenant.tz)
 
 
 def answered(lab: Lab, table: Table, tenant: Tenant, world: World) -> list[dict[str, Any]]:
-    """Ask for the numbers of a table, one window at a time, and leave out windows of which there is nothing to say."""
+    """Answer the numbers of a table, one window at a time."""
     rows = []
     for window in spans(table, tenant, world):
         question = Question(
@@ -62,7 +64,7 @@ def answered(lab: Lab, table: Table, tenant: Tenant, world: World) -> list[dict[
 @EXAMPLES
 @given(world=worlds(corrected=True), data=st.data())
 def test_published_rows_are_the_answers(lab: Lab, world: World, data: st.DataObject) -> None:
-    """Published after each of several batches in any order, every row says what the API says, and no row is missing."""
+    """After several batches in any order, every published row is the API's answer, and no row is missing."""
     lab.empty()
     tenant, plain = lab.tenant(world.zone), lab.tenant(world.zone)
     for batch in data.draw(deliveries(world.everything, most=3)):
@@ -91,7 +93,7 @@ def test_published_rows_are_the_answers(lab: Lab, world: World, data: st.DataObj
 @EXAMPLES
 @given(world=worlds(), data=st.data())
 def test_publishing_twice_changes_nothing(lab: Lab, world: World, data: st.DataObject) -> None:
-    """Nothing is stale after publishing; published again at a later moment, asked for by name too, no row is another."""
+    """After publishing nothing is stale; publishing again later, also by table and days, writes no row."""
     lab.empty()
     tenant = lab.tenant(world.zone)
     lab.send(tenant, world.events)

@@ -1,4 +1,4 @@
-"""Questions and their answers are what plain Python counts, in any order of arrival and under any settings."""
+"""Questions and their answers are the oracle's, in any order of arrival and under any settings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _expected(events: list[Event], threads: Threads, low: Any, high: Any) -> dic
 @examples(6)
 @given(data=st.data(), count=st.integers(2, 14))
 def test_questions_are_what_plain_python_counts(lab: Lab, data: st.DataObject, count: int) -> None:
-    """In any order of arrival, under any help channels and signs, by any hour: every number is that of the specification."""
+    """In any order of arrival, under any help channels and signs, in any range, every number is the oracle's."""
     lab.empty()
     tenant = lab.tenant()
     events = [data.draw(_events(number)) for number in range(count)]

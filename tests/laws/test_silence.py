@@ -1,4 +1,4 @@
-"""Conversations closed by silence are what plain Python counts, at any moment, in any order of arrival, under any setting."""
+"""Conversations closed by silence are the oracle's, at any moment, in any order of arrival, under any setting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TALKS = THEMES[:3]
 
 
 def _check(lab: Lab, tenant: Tenant, world: World, sent: list[Event], grain: Grain) -> None:
-    """Compare the states at the end of each window, and what names or lists conversations, with those in plain Python."""
+    """Compare the states at the end of each window, and the lists of conversations, with the oracle's."""
     oracle = Oracle(sent, tenant.zone, silence=tenant.threads.silence_days)
     cut = list(windows(world.start, world.end, grain, tenant.tz))
     answer = lab.ask(tenant, STATES, world.start, world.end, grain)
@@ -42,7 +42,7 @@ def _check(lab: Lab, tenant: Tenant, world: World, sent: list[Event], grain: Gra
 
 
 def _lists(lab: Lab, tenant: Tenant, world: World, end: datetime) -> None:
-    """Members of a state, and the list of conversations, are as many as the metric says."""
+    """The members of a state, and the listed conversations, are as many as the metric says."""
     (row,) = lab.ask(tenant, STATES, world.start, end).rows
     for name in ("open_conversations", "waiting_conversations", "closed_conversations"):
         question = Question((name,), world.start, end)
@@ -58,7 +58,7 @@ def _lists(lab: Lab, tenant: Tenant, world: World, end: datetime) -> None:
 @examples(6)
 @given(world=worlds(least=4, most=24, corrected=True, themes=TALKS), data=st.data())
 def test_silence_closes_and_a_message_opens_again(lab: Lab, world: World, data: st.DataObject) -> None:
-    """Whenever the setting is changed and in whatever order events come, states at any moment are those of the specification."""
+    """After every batch and change of setting, the states at any moment are the oracle's; verify finds no difference."""
     lab.empty()
     tenant, sent = lab.tenant(world.zone), list[Event]()
     for batch in data.draw(deliveries(world.everything)):
@@ -74,7 +74,7 @@ def test_silence_closes_and_a_message_opens_again(lab: Lab, world: World, data: 
 
 
 def test_the_last_moment_before_silence_and_the_first_of_it(lab: Lab) -> None:
-    """A conversation is open to the very microsecond after which N days have passed, and open again after a message."""
+    """A conversation is open until exactly N days have passed, closed one microsecond later, and open again after a message."""
     lab.empty()
     tenant = replace(lab.tenant(), threads=Threads(silence_days=14))
     start, us = datetime.fromisoformat("2026-03-02T09:00:00+00:00"), timedelta(microseconds=1)

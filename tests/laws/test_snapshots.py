@@ -1,4 +1,4 @@
-"""The laws of snapshots: they say what a query says, whoever they are made with, however events came, however often."""
+"""The laws of snapshots: they equal the answers of queries, made alone or together, once or often, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ kinds = st.sampled_from(list(Kind))
 
 
 def drawn_day(data: st.DataObject, world: World) -> date:
-    """Draw a day on which something may have happened, or the day before or after all of it."""
+    """Draw a day of the world, or one before or after it."""
     day: date = data.draw(st.integers(-1, 12).map(lambda n: world.start.date() + timedelta(days=n)))
     return day
 
@@ -36,7 +36,7 @@ def kept(lab: Lab, tenant: Tenant) -> list[snapshots.Snapshot]:
 
 
 def said(lab: Lab, tenant: Tenant, kind: Kind, day: date, account: str | None) -> dict[str, Any]:
-    """Ask for all that a snapshot says of the same tenant, period and account."""
+    """Answer all metrics of a snapshot for the same tenant, period and account."""
     span = snapshots.period_of(tenant, kind, day, lab.now).window
     where = {} if account is None else {"account_id": (account,)}
     answer = lab.queries.answer(tenant, Question(snapshots.NAMES, span.start, span.end, where=where))
@@ -46,7 +46,7 @@ def said(lab: Lab, tenant: Tenant, kind: Kind, day: date, account: str | None) -
 @EXAMPLES
 @given(several=st.lists(worlds(), min_size=2, max_size=4), kind=kinds, data=st.data())
 def test_a_snapshot_says_what_a_query_says(lab: Lab, several: list[World], kind: Kind, data: st.DataObject) -> None:
-    """Every field of every tenant, team and account, made together, is the answer for that tenant, window and account."""
+    """Every field of every tenant and account, made together, is the answer for that tenant, window and account."""
     lab.empty()
     tenants = [lab.tenant(w.zone) for w in several]
     for tenant, world in zip(tenants, several, strict=True):
@@ -76,7 +76,7 @@ def test_a_snapshot_says_what_a_query_says(lab: Lab, several: list[World], kind:
 def test_who_it_is_made_with_and_how_often_does_not_matter(
     lab: Lab, several: list[World], kind: Kind, data: st.DataObject
 ) -> None:
-    """Made for all at once, again, in another order, and for each tenant alone, snapshots are the same to the last digit."""
+    """Snapshots made for all tenants at once, again, in another order, and for each alone are equal to the last digit."""
     lab.empty()
     tenants = [lab.tenant(w.zone) for w in several]
     for tenant, world in zip(tenants, several, strict=True):
@@ -94,7 +94,7 @@ def test_who_it_is_made_with_and_how_often_does_not_matter(
 @EXAMPLES
 @given(world=worlds(), kind=kinds, data=st.data())
 def test_the_order_of_arrival_does_not_matter(lab: Lab, world: World, kind: Kind, data: st.DataObject) -> None:
-    """Events shuffled, split, resent, and snapshots made in between leave the snapshots of one delivery."""
+    """Events shuffled, split and resent, with snapshots made in between, leave the snapshots of one delivery."""
     lab.empty()
     plain, anyhow = lab.tenant(world.zone), lab.tenant(world.zone)
     day = drawn_day(data, world)

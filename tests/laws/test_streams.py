@@ -1,8 +1,8 @@
-"""Streams that nobody foresaw: everything at once, in any order, against the numbers in plain Python.
+"""Streams: everything at once, in any order, against the oracle.
 
-A stream has events of every type, repeated, corrected, of one moment, resolved before they began, from long ago; and between its
-batches the tenant moves to another zone, counts other tones, is folded, folded again from scratch, or loses its past to retention.
-After each step a few numbers of all that is kept are compared with `oracle.py`, which was written from the metric reference.
+A stream has events of every type: repeated, corrected, simultaneous, resolved before they began, from long ago. Between
+its batches the tenant changes its zone, its hotspot tones or its silence, is folded, rebuilt, or cut by retention.
+After each step some numbers of the kept range are compared with `oracle.py`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _check(
     grain: Grain,
     rollups: list[str],
 ) -> None:
-    """Compare the numbers of all windows after `since` with those of all that was ever sent."""
+    """Compare the numbers of all windows after `since` with the oracle over all events ever sent."""
     oracle = Oracle(sent, tenant.zone, world.calendar, tenant.hotspot_tones, tenant.threads.silence_days)
     answer = lab.ask(tenant, names_of(rollups), since, world.end, grain)
     starts = [max(w.start, since) for w in windows(since, world.end, grain, tenant.tz)]
@@ -71,7 +71,7 @@ def _check(
 def test_a_stream_is_what_plain_python_counts(
     lab: LastingLab, world: World, data: st.DataObject, steps: list[str]
 ) -> None:
-    """Whatever comes, in whatever order, with whatever in between: every number of what is kept is the oracle's."""
+    """After any steps in any order, every number of the kept range is the oracle's, and verify finds no difference."""
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
     sent: list[Event] = []
@@ -119,7 +119,7 @@ TRANSITIONS = (
 def test_transitions_of_one_moment_hold_by_their_life_then_by_arrival(
     lab: LastingLab, drawn: list[tuple[str, int]], data: st.DataObject
 ) -> None:
-    """Of one second the later in a life holds, of equals what came last, in however many batches they come."""
+    """Of transitions at one time, the later in the life cycle holds; of equals, the last to arrive, in any batches."""
     lab.empty()
     tenant = lab.tenant()
     start = datetime(2026, 3, 2, tzinfo=UTC)
@@ -151,5 +151,5 @@ def test_transitions_of_one_moment_hold_by_their_life_then_by_arrival(
 
 
 def test_streams_have_every_type_of_event() -> None:
-    """A type that is new comes into the streams, or this fails."""
+    """Streams cover every event type; a new type must be added."""
     assert {kind for theme in STREAMS for kind in theme} >= set(TYPES)

@@ -1,4 +1,4 @@
-"""Targets: every verdict is that of a calculation minute by minute, over random conversations, targets, calendars and zones."""
+"""Targets: every verdict equals the oracle's, over random conversations, targets, calendars and zones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.laws.conftest import Lab
 from tests.laws.target_oracle import Book, Talk, tallies, walk
 
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu")
-"""The clocks of the second and third change in March 2026, those of the fourth in April."""
+"""The clocks of the second and third zone change in March 2026, those of the fourth in April."""
 FIRST, DAYS = date(2026, 2, 25), 44
 NOW = datetime(2026, 4, 11, 13, 7, tzinfo=UTC)
 CHANNELS, PRIORITIES = ("sms", "mail", None), ("Urgent", "low", None)
@@ -42,7 +42,7 @@ HOURS = {
 
 
 def conversation(dice: random.Random, name: str, start: datetime) -> list[Event]:
-    """Return a random conversation; gaps are often whole targets, or a millisecond beside one."""
+    """Return a random conversation; gaps are often exactly a target, or a millisecond beside one."""
     time = start + timedelta(milliseconds=dice.randrange(DAYS * 86_400_000))
     channel, events = dice.choice(CHANNELS), []
     for number in range(dice.randint(1, 9)):
@@ -63,7 +63,7 @@ def conversation(dice: random.Random, name: str, start: datetime) -> list[Event]
 
 
 def _labels(dice: random.Random, message: Event) -> list[Event]:
-    """Return a label of some messages, of which most say that they need no answer."""
+    """Label some messages, most of them as closing."""
     if message.type != "message.received" or dice.random() > 0.15:
         return []
     return [
@@ -90,7 +90,7 @@ def targets(dice: random.Random) -> tuple[Target, ...]:
 
 
 def check(lab: Lab, tenant: Tenant, talks: Sequence[Talk]) -> int:
-    """Compare all numbers of a tenant, by day and slice, with the calculation; returns how many spells were judged."""
+    """Compare all numbers of a tenant, by day and slice, with the oracle; return the number of judged spells."""
     start, end = (local_midnight(FIRST + timedelta(days=n), tenant.tz) for n in (0, DAYS + 3))
     book = Book(tenant.targets, tenant.zone, tenant.calendar, start, NOW)
     expected, judged = tallies(book, talks, tenant.zone), 0
@@ -126,7 +126,7 @@ def check(lab: Lab, tenant: Tenant, talks: Sequence[Talk]) -> int:
 
 
 def _waiting(lab: Lab, tenant: Tenant, talks: Sequence[Talk], book: Book) -> None:
-    """Compare who waits past the target, at the end of each day and now."""
+    """Compare the conversations past their target, at the end of each day and now."""
     start, end = (local_midnight(FIRST + timedelta(days=n), tenant.tz) for n in (0, DAYS + 3))
     for row in lab.ask(tenant, ["waiting_past_target"], start, end, Grain.DAY).rows:
         cell = row.cells["waiting_past_target"]
@@ -144,8 +144,9 @@ def _waiting(lab: Lab, tenant: Tenant, talks: Sequence[Talk], book: Book) -> Non
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_verdicts_are_those_of_a_calculation_minute_by_minute(lab: Lab, zone: str) -> None:
-    """Within, breach, or not counted: for each aim, day, channel and priority, with late events, and again after the targets and
-    the hours have changed, which folds nothing."""
+    """Verdicts by aim, day, channel and priority are the oracle's, with late events, and after targets or hours change,
+    which folds nothing.
+    """
     lab.empty()
     lab.now = NOW
     dice = random.Random(f"targets {zone}")

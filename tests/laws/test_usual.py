@@ -1,4 +1,4 @@
-"""Usual: what an answer calls usual is the median and spread of earlier weeks, counted by hand from the events."""
+"""Usual: median and spread are those of earlier weeks, counted by hand from the events."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _message(zone: str, number: int, hour: int) -> Event:
 
 
 def _exists(place: datetime, zone: ZoneInfo) -> bool:
-    """Say whether a clock in the zone ever shows a local time: in spring it leaves out an hour."""
+    """Whether a clock in the zone ever shows a local time: in spring it skips an hour."""
     return place.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) == place
 
 
 @given(zone=st.sampled_from(ZONES), hours=HOURS, grain=st.sampled_from([Grain.HOUR, Grain.DAY]))
 def test_usual_is_the_median_of_the_same_weekday_and_hour(lab: Lab, zone: str, hours: list[int], grain: Grain) -> None:
-    """Of every window of 16 weeks median and spread are those of the last eight whole windows at the same local place."""
+    """Median and spread of every window in three weeks are those of the last eight whole windows at the same weekday and hour."""
     lab.empty()
     tenant = lab.tenant(zone)
     lab.send(tenant, [_message(zone, number, hour) for number, hour in enumerate(hours)])
@@ -63,7 +63,7 @@ def test_usual_is_the_median_of_the_same_weekday_and_hour(lab: Lab, zone: str, h
 
 
 def test_what_is_not_settled_is_not_usual(lab: Lab) -> None:
-    """A window that may still change is no part of what is usual: of rates with receipts the last ten days are not."""
+    """Windows that may still change are left out of the usual: for rates with receipts, the last ten days."""
     lab.empty()
     tenant = lab.tenant()
     begin = utc(2026, 1, 5)
@@ -88,7 +88,7 @@ def test_what_is_not_settled_is_not_usual(lab: Lab) -> None:
 
 
 def test_what_has_no_usual_is_refused(lab: Lab) -> None:
-    """Months, whole ranges, two metrics and comparisons have no usual weekday."""
+    """Months, whole ranges, two metrics and comparisons have no usual and are refused."""
     lab.empty()
     tenant = lab.tenant()
     week = (utc(2026, 3, 2), utc(2026, 3, 9))

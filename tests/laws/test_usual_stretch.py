@@ -1,4 +1,4 @@
-"""Usual of a stretch of days: counted by hand from the events, for stretches shorter and longer than a week."""
+"""Usual of a stretch of days, shorter or longer than a week, counted by hand from the events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _ask(lab: Lab, zone: str, days: int, hours: list[int], *metrics: str, by: tu
 
 
 def _weeks(hours: list[int], days: int) -> list[list[int]]:
-    """Return the hours that lie in each earlier window, the last one first; before the day after the first event there are none."""
+    """Return the hours in each earlier window, the latest first; windows begin at the earliest on the day after the
+    first event.
+    """
     start, length = 24 * 7 * 13, min(days, 7) * 24
     first = (min(hours) // 24 + 1) * 24
     lows = [low for back in range(1, LOOK_BACK + 1) for low in [start - 168 * back] if low >= first]
@@ -47,7 +49,7 @@ def _weeks(hours: list[int], days: int) -> list[list[int]]:
 
 @given(zone=st.sampled_from(ZONES), hours=HOURS, days=st.sampled_from([1, 2, 4, 7, 14, 28]))
 def test_counts_add_up(lab: Lab, zone: str, hours: list[int], days: int) -> None:
-    """Median and spread are those of the same weekdays of eight weeks, or of eight weeks for as many as the stretch has."""
+    """Median and spread of a count are those of the same weekdays of eight weeks, scaled for stretches longer than a week."""
     lab.empty()
     (found,) = _ask(lab, zone, days, hours, "messages")
     weeks, factor = [len(one) for one in _weeks(hours, days)][:WEEKS], max(1.0, days / 7)
@@ -58,7 +60,7 @@ def test_counts_add_up(lab: Lab, zone: str, hours: list[int], days: int) -> None
         return
     middle = median(weeks)
     spread = median(abs(one - middle) for one in weeks)
-    assert found.usual.median == pytest.approx(middle * factor, rel=1e-2)  # a clock that changes makes a week 167 hours
+    assert found.usual.median == pytest.approx(middle * factor, rel=1e-2)  # a clock change makes a week 167 hours
     half = max(BAND * spread * math.sqrt(factor), CHANCE * math.sqrt(max(1, middle * factor)))
     high, low = (max(weeks), min(weeks)) if days <= 7 else (0, math.inf)
     assert found.usual.high == pytest.approx(max(middle * factor + half, high), rel=1e-2)
@@ -67,7 +69,9 @@ def test_counts_add_up(lab: Lab, zone: str, hours: list[int], days: int) -> None
 
 @given(hours=HOURS, days=st.sampled_from([2, 7, 28]))
 def test_the_slices_of_a_count_are_0_where_others_were_counted(lab: Lab, hours: list[int], days: int) -> None:
-    """What is usual of a channel counts the windows in which only other channels had messages, and none without any."""
+    """The usual of a channel counts windows in which only other channels had messages as 0, and leaves out windows
+    without any.
+    """
     lab.empty()
     for found in _ask(lab, "UTC", days, hours, "messages", by=("channel",)):
         weeks = [
@@ -80,7 +84,7 @@ def test_the_slices_of_a_count_are_0_where_others_were_counted(lab: Lab, hours: 
 
 @given(hours=HOURS)
 def test_distinct_members_are_compared_with_the_stretch_before(lab: Lab, hours: list[int]) -> None:
-    """Of contacts over four weeks the middle is the four weeks before; of a few days it is that of the same weekdays."""
+    """The usual of distinct contacts over four weeks has as its median the four weeks before."""
     lab.empty()
     (found,) = _ask(lab, "UTC", 28, hours, "active_contacts")
     before = {hour % 7 for hour in hours if 24 * 7 * 9 <= hour < 24 * 7 * 13}
