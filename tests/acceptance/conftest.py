@@ -1,4 +1,4 @@
-"""Real data in, numbers out: where the shared data lies, and an engine that imports it the way the command line does."""
+"""Acceptance on real data: where the shared data is, and an engine that imports it as the command line does."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ DATA = Path(os.environ.get("HUBBUB_SHARED") or ROOT.parent / "shared" / "data")
 EXAMPLES = ROOT / "examples"
 BATCH = 5_000
 NOW = datetime(2026, 12, 31, tzinfo=UTC)
-"""The moment at which all acceptance tests stand: the newest real message is of August 2026."""
+"""The present of all acceptance tests; the newest real message is of August 2026."""
 
 TABLES = ("event", "response", "episode", "survey", "state", "person", "receipt_channel")
-"""The fact tables: what is folded from events, and the events with what became of them."""
+"""The tables with events and facts."""
 ARRIVAL = ("tenant", "seq", "received_at")
-"""Columns that say whose a row is, and when and in which order events came."""
+"""Columns with the tenant, the time and the order of arrival."""
 Tables = dict[str, list[tuple[Any, ...]]]
 
 
 def needs(*folders: str) -> pytest.MarkDecorator:
-    """Skip a test by name where one of these folders of real data is absent."""
+    """Skip a test, with the name of the folder, if one of these folders of real data is absent."""
     absent = [name for name in folders if not (DATA / name).is_dir()]
     return pytest.mark.skipif(bool(absent), reason=f"needs ../shared/data/{absent[0] if absent else ''}")
 
@@ -59,7 +59,7 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
 
 
 class Source(Protocol):
-    """What all importers have in common."""
+    """The protocol that all importers share."""
 
     @property
     def summary(self) -> dict[str, object]:
@@ -67,13 +67,13 @@ class Source(Protocol):
         ...
 
     def records(self) -> Iterator[Record | Rejection]:
-        """Yield what the files hold."""
+        """Yield the records of the files."""
         ...
 
 
 @dataclass
 class Loaded:
-    """What an import did, summed over its batches and tenants."""
+    """The result of an import, summed over its batches and tenants."""
 
     stored: int = 0
     duplicates: int = 0
@@ -84,7 +84,7 @@ class Loaded:
 
 
 def open_engine(folder: Path, clock: Clock = lambda: NOW, shape: Shape = FOLDER) -> Engine:
-    """Open an engine on a folder, small and without a floor of free space."""
+    """Open a small engine on a folder, without a floor of free space."""
     settings = load_settings(data=folder, free_floor_mb=0, **shape.settings)
     engine = Engine(settings, clock)
     ask_copy(engine.store)
@@ -99,9 +99,10 @@ def mapped(name: str, *paths: Path) -> files.FileImport:
 def imported(
     engine: Engine, source: Source, tenant: str | None = None, zone: str = "UTC", *, batch: int = BATCH
 ) -> Loaded:
-    """Import a source as the command line does: in batches, as history, making tenants that keep everything.
+    """Import a source as the command line does: in batches, as history, into new tenants that keep everything.
 
-    Records go to `tenant`, or without one to the tenant that the mapping names; those that it names none for go nowhere.
+    Records go to `tenant`, or without it to the tenant that the mapping names; records without either are rejected as
+    `no_tenant`.
     """
     done = Loaded()
     records = source.records()
@@ -133,12 +134,12 @@ def imported(
 
 
 def refreshed(engine: Engine, tenant: str | None = None) -> None:
-    """Bring facts up to date; nobody may fail."""
+    """Fold all waiting events; no tenant may fail."""
     assert engine.refresh(tenant)["errors"] == {}
 
 
 def tables_of(engine: Engine, tenant: str) -> Tables:
-    """Return every stored row of every fact table of a tenant, in a fixed order, without what tells of its arrival."""
+    """Return every stored row of a tenant's tables, in a fixed order, without the columns of arrival."""
     no = engine.control.tenant(tenant).no
     found: Tables = {}
     with engine.store.facts.read() as reading:
@@ -150,7 +151,7 @@ def tables_of(engine: Engine, tenant: str) -> Tables:
 
 
 def events_of(engine: Engine) -> dict[str, int]:
-    """Count the stored events of every tenant, those that wait in the log too."""
+    """Count the stored events of every tenant, including those that waited in the log."""
     refreshed(engine)
     with engine.store.facts.read() as reading:
         rows = dict(reading.rows("SELECT tenant, count(*) FROM event GROUP BY tenant"))
@@ -158,7 +159,7 @@ def events_of(engine: Engine) -> dict[str, int]:
 
 
 def every_answer(engine: Engine, tenant: str, start: str, end: str, grain: str = "month") -> list[dict[str, Any]]:
-    """Ask every metric of the catalogue at once, with the parts of each number."""
+    """Query every metric of the catalogue at once, with the parts of each number."""
     found: list[dict[str, Any]] = engine.query(
         tenant, metrics=names(), start=start, end=end, grain=grain, details=True
     )["rows"]
@@ -172,7 +173,7 @@ def total(engine: Engine, tenant: str, metric: str, start: str, end: str, **ques
 
 
 def totals(engine: Engine, tenant: str, metrics: Sequence[str], start: str, end: str, **question: Any) -> list[Any]:
-    """Return several metrics of a whole range, in the order asked."""
+    """Return several metrics of a whole range, in the given order."""
     (row,) = engine.query(tenant, metrics=metrics, start=start, end=end, **question)["rows"]
     return [row[name] for name in metrics]
 
@@ -192,12 +193,12 @@ def per_window(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """Return the folder of real data; a test that asks for it says with `needs` what of it must be there."""
+    """Return the folder of real data; tests name the folders they need with `needs`."""
     return DATA
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> Iterator[Engine]:
-    """Open an engine on an empty store, one per module, on each engine of storage."""
+    """Open an engine on an empty store, one per module and kind of storage."""
     with open_engine(tmp_path_factory.mktemp("acceptance"), shape=shape) as made:
         yield made

@@ -1,7 +1,8 @@
-"""Twenty conversations with AI, written by hand, and their outcomes under three definitions, worked out by hand.
+"""Outcomes of twenty handwritten conversations with AI, under three definitions, worked out by hand.
 
-Steps are "HOURS what", counted from Monday 2 March 2026, 09:00 UTC. The outcomes follow `metrics/ai.py`'s definitions as the
-reference prints them: confirmed by a resolve, assumed from silence, handed off by whom and why, and undone by a return.
+Steps are "HOURS what", counted from Monday 2 March 2026, 09:00 UTC. The outcomes follow the definitions of
+`metrics/ai.py` as the reference prints them: confirmed by a resolve, assumed from silence, handed off by whom and why,
+and undone by a return.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def _by(engine: Engine, tenant: str, dimension: str) -> dict[str | None, int]:
 
 @pytest.mark.parametrize("late", [False, True])
 def test_twenty_conversations_have_the_outcomes_worked_out_by_hand(engine: Engine, late: bool) -> None:
-    """In order and the last event first: confirmed, assumed, handed off and reopened are the numbers above."""
+    """Sent in order, and last event first: confirmed, assumed, handed off and reopened are the numbers above."""
     tenant = "ai-late" if late else "ai"
     engine.tenants.add(tenant, "UTC", retention={"raw": None, "facts": None})
     engine.tenants.change(tenant, ai_minutes_saved=10)

@@ -1,4 +1,4 @@
-"""Real answers of services' APIs, given to the connectors that read lost deliveries again."""
+"""Real answers of services' APIs, read by the connectors that reconcile lost deliveries."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ BODIES = DATA / "webhooks"
 
 @pytest.fixture
 def out() -> Any:
-    """Open a way out that may call this machine."""
+    """Open an outgoing client that may call this machine."""
     opened = Outgoing(["127.0.0.1"])
     yield opened
     opened.close()
 
 
 def answer(name: str) -> Any:
-    """Return a stored answer."""
+    """Return a recorded answer."""
     return json.loads((BODIES / name).read_text())
 
 
 @needs("webhooks")
 def test_twilios_page_of_messages_becomes_its_events(out: Outgoing) -> None:
-    """A sent and a received message, of which the second page has none: two events with Twilio's ids and times."""
+    """A page with a sent and a received message gives two events with Twilio's ids and times; the second page is empty."""
     pages = {"": answer("twilio/api.messages.get.200.readFullPage1.json"), "1": {"messages": [], "next_page_uri": None}}
     day = Day.of(date(2019, 5, 24), "UTC")
     with service(lambda call: Reply(pages[call.query.get("Page", "")])) as there:
@@ -53,7 +53,7 @@ def test_twilios_page_of_messages_becomes_its_events(out: Outgoing) -> None:
     "path", sorted((BODIES / "twilio").glob("api.messages.get.200.*.json")), ids=lambda path: path.name
 )
 def test_every_answer_of_twilios_list_is_read(out: Outgoing, path: Path) -> None:
-    """Each published answer gives an event for each of its messages with a date, all of them usable."""
+    """Each published answer gives events for all of its messages."""
     body = json.loads(path.read_text())
     page = {"messages": body.get("messages", [body]), "next_page_uri": None}
     with service(lambda call: Reply(page)) as there:
@@ -65,7 +65,7 @@ def test_every_answer_of_twilios_list_is_read(out: Outgoing, path: Path) -> None
 
 @needs("webhooks")
 def test_intercoms_search_and_conversation_become_events(out: Outgoing) -> None:
-    """The published search and the published conversation: its beginning and first message, with Intercom's ids."""
+    """The published search and conversation give the start and the first message, with Intercom's ids."""
     found = answer("intercom/post.conversations.search.200.successful.json")
     whole = answer("intercom/get.conversations.conversation_id.200.conversation_found.json")
     whole = {

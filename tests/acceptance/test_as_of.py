@@ -1,4 +1,4 @@
-"""`as_of` on every face that takes it: command line, Python, HTTP and explanations recall what was known before more came."""
+"""`as_of` on every face: command line, Python, HTTP and explanations give what was known before more arrived."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubbub.model.tenant import KEEP_EVERYTHING
 from tests.acceptance.conftest import DATA, needs, open_engine
 
 FIRST = datetime.now(UTC) - timedelta(days=3)
-"""The command line stands at this machine's moment."""
+"""The command line uses this machine's clock, so the test does too."""
 ASKED: dict[str, Any] = {
     "metrics": ["messages", "responses", "response_ms.p50"],
     "start": "2020-01-01",
@@ -27,7 +27,7 @@ ASKED: dict[str, Any] = {
 
 @needs("slack-rcontributors")
 def test_half_an_export_is_recalled_on_every_face(tmp_path: Path) -> None:
-    """A real Slack export in two halves, the second a day later: as of the first evening every face says the first half alone."""
+    """A real Slack export in two halves, a day apart: as of the first evening every face answers from the first half alone."""
     now = FIRST
     items = [record.event for record in slack.read(DATA / "slack-rcontributors").records() if hasattr(record, "event")]
     with open_engine(tmp_path, lambda: now) as engine:

@@ -1,4 +1,4 @@
-"""Real conversations served live: what connectors fetch equals what the importers make of the files."""
+"""Real conversations behind a service on this machine: connectors fetch the events that importers read from the files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def fetched(out: Outgoing, url: str, first: date, days: int) -> dict[str | None, Event]:
-    """Return the events of some days of the workspace, by id; a day that is fetched again must say the same."""
+    """Return the events of some days of the workspace, by id; an event that is fetched again must be equal."""
     found: dict[str | None, Event] = {}
     one = integration("slack", url)
     for n in range(days):
@@ -60,7 +60,7 @@ def fetched(out: Outgoing, url: str, first: date, days: int) -> dict[str | None,
     ],
 )
 def test_a_real_workspace_live_gives_the_events_of_its_export(name: str, days: int, least: int, replies: int) -> None:
-    """Days of a real export, served by the Web API, give event for event what importing the export gives."""
+    """Days of a real export, served as the Web API, give the same events as an import of the export."""
     root = largest(DATA / name)
     channels: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(root.glob("*/*-*-*.json")):
@@ -86,26 +86,26 @@ def test_a_real_workspace_live_gives_the_events_of_its_export(name: str, days: i
     late = {id_ for id_ in within - set(live) if began_long_before(imported[id_], start)}
     assert (
         within - set(live) == late and len(late) < len(within) / 10
-    )  # replies to threads older than the connector looks back
+    )  # replies to threads older than the connector's look-back
     assert len(within - late) >= least
     assert sum(1 for e in live.values() if e.conversation_id) >= replies
 
 
 def began_long_before(event: Event, start: datetime) -> bool:
-    """Say whether an event is a reply in a thread that began before the connector looks back."""
+    """Whether an event is a reply in a thread that began before the connector's look-back."""
     root = (event.conversation_id or "").rpartition(":")[2]
     return bool(root) and datetime.fromtimestamp(float(root), UTC) < start - timedelta(days=THREAD_DAYS - 1)
 
 
 def largest(folder: Path) -> Path:
-    """Return the export in a folder, the one with the most days of several snapshots."""
+    """Return the export in a folder; of several snapshots, the one with the most days."""
     days = Counter(p.parent.parent for p in folder.glob("**/*-*-*.json"))
     return max(days, key=lambda root: (days[root], root))
 
 
 @needs("facebook-live-sellers")
 def test_a_real_page_live_and_its_file_do_not_double(engine: Engine) -> None:
-    """Days of a page that was imported from the file store nothing anew when they are fetched; changed counters correct."""
+    """Fetched days of a page that was imported from a file store nothing new; a changed counter is one correction."""
     source = files.read(
         [DATA / "facebook-live-sellers" / "Live.csv"], mapping.load(EXAMPLES / "facebook-live-sellers.yaml")
     )
@@ -120,14 +120,14 @@ def test_a_real_page_live_and_its_file_do_not_double(engine: Engine) -> None:
         for day, posts in busy:
             answer = engine.fetching.day("shop", id_, day.isoformat(), is_backfill=True)
             assert (answer.stored, answer.corrected) == (0, 0)
-            assert answer.duplicates >= posts * 4  # those of the weeks before are read again
+            assert answer.duplicates >= posts * 4  # posts of the weeks before are read again
         graph.posts[0]["comments"] += 1
         day = datetime.fromtimestamp(graph.posts[0]["created"], UTC).date()
         assert engine.fetching.day("shop", id_, day.isoformat(), is_backfill=True).corrected == 1
 
 
 def posts_of(events: list[Event]) -> list[dict[str, Any]]:
-    """Return the posts that events of the file tell of."""
+    """Return the posts of the file's events."""
     numbers: dict[str | None, dict[str, int]] = {}
     for event in events:
         if event.name and event.value is not None:
@@ -141,7 +141,7 @@ def posts_of(events: list[Event]) -> list[dict[str, Any]]:
 
 @needs("webhooks")
 def test_errors_that_intercom_sent_are_told_apart() -> None:
-    """Every recorded error body of Intercom, sent with its status, is a refusal with an action, and its words stay out."""
+    """Every recorded error body of Intercom, sent with its status, is a refusal with an action."""
     found = {
         p: int(s)
         for p in (DATA / "webhooks" / "intercom").glob("*.json")

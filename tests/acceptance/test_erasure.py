@@ -1,4 +1,4 @@
-"""No byte of an erased contact is left: a canary, looked for in all files of real processes."""
+"""Erasure leaves no byte: real processes' files are searched for a canary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.integration.test_serve import Place, place
 
 CANARY = "canary-7f3a91"
 TEXT = "sparrow-0c55e2"
-"""What the contact wrote."""
+"""The contact's text."""
 NOW = datetime.now(UTC)
 
 
@@ -27,7 +27,7 @@ def here(tmp_path: Path) -> Iterator[Place]:
 
 
 def told(number: int, contact: str, text: str, **fields: Any) -> dict[str, Any]:
-    """A message of a contact, some days ago."""
+    """Return a message of a contact, some days ago."""
     return {
         "type": "message.received", "time": (NOW - timedelta(days=1 + number % 3, minutes=number)).isoformat(),
         "id": f"{contact}:{number}", "contact_id": contact, "conversation_id": f"sms-{contact}", "channel": "sms",
@@ -36,7 +36,7 @@ def told(number: int, contact: str, text: str, **fields: Any) -> dict[str, Any]:
 
 
 def story() -> list[dict[str, Any]]:
-    """The canary's messages, answers that name it, refused ones, and those of somebody else."""
+    """Return the canary's messages, replies that name it, rejected ones, and another contact's messages."""
     events = [told(n, CANARY, TEXT) for n in range(40)] + [told(n, "guest-2", "hello") for n in range(40)]
     answer = {"type": "message.sent", "contact_id": None, "staff_id": "anna", "attributes": {"to": [CANARY]}}
     events += [told(n, CANARY, "", **answer) | {"id": f"answer {n}"} for n in range(40, 45)]
@@ -44,17 +44,17 @@ def story() -> list[dict[str, Any]]:
 
 
 def corrections() -> list[dict[str, Any]]:
-    """Some of the canary's messages, corrected."""
+    """Return corrections of some of the canary's messages."""
     return [told(n, CANARY, TEXT, revision=2, topic=f"{TEXT} again") for n in range(5)]
 
 
 def holding(folder: Path) -> set[str]:
-    """Return the files under a folder that hold a byte of the canary or of what it wrote."""
+    """Return the files under a folder that hold a byte of the canary or its text."""
     found = set()
     for path in folder.rglob("*"):
         try:
             content = path.read_bytes() if path.is_file() else b""
-        except FileNotFoundError:  # merged away meanwhile
+        except FileNotFoundError:  # vacuumed or removed meanwhile
             continue
         if CANARY.encode() in content or TEXT.encode() in content:
             found.add(str(path.relative_to(folder)))
@@ -62,7 +62,7 @@ def holding(folder: Path) -> set[str]:
 
 
 def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
-    """A server stores, folds, reports, keeps answers and replies; erased over HTTP, nothing is left, now and after its end."""
+    """A server stores, folds and reports a contact; after an erasure over HTTP no file holds it, nor after the server's end."""
     server, url = here.start()
 
     def ask(method: str, path: str, key: str, **how: Any) -> Any:

@@ -1,4 +1,4 @@
-"""All real data in one folder: every number equals its recomputation, also when the loading process is killed on the way."""
+"""All real data in one folder: every number equals its recomputation, also after kills while loading."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EVENTS = {
 
 
 def parts() -> Iterator[tuple[str | None, str, Source]]:
-    """Yield tenant (None: the mapping names it), zone and source of every part, as they are loaded one after the other."""
+    """Yield tenant (None: the mapping names it), zone and source of every part, in the order of loading."""
     yield "rcontributors", "America/New_York", slack.read(DATA / "slack-rcontributors")
     for run in sorted((DATA / "slack-olake").glob("run-*")):
         yield "olake", "Asia/Kolkata", slack.read(run)
@@ -62,7 +62,7 @@ def parts() -> Iterator[tuple[str | None, str, Source]]:
 
 
 def load_everything(engine: Engine, batch: int = 1_000, first: int = 0) -> Iterator[str]:
-    """Load every part, beginning with the one numbered `first` and going round, yielding after each."""
+    """Load every part, starting with number `first` and wrapping round; yield after each."""
     several = list(parts())
     for tenant, zone, source in several[first:] + several[:first]:
         imported(engine, source, tenant, zone, batch=batch)
@@ -71,7 +71,7 @@ def load_everything(engine: Engine, batch: int = 1_000, first: int = 0) -> Itera
 
 @pytest.fixture(scope="module")
 def truth(engine: Engine) -> dict[str, Tables]:
-    """Load everything once and refresh once; returns all fact rows."""
+    """Load everything once and refresh once; return all fact rows."""
     for _ in load_everything(engine, batch=5_000):
         pass
     refreshed(engine)
@@ -80,7 +80,7 @@ def truth(engine: Engine) -> dict[str, Tables]:
 
 @needs(*SETS)
 def test_everything_in_one_folder_verifies(engine: Engine, truth: dict[str, Tables]) -> None:
-    """32 parts of 9 data sets, 14 tenants: each has its own events once, and no stored fact differs from a fresh fold."""
+    """32 parts of 9 data sets for 14 tenants: each tenant has its own events once, and verify finds no difference."""
     assert events_of(engine) == EVENTS
     verdict = engine.verify()
     print(verdict)
@@ -90,7 +90,7 @@ def test_everything_in_one_folder_verifies(engine: Engine, truth: dict[str, Tabl
 
 @needs(*SETS)
 def test_every_tenant_counts_its_own_events(engine: Engine, truth: dict[str, Tables]) -> None:
-    """The metric `events` adds up, by type, to what each tenant has stored."""
+    """The metric `events` by type adds up to the tenant's stored events."""
     for tenant, stored in EVENTS.items():
         asked = by(engine, tenant, "events", "2001-01-01", "2027-01-01", "type")
         assert sum(asked.values()) == stored
@@ -99,7 +99,7 @@ def test_every_tenant_counts_its_own_events(engine: Engine, truth: dict[str, Tab
 @pytest.mark.slow
 @needs(*SETS)
 def test_killed_while_loading_everything(truth: dict[str, Tables], tmp_path: Path) -> None:
-    """After kills -9 at random moments of loading and refreshing, finishing the load leaves the rows of an undisturbed one."""
+    """After kills -9 at random moments of loading, a finished load has the rows of an undisturbed one."""
     draw = random.Random(SEED)
     folder = tmp_path / "data"
     waits = [round(draw.uniform(0.3, 4.0), 2) for _ in range(KILLS_LOADING)]

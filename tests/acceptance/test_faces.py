@@ -43,7 +43,7 @@ NUMBERS = [
     for name in one.gives
 ]
 ABSENT = object()
-"""What a face says that does not show a number."""
+"""The result of a face that does not show a number."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Faces:
 
 @dataclass(frozen=True)
 class Asked:
-    """A number of a story, and where it is asked for."""
+    """A number of a story on its faces."""
 
     faces: Faces
     number: int
@@ -69,28 +69,28 @@ class Asked:
 
     @property
     def example(self) -> Example:
-        """The story."""
+        """Return the story."""
         return STORIES[self.number]
 
     @property
     def tenant(self) -> str:
-        """The story's tenant."""
+        """Return the story's tenant."""
         return self.faces.tenant(self.number)
 
     @property
     def days(self) -> tuple[str, str]:
-        """The days asked for."""
+        """Return the first day and the day after the last."""
         return self.example.first.isoformat(), self.example.after.isoformat()
 
     @property
     def of_one_day(self) -> bool:
-        """Whether it is asked of a single day."""
+        """Whether the range is a single day."""
         return self.example.after - self.example.first == timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faces]:
-    """Tell every story to a tenant of its own, fold, publish, and make what is kept of its day."""
+    """Load every story into its own tenant, fold, publish, and make the snapshots of its day."""
     with open_engine(tmp_path_factory.mktemp("faces"), fixed(NOW)) as engine:
         keys = []
         for number, one in enumerate(STORIES):
@@ -131,7 +131,7 @@ def _query(asked: Asked) -> Any:
 
 
 def _day_of_several(asked: Asked) -> Any:
-    if not asked.of_one_day or asked.metric == "contact_engagement_score":  # which is of the end of all days alone
+    if not asked.of_one_day or asked.metric == "contact_engagement_score":  # the score is of the range's end
         return ABSENT
     start, end = (
         (day + timedelta(days=more)).isoformat() for day, more in ((asked.example.first, -9), (asked.example.after, 9))
@@ -203,7 +203,7 @@ def _table(asked: Asked) -> Any:
             rows = reading.dicts(
                 f"SELECT * FROM {table.name} WHERE tenant = ? AND {table.period} = ?", (asked.tenant, asked.days[0])
             )
-        if len(rows) == 1:  # else it is split by channel or by staff
+        if len(rows) == 1:  # otherwise the table is split by channel or by staff
             found += [rows[0][column] * table.over.get(column, 1) for column in columns if rows[0][column] is not None]
     assert len(set(found)) <= 1
     return found[0] if found else ABSENT
@@ -217,7 +217,7 @@ FACES: dict[str, Callable[[Asked], Any]] = {
 
 @pytest.mark.parametrize(("number", "metric"), NUMBERS)
 def test_a_number_is_the_same_on_every_face(faces: Faces, number: int, metric: str) -> None:
-    """Each face that shows the number says what was worked out by hand, to the last digits of a division."""
+    """Every face that shows the number has the value worked out by hand, to the last digits of a division."""
     asked = Asked(faces, number, metric)
     value, why = STORIES[number].gives[metric]
     said = {name: told for name, face in FACES.items() if (told := face(asked)) is not ABSENT}
@@ -227,7 +227,7 @@ def test_a_number_is_the_same_on_every_face(faces: Faces, number: int, metric: s
 
 @pytest.mark.parametrize(("number", "metric"), NUMBERS)
 def test_its_page_writes_it_in_the_catalogues_unit(faces: Faces, number: int, metric: str) -> None:
-    """The page of a number names the metric, and writes the value as its unit is written: a share in percent, a wait in words."""
+    """The page of a number names the metric and formats the value by its unit: a share in percent, a duration in words."""
     first, after = Asked(faces, number, metric).days
     html = faces.http.get(
         f"/t/{faces.tenant(number)}/explain/number", params={"metric": metric, "start": first, "end": after}
@@ -253,7 +253,7 @@ TIMED = {
 def test_a_command_writes_it_in_the_catalogues_unit(
     faces: Faces, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`hubbub query` writes shares in percent and waits in words, whatever the metric's name looks like (N13)."""
+    """`hubbub query` formats shares in percent and durations in words, whatever the metric's name looks like (N13)."""
     one = STORIES[number]
     monkeypatch.setenv("HUBBUB_FREE_FLOOR_MB", "0")
     for some in (TIMED[number][start : start + 5] for start in range(0, len(TIMED[number]), 5)):
@@ -267,7 +267,9 @@ def test_a_command_writes_it_in_the_catalogues_unit(
 
 
 def test_a_rating_without_staff_is_credited_on_every_face(faces: Faces) -> None:
-    """N14: by staff a rating is of who answered last before it, in the answer, the report, the published table and on the page."""
+    """N14: a rating without staff belongs to the last person who answered before it, in answer, report, published table
+    and page.
+    """
     number = next(n for n, one in enumerate(STORIES) if one.story.startswith("N14"))
     tenant, (first, after) = faces.tenant(number), Asked(faces, number, "csat").days
     rows = faces.engine.query(tenant, metrics=["ratings", "csat"], start=first, end=after, by=["staff_id"])["rows"]
@@ -291,7 +293,7 @@ def test_a_rating_without_staff_is_credited_on_every_face(faces: Faces) -> None:
 
 
 def test_bots_are_in_no_part_of_a_relation(faces: Faces) -> None:
-    """N6: the channels of a published month add up to its messages, and its percentiles are the API's to the same digit."""
+    """N6: the channels of a published month add up to its messages, and its percentiles leave out bots."""
     number = next(n for n, one in enumerate(STORIES) if one.story.startswith("N6"))
     tenant = faces.tenant(number)
     with faces.engine.store.facts.read() as reading:
@@ -306,7 +308,7 @@ def test_bots_are_in_no_part_of_a_relation(faces: Faces) -> None:
 
 
 def test_a_month_is_compared_with_the_month_before_on_every_face(faces: Faces) -> None:
-    """N17: a question at any grain, a report, what changed, and the page compare March with all of February, and say so."""
+    """N17: a question at any grain, a report, changes and the page compare March with all of February."""
     engine, tenant = faces.engine, faces.engine.ensure_tenant("months", "Europe/Rome", retention=KEEP_EVERYTHING)[0].id
     days = [date(2026, 1, 30), date(2026, 2, 1), date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 31)]
     engine.record(
@@ -333,7 +335,9 @@ def test_a_month_is_compared_with_the_month_before_on_every_face(faces: Faces) -
 
 
 def test_hours_end_with_their_day_on_every_face(faces: Faces) -> None:
-    """N18: Pyongyang's 4 May 2018 ended at 23:30; its hours and published rows add up to the day, and the next day begins anew."""
+    """N18: Pyongyang's 4 May 2018 ended at 23:30; hours and published rows add up to that day, and the next day starts
+    at midnight.
+    """
     engine = faces.engine
     tenant = engine.ensure_tenant("half-hour", "Asia/Pyongyang", retention=KEEP_EVERYTHING)[0].id
     times = ["2018-05-04T14:40:00Z", "2018-05-04T14:59:59Z", "2018-05-04T15:00:00Z", "2018-05-04T15:10:00Z"]
@@ -356,7 +360,9 @@ def test_hours_end_with_their_day_on_every_face(faces: Faces) -> None:
 
 
 def test_a_tenants_tones_count_on_every_face_as_soon_as_they_are_set(faces: Faces) -> None:
-    """N7: the setting changes answers, hotspots, trends, the page and the published table at once; each says which rule it was."""
+    """N7: changed hotspot tones apply at once to answers, hotspots, trends, page and published table; API answers name
+    the rule.
+    """
     engine, tenant = faces.engine, faces.engine.ensure_tenant("tones", None, retention=KEEP_EVERYTHING)[0].id
     named = {"type": "topic.classified", "time": "2026-03-02T09:00:00Z", "channel_id": "gate-1", "topic": "delay"}
     engine.record(

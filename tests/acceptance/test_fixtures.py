@@ -1,4 +1,4 @@
-"""Stores that earlier commits wrote open with today's code, and answer what they answered then."""
+"""Stores that earlier commits wrote open with today's code and give the same answers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STORES = sorted(path.stem for path in HERE.glob("store-*.sql"))
 REDEFINED = {
     "store-dev": {"contact_engagement_score": "version 4 of the definitions: a day's score is that at its own end"}
 }
-"""What means something else since a store was written, and why: of these only whether there is a number stays."""
+"""Metrics redefined since a store was written, with the reason: for these only null or not null is compared."""
 
 
 @pytest.mark.parametrize("name", STORES)
 def test_a_store_of_an_earlier_commit_answers_as_it_did(name: str, tmp_path: Path) -> None:
-    """Every number that was recorded with it is the number of today, in total and by day; what is stored verifies."""
+    """Every number recorded with the store equals today's, in total and by day, and verify finds no difference."""
     folder = tmp_path / "data"
     restore((HERE / f"{name}.sql").read_text(), folder)
     now = json.loads(json.dumps(totals(folder)))
@@ -36,6 +36,6 @@ def test_a_store_of_an_earlier_commit_answers_as_it_did(name: str, tmp_path: Pat
 
 
 def test_there_is_a_store() -> None:
-    """The folder of fixtures is looked for where it is, and they are small."""
+    """At least one store exists, and the fixtures are small."""
     assert STORES
     assert sum(path.stat().st_size for path in HERE.glob("store-*")) < 200_000 * len(STORES)

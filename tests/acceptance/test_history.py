@@ -1,4 +1,4 @@
-"""History lasts: imports count at every grain and outlive the nights, states hold for ever, days move with the zone."""
+"""Lasting history: imports count at every grain and outlive retention, states last, days follow the zone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NOVEMBER = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 @dataclass
 class Clocked:
-    """An engine, and the moment at which it stands."""
+    """An engine and its present time."""
 
     engine: Engine
     now: datetime = NOVEMBER
 
     def night(self, nights: int = 1) -> dict[str, Any]:
-        """Let nights go by, the last with the nightly retention; returns what it did to the first tenant."""
+        """Advance the clock by some nights and run retention once; return its row of the first tenant."""
         self.now += timedelta(days=nights)
         found: dict[str, Any] = self.engine.retention()["rows"][0]
         return found
@@ -55,7 +55,9 @@ def message(number: int, at: datetime, **more: str) -> dict[str, Any]:
 
 
 def test_an_import_counts_at_every_grain_every_night(clocked: Clocked) -> None:
-    """H1: a tenant with the usual retention imports twenty messages of March 2025 in November 2026."""
+    """H1: twenty messages of March 2025, imported in November 2026 with the default retention, count at every grain for
+    three years.
+    """
     clocked.engine.add_tenant("acme", ROME)
     march = datetime(2025, 3, 3, 12, tzinfo=UTC)
     sent = [message(n, march + timedelta(days=n)) for n in range(20)]
@@ -65,14 +67,14 @@ def test_an_import_counts_at_every_grain_every_night(clocked: Clocked) -> None:
             assert sum(n or 0 for n in clocked.messages("2025-03-01", "2025-04-01", grain)) == 20
         assert clocked.night(nights)["events"] == 0
         assert clocked.engine.verify()["clean"]
-    assert clocked.night(70)["events"] == 20  # three years after they came
+    assert clocked.night(70)["events"] == 20  # three years after they arrived
     assert clocked.messages("2025-03-01", "2025-04-01") == [None]
     assert clocked.engine.verify()["clean"]
 
 
 @needs("slack-rcontributors")
 def test_five_years_of_slack_outlive_the_night(clocked: Clocked) -> None:
-    """H2, in the order of the README: add a tenant, import five years, and let the nights go by; nothing is taken."""
+    """H2, in the README's order: after adding a tenant and importing five years, nightly retention deletes nothing."""
     clocked.engine.add_tenant("acme", "UTC")
     items = [record.event for record in slack.read(DATA / "slack-rcontributors").records() if hasattr(record, "event")]
     clocked.engine.accept("acme", items, history=True, origin="import")
@@ -87,7 +89,9 @@ def test_five_years_of_slack_outlive_the_night(clocked: Clocked) -> None:
 
 
 def test_states_outlive_the_facts_they_came_from(clocked: Clocked) -> None:
-    """H3: blocked, completed and resolved seventeen months ago holds after every cut, and who returns is not new."""
+    """H3: a contact blocked, a campaign completed and a conversation resolved 17 months ago remain so after a cut; a
+    returning contact is not new.
+    """
     clocked.now = datetime(2025, 6, 20, 9, tzinfo=UTC)
     clocked.engine.add_tenant("acme", ROME, retention={"raw": 30, "facts": 90})
     at, who = clocked.now.isoformat(), {"contact_id": "k1", "conversation_id": "c1", "channel": "sms"}
@@ -109,7 +113,7 @@ def test_states_outlive_the_facts_they_came_from(clocked: Clocked) -> None:
 
 
 def test_days_move_with_the_zone(clocked: Clocked) -> None:
-    """H8: from Rome to New York after a cut: every kept message counts on its day there, and what is gone stays null."""
+    """H8: after a cut and a move from Rome to New York, every kept message counts on its New York day; deleted days stay null."""
     clocked.engine.add_tenant("acme", ROME, retention={"raw": 30, "facts": 30})
     clocked.now = NOVEMBER - timedelta(days=45)
     times = [clocked.now + timedelta(hours=7 * n) for n in range(150)]
@@ -118,7 +122,7 @@ def test_days_move_with_the_zone(clocked: Clocked) -> None:
         clocked.engine.record("acme", message(number, at))
     clocked.now = NOVEMBER
     assert clocked.engine.retention()["rows"][0]["events"] > 0
-    cut = datetime(2026, 10, 20, 22, tzinfo=UTC)  # thirty local days ago in Rome
+    cut = datetime(2026, 10, 20, 22, tzinfo=UTC)  # thirty local days before the present, in Rome
     clocked.engine.tenants.change("acme", zone=NEW_YORK)
     days = Counter(at.astimezone(ZoneInfo(NEW_YORK)).date() for at in times if at >= cut)
     rows = clocked.engine.query("acme", metrics="messages", start="2026-10-15", end="2026-11-20", grain="day")["rows"]

@@ -15,12 +15,12 @@ from tests.acceptance.test_slack import RANGE, R, first_waits, messages, whole_m
 ZONE = ZoneInfo("America/New_York")
 WEEK = {day: ["09:00-17:00"] for day in ("monday", "tuesday", "wednesday", "thursday", "friday")}
 MEDIAN = 3_258_710
-"""Milliseconds, where that of all hours is 12,559,845."""
+"""Milliseconds; the median over all hours is 12,559,845."""
 HOURS = {"versions": [{"valid_from": "2020-01-01", "week": WEEK}]}
 
 
 def office(asked: datetime, replied: datetime, feasts: frozenset[date] = frozenset()) -> int:
-    """Return the milliseconds of a wait that lie between 9 and 17 o'clock in New York, Monday to Friday but on feasts."""
+    """Return the milliseconds of a wait from 9 to 17 o'clock in New York, Monday to Friday, without holidays."""
     found, day = timedelta(), asked.astimezone(ZONE).date()
     while day <= replied.astimezone(ZONE).date():
         if day.weekday() < 5 and day not in feasts:
@@ -32,8 +32,9 @@ def office(asked: datetime, replied: datetime, feasts: frozenset[date] = frozens
 
 @needs(R)
 def test_the_median_first_response_is_that_of_the_files(engine: Engine, data: Path) -> None:
-    """All 330 first responses in business hours: count, sum, median and maximum, before and after a holiday is added, which
-    folds nothing again; verify finds no difference."""
+    """Count, sum, median and maximum of all 330 first responses in business hours equal a recount, before and after a
+    holiday is added. The new calendar folds nothing, and verify finds no difference.
+    """
     waits = first_waits(messages(data / R))
     imported(engine, slack.read(data / R), "hours", ZONE.key)
     refreshed(engine)

@@ -1,4 +1,6 @@
-"""Real tables of other systems through the mappings in examples/: what loads, what is refused, and that twice is once."""
+"""Real tables of other systems through the example mappings: events stored and rejected, and a second import that
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ RANGE = ("2000-01-01", "2026-12-31")
 
 @dataclass(frozen=True)
 class Case:
-    """A mapping, the files it reads, and what must come of them."""
+    """A mapping, its files, and the expected result."""
 
     mapping: str
     folder: str
@@ -66,7 +68,7 @@ each_case = pytest.mark.parametrize("case", [pytest.param(c, id=c.mapping, marks
 
 @pytest.fixture(scope="module")
 def loads(engine: Engine, data: Path) -> dict[str, Loaded]:
-    """Import every set that is there, each into a tenant named after its mapping."""
+    """Import every data set present, each into a tenant named after its mapping."""
     done = {c.mapping: imported(engine, c.source(data), c.mapping) for c in CASES if (data / c.folder).is_dir()}
     refreshed(engine)
     return done
@@ -74,7 +76,7 @@ def loads(engine: Engine, data: Path) -> dict[str, Loaded]:
 
 @each_case
 def test_every_example_mapping_loads_its_data(loads: dict[str, Loaded], case: Case) -> None:
-    """Every row is read; what is stored, what came twice, and what is refused and why, is as counted here."""
+    """Every row is read; stored, duplicate and rejected events are as listed in the case."""
     loaded = loads[case.mapping]
     assert loaded.summary["records"] == case.records
     assert (loaded.stored, loaded.duplicates, dict(loaded.rejected)) == (
@@ -84,7 +86,7 @@ def test_every_example_mapping_loads_its_data(loads: dict[str, Loaded], case: Ca
 
 @each_case
 def test_importing_twice_changes_nothing(engine: Engine, data: Path, loads: dict[str, Loaded], case: Case) -> None:
-    """A second import stores nothing, calls every event a duplicate, and leaves every fact row as it was."""
+    """A second import stores nothing, counts every event as a duplicate, and leaves every fact row unchanged."""
     before = tables_of(engine, case.mapping)
     again = imported(engine, case.source(data), case.mapping)
     assert (again.stored, again.corrected) == (0, 0)
@@ -95,7 +97,7 @@ def test_importing_twice_changes_nothing(engine: Engine, data: Path, loads: dict
 
 
 def test_every_mapping_in_examples_is_tried_here() -> None:
-    """No example mapping is left without real data behind it, here or in the tests of tweets."""
+    """Every example mapping is tested with real data, here or in the tests of tweets."""
     tried = {c.mapping for c in CASES} | {"twitter-airlines", "twitter-support", "twitter-support-openings"}
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tried
 
@@ -105,7 +107,7 @@ def test_every_mapping_in_examples_is_tried_here() -> None:
 
 @needs(MAIL)
 def test_mails_of_each_list(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
-    """Mails per list are those of the archives; the 20 of r-announce are of 1997 and lie outside the years that count."""
+    """Mails per list equal the archives' counts; the 20 of r-announce are of 1997 and are rejected as out of range."""
     known = counts(MAIL)
     asked = by(engine, MAIL, "messages", *RANGE, "channel_id")
     assert asked == {name: known[name] for name in ("r-devel", "r-package-devel")}
@@ -118,7 +120,7 @@ def test_mails_of_each_list(engine: Engine, data: Path, loads: dict[str, Loaded]
 
 @needs(MAIL)
 def test_mails_by_day_follow_their_offsets(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
-    """Mails by UTC day equal a recount of their Date headers, which carry many different offsets."""
+    """Mails by UTC day equal a recount of their Date headers, which have many different offsets."""
     recount: Counter[str] = Counter()
     for path in sorted((data / MAIL).glob("r-*devel/*.txt")):
         for header in re.findall(r"^From .*\nFrom: .*\nDate: (.*)$", path.read_text(errors="replace"), re.MULTILINE):
@@ -144,10 +146,10 @@ def posts(data: Path) -> list[dict[str, str]]:
 def test_posts_and_what_people_did(
     engine: Engine, data: Path, loads: dict[str, Loaded], posts: list[dict[str, str]]
 ) -> None:
-    """3,368 rows are 3,315 posts, though two ids stand under times months apart; what people did about them counts once.
+    """3,368 rows are 3,315 posts, although two ids have times months apart; each post's counters count once.
 
-    The sums that came with the data (1,084,672 reactions, 298,657 comments, 44,909 shares) are over all rows, the 53
-    repeated ones counted twice. An id's first row stays.
+    The sums that came with the data (1,084,672 reactions, 298,657 comments, 44,909 shares) are over all rows, with 53
+    repeated ones counted twice. An id's first row counts.
     """
     known = counts(FACEBOOK)
     everything = csv_rows(data / FACEBOOK / "Live.csv")
@@ -172,7 +174,7 @@ def test_posts_and_what_people_did(
 
 @needs(INTENTS)
 def test_intents_of_bank_customers(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
-    """10,003 questions have one of 77 intents each, in the numbers of the file."""
+    """10,003 questions have one of 77 intents each, as often as in the file."""
     known = counts(INTENTS)
     asked = by(engine, "banking77", "intents", *RANGE, "intent")
     assert asked == Counter(row["category"] for row in csv_rows(data / INTENTS / "banking77" / "train.csv"))
@@ -181,7 +183,7 @@ def test_intents_of_bank_customers(engine: Engine, data: Path, loads: dict[str, 
 
 @needs(INTENTS)
 def test_intents_of_hotel_guests(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
-    """The hotel's intents, several to a question or none, are those of the files; the top eight are the known ones."""
+    """The hotel's intents, several to a question or none, equal the files' counts, and so do the top eight."""
     known = counts(INTENTS)
     asked = by(engine, "nlupp-hotels", "intents", *RANGE, "intent")
     questions = [
@@ -200,14 +202,14 @@ def test_intents_of_hotel_guests(engine: Engine, data: Path, loads: dict[str, Lo
 
 
 def seed(data: Path, name: str) -> list[dict[str, str]]:
-    """Read a table of the connectors."""
+    """Read a table of the warehouse connectors."""
     (path,) = (data / SEEDS).glob(f"*/{name}.csv")
     return csv_rows(path)
 
 
 @needs(SEEDS)
 def test_twilio_messages_by_direction_and_receipt(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
-    """Twilio's rows are messages in and out, and what became of those that went out."""
+    """Twilio's rows count as messages received, sent, delivered and failed."""
     rows = seed(data, "twilio_message_data")
     out = [r for r in rows if r["direction"].startswith("outbound")]
     assert total(engine, "twilio-messages", "messages_received", *RANGE) == len(rows) - len(out)
@@ -220,7 +222,7 @@ def test_twilio_messages_by_direction_and_receipt(engine: Engine, data: Path, lo
 
 @needs(SEEDS)
 def test_zendesk_tickets_and_comments(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
-    """Zendesk's tickets are conversations and tasks, solved or not; their comments are messages."""
+    """Zendesk's tickets are conversations and tasks, resolved or not; their comments are messages."""
     rows = seed(data, "ticket_data")
     done = sum(r["status"] in ("solved", "closed") for r in rows)
     tickets = "zendesk-tickets"
@@ -233,7 +235,7 @@ def test_zendesk_tickets_and_comments(engine: Engine, data: Path, loads: dict[st
 
 @needs(SEEDS)
 def test_facebook_pages_observations(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
-    """Page metrics are observed numbers by name, posts are published content."""
+    """Page metrics are observations by name; posts are published content."""
     rows = seed(data, "facebook_pages_daily_page_metrics_total_data")
     sums = by(engine, "facebook-pages-daily", "observed_sum", *RANGE, "name")
     for column in ("page_fans", "page_impressions", "page_post_engagements"):

@@ -1,4 +1,4 @@
-"""What is not known is null with its reason on every face, and never 0: a store whose first weeks are gone, asked everywhere."""
+"""Unknown numbers are null with a reason on every face, never 0: all faces of a store whose first weeks are deleted."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from tests.acceptance.conftest import open_engine
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 GONE, EDGE, KEPT = ("2026-06-15", "2026-06-22"), ("2026-07-18", "2026-07-24"), ("2026-08-10", "2026-08-17")
-"""A week that is gone, days on both sides of the cut (21 July), and a week that is kept."""
+"""A deleted week, days on both sides of the cut (21 July), and a kept week."""
 WHY = "past the retention of this tenant"
 SITE = {"Origin": "http://testserver"}
 
 
 @dataclass(frozen=True)
 class World:
-    """An engine, a browser of an operator, and the API by its key."""
+    """An engine, an operator's browser, and an API key."""
 
     engine: Engine
     http: TestClient
     key: str
 
     def api(self, path: str, **params: Any) -> Any:
-        """Ask the API for a document."""
+        """Return a document of the API."""
         answer = self.http.get(f"/v1/{path}", params=params, headers={"Authorization": f"Bearer {self.key}"})
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def query(self, accept: str = "application/json", **question: Any) -> Any:
-        """Ask a question over HTTP."""
+        """Answer a question over HTTP."""
         head = {"Authorization": f"Bearer {self.key}", "Accept": accept}
         answer = self.http.post("/v1/query", json=question, headers=head)
         assert answer.status_code == 200, answer.text
         return answer.json() if accept == "application/json" else answer.text
 
     def part(self, name: str, days: tuple[str, str]) -> str:
-        """Return a part of a page as it is sent; `days` are the first and the day after the last."""
+        """Return a part of a page; `days` are the first day and the day after the last."""
         last = (datetime.fromisoformat(days[1]) - timedelta(days=1)).date().isoformat()
         answer = self.http.get(f"/t/acme/{name}", params={"from": days[0], "to": last})
         assert answer.status_code == 200, answer.text
@@ -73,7 +73,7 @@ def _events(at: datetime) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Eighty days, each with a conversation, of which thirty are kept."""
+    """Eighty days with a conversation each; the last thirty are kept."""
     now = [NOW]
     with open_engine(tmp_path_factory.mktemp("known"), lambda: now[0]) as engine:
         engine.add_tenant("acme", "UTC", retention={"raw": 30, "facts": 30})
@@ -89,7 +89,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_the_api_has_null_and_the_reason_beside_it(world: World) -> None:
-    """Of gone windows every metric is null with `<metric>.state`; kept windows have numbers and no such field."""
+    """Every metric of a deleted window is null with `<metric>.state`; kept windows have numbers and no such field."""
     names = ["messages", "responses", "response_ms.p50", "csat", "open_conversations", "active_contacts"]
     rows = world.query(metrics=names, **{"from": EDGE[0], "to": EDGE[1]}, grain="day")["rows"]
     assert len(rows) == 6
@@ -103,7 +103,7 @@ def test_the_api_has_null_and_the_reason_beside_it(world: World) -> None:
 
 
 def test_what_is_compared_with_the_past_says_when_that_is_gone(world: World) -> None:
-    """A previous number that is not known is null, has a state, and there is no change; dashboards and changes alike."""
+    """A deleted previous number is null with a state, and the change is null, in queries, dashboards and changes."""
     asked: dict[str, Any] = {"metrics": ["messages"], "from": "2026-07-22", "to": "2026-08-20", "compare": "previous"}
     answer = world.query(**asked)
     pair = answer["rows"][0]["compare"]["messages"]
@@ -121,7 +121,7 @@ def test_what_is_compared_with_the_past_says_when_that_is_gone(world: World) -> 
 
 
 def test_trends_and_explanations_say_so_too(world: World) -> None:
-    """Distributions of a gone window are null, not empty; a number that is explained has its state."""
+    """Distributions of a deleted window are null, not empty; an explained number has its state."""
     rows = world.api("trends", **{"from": GONE[0], "to": GONE[1]}, grain="total")["rows"]
     names = ("total_classifications", "topic_distribution", "sentiment_distribution", "movers", "channel_hotspots")
     assert [(rows[0][name], rows[0]["state"]) for name in names] == [(None, "gone")] * len(names)
@@ -131,7 +131,7 @@ def test_trends_and_explanations_say_so_too(world: World) -> None:
 
 
 def test_csv_has_an_empty_cell_and_a_column_of_reasons(world: World) -> None:
-    """The column is there where some number is not known, and only there."""
+    """The CSV has a column of states only if a number is null, and its cell is empty."""
     for days, states in ((EDGE, True), (KEPT, False)):
         asked: dict[str, Any] = {"metrics": ["messages"], "from": days[0], "to": days[1], "grain": "day"}
         rows = list(csv.DictReader(io.StringIO(world.query("text/csv", **asked))))
@@ -142,7 +142,7 @@ def test_csv_has_an_empty_cell_and_a_column_of_reasons(world: World) -> None:
 
 @pytest.fixture
 def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a command of answers on the engine; returns all that it prints."""
+    """Return a function that runs a query command on the engine and returns all output."""
 
     def ask(_data: Path | None, question: Callable[[AnswerService], object]) -> object:
         return question(world.engine.answers)
@@ -159,7 +159,7 @@ def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def test_tables_of_commands_have_a_dash_and_one_line_that_says_why(command: Callable[..., str]) -> None:
-    """Query, dashboard, changes and trends: – in the table, and the reason below it."""
+    """Query, dashboard, changes and trends print the reason for missing numbers."""
     days = ("--tenant", "acme", "--from", GONE[0], "--to", GONE[1])
     shown = command("query", "messages", "responses", *days)
     assert WHY in shown
@@ -176,7 +176,7 @@ def test_tables_of_commands_have_a_dash_and_one_line_that_says_why(command: Call
 
 @pytest.fixture(scope="module")
 def report(world: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """A report of days on both sides of the cut, in every format, by format."""
+    """Return the files of a report on days around the cut, by format."""
     formats = ["json", "html", "pdf", "csv", "xlsx"]
     made = world.engine.reports.make("acme", "weekly", start=EDGE[0], end=EDGE[1], formats=formats)
     folder = world.engine.reports.store.folder / "acme" / made.id
@@ -184,7 +184,7 @@ def report(world: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
 
 
 def test_reports_as_json_and_html(report: Mapping[str, Path]) -> None:
-    """JSON holds null with the state beside it; HTML a dash with the reason as its title, and a note."""
+    """JSON has null with a state beside it; HTML has a dash with the reason as its title, and a note."""
     tables = {table["name"]: table for table in json.loads(report["json"].read_text())["data"]["sections"]}
     for table in tables.values():
         for row in table["rows"]:
@@ -198,7 +198,7 @@ def test_reports_as_json_and_html(report: Mapping[str, Path]) -> None:
 
 
 def test_reports_as_csv_and_workbook(report: Mapping[str, Path]) -> None:
-    """CSV has a column of reasons; the workbook leaves the cell empty and says the reason in a comment."""
+    """The CSV has a column of states; the workbook has an empty cell with the reason in a comment."""
     with zipfile.ZipFile(report["csv"]) as archive:
         rows = list(csv.DictReader(io.TextIOWrapper(archive.open("summary.csv"), "utf-8")))
     assert {(row["value"], row["value.state"]) for row in rows if row["value"] == ""} >= {("", "gone")}
@@ -209,7 +209,7 @@ def test_reports_as_csv_and_workbook(report: Mapping[str, Path]) -> None:
 
 
 def test_a_report_as_pdf_is_made(report: Mapping[str, Path]) -> None:
-    """Dashes and notes are in it; how it is drawn is looked at elsewhere."""
+    """The PDF is made; its layout is tested elsewhere."""
     assert report["pdf"].read_bytes().startswith(b"%PDF")
 
 
@@ -226,7 +226,7 @@ def test_a_report_as_pdf_is_made(report: Mapping[str, Path]) -> None:
     ],
 )
 def test_parts_of_pages_say_that_days_are_not_kept(world: World, part: str) -> None:
-    """Of gone days no part shows a 0 or that there was nothing: it says from when on something is kept."""
+    """For deleted days no part of a page shows a 0: it says since when data is kept."""
     shown = world.part(part, GONE)
     assert "Nothing before 2026-07-21 is kept of this tenant" in shown
     assert ">0<" not in shown
@@ -234,7 +234,7 @@ def test_parts_of_pages_say_that_days_are_not_kept(world: World, part: str) -> N
 
 
 def test_cards_have_a_dash_and_charts_a_gap(world: World) -> None:
-    """A card's dash has the reason as its title; a chart's points of gone days are null."""
+    """A card's dash has the reason as its title; a chart's points of deleted days are null."""
     cards = world.part("overview/cards", GONE)
     assert f'title="{WHY}"' in cards
     assert 'data-value=""' in cards
@@ -243,14 +243,14 @@ def test_cards_have_a_dash_and_charts_a_gap(world: World) -> None:
 
 
 def test_a_page_of_a_tenant_whose_events_all_went_is_no_first_page(world: World) -> None:
-    """The pages of a tenant whose history is gone never say that no events have come yet."""
+    """Pages of a tenant whose events are all deleted say so, not that no events have come yet."""
     engine = world.engine
     engine.add_tenant("old", "UTC", retention={"raw": 1, "facts": 1})
     engine.record(
         "old", {"type": "message.received", "id": "1", "time": (NOW - timedelta(days=9)).isoformat()}, history=True
     )
     engine.refresh("old")
-    with engine.store.facts.write() as writing:  # it came when it happened
+    with engine.store.facts.write() as writing:  # it arrived when it happened
         writing.run("UPDATE event SET received_at = time WHERE tenant = ?", (engine.control.tenant("old").no,))
     assert engine.retention("old")["rows"][0]["events"] == 1
     shown = world.http.get("/t/old/overview", params={"from": "2026-08-10", "to": "2026-08-12"}).text

@@ -1,4 +1,4 @@
-"""Card, series, split and explanation are one number: for every metric and dimension of the catalogue, on the demo."""
+"""Card, series, split and explanation agree for every metric and dimension of the catalogue, on the demo."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NOW = datetime(2026, 8, 19, 14, 30, tzinfo=UTC)
 TENANT, ZONE = next((tenant, zone) for tenant, zone, _ in demo.tenants() if zone != "UTC")
 DAYS = 9
 SPAN = {"start": "2026-08-11", "end": "2026-08-20"}
-"""The nine local days that end with today, of which a part is still to come."""
+"""The nine local days that end with the present one, which has not ended."""
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The demo's liveliest tenant, up to date but for its last hour."""
+    """The demo's liveliest tenant; events of the last hour arrive after the refresh."""
     events = list(demo.events(TENANT, NOW, days=16))
     with open_engine(tmp_path_factory.mktemp("demo"), clock=fixed(NOW)) as opened:
         opened.load(TENANT, events[:-60], None, ZONE)
@@ -42,25 +42,25 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def answered(engine: Engine, names_: Sequence[str], **question: Any) -> list[dict[str, Any]]:
-    """The rows of a question, with all parts of each cell."""
+    """Return the rows of a question, with all parts of each cell."""
     found: list[dict[str, Any]] = engine.query(TENANT, metrics=names_, **{**SPAN, **question}, details=True)["rows"]
     return found
 
 
 def explained(engine: Engine, name: str, where: dict[str, str] | None = None) -> dict[str, Any]:
-    """The explanation of a number of the span."""
+    """Return the explanation of a number over the span."""
     return engine.explain(TENANT, name, SPAN["start"], SPAN["end"], where, limit=1)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two numbers are one, up to the last digits of a division."""
+    """Whether two numbers are equal, up to the last digits of a division."""
     if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
     return bool(one == other)
 
 
 def whole(name: str, rows: list[dict[str, Any]]) -> Any:
-    """What the rows of windows or of a dimension's values come to: sums added up, means divided last."""
+    """Return the total of rows: sums added up, means divided last."""
     cells = [row["details"][name] for row in rows if row["details"][name]["value"] is not None]
     if not cells:
         return None
@@ -73,7 +73,7 @@ def whole(name: str, rows: list[dict[str, Any]]) -> Any:
 
 
 def adds_up(name: str) -> bool:
-    """Whether a metric is a sum of its parts, or a mean of them."""
+    """Whether a metric is a sum or a mean of its parts."""
     metric = find(name)
     if isinstance(metric.declared, Quantiles):
         return metric.statistic in ("avg", "count", "sum")
@@ -85,7 +85,7 @@ def adds_up(name: str) -> bool:
 
 
 def empty(value: Any) -> bool:
-    """Whether there is nothing: nothing counted, or nothing to divide."""
+    """Whether nothing was counted: None or 0."""
     return value is None or value == 0
 
 
@@ -95,13 +95,13 @@ for _name in names():
 
 
 def agree(one: Any, other: Any) -> bool:
-    """Whether two numbers are one, or both say that there is nothing."""
+    """Whether two numbers are equal, or both empty."""
     return same(one, other) or (empty(one) and empty(other))
 
 
 @pytest.mark.parametrize("rollup", BY_ROLLUP)
 def test_a_total_is_its_series_and_its_parts(engine: Engine, rollup: str) -> None:
-    """A total is the sum or mean of its hours, days, weeks, months, and of a dimension's values; a filter is one of these."""
+    """A total is the sum or mean of its hours, days, weeks, months, and dimension values; a filter gives the row of its value."""
     mine, declared = BY_ROLLUP[rollup], find(BY_ROLLUP[rollup][0]).rollup
     (total,) = answered(engine, mine)
     for grain in ("hour", "day", "week", "month"):
@@ -116,7 +116,7 @@ def test_a_total_is_its_series_and_its_parts(engine: Engine, rollup: str) -> Non
             elif isinstance(find(name).declared, First):
                 assert sum(row[name] for row in series) == total[name], (name, grain)
     hidden = {d for d, c in dimensions_of(declared).items() if c in declared.hidden and c not in MEMBERS_ALLOWED}
-    for dimension in sorted(set(dimensions_of(declared)) - hidden - {"kind"}):  # asking by kind shows bots too
+    for dimension in sorted(set(dimensions_of(declared)) - hidden - {"kind"}):  # a split by kind includes bots
         split = answered(engine, mine, by=[dimension])
         best = max(split, key=lambda row: sum(row["details"][n]["n"] or 0 for n in mine), default=None)
         (kept,) = answered(engine, mine, where={dimension: _named(best, dimension)}) if best else (None,)
@@ -133,7 +133,7 @@ def _named(row: dict[str, Any], dimension: str) -> str:
 
 @pytest.mark.parametrize("rollup", BY_ROLLUP)
 def test_a_number_is_what_its_explanation_says(engine: Engine, rollup: str) -> None:
-    """Explained, whole or for one value of a dimension, a number is the same; what it counts is listed, in full."""
+    """An explanation has the answer's value, whole or for one dimension value, and lists as many events as the answer counts."""
     mine = [n for n in BY_ROLLUP[rollup] if n.rpartition(".")[2] in ("avg", "p50") or "." not in n]
     (row,) = answered(engine, mine)
     dimension = sorted(dimensions_of(find(mine[0]).rollup))[0]
@@ -154,7 +154,7 @@ def test_a_number_is_what_its_explanation_says(engine: Engine, rollup: str) -> N
 
 @pytest.mark.parametrize("rollup", BY_ROLLUP)
 def test_a_table_holds_the_numbers_of_the_answer(engine: Engine, rollup: str) -> None:
-    """Every cell of the exported table, read back, is the answer's: value, earlier value and difference; nothing is empty."""
+    """Every cell of the exported table is the answer's value, earlier value or difference; a null is an empty cell."""
     mine = BY_ROLLUP[rollup]
     dimension = next(d for d, c in dimensions_of(find(mine[0]).rollup).items() if c not in find(mine[0]).rollup.hidden)
     rows = answered(engine, mine, by=[dimension], grain="day", compare="previous")
@@ -170,7 +170,7 @@ def test_a_table_holds_the_numbers_of_the_answer(engine: Engine, rollup: str) ->
 
 
 def test_cards_are_the_numbers_of_the_catalogue(engine: Engine) -> None:
-    """Every card of the dashboard is what a question about the same days says, its comparison what the days before say."""
+    """Every card of the dashboard has the answer of the same days, and compares it with that of the days before."""
     board = engine.dashboard(TENANT, days=DAYS)
     for name, card in board["today"].items():
         (row,) = answered(engine, [name], compare="previous")
@@ -185,7 +185,7 @@ def test_cards_are_the_numbers_of_the_catalogue(engine: Engine) -> None:
 
 
 def test_nearly_every_metric_has_something_to_say(engine: Engine) -> None:
-    """The demo is lively: a check that compares nothing with nothing would prove nothing."""
+    """Fewer than a quarter of the metrics are empty on the demo, so that the other tests compare real numbers."""
     (row,) = answered(engine, names())
     silent = [name for name in names() if empty(row[name])]
     assert len(silent) < 0.25 * len(names()), silent

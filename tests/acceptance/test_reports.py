@@ -1,7 +1,7 @@
 """Weekly reports of real tenants: every figure of every section equals a recount of the source files in plain Python.
 
-What is recounted here knows nothing of Hubbub: messages, threads and waits are read from the files by the definitions of the
-metric reference. Percentiles are those of all waits, sorted, as the report's are.
+The recount shares nothing with Hubbub: messages, threads and waits are read from the files by the definitions of the
+metric reference. Percentiles are those of all sorted waits, as in the report.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tests.acceptance.test_twitter import slugged
 
 R, AIRLINES = "slack-rcontributors", "twitter-airlines"
 EVERYBODY: Collection[str | None] | None = None
-"""All staff, those without a name too."""
+"""All staff, and messages without staff."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """A message: `thread` is its conversation, `opens` whether that is named after it."""
+    """A message: `thread` is its conversation; `opens` says whether the conversation is named after it."""
 
     at: datetime
     id: str
@@ -44,7 +44,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Wait:
-    """An answer and how long it was waited for, in milliseconds."""
+    """A response and its duration in milliseconds."""
 
     at: datetime
     ms: int
@@ -53,12 +53,12 @@ class Wait:
 
 
 def waited(asked: datetime, answered: datetime) -> int:
-    """Return whole milliseconds, halves up."""
+    """Return whole milliseconds, halves rounded up."""
     return ((answered - asked) // timedelta(microseconds=1) + 500) // 1000
 
 
 class Recount:
-    """All that a tenant's files say, as lists to count in."""
+    """All messages and waits of a tenant's files, as lists."""
 
     def __init__(self, said: Iterable[Said]) -> None:
         self.said = sorted(said, key=lambda one: (one.at, not one.inbound, one.id))
@@ -89,7 +89,7 @@ class Recount:
     def figures(
         self, start: datetime, end: datetime, staff: Collection[str | None] | None = EVERYBODY
     ) -> dict[str, Any]:
-        """Return every figure of a report over `[start, end)`; of some staff, those that staff have."""
+        """Return every figure of a report over `[start, end)`; with `staff`, the responses of those staff alone."""
 
         def within(moment: datetime) -> bool:
             return start <= moment < end
@@ -129,7 +129,7 @@ ABSENT_SHARES = (
     "ai_resolution_rate", "ai_resolution_rate_72h", "ai_resolution_rate_7d", "survey_response_rate", "rating_avg", "csat",
     "nps_score", "intent_confidence",
 )  # fmt: skip
-"""The files hold no resolves, AI, tasks, surveys or intents: counts of them are 0, shares of nothing are nothing."""
+"""The files hold no resolves, AI, tasks, surveys or intents: their counts are 0, their shares None."""
 
 
 def spread(name: str, waits: Iterable[Wait]) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def spread(name: str, waits: Iterable[Wait]) -> dict[str, Any]:
 
 
 def same(told: Any, expected: Any, name: str) -> bool:
-    """Say whether a figure is the recounted one: percentiles to the last digits of a division, all else exactly."""
+    """Whether a figure is the recounted one: percentiles to the last digits of a division, all else exactly."""
     if told is None or expected is None or ".p" not in name:
         return bool(told == expected)
     return bool(told == pytest.approx(expected, rel=1e-12))
@@ -157,7 +157,7 @@ def midnight(day: date, zone: str) -> datetime:
 
 
 def check(data: Mapping[str, Any], recount: Recount, channel: str) -> Counter[str]:
-    """Compare every figure of a weekly report with the recount; returns how many were compared, by section."""
+    """Compare every figure of a weekly report with the recount; return the number of comparisons by section."""
     zone, monday = data["zone"], date.fromisoformat(data["from"])
     week = [midnight(monday + timedelta(days=n), zone) for n in range(8)]
     compared: Counter[str] = Counter()
@@ -222,7 +222,7 @@ def change(value: Any, previous: Any, name: str) -> tuple[Any, Any, str]:
 
 
 def reported(engine: Engine, tenant: str, day: str) -> dict[str, Any]:
-    """Make a weekly report and return its data as it stands in the file."""
+    """Make a weekly report and return the data of its JSON file."""
     made = engine.reports.make(tenant, "weekly", date=day)
     path = engine.reports.file(tenant, made.id, "json").path
     data: dict[str, Any] = json.loads(Path(path).read_text())["data"]
@@ -230,7 +230,7 @@ def reported(engine: Engine, tenant: str, day: str) -> dict[str, Any]:
 
 
 def slack_said(folder: Path) -> list[Said]:
-    """Read an export's messages: who wrote, in which thread, and whether it answers the one who began it."""
+    """Read an export's messages: author, thread, and whether a message answers the thread's author."""
     records: dict[tuple[str, str], dict[str, Any]] = {}
     for path in sorted(folder.glob("*/*.json")):
         if path.stem[:4].isdigit():
@@ -266,8 +266,9 @@ def slack_said(folder: Path) -> list[Said]:
 @needs(R)
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
 def test_weekly_reports_of_a_slack_workspace_equal_a_recount(engine: Engine, data: Path, zone: str) -> None:
-    """Of the R contributors' busiest week and the week with most different answerers, in two zones, every figure of all seven
-    sections is the one that the export's files give: more than 200 figures each, of which more than 50 are of staff."""
+    """Reports of the R contributors' busiest week and of the week with the most answering staff, in two zones, equal
+    the export's files: over 200 figures each, over 50 of them on staff.
+    """
     tenant = zone.lower().replace("/", "-").replace("_", "-")
     imported(engine, slack.read(data / R), tenant, zone)
     refreshed(engine, tenant)
@@ -288,7 +289,7 @@ def test_weekly_reports_of_a_slack_workspace_equal_a_recount(engine: Engine, dat
 @needs(AIRLINES)
 @pytest.mark.parametrize("day", ["2015-02-18", "2015-02-23"])
 def test_weekly_reports_of_an_airline_equal_a_recount(engine: Engine, data: Path, day: str) -> None:
-    """Of United's week that was captured from its middle, and of the one after it, every figure is the one that the file gives."""
+    """Reports of United's week that was captured from its middle, and of the week after, equal the file."""
     zone = "America/New_York"
     imported(engine, mapped(AIRLINES, data / AIRLINES / "Tweets.csv"), zone=zone)
     refreshed(engine)

@@ -1,4 +1,4 @@
-"""Retention: texts go, then whole days of facts; what is kept stays as it was. Weeks of a hotel, kept for thirty days."""
+"""Retention: texts are deleted first, then whole days of facts; the rest is unchanged. Weeks of a hotel, kept for thirty days."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOTEL, ZONE = "hotel-aurora", "Europe/Rome"
 START, END = "2026-01-01", "2026-04-02"
 TODAY = datetime(2026, 4, 1, 9, tzinfo=UTC)
 CUT = "2026-03-02T00:00:00+01:00"
-"""Thirty local days before today, where facts begin once the others are gone."""
+"""The local midnight thirty days before the present, where facts begin after retention."""
 ASKED = (
     "messages", "messages_received", "messages_sent", "messages_delivered", "delivery_rate", "reply_rate", "responses",
     "response_ms.avg", "response_ms.p50", "first_response_ms.p50", "first_response_ms.count", "resolution_ms.p90",
@@ -41,7 +41,7 @@ NO_HISTORY: dict[str, Any] = {"raw": 10, "hour": None, "day": None, "week": None
 
 @dataclass
 class World:
-    """An engine whose clock the test sets, and what it said before facts went."""
+    """An engine with a clock that the test sets, and its answers before retention."""
 
     engine: Engine
     now: list[datetime]
@@ -51,12 +51,12 @@ class World:
 
 
 def hotel(now: datetime = TODAY) -> list[Event]:
-    """Return the events of the hotel of the last weeks, in the order of their time."""
+    """Return the hotel's events of the last weeks, in order of time."""
     return sorted(demo.events(HOTEL, now, days=DAYS_BEFORE_RETENTION), key=lambda event: event.time)
 
 
 def answers(engine: Engine) -> dict[str, Any]:
-    """Ask for the same metrics of all windows from the cut on, by hour, day, week and in total."""
+    """Answer the same metrics for all windows after the cut, by hour, day, week and in total."""
     return {
         grain: engine.query(HOTEL, metrics=ASKED, start="2026-03-02", end=END, grain=grain)["rows"] for grain in GRAINS
     }
@@ -64,7 +64,7 @@ def answers(engine: Engine) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Load the hotel day by day as it happens, look at everything, and take out facts older than thirty days."""
+    """Load the hotel day by day as it happens, record answers, and delete facts older than thirty days."""
     now = [TODAY]
     with open_engine(tmp_path_factory.mktemp("retention"), lambda: now[0]) as engine:
         engine.add_tenant(HOTEL, ZONE, retention=NO_HISTORY)
@@ -81,14 +81,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def stored(engine: Engine, condition: str) -> int:
-    """Count events that fit a condition."""
+    """Count events that meet a condition."""
     with engine.store.facts.read() as reading:
         count: int = reading.value(f"SELECT count(*) FROM event WHERE {condition}")
         return count
 
 
 def test_facts_go_at_the_local_midnight_of_the_cut(world: World) -> None:
-    """Events before the cut are gone, but for deeds of the last three days; none after it is; texts are ten days old at most."""
+    """Events more than three days before the cut are deleted, none after it; texts are eleven days old at most; a dry
+    run counts the same.
+    """
     cut = datetime.fromisoformat(CUT)
     after = {(e.source, e.id) for e in hotel() if e.time >= cut}
     at = micros(cut)
@@ -103,7 +105,7 @@ def test_facts_go_at_the_local_midnight_of_the_cut(world: World) -> None:
 
 @pytest.mark.parametrize("grain", GRAINS)
 def test_no_answer_that_is_kept_moves(world: World, grain: str) -> None:
-    """Every metric of every window after the cut answers as before; a second round takes nothing."""
+    """Every metric of every window after the cut answers as before; a second retention deletes nothing."""
     assert answers(world.engine)[grain] == world.before[grain]
     (again,) = world.engine.retention()["rows"]
     assert again["events"] == 0
@@ -111,21 +113,21 @@ def test_no_answer_that_is_kept_moves(world: World, grain: str) -> None:
 
 
 def test_what_is_gone_is_null_and_says_so(world: World) -> None:
-    """A window before the cut has no number, and the answer tells how many windows have none."""
+    """A window before the cut is null, and the answer says how many windows are."""
     answer = world.engine.query(HOTEL, metrics=["messages"], start="2026-02-27", end="2026-03-04", grain="day")
     assert [row["messages"] is None for row in answer["rows"]] == [True, True, True, False, False]
     assert "3 of 5" in answer["freshness"]["gone"]
 
 
 def test_verify_stays_clean(world: World) -> None:
-    """Folding again what is kept, from what was carried over the cut, finds no difference."""
+    """After retention verify finds no difference."""
     verdict = world.engine.verify()
     assert (verdict["clean"], verdict["differences"]) == (True, 0)
     assert verdict["rows"] > 0
 
 
 def test_backfill_of_what_is_gone_is_refused(world: World) -> None:
-    """A backfill that ends at the cut is refused by name; one that goes on after it changes nothing."""
+    """A backfill that ends at the cut is refused with the date; one that begins there changes nothing."""
     with pytest.raises(WindowFrozenError, match="2026-03-01 23:00") as caught:
         world.engine.backfill(START, "2026-03-02", HOTEL)
     assert caught.value.code == "window_frozen"
@@ -134,7 +136,7 @@ def test_backfill_of_what_is_gone_is_refused(world: World) -> None:
 
 
 def test_late_events_of_what_is_gone_are_refused(world: World) -> None:
-    """Before the cut history and live events alike are too late and kept in quarantine, at it they are taken."""
+    """Events before the cut are too late, as history and live, and go to quarantine; an event at the cut is accepted."""
     cut = datetime.fromisoformat(CUT)
     late = {"type": "message.received", "time": (cut - timedelta(microseconds=1)).isoformat(), "id": "late"}
     for history in (True, False):
@@ -151,7 +153,7 @@ def test_late_events_of_what_is_gone_are_refused(world: World) -> None:
 
 
 def test_imported_history_outlives_the_night(tmp_path: Path) -> None:
-    """History that is imported now is kept as long as what happens now, at every grain, and the store opens again."""
+    """Imported history is kept as long as live events, at every grain, also after the store is opened again."""
     with open_engine(tmp_path, lambda: TODAY) as engine:
         engine.add_tenant(HOTEL, ZONE, retention={"raw": 30, "facts": 30})
         old = {"type": "message.received", "time": "2025-11-01T12:00:00Z", "conversation_id": "c"}
@@ -168,7 +170,7 @@ def test_imported_history_outlives_the_night(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "Asia/Kathmandu"])
 def test_a_tenant_that_changes_zone_is_as_one_made_there(tmp_path: Path, zone: str) -> None:
-    """After a change of zone, answers are those of a tenant that was in that zone from the start."""
+    """After a change of zone, answers equal those of a tenant that was always in that zone."""
     now = datetime(2026, 4, 7, 9, tzinfo=UTC)  # Rome changed its clock nine days ago, Lord Howe two
     with open_engine(tmp_path, lambda: now) as engine:
         engine.ensure_tenant("moving", ZONE, retention=KEEP_EVERYTHING)

@@ -41,7 +41,7 @@ WAYS = ("in-order", "shuffled-1", "shuffled-2", "twice")
 
 @dataclass(frozen=True)
 class Message:
-    """A message as it stands in an export, read by this test alone."""
+    """A message of an export, read independently of the importer."""
 
     channel: str
     ts: str
@@ -51,7 +51,7 @@ class Message:
 
     @property
     def time(self) -> datetime:
-        """When it was written."""
+        """Return when it was written."""
         return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(Fraction(self.ts) * 1_000_000))
 
 
@@ -82,7 +82,7 @@ def by_room(engine: Engine, tenant: str, metric: str, start: str, end: str, **qu
 
 
 def first_waits(several: Iterable[Message]) -> list[tuple[datetime, datetime]]:
-    """Return for every thread when its root was written, and when another person first replied."""
+    """Return, for every answered thread, when its root was written and when another person first replied."""
     threads: dict[tuple[str, str], list[Message]] = {}
     for one in several:
         threads.setdefault((one.channel, one.thread_ts or one.ts), []).append(one)
@@ -98,18 +98,18 @@ def first_waits(several: Iterable[Message]) -> list[tuple[datetime, datetime]]:
 
 
 def whole_ms(span: timedelta) -> int:
-    """Return whole milliseconds, half of one rounded up."""
+    """Return whole milliseconds, halves rounded up."""
     return (span // timedelta(microseconds=1) + 500) // 1000
 
 
 def first_replies(several: Iterable[Message]) -> list[int]:
-    """Return for every thread the milliseconds from its root to the first reply of another person."""
+    """Return, for every answered thread, the milliseconds from its root to the first reply of another person."""
     return [whole_ms(replied - asked) for asked, replied in first_waits(several)]
 
 
 @pytest.fixture(scope="module")
 def workspace(engine: Engine, data: Path) -> dict[str, Loaded]:
-    """Import the R contributors' workspace as three tenants in three zones."""
+    """Import the R contributors' workspace into three tenants in three zones."""
     done = {tenant: imported(engine, slack.read(data / R), tenant, zone) for tenant, zone in ZONES.items()}
     refreshed(engine)
     return done
@@ -117,7 +117,7 @@ def workspace(engine: Engine, data: Path) -> dict[str, Loaded]:
 
 @pytest.fixture(scope="module")
 def snapshots(engine: Engine, data: Path) -> dict[str, list[Loaded]]:
-    """Import OLake's 19 snapshots as one tenant per order of arrival, refreshing in between."""
+    """Import OLake's 19 snapshots into one tenant per order of arrival, with a refresh in between."""
     runs = sorted((data / OLAKE).glob("run-*"))
     orders = {
         "in-order": runs,
@@ -137,7 +137,7 @@ def snapshots(engine: Engine, data: Path) -> dict[str, list[Loaded]]:
 
 @needs(R)
 def test_the_import_counts_what_the_export_holds(workspace: dict[str, Loaded]) -> None:
-    """4,764 records in 18 channels: 2,593 people's messages, 362 messages with replies, 1,503 replies; none refused."""
+    """4,764 records in 18 channels: 2,593 people's messages, 362 threads, 1,503 replies; none rejected."""
     known = counts(R)
     for loaded in workspace.values():
         assert (loaded.stored, loaded.duplicates, loaded.corrected, loaded.rejected) == (4764, 0, 0, {})
@@ -149,7 +149,7 @@ def test_the_import_counts_what_the_export_holds(workspace: dict[str, Loaded]) -
 
 @needs(R)
 def test_messages_by_channel_are_those_of_the_export(engine: Engine, workspace: dict[str, Loaded]) -> None:
-    """Messages of every kind by channel are the counts that came with the data, in each zone; people's add to 2,593."""
+    """Messages by channel, bots included, equal the counts that came with the data, in each zone; people's add up to 2,593."""
     known = counts(R)
     for tenant in workspace:
         asked = by_room(engine, tenant, "messages", *RANGE, include_bots=True)
@@ -160,7 +160,7 @@ def test_messages_by_channel_are_those_of_the_export(engine: Engine, workspace: 
 
 @needs(R)
 def test_first_replies_are_those_of_the_threads(engine: Engine, data: Path, workspace: dict[str, Loaded]) -> None:
-    """330 threads have a first response; median 12,559.845 s over 5.6 years, to the millisecond."""
+    """330 threads have a first response, with a median of 12,559,845 ms over 5.6 years."""
     waits = first_replies(messages(data / R))
     assert (len(waits), statistics.median(waits)) == (330, 12_559_845)
     for tenant in workspace:
@@ -176,7 +176,7 @@ def test_first_replies_are_those_of_the_threads(engine: Engine, data: Path, work
 def test_days_are_cut_in_the_tenants_zone(
     engine: Engine, data: Path, workspace: dict[str, Loaded], tenant: str
 ) -> None:
-    """Messages by day equal a recount of every `ts` with zoneinfo: people's, and those of every kind."""
+    """Messages by day equal a recount of every `ts` with zoneinfo, with and without bots."""
     zone = ZoneInfo(ZONES[tenant])
     several = messages(data / R)
     for bots in (False, True):
@@ -193,7 +193,7 @@ def test_days_are_cut_in_the_tenants_zone(
 def test_hours_are_cut_in_the_tenants_zone(
     engine: Engine, data: Path, workspace: dict[str, Loaded], tenant: str
 ) -> None:
-    """Messages by hour, half-hour zones and the days of clock changes included, equal a recount of every `ts`."""
+    """Messages by hour equal a recount of every `ts`, in a half-hour zone and over clock changes too."""
     zone = ZoneInfo(ZONES[tenant])
     asked: dict[str, int] = {}
     edges = [RANGE[0], "2022-10-01", "2024-10-01", RANGE[1]]
@@ -213,7 +213,7 @@ def test_hours_are_cut_in_the_tenants_zone(
 def test_overlapping_snapshots_leave_each_message_once(
     engine: Engine, snapshots: dict[str, list[Loaded]], way: str
 ) -> None:
-    """19 snapshots with 266 records leave 80 messages, whatever their order and however often they come."""
+    """19 snapshots with 266 records leave 80 messages, in any order and sent twice."""
     known = counts(OLAKE)
     loads = snapshots[way]
     records = sum(one.stored + one.duplicates + one.corrected for one in loads)
@@ -226,7 +226,7 @@ def test_overlapping_snapshots_leave_each_message_once(
 @needs(OLAKE)
 @pytest.mark.parametrize("way", WAYS[1:])
 def test_the_order_of_snapshots_does_not_matter(engine: Engine, snapshots: dict[str, list[Loaded]], way: str) -> None:
-    """Shuffled or sent twice, the snapshots leave the same fact rows and the same answer to every metric."""
+    """Snapshots shuffled or sent twice leave the same fact rows and the same answers of all metrics."""
     assert tables_of(engine, way) == tables_of(engine, "in-order") != {}
     assert every_answer(engine, way, *OLAKE_RANGE) == every_answer(engine, "in-order", *OLAKE_RANGE)
 
@@ -235,7 +235,7 @@ def test_the_order_of_snapshots_does_not_matter(engine: Engine, snapshots: dict[
 def test_late_replies_count_when_their_snapshot_comes(
     engine: Engine, data: Path, snapshots: dict[str, list[Loaded]]
 ) -> None:
-    """10 threads have a first response by another person, median 3,561.68 s, from the union of the snapshots."""
+    """10 threads have a first response by another person, with a median of 3,561.68 s, as in the union of the snapshots."""
     known = counts(OLAKE)
     union = {(m.channel, m.ts): m for run in sorted((data / OLAKE).glob("run-*")) for m in messages(run)}
     waits = first_replies(union.values())
@@ -251,7 +251,7 @@ def test_late_replies_count_when_their_snapshot_comes(
 def test_another_tenant_moves_no_number(
     engine: Engine, data: Path, workspace: dict[str, Loaded], snapshots: dict[str, list[Loaded]]
 ) -> None:
-    """A third workspace beside the others has its own 723 messages, and no row and no answer of any other tenant moves."""
+    """A third workspace has its own 723 messages, and no row and no answer of another tenant changes."""
     watched = {"kolkata": RANGE, "in-order": OLAKE_RANGE, "shuffled-1": OLAKE_RANGE}
     rows = {tenant: tables_of(engine, tenant) for tenant in (*workspace, *snapshots)}
     answers = {tenant: every_answer(engine, tenant, *span, grain="total") for tenant, span in watched.items()}

@@ -35,7 +35,7 @@ MAPPINGS = ("twitter-support", "twitter-support-openings")
 
 
 def slugged(text: str) -> str:
-    """Write a name as the mappings do."""
+    """Return a name as the mappings write it."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
@@ -50,21 +50,21 @@ def rows(data: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def airlines(engine: Engine, data: Path) -> Loaded:
-    """Import the airlines' tweets, each airline a tenant in New York's zone."""
+    """Import the airlines' tweets, each airline as a tenant in New York's zone."""
     loaded = imported(engine, mapped(AIRLINES, data / AIRLINES / "Tweets.csv"), zone=ZONE)
     refreshed(engine)
     return loaded
 
 
 def local_day(row: dict[str, str]) -> str:
-    """Return the day of a tweet in the tenants' zone, which is not the file's."""
+    """Return the day of a tweet in the tenants' zone, which differs from the file's."""
     moment = datetime.strptime(row["tweet_created"], "%Y-%m-%d %H:%M:%S %z")
     return moment.astimezone(ZoneInfo(ZONE)).date().isoformat()
 
 
 @needs(AIRLINES)
 def test_each_airline_has_its_own_tweets(engine: Engine, airlines: Loaded) -> None:
-    """6,746 tweets give a message and a classification each, to the tenant of their airline and to no other."""
+    """6,746 tweets give a message and a classification each, in the tenant of their airline alone."""
     known = {slugged(name): n for name, n in counts(AIRLINES)["airline"].items()}
     assert airlines.rejected == {}
     assert airlines.tenants == {tenant: 2 * n for tenant, n in known.items()}
@@ -75,7 +75,7 @@ def test_each_airline_has_its_own_tweets(engine: Engine, airlines: Loaded) -> No
 
 @needs(AIRLINES)
 def test_topics_and_tones_are_those_of_the_data(engine: Engine, airlines: Loaded, rows: list[dict[str, str]]) -> None:
-    """Classifications by topic and by tone equal the counts that came with the data, in sum and airline by airline."""
+    """Classifications by topic and tone equal the counts that came with the data, in sum and by airline."""
     known = counts(AIRLINES)
     topics: Counter[str | None] = Counter()
     tones: Counter[str | None] = Counter()
@@ -93,7 +93,9 @@ def test_topics_and_tones_are_those_of_the_data(engine: Engine, airlines: Loaded
 
 @needs(AIRLINES)
 def test_mean_confidence_is_a_sum_over_a_count(engine: Engine, airlines: Loaded, rows: list[dict[str, str]]) -> None:
-    """Mean confidence is 0.893873 over all airlines, merged from numerators and denominators, and right for each."""
+    """Mean confidence over all airlines, merged from numerators and denominators, is 0.893873; each airline's equals
+    the file's.
+    """
     over = under = 0.0
     for tenant in airlines.tenants:
         mine = [float(r["airline_sentiment_confidence"]) for r in rows if slugged(r["airline"]) == tenant]
@@ -109,10 +111,10 @@ def test_mean_confidence_is_a_sum_over_a_count(engine: Engine, airlines: Loaded,
 
 @needs(AIRLINES)
 def test_trends_of_the_spike_equal_a_recount(engine: Engine, airlines: Loaded, rows: list[dict[str, str]]) -> None:
-    """The daily trends of 22 and 23 February, by the days of the tenant's zone, equal a recount of the file.
+    """Daily trends of 22 and 23 February in the tenant's zone equal a recount of the file.
 
-    No topic of the airlines is called complaint, so by N7 no channel is a hotspot by default, and negative tweets make one where
-    the tone counts.
+    No topic of the airlines is called complaint, so by N7 no channel is a hotspot by default; negative tweets make one
+    if that tone counts.
     """
     span = ("2015-02-22", "2015-02-24")
     for tenant in airlines.tenants:
@@ -141,7 +143,7 @@ def test_hotspots_of_the_spike_equal_a_recount(
 ) -> None:
     """A channel's negative / classified tweets, and whether it is a hotspot, equal a recount of the file.
 
-    By N7 a tone counts where it is asked for; by default none of these tweets is flagged, as no topic is called complaint.
+    By N7 a tone counts only on request; by default none of these tweets is flagged, as no topic is called complaint.
     """
     for tenant in airlines.tenants:
         mine = [r for r in rows if slugged(r["airline"]) == tenant and days[0] <= local_day(r) < days[1]]
@@ -158,7 +160,7 @@ def test_hotspots_of_the_spike_equal_a_recount(
 
 
 class Threads:
-    """The support tweets recounted in plain Python: who answered what, and in which brand's thread a tweet stands."""
+    """The support tweets recounted in plain Python: who answered what, and the brand of each thread."""
 
     def __init__(self, rows: list[dict[str, str]]) -> None:
         self.tweets: dict[str, dict[str, Any]] = {}
@@ -174,13 +176,13 @@ class Threads:
             self.threads[self.root(key)].append(tweet)
 
     def root(self, key: str) -> str:
-        """Go up to the farthest tweet that is there, or that one names."""
+        """Return the topmost known or named tweet above a tweet."""
         while parent := self.tweets.get(key, {}).get("parent", ""):
             key = parent
         return key
 
     def brand(self, key: str) -> str:
-        """Return the tenant of a tweet: the first brand, by place in the file, in its thread."""
+        """Return the tenant of a tweet: the first brand, in the file's order, in its thread."""
         return slugged(next(t["author"] for t in self.threads[self.root(key)] if not t["inbound"]))
 
     def openings(self) -> dict[str, int]:
@@ -196,7 +198,7 @@ class Threads:
         }
 
     def whole(self) -> dict[str, int]:
-        """Return for every thread the wait from a customer's first tweet in it to the brand's next one."""
+        """Return, for every thread, the wait from a customer's first tweet to the brand's next one."""
         waits: dict[str, int] = {}
         for root, thread in self.threads.items():
             asked = min((t["time"] for t in thread if t["inbound"]), default=None)
@@ -219,7 +221,7 @@ def threads(data: Path) -> Threads:
 
 @pytest.fixture(scope="module")
 def support(engine: Engine, data: Path) -> dict[str, Loaded]:
-    """Import the support tweets: each brand a tenant, and by both mappings all brands as one tenant."""
+    """Import the support tweets: each brand as a tenant, and with both mappings all brands as one tenant."""
     file = data / SUPPORT / "twcs.csv"
     done = {"brands": imported(engine, mapped("twitter-support", file))}
     for name in MAPPINGS:
@@ -230,7 +232,7 @@ def support(engine: Engine, data: Path) -> dict[str, Loaded]:
 
 @needs(SUPPORT)
 def test_each_brand_has_its_own_conversations(engine: Engine, support: dict[str, Loaded], threads: Threads) -> None:
-    """36 brands are 36 tenants; their tweets add up to 1,363 in and 1,137 out, each brand's equal a recount."""
+    """36 brands are 36 tenants with 1,363 tweets in and 1,137 out; each brand's counts equal a recount."""
     known = counts(SUPPORT)
     brands = support["brands"]
     assert (brands.stored, brands.rejected, len(brands.tenants)) == (known["tweets"], {}, known["brands"])
@@ -246,7 +248,7 @@ def test_each_brand_has_its_own_conversations(engine: Engine, support: dict[str,
 
 @needs(SUPPORT)
 def test_first_responses_of_whole_threads(engine: Engine, support: dict[str, Loaded], threads: Threads) -> None:
-    """With whole threads as conversations 710 have a first response, median 590.5 s; each brand's equal a recount."""
+    """With whole threads as conversations, 710 have a first response, with a median of 590.5 s; each brand's equal a recount."""
     waits = threads.whole()
     assert (len(waits), statistics.median(waits.values())) == (710, 590_500)
     one = "all-twitter-support"
@@ -266,7 +268,7 @@ def test_first_responses_of_whole_threads(engine: Engine, support: dict[str, Loa
 
 @needs(SUPPORT)
 def test_first_responses_to_openings(engine: Engine, support: dict[str, Loaded], threads: Threads) -> None:
-    """With openings as conversations 644 were answered directly, median 560.5 s."""
+    """With openings as conversations, 644 were answered directly, with a median of 560.5 s."""
     waits = list(threads.openings().values())
     known = counts(SUPPORT)
     assert len(waits) == known["opening_tweets_answered_by_brand"] == 644
@@ -283,7 +285,8 @@ def test_first_responses_to_openings(engine: Engine, support: dict[str, Loaded],
 
 @needs(SUPPORT)
 def test_both_mappings_agree_where_the_opening_was_answered(threads: Threads) -> None:
-    """All 644 answered openings wait as long in whole threads, which add 52 that were answered later and 14 a brand began.
+    """All 644 answered openings have the same wait in whole threads; these add 52 that were answered later and 14 that
+    a brand began.
 
     One thread on each side hangs on a tweet that is not in the file.
     """
@@ -297,7 +300,7 @@ def test_both_mappings_agree_where_the_opening_was_answered(threads: Threads) ->
 
 @needs(SUPPORT)
 def test_openings_by_brand_add_up(data: Path, threads: Threads, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Split by brand the 644 answered openings stay 644, those of its threads with each brand; before any refresh, too."""
+    """Split by brand, also before any refresh, the answered openings are still 644, each with the brand of its thread."""
     with open_engine(tmp_path_factory.mktemp("openings")) as own:
         loaded = imported(own, mapped("twitter-support-openings", data / SUPPORT / "twcs.csv"))
         asked = {t: total(own, t, "first_response_ms.count", *SUPPORT_RANGE) for t in loaded.tenants}

@@ -1,4 +1,4 @@
-"""Real bodies of services: what each becomes, file by file, as `webhooks.yaml` says; it was written by hand from the bodies."""
+"""Real webhook bodies: each gives the events in `webhooks.yaml`, which was written by hand from the bodies."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FOLDERS = {
     "twilio": "twilio",
     "chatwoot": "chatwoot",
 }
-"""Folder of bodies -> the service that sent them."""
+"""Folder of bodies → the service that sent them."""
 RECEIVED_AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def bodies() -> list[str]:
-    """Return the files that are bodies which a service sent, but challenges; the others are answers of its API."""
+    """Return the files that a service sent, without challenges; the others are answers of its API."""
     paths = [path for folder in FOLDERS for path in sorted((DATA / "webhooks" / folder).rglob("*.*"))]
     return [
         path.relative_to(DATA / "webhooks").as_posix()
@@ -44,7 +44,7 @@ def bodies() -> list[str]:
 
 
 def received(name: str) -> Received:
-    """Read a body, its text kept."""
+    """Read a body with texts kept."""
     kind = "application/x-www-form-urlencoded" if name.endswith(".txt") else "application/json"
     body = (DATA / "webhooks" / name).read_bytes()
     delivery = Delivery("POST", "https://here/", {}, {"content-type": kind}, body, RECEIVED_AT)
@@ -52,7 +52,7 @@ def received(name: str) -> Received:
 
 
 def told(found: Received) -> Iterator[str]:
-    """Yield what a body means, a line each."""
+    """Yield the content of a body, one line each."""
     yield from (_line(event) for event in found.events)
     for change in found.changes:
         attributes: dict[str, Any] = dict(change.fields.get("attributes", {}))  # type: ignore[call-overload]
@@ -74,20 +74,20 @@ WHO = {"of": "message_id", "with": "contact_id", "by": "staff_id", "in": "conver
 @needs("webhooks")
 @pytest.mark.parametrize("name", bodies())
 def test_every_real_body_becomes_what_the_table_says(name: str) -> None:
-    """Each body of these services gives exactly the events of its line; what is not about conversations is ignored by name."""
+    """Each body gives exactly the events of its line in the table; other content is ignored by name."""
     assert list(told(received(name))) == TABLE[name]
 
 
 @needs("webhooks")
 def test_the_table_has_every_body() -> None:
-    """No body is left out, none is told to mean nothing at all, and no line is of a body that is not there."""
+    """Every body has a line with content, and every line has a body."""
     assert set(TABLE) == set(bodies())
     assert all(TABLE.values())
 
 
 @needs("slack-olake")
 def test_a_workspace_sent_live_and_its_export_count_once(tmp_path: Path) -> None:
-    """Every message of a real export, sent as it happened and then imported, gives what importing it alone gives, nothing twice."""
+    """A real export, sent live message by message and then imported, gives the same events as the import alone."""
     root = largest(DATA / "slack-olake")
     ids = {one["name"]: one["id"] for one in json.loads((root / "channels.json").read_text())}
     said = [
@@ -124,11 +124,11 @@ LATER = (
     "subscribed",
     "edited",
 )
-"""What Slack knows of a message only after it was sent."""
+"""Fields that Slack knows only after a message was sent."""
 
 
 def _said(engine: Engine, tenant: str) -> dict[str, tuple[Any, ...]]:
-    """Return what is stored of each message, by id."""
+    """Return the stored fields of each message, by id."""
     no = engine.control.tenant(tenant).no
     with engine.store.facts.read() as reading:
         rows = reading.rows(
