@@ -1,4 +1,4 @@
-"""A tenant with some of everything that pages about numbers show, and what is read off them."""
+"""A tenant with data for every page of numbers, and helpers that read those pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIEW = {"from": "2026-08-01", "to": "2026-08-21", "compare": "none"}
 
 
 def events(now: datetime) -> list[dict[str, Any]]:
-    """Return what happened to the tenant until a moment; the last two only just came in."""
+    """Return the tenant's events up to a moment; the test folds all but the last two."""
 
     def ago(minutes: float, type_: str, **fields: Any) -> dict[str, Any]:
         time = (now - timedelta(minutes=minutes)).isoformat()
@@ -54,7 +54,7 @@ def events(now: datetime) -> list[dict[str, Any]]:
 
 
 def read(http: TestClient, path: str, **params: str) -> str:
-    """Return a page or part that answers, with nothing failed in it and no name from outside that became markup."""
+    """Return a page or part that succeeded, in which nothing failed and no name from outside became markup."""
     answer = http.get(path, params=params)
     assert answer.status_code == 200, answer.text
     assert 'class="failed"' not in answer.text
@@ -69,20 +69,20 @@ def numbers(html: str) -> dict[str, float | None]:
 
 
 def rows(http: TestClient, path: str, **params: str) -> list[dict[str, str]]:
-    """Return a part's table as its CSV has it."""
+    """Return a part's table, read from its CSV."""
     answer: httpx2.Response = http.get(f"{path}.csv", params=params)
     assert answer.status_code == 200, answer.text
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
 def asked(engine: Engine, *metrics: str, tenant: str = "a", **question: Any) -> list[dict[str, Any]]:
-    """Ask the engine itself for the days of VIEW."""
+    """Query the engine directly for the days of VIEW."""
     found: list[dict[str, Any]] = engine.query(tenant, metrics=list(metrics), **{**DAYS, **question})["rows"]
     return found
 
 
 def agree(table: list[dict[str, str]], answer: list[dict[str, Any]], dimension: str, *metrics: str) -> None:
-    """Assert that a table by a dimension says what the engine says, for all values that have anything."""
+    """Assert that a table by a dimension equals the engine's answer, for all values with a number."""
     shown = {row["name"]: [float(row[m]) if row[m] else None for m in metrics] for row in table}
     known = [row for row in answer if any(row[m] for m in metrics)]
     expected = {row[dimension] or "(none)": [row[m] for m in metrics] for row in known}

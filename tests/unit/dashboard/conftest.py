@@ -1,4 +1,4 @@
-"""Servers over small folders, and people who are signed in."""
+"""Servers of small folders, and signed-in browsers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ORIGIN = "http://testserver"
 
 @dataclass
 class Pages:
-    """The engine, and a window for whoever signs in."""
+    """The engine, and a function that opens a browser."""
 
     engine: Engine
     window: Callable[[], TestClient]
 
     def sign_in(self, role: str = "operator", tenant: str | None = None) -> TestClient:
-        """Open a window and sign in by a link."""
+        """Open a browser and sign in with a link."""
         http = self.window()
         path = self.engine.access.sign_in_link(tenant, role).path
         answer = http.post("/sign-in", data={"token": path.partition("token=")[2]}, headers={"Origin": ORIGIN})
@@ -38,7 +38,7 @@ class Pages:
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Iterator[Pages]:
-    """Serve tenants `a` and `b`, with an event each, at a fixed moment."""
+    """Serve tenants `a` and `b`, with one event each, at a fixed moment."""
     with Engine(load(tmp_path / "data"), lambda: NOW) as engine:
         for tenant in ("a", "b"):
             engine.add_tenant(tenant, zone="Europe/Rome", name=f"Tenant {tenant}")
@@ -58,14 +58,14 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
 
 @pytest.fixture
 def visitor(tmp_path: Path) -> Iterator[Visitor]:
-    """Serve an engine of one test, to an operator."""
+    """Serve a test's own engine to an operator."""
     with visiting(tmp_path / "data") as one:
         yield one
 
 
 @pytest.fixture
 def busy(pages: Pages) -> Pages:
-    """Give tenant `a` some of everything, most of it folded."""
+    """Give tenant `a` data for every page; all but the last two events are folded."""
     made = events(NOW)
     assert not pages.engine.record("a", made[:-2])["rejected"]
     pages.engine.refresh()

@@ -1,4 +1,4 @@
-"""Who sees what: sessions, roles, shared links, forms from elsewhere, and the headers of every page."""
+"""Access to pages: sessions, roles, shared links, forms from other sites, and the headers of every page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROLES = ("viewer", "analyst", "admin", "operator")
 
 
 def everything(tenant: str) -> list[tuple[str, Role]]:
-    """Return every address that shows something of a tenant or the installation, with the least role that may see it."""
+    """Return every address of a tenant's or operator's page and part, with the least role that may see it."""
     found = [(f"/t/{tenant}/{page.name}", page.role) for page in TENANT.values()]
     found += [
         (f"/t/{tenant}/{page.name}/{one.name}", max(page.role, one.role))
@@ -30,7 +30,7 @@ def everything(tenant: str) -> list[tuple[str, Role]]:
 
 
 def test_nobody_sees_anything_without_signing_in(pages: Pages) -> None:
-    """Every address leads who is not signed in to the sign-in page, and back afterwards."""
+    """Every address redirects to the sign-in page without a session, and back after signing in."""
     http = pages.window()
     for path, _ in everything("a"):
         answer = http.get(path)
@@ -43,7 +43,7 @@ def test_nobody_sees_anything_without_signing_in(pages: Pages) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_sees_its_own_and_no_more(pages: Pages, role: str) -> None:
-    """Each page and part answers those who may see it, and is not there for others."""
+    """A role gets each page and part that it may see, and 404 for all others."""
     mine = Role(ROLES.index(role) + 1)
     http = pages.sign_in(role, None if role == "operator" else "a")
     for path, least in everything("a"):
@@ -53,7 +53,7 @@ def test_a_role_sees_its_own_and_no_more(pages: Pages, role: str) -> None:
 
 
 def test_another_tenant_is_not_there(pages: Pages) -> None:
-    """An admin of one tenant gets the same answer for another tenant as for one that is none, everywhere."""
+    """For every address of another tenant, an admin gets the answer for an unknown tenant."""
     http = pages.sign_in("admin", "a")
     for path, _ in everything("b"):
         mine, none = http.get(path), http.get(path.replace("/t/b/", "/t/nobody/"))
@@ -64,7 +64,7 @@ def test_another_tenant_is_not_there(pages: Pages) -> None:
 
 
 def test_a_link_signs_in_once(pages: Pages) -> None:
-    """The token works once and only by a form of our own page; looking at the address does not use it up."""
+    """A token works once, and only from a form of our own page; opening the address does not use it up."""
     http = pages.window()
     path = pages.engine.access.sign_in_link("a", "viewer").path
     token = path.partition("token=")[2]
@@ -82,7 +82,7 @@ def test_a_link_signs_in_once(pages: Pages) -> None:
 
 
 def test_signing_out_ends_the_session(pages: Pages) -> None:
-    """After signing out the same cookie opens nothing, and only a form of the session's own pages does it."""
+    """After signing out the cookie is invalid; only a form of the session's own pages signs out."""
     http = pages.sign_in("viewer", "a")
     cookie = http.cookies[COOKIE]
     assert http.post("/sign-out", data={"form": "x"}, headers={"Origin": ORIGIN}).status_code == 403
@@ -94,7 +94,7 @@ def test_signing_out_ends_the_session(pages: Pages) -> None:
 
 
 def test_a_shared_link_holds_its_view_fast(pages: Pages) -> None:
-    """Who follows a shared link sees its days and filters whatever the address says, no rows behind, and no other tenant."""
+    """A shared link keeps its days and filters whatever the address says, without rows or other pages, and ends when revoked."""
     shared = pages.engine.access.share_link("a", "from=2026-08-19&to=2026-08-20&channel=only-a", "for the board")
     http = pages.window()
     home = http.get(shared.path)
@@ -110,7 +110,7 @@ def test_a_shared_link_holds_its_view_fast(pages: Pages) -> None:
 
 
 def test_links_of_another_tenant_cannot_be_withdrawn(pages: Pages) -> None:
-    """A tenant's link is not there for another."""
+    """A tenant cannot revoke another tenant's link."""
     shared = pages.engine.access.share_link("a", "range=7d")
     with pytest.raises(Exception, match="no such link"):
         pages.engine.access.revoke_link(shared.id, "b")
@@ -118,7 +118,7 @@ def test_links_of_another_tenant_cannot_be_withdrawn(pages: Pages) -> None:
 
 
 def test_every_page_says_what_a_browser_may_do_with_it(pages: Pages) -> None:
-    """No page can be framed, cached, or run a script that is not ours; errors and the sign-in page neither."""
+    """No page, part or file can be framed, cached, or run a script from elsewhere; nor can errors and the sign-in page."""
     http = pages.sign_in()
     for path in ("/t/a/overview", "/t/a/overview/cards", "/t/a/overview/cards.csv", "/sign-in", "/t/nobody/overview"):
         headers = http.get(path).headers
@@ -129,7 +129,7 @@ def test_every_page_says_what_a_browser_may_do_with_it(pages: Pages) -> None:
 
 
 def test_an_address_that_cannot_be_read_is_a_page_that_says_so(pages: Pages) -> None:
-    """A bad range is a 4xx page for people, not a failure; a bad part stays in its widget."""
+    """A bad range gets an error page with 400; a bad metric is an error inside its part."""
     http = pages.sign_in()
     answer = http.get("/t/a/overview?range=ever")
     assert answer.status_code == 400 and "Range &#39;ever&#39;" in answer.text
@@ -138,7 +138,7 @@ def test_an_address_that_cannot_be_read_is_a_page_that_says_so(pages: Pages) -> 
 
 
 def test_static_files_are_kept_for_ever_and_compressed(pages: Pages) -> None:
-    """A page's style sheet is found by its address, which changes with what is in it."""
+    """A style sheet's address is cached for ever, its content is compressed, and an unknown file gets 404."""
     http = pages.sign_in()
     address = http.get("/t/a/overview").text.partition('rel="stylesheet" href="')[2].partition('"')[0]
     answer = http.get(address)
@@ -148,7 +148,7 @@ def test_static_files_are_kept_for_ever_and_compressed(pages: Pages) -> None:
 
 
 def test_what_just_came_is_in_the_numbers(tmp_path: Path) -> None:
-    """Before anything was ever folded, the numbers of an event that was acknowledged are there."""
+    """Numbers include an acknowledged event before anything was folded."""
     with visiting(tmp_path / "data") as visitor:
         visitor.engine.add_tenant("new")
         visitor.engine.record(

@@ -1,4 +1,4 @@
-"""The access page: an admin's own keys, links and sessions, made, shown once, listed and ended; nobody else's."""
+"""The access page: an admin's own keys, links and sessions are made, shown once, listed and ended; no other tenant's are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def admin(visitor: Visitor) -> None:
 
 
 def test_only_admins_see_it(visitor: Visitor) -> None:
-    """Viewers, analysts and other tenants' admins get the page of one that does not exist."""
+    """Viewers, analysts and other tenants' admins get 404."""
     visitor.engine.add_tenant("other")
     assert "There is no key yet." in visitor.see(ON)
     visitor.see("/t/other/access", 404)
@@ -33,7 +33,7 @@ def test_only_admins_see_it(visitor: Visitor) -> None:
 
 
 def test_a_key_is_shown_once_replaced_and_revoked(visitor: Visitor) -> None:
-    """A made key works with its scopes and is on no page after; its successor works too; revoked it works no more."""
+    """A new key works with its scopes and is shown once; its successor works too; it can be revoked, and needs a scope."""
     text = secret(visitor.act(f"{ON}/add-key", ON, **{"scope-read": "1"}, status=200, label=XSS).text)
     key = visitor.engine.control.authenticate(text)
     assert (key.tenant, key.scopes) == ("acme", ("read",))
@@ -48,7 +48,7 @@ def test_a_key_is_shown_once_replaced_and_revoked(visitor: Visitor) -> None:
 
 
 def test_a_tenant_reaches_nothing_of_another(visitor: Visitor) -> None:
-    """Whatever a form says, keys and links are the page's tenant's: another's is not found, and stays as it is."""
+    """Forms act on keys and links of the page's tenant only: another tenant's get 404 and stay as they are."""
     visitor.engine.add_tenant("other")
     theirs = visitor.engine.keys.add("other").id
     link = visitor.engine.access.share_link("other", "range=7d").id
@@ -62,7 +62,7 @@ def test_a_tenant_reaches_nothing_of_another(visitor: Visitor) -> None:
 
 
 def test_an_admin_sees_what_its_own_keys_sent(visitor: Visitor) -> None:
-    """Its tenant's deliveries, also with a key that was revoked, and neither another's nor those of unknown keys."""
+    """The page lists deliveries with the tenant's keys, revoked ones too, and none of other tenants or unknown keys."""
     visitor.engine.add_tenant("other")
     made = {tenant: visitor.engine.keys.add(tenant) for tenant in ("acme", "other")}
     gone = visitor.engine.keys.add("acme")
@@ -79,7 +79,7 @@ def test_an_admin_sees_what_its_own_keys_sent(visitor: Visitor) -> None:
 
 
 def test_a_sign_in_link_works_once(visitor: Visitor) -> None:
-    """A made link is an address of this server, signs in as its role, and then says that it was used."""
+    """A sign-in link is an address of this server and gives its role; then the page says that it was used."""
     told = visitor.act(f"{ON}/invite", ON, role="analyst", hours="24", label="Maria").text
     address = urlsplit(secret(told))
     assert address.netloc == "testserver" and address.path == "/sign-in"
@@ -89,7 +89,7 @@ def test_a_sign_in_link_works_once(visitor: Visitor) -> None:
 
 
 def test_a_shared_view_is_held_and_can_be_withdrawn(visitor: Visitor) -> None:
-    """The present days and filters are shared, as they come or fixed; withdrawn, the link leads nowhere."""
+    """The current days and filters are shared, relative or fixed; a revoked link gets 404, and a bad duration is refused."""
     visitor.engine.record("acme", [event("a", channel="sms"), event("b", channel="web")])
     on = f"{ON}?from=2026-08-01&to=2026-08-02&channel=web"
     path = urlsplit(
@@ -111,7 +111,7 @@ def test_a_shared_view_is_held_and_can_be_withdrawn(visitor: Visitor) -> None:
 
 
 def test_a_name_of_a_filter_is_escaped(visitor: Visitor) -> None:
-    """A filter's value from the address comes back as text in what is offered to share, and in the list."""
+    """A filter's value from the address is escaped in the form and in the list."""
     answer = visitor.http.get(ON, params={"channel": XSS})
     assert XSS not in answer.text and "&lt;img" in answer.text
     visitor.engine.access.share_link("acme", "range=7d&channel=%3Cscript%3E", XSS)
@@ -119,7 +119,7 @@ def test_a_name_of_a_filter_is_escaped(visitor: Visitor) -> None:
 
 
 def test_a_link_opens_where_it_was_made(visitor: Visitor) -> None:
-    """The page that one came from is what the form offers; its link opens that page with its view, and no other page."""
+    """The form offers the page it was opened from; the link opens that page with its view, and no other page."""
     visitor.engine.record("acme", [event("a", channel="sms"), event("b", channel="web")])
     view = "range=7d&compare=none&channel=web"
     page = visitor.page(f"/t/acme/speed?{view}&metric=response_ms.p90")
@@ -144,7 +144,7 @@ def test_a_link_opens_where_it_was_made(visitor: Visitor) -> None:
 
 
 def test_a_link_can_show_all_pages_of_numbers(visitor: Visitor) -> None:
-    """Such a link opens its page and has the others beside it; numbers lead to their explanation, held to days and filters."""
+    """Such a link opens its page and leads to all pages of numbers; explanations keep the link's days and filters."""
     visitor.engine.record("acme", [event("a", channel="sms"), event("b", channel="web"), event("c", channel="web")])
     on = f"{ON}?from=2026-08-01&to=2026-08-02&channel=web"
     told = visitor.act(
@@ -167,7 +167,7 @@ def test_a_link_can_show_all_pages_of_numbers(visitor: Visitor) -> None:
 
 
 def test_a_link_under_two_values_explains_each(visitor: Visitor) -> None:
-    """Each of the values that a link holds can be looked at alone, as a row of its breakdown is; no other can."""
+    """Under a link with two values, each value can be filtered alone; other values have no effect."""
     visitor.engine.record(
         "acme", [event("a", channel="sms"), event("b", channel="web"), event("c", channel="telegram")]
     )
@@ -184,7 +184,7 @@ def test_a_link_under_two_values_explains_each(visitor: Visitor) -> None:
 
 
 def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:
-    """Neither an unknown page nor one that a viewer may not see is shared, and the answer names those that can be."""
+    """Pages of rows, unknown pages and those above a viewer's role cannot be shared; the error lists those that can."""
     for page in ("conversations", "access", "explain", "nonsense", XSS):
         refused = visitor.act(f"{ON}/share", ON, status=400, page=page, days="following", lasts="30")
         assert "cannot be shared: those that can are overview, live" in plain(refused.text) and XSS not in refused.text
@@ -192,7 +192,7 @@ def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:
 
 
 def test_who_is_signed_in_can_be_sent_out(visitor: Visitor) -> None:
-    """Sessions are listed by label and role, one ends or all others do, and revoking a used link ends the one it let in."""
+    """Sessions are listed by label and role; one or all others can be ended, and revoking a used link ends its session."""
     tokens = {name: come_in(visitor, "acme", name) for name in ("Ada", "Ben", "Cay")}
     text = plain(visitor.page(ON))
     assert "you admin" in text and "Ada viewer" in text and not any(token in text for token in tokens.values())
@@ -211,7 +211,7 @@ def test_who_is_signed_in_can_be_sent_out(visitor: Visitor) -> None:
 
 
 def test_sessions_of_another_are_not_there(visitor: Visitor) -> None:
-    """An admin neither sees nor ends those of another tenant or of operators, whatever a form says; the answer is that for none."""
+    """An admin neither sees nor ends sessions of other tenants or operators; the answer is that for an unknown session."""
     visitor.engine.add_tenant("other")
     tokens = [come_in(visitor, "other", "Eve"), come_in(visitor, None, "Root", "operator")]
     assert not {"Eve", "Root"} & set(visitor.see(ON).split())
@@ -225,7 +225,7 @@ def test_sessions_of_another_are_not_there(visitor: Visitor) -> None:
 
 
 def test_operators_list_their_own_sessions_and_a_tenant_s(visitor: Visitor) -> None:
-    """On the page of tenants an operator finds operators, or the people of the chosen tenant, and ends them."""
+    """On the page of tenants an operator lists and ends sessions of operators, or of the chosen tenant."""
     come_in(visitor, "acme", "Ada")
     come_in(visitor, None, "Root", "operator")
     visitor.enter()
@@ -241,6 +241,6 @@ def test_operators_list_their_own_sessions_and_a_tenant_s(visitor: Visitor) -> N
 
 
 def come_in(visitor: Visitor, tenant: str | None, label: str, role: str = "viewer") -> str:
-    """Sign somebody else in; returns the session's token."""
+    """Sign somebody else in, and return the session's token."""
     token = visitor.engine.access.sign_in_link(tenant, role, label).path.partition("token=")[2]
     return visitor.engine.access_store.enter(token)[1]

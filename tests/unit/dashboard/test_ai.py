@@ -1,4 +1,4 @@
-"""The page AI: outcomes and usage are the API's numbers, and without AI it says so."""
+"""The page AI: outcomes and usage equal the API's numbers, and without AI the page says so."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _widget(visitor: Visitor, name: str) -> str:
 
 
 def test_without_ai_the_page_says_so(visitor: Visitor) -> None:
-    """Nobody is shown a row of zeros where no AI replied."""
+    """Without replies by AI, each part says so in place of zeros."""
     for name in ("cards", "lasting"):
         assert "AI replied in no conversation that began in these days and filters." in _widget(visitor, name)
     assert "AI handed no conversation to people in these days and filters." in _widget(visitor, "reasons")
@@ -31,7 +31,7 @@ def test_without_ai_the_page_says_so(visitor: Visitor) -> None:
 
 
 def test_outcomes_reasons_and_usage_are_shown(visitor: Visitor) -> None:
-    """One resolved, one handed off by AI with a reason, which is escaped; tokens by model; hours after the tenant's word."""
+    """The page shows resolved and handed-off conversations, escaped reasons, tokens by model, and hours by the tenant's minutes."""
     visitor.engine.tenants.change("acme", ai_minutes_saved=30)
     usage = {"type": "response.ai_generated", "name": "small", "input_tokens": 1234, "output_tokens": 56, "value": 0.5}
     _conversation(visitor, "kept", usage, {"type": "conversation.resolved"})
@@ -46,7 +46,7 @@ def test_outcomes_reasons_and_usage_are_shown(visitor: Visitor) -> None:
 
 
 def test_a_cost_that_nobody_reported_says_so(visitor: Visitor) -> None:
-    """Where no reply reports a cost, card and API say that its source reports none, and not that it was not fetched."""
+    """Without a reported cost, the card and the API say that it is not reported."""
     _conversation(visitor, "kept", {"type": "conversation.resolved"})
     assert "not reported by its source" in _widget(visitor, "cards")
     answer = visitor.engine.query("acme", metrics=["ai_cost"], start="2026-08-18", end="2026-08-21", details=True)

@@ -1,4 +1,4 @@
-"""Behind https://host/stats/: every address that is given out begins with the path, whether the proxy takes it off or leaves it."""
+"""Behind https://host/stats/: every address begins with the path, whether or not the proxy removes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ADDRESS = re.compile(r'(?:href|src|action|data-[a-z]+)="(/[^"]*)"')
 
 @pytest.mark.parametrize("prefix", ["/stats", pytest.param("", marks=pytest.mark.slow)])
 def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None:
-    """Pages, parts, files, redirects, cookies' way in and out, problems and OpenAPI: none leads out of the path."""
+    """Links of pages and parts, files, redirects, problems and OpenAPI all stay below the path."""
     with open_engine(tmp_path / "data", base_path="/stats/") as engine:
         engine.add_tenant("acme")
         engine.record("acme", events(NOW))
@@ -57,6 +57,6 @@ def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None
     "path", ["stats", "/a b", "/a//b", "https://host/stats", "/t", "/v1/stats", "/docs", "/../x?y"]
 )
 def test_other_texts_are_no_path(tmp_path: Path, path: str) -> None:
-    """What is no path, or one of our own addresses, is refused by name."""
+    """A text that is not a path, or that is one of our own addresses, is refused with the setting's name."""
     with pytest.raises(BadSettingError, match="base_path"):
         load(tmp_path, base_path=path)

@@ -1,4 +1,4 @@
-"""Noise decides color on every page of numbers, and a share of few things a day is drawn by week over faint days."""
+"""Only changes beyond noise have color on pages of numbers, and shares of few things a day are drawn by week."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def spec(http: TestClient, path: str, **view: str) -> dict[str, Any]:
 
 
 def test_a_change_within_its_noise_has_no_color(pages: Pages) -> None:
-    """On quiet weeks nothing on Satisfaction is red or green; on bad ones the share is red, and its usual range stands there."""
+    """On quiet weeks no change on Satisfaction is red or green."""
     _weeks(pages, 1)
     http = pages.sign_in()
     for part in ("cards", "channels"):
@@ -34,7 +34,7 @@ def test_a_change_within_its_noise_has_no_color(pages: Pages) -> None:
 
 
 def test_a_change_beyond_its_noise_has_a_color(pages: Pages) -> None:
-    """The same answer as of the news decides it, in cards and in rows; a row within its noise is grey."""
+    """The news' verdict colors cards and rows; a row within its noise has no color."""
     _weeks(pages, 4)
     http = pages.sign_in()
     cards = read(http, "/t/b/satisfaction/cards", **VIEW)
@@ -44,7 +44,7 @@ def test_a_change_beyond_its_noise_has_a_color(pages: Pages) -> None:
 
 
 def test_judged_numbers_are_those_of_the_news(pages: Pages) -> None:
-    """Asked alone, a metric and its slices have the value, usual range, verdict and way that the news give it."""
+    """The judged numbers of a metric and its slices equal those in the news."""
     _weeks(pages, 4)
     answers, days = pages.engine.answers, ("2026-07-24", "2026-08-21")
     whole = {n.metric: n for n in answers.judged("b", *days, ["csat", "ratings"]).numbers}
@@ -62,7 +62,7 @@ def test_judged_numbers_are_those_of_the_news(pages: Pages) -> None:
 
 
 def test_a_share_of_few_things_is_drawn_by_week(pages: Pages) -> None:
-    """Each week is a step with the engine's value, each day that has a value a dot of its n, and the page says why."""
+    """Each week is a step with the engine's value, each day with a value a dot with its n, and the page says why."""
     _weeks(pages, 1)
     http, view = pages.sign_in(), {**VIEW, "channel": "web"}
     drawing = spec(http, "/t/b/satisfaction/chart", **view)
@@ -85,7 +85,7 @@ def test_a_share_of_few_things_is_drawn_by_week(pages: Pages) -> None:
 
 
 def test_waits_have_a_log_scale(busy: Pages) -> None:
-    """A band up to hours flattens no median of minutes; its lines stand at powers and their units."""
+    """Response times have a log scale, so that hours in a band do not flatten a median of minutes."""
     drawing = spec(busy.sign_in(), "/t/a/speed/bands", **{"from": "2026-08-01", "to": "2026-08-21"})
     scales = [layer["encoding"]["y"]["scale"] for layer in drawing["layer"] if "y" in layer["encoding"]]
     assert scales and all(scale["type"] == "log" and scale["domain"][0] > 0 for scale in scales)

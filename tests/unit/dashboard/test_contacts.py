@@ -1,4 +1,4 @@
-"""Contacts: how many there are is the engine's; who they are is for analysts."""
+"""Contacts: counts equal the engine's, and only analysts see who they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.unit.dashboard.conftest import Pages
 
 
 def test_its_numbers_are_the_engines(busy: Pages) -> None:
-    """Cards, days and tables equal the engine's answers; the score has no line over time, and says so."""
+    """Cards, days and tables equal the engine's answers; the score has no line over time, and the page says so."""
     http = busy.sign_in()
     answer = asked(busy.engine, *DRIVING, SCORE)[0]
     assert numbers(read(http, "/t/a/contacts", **VIEW)) == {name: answer[name] for name in (*DRIVING, SCORE)}
@@ -25,7 +25,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
 
 
 def test_who_they_are_is_for_analysts(busy: Pages) -> None:
-    """The most engaged stand there by score, highest first, for analysts; for a viewer or a guest there is no such part."""
+    """Analysts see the most engaged contacts, highest score first; a viewer or a guest gets 404."""
     found = rows(busy.sign_in("analyst", "a"), "/t/a/contacts/top", **VIEW)
     scores = [float(row[SCORE]) for row in found]
     known = {row["contact_id"]: row[SCORE] for row in asked(busy.engine, SCORE, by=["contact_id"])}
@@ -39,7 +39,7 @@ def test_who_they_are_is_for_analysts(busy: Pages) -> None:
 
 
 def test_under_a_filter_that_contacts_do_not_know(busy: Pages) -> None:
-    """By staff no contact is counted, and each part says so instead of a number without the filter."""
+    """Filtered by staff, the page shows no number and says that contacts are not known by staff."""
     http = busy.sign_in()
     html = read(http, "/t/a/contacts", **VIEW, staff_id="x")
     assert not numbers(html) and "not known by staff" in html

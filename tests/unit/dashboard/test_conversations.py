@@ -1,4 +1,4 @@
-"""The conversations' pages: lists, search, one timeline and its files; for analysts, of their tenant, with every text escaped."""
+"""The pages of conversations: list, search, timeline and files; for analysts of the tenant, with all texts escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VIEW = "from=2026-08-18&to=2026-08-20"
 
 @pytest.fixture
 def talk(visitor: Visitor) -> Visitor:
-    """Two conversations whose every name and text is markup: one is answered, one waits."""
+    """Two conversations whose names and texts are markup: one answered, one waiting."""
     common = {
         "channel": "web",
         "channel_id": XSS,
@@ -42,7 +42,7 @@ def talk(visitor: Visitor) -> Visitor:
 
 
 def test_the_list_leads_to_the_timeline_and_its_raw_events(talk: Visitor) -> None:
-    """A conversation's link shows who said what after which wait; each event, and all of them, as they are stored."""
+    """A row leads to the timeline with response times; each event, and all of them, can be read as they are stored."""
     listed = talk.page(f"/t/acme/conversations/list?{VIEW}")
     one = unescape(next(a for a in re.findall(r'href="([^"]*/conversation\?[^"]*)"', listed) if "waits" not in a))
     text = talk.see(one)
@@ -67,13 +67,13 @@ def test_the_list_leads_to_the_timeline_and_its_raw_events(talk: Visitor) -> Non
 
 
 def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
-    """Each chooses what is listed; the form keeps the days; nothing found says what was asked for."""
+    """State, search and filters choose the rows; the form keeps them; an empty list names the criterion."""
     assert "waits" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=waiting")
     assert "conversation?" not in talk.page(f"/t/acme/conversations/list?{VIEW}&state=resolved")
     assert "No conversation is resolved" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=resolved")
     assert "matches" in talk.see(f"/t/acme/conversations/list?{VIEW}&find=nothing+like+it")
     assert "Nothing in these days" in talk.see(f"/t/acme/conversations/list?{VIEW}&channel=fax")
-    assert talk.page(f"/t/acme/conversations/list?{VIEW}&find=bo").count("/conversation?") == 2  # by who and when
+    assert talk.page(f"/t/acme/conversations/list?{VIEW}&find=bo").count("/conversation?") == 2  # contact and time
     form = talk.page(f"/t/acme/conversations?{VIEW}&find=bo&channel=web")
     assert 'name="from" value="2026-08-18"' in form and 'name="channel" value="web"' in form and 'value="bo"' in form
     csv = talk.http.get(f"/t/acme/conversations/list.csv?{VIEW}").content.decode("utf-8-sig").splitlines()
@@ -81,7 +81,7 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
 
 
 def test_who_gave_a_label_stands_beside_it(talk: Visitor) -> None:
-    """A list has labeller and confidence below the label, its CSV as last columns; a timeline marks them; no name is markup."""
+    """Lists and CSV have labeller and confidence of each label, the timeline marks them, and no name becomes markup."""
     label = {"type": "topic.classified", "id": "t1", "time": "2026-08-19T09:00:00Z", "conversation_id": "waits"}
     talk.engine.record("acme", {**label, "source": XSS, "topic": XSS, "confidence": 0.9}, history=True)
     talk.engine.labels.replace("acme", {"tone": {"cross": {"words": ["onerror"]}}})
@@ -107,7 +107,7 @@ def test_who_gave_a_label_stands_beside_it(talk: Visitor) -> None:
 
 
 def test_a_person_labels_a_message_of_the_conversation(talk: Visitor) -> None:
-    """The form offers the incoming messages and all labels; the label counts at once, with the person; viewers cannot."""
+    """The form offers incoming messages and all labels; a label counts at once with the person's name; unknown ones are refused."""
     talk.engine.labels.replace("acme", {"topic": {"wifi": None, XSS[:60]: None}})
     on = f"/t/acme/conversation?id=waits&{VIEW}"
     page = talk.page(on)
@@ -121,7 +121,7 @@ def test_a_person_labels_a_message_of_the_conversation(talk: Visitor) -> None:
 
 
 def test_what_is_not_there_is_said(talk: Visitor) -> None:
-    """Unknown conversations, events and addresses without one are told, and never a page of another tenant's."""
+    """Unknown conversations and events, and addresses without an id, get an error, also with another tenant's ids."""
     talk.engine.add_tenant("other")
     assert "No event of a conversation with this id" in talk.see("/t/acme/conversation?id=none")
     assert "No event of a conversation with this id" in talk.see("/t/other/conversation?id=waits")
@@ -132,7 +132,7 @@ def test_what_is_not_there_is_said(talk: Visitor) -> None:
 
 
 def test_viewers_and_other_tenants_see_none_of_it(talk: Visitor) -> None:
-    """A viewer has neither the pages nor the files; an analyst of another tenant finds no such tenant."""
+    """A viewer gets neither pages nor files; an analyst of another tenant gets 404."""
     paths = ("/t/acme/files/event/json?source=test&id=4", "/t/acme/files/conversation/events?id=waits")
     talk.engine.add_tenant("other")
     for tenant, role, pages, files in (

@@ -1,4 +1,4 @@
-"""The page Coverage: a calendar of each source, in which a zero looks other than what is not known, and the open gaps."""
+"""The page Coverage: a calendar of each source, in which a zero differs from a missing day, and the open gaps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.dashboard.visiting import Visitor
 
 @pytest.fixture
 def fetched(visitor: Visitor) -> Visitor:
-    """Serve a page's account of which days were fetched, were empty and failed."""
+    """Serve the coverage of an account with fetched, empty and failed days."""
     engine = visitor.engine
     settings = {"page_id": "7", "since": "2026-08-10", "zone": "Europe/Rome"}
     id_ = engine.integrations.add("acme", "facebook_page", "secret", "Page", settings).id
@@ -30,12 +30,12 @@ def fetched(visitor: Visitor) -> Visitor:
 
 
 def kinds(html: str) -> dict[str, str]:
-    """Return what a calendar's days look like: class by date."""
+    """Return the class of each day in a calendar, by date."""
     return {day: kind for kind, day in re.findall(r'<td class="(\w+)" title="(\d{4}-\d\d-\d\d):', html)}
 
 
 def test_a_calendar_tells_a_zero_from_what_is_not_known(fetched: Visitor) -> None:
-    """Days are shaded by their events, an empty one is outlined, failed, missing and open ones look so."""
+    """Days are shaded by their number of events; empty, failed, missing and open days each look different."""
     found = kinds(fetched.page("/t/acme/coverage/days"))
     told = {
         f"2026-08-{day}": kind for day, kind in ((10, "h5"), (11, "h1"), (12, "none"), (13, "failed"), (14, "missing"))
@@ -46,7 +46,7 @@ def test_a_calendar_tells_a_zero_from_what_is_not_known(fetched: Visitor) -> Non
 
 
 def test_gaps_say_why_and_what_to_do(fetched: Visitor) -> None:
-    """The day that was refused stands with its reason and what to do, and the days that nobody tried are one range."""
+    """A refused day has its reason and advice; days that were never fetched are one range."""
     shown = fetched.see("/t/acme/coverage")
     assert "the service refused: (#4) too many calls" in shown
     assert "Wait an hour" in shown
@@ -54,7 +54,7 @@ def test_gaps_say_why_and_what_to_do(fetched: Visitor) -> None:
 
 
 def test_an_admin_closes_the_gaps_of_what_is_sent(visitor: Visitor) -> None:
-    """A gap of what a service sends has a button, and goes with it; an analyst has none, and is refused."""
+    """An admin's button closes gaps of a source that sends webhooks; an analyst sees the gaps."""
     engine = visitor.engine
     secrets = {"app_secret": "s", "verify_token": "v"}
     id_ = engine.integrations.add("acme", "whatsapp", name="Shop", secrets=secrets).id
@@ -71,7 +71,7 @@ def test_an_admin_closes_the_gaps_of_what_is_sent(visitor: Visitor) -> None:
 
 
 def test_an_admin_fetches_the_days_of_a_gap(fetched: Visitor) -> None:
-    """Each gap of a fetched source has a button, which starts one job for its days, newest first; an analyst has none."""
+    """Each gap of a fetched source has a button for admins; pressed twice, it starts one job for its days, newest first."""
     engine = fetched.engine
     fetched.enter("acme", "analyst")
     assert "Fetch th" not in fetched.see("/t/acme/coverage")
@@ -89,7 +89,7 @@ def test_an_admin_fetches_the_days_of_a_gap(fetched: Visitor) -> None:
 
 
 def test_days_that_cannot_be_fetched_are_refused(fetched: Visitor) -> None:
-    """A day that is none, days the wrong way round and another tenant's source start nothing."""
+    """An invalid date, a reversed range and another tenant's source are refused, and no job starts."""
     (source,) = fetched.engine.integrations.of("acme").rows
     for status, integration, first, last in (
         (400, source.id, "soon", "2026-08-16"),
@@ -102,6 +102,6 @@ def test_days_that_cannot_be_fetched_are_refused(fetched: Visitor) -> None:
 
 
 def test_without_sources_both_parts_say_so(visitor: Visitor) -> None:
-    """Nothing connected is said in words, not as an empty calendar."""
+    """Without a connected source, the calendar and the gaps say so."""
     assert "No source is connected" in visitor.see("/t/acme/coverage")
     assert "No source is connected" in visitor.see("/t/acme/coverage/days")

@@ -1,4 +1,4 @@
-"""Errors that a browser meets: pages in words, also where no handler of pages is reached."""
+"""Errors in a browser are pages, also where no handler of pages is reached."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def break_pages(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 def test_an_unforeseen_error_is_a_page_for_browsers(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A browser reads a page with the number of its request and no word of the error; a program reads a problem document."""
+    """A browser gets a page with the request's number and no text of the error; a program gets a problem document."""
     break_pages(monkeypatch, RuntimeError("a secret"))
     http = pages.sign_in()
     answer = http.get("/t/a/overview", headers=BROWSER)
@@ -32,14 +32,14 @@ def test_an_unforeseen_error_is_a_page_for_browsers(pages: Pages, monkeypatch: p
 
 
 def test_too_many_requests_are_a_page(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person who asks too often reads so."""
+    """A rate limit is a page in a browser."""
     break_pages(monkeypatch, RateLimitedError("too many requests: wait 5 seconds"))
     answer = pages.sign_in().get("/t/a/overview", headers=BROWSER)
     assert answer.status_code == 429 and "<h1>Too many requests</h1>" in answer.text
 
 
 def test_an_unknown_address_is_a_page_and_the_api_stays_json(pages: Pages) -> None:
-    """What does not exist is a page for browsers, except under /v1, which is for programs."""
+    """An unknown address is a page in a browser, except under /v1, which answers programs."""
     http = pages.window()
     nowhere = http.get("/nowhere", headers=BROWSER)
     assert (nowhere.status_code, "<h1>Not found</h1>" in nowhere.text) == (404, True)
@@ -48,7 +48,7 @@ def test_an_unknown_address_is_a_page_and_the_api_stays_json(pages: Pages) -> No
 
 
 def test_a_part_that_cannot_be_drawn_leaves_the_others(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in drawing one part is said in its place, as one in its numbers."""
+    """An error while drawing a part is shown in its place, and other parts are drawn."""
     real = names.named
 
     def broken(ask: object, table: object) -> object:

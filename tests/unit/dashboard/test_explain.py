@@ -1,4 +1,4 @@
-"""The explanation of a number: its name, its numerator first and marked, and links to the events behind it."""
+"""The explanation of a number: its name, the numerator's rows first, and links to the events behind it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.unit.dashboard.conftest import Pages
 def test_a_number_has_its_name_and_its_parts_in_words(
     busy: Pages, metric: str, title: str, said: tuple[str, ...]
 ) -> None:
-    """The page names the metric for people, and says what its numerator and denominator count, with their sizes."""
+    """The page shows the metric's name, and its numerator and denominator in words with their sizes."""
     html = read(busy.sign_in(), "/t/a/explain", metric=metric, **VIEW)
     assert f'<h3 data-metric="{metric}">{title}</h3>' in html
     text = unescape(html)
@@ -34,7 +34,7 @@ def test_a_number_has_its_name_and_its_parts_in_words(
 
 
 def test_the_numerator_comes_first_and_by_itself(busy: Pages) -> None:
-    """Of four ratings the three of 4 and 5 are the first tab, the fourth the second; a count has neither tabs nor such a column."""
+    """Rows of the numerator are the first tab and the rest the second; a count has neither tabs nor that column."""
     http = busy.sign_in()
     found = {
         part: [row["counts"] for row in rows(http, "/t/a/explain/events", metric="csat", **{**VIEW, **part_of(part)})]
@@ -49,12 +49,12 @@ def test_the_numerator_comes_first_and_by_itself(busy: Pages) -> None:
 
 
 def part_of(part: str) -> dict[str, str]:
-    """Return the parameter of a tab; none for the page as it is."""
+    """Return the parameter of a tab; empty for the default."""
     return {"part": part} if part else {}
 
 
 def test_each_part_is_paged_by_itself(busy: Pages) -> None:
-    """Pages of one row, read to their end, are the numerator and then the rest, each once; an unknown part is refused."""
+    """Pages of one row return the numerator and then the rest, each row once; an unknown part is refused."""
     answers, days = busy.engine.answers, (VIEW["from"], VIEW["to"])
     whole = [row["id"] for row in answers.explain("a", "csat", *days).events.rows]
     seen: list[str] = []
@@ -72,7 +72,7 @@ def test_each_part_is_paged_by_itself(busy: Pages) -> None:
 
 
 def test_whether_a_number_can_be_relied_on(busy: Pages) -> None:
-    """Its state in words, the gaps of its days, what changed in it since, and the command that gives the same."""
+    """The page shows the number's fraction in words, its gaps, its changes since, and the command for the same answer."""
     text = unescape(read(busy.sign_in(), "/t/a/explain/rely", metric="csat", **VIEW))
     for said in (
         "No source has a gap in these days.",
@@ -94,7 +94,7 @@ def test_whether_a_number_can_be_relied_on(busy: Pages) -> None:
     ],
 )  # fmt: skip
 def test_a_row_leads_to_what_it_is(busy: Pages, metric: str, cell: str, leads: str) -> None:
-    """A row's event opens as it is stored, a conversation as its timeline; names from outside are text."""
+    """A row's link opens the stored event or the conversation's timeline; names from outside are escaped."""
     http = busy.sign_in()
     html = read(http, "/t/a/explain/events", metric=metric, **VIEW)
     kind = "/t/a/conversation?" if leads == "Conversation" else "/t/a/files/event/json?"

@@ -1,4 +1,4 @@
-"""A form that was refused comes back as it was typed, open, with what was wrong beside it; what is secret does not."""
+"""A refused form comes back open and as typed, with the error beside it; passwords do not come back."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ON = "/operate/tenants"
 
 
 def form_of(html: str, action: str) -> str:
-    """Return the folded form of an action as it is sent."""
+    """Return the folded form of an action."""
     forms: list[str] = re.findall(r"<details.*?</details>", html, re.DOTALL)
     return next(one for one in forms if f"/{action}?" in one)
 
 
 def test_what_was_typed_comes_back(visitor: Visitor) -> None:
-    """Texts, choices and ticks stay, escaped; the error is in the form, once, and the field it is about has the focus."""
+    """Texts, choices and ticks stay, escaped; the form shows the error once, and the wrong field has the focus."""
     html = visitor.act(f"{ON}/add", ON, status=400, new="beta", name=XSS, zone="Mars/Phobos").text
     form = form_of(html, "add")
     assert form.startswith('<details class="act" open>') and XSS not in html
@@ -41,7 +41,7 @@ def test_what_was_typed_comes_back(visitor: Visitor) -> None:
 
 
 def test_of_many_forms_the_one_that_was_posted(visitor: Visitor) -> None:
-    """Of rows with the same form only the one that was sent opens, and the others stay as they were."""
+    """Of rows with the same form, only the posted one opens."""
     keys = [visitor.engine.keys.add(None, scopes=["admin"]).id for _ in range(3)]
     html = visitor.act(f"{ON}/rotate-key", ON, status=400, key=keys[1], tenant="", overlap="soon").text
     opened = re.findall(r'<details class="act" open>.*?</details>', html, re.DOTALL)
@@ -49,14 +49,14 @@ def test_of_many_forms_the_one_that_was_posted(visitor: Visitor) -> None:
 
 
 def test_an_error_of_no_form_is_said_above_the_page(visitor: Visitor) -> None:
-    """A button's error, and that of a form which is not there, stand at the top."""
+    """The error of a button, or of a form that is not on the page, stands at the top."""
     html = visitor.act(f"{ON}/revoke-key", ON, status=404, key="none", tenant="").text
     assert 'class="done not" role="alert"' in html and "there is no key" in plain(html)
     assert html.count('role="alert"') == 1 and "autofocus" not in html
 
 
 def test_a_form_in_a_later_part_comes_back_at_once(visitor: Visitor) -> None:
-    """A part that comes after its page is in the answer to its own form."""
+    """A part that is loaded after its page is included in the answer to its own form."""
     on = "/operate/freshness?tenant=acme"
     html = visitor.http.get("/operate/freshness/facts?tenant=acme").text
     token = re.findall(r'name="form" value="([^"]+)"', html)[0]
@@ -70,7 +70,7 @@ def test_a_form_in_a_later_part_comes_back_at_once(visitor: Visitor) -> None:
 
 
 def test_a_password_is_never_echoed() -> None:
-    """What was typed into a field for passwords is left out of the form that comes back."""
+    """A typed password is left out of the form that comes back."""
     act = Act("enter", "Enter", {"tenant": "a"}, (Field("name", "Name"), Field("word", "Password", "password")))
     typed = {"tenant": "a", "name": "Ada", "word": "canary"}
     ask = SimpleNamespace(refused=Refused("enter", typed, BadInputError("password: too short")))

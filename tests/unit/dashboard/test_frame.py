@@ -1,4 +1,4 @@
-"""The frame of all pages: what the navigation names, in which group, and how what is not over yet is drawn."""
+"""The frame of all pages: the groups and icons of the navigation, and how open periods are drawn."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ PAGES = [*TENANT.values(), *OPERATOR.values()]
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.group], ids=lambda page: page.name)
 def test_a_page_of_the_navigation_has_a_drawing(page: Page) -> None:
-    """Each drawing is found by the page's name, and is there once."""
+    """Each page in the navigation has exactly one icon, named after it."""
     drawn = re.findall(r'<symbol id="icon-(\w+)"', render.text("icons.html"))
     assert drawn.count(page.name) == 1
 
 
 def test_pages_about_the_installation_stand_in_a_group_of_their_own() -> None:
-    """Operators' pages are in the last group and no tenant's page is."""
+    """Operators' pages are in the last group, and tenants' pages are not."""
     assert {page.group for page in OPERATOR.values()} <= {Group.OPERATOR, None}
     assert Group.OPERATOR not in {page.group for page in TENANT.values()}
 
 
 def test_what_is_open_is_drawn_as_open() -> None:
-    """A sparkline and a chart end with a dotted way to a hollow point, and the compared period stops before it."""
+    """A sparkline and a chart end with a dotted line to a hollow point, and the compared period stops before it."""
     spark = str(sparkline([1, 2, 3, 1], open_at=3))
     assert 'class="open"' in spark and 'class="hole"' in spark and "open" not in str(sparkline([1, 2, 3, 1]))
     rows = [
@@ -51,12 +51,12 @@ def test_what_is_open_is_drawn_as_open() -> None:
 
 
 def test_a_gap_before_what_is_open_leaves_its_end_alone() -> None:
-    """Where the value before is not known there is no way to the open end."""
+    """Without a value before the open end, no line leads to it."""
     assert 'class="open" d=""' in str(sparkline([1, 2, None, 1], open_at=3))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.group], ids=lambda page: page.name)
 def test_a_page_that_the_navigation_lacks_leads_to_one_that_it_has(page: Page) -> None:
-    """What shows one conversation, incident, number or job names the page of all, of the same area."""
+    """A page outside the navigation names one in it, of the same area and of no higher role."""
     above = (TENANT if page.tenant else OPERATOR)[page.under]
     assert above.group is not None and above.role <= page.role

@@ -1,4 +1,4 @@
-"""The freshness page: what waits by tenant and by kind, what is behind first, and folding on demand."""
+"""The freshness page: waiting batches and units by tenant and kind, the furthest behind first, and folding on demand."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.unit.dashboard.visiting import Visitor
 
 
 def of(visitor: Visitor, tenant: str) -> TenantFacts:
-    """Return how a tenant stands."""
+    """Return a tenant's row of freshness."""
     return next(row for row in visitor.engine.monitoring.freshness(tenant=tenant).rows if row.tenant == tenant)
 
 
 def store(visitor: Visitor, tenant: str, *ids: str) -> None:
-    """Store events of conversations of their own, and fold nothing."""
+    """Store events, each in its own conversation, and fold nothing."""
 
     def die(step: str) -> None:
         if step.endswith("batches stored"):
@@ -30,7 +30,7 @@ def store(visitor: Visitor, tenant: str, *ids: str) -> None:
 
 
 def test_states_follow_events_and_folds(visitor: Visitor) -> None:
-    """Nothing is empty; what was accepted waits as a batch, what was stored as units by kind; after a refresh all is fresh."""
+    """A new tenant is empty; accepted events wait as a batch, stored ones as units by kind; a refresh makes the tenant fresh."""
     assert of(visitor, "acme") == TenantFacts("acme", "empty", 0, None)
     visitor.engine.record("acme", event("a"))
     assert visitor.engine.monitoring.freshness().batches == 1
@@ -45,7 +45,7 @@ def test_states_follow_events_and_folds(visitor: Visitor) -> None:
 
 
 def test_the_worst_come_first_page_by_page(visitor: Visitor) -> None:
-    """Of many tenants those with most to fold are first, then fresh ones; every tenant is on one page alone."""
+    """Tenants with most to fold come first, then fresh ones; each is on exactly one page, and filters by state and name hold."""
     engine = visitor.engine
     names = [f"t{i:03}" for i in range(70)]
     for name in names:
@@ -75,7 +75,7 @@ def test_the_worst_come_first_page_by_page(visitor: Visitor) -> None:
 
 
 def test_a_tenant_is_brought_up_to_date_and_folded_again(visitor: Visitor) -> None:
-    """Both actions fold this tenant and say how many units; a range or a fact that is none is refused in the page."""
+    """Refresh and refold act on one tenant and say how many units; a wrong range or fact is refused in the page."""
     on = "/operate/freshness"
     form = f"{on}/facts?tenant=acme"
     store(visitor, "acme", "a")

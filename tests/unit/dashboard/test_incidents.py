@@ -1,4 +1,4 @@
-"""The pages of incidents: what was found, who still waits, what happened; acknowledged and snoozed by who may."""
+"""The pages of incidents: the number, waiting conversations and history; analysts acknowledge and snooze."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIST = "/t/acme/incidents"
 
 
 def opened(visitor: Visitor) -> str:
-    """Add a rule and let it have found something; returns the incident's id."""
+    """Add a rule with an incident, and return the incident's id."""
     engine = visitor.engine
     rule = {"name": f"Many {XSS}", "kind": "threshold", "metric": "messages", "limit": 5, "by": "channel"}
     stored = engine.alert_store.rule("acme", engine.alerts.add("acme", rule).id)
@@ -32,12 +32,12 @@ def opened(visitor: Visitor) -> str:
 
 
 def test_a_tenant_without_incidents_is_told_where_rules_are(visitor: Visitor) -> None:
-    """Without rules the page says that nothing was found, and where a rule is added."""
+    """Without incidents the page says so, and names the page of alert rules."""
     assert "There are no incidents. Alert rules are on the page Alerts." in visitor.see(LIST)
 
 
 def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:
-    """The form leads to the past year with that rule, whose button saves it; what cannot work is refused with its reason."""
+    """The form replays the past year with the rule before it is saved; a rule that cannot work is refused with its reason."""
     page = "/t/acme/alerts"
     rule: dict[str, Any] = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": "5", "by": "channel"}
     led = visitor.act(f"{page}/try", page, status=303, **rule).headers["location"]
@@ -52,7 +52,7 @@ def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:
 
 
 def test_a_destination_is_added_and_tested(visitor: Visitor) -> None:
-    """The form adds one; its button says whether a test arrived and why not."""
+    """The form adds a destination; its button says why a test was not delivered."""
     page = "/t/acme/alerts"
     visitor.act(f"{page}/destination", page, kind="mail", to="marta@acme.example", name="Marta")
     (made,) = visitor.engine.destinations.of("acme").rows
@@ -60,7 +60,7 @@ def test_a_destination_is_added_and_tested(visitor: Visitor) -> None:
 
 
 def test_an_incident_shows_who_still_waits_and_what_happened(visitor: Visitor) -> None:
-    """Its page has the number, the conversations of its slice that wait, and what happened; texts from outside are escaped."""
+    """The incident's page has its number, the waiting conversations of its slice and its history; texts are escaped."""
     id_ = opened(visitor)
     assert "Many" in visitor.see(LIST)
     page = visitor.page(f"/t/acme/incident?id={id_}")
@@ -72,7 +72,7 @@ def test_an_incident_shows_who_still_waits_and_what_happened(visitor: Visitor) -
 
 
 def test_incidents_are_acknowledged_and_snoozed_by_analysts_alone(visitor: Visitor) -> None:
-    """An analyst's button acknowledges it; a viewer does not see the page; pausing a rule is an admin's."""
+    """An analyst acknowledges and snoozes an incident; a viewer gets 404; only an admin pauses a rule."""
     id_ = opened(visitor)
     one = f"/t/acme/incident?id={id_}"
     visitor.enter("acme", "viewer")
@@ -90,7 +90,7 @@ def test_incidents_are_acknowledged_and_snoozed_by_analysts_alone(visitor: Visit
 
 
 def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
-    """Who may see incidents finds open ones on the Overview, with the way to each; a viewer, and when all are closed, no box."""
+    """Analysts see open incidents on the Overview, with buttons and links; viewers, and all once they are closed, see no box."""
     id_ = opened(visitor)
     page = visitor.page("/t/acme/overview")
     assert "1 open incident" in visitor.see("/t/acme/overview") and f"id={id_}" in page and XSS not in page
@@ -109,7 +109,7 @@ def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
 
 
 def test_who_waits_is_not_listed_by_what_waits_are_not_counted_by(visitor: Visitor) -> None:
-    """An incident of one room says so in the page's words, without names of columns."""
+    """An incident of a room says in the page's words that waiting conversations cannot be listed by room."""
     engine = visitor.engine
     rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5, "by": "channel_id"}
     stored = engine.alert_store.rule("acme", engine.alerts.add("acme", rule).id)

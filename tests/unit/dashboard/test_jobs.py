@@ -1,4 +1,4 @@
-"""The jobs page: counts, filters, paging and what can be done are the jobs' own; only operators see it."""
+"""The jobs page: counts, filters, pages and actions are those of the job service; only operators see it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from tests.unit.dashboard.visiting import XSS, Visitor
 
 
 def start(visitor: Visitor, number: int, **payload: object) -> list[str]:
-    """Start some retention jobs that nobody runs; returns their ids."""
+    """Start some retention jobs that no worker runs, and return their ids."""
     return [visitor.engine.jobs.start("retention", payload, job=f"job-{i}").id for i in range(number)]
 
 
 def test_an_installation_without_jobs_says_so(visitor: Visitor) -> None:
-    """Before the first job there is a sentence, and no table."""
+    """Without jobs the page has a sentence and no table."""
     assert "There is no job yet." in visitor.see("/operate/jobs")
     assert "<table" not in visitor.page("/operate/jobs")
 
 
 def test_counts_and_list_are_the_services(visitor: Visitor) -> None:
-    """The page counts by queue and state what the service counts, and lists the newest jobs page by page."""
+    """Counts by queue and state equal the service's, and a page lists 50 jobs."""
     start(visitor, 60)
     visitor.engine.jobs.cancel("job-3")
     counted = visitor.engine.jobs.counts()
@@ -37,7 +37,7 @@ def test_counts_and_list_are_the_services(visitor: Visitor) -> None:
     [("state=cancelled", "job-1", "job-2"), ("queue=retention&state=waiting", "job-2", "job-1"), ("tenant=acme", "", "job-")],
 )  # fmt: skip
 def test_filters_are_in_the_address(visitor: Visitor, query: str, shown: str, hidden: str) -> None:
-    """Queue, state and tenant of the address choose what is listed."""
+    """Queue, state and tenant in the address filter the list."""
     start(visitor, 3)
     visitor.engine.jobs.cancel("job-1")
     page = visitor.http.get(f"/operate/jobs/list?{query}").text
@@ -46,7 +46,7 @@ def test_filters_are_in_the_address(visitor: Visitor, query: str, shown: str, hi
 
 
 def test_a_job_can_be_cancelled_and_retried(visitor: Visitor) -> None:
-    """The buttons do it, the page says so; what cannot be done is said in the page, and not done."""
+    """The buttons cancel and retry a job and the page says so; a retry that is not possible is refused in the page."""
     start(visitor, 1)
     assert "is cancelled" in visitor.act("/operate/job/cancel?job=job-0", "/operate/job?job=job-0", job="job-0").text
     assert visitor.engine.jobs.get("job-0").state == "cancelled"
@@ -57,7 +57,7 @@ def test_a_job_can_be_cancelled_and_retried(visitor: Visitor) -> None:
 
 
 def test_one_job_shows_payload_and_attempts(visitor: Visitor) -> None:
-    """A job's own page has its payload, which holds references and names only; an unknown one is an error in its place."""
+    """A job's page has its payload and attempts; an unknown id is an error in its place."""
     start(visitor, 1, dates=["2026-08-01"])
     text = visitor.see("/operate/job?job=job-0")
     assert '"2026-08-01"' in text and "Attempts 0 of 3" in text and "waiting" in text
@@ -65,14 +65,14 @@ def test_one_job_shows_payload_and_attempts(visitor: Visitor) -> None:
 
 
 def test_only_operators_see_jobs(visitor: Visitor) -> None:
-    """Others get the page of one that does not exist, for looking and for doing."""
+    """Others get 404, for the page and for its actions."""
     visitor.enter("acme", "admin")
     assert visitor.http.get("/operate/jobs").status_code == 404
     assert visitor.http.post("/operate/jobs/cancel", data={"job": "x"}).status_code == 404
 
 
 def test_a_name_from_the_address_is_escaped(visitor: Visitor) -> None:
-    """What an address says comes back as text, in fields and in errors."""
+    """Values from the address are escaped in fields and errors."""
     for path in ("/operate/jobs", "/operate/job"):
         answer = visitor.http.get(path, params={"tenant": XSS, "job": XSS, "queue": XSS}).text
         assert XSS not in answer

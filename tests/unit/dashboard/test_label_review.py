@@ -1,4 +1,4 @@
-"""Label review: the least sure message first, one key for each label, undo, and nobody's markup."""
+"""Label review: the least sure message first, a key for each label, undo, and escaped texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ON = "/t/acme/labels"
 
 @pytest.fixture
 def reviewing(visitor: Visitor) -> Visitor:
-    """Two messages with texts, one of them labelled by rules; the texts and labels are markup."""
+    """Two messages, one labelled by rules; a text and a label are markup."""
     said = {"type": "message.received", "channel": "web", "contact_id": "guest-0001"}
     visitor.engine.record("acme", [
         {**said, "id": "m1", "time": "2026-08-19T10:00:00Z", "attributes": {"text": f"wifi {XSS}"}},
@@ -33,7 +33,7 @@ def test_the_least_sure_comes_first_and_keys_stand_in_their_places(reviewing: Vi
 
 
 def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> None:
-    """A key labels the message and brings the next, with its suggestion to accept; Undo steps back; an unknown label is refused."""
+    """A label counts at once and brings the next message with its suggestion; Undo takes it back; an unknown label is refused."""
     answer = reviewing.act(f"{ON}/say", ON, set="topic", message="m2", label="food")
     assert "Labelled: food." in answer.text and 'data-key="Enter"' in answer.text and "Accept" in answer.text
     assert "was unlabelled" in answer.text
@@ -48,7 +48,7 @@ def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> No
 
 
 def test_the_words_that_led_to_a_label_are_marked_as_text(reviewing: Visitor) -> None:
-    """The rule's word stands in a mark, all around it is escaped, and the page names the rule and its words."""
+    """The rule's word is marked, the text around it is escaped, and the page names the rule and its words."""
     page = reviewing.page(f"{ON}?order=label")
     assert f"<mark>wifi</mark> {escape(XSS)}" in page and XSS not in page
     assert "Suggested by the rule “wifi” (“wifi”); the marked words led to it." in page
@@ -59,14 +59,14 @@ def test_the_words_that_led_to_a_label_are_marked_as_text(reviewing: Visitor) ->
 
 
 def test_another_label_is_added_from_the_page(reviewing: Visitor) -> None:
-    """A new name becomes a label of the chosen set, with a key; a name that is not allowed is refused."""
+    """A new name becomes a label of the chosen set, with a key; an invalid name is refused."""
     assert "“parking” is a label now" in reviewing.act(f"{ON}/add", ON, set="topic", label=" parking ").text
     assert 'value="parking" data-key="4"' in reviewing.page(ON)
     assert "printable" in reviewing.act(f"{ON}/add", ON, BadInputError.status, set="topic", label="").text
 
 
 def test_viewers_see_no_texts(reviewing: Visitor) -> None:
-    """Texts are for analysts and above."""
+    """Only analysts and above see texts."""
     reviewing.enter("acme", "viewer")
     assert reviewing.http.get(ON).status_code == 404
     reviewing.enter("acme", "analyst")

@@ -1,4 +1,4 @@
-"""Live: its numbers are the API's, its minutes add up, and it shows to nobody what he may not see."""
+"""Live: its numbers equal the API's, its minutes add up, and viewers see no conversations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.unit.dashboard.conftest import Pages
 
 
 def test_states_are_the_api_s(busy: Pages) -> None:
-    """The cards show what `states` answers; under a filter, what a question with it does, and which do not know it."""
+    """Cards equal the answer of `states`; with a filter, that of a query, and the rest say that they are not known by it."""
     http = busy.sign_in()
     now = busy.engine.states("a")["now"]
     assert numbers(read(http, "/t/a/live")) == {name: now[name] for name in STATES}
@@ -23,7 +23,7 @@ def test_states_are_the_api_s(busy: Pages) -> None:
 
 
 def test_minutes_are_the_raw_events(busy: Pages) -> None:
-    """Half an hour by the minute holds what the same question over it counts, under filters too."""
+    """The minutes of half an hour add up to the query over it, also with filters."""
     http = busy.sign_in()
     for where in ({}, {"channel": "web"}):
         found = rows(http, "/t/a/live/minutes", **where)
@@ -39,7 +39,7 @@ def test_minutes_are_the_raw_events(busy: Pages) -> None:
 
 
 def test_who_waits_is_for_analysts(busy: Pages) -> None:
-    """Waiting conversations stand there longest first and lead to their own pages; a viewer sees only how many they are."""
+    """Analysts see waiting conversations, longest first, with links; a viewer sees only their number."""
     html = read(busy.sign_in("analyst", "a"), "/t/a/live")
     assert html.index("Id </span>k1<") < html.index("Id </span>now<") < html.index("Id </span>late ")
     assert "/t/a/conversation?range=28d&amp;id=k1" in html
@@ -52,7 +52,7 @@ def test_who_waits_is_for_analysts(busy: Pages) -> None:
 
 
 def test_a_link_to_other_days_says_nothing_of_today(busy: Pages) -> None:
-    """A shared link that holds days without today shows no present; one with today does, under its filter."""
+    """A shared link to days without today shows no present; one with today does, under its filter."""
     old = busy.engine.access.share_link("a", "from=2026-08-01&to=2026-08-02").path
     html = read(busy.window(), f"{old}/live")
     assert html.count(OTHER_DAYS) == 3 and not numbers(html) and "bob" not in html
@@ -61,7 +61,7 @@ def test_a_link_to_other_days_says_nothing_of_today(busy: Pages) -> None:
 
 
 def test_an_idle_tenant_has_a_calm_page(pages: Pages) -> None:
-    """Without anything in the last half hour each part says so."""
+    """Without anything in the last half hour, each part says so."""
     html = read(pages.sign_in(), "/t/b/live")
     assert "No message came or went" in html and "Nobody is logged in" in html
     assert 'data-again="30"' in html

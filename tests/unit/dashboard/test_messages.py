@@ -1,4 +1,4 @@
-"""Messages: the steps of what was sent, by channel and by campaign, are the engine's."""
+"""Messages: the delivery steps of sent messages, by channel and by campaign, equal the engine's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAMPAIGNS = (
 
 
 def test_its_numbers_are_the_engines(busy: Pages) -> None:
-    """Cards, the steps with their rates, and the table by channel equal the engine's answers."""
+    """Cards, steps with their rates, and the table by channel equal the engine's answers."""
     http = busy.sign_in()
     answer = asked(busy.engine, *CARDS, *STEPS)[0]
     assert numbers(read(http, "/t/a/messages", **VIEW)) == {name: answer[name] for name in CARDS}
@@ -30,7 +30,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
 
 
 def test_campaigns_are_the_engines(busy: Pages) -> None:
-    """Each campaign that sent has its numbers and score, and no row stands for messages of none."""
+    """A campaign's numbers and score equal the engine's, and messages without a campaign have no row."""
     http = busy.sign_in()
     (found,) = rows(http, "/t/a/messages/campaigns", **VIEW)
     (answer,) = [row for row in asked(busy.engine, *CAMPAIGNS, by=["campaign_id"]) if row["campaign_id"] == CAMPAIGN]
@@ -43,7 +43,7 @@ def test_campaigns_are_the_engines(busy: Pages) -> None:
 
 
 def test_nothing_reads_as_nothing(pages: Pages) -> None:
-    """Where nothing was sent each part says so."""
+    """Where nothing was sent, each part says so."""
     http = pages.sign_in()
     for part in ("funnel", "channels"):
         assert NOT_SENT in read(http, f"/t/b/messages/{part}", **VIEW)

@@ -1,4 +1,4 @@
-"""Names on pages: shown in place of ids everywhere, beside them in CSV, searched, and as harmless as any text from outside."""
+"""Names on pages: shown in place of ids, beside them in CSV, searchable and escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VIEW = "from=2026-08-18&to=2026-08-20"
 
 @pytest.fixture
 def named(visitor: Visitor) -> Visitor:
-    """A conversation in a room with a name between people with names; two rooms have the same one."""
+    """Conversations in rooms and between people with names; two rooms have the same name."""
     common = {"source": "test", "channel": "slack", "channel_id": "C1", "conversation_id": "k1", "contact_id": "U1"}
     again = {**common, "type": "message.received"}
     events = [
@@ -37,7 +37,7 @@ def named(visitor: Visitor) -> Visitor:
 
 
 def test_tables_show_names_and_their_csv_both(named: Visitor) -> None:
-    """A breakdown shows names, with the id where two rooms have the same one; its CSV has a column for each."""
+    """Tables show names, with the id where two rooms have the same name; CSV has a column for each."""
     shown = named.see(f"/t/acme/overview/places?{VIEW}")
     assert "front desk" in shown and "same (C2)" in shown and "same (C3)" in shown and "front desk (C1)" not in shown
     answer = named.http.get(f"/t/acme/overview/places.csv?{VIEW}")
@@ -52,7 +52,7 @@ def test_tables_show_names_and_their_csv_both(named: Visitor) -> None:
 
 
 def test_conversations_are_found_and_told_by_name(named: Visitor) -> None:
-    """A search finds who is called so; the list and the timeline say names, with ids on the conversation's own page."""
+    """A search finds conversations by name; list and timeline show names, with ids on the conversation's own page."""
     for text, found in (("zoe", 3), ("BO", 1), ("front desk", 1), ("nobody", 0)):
         page = named.page(f"/t/acme/conversations/list?{VIEW}&find={text}")
         assert page.count("/t/acme/conversation?") == 2 * found, text  # by who and when
@@ -63,7 +63,7 @@ def test_conversations_are_found_and_told_by_name(named: Visitor) -> None:
 
 
 def test_filters_are_chosen_and_shown_by_name(named: Visitor) -> None:
-    """The values of a filter come with what they are called, and a chosen one is shown by name; its address keeps the id."""
+    """Filter values come with names, and a chosen value is shown by name; the address keeps the id."""
     answer = named.http.get(f"/t/acme/values/channel_id?{VIEW}").json()
     assert dict(zip(answer["values"], answer["labels"], strict=True)) == {
         "C1": "front desk", "C2": "same (C2)", "C3": "same (C3)",
@@ -72,7 +72,7 @@ def test_filters_are_chosen_and_shown_by_name(named: Visitor) -> None:
 
 
 def test_names_are_searched_and_set_on_their_page(named: Visitor) -> None:
-    """An analyst sees and searches names; an admin sets one by hand, and gives it back to its source."""
+    """An analyst sees and searches names; an admin sets one by hand and removes it again."""
     named.enter("acme", "analyst")
     assert "Set a name by hand" not in named.see("/t/acme/names")
     assert "front desk" in named.see("/t/acme/names/names?find=FRONT") and "Bo" not in named.see(

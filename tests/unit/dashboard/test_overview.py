@@ -1,4 +1,4 @@
-"""The overview: the news and their cause, numbers beside what is usual, channels and rooms, and days that have data."""
+"""The Overview: news and their cause, numbers beside their usual range, channels and rooms, and the last days with data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.dashboard.conftest import NOW, Pages
 
 
 def _heat(pages: Pages, **view: str) -> tuple[int, str]:
-    """Return how many messages the heatmap of tenant b shows, and the part's text."""
+    """Return the number of messages in tenant b's heatmap, and the part's text."""
     http = pages.sign_in()
     text = read(http, "/t/b/overview/heat", **view)
     if "as-table" not in text:
@@ -25,7 +25,7 @@ def _heat(pages: Pages, **view: str) -> tuple[int, str]:
 
 
 def test_the_heatmap_shows_the_days_that_were_asked(pages: Pages) -> None:
-    """Old messages are found in All time, in a short range, and in a quarter; of more than a year the note names the days."""
+    """The heatmap shows old messages in their range; of a range beyond a year a note names the days shown."""
     at = ["2021-03-01T09:00:00Z", "2022-05-01T09:00:00Z", "2022-05-30T09:00:00Z"]
     old = [{"type": "message.received", "time": time, "id": f"old{n}"} for n, time in enumerate(at)]
     pages.engine.record("b", old, history=True)
@@ -39,7 +39,7 @@ def test_the_heatmap_shows_the_days_that_were_asked(pages: Pages) -> None:
 
 
 def _weeks(pages: Pages, bad: int) -> None:
-    """Give tenant b twelve weeks of ratings by two channels; in the last four so many of five by web are bad."""
+    """Give tenant b twelve weeks of ratings by two channels; in the last four weeks `bad` of five by web are bad."""
     made = []
     for back in range(84, 0, -1):
         for channel in ("web", "mail"):
@@ -65,7 +65,7 @@ def _plain(http: TestClient, path: str, **view: str) -> str:
 
 
 def test_the_news_stands_on_top(pages: Pages) -> None:
-    """The sentence is the API's, its number is red, it leads to the rows, and its card is the one that is chosen."""
+    """The news' sentence is the API's; its number is red and linked, and its card is the chosen one."""
     _weeks(pages, 4)
     http = pages.sign_in()
     told = pages.engine.news("b", start="2026-07-24", end="2026-08-21")
@@ -79,7 +79,7 @@ def test_the_news_stands_on_top(pages: Pages) -> None:
 
 
 def test_a_quiet_day_is_one_line(pages: Pages) -> None:
-    """Where nothing lies beyond its noise there is no list, and no card has color."""
+    """Without a change beyond noise, there is no list and no card has color."""
     _weeks(pages, 1)
     html = pages.sign_in().get("/t/b/overview").text
     assert "Nothing unusual" in html and 'class="points"' not in html
@@ -87,10 +87,10 @@ def test_a_quiet_day_is_one_line(pages: Pages) -> None:
 
 
 def test_what_moved_a_number_is_told_once(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why names the channel with its share and n, and all others make up the whole change; its table is what `changes` answers."""
+    """Why names the channel with its share and n; all rows add up to the change, and equal the answer of `changes`."""
     _weeks(pages, 4)
     http = pages.sign_in()
-    monkeypatch.setitem(LEAST, "share", 0.0)  # so that the last row is there, however little is left
+    monkeypatch.setitem(LEAST, "share", 0.0)  # the last row is shown, however small
     found = rows(http, "/t/b/overview/why", metric="csat")
     answer = pages.engine.changes("b", metrics="csat", start="2026-07-24", end="2026-08-21")
     told = answer["dimensions"]["channel"]["rows"][0]
@@ -104,7 +104,7 @@ def test_what_moved_a_number_is_told_once(pages: Pages, monkeypatch: pytest.Monk
 
 
 def test_channels_and_rooms_are_one_table(pages: Pages) -> None:
-    """A channel with one room is one row; others have their rooms below; a metric that rooms do not know is empty there."""
+    """Rooms stand below their channel; a channel with one room has one row."""
     _weeks(pages, 4)
     more = {
         "type": "message.received",
@@ -121,8 +121,7 @@ def test_channels_and_rooms_are_one_table(pages: Pages) -> None:
 
 
 def test_it_opens_on_days_with_data(pages: Pages) -> None:
-    """A tenant whose last event is long ago opens on its last four weeks, says so, and leads to today; an address that says
-    its days is left as it is."""
+    """A tenant with old data only opens on its last 28 days with data, and says so; an address with a range is left as it is."""
     pages.engine.add_tenant("old", zone="Europe/Rome")
     old = [{"type": "message.received", "time": f"2021-03-{day:02}T09:00:00Z", "id": f"o{day}"} for day in range(1, 20)]
     pages.engine.record("old", old, history=True)
@@ -136,14 +135,14 @@ def test_it_opens_on_days_with_data(pages: Pages) -> None:
 
 
 def test_a_filter_without_rows_offers_the_way_back(pages: Pages) -> None:
-    """Where filters leave nothing the page says which, and each can be taken away."""
+    """A filter without rows is named, with a button that removes it."""
     http = pages.sign_in()
     html = http.get("/t/b/overview?range=28d&channel=pigeon").text
     assert "Nothing of channel pigeon in" in html and "Remove “Channel: pigeon”" in html
 
 
 def test_chat_speaks_of_threads(chat: Pages) -> None:
-    """A tenant whose messages all came by Slack reads of threads, replies and members; its channels stand without `slack`."""
+    """A tenant with Slack only reads of threads, replies and members, and of channels without `slack`."""
     http = chat.sign_in()
     text = _plain(http, "/t/chat/overview")
     assert "Members who wrote" in text and "Threads without a reply" in text and "Satisfied" not in text
@@ -154,7 +153,7 @@ def test_chat_speaks_of_threads(chat: Pages) -> None:
 
 
 def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
-    """Where nothing is usual yet there is neither a wash, which would be of no values, nor its legend."""
+    """Without earlier weeks, a chart has neither a usual range nor its legend."""
     html = pages.sign_in().get("/t/b/overview").text
     assert '"style": "usual"' not in html and "mark wash" not in html
     _weeks(pages, 1)
@@ -163,14 +162,14 @@ def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
 
 
 def test_news_of_few_days_say_how_much_there_was(pages: Pages) -> None:
-    """Before four weeks of data nothing is usual; the sentence says so after the messages of the days."""
+    """Before four weeks of data the news say that nothing is usual yet, after the number of messages."""
     text, lead = _plain(pages.sign_in(), "/t/b/overview"), "What is usual is not known yet"
     messages = asked(pages.engine, "messages", tenant="b", start="2026-07-24", end="2026-08-21")[0]["messages"]
     assert re.search(rf"\b{messages:,} messages .{{0,60}}in these days. {lead}", text), text[:600]
 
 
 def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None:
-    """A day of twenty messages after weeks of four is said with what is usual, and who waits stands there with a link to Live."""
+    """A day of twenty messages after weeks of four is in the news with its usual value, and waiting conversations link to Live."""
     days = [(NOW - timedelta(days=ago), 20 if ago == 1 else 4) for ago in range(1, 80)]
     made = [
         {
@@ -191,7 +190,7 @@ def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None
 
 
 def test_a_number_of_yesterday_that_is_outside_by_little_is_not_called_usual(pages: Pages) -> None:
-    """Twenty first responses after three hours, where minutes are usual, are too few to be news; the line names them."""
+    """Yesterday's number outside its usual range, but of too few to be news, is named and not called usual."""
     made = []
     for ago in range(1, 80):
         for number in range(20 if ago == 1 else 4):
@@ -212,7 +211,7 @@ def test_a_number_of_yesterday_that_is_outside_by_little_is_not_called_usual(pag
 
 
 def test_a_cause_in_the_news_leads_to_its_page_and_filter(pages: Pages) -> None:
-    """Ratings that fell in one channel lead to Satisfaction under that channel, where the same number stands."""
+    """The cause of fallen ratings links to Satisfaction filtered by that channel."""
     made = [
         {
             "type": "satisfaction.rating_received", "time": (NOW - timedelta(days=ago, minutes=number)).isoformat(),

@@ -1,4 +1,4 @@
-"""Posts: what people did about them as it was counted last, which ones most, and levels that are never added up."""
+"""Posts: the latest reading of each counter, posts with most engagement, and levels, which are never added up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE: dict[str, Any] = {"source": "facebook", "channel": "facebook"}
 
 
 def observed(id_: str, days: int, name: str, value: float, account: str = "7", **fields: Any) -> dict[str, Any]:
-    """Return a number that was observed so many days ago."""
+    """Return a number that was observed some days ago."""
     time = (NOW - timedelta(days=days)).isoformat()
     return {**PAGE, "type": "metric.observed", "time": time, "id": f"{id_}:{name}", "name": name, "value": value,
             "account_id": account, **fields}  # fmt: skip
@@ -26,7 +26,7 @@ def observed(id_: str, days: int, name: str, value: float, account: str = "7", *
 def counted(
     post: str, days: int, reactions: int, comments: int, account: str = "7", revision: int = 1
 ) -> list[dict[str, Any]]:
-    """Return what was counted of a post."""
+    """Return the counters of a post."""
     numbers = {"num_reactions": reactions, "num_comments": comments, "num_likes": reactions}
     return [
         observed(post, days, name, value, account, message_id=post, revision=revision)
@@ -36,7 +36,7 @@ def counted(
 
 @pytest.fixture
 def page(pages: Pages) -> Pages:
-    """Three posts of two accounts, of which one is counted again, and followers on three days."""
+    """Three posts of two accounts, one of them counted again, and followers on three days."""
     events = [*counted("7_1", 3, 10, 2), *counted("7_2", 2, 4, 1), *counted("8_1", 2, 1, 0, "8")]
     events += [observed(f"7:{days}", days, "page_follows", value) for days, value in ((4, 100), (3, 90), (1, 95))]
     events += [observed("8:4", 4, "page_follows", 900, "8"), *counted("7_2", 2, 30, 5, revision=2)]
@@ -46,7 +46,7 @@ def page(pages: Pages) -> Pages:
 
 
 def test_the_posts_that_most_was_done_about_stand_first(page: Pages) -> None:
-    """The last reading of a counter counts, likes are among the reactions, and a filter of the page holds."""
+    """Posts are sorted by engagement from the latest counters, without counting likes twice; filters apply."""
     http = page.sign_in()
     table = rows(http, "/t/a/posts/top", **VIEW)
     assert [(row["message_id"], float(row["engagement"])) for row in table] == [("7_2", 35), ("7_1", 12), ("8_1", 1)]
@@ -56,7 +56,7 @@ def test_the_posts_that_most_was_done_about_stand_first(page: Pages) -> None:
 
 
 def test_engagement_over_time_is_the_engines(page: Pages) -> None:
-    """Each day says what the engine says of the counters of its posts."""
+    """The chart's counters of each day equal the engine's."""
     answer = asked(page.engine, "observed_sum", by=["name"], grain="day")
     expected = {
         (row["window"][:10], row["name"]): row["observed_sum"] for row in answer if row["name"].startswith("num_")
@@ -69,7 +69,7 @@ def test_engagement_over_time_is_the_engines(page: Pages) -> None:
 
 
 def test_a_level_is_its_last_value(page: Pages) -> None:
-    """Followers of an account are what was observed last in each step, not a sum; a step without an observation has none."""
+    """Followers are the last observed value of each step, not a sum; a step without an observation is empty."""
     found = rows(page.sign_in(), "/t/a/posts/levels", **VIEW, grain="day")
     assert [row["level_1"] for row in found if row["level_1"]] == ["100", "90", "95"]
     assert [row["level_0"] for row in found if row["level_0"]] == ["900"]
@@ -78,7 +78,7 @@ def test_a_level_is_its_last_value(page: Pages) -> None:
 
 
 def test_nothing_reads_as_nothing(pages: Pages) -> None:
-    """Without posts each part says what to do; under a filter that counters do not know it says that; others are refused."""
+    """Without posts each part says what to do; a filter that counters do not know is named, or refused by the functions."""
     http = pages.sign_in()
     assert NO_POSTS in read(http, "/t/b/posts/chart", **VIEW) and NO_POSTS in read(http, "/t/b/posts/top", **VIEW)
     assert NO_LEVELS in read(http, "/t/b/posts/levels", **VIEW)

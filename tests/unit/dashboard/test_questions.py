@@ -1,4 +1,4 @@
-"""The Overview of a tenant with Slack alone lists the questions that nobody has answered."""
+"""The Overview of a tenant with Slack only lists unanswered questions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _thread(visitor: Visitor, name: str, hour: int, *, asks: bool, answered: boo
 
 
 def test_questions_without_an_answer_are_listed_the_longest_first(visitor: Visitor) -> None:
-    """An answered question and a thread that asks nothing are not in the list; each row leads to its conversation."""
+    """Answered questions and threads without a question are not listed; rows link to their conversations."""
     for name, hour, asks, answered in (
         ("q-late", 9, True, False),
         ("q-early", 8, True, False),
@@ -43,7 +43,7 @@ def test_questions_without_an_answer_are_listed_the_longest_first(visitor: Visit
 
 
 def test_who_where_and_when_stand_for_an_id(visitor: Visitor) -> None:
-    """Of a question without a stored text a row says when it was asked, by whom and where; its id is in the CSV alone."""
+    """A question without a stored text is shown by time, author and channel; its id is in the CSV only."""
     _thread(visitor, "C0ABC:1755590400.000100", 8, asks=True, answered=False)
     shown = visitor.see(WIDGET)
     assert all(text in shown for text in ("Wed 19 Aug 2026, 10:00", "U1", "C1")) and "1755590400" not in shown
@@ -52,7 +52,7 @@ def test_who_where_and_when_stand_for_an_id(visitor: Visitor) -> None:
 
 
 def test_a_row_leads_to_its_message_in_slack(visitor: Visitor) -> None:
-    """With the address of its one workspace a tenant's rows link to Slack; with two workspaces nothing says to which."""
+    """With the address of its only workspace, rows link to Slack; with two workspaces they do not."""
     _thread(visitor, "C0ABC:1755590400.000100", 8, asks=True, answered=False)
     add = visitor.engine.integrations.add
     add("acme", "slack", "xoxb-1", "one", {"workspace_url": "https://acme.slack.com"})
@@ -66,12 +66,12 @@ def test_a_row_leads_to_its_message_in_slack(visitor: Visitor) -> None:
     "id_", [None, "", "q-1", "C0ABC:1755590400", "javascript:1755590400.000100", "C0/..:1755590400.000100"]
 )
 def test_an_id_of_another_source_has_no_link(id_: str | None) -> None:
-    """Only a channel's id and a time make an address; nothing else of an id reaches it."""
+    """Only a channel's id and a timestamp make a link; no other id does."""
     assert slack_link("https://acme.slack.com", id_) == slack_link("", "C0ABC:1755590400.000100") == ""
 
 
 def test_without_an_open_question_the_panel_says_so(visitor: Visitor) -> None:
-    """All answered is a sentence; no question at all leaves the threads that wait for a reply."""
+    """If all questions are answered the panel says so; without any question it lists threads that wait for a reply."""
     _thread(visitor, "chat", 6, asks=False, answered=False)
     assert "1 thread waits" in visitor.see(WIDGET) and "Wed 19 Aug 2026, 08:00" in visitor.see(WIDGET)
     _thread(visitor, "q-done", 7, asks=True, answered=True)
@@ -79,7 +79,7 @@ def test_without_an_open_question_the_panel_says_so(visitor: Visitor) -> None:
 
 
 def test_a_question_outside_any_thread_leads_to_its_event(visitor: Visitor) -> None:
-    """It stands in no conversation: its words and author are in the row, and its link opens the stored event."""
+    """A question without a conversation shows its text and author, and links to the stored event."""
     visitor.engine.record("acme", {
         "type": "message.received", "id": "q-alone", "time": "2026-08-19T08:00:00Z", "source": "slack", "channel": "slack",
         "channel_id": "C1", "contact_id": "U7", "asks": True, "attributes": {"text": "Who has\nthe key?"},

@@ -1,4 +1,4 @@
-"""What a chart says at a window: the numbers of its table with n, comparison and usual range, and the days that it opens."""
+"""Readings of a chart's windows: numbers with n, comparison and usual range, and links to the days."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def said(http: TestClient, path: str, **view: str) -> list[dict[str, Any]]:
 
 
 def test_each_day_says_its_number_and_opens_itself(busy: Pages) -> None:
-    """One reading for each day, with the engine's number and of a share its n; its link is the page on that day alone."""
+    """Each day has a reading with the engine's number, and n of a share; its link is the page on that day."""
     http = busy.sign_in()
     days = asked(busy.engine, "csat", grain="day")
     found = said(http, "/t/a/satisfaction/chart", **VIEW, metric="csat")
@@ -36,7 +36,7 @@ def test_each_day_says_its_number_and_opens_itself(busy: Pages) -> None:
 
 
 def test_a_comparison_and_what_is_not_over_are_said(busy: Pages) -> None:
-    """The compared number stands in its own line, and the last day says that it goes on."""
+    """The compared number has its own line, and the last day says that it is not over."""
     earlier = {"type": "message.received", "time": "2026-08-02T09:00:00Z", "id": "earlier", "channel": "sms"}
     busy.engine.record("a", [earlier], history=True)
     found = said(busy.sign_in(), "/t/a/messages/chart", range="7d", metric="messages")
@@ -45,6 +45,6 @@ def test_a_comparison_and_what_is_not_over_are_said(busy: Pages) -> None:
 
 
 def test_an_hour_opens_its_explanation(busy: Pages) -> None:
-    """A page has no view of an hour: what explains the number of the hour is opened."""
+    """An hour's link is the explanation of its number, since no page shows an hour."""
     found = said(busy.sign_in(), "/t/a/messages/chart", range="today", metric="messages")
     assert all("/explain?" in reading["link"] for reading in found)

@@ -1,4 +1,4 @@
-"""The reports page: what it starts is a job of the tenant, what is kept can be looked at and saved, admins delete."""
+"""The reports page: it starts jobs of the tenant, shows and saves stored reports, and lets admins delete them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PAGE = "/t/acme/reports"
 
 
 def kept(visitor: Visitor, tenant: str = "acme", **asked: Any) -> str:
-    """Keep a report of a room whose name is markup; returns its id."""
+    """Store a report of a room whose name is markup, and return its id."""
     visitor.engine.record(tenant, [event("1", channel_id=XSS, conversation_id="c")], history=True)
     report: str = visitor.engine.reports.make(tenant, "daily", date="2026-08-01", **asked).id
     return report
 
 
 def test_a_report_is_started_as_the_api_starts_it(visitor: Visitor) -> None:
-    """The form starts a job of the week that holds the date; until it is done the page shows how far it is."""
+    """The form starts a job for the week of the date, and names it; a wrong kind or date is refused."""
     assert "There is no report yet" in visitor.see(PAGE) and "No report is being made" in visitor.see(PAGE)
     answer = visitor.act(f"{PAGE}/make", PAGE, kind="weekly", date="2026-08-05").text
     assert "report of 2026-08-03 to before 2026-08-10 is being made" in answer
@@ -34,7 +34,7 @@ def test_a_report_is_started_as_the_api_starts_it(visitor: Visitor) -> None:
 
 
 def test_a_kept_report_is_shown_and_saved(visitor: Visitor) -> None:
-    """Every format it was made in is saved as the file it is; its page is shown by itself, where nothing runs."""
+    """Every format is saved as the stored file; the page is shown in a sandbox."""
     report = kept(visitor)
     page = visitor.page(PAGE)
     links = [unescape(a) for a in re.findall(rf'href="([^"]*{report}[^"]*)"', page)]
@@ -51,7 +51,7 @@ def test_a_kept_report_is_shown_and_saved(visitor: Visitor) -> None:
 
 
 def test_a_report_without_a_page_of_its_own_is_only_saved(visitor: Visitor) -> None:
-    """What was not made as HTML has nothing to look at, and its file in that format is not there."""
+    """A report without HTML has no page to show, and its HTML file is 404."""
     report = kept(visitor, formats=["json"])
     page = visitor.page(PAGE)
     assert f"{report}?format=json" in page and "shown=1" not in page
@@ -59,7 +59,7 @@ def test_a_report_without_a_page_of_its_own_is_only_saved(visitor: Visitor) -> N
 
 
 def test_who_may_do_what(visitor: Visitor) -> None:
-    """Admins delete, analysts make and look, viewers and other tenants find nothing."""
+    """Admins delete, analysts make and read; viewers and other tenants are refused."""
     report = kept(visitor)
     visitor.engine.add_tenant("other")
     file = f"/t/acme/files/reports/{report}?format=json"

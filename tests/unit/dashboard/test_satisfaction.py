@@ -1,4 +1,4 @@
-"""Satisfaction: what people said is what the engine counts, on each scale for itself."""
+"""Satisfaction: ratings equal the engine's, each scale separately."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
 
 
 def test_a_true_nps_stands_where_people_were_asked_for_it(busy: Pages) -> None:
-    """Without answers from 0 to 10 there is no card for them; with them it is the engine's, apart from the other."""
+    """The card of the 0-to-10 NPS is there only with such answers; it equals the engine's, apart from the other NPS."""
     http = busy.sign_in()
     assert "nps10_score" not in numbers(read(http, "/t/a/satisfaction", **VIEW))
     told = {
@@ -42,7 +42,7 @@ def test_a_true_nps_stands_where_people_were_asked_for_it(busy: Pages) -> None:
 
 
 def test_nothing_reads_as_nothing(pages: Pages) -> None:
-    """Where nobody rated, each part says so; under a filter that ratings do not know it says that."""
+    """Without ratings each part says so; with a filter that ratings do not know, the part says that."""
     http = pages.sign_in()
     for part in ("ratings", "channels", "staff"):
         assert NOT_RATED in read(http, f"/t/b/satisfaction/{part}", **VIEW)

@@ -1,4 +1,4 @@
-"""The schedules page: crons in plain words, and every schedule can be paused, resumed, run now and for past days."""
+"""The schedules page: crons in words, and schedules that are paused, resumed, run now and for past days."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.unit.dashboard.visiting import Visitor
     ],
 )  # fmt: skip
 def test_crons_in_words(cron: str, words: str) -> None:
-    """The usual crons are said as people say them, others as they are: never something that is not so."""
+    """Usual crons are written in words, others as they are."""
     assert in_words(cron) == words
 
 
 def test_every_schedule_of_ours_has_words(visitor: Visitor) -> None:
-    """None of the schedules is shown as a cron line, and all are there with their next run."""
+    """Every schedule is listed in words, with its next run, and none as a cron line."""
     text = visitor.see("/operate/schedules")
     for one in SCHEDULES:
         assert one.name in text and in_words(one.cron) in text
@@ -42,7 +42,7 @@ def test_pause_and_resume(visitor: Visitor) -> None:
 
 
 def test_run_now_and_for_past_days_lead_to_the_job(visitor: Visitor) -> None:
-    """Both start one job and lead to it; a range that is none starts nothing and says why."""
+    """Both actions start one job and lead to it; a reversed range starts none and says why."""
     on = "/operate/schedules"
     led = visitor.act(f"{on}/run", on, status=303, schedule="retention").headers["location"]
     assert "waiting" in visitor.see(led)

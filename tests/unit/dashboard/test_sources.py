@@ -1,4 +1,4 @@
-"""The sources page: what every source sent, what arrived, what was refused and can be tried again, accounts that can be paused."""
+"""The sources page: sources, deliveries, refused records that can be replayed, and accounts that can be paused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def part(visitor: Visitor, name: str, query: str = "") -> str:
 
 
 def test_empty_installation(visitor: Visitor) -> None:
-    """Every part says why nothing is there."""
+    """Every part says that it has nothing yet."""
     assert "No event was ever received." in part(visitor, "sources")
     assert "Nothing arrived lately." in part(visitor, "deliveries")
     assert "Nothing was refused." in part(visitor, "refused")
@@ -27,7 +27,7 @@ def test_empty_installation(visitor: Visitor) -> None:
 
 
 def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
-    """By tenant and source: the newest event, how late it came, and how many came in the last day."""
+    """Each tenant and source has its newest event, its lateness, and its number of events in the last day."""
     visitor.engine.add_tenant("other")
     visitor.engine.record("acme", [event("a"), event("b", 11), event("c", source=f"x{XSS}")])
     visitor.engine.record("other", event("a"))
@@ -44,7 +44,7 @@ def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
 
 
 def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> None:
-    """Of all tenants or one, in a state or all, each with its reason in words; where none is, it says of whom and in which."""
+    """Deliveries are filtered by tenant and state, each with its reason in words; an empty list names the filter."""
     visitor.engine.add_tenant("other")
     keys = {tenant: visitor.engine.keys.add(tenant).key for tenant in ("acme", "other")}
     for key, body in (
@@ -73,7 +73,7 @@ def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> No
 
 
 def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> None:
-    """By reason over all tenants, one by one of a tenant; what can be taken now leaves, what cannot stays and says why."""
+    """Refused records are counted by reason and listed by tenant; a replay removes those that are stored now."""
     visitor.engine.record("acme", [{"type": f"nothing{XSS}", "time": "2026-08-01T10:00:00Z"}, {"type": "message.sent"}])
     reasons = {row.code: row.records for row in visitor.engine.monitoring.refusals().rows}
     assert (
@@ -98,7 +98,7 @@ def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> 
 
 
 def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:
-    """An account's secret is nowhere on the page; pausing and resuming change its state."""
+    """A secret is not on the page; pausing and resuming change an account's state."""
     made = visitor.engine.integrations.add("acme", "facebook_page", "EAAGcanary", name=f"Page {XSS}", settings=SETTINGS)
     page = visitor.page(f"{ON}/accounts")
     assert "canary" not in page and XSS not in page and "active" in page
@@ -115,7 +115,7 @@ def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:
 
 
 def test_a_service_that_sends_says_what_to_do_until_it_has(visitor: Visitor) -> None:
-    """The address, the steps and the scopes stand there while it waits; one that only fetches is not among them."""
+    """A service that sends webhooks is listed with address, steps and scopes while it waits; one that is only fetched is not."""
     row = visitor.engine.integrations.add("acme", "slack", name=f"Team{XSS}", secrets={"signing_secret": "s"})
     visitor.engine.integrations.add("acme", "facebook_page", "t", settings=SETTINGS)
     page = visitor.page(f"{ON}/receiving")
@@ -132,7 +132,7 @@ def test_a_service_that_sends_says_what_to_do_until_it_has(visitor: Visitor) -> 
 
 
 def test_a_service_is_connected_by_a_form(visitor: Visitor) -> None:
-    """The form does what `hubbub integrations add` does: what is wrong is said, secrets of our making are shown once."""
+    """The form connects a service as `hubbub integrations add` does; errors are named, and generated secrets are shown once."""
     sent = {"tenant": "acme", "provider": "telegram", "secrets": ""}
     text = secret(visitor.act(f"{ON}/connect", ON, 200, **sent, settings="bot_id=99").text)
     (row,) = visitor.engine.integrations.of("acme").rows

@@ -1,4 +1,4 @@
-"""Speed: percentiles, the spread of waits and its parts are the engine's; business hours are said to be missing."""
+"""Speed: percentiles, the spread of response times and its parts equal the engine's; missing business hours are named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.dashboard.conftest import Pages
 
 
 def test_its_numbers_are_the_engines(busy: Pages) -> None:
-    """Cards, bands and tables equal what the engine answers for the same days and filters."""
+    """Cards, bands and tables equal the engine's answers for the same days and filters."""
     http = busy.sign_in()
     for where in ({}, {"channel": "sms"}, {"staff_id": EVIL}):
         answer = asked(busy.engine, *CARDS, where=where)[0]
@@ -29,7 +29,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
 
 
 def test_the_spread_is_all_of_the_waits(busy: Pages) -> None:
-    """Bars count every wait once, and up to each limit as many as the engine says lie within it."""
+    """Bars count every response time once; cumulative shares equal the engine's shares within each limit."""
     http = busy.sign_in()
     found = rows(http, "/t/a/speed/spread", **VIEW, metric="response_ms.p90")
     limits = [f"response_ms.{name}" for name in WITHIN]
@@ -42,7 +42,7 @@ def test_the_spread_is_all_of_the_waits(busy: Pages) -> None:
 
 
 def test_without_business_hours_it_says_so(busy: Pages) -> None:
-    """A tenant without a calendar has no waits in business hours; one with a calendar has those of the engine."""
+    """Without business hours the page says so; with them its numbers equal the engine's."""
     http = busy.sign_in()
     assert NO_HOURS in read(http, "/t/a/speed", **VIEW, business="1")
     hours = {"valid_from": "2026-01-01", "week": {"tuesday": ["09:00-18:00"], "wednesday": ["09:00-18:00"]}}
@@ -54,7 +54,7 @@ def test_without_business_hours_it_says_so(busy: Pages) -> None:
 
 
 def test_the_target_is_a_line_in_steps(busy: Pages) -> None:
-    """The target in force is beside each day, the old one before a change; with several targets or in other hours there is none."""
+    """Each day has the target in force; with several targets that apply there is no line."""
     http = busy.sign_in()
 
     def drawn(**where: str) -> list[str]:
@@ -75,7 +75,7 @@ def test_the_target_is_a_line_in_steps(busy: Pages) -> None:
 
 
 def test_filters_that_a_wait_does_not_know_hide_it(busy: Pages) -> None:
-    """Under a topic no wait is shown, only that it is not known by topic."""
+    """With a filter by topic no response time is shown, and the page says why."""
     http = busy.sign_in()
     html = read(http, "/t/a/speed", **VIEW, topic="x")
     assert not numbers(html) and "not known by topic" in html
@@ -83,7 +83,7 @@ def test_filters_that_a_wait_does_not_know_hide_it(busy: Pages) -> None:
 
 
 def test_nothing_reads_as_nothing(pages: Pages) -> None:
-    """A tenant that answered nobody has no waits, and each part says so."""
+    """For a tenant without replies, each part says so."""
     http = pages.sign_in()
     for part in ("bands", "spread", "channels", "staff"):
         assert "Nothing in these days and filters." in read(http, f"/t/b/speed/{part}", **VIEW)

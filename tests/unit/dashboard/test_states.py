@@ -1,4 +1,4 @@
-"""Every page in every state of its data: each says what it is, why, and the next step, and no panel is an empty box."""
+"""Every page in every state of its data: no panel is empty, and each says what is missing, why, and what to do."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def record(visitor: Visitor, day: str, number: int = 3) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_without_a_source_a_page_says_how_to_begin(visitor: Visitor, name: str) -> None:
-    """A page of numbers or rows names the three ways in; a page of settings says what is not there yet."""
+    """A page of numbers or rows names the three ways to begin; a page of settings has text or a form in every panel."""
     text = visitor.see(f"/t/acme/{name}")
     if PAGES[name].header:
         assert "No events yet" in text and "Import a file" in text and "Send events" in text and "Make a key" in text
@@ -59,7 +59,7 @@ def test_without_a_source_a_page_says_how_to_begin(visitor: Visitor, name: str) 
 
 @pytest.mark.parametrize("name", sorted(OPERATOR.keys() - {"job"}))
 def test_pages_of_operators_say_what_is_not_there_yet(visitor: Visitor, name: str) -> None:
-    """On a new installation no panel of theirs is empty or fails."""
+    """On a new installation no panel of operators' pages is empty or fails."""
     assert visitor.http.get(f"/operate/{name}").status_code == 200
     for widget in OPERATOR[name].widgets:
         assert says_something(visitor.http.get(f"/operate/{name}/{widget.name}").text), widget.name
@@ -67,7 +67,7 @@ def test_pages_of_operators_say_what_is_not_there_yet(visitor: Visitor, name: st
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_data_that_ended_long_ago_is_shown_and_said(visitor: Visitor, name: str) -> None:
-    """The page opens on the last days with data, says which day is the last, and leads to today."""
+    """The page opens on the last days with data, names the last day, and leads to today."""
     record(visitor, "2026-02-11")
     text = visitor.see(f"/t/acme/{name}")
     assert "The data of Acme & Co ends on 11 February 2026." in text and "Go to today" in text
@@ -76,7 +76,7 @@ def test_data_that_ended_long_ago_is_shown_and_said(visitor: Visitor, name: str)
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_filter_without_rows_says_which_and_the_way_back(visitor: Visitor, name: str) -> None:
-    """What the other filter has stands beside it; without the filter the notice is gone."""
+    """The page names the filters and has a button to remove each; without the filter the notice is gone."""
     record(visitor, "2026-08-18")
     html = visitor.page(f"/t/acme/{name}?{DAYS}&channel=fax&channel=sms&account_id=none")
     text = plain(html)
@@ -90,7 +90,7 @@ def test_a_filter_without_rows_says_which_and_the_way_back(visitor: Visitor, nam
 
 @pytest.fixture
 def gap(visitor: Visitor) -> Visitor:
-    """Serve messages of ten days, on one of which no server was there to take what WhatsApp sent."""
+    """Ten days of messages, with a gap on one day on which no server was running."""
     engine = visitor.engine
     secrets = {"app_secret": "s", "verify_token": "v"}
     id_ = engine.integrations.add("acme", "whatsapp", name="Shop", secrets=secrets).id
@@ -104,7 +104,7 @@ def gap(visitor: Visitor) -> Visitor:
 
 
 def test_a_gap_is_hatched_and_never_zero(gap: Visitor) -> None:
-    """The Overview says that days are not known, with the way to what to do; the day of the gap has no number in the chart."""
+    """The Overview names the missing days once and links to advice; the day of the gap has no number in the chart."""
     text = gap.see(f"/t/acme/overview?{DAYS}")
     assert "Data of these days is missing." in text and "See what to do" in text
     parts = [gap.see(f"/t/acme/overview/{widget.name}?{DAYS}") for widget in NUMBERS["overview"].widgets]
@@ -119,13 +119,13 @@ def test_a_gap_is_hatched_and_never_zero(gap: Visitor) -> None:
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_gap_fails_no_page(gap: Visitor, name: str) -> None:
-    """Every panel says something while a day is not known."""
+    """No panel is empty or fails while a day is missing."""
     assert all(says_something(html) for _, html in panels(gap, name, NUMBERS[name], DAYS))
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_days_past_retention_are_said(visitor: Visitor, name: str) -> None:
-    """Numbers from before what is kept are not known: the page says since when, and no panel fails."""
+    """For days past retention the cards say that data is no longer kept, and no panel is empty or fails."""
     record(visitor, "2026-05-04")
     record(visitor, "2026-08-18")
     visitor.engine.refresh()
@@ -140,7 +140,7 @@ def test_days_past_retention_are_said(visitor: Visitor, name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_what_fails_says_so_and_the_rest_stands(visitor: Visitor, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A panel that cannot be computed says that, where the reason is, and how to try again; the others are there."""
+    """A panel that fails says so and offers to try again, without the error's text; the others are shown."""
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
     page = TENANT[name]
     first, *others = page.widgets
@@ -155,7 +155,7 @@ def test_what_fails_says_so_and_the_rest_stands(visitor: Visitor, name: str, mon
 
 
 def test_without_scripts_the_whole_page_is_a_link_away(visitor: Visitor) -> None:
-    """Where parts come after the page, a link for browsers without scripts leads to the same page with all of them."""
+    """A link for browsers without scripts leads to the same page with all parts in it."""
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
     page = visitor.page("/t/acme/overview")
     assert "aria-busy" in page
@@ -164,7 +164,7 @@ def test_without_scripts_the_whole_page_is_a_link_away(visitor: Visitor) -> None
 
 
 def test_the_first_days_are_compared_with_nothing(visitor: Visitor) -> None:
-    """Where a tenant's data begins in the shown days, nothing was before them, and no number is compared with 0."""
+    """Where a tenant's data begins within the shown days, no number is compared with earlier days."""
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
     assert "The data begins in these days" in visitor.see("/t/acme/overview/why")
     assert ">before<" not in visitor.page("/t/acme/overview/chart")
@@ -173,7 +173,7 @@ def test_the_first_days_are_compared_with_nothing(visitor: Visitor) -> None:
 
 
 def test_a_source_that_sent_nothing_is_named_to_analysts(visitor: Visitor) -> None:
-    """A tenant with a source but no event reads which source it is; viewers do not."""
+    """A tenant with a source but no event reads the source's name; viewers do not."""
     visitor.engine.integrations.add("acme", "whatsapp", name="Shop line", secrets={"app_secret": "x"})
     assert "Connected: Shop line; nothing has come from there." in visitor.see("/t/acme/overview")
     visitor.enter("acme", "viewer")

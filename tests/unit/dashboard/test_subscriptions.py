@@ -1,4 +1,4 @@
-"""The page Subscriptions: digests are added, stopped and removed by admins, and shown with what they wait for."""
+"""The page Subscriptions: admins add, stop and remove digests, and analysts see them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ PAGE = "/t/acme/subscriptions"
 
 
 def test_without_a_destination_the_page_says_where_one_is_added(visitor: Visitor) -> None:
-    """There is no form that could not work, and the empty table names the next step."""
+    """Without a destination there is no form, and the page names the next step."""
     shown = visitor.see(PAGE)
     assert "Add a destination on the page Alerts first." in shown
     assert f'action="{PAGE}/add' not in visitor.page(PAGE)
 
 
 def test_a_digest_is_added_stopped_and_removed(visitor: Visitor) -> None:
-    """What the form says is what the service keeps; names are escaped; each button does what it says."""
+    """The form's values are stored, names are escaped, and the buttons stop and remove the digest."""
     to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example", f"Marta {XSS}").id
     form = {
         "kind": "weekly",
@@ -45,7 +45,7 @@ def test_a_digest_is_added_stopped_and_removed(visitor: Visitor) -> None:
 
 
 def test_what_cannot_be_sent_is_refused_with_its_reason(visitor: Visitor) -> None:
-    """Hours that are no number, an unknown zone and a time that is none are said beside the form, and nothing is kept."""
+    """A wrong number of hours, zone, time or format is refused with its reason, and nothing is stored."""
     to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example").id
     good = {"kind": "daily", "destination": to, "at": "07:00", "zone": "UTC", "wait_hours": "4"}
     for wrong, said in (
@@ -57,7 +57,7 @@ def test_what_cannot_be_sent_is_refused_with_its_reason(visitor: Visitor) -> Non
 
 
 def test_a_viewer_does_not_see_it_and_an_analyst_changes_nothing(visitor: Visitor) -> None:
-    """Destinations are addresses of people: the page begins with the role analyst, its forms with admin."""
+    """Viewers get 404; analysts see digests, but have no buttons and are refused."""
     to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example").id
     kept = visitor.engine.subscriptions.add("acme", to, "daily")
     visitor.enter("acme", "viewer")

@@ -1,4 +1,4 @@
-"""The system page: the doctor's checks with what to do, this process, and settings in which no secret is left."""
+"""The system page: the doctor's checks with advice, this process, and settings without secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ON = "/operate/system"
 
 
 def test_checks_are_the_doctors(visitor: Visitor) -> None:
-    """Every check of the doctor is there, and what to do where something is wrong."""
+    """Every check of the doctor is shown with its result and advice."""
     visitor.engine.record("acme", {"type": "nothing"})
     visitor.engine.refresh()
     text = visitor.see(f"{ON}/checks")
@@ -22,7 +22,7 @@ def test_checks_are_the_doctors(visitor: Visitor) -> None:
 
 
 def test_process_and_versions(visitor: Visitor) -> None:
-    """The page has the versions and sizes that the operation tells."""
+    """The page shows the versions and the folder of the operation's answer."""
     told = visitor.engine.monitoring.system()
     text = visitor.see(ON)
     assert told.versions["sqlalchemy"] in text and told.folder.path in text
@@ -30,7 +30,7 @@ def test_process_and_versions(visitor: Visitor) -> None:
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
-    """Neither the key of the AI endpoint, nor the installation's secret key, nor a password in an address is on the page."""
+    """Neither the AI endpoint's key, nor the secret key, nor a password in a URL is on the page."""
     control = f"sqlite:///{tmp_path / 'control.db'}?password=canary-four"
     ai = {"key": "canary-one", "url": "http://user:canary-two@127.0.0.1:9/v1"}
     with visiting(
@@ -43,6 +43,6 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
 
 
 def test_others_do_not_see_it(visitor: Visitor) -> None:
-    """A tenant's admin gets the page of one that does not exist."""
+    """A tenant's admin gets 404."""
     visitor.enter("acme", "admin")
     visitor.see(ON, 404)

@@ -1,4 +1,4 @@
-"""Targets on pages: set and ended by an admin, the distance to them on the overview, and a countdown on Live."""
+"""Targets on pages: an admin sets and ends them, the Overview shows the distance to them, and Live a countdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE = "/t/acme/targets"
 
 
 def wait(visitor: Visitor, minutes: int, answered: int | None = None) -> None:
-    """Record a contact who wrote some minutes ago, and was answered after some of them."""
+    """Record a message from some minutes ago, and its answer after some minutes if given."""
     begun = NOW - timedelta(minutes=minutes)
     event = {"channel": "chat", "conversation_id": f"c-{minutes}", "id": f"q-{minutes}"}
     visitor.engine.record("acme", {**event, "type": "message.received", "time": begun})
@@ -22,7 +22,7 @@ def wait(visitor: Visitor, minutes: int, answered: int | None = None) -> None:
 
 
 def test_a_target_is_set_shown_and_ended(visitor: Visitor) -> None:
-    """The form sets one from today or a day on, and says from when it judges; its button ends it; wrong numbers are named."""
+    """The form sets a target from a day on, and its button ends it; a wrong number is refused."""
     assert "nothing says how long a wait may be" in visitor.see(PAGE)
     visitor.act(f"{PAGE}/set", PAGE, aim="first_response", minutes="15", share="90", valid_from="2026-01-01")
     (made,) = visitor.engine.targets.of("acme").rows
@@ -36,7 +36,7 @@ def test_a_target_is_set_shown_and_ended(visitor: Visitor) -> None:
 
 
 def test_only_an_admin_sets_targets(visitor: Visitor) -> None:
-    """An analyst sees the targets and no form; a form that is sent all the same is refused."""
+    """An analyst has no form, and posting one is refused."""
     visitor.enter("acme", "analyst")
     assert "Set a target" not in visitor.page(PAGE)
     visitor.act(f"{PAGE}/set", "/t/acme/overview", status=403, aim="resolution", minutes="5")
@@ -44,7 +44,7 @@ def test_only_an_admin_sets_targets(visitor: Visitor) -> None:
 
 
 def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
-    """With a target for first responses a card has the share within it, and how many points that is from the share wanted."""
+    """With a target, a card shows the share within it and the distance in points from the wanted share."""
     wait(visitor, 60, answered=5)
     wait(visitor, 50, answered=40)
     assert "First response within target" not in visitor.see("/t/acme/overview?range=today")
@@ -54,7 +54,7 @@ def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
 
 
 def test_the_news_say_when_a_target_is_missed(visitor: Visitor) -> None:
-    """Two of twelve within a target of 90 % stand on top with both figures; one of two may be chance, and is not news."""
+    """Two of twelve within a target of 90 % are news with both figures; one of two may be chance, and is not."""
     visitor.engine.targets.add("acme", "first_response", 15, share=0.9, valid_from="2026-01-01")
     wait(visitor, 60, answered=5)
     wait(visitor, 50, answered=40)
@@ -66,8 +66,7 @@ def test_the_news_say_when_a_target_is_missed(visitor: Visitor) -> None:
 
 
 def test_live_counts_down(visitor: Visitor) -> None:
-    """Who is furthest past the target comes first, in red; less than five minutes left are amber; a bar is as long as
-    the used part of the target; a card counts the breaches."""
+    """The wait furthest past its target comes first, in red; under five minutes left is amber; bars show the used part."""
     wait(visitor, 12)
     wait(visitor, 64)
     visitor.engine.targets.add("acme", "next_response", 15, valid_from="2026-01-01")
@@ -81,7 +80,7 @@ def test_live_counts_down(visitor: Visitor) -> None:
 
 
 def test_the_explanation_writes_waits_as_times(visitor: Visitor) -> None:
-    """What is behind a share within a target, or behind breaches, is a list of waits: each in minutes, not in percent."""
+    """The events behind a share within target, or behind breaches, show their wait as a duration."""
     wait(visitor, 60, answered=5)
     wait(visitor, 50, answered=40)
     visitor.engine.targets.add("acme", "first_response", 15, valid_from="2026-01-01")

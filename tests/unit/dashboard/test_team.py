@@ -1,4 +1,4 @@
-"""Team: the workload of each of the staff is the engine's, and their names are text."""
+"""Team: each person's workload equals the engine's, and names are escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = (
     "conversations_handled", "response_ms.count", "first_response_ms.p50", "first_response_ms.p90",
     "first_response_ms.within_15min", "csat", "ratings", "tasks_completed",
 )  # fmt: skip
-"""All columns but SLA breaches, of which nobody has any."""
+"""All columns but SLA breaches, which nobody has."""
 
 
 def formatted(row: dict[str, Any], name: str) -> str:
@@ -24,7 +24,7 @@ def formatted(row: dict[str, Any], name: str) -> str:
 
 
 def test_its_numbers_are_the_engines(busy: Pages) -> None:
-    """Cards and the one table of the staff equal the engine's answers, everyone below too; who is online is named."""
+    """Cards, the table of staff and the row Everyone equal the engine's answers; staff online are named."""
     http = busy.sign_in()
     answer = asked(busy.engine, *CARDS)[0]
     assert numbers(read(http, "/t/a/team", **VIEW)) == {name: answer[name] for name in CARDS}
@@ -38,7 +38,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
 
 
 def test_a_column_of_zeros_is_left_out_and_named(busy: Pages, pages: Pages) -> None:
-    """A kind of events that nobody has in these days has no column; one line names all such kinds. A share of 0 % is shown."""
+    """A column of counts that are all zero is left out, and one line names it; a share of 0 % is shown."""
     assert "nobody has any in these days: SLA breaches." in read(busy.sign_in(), "/t/a/team/agents", **VIEW)
     _rated(pages, {"ann": (0, 5)})
     text = read(pages.sign_in(), "/t/b/team/agents", **VIEW)
@@ -48,7 +48,7 @@ def test_a_column_of_zeros_is_left_out_and_named(busy: Pages, pages: Pages) -> N
 
 
 def test_with_a_target_the_column_is_within_it(busy: Pages) -> None:
-    """The column of answers in time is within the target where there is one, and says so; else within 15 minutes."""
+    """With a target the column shows the share within it; without, within 15 minutes."""
     http = busy.sign_in()
     assert "Within 15 min" in read(http, "/t/a/team/agents", **VIEW)
     busy.engine.targets.add("a", "first_response", 5, valid_from="2020-01-01")
@@ -60,7 +60,7 @@ def test_with_a_target_the_column_is_within_it(busy: Pages) -> None:
 
 
 def test_a_name_leads_to_the_page_of_that_person(busy: Pages) -> None:
-    """A staff member's name is escaped, and filters the page by it."""
+    """A staff member's name is escaped, and its link filters the page."""
     http = busy.sign_in("viewer", "a")
     html = read(http, "/t/a/team/agents", **VIEW)
     assert "&lt;img src=x onerror=alert(1)&gt;" in html and "staff_id=%3Cimg+src%3Dx+onerror%3Dalert%281%29%3E" in html
@@ -70,14 +70,14 @@ def test_a_name_leads_to_the_page_of_that_person(busy: Pages) -> None:
 
 
 def test_nothing_reads_as_nothing(pages: Pages) -> None:
-    """Where nobody of the staff did anything each part says so."""
+    """Without any activity of staff, each part says so."""
     http = pages.sign_in()
     assert "No staff replied" in read(http, "/t/b/team", **VIEW)
     assert "Nobody is logged in" in read(http, "/t/b/team/online", **VIEW)
 
 
 def _rated(pages: Pages, by_person: dict[str, tuple[int, int]]) -> None:
-    """Give people ratings: how many satisfied of how many."""
+    """Give people ratings: (satisfied, all) by name."""
     made = [
         {
             "type": "satisfaction.rating_received", "time": "2026-08-10T10:00:00Z", "id": f"{who}{n}", "survey_id": f"{who}{n}",
@@ -89,7 +89,7 @@ def _rated(pages: Pages, by_person: dict[str, tuple[int, int]]) -> None:
 
 
 def test_ratings_that_differ_by_chance_do_not_tell_people_apart(pages: Pages) -> None:
-    """Where all 95 % ranges overlap a sentence says so; a range has the value in it and is Wilson's, written out for readers."""
+    """Where all 95 % ranges overlap a sentence says so; the ranges are Wilson's."""
     _rated(pages, {"ann": (4, 5), "bob": (2, 5)})
     http = pages.sign_in()
     assert "All 95 % ranges overlap: these ratings do not tell people apart." in read(http, "/t/b/team/agents", **VIEW)
@@ -99,7 +99,7 @@ def test_ratings_that_differ_by_chance_do_not_tell_people_apart(pages: Pages) ->
 
 
 def test_people_whose_ranges_do_not_overlap_are_named(pages: Pages) -> None:
-    """The one above and the one below, with their shares; whoever lies between is in no pair."""
+    """A pair whose ranges do not overlap is named with its shares; a person in between is not."""
     _rated(pages, {"ann": (39, 40), "bob": (8, 40), "cy": (3, 5)})
     text = read(pages.sign_in(), "/t/b/team/agents", **VIEW)
     assert "Ratings tell apart ann (97.5%) above bob (20.0%)" in text and "cy (60.0%) above" not in text

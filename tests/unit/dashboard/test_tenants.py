@@ -1,4 +1,4 @@
-"""The page of tenants and keys: tenants are made and changed, keys and links of one or all listed, made and ended."""
+"""The page of tenants and keys: tenants are made and changed; keys and links of one or all are listed, made and ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ON = "/operate/tenants"
 
 
 def test_tenants_are_made_and_changed(visitor: Visitor) -> None:
-    """A new tenant has zone and name; a change of retention keeps what is empty for ever; nonsense changes nothing."""
+    """A new tenant has zone and name; an empty retention keeps for ever; wrong values change nothing."""
     told = visitor.act(f"{ON}/add", ON, new="beta", name=XSS, zone="Asia/Kolkata").text
     assert "beta is made, in the zone Asia/Kolkata" in plain(told) and XSS not in told
     one = f"{ON}?tenant=beta"
@@ -29,7 +29,7 @@ def test_tenants_are_made_and_changed(visitor: Visitor) -> None:
 
 
 def test_many_tenants_come_page_by_page(visitor: Visitor) -> None:
-    """Fifty are on a page, and the next page has the rest."""
+    """A page has 50 tenants, and the next one the rest."""
     for i in range(60):
         visitor.engine.add_tenant(f"t{i:02}")
     first = visitor.page(ON)
@@ -39,7 +39,7 @@ def test_many_tenants_come_page_by_page(visitor: Visitor) -> None:
 
 
 def test_keys_of_one_and_of_all(visitor: Visitor) -> None:
-    """Of no tenant all keys are listed, and an operator's can be made; of one its own are."""
+    """Without a tenant all keys are listed and an operator's can be made; with one, only its keys are listed."""
     visitor.engine.add_tenant("beta")
     visitor.engine.keys.add("beta", label="of beta")
     made = secret(visitor.act(f"{ON}/add-key", ON, **{"scope-admin": "1"}, status=200, tenant="", label="mine").text)
@@ -52,7 +52,7 @@ def test_keys_of_one_and_of_all(visitor: Visitor) -> None:
 
 
 def test_links_of_operators_and_of_a_tenant(visitor: Visitor) -> None:
-    """An operator invites operators, or a tenant's people; a tenant's shared links can be withdrawn here too."""
+    """An operator invites operators, and revokes a tenant's shared links."""
     path = secret(visitor.act(f"{ON}/invite", ON, tenant="", role="operator", hours="1").text)
     assert visitor.engine.access_store.enter(path.partition("token=")[2])[0].tenant is None
     shared = visitor.engine.access.share_link("acme", "range=7d", "Owner")

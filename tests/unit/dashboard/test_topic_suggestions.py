@@ -1,4 +1,4 @@
-"""The page of suggested topics: accept makes a label, dismiss is remembered, texts are for analysts, and nobody's markup."""
+"""The page of suggested topics: accepting makes a label, dismissing is recorded, and only analysts see texts, escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ON = "/t/acme/suggestions"
 
 @pytest.fixture
 def suggesting(visitor: Visitor) -> Visitor:
-    """A topic with one example whose text and words are markup, and one below the floor."""
+    """A topic whose example and words are markup, and one below the floor."""
     said = {"type": "message.received", "channel": "web", "contact_id": "guest-0001"}
     text = {"text": f"wifi {XSS}"}
     visitor.engine.record("acme", [{**said, "id": "m1", "time": "2026-08-19T10:00:00Z", "attributes": text}])
@@ -26,7 +26,7 @@ def suggesting(visitor: Visitor) -> Visitor:
 
 
 def test_a_topic_is_shown_with_its_figures(suggesting: Visitor) -> None:
-    """Words, counts, share and time stand on the page, with what is below the floor and what became of topics."""
+    """Words, counts, share and time are shown, with the number of topics below the floor and the history."""
     page = suggesting.page(ON)
     assert XSS not in page and "wifi" in page
     for text in ("25.0%", "1 more have too few", "split from 1", "of 300 unlabelled"):
@@ -34,7 +34,7 @@ def test_a_topic_is_shown_with_its_figures(suggesting: Visitor) -> None:
 
 
 def test_accepting_makes_a_label(suggesting: Visitor) -> None:
-    """The form gives name and words; the topic goes from the page, and is a label with these words."""
+    """Accepting makes a label with the given name and words, and removes the suggestion."""
     answer = suggesting.act(f"{ON}/accept", ON, number="1", label="net", words="wifi, , no internet")
     assert "“net” is a topic now, with 1 examples" in answer.text
     assert suggesting.engine.labels.of("acme").labels["topic"]["net"] == {"words": ["wifi", "no internet"]}
@@ -42,7 +42,7 @@ def test_accepting_makes_a_label(suggesting: Visitor) -> None:
 
 
 def test_what_cannot_be_accepted_is_refused(suggesting: Visitor) -> None:
-    """An empty name, a topic below the floor and one that is none are refused, and nothing changes."""
+    """An empty name, a topic below the floor and an invalid number are refused, and nothing changes."""
     before = suggesting.engine.labels.of("acme").version
     suggesting.act(f"{ON}/accept", ON, BadInputError.status, number="1", label="", words="")
     suggesting.act(f"{ON}/accept", ON, NotFoundError.status, number="2", label="tea", words="")
@@ -51,13 +51,13 @@ def test_what_cannot_be_accepted_is_refused(suggesting: Visitor) -> None:
 
 
 def test_dismissing_is_remembered(suggesting: Visitor) -> None:
-    """The topic goes from the page, and its history says by whom."""
+    """A dismissed topic leaves the list, and the history shows it."""
     assert "Dismissed" in suggesting.act(f"{ON}/dismiss", ON, number="1").text
     assert "dismissed" in suggesting.page(ON)
 
 
 def test_viewers_see_no_texts(suggesting: Visitor) -> None:
-    """Texts are for analysts and above."""
+    """Only analysts and above see texts."""
     suggesting.enter("acme", "viewer")
     assert suggesting.http.get(ON).status_code == 404
     suggesting.enter("acme", "analyst")

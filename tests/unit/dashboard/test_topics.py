@@ -1,4 +1,4 @@
-"""The topics page: its numbers are the engine's, filters that an answer does not know empty it, names are escaped."""
+"""The topics page: numbers equal the engine's, filters that an answer does not know empty it, and names are escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VIEW = "from=2026-08-17&to=2026-08-20"
 
 @pytest.fixture
 def classified(visitor: Visitor) -> Visitor:
-    """Three days of classified messages in two rooms, one of them a hotspot, after three calm days; names are markup."""
+    """Classified messages in two rooms, one of them a hotspot after calm days; names are markup."""
     events: list[dict[str, Any]] = []
     for number in range(60):
         hot = number % 3 == 0
@@ -42,14 +42,14 @@ def classified(visitor: Visitor) -> Visitor:
 
 
 def table(visitor: Visitor, widget: str, query: str = VIEW) -> list[dict[str, str]]:
-    """Return a part's table, by its titles or names."""
+    """Return a part's table, read from its CSV."""
     answer = visitor.http.get(f"/t/acme/topics/{widget}.csv?{query}")
     assert answer.status_code == 200, answer.text
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
 def test_every_number_is_the_engines(classified: Visitor) -> None:
-    """Topics by day, tones, movers, hotspots and alerts add up to what the API's operations answer."""
+    """Topics by day, tones, movers, hotspots and alerts equal the answers of the API's operations."""
     engine = classified.engine
     asked = engine.query("acme", metrics=["classifications"], by=["topic"], start=DAYS["start"], end=DAYS["end"])[
         "rows"
@@ -72,7 +72,7 @@ def test_every_number_is_the_engines(classified: Visitor) -> None:
 
 
 def test_a_hotspots_messages_lead_to_their_conversations(classified: Visitor) -> None:
-    """The worst room's messages are shown with what they say, or a chosen room's; each leads to its conversation and event."""
+    """The messages of the worst room, or of a chosen one, are shown and link to conversation and event."""
     page = classified.page(f"/t/acme/topics/messages?{VIEW}")
     assert page.count("/t/acme/conversation?") == 10 and page.count("/files/event/json?") == 10
     assert page.count("&lt;img src=x") > 10
@@ -80,7 +80,7 @@ def test_a_hotspots_messages_lead_to_their_conversations(classified: Visitor) ->
 
 
 def test_shares_say_how_much_they_speak_of(classified: Visitor) -> None:
-    """Coverage stands under topics, tones and intents: so many of the examined messages have a label; not under a topic filter."""
+    """Coverage stands under topics, tones and intents, and equals the engine's; with a topic filter it is left out."""
     at = {"time": "2026-08-18T10:00:00Z", "source": "test", "channel": "web"}
     looked = [{**at, "type": "topic.unlabelled", "id": f"u{n}", "message_id": f"u{n}"} for n in range(30)]
     intents = [
@@ -100,7 +100,7 @@ def test_shares_say_how_much_they_speak_of(classified: Visitor) -> None:
 
 
 def test_under_a_filter_no_unfiltered_number_is_shown(classified: Visitor) -> None:
-    """Topics know channels and not staff; movers and hotspots know no filter, and say so."""
+    """Topics filter by topic and not by staff; movers and hotspots take no filter, and say so."""
     assert sum(int(row["n"]) for row in table(classified, "tones", f"{VIEW}&topic=billing")) == 10
     for widget in ("share", "tones", "topics", "escalations"):
         assert "staff" in classified.see(f"/t/acme/topics/{widget}?{VIEW}&staff_id=ann")
@@ -117,7 +117,7 @@ def test_nothing_classified_says_why(classified: Visitor) -> None:
 
 
 def test_names_are_escaped_and_viewers_see_no_messages(classified: Visitor) -> None:
-    """Markup as a topic, room or severity is text; a viewer has the numbers, and neither the messages nor a link to them."""
+    """Markup in names is escaped; a viewer has the numbers, but neither messages nor links to them."""
     for role in ("analyst", "viewer"):
         classified.enter("acme", role)
         for widget in ("share", "topics", "tones", "movers", "escalations", "hotspots"):

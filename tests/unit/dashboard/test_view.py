@@ -1,4 +1,4 @@
-"""What an address says of a page, and what a page says in its addresses."""
+"""Views in addresses: read, written, and refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(query: str) -> View:
     ],
 )
 def test_ranges_are_days_of_the_tenant(query: str, first: date, after: date) -> None:
-    """Relative ranges follow the tenant's calendar, up to and with its today; dates are taken as they are."""
+    """Relative ranges follow the tenant's calendar and include its today; given dates are half-open."""
     view = read(query)
     assert (view.first, view.after) == (first, after)
 
@@ -57,7 +57,7 @@ WORDS = st.text(min_size=1, max_size=20).filter(lambda text: text.strip("\x00"))
 def test_an_address_says_all_of_a_view(
     preset: str, compare: str, where: dict[str, tuple[str, ...]], bots: bool, business: bool
 ) -> None:
-    """Reading what a view says of itself gives the same view, whatever texts it is filtered by."""
+    """Reading a view's own query gives the same view, whatever its filters."""
     view = read(f"range={preset}&compare={compare}").on(where=where, bots=bots, business=business)
     assert read(view.query()) == view
     assert read(view.fixed().query()) == view.fixed()
@@ -65,7 +65,7 @@ def test_an_address_says_all_of_a_view(
 
 @given(st.integers(-20, 20), st.sampled_from(["7d", "today", "last-month"]))
 def test_going_there_and_back_is_where_one_was(periods: int, preset: str) -> None:
-    """As many periods later as before ends at the same days; months stay months."""
+    """Moving by some periods and back gives the same days; months stay whole months."""
     view = read(f"range={preset}")
     there = view.moved(periods)
     back = there.moved(-periods)
@@ -75,7 +75,7 @@ def test_going_there_and_back_is_where_one_was(periods: int, preset: str) -> Non
 
 
 def test_filters_come_and_go() -> None:
-    """A value is added once and taken away alone."""
+    """A value is added once, and removing it leaves the others."""
     view = read("channel=sms").with_filter("channel", "web").with_filter("channel", "web")
     assert view.where == {"channel": ("sms", "web")}
     assert view.without("channel", "sms").where == {"channel": ("web",)}
@@ -88,6 +88,6 @@ def test_filters_come_and_go() -> None:
      "&".join(f"channel={n}" for n in range(21))],
 )  # fmt: skip
 def test_an_address_that_says_nothing_sensible_is_refused(query: str) -> None:
-    """Unknown ranges and comparisons, days that are none, and more filters than anybody needs are errors that say so."""
+    """Unknown ranges and comparisons, invalid dates, and too long or too many filters are errors."""
     with pytest.raises(BadQuestionError):
         read(query)

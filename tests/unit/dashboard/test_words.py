@@ -1,4 +1,4 @@
-"""Pages of a tenant with Slack alone speak of threads, members and channels, and lead with who wrote."""
+"""Pages of a tenant with Slack only speak of threads, members and channels, and rows begin with the author."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ OWN = re.compile(r"<(script|pre|code)\b.*?</\1>", re.DOTALL)
 
 @pytest.fixture
 def chat(chat: Pages) -> Pages:
-    """Give one of the channels a name with a common word."""
+    """Name one of the channels with a common word."""
     chat.engine.names.set("chat", [{"kind": "room", "id": "C0", "name": "contact room"}])
     return chat
 
 
 @pytest.mark.parametrize("name", sorted(TENANT.keys() - DEFINITIONS))
 def test_no_page_of_chat_says_conversation_contact_or_room(chat: Pages, name: str) -> None:
-    """No text, title or label of a page or of its parts has one of the common words; a channel's name keeps its own."""
+    """No text, title or label of a page has a common word, except in a channel's own name."""
     http, page = chat.sign_in(), TENANT[name]
     query = {"conversation": "?id=k1"}.get(name, "")
     paths = [f"/t/chat/{name}{query}", *(f"/t/chat/{name}/{widget.name}{query}" for widget in page.widgets)]
@@ -39,7 +39,7 @@ def test_no_page_of_chat_says_conversation_contact_or_room(chat: Pages, name: st
 
 
 def test_a_channel_s_name_keeps_its_words(chat: Pages) -> None:
-    """A name from outside is never put into other words, and the only channel is not named."""
+    """A name from outside is not reworded, and the only channel is not named."""
     text = plain(chat.sign_in().get("/t/chat/overview/places").text)
     assert "contact room" in text and "slack" not in text.partition(" Table ")[0]
 
@@ -52,7 +52,7 @@ def test_other_tenants_keep_the_common_words(chat: Pages) -> None:
 
 @pytest.mark.parametrize("path", ["/t/chat/live/waiting", "/t/chat/conversations/list"])
 def test_who_wrote_leads_to_the_thread(chat: Pages, path: str) -> None:
-    """The first cell of a row is who wrote, with a link to the thread; the id is the last of the small print below."""
+    """A row's first cell is the author, linked to the thread; the id is last in the small print below."""
     html = chat.sign_in().get(path).text
     row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)
     assert row is not None
@@ -62,7 +62,7 @@ def test_who_wrote_leads_to_the_thread(chat: Pages, path: str) -> None:
 
 
 def test_the_only_channel_is_told_apart_by_rooms(chat: Pages) -> None:
-    """Where a page breaks numbers down by channel, rows of Slack alone are its channels, with their own numbers."""
+    """For a tenant with one channel, the table by channel has a row for each room."""
     sent = {"type": "message.sent", "conversation_id": "k1", "channel": "slack", "kind": "person"}
     made = [
         {**sent, "time": f"2026-08-15T10:0{n}:00Z", "id": f"s{n}", "channel_id": "C0" if n else "C1"} for n in range(3)
@@ -73,7 +73,7 @@ def test_the_only_channel_is_told_apart_by_rooms(chat: Pages) -> None:
 
 
 def test_a_step_without_receipts_is_not_zero(chat: Pages) -> None:
-    """Of messages sent by a channel without receipts nobody knows how many were delivered or read: these steps are left out."""
+    """Delivered and read are left out for a channel without receipts."""
     sent = {
         "type": "message.sent",
         "time": "2026-08-15T10:00:00Z",

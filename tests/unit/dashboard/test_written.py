@@ -1,4 +1,4 @@
-"""Values, counts and gaps in the words of people."""
+"""Values, counts and changes in readable words."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hubbub.reports.formatting import changed, of_few
     ],
 )  # fmt: skip
 def test_values_are_written_as_words(dimension: str, value: str, words: str) -> None:
-    """Topics and intents have no underscores, ids stay as they are, and what no event gives has a name."""
+    """Topics and intents lose their underscores, ids stay as they are, and a missing value has a name."""
     assert written(WORDINGS[COMMON], dimension, value) == words
 
 
 def test_no_room_is_no_channel_of_slack() -> None:
-    """The missing value is in the tenant's words."""
+    """A missing value is named in the tenant's words."""
     assert written(WORDINGS[SLACK], "channel_id", NONE) == "no channel"
 
 
@@ -36,7 +36,7 @@ def test_no_room_is_no_channel_of_slack() -> None:
     ],
 )  # fmt: skip
 def test_a_share_of_few_is_a_count(value: float | None, n: int | None, unit: str, words: str) -> None:
-    """Of fewer than five things the reader sees how many, and no percent."""
+    """A share of fewer than five things is written as "n of m"."""
     assert of_few(value, n, unit) == words
 
 
@@ -45,5 +45,5 @@ def test_a_share_of_few_is_a_count(value: float | None, n: int | None, unit: str
     [(2, 0.004, "+2"), (2, 0.005, "+2 (+0%)"), (2, 0.006, "+2 (+1%)"), (-3, -0.3, "−3 (−30%)")],
 )
 def test_a_change_of_no_percent_has_none(absolute: float, relative: float, words: str) -> None:
-    """A part that rounds to 0 % is left out."""
+    """A relative change that rounds to 0 % is left out."""
     assert changed(absolute, relative, "count") == words.replace(" (+0%)", "")

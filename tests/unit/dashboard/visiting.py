@@ -1,4 +1,4 @@
-"""Somebody who signed in and looks at pages: for tests of what pages show and what their forms do."""
+"""A signed-in visitor of pages, for tests of what pages show and what their forms do."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Visitor:
         self.http = http
 
     def enter(self, tenant: str | None = None, role: str = "operator") -> None:
-        """Sign in anew, in a role."""
+        """Sign in again, with a role."""
         self.http.cookies.clear()
         token = self.engine.access.sign_in_link(tenant, role).path.partition("token=")[2]
         answer = self.http.post("/sign-in", data={"token": token}, headers=SITE, follow_redirects=False)
         assert answer.status_code == 303
 
     def see(self, path: str, status: int = 200) -> str:
-        """Return a page's text as a browser shows it: without tags, with entities read."""
+        """Return a page's text as a browser shows it: without tags, entities decoded."""
         answer = self.http.get(path, follow_redirects=False)
         assert answer.status_code == status, plain(answer.text)[:600]
         return plain(answer.text)
 
     def page(self, path: str) -> str:
-        """Return a page as it is sent."""
+        """Return a page's HTML."""
         return self.http.get(path).text
 
     def act(self, path: str, on: str, status: int = 200, **form: str) -> httpx2.Response:
@@ -58,7 +58,7 @@ def plain(html: str) -> str:
 
 
 def secret(html: str) -> str:
-    """Return what a page shows this once."""
+    """Return the secret that a page shows once."""
     return unescape(re.findall(r'class="secret"[^>]*>([^<]+)<', html)[0])
 
 
