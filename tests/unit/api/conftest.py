@@ -1,4 +1,4 @@
-"""The HTTP face over an embedded engine whose clock stands still."""
+"""The HTTP API over an embedded engine whose clock stands still."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DAY = {"from": "2026-08-01", "to": "2026-08-02"}
 
 
 def open_engine(folder: Path, **flags: Any) -> Engine:
-    """Open a small engine that stands at NOW."""
+    """Open a small engine whose clock stands at NOW."""
     options = {"free_floor_mb": 0, **flags}
     return Engine(load(data=folder, **options), fixed(NOW))
 
@@ -45,19 +45,19 @@ class Face:
 
     @property
     def auth(self) -> dict[str, str]:
-        """Return the header that names the tenant."""
+        """Return the header with the tenant's key."""
         return {"Authorization": f"Bearer {self.key}"}
 
     def post(self, body: Any, **headers: str) -> httpx2.Response:
-        """Post events: bytes as they are, anything else as JSON."""
+        """Post events: bytes unchanged, anything else as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.http.post("/v1/events", content=content, headers={**self.auth, **headers})
 
     def get(self, path: str, **params: Any) -> httpx2.Response:
-        """Get something with the tenant's key."""
+        """Send a GET request with the tenant's key."""
         return self.http.get(
             path, params=params or None, headers=self.auth
-        )  # an empty one would take away the path's own
+        )  # an empty dict would remove the query in the path
 
     def ask(self, **question: Any) -> httpx2.Response:
         """Post a question, by default for messages of the day."""
@@ -66,11 +66,11 @@ class Face:
 
     @cached_property
     def operator(self) -> str:
-        """An operator's key: admin, of no tenant."""
+        """An operator's key: scope admin, no tenant."""
         return str(self.engine.keys.add(None, ["admin"]).key)
 
     def stored(self) -> list[dict[str, Any]]:
-        """Return what is stored, by id."""
+        """Refresh, and return the stored events by id."""
         self.engine.refresh()
         with self.engine.store.facts.read() as reading:
             return reading.dicts("SELECT * FROM event ORDER BY id")
@@ -78,7 +78,7 @@ class Face:
 
 @contextmanager
 def serving(folder: Path, **flags: Any) -> Iterator[Face]:
-    """Serve an engine with the tenant acme; errors inside become answers, as they do for callers."""
+    """Serve an engine with the tenant acme; its errors become responses, as they do for callers."""
     with open_engine(folder, **flags) as engine:
         engine.add_tenant("acme", zone="Europe/Rome")
         key = engine.keys.add("acme").key
@@ -88,13 +88,13 @@ def serving(folder: Path, **flags: Any) -> Iterator[Face]:
 
 @pytest.fixture
 def face(tmp_path: Path) -> Iterator[Face]:
-    """Serve an engine of one test."""
+    """Serve an engine to one test."""
     with serving(tmp_path / "data") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
-    """Serve one engine to all tests of a module, so that what one request leaves behind would show in the next."""
+    """Serve one engine to all tests of a module, so that what a request leaves behind shows in the next."""
     with serving(tmp_path_factory.mktemp("arena") / "data") as made:
         yield made

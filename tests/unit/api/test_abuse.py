@@ -1,4 +1,4 @@
-"""The routes of jobs, schedules, integrations, snapshots and replies: whatever is sent, the answer is a clear 4xx."""
+"""Routes of jobs, schedules, integrations, snapshots and replies answer hostile requests with a clear 4xx."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ VALUES: list[Any] = ["\0", "\ud800", 2**63, 10**400, -1.5, [[[]]], "x" * 100_000
 SENT_ON = [
     f'"{name}": "{text}"'.encode() for name in ("trigger_message_text", "text") for text in ("\\u0000", "\\ud800")
 ]
-"""What people wrote goes to the endpoint of replies as it is."""
+"""People's texts are passed unchanged to the endpoint of replies."""
 PARTS = ["%00", "a%00b", "%ED%A0%80", "%FF", "9223372036854775808", "1" + "0" * 400, "x" * 5000, "%0A", "..%2F.."]
 
 
 @pytest.fixture
 def admin(arena: Face) -> Face:
-    """A key that may do everything a tenant's may."""
+    """A tenant's key with the scopes admin, read and ingest."""
     return Face(arena.engine, arena.http, arena.engine.keys.add("acme", ["admin", "read", "ingest"]).key)
 
 
 def spoilt(value: Any) -> Iterator[Any]:
-    """Yield a value with each of its parts, however deep, replaced by each of VALUES."""
+    """Yield a value with each of its parts, at any depth, replaced by each of VALUES."""
     yield from VALUES
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in pairs:
@@ -50,7 +50,7 @@ def spoilt(value: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("path", GOOD)
 def test_a_hostile_body_is_a_4xx(admin: Face, path: str) -> None:
-    """NUL, half characters, huge numbers and texts, wrong types and deep nesting in any place are refused with a detail."""
+    """NUL, lone surrogates, huge numbers and texts, wrong types and deep nesting anywhere are refused with a detail."""
     key = admin.operator if "schedules" in path else admin.key
     bodies = [*BODIES, *(json.dumps({**GOOD[path], "odd": 1}).encode(),)]
     bodies += [
@@ -78,7 +78,7 @@ def test_a_hostile_body_is_a_4xx(admin: Face, path: str) -> None:
     ],
 )  # fmt: skip
 def test_a_hostile_path_or_parameter_is_a_4xx(admin: Face, method: str, path: str) -> None:
-    """What no id, name, date or number looks like is refused or not found, in the path and behind the question mark."""
+    """Values that are not an id, name, date or number are refused or not found, in the path and in the query."""
     key = admin.operator if "schedules" in path else admin.key
     body = None if method != "POST" else json.dumps(REPLY if "/ai/" in path else {}).encode()
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""Questions over HTTP: the engine's own answers, and problems that say what is wrong."""
+"""Queries over HTTP: the engine's own answers, and problems that say what is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPAN = {"start": DAY["from"], "end": DAY["to"]}
 
 @pytest.fixture
 def told(face: Face) -> Face:
-    """Serve an engine that knows a conversation with an answer, a complaint and an escalation."""
+    """Serve an engine that has a conversation with a reply, a complaint and an escalation."""
     face.post(
         [
             event("m1", contact_id="c", conversation_id="k", account_id="one"),
@@ -41,7 +41,7 @@ def told(face: Face) -> Face:
 
 
 def test_a_question_is_answered_as_the_engine_answers(told: Face) -> None:
-    """POST /v1/query gives what Engine.query gives, live and folded, split, filtered and compared."""
+    """POST /v1/query equals Engine.query, before and after folding, split, filtered and compared."""
     questions: list[dict[str, Any]] = [
         {}, {"grain": "hour"}, {"by": ["channel"]}, {"where": {"channel": "sms"}}, {"where": {"channel": ["sms", "mail"]}},
         {"compare": "previous"}, {"details": True}, {"include_bots": True},
@@ -55,7 +55,7 @@ def test_a_question_is_answered_as_the_engine_answers(told: Face) -> None:
 
 
 def test_the_other_answers_are_the_engines(told: Face) -> None:
-    """Explain, dashboard, trends, hotspots and the catalogue equal what the embedded engine says."""
+    """Explain, dashboard, trends, hotspots and the catalogue equal the embedded engine's answers."""
     engine, days = told.engine, (DAY["from"], DAY["to"])
     assert told.get("/v1/metrics").json() == engine.metrics()
     assert told.get("/v1/dashboard").json() == engine.dashboard("acme")
@@ -98,7 +98,7 @@ def test_the_other_answers_are_the_engines(told: Face) -> None:
     ids=str,
 )
 def test_a_question_without_an_answer_is_a_400_with_a_hint(arena: Face, question: dict[str, Any], hint: str) -> None:
-    """Unknown metrics, dimensions, grains and dates, and ranges nobody can answer, are 400 and say what would do."""
+    """Unknown metrics, dimensions, grains and dates, and ranges without an answer, are 400 with a hint."""
     answer = arena.ask(**question)
     assert answer.status_code == 400, answer.text
     assert answer.json()["code"] in ("bad_question", "bad_request")
@@ -121,7 +121,7 @@ def test_a_question_without_an_answer_is_a_400_with_a_hint(arena: Face, question
     ],
 )
 def test_bad_parameters_are_a_400(arena: Face, path: str) -> None:
-    """Parameters that cannot be read or answered are 400 with a detail, never a 500."""
+    """Parameters that cannot be parsed or answered are 400 with a detail."""
     answer = arena.get(path)
     assert answer.status_code == 400, answer.text
     assert answer.json()["detail"]
@@ -129,7 +129,7 @@ def test_bad_parameters_are_a_400(arena: Face, path: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"5", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 900 + b"1" + b"}" * 900])
 def test_a_question_that_is_no_json_object_is_a_400(arena: Face, body: bytes) -> None:
-    """Whatever is posted as a question, the answer is a 400 problem."""
+    """A query that is not a JSON object is a 400 problem."""
     answer = arena.http.post("/v1/query", content=body, headers=arena.auth | {"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
@@ -137,7 +137,7 @@ def test_a_question_that_is_no_json_object_is_a_400(arena: Face, body: bytes) ->
 @pytest.mark.parametrize("path", ["/v1/query", "/v1/snapshots", "/v1/ai/responses"])
 @pytest.mark.parametrize("sent", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
 def test_a_body_under_another_name_is_told_the_header(arena: Face, path: str, sent: str) -> None:
-    """JSON that does not say so is a 400 that names the header to send, not every field as missing."""
+    """JSON without its Content-Type is a 400 that names the header, and not every field as missing."""
     question = json.dumps({"metrics": ["messages"], **DAY}).encode()
     headers = arena.auth | ({"Content-Type": sent} if sent else {})
     answer = arena.http.post(path, content=question, headers=headers)
@@ -147,7 +147,7 @@ def test_a_body_under_another_name_is_told_the_header(arena: Face, path: str, se
 
 
 def test_a_parameter_that_nobody_would_read_is_refused(told: Face) -> None:
-    """Left out in silence, one that is mistyped or belongs to another route would give another answer than was asked for."""
+    """A mistyped parameter, or one of another route, is a 400: ignored, it would change the answer."""
     asked = "/v1/changes?metric=messages&from=2026-08-01&to=2026-08-02"
     assert told.get(asked).status_code == 200
     for unknown, hint in (("whree=channel=sms", "did you mean 'where'?"), ("as_of=2026-08-01", "'as_of'")):
@@ -157,7 +157,7 @@ def test_a_parameter_that_nobody_would_read_is_refused(told: Face) -> None:
 
 
 def test_a_parameter_that_is_there_twice_is_refused(told: Face) -> None:
-    """The last of two would be taken in silence, and the answer be that of another question; one that is a list may be repeated."""
+    """A parameter given twice is a 400, since only the last would count; a list may be repeated."""
     asked = "/v1/changes?metric=messages&from=2026-08-01&to=2026-08-02"
     refused = told.get(f"{asked}&metric=csat")
     assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
@@ -166,7 +166,7 @@ def test_a_parameter_that_is_there_twice_is_refused(told: Face) -> None:
 
 
 def test_problems_are_rfc_9457(face: Face) -> None:
-    """Every error is application/problem+json with type, title, status, detail, a code and the id in its header."""
+    """Every error is application/problem+json with type, title, status, detail, code and the request id of its header."""
     answers = [
         face.http.get("/v1/dashboard"), face.http.get("/nowhere"), face.http.delete("/v1/query", headers=face.auth),
         face.ask(grain="eon"), face.post(b"5"),
@@ -188,7 +188,7 @@ def test_problems_are_rfc_9457(face: Face) -> None:
 def test_the_unforeseen_is_a_500_that_gives_nothing_away(
     face: Face, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An error inside is a problem with a request id; the log names id and place, and neither key nor text of anybody."""
+    """An unexpected error is a problem with a request id; the log has id and place, and neither has a key or a text."""
 
     def broken(*_: object) -> None:
         raise ValueError("secret text of a tenant")
@@ -205,7 +205,7 @@ def test_the_unforeseen_is_a_500_that_gives_nothing_away(
 
 
 def test_missing_things_look_alike(face: Face) -> None:
-    """A route and a path below a route that are not there give one and the same 404."""
+    """Unknown routes, and unknown paths below a route, give the same 404."""
     bodies = [face.get(p).json() for p in ("/nowhere", "/v1/nothing", "/v1/metrics/other")]
     assert {tuple(sorted((k, v) for k, v in b.items() if k != "request_id")) for b in bodies} == {
         tuple(sorted((k, v) for k, v in bodies[0].items() if k != "request_id"))
@@ -214,7 +214,7 @@ def test_missing_things_look_alike(face: Face) -> None:
 
 
 def test_health_readiness_and_metrics_need_no_key(told: Face) -> None:
-    """/healthz, /readyz and /metrics answer anybody; counters hold no tenant, and count by route, not by path."""
+    """/healthz, /readyz and /metrics need no key; counters have no tenant, and count by route, not by path."""
     assert told.http.get("/healthz").json() == {"status": "ok"}
     assert told.http.get("/readyz").json()["status"] == "ready"
     told.http.get("/nowhere/acme")
@@ -226,7 +226,7 @@ def test_health_readiness_and_metrics_need_no_key(told: Face) -> None:
 
 
 def test_readiness_says_what_waits(tmp_path: Path) -> None:
-    """Without a refresher of its own a server says how many batches wait to be stored, whoever stored the last ones."""
+    """Without its own refresher a server says how many batches wait, whichever process stored the last ones."""
     with open_engine(tmp_path) as engine, open_engine(tmp_path) as another:
         engine.add_tenant("acme")
         with TestClient(create_app(engine, refresh=False)) as http:
@@ -240,7 +240,7 @@ def test_readiness_says_what_waits(tmp_path: Path) -> None:
 
 
 def test_readiness_fails_with_the_refresher(tmp_path: Path) -> None:
-    """A refresher that has not come back for minutes makes /readyz 503, while /healthz stays well."""
+    """When the refresher is stuck /readyz is 503, and /healthz stays 200."""
     with open_engine(tmp_path) as engine:
         app = create_app(engine, refresh=False)
         app.state.refreshing.alive = lambda: False
@@ -250,7 +250,7 @@ def test_readiness_fails_with_the_refresher(tmp_path: Path) -> None:
 
 
 def test_the_description_names_every_route_and_its_problems(face: Face) -> None:
-    """OpenAPI lists the routes, says 4XX is a problem document, and promises no 422 that never comes."""
+    """OpenAPI has a summary of each operation, describes 4XX as problem documents, and has no 422."""
     described = face.http.get("/openapi.json").json()
     assert described["info"]["version"] == __version__
     for path, methods in described["paths"].items():
@@ -261,7 +261,7 @@ def test_the_description_names_every_route_and_its_problems(face: Face) -> None:
 
 
 def test_operating_needs_an_operators_key(face: Face) -> None:
-    """A tenant's key, even with every scope, an unknown key and none are refused; an operator's is let in."""
+    """A tenant's key with any scopes, an unknown key and no key are refused; an operator's key is accepted."""
     own = face.engine.keys.add("acme", scopes=SCOPES).key
     refused = [(own, 403), (face.key, 403), (face.operator + "x", 401)]
     for key, status in (*refused, (face.operator, 201)):
@@ -273,21 +273,21 @@ def test_operating_needs_an_operators_key(face: Face) -> None:
 
 
 def test_an_operators_key_names_no_tenant(face: Face) -> None:
-    """It may operate and not ask: there is no tenant whose numbers it could see."""
+    """An operator's key cannot query, since it has no tenant."""
     operator = face.engine.keys.add(None, scopes=["admin", "read", "ingest"]).key
     answer = face.http.get("/v1/dashboard", headers={"Authorization": f"Bearer {operator}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def test_a_revoked_key_is_useless_at_once(face: Face) -> None:
-    """Revoking forgets what was remembered: the very next request is refused."""
+    """The next request with a revoked key is refused, although the key was cached."""
     assert face.get("/v1/dashboard").status_code == 200
     assert face.engine.keys.revoke(face.key.split("_")[2]).revoked_at
     assert face.get("/v1/dashboard").status_code == 401
 
 
 def test_a_key_ends_when_it_says(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An expired key is refused, and no key is remembered beyond its end."""
+    """An expired key is refused, and no key is cached beyond its expiry."""
     past = face.engine.keys.add("acme", expires=(NOW - timedelta(days=365 * 20)).isoformat()).key
     assert face.http.get("/v1/dashboard", headers={"Authorization": f"Bearer {past}"}).status_code == 401
     key, text = face.engine.control.add_key("acme", ["read"], expires_at=NOW + timedelta(days=365 * 50))
@@ -302,7 +302,7 @@ def test_a_key_ends_when_it_says(face: Face, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_answer_can_be_a_table(face: Face) -> None:
-    """With `Accept: text/csv` a question's rows come as CSV, neutralised, with the same numbers; without, as JSON."""
+    """With `Accept: text/csv` a query's rows come as CSV with formulas neutralised and the same numbers; otherwise as JSON."""
     at = {"type": "message.received", "time": "2026-08-10T10:00:00Z"}
     face.engine.record(
         "acme", [{**at, "id": "csv-1", "channel": "=1+1"}, {**at, "id": "csv-2", "channel": "sms"}], history=True
@@ -333,7 +333,7 @@ def test_an_answer_can_be_a_table(face: Face) -> None:
     ],
 )  # fmt: skip
 def test_the_ends_of_time_are_a_400(arena: Face, path: str, moment: str) -> None:
-    """A date or moment at either end of what a calendar holds is refused by name, wherever one is asked for."""
+    """Every route refuses a date or moment at either end of the calendar with 400."""
     answer = arena.http.get(f"/v1/{path.format(moment)}", headers=arena.auth)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_question")
 
@@ -341,5 +341,5 @@ def test_the_ends_of_time_are_a_400(arena: Face, path: str, moment: str) -> None
 @pytest.mark.parametrize("moment", ["2000-01-01", "2000-01-02T00:00:00Z", "2026-08-20"])
 @pytest.mark.parametrize("path", ["dashboard?at={}&days=366", "dashboard?at={}&against=week", "dashboard/now?at={}"])
 def test_what_reaches_before_the_first_day_is_answered(arena: Face, path: str, moment: str) -> None:
-    """A comparison that would begin before 2000 is an answer or a 400, and never a 500."""
+    """A comparison that would begin before 2000 is answered or a 400, never a 500."""
     assert arena.http.get(f"/v1/{path.format(moment)}", headers=arena.auth).status_code in (200, 400)

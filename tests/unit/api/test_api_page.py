@@ -1,4 +1,4 @@
-"""The API page: all that OpenAPI says, readable without a script and without another host."""
+"""The API page: the whole OpenAPI document, readable without scripts and other hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.api.conftest import Face
 
 
 def test_every_operation_is_on_the_page(face: Face) -> None:
-    """Each route of the OpenAPI document is there with its parameters, the fields of its body and of what it answers."""
+    """Each operation is on the page with its parameters and statuses, and a body with its fields and scopes."""
     page = face.http.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     document = face.http.get("/openapi.json").json()
@@ -32,7 +32,7 @@ def test_every_operation_is_on_the_page(face: Face) -> None:
 
 
 def test_the_page_needs_no_other_host_and_no_script(face: Face) -> None:
-    """What it loads comes from this server, and its policy allows nothing else."""
+    """The page loads from this server only, and its policy forbids all else."""
     page = face.http.get("/docs")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "<script" not in page.text
@@ -44,7 +44,7 @@ def test_the_page_needs_no_other_host_and_no_script(face: Face) -> None:
 
 
 def test_kinds_are_said_in_words() -> None:
-    """Choices, lists, references and constants are words; what has no type is anything."""
+    """Choices, lists, references and constants are written in words; a schema without a type is "anything"."""
     for schema, words in (
         ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "text, or null"), ({"type": "array", "items": {}}, "list of anything"),
         ({"$ref": "#/components/schemas/Job"}, "Job"), ({"enum": ["a", "b"]}, "a | b"), ({"const": 1}, "1"),

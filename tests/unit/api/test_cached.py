@@ -1,4 +1,4 @@
-"""Kept answers over HTTP: what the headers say, whose they are, and what goes on without a Redis."""
+"""Cached answers over HTTP: headers, isolation of tenants, and work without a Redis."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATHS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(params=["memory", "redis"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Face]:
-    """Serve an engine whose answers are kept in memory, and one whose answers are kept in Redis."""
+    """Serve an engine whose answers are cached in memory, and one in Redis."""
     url = "mem://" if request.param == "memory" else request.getfixturevalue("redis_server").url
     with open_engine(tmp_path / "data", cache_url=url) as engine:
         engine.add_tenant("acme")
@@ -42,13 +42,13 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Face]:
 
 
 def hits() -> float:
-    """Return how often something was found in the cache."""
+    """Return the number of cache hits."""
     return REGISTRY.get_sample_value("hubbub_cache_total", {"outcome": "hit"}) or 0.0
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_kept_answer_is_the_same_bytes_with_its_age(kept: Face, path: str) -> None:
-    """Asked twice, the second comes from the cache, unchanged; headers name age and who may keep it, and the operation agrees."""
+    """The second answer comes from the cache with the same bytes, has headers for age and caching, and equals the operation's."""
     name, params = PATHS[path]
     kept.post([event("1", channel_id="r1"), {**event("2"), "type": "topic.classified", "topic": "complaint"}])
     kept.engine.refresh()
@@ -67,13 +67,13 @@ def test_a_kept_answer_is_the_same_bytes_with_its_age(kept: Face, path: str) -> 
 
 
 def test_every_rule_has_a_route(kept: Face) -> None:
-    """What is declared to be cached is cached: each method is that of a route tried here, of questions, or of pages alone."""
+    """Each method with a caching rule has a route that is tested here, or serves queries or pages."""
     declared = {name for name, method in vars(AnswerService).items() if hasattr(method, "rule")}
     assert {name for name, _ in PATHS.values()} | {"query", "judged"} == declared | {"snapshots"}
 
 
 def test_a_question_counts_what_was_sent_before_it(kept: Face) -> None:
-    """Kept while nothing comes, anew after an event, without a refresh; callers are not to keep it themselves."""
+    """A query is cached until the next event, and counts that event without a refresh; callers must not cache it."""
     for count in range(3):
         kept.post(event(str(count)))
         before = hits()
@@ -84,7 +84,7 @@ def test_a_question_counts_what_was_sent_before_it(kept: Face) -> None:
 
 
 def test_a_dashboard_follows_a_refresh(kept: Face) -> None:
-    """It may be of before an event, and is of after it once the tenant's windows are folded."""
+    """A dashboard may be from before an event; after a refresh of its tenant it counts it."""
     today = {"type": "message.received", "time": "2026-08-20T11:00:00Z", "id": "now"}
 
     def received() -> int:
@@ -101,7 +101,7 @@ def test_a_dashboard_follows_a_refresh(kept: Face) -> None:
 
 
 def test_no_cache_is_worked_out_anew(kept: Face) -> None:
-    """With `Cache-Control: no-cache` nothing kept is used, and what comes out is kept."""
+    """With `Cache-Control: no-cache` no cached answer is used, and the new answer is cached."""
     kept.get("/v1/dashboard")
     before = hits()
     fresh = kept.http.get("/v1/dashboard", headers={**kept.auth, "Cache-Control": "max-age=0, No-Cache"})
@@ -111,7 +111,7 @@ def test_no_cache_is_worked_out_anew(kept: Face) -> None:
 
 
 def test_nobody_gets_anothers_answer(kept: Face) -> None:
-    """Three tenants who ask the same in turns, each with texts of its own: every answer has its own, and none of the others'."""
+    """Three tenants send the same requests in turn; each answer has the tenant's own texts and no other's."""
     faces: dict[str, Face] = {}
     for name in ("canary-one", "canary-two", "canary-three"):
         kept.engine.add_tenant(name)
@@ -128,7 +128,7 @@ def test_nobody_gets_anothers_answer(kept: Face) -> None:
 
 
 def test_a_key_that_may_not_read_gets_nothing_that_is_kept(kept: Face) -> None:
-    """An answer in the cache is behind the same door: no key, a key of another scope and a revoked one are refused."""
+    """Cached answers need the same rights: no key, a key of another scope and an unknown key are refused."""
     kept.get("/v1/dashboard")
     row = kept.engine.keys.add("acme", ["ingest"])
     statuses = [
@@ -139,7 +139,7 @@ def test_a_key_that_may_not_read_gets_nothing_that_is_kept(kept: Face) -> None:
 
 
 def test_errors_are_told_each_time(kept: Face) -> None:
-    """A question that has no answer is a 400 however often it is asked, with no header that lets it be kept."""
+    """A query without an answer is a 400 each time, without headers that allow caching."""
     for _ in range(2):
         answer = kept.ask(metrics=["nonsense"])
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_question")
@@ -147,7 +147,7 @@ def test_errors_are_told_each_time(kept: Face) -> None:
 
 
 def test_many_at_once_get_one_answer(kept: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty requests at once are all answered alike, by one computation."""
+    """Fifty simultaneous requests get the same answer from one computation."""
     worked: list[str] = []
     work = kept.engine.answers.dashboard
 
@@ -157,7 +157,7 @@ def test_many_at_once_get_one_answer(kept: Face, monkeypatch: pytest.MonkeyPatch
         return work(tenant, **params)
 
     monkeypatch.setattr(kept.engine.answers, "dashboard", dashboard)
-    kept.ask()  # the key is known
+    kept.ask()  # the key is cached by now
     with ThreadPoolExecutor(50) as pool:
         found = list(pool.map(lambda _: kept.get("/v1/dashboard"), range(50)))
     assert {answer.status_code for answer in found} == {200}
@@ -166,7 +166,7 @@ def test_many_at_once_get_one_answer(kept: Face, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_engine_gives_the_number_of_this_moment(kept: Face) -> None:
-    """What the engine is asked itself is worked out, whatever is kept for the API."""
+    """Calls of the engine itself are always computed, whatever the API has cached."""
     kept.get("/v1/dashboard")
     kept.post({"type": "message.received", "time": "2026-08-20T11:00:00Z", "id": "now"})
     assert kept.engine.dashboard("acme")["today"]["messages_received"]["value"] == 1
@@ -174,7 +174,7 @@ def test_the_engine_gives_the_number_of_this_moment(kept: Face) -> None:
 
 @pytest.mark.parametrize("way", ["stop", "hang"])
 def test_answers_go_on_without_redis(tmp_path: Path, redis_server: RedisServer, way: str) -> None:
-    """With Redis stopped or silent in the middle, events are taken and every answer is right; one line is logged for all."""
+    """While Redis is stopped or hangs, events are accepted and answers are right, and one line is logged."""
     with open_engine(tmp_path / "data", cache_url=redis_server.url) as engine:
         engine.add_tenant("acme")
         key = engine.keys.add("acme").key
@@ -201,7 +201,7 @@ def test_answers_go_on_without_redis(tmp_path: Path, redis_server: RedisServer, 
 
 
 def test_a_server_that_starts_keeps_nothing_of_before(tmp_path: Path, redis_server: RedisServer) -> None:
-    """What its store went through while it was down is not known: answers kept in Redis by the last server are not found."""
+    """A server that starts uses no answer that an earlier server cached in Redis, since its store may have changed."""
     for _ in range(2):
         with open_engine(tmp_path / "data", cache_url=redis_server.url) as engine:
             engine.ensure_tenant("acme", "UTC")

@@ -1,4 +1,4 @@
-"""Business hours over HTTP: the tenant's admin key reads and sets them, and what is wrong is named by its field."""
+"""Business hours over HTTP: the tenant's admin key reads and sets them, and errors name their field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSION: dict[str, Any] = {
 
 @pytest.fixture
 def admin(face: Face) -> Face:
-    """Give the tenant's admin key to the face."""
+    """A client with the tenant's admin key."""
     return Face(face.engine, face.http, face.engine.keys.add("acme", ["admin"]).key)
 
 
@@ -26,7 +26,7 @@ def put(face: Face, body: Any) -> httpx2.Response:
 
 
 def test_business_hours_are_set_and_read(admin: Face) -> None:
-    """PUT answers with what GET then says, and from when on numbers change; no versions take the calendar away."""
+    """PUT answers what GET then returns, with the first day that changes; an empty list of versions removes the calendar."""
     none = {"tenant": "acme", "zone": "Europe/Rome", "versions": []}
     assert admin.get("/v1/calendar").json() == none
     told = put(admin, {"versions": [VERSION]})
@@ -59,7 +59,7 @@ def test_a_key_that_only_reads_may_not(face: Face) -> None:
     ],
 )
 def test_what_is_wrong_is_refused_by_its_field(admin: Face, body: Any, named: str) -> None:
-    """A problem of 4xx whose detail names the place, and the calendar stays as it was."""
+    """A bad calendar gets a 4xx whose detail names the field, and none is stored."""
     answer = put(admin, body)
     assert 400 <= answer.status_code < 500
     assert named in answer.json()["detail"]

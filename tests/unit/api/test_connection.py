@@ -1,4 +1,4 @@
-"""A real server's connections: heads and bodies that do not come in, keys before bodies, HEAD, a taken port, no more files."""
+"""A real server's connections: stalled heads and bodies, keys before bodies, HEAD, a taken port, and too many open files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE = 30
 
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Serve an engine on a socket, with short waits; yields the port."""
+    """Serve an engine on a socket, with short timeouts, and yield the port."""
     monkeypatch.setattr("hubbub.api.connection.HEAD_SECONDS", 0.3)
     monkeypatch.setattr("hubbub.api.body.BODY_PAUSE", 0.5)
     monkeypatch.setattr("hubbub.api.body.BODY_SECONDS", 2.0)
@@ -39,14 +39,14 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def talk(port: int, *sent: bytes, pause: float = 0.0) -> bytes:
-    """Send pieces with pauses between; returns what comes until the server ends the connection, b"open" when it does not."""
+    """Send pieces with pauses; return all bytes until the server closes, or b"open" if it does not."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as there:
         try:
             for piece in sent:
                 there.sendall(piece)
                 time.sleep(pause)
         except OSError:
-            pass  # the server ended it meanwhile
+            pass  # the server closed it meanwhile
         answer = b""
         try:
             while piece := there.recv(65536):
@@ -59,7 +59,7 @@ def talk(port: int, *sent: bytes, pause: float = 0.0) -> bytes:
 
 
 def head(key: str, length: int) -> bytes:
-    """Return the head of a request with events."""
+    """Return the head of a request that sends events."""
     lines = [
         "POST /v1/events HTTP/1.1", "Host: x", f"Authorization: Bearer {key}", "Content-Type: application/json",
         f"Content-Length: {length}",
@@ -68,7 +68,7 @@ def head(key: str, length: int) -> bytes:
 
 
 def test_a_head_that_does_not_come_in_ends_the_connection(port: int) -> None:
-    """Nothing at all, half a head, a head a byte at a time, and half of a second one: the server closes, and answers others."""
+    """The server closes a connection without a whole head, slow ones and second ones too, and answers others."""
     assert talk(port) == b""
     assert talk(port, b"GET /healthz HTTP/1.1\r\nHos") == b""
     assert talk(port, *[bytes([byte]) for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\n"], pause=0.05) == b""
@@ -78,7 +78,7 @@ def test_a_head_that_does_not_come_in_ends_the_connection(port: int) -> None:
 
 
 def test_a_body_that_does_not_come_in_is_a_408(port: int, tmp_path: Path) -> None:
-    """One that stands still and one that trickles are answered with request_timeout and ended."""
+    """A body that stalls and one that trickles get 408 with request_timeout, and the connection is closed."""
     key = (tmp_path / "key").read_text()
     still = talk(port, head(key, 1000), b"[")
     assert b" 408 " in still and b'"code":"request_timeout"' in still and b"retry-after" in still
@@ -89,7 +89,7 @@ def test_a_body_that_does_not_come_in_is_a_408(port: int, tmp_path: Path) -> Non
 def test_bodies_that_do_not_come_in_keep_nobody_waiting(
     port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice a tenant's share of requests stand still in the middle of their bodies; its next one is answered at once."""
+    """Stalled bodies, twice a tenant's share, do not delay the tenant's next request."""
     monkeypatch.setattr("hubbub.api.body.BODY_PAUSE", 60.0)
     monkeypatch.setattr("hubbub.api.body.BODY_SECONDS", 60.0)
     key = (tmp_path / "key").read_text()
@@ -108,7 +108,7 @@ def test_bodies_that_do_not_come_in_keep_nobody_waiting(
 
 
 def test_a_key_is_looked_at_before_the_body(port: int) -> None:
-    """Of 9 MB that come without a good key none is waited for: 401 comes while the body does not."""
+    """A request with a bad key gets 401 before its body arrives."""
     for key, path in (("hub_live_none_of_ours", b"/v1/events"), ("", b"/v1/query")):
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as there:
             there.sendall(head(key, 9_000_000).replace(b"/v1/events", path))
@@ -116,7 +116,7 @@ def test_a_key_is_looked_at_before_the_body(port: int) -> None:
 
 
 def test_head_is_answered_as_get_is(port: int) -> None:
-    """HEAD on the health routes and any other that has GET: the same status and headers, and no body."""
+    """HEAD has the status and content type of GET, and no body."""
     for path in ("/healthz", "/readyz", "/metrics", "/sign-in"):
         with_body, without = (http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE) for _ in range(2))
         with_body.request("GET", path)
@@ -134,7 +134,7 @@ def test_head_is_answered_as_get_is(port: int) -> None:
 def test_a_port_that_is_taken_is_said_before_anything_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`serve` on a taken port ends with one line, and has made no folder."""
+    """`serve` on a taken port ends with 1 and one line, before it makes a folder."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         with pytest.raises(HubbubError, match=f"could not listen on 127.0.0.1:{number}"):
@@ -152,7 +152,7 @@ def test_a_port_that_is_taken_is_said_before_anything_is_opened(
 def test_no_more_files_is_said_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], face: Face
 ) -> None:
-    """asyncio tells thousands of times that it cannot accept a connection; the log has one line for all of them."""
+    """asyncio reports thousands of failed accepts; the log has one line for all of them."""
     context: dict[str, Any] = {
         "message": "socket.accept() out of system resource",
         "exception": OSError(errno.EMFILE, "Too many open files"),
@@ -168,7 +168,7 @@ def test_no_more_files_is_said_once_a_minute(
 
 
 def test_seldom_is_once_in_its_time_for_each_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first is told, others when the time is over; another trouble is told at once, and the memory of them is bounded."""
+    """The first report of a trouble passes, later ones after the interval; each trouble is separate, and memory is bounded."""
     moment = 1000.0
     monkeypatch.setattr("hubbub.telemetry.time.monotonic", lambda: moment)
     seldom = Seldom(60)

@@ -1,4 +1,4 @@
-"""What stands behind the numbers is asked like the numbers: conversations, events, flagged messages, members, minutes."""
+"""Conversations, events, flagged messages, members and minutes behind the numbers, over HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY = {"from": "2026-08-01", "to": "2026-08-02"}
 
 @pytest.fixture
 def talked(face: Face) -> Face:
-    """One conversation that was answered, one that waits, and a complaint."""
+    """One answered conversation, one that waits, and a complaint."""
     sent = [
         event("a1", 9, conversation_id="a", contact_id="kim", attributes={"text": "Is the pool open?"}),
         event("a2", 10, conversation_id="a", type="message.sent", staff_id="ada"),
@@ -25,14 +25,14 @@ def talked(face: Face) -> Face:
 
 
 def ask(face: Face, path: str, **params: Any) -> Any:
-    """Return the rows of an answer, or the answer."""
+    """Return the body of a successful answer."""
     answer = face.get(path, **params)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def test_conversations_are_listed_with_their_state(talked: Face) -> None:
-    """The newest speaks first; a filter by state and a text each leave those they mean, page by page."""
+    """Conversations come newest first, page by page, filtered by state and text; a bad state or range is 400."""
     rows = ask(talked, "/v1/conversations", **DAY)["rows"]
     assert [(row["conversation_id"], row["messages"], row["contact_id"]) for row in rows] == [
         ("b", 1, "lee"),
@@ -49,12 +49,12 @@ def test_conversations_are_listed_with_their_state(talked: Face) -> None:
 
 
 def face_status(face: Face, path: str, **params: Any) -> int:
-    """Return the status of an answer."""
+    """Return the status of a request."""
     return face.get(path, **params).status_code
 
 
 def test_one_conversation_is_shown_whole(talked: Face) -> None:
-    """It has its people, state and episodes; moments end in Z; one that there is not is 404."""
+    """A conversation has its people, state and episodes, with times in UTC; an unknown id is 404."""
     one = ask(talked, "/v1/conversations/detail", id="a")
     assert (one["messages"], one["contact_id"], one["staff_id"], len(one["episodes"])) == (2, "kim", "ada", 1)
     assert one["first_at"] == "2026-08-01T09:00:00Z"
@@ -64,7 +64,7 @@ def test_one_conversation_is_shown_whole(talked: Face) -> None:
 
 
 def test_whole_events_need_the_scope_to_export(talked: Face) -> None:
-    """A key that only reads numbers gets no texts; one that exports gets whole events, and the wait that a reply ended."""
+    """Whole events, with the wait that a reply ended, need the scope export; a key with read only gets 403."""
     asked = {
         "/v1/conversations/events": {"id": "a"},
         "/v1/conversations/event": {"source": "api", "id": "a1"},
@@ -87,7 +87,7 @@ def test_whole_events_need_the_scope_to_export(talked: Face) -> None:
 
 
 def test_members_are_as_many_as_the_metric_says(talked: Face) -> None:
-    """Those who wait are named, with since when and where; as many as the metric counts; a metric of a range is refused."""
+    """The list names each member with its time and channel, as many as the metric counts; a metric of a range is refused."""
     answer = ask(talked, "/v1/conversations/members", metric="oldest_waiting_ms", at="2026-08-01T12:00:00Z")
     assert [(row["id"], row["since"], row["dimensions"]["channel"]) for row in answer["rows"]] == [
         ("b", "2026-08-01T11:00:00Z", "sms")
@@ -96,7 +96,7 @@ def test_members_are_as_many_as_the_metric_says(talked: Face) -> None:
 
 
 def test_minutes_add_up(talked: Face) -> None:
-    """There is a row for each minute, and together they are what came; more than a thousand are refused."""
+    """There is a row for each minute; more than 1,000 minutes, or a metric that is no count, are refused."""
     rows = ask(talked, "/v1/conversations/minutes", metric=["messages_received", "messages_sent"], minutes=1000)["rows"]
     assert len(rows) == 1000
     assert set(rows[0]["values"]) == {"messages_received", "messages_sent"}

@@ -1,4 +1,4 @@
-"""Coverage over HTTP: whose sources a key sees, and the days that it asks for."""
+"""Coverage over HTTP: a key sees its tenant's sources only, for the given days."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SETTINGS = {"page_id": "7"}
 
 
 def test_a_tenant_sees_its_own_sources(face: Face) -> None:
-    """The reading key of a tenant gets the days and gaps of its integrations alone; an odd range is refused."""
+    """A tenant's key gets days and gaps of its own integrations; a reversed range is 400, and queries are null on missing days."""
     face.engine.add_tenant("other")
     for tenant in ("acme", "other"):
         face.engine.integrations.add(
@@ -27,7 +27,7 @@ def test_a_tenant_sees_its_own_sources(face: Face) -> None:
 
 
 def test_one_integration_of_it(face: Face) -> None:
-    """`integration` leaves that one alone; an unknown one is not found."""
+    """`integration` selects one integration; an unknown one is 404."""
     for name in ("one", "other"):
         face.engine.integrations.add("acme", "facebook_page", "token", name, {**SETTINGS, "since": "2026-08-18"})
     everything = face.http.get("/v1/coverage", headers=face.auth).json()["rows"]

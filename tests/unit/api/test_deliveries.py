@@ -1,4 +1,4 @@
-"""Every delivery is noted with what was answered and why, before its sender hears of it; no word and no secret of it is."""
+"""Every delivery is logged with its outcome and reason before its sender is answered, without texts or secrets."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ BAD = {"type": "message.lost", "time": "2026-08-01T10:00:00Z"}
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Face]:
-    """Serve an engine that takes three events and a megabyte at a time."""
+    """Serve an engine with limits of three events and one megabyte a request."""
     with serving(tmp_path / "data", max_batch=3, max_body_mb=1) as made:
         yield made
 
 
 def log(face: Face, **asked: Any) -> list[dict[str, Any]]:
-    """Return the log, as the command and the page read it."""
+    """Return the delivery log, as the command and the page read it."""
     rows: list[dict[str, Any]] = plain(face.engine.monitoring.deliveries(**asked).rows)
     return rows
 
 
 def told(face: Face) -> set[tuple[Any, ...]]:
-    """Return status, outcome, reason, whether tenant and key are known, and how many bodies, of every row."""
+    """Return (status, outcome, reason, (tenant, whether the key is known), bodies) of every row."""
     return {
         (row["status"], row["outcome"], row["reason"], (row["tenant"], row["key"] is not None), row["bodies"])
         for row in log(face)
@@ -55,7 +55,7 @@ MINE, NOBODY = ("acme", True), (None, False)
 
 
 def test_what_is_taken_is_counted(face: Face) -> None:
-    """Stored, known, corrected and refused events and the bytes of the bodies stand in two rows of the minute, newest first."""
+    """Counts of events and the bytes of bodies add up by outcome in a row of the minute, newest first; bad filters are refused."""
     first, second = json.dumps([event("a"), event("b")]).encode(), gzip.compress(json.dumps(event("a")).encode())
     assert face.post(first).status_code == face.post(second, **{"Content-Encoding": "gzip"}).status_code == 202
     face.post([event("a", revision=2), BAD, {"type": "message.sent"}])
@@ -78,7 +78,7 @@ def test_what_is_taken_is_counted(face: Face) -> None:
 
 
 def test_a_delivery_that_is_refused_whole_is_said_in_the_log(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 202 of which every event was refused is a warning with key, reason and count, once a minute; others are none."""
+    """A 202 whose events were all refused is a warning with tenant, reason and count, once a minute; other answers are not."""
     with capture_logs() as logs:
         for body in ([event("a")], [BAD, event("b")], [BAD, BAD], [BAD]):
             assert face.post(body).status_code == 202
@@ -92,7 +92,7 @@ def test_a_delivery_that_is_refused_whole_is_said_in_the_log(face: Face, monkeyp
 
 
 def test_what_is_refused_whole_says_why(small: Face) -> None:
-    """Bodies that cannot be read, are packed wrongly or too large are the key's, each with the finest reason there is."""
+    """Unreadable, badly packed and too large bodies are logged with the key and the most precise reason."""
     small.post(b"{")
     small.post(b"{", **{"Content-Type": "text/plain"})
     small.post(b"x", **{"Content-Encoding": "gzip"})
@@ -110,7 +110,7 @@ def test_what_is_refused_whole_says_why(small: Face) -> None:
 
 
 def test_keys_that_are_not_good_say_why(face: Face) -> None:
-    """No and unknown keys are nobody's, also with a known id; those that ended or lack the scope are their tenant's."""
+    """Missing and unknown keys are logged without a tenant; expired, revoked and insufficient keys with theirs."""
     ended = face.engine.keys.add("acme", expires="2020-01-01").key
     gone = face.engine.keys.add("acme")
     face.engine.keys.revoke(gone.id)
@@ -131,7 +131,7 @@ def test_keys_that_are_not_good_say_why(face: Face) -> None:
 
 
 def test_what_the_server_cannot_do_is_noted(face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too many requests, a full disk, a store that is away and the unforeseen are deliveries too."""
+    """Rate limits, a full disk, an unavailable store and unexpected errors are logged as deliveries."""
     with serving(tmp_path / "slow", limits={"ingests": 0.001, "burst": 1}) as slow:
         assert [slow.post(event(str(n))).status_code for n in range(3)] == [202, 429, 429]
         assert told(slow) == {(202, "accepted", None, MINE, 1), (429, "rate_limited", None, MINE, 2)}
@@ -152,7 +152,7 @@ def test_what_the_server_cannot_do_is_noted(face: Face, tmp_path: Path, monkeypa
 
 
 def test_a_sender_that_goes_away_is_noted(face: Face) -> None:
-    """A connection that ends before the whole body was there is the sender's, not a failure of the server."""
+    """A connection that ends within its body is logged as the sender's, and not as an error of the server."""
     head = [(name.lower().encode(), value.encode()) for name, value in face.auth.items()]
     scope = {
         "type": "http", "method": "POST", "path": "/v1/events", "raw_path": b"/v1/events", "query_string": b"",
@@ -162,14 +162,14 @@ def test_a_sender_that_goes_away_is_noted(face: Face) -> None:
     said = iter([{"type": "http.request", "body": b'[{"type"', "more_body": True}, {"type": "http.disconnect"}])
 
     async def receive() -> Any:
-        """Give the next of what a sender sent."""
+        """Return the next message of the sender."""
         return next(said)
 
     async def send(_: Any) -> None:
-        """Hear nothing: nobody is there."""
+        """Discard the response: the sender is gone."""
 
     async def ask() -> None:
-        """Be asked once."""
+        """Run one request."""
         await face.http.app(scope, receive, send)
 
     with capture_logs() as logged:
@@ -180,7 +180,7 @@ def test_a_sender_that_goes_away_is_noted(face: Face) -> None:
 
 
 def test_nothing_else_is_a_delivery(face: Face) -> None:
-    """Questions, operations, other methods and addresses beside it are not noted."""
+    """Queries, other operations, methods and addresses are not logged as deliveries."""
     face.get("/v1/metrics")
     face.get("/v1/events")
     face.http.post("/v1/events/", json=event("a"), headers=face.auth, follow_redirects=False)
@@ -189,7 +189,7 @@ def test_nothing_else_is_a_delivery(face: Face) -> None:
 
 
 def test_no_word_of_a_body_is_kept(face: Face) -> None:
-    """Canaries in every place of good, bad and unreadable bodies and keys, field names too, are in no byte of the control data."""
+    """No text of a body, key, header or field name, and no key's secret, is in the log or in a file of the control data."""
     words: dict[str, Any] = {"contact_id": CANARY, "attributes": {CANARY: CANARY}}
     for body in (
         [event(CANARY, channel=CANARY, **words), {"type": CANARY, "time": CANARY}, {CANARY: CANARY}],
@@ -208,7 +208,7 @@ def test_no_word_of_a_body_is_kept(face: Face) -> None:
 
 
 def test_a_server_writes_it_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a reader the log reaches the database; while that takes nothing, one warning is enough, and nothing is lost."""
+    """The server writes the log by itself; while the database fails there is one warning, and nothing is lost."""
     monkeypatch.setattr(deliveries_, "SECONDS", 0.01)
     with capture_logs() as logged, serving(tmp_path / "data") as face:
         face.post(event("a"))
@@ -226,7 +226,7 @@ def test_a_server_writes_it_by_itself(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def until_written(face: Face, bodies: int) -> None:
-    """Wait until the database holds so many bodies."""
+    """Wait until the database holds this number of bodies."""
     while True:
         with face.engine.database.read() as con:
             if con.execute(sa.select(sa.func.sum(deliveries.c.bodies))).scalar() == bodies:
@@ -235,7 +235,7 @@ def until_written(face: Face, bodies: int) -> None:
 
 
 def test_what_was_counted_last_is_written_at_the_end(tmp_path: Path) -> None:
-    """A server that ends in order leaves the log of its last seconds."""
+    """An orderly shutdown writes the last counts."""
     with serving(tmp_path / "data") as face:
         face.post(event("a"))
     with open_engine(tmp_path / "data") as engine:

@@ -1,4 +1,4 @@
-"""The OpenAPI document is of use: every route has a subject, a described answer, problems, and says what key it needs."""
+"""The OpenAPI document is complete: every route has a subject, described answers and problems, and the key it needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def operations(face: Face) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def test_every_route_describes_its_answer(face: Face) -> None:
-    """Each good answer has a schema that says more than 'an object', and each route its problems as problem+json."""
+    """Each JSON answer has a schema with properties, and each route describes its problems as problem+json."""
     for path, method, operation in operations(face):
         for status, answer in operation["responses"].items():
             for kind, content in answer["content"].items():
@@ -33,7 +33,7 @@ def test_every_route_describes_its_answer(face: Face) -> None:
 
 
 def test_every_route_has_a_subject_and_says_what_key_it_needs(face: Face) -> None:
-    """Tags are those with a text; each route names the bearer key and its scope, but those that are open or signed by a service."""
+    """Every tag has a text; each route names the bearer key, except open routes and those that services sign."""
     document = face.http.get("/openapi.json").json()
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert [tag["name"] for tag in document["tags"] if not tag["description"]] == [], "subjects without a text in TAGS"
@@ -43,7 +43,7 @@ def test_every_route_has_a_subject_and_says_what_key_it_needs(face: Face) -> Non
 
 
 def test_posts_that_create_take_an_idempotency_key(face: Face) -> None:
-    """Each POST that makes something new documents the header."""
+    """Each POST that creates something documents the header Idempotency-Key."""
     made = ("/v1/tenants", "/v1/keys", "/v1/keys/{key}/rotate", "/v1/jobs/{queue}", "/v1/snapshots", "/v1/integrations",
             "/v1/ai/responses")  # fmt: skip
     for path, method, operation in operations(face):
@@ -53,7 +53,7 @@ def test_posts_that_create_take_an_idempotency_key(face: Face) -> None:
 
 
 def test_a_problem_leads_to_a_page_about_it(face: Face) -> None:
-    """The `type` of a problem opens without a key: a page with code, status and meaning; a made-up code has none."""
+    """A problem's `type` is a page without a key, with code, status and meaning; an unknown code is 404."""
     told = face.http.get("/v1/metrics").json()
     page = face.http.get(told["type"])
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -67,7 +67,7 @@ def test_a_problem_leads_to_a_page_about_it(face: Face) -> None:
 
 
 def test_problems_of_http_itself_have_pages_too(face: Face) -> None:
-    """Whatever route and method are asked, the code of the problem is one with a page."""
+    """Problems of HTTP itself, like an unknown route or method, have codes with pages too."""
     answers = [
         face.http.put("/v1/metrics", headers=face.auth),
         face.http.get("/nowhere"),

@@ -1,4 +1,4 @@
-"""Erasing over HTTP: whose contact is meant, who may, and what is answered."""
+"""Erasing over HTTP: which contact, who may, and the answer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ GUEST = {"contact_id": "guest-7f3a91"}
 
 @pytest.fixture
 def eraser(face: Face) -> Face:
-    """The same with a key that may erase, and nothing else."""
+    """A client whose key may only erase."""
     face.post([event("a", contact_id="guest-7f3a91"), event("b", contact_id="guest-2")])
     return Face(face.engine, face.http, face.engine.keys.add("acme", ["erase"]).key)
 
 
 def test_a_tenant_erases_its_own(eraser: Face) -> None:
-    """A dry run counts and changes nothing, an erasure takes the event out and is listed; another tenant is not found."""
+    """A dry run counts only; an erasure removes the event and is listed; another tenant is 404."""
     for dry in (True, False):
         answer = eraser.http.post("/v1/erase", json={**GUEST, "dry_run": dry}, headers=eraser.auth)
         assert answer.status_code == 200, answer.text
@@ -37,7 +37,7 @@ def test_a_tenant_erases_its_own(eraser: Face) -> None:
 
 
 def test_an_operator_names_the_tenant(eraser: Face, tmp_path: Path) -> None:
-    """Without a tenant it is a bad request, with one that tenant's contact goes."""
+    """Without a tenant an operator gets 400; with one, that tenant's contact is erased."""
     operator = Face(eraser.engine, eraser.http, eraser.operator)
     assert operator.http.post("/v1/erase", json=GUEST, headers=operator.auth).json()["code"] == "bad_request"
     assert operator.get("/v1/erasures").json()["code"] == "bad_request"
@@ -47,6 +47,6 @@ def test_an_operator_names_the_tenant(eraser: Face, tmp_path: Path) -> None:
 
 
 def test_without_an_id_nothing_is_erased(eraser: Face) -> None:
-    """No, an empty and an endless id are refused."""
+    """A missing, an empty and an overlong id are refused."""
     for body in ({}, {"contact_id": ""}, {"contact_id": "x" * 513}):
         assert eraser.http.post("/v1/erase", json=body, headers=eraser.auth).status_code in (400, 422)

@@ -1,4 +1,4 @@
-"""POST /v1/events: every form of the contract is stored, everything hostile is refused by name, nothing breaks."""
+"""POST /v1/events: every form of the contract is stored, and hostile input is refused by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lines(*events: Any) -> bytes:
     ],
 )
 def test_every_form_of_the_contract_is_stored(face: Face, body: Any, content_type: str, ids: list[str]) -> None:
-    """One event, an array, NDJSON and CloudEvents single and batch are all taken, and answered 202 with counts."""
+    """One event, an array, NDJSON, and single and batched CloudEvents get 202 with counts, and are stored."""
     answer = face.post(body, **{"Content-Type": content_type})
     assert answer.status_code == 202
     assert answer.json() == {"accepted": len(ids), "duplicates": 0, "corrected": 0, "rejected": []}
@@ -51,27 +51,27 @@ def test_every_form_of_the_contract_is_stored(face: Face, body: Any, content_typ
 
 
 def test_gzip_is_read_in_every_form(face: Face) -> None:
-    """A gzip body counts as its content does."""
+    """A gzip body is read as its content."""
     for body, kind in ((json.dumps([event("a")]).encode(), "application/json"), (lines(event("b")), NDJSON)):
         answer = face.post(gzip.compress(body), **{"Content-Encoding": "gzip", "Content-Type": kind})
         assert answer.json()["accepted"] == 1
 
 
 def test_every_member_of_a_gzip_body_is_read(face: Face) -> None:
-    """A body of several gzip members, as log shippers append them, counts as its whole content does."""
+    """A body of several gzip members, as log shippers append them, is read as its whole content."""
     parts = [lines(event(name)) + b"\n" for name in "abc"]
     answer = face.post(b"".join(map(gzip.compress, parts)), **{"Content-Encoding": "gzip", "Content-Type": NDJSON})
     assert (answer.status_code, answer.json()["accepted"]) == (202, 3)
 
 
 def test_a_byte_order_mark_does_no_harm(face: Face) -> None:
-    """A mark before an array or before lines is passed over."""
+    """A byte order mark before an array or before lines is ignored."""
     for body, kind in ((json.dumps([event("a")]).encode(), "application/json"), (lines(event("b")), NDJSON)):
         assert face.post(b"\xef\xbb\xbf" + body, **{"Content-Type": kind}).json()["accepted"] == 1
 
 
 def test_a_rating_that_counts_nowhere_has_a_note(face: Face) -> None:
-    """A rating outside its scale is stored, and the answer has a note on it; other answers have no notes at all."""
+    """A rating outside its scale is stored with a note in the answer; other answers have no notes."""
     rating = {"type": "satisfaction.rating_received", "time": OK["time"]}
     answer = face.post([OK, {**rating, "id": "r", "value": 4.5}]).json()
     assert (answer["accepted"], answer["rejected"]) == (2, [])
@@ -82,7 +82,7 @@ def test_a_rating_that_counts_nowhere_has_a_note(face: Face) -> None:
 
 @pytest.mark.parametrize("name", ["property_id", "propertyId", "organization_id", "team_id", "teamId"])
 def test_a_tenant_in_an_original_spelling_has_to_be_the_key_s(face: Face, name: str) -> None:
-    """An event that names the key's tenant is stored; one that names another is refused with a code of its own."""
+    """An event that names the key's tenant is stored; one that names another is refused with its own code."""
     answer = face.post([{**event("a"), name: "acme"}, {**event("b"), name: "other"}]).json()
     assert answer["accepted"] == 1
     assert [(r["index"], r["code"], r["field"]) for r in answer["rejected"]] == [(1, "other_tenant", name)]
@@ -115,7 +115,7 @@ def test_original_spellings_mean_the_same(face: Face, spelling: dict[str, Any]) 
 
 
 def test_resending_is_a_duplicate_and_a_revision_corrects(face: Face) -> None:
-    """Same source and id counts once; a higher revision replaces, also when the lower one arrives last."""
+    """The same source and id counts once; a higher revision replaces, even if a lower one arrives last."""
     assert face.post(OK).json()["accepted"] == 1
     assert face.post(OK).json() == {"accepted": 0, "duplicates": 1, "corrected": 0, "rejected": []}
     assert face.post(event("good", revision=3, channel="mail")).json()["corrected"] == 1
@@ -124,7 +124,7 @@ def test_resending_is_a_duplicate_and_a_revision_corrects(face: Face) -> None:
 
 
 def test_a_verdict_names_index_code_field_and_message(face: Face) -> None:
-    """Each refused record says where it stood, why, which field, and what is near."""
+    """Each refused record has its index, code, field, and a message with the nearest known name."""
     answer = face.post(
         [OK, {"type": "message.recieved", "time": OK["time"]}, {"time": OK["time"]}, event("n", tenant="b")]
     ).json()
@@ -137,7 +137,7 @@ def test_a_verdict_names_index_code_field_and_message(face: Face) -> None:
 
 
 def test_one_bad_event_in_a_thousand(face: Face) -> None:
-    """999 are stored, one has a verdict and is kept in quarantine, and it is stored once by replaying it when it can be."""
+    """Of 1,000 events 999 are stored and one is quarantined; once corrected, a replay stores it once."""
     batch = [event(f"e{i}", hour=i % 24) for i in range(1000)]
     batch[500] = event("e500", type="message.unheard_of")
     answer = face.post(batch).json()
@@ -145,7 +145,7 @@ def test_one_bad_event_in_a_thousand(face: Face) -> None:
     (kept,) = face.engine.quarantine.of("acme").rows
     assert (kept.code, kept.origin, json.loads(kept.raw or "")["id"]) == ("unknown_type", "api", "e500")
     assert face.engine.quarantine.replay("acme").rejected[0].code == "unknown_type"
-    with face.engine.store.facts.write() as writing:  # what the sender's mending would do
+    with face.engine.store.facts.write() as writing:  # stands for the sender's correction
         writing.run("UPDATE quarantine SET raw = replace(raw, 'unheard_of', 'received')")
     assert face.engine.quarantine.replay("acme").accepted == 1
     assert face.engine.quarantine.of("acme").rows == []
@@ -182,11 +182,11 @@ HOSTILE: dict[str, bytes] = {
     "a boolean as id": b'"id":true',
     "a list as id": b'"id":[]',
 }
-"""Members of an event that must refuse it, each alone."""
+"""Members of an event, each of which makes it refused."""
 
 
 def strict(text: str) -> Any:
-    """Read JSON that holds no NaN and no infinity."""
+    """Parse JSON, and fail on NaN and infinity."""
 
     def refuse(constant: str) -> Any:
         raise AssertionError(f"{constant} in {text[:300]}")
@@ -196,7 +196,7 @@ def strict(text: str) -> Any:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_member_refuses_its_event_alone(arena: Face, name: str) -> None:
-    """In a batch and in NDJSON the neighbour is stored and the hostile one has a verdict; alone it is a verdict or a 400."""
+    """Beside a good event the hostile one alone is refused; sent alone it is refused or a 400."""
     bad = b'{"type":"message.received","time":"2026-08-01T10:00:00Z",' + HOSTILE[name] + b"}"
     good = json.dumps(event(f"beside {name}")).encode()
     alone = arena.post(bad)
@@ -204,7 +204,7 @@ def test_a_hostile_member_refuses_its_event_alone(arena: Face, name: str) -> Non
     for body, kind in ((good + b"\n" + bad, NDJSON), (b"[" + good + b"," + bad + b"]", "application/json")):
         answer = arena.post(body, **{"Content-Type": kind})
         if name == "attributes 100,000 deep" and kind != NDJSON:
-            assert answer.status_code == 400  # no parser gets to the end of it, so no record can be told from the next
+            assert answer.status_code == 400  # no parser reads past it, so its records cannot be separated
             continue
         assert answer.status_code == 202, answer.text
         told = strict(answer.text)
@@ -224,7 +224,7 @@ def test_a_hostile_member_refuses_its_event_alone(arena: Face, name: str) -> Non
     ],
 )
 def test_odd_but_harmless_members_are_stored(arena: Face, member: bytes) -> None:
-    """What only looks odd is stored: nobody asks for it as a number."""
+    """Odd but valid members are stored."""
     answer = arena.post(b'{"type":"message.received","time":"2026-08-01T11:00:00Z",' + member + b"}")
     assert answer.json()["accepted"] == 1
 
@@ -238,14 +238,14 @@ def test_odd_but_harmless_members_are_stored(arena: Face, member: bytes) -> None
     ids=lambda body: repr(body[:12]),
 )  # fmt: skip
 def test_a_body_that_is_no_json_is_a_400(arena: Face, body: bytes) -> None:
-    """Empty bodies, top-level numbers, half JSON and other encodings are refused as a whole, with a reason."""
+    """Empty bodies, top-level scalars, truncated JSON and other encodings are refused as a whole, with a reason."""
     answer = arena.post(body)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert answer.json()["detail"]
 
 
 def test_what_is_refused_is_kept_whole(face: Face) -> None:
-    """Each refused element keeps its own JSON, once, whatever stands beside it, so that it can be tried again."""
+    """Each refused element is stored once with its own JSON, whatever is beside it, and can be replayed."""
     long = {**OK, "type": "unheard_of", "attributes": {"note": "\\" * 40_000}}
     odd = {**OK, "type": "unheard_of", "channel": "\ud800", "value": 2.5, "attributes": {"a": 1}}
     plain = [b"1", b"null", b'["a"]', b'"b"', json.dumps(long).encode()]
@@ -263,7 +263,7 @@ def test_what_is_refused_is_kept_whole(face: Face) -> None:
 
 
 def test_things_that_are_no_objects_have_verdicts(arena: Face) -> None:
-    """Inside an array whatever is no object is refused by its index, and an empty array is nothing at all."""
+    """Elements of an array that are not objects are refused by index, and an empty array counts nothing."""
     answer = arena.post([1, None, "a", [], OK]).json()
     assert [(r["index"], r["code"]) for r in answer["rejected"]] == [(i, "invalid_event") for i in range(4)]
     assert arena.post([]).json() == {"accepted": 0, "duplicates": 0, "corrected": 0, "rejected": []}
@@ -299,7 +299,7 @@ def test_things_that_are_no_objects_have_verdicts(arena: Face) -> None:
     ],
 )
 def test_bodies_are_bounded(arena: Face, body: bytes, encoding: str, status: int, code: str) -> None:
-    """50 MB, a gzip bomb, broken gzip and unknown encodings are refused before anything is parsed."""
+    """50 MB, a gzip bomb, broken gzip and unknown encodings are refused, and nothing is stored."""
     before = len(arena.stored())
     answer = arena.post(body, **{"Content-Encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -307,20 +307,20 @@ def test_bodies_are_bounded(arena: Face, body: bytes, encoding: str, status: int
 
 
 def test_a_body_without_a_length_is_bounded(arena: Face) -> None:
-    """A body that comes in pieces is refused once it is too large."""
+    """A body sent in pieces, without a length, is refused once it is too large."""
     pieces = (b" " * (1 << 20) for _ in range(20))
     answer = arena.http.post("/v1/events", content=pieces, headers=arena.auth)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 def test_a_question_is_bounded_too(arena: Face) -> None:
-    """50 MB posted as a question are refused as 50 MB of events are."""
+    """50 MB posted as a query are refused."""
     answer = arena.http.post("/v1/query", content=b" " * (50 << 20), headers=arena.auth)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 def test_batches_are_bounded(tmp_path: Path) -> None:
-    """More events than a batch may hold are refused together, and none is stored."""
+    """A batch with more events than allowed is refused, and none is stored."""
     with open_engine(tmp_path, max_batch=10) as engine:
         engine.add_tenant("acme")
         with TestClient(create_app(engine, refresh=False)) as http:
@@ -330,7 +330,7 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
 
 
 def test_no_answer_holds_nan_after_all_that(arena: Face) -> None:
-    """Whatever was sent before, each metric of the catalogue answers valid JSON with finite numbers, live and folded."""
+    """After hostile events every metric answers valid JSON with finite numbers, before and after folding."""
     for member in HOSTILE.values():
         arena.post(b'[{"type":"metric.observed","name":"n","time":"2026-08-01T10:00:00Z",' + member + b"}]")
     arena.post(
@@ -346,7 +346,7 @@ def test_no_answer_holds_nan_after_all_that(arena: Face) -> None:
 
 
 def test_collection_that_is_off_refuses_with_503(tmp_path: Path) -> None:
-    """With `collection.enabled: false` events are refused, so that senders keep them; nothing is stored."""
+    """With `collection.enabled: false` events get 503 with Retry-After, so that senders retry; nothing is stored."""
     with serving(tmp_path / "data", collection={"enabled": False}) as face:
         answer = face.post([OK])
         assert (answer.status_code, answer.json()["code"]) == (503, "collection_off")
@@ -355,7 +355,7 @@ def test_collection_that_is_off_refuses_with_503(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_refuses_with_507(tmp_path: Path) -> None:
-    """Below the floor of free space events are refused with 507 and Retry-After, questions are answered."""
+    """Below the floor of free space events get 507 with Retry-After, and queries are answered."""
     with open_engine(tmp_path, free_floor_mb=1 << 40) as engine:
         engine.add_tenant("acme")
         with TestClient(create_app(engine, refresh=False)) as http:

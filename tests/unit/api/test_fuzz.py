@@ -1,4 +1,4 @@
-"""Damaged bodies: an answer of 202 speaks of every record, every other one is a problem that says what to do, and none is a 500."""
+"""Damaged bodies: 202 accounts for every record, any other answer is a problem with advice, and none is a 500."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPLY = {
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
-    """Serve one engine that takes as many requests as come."""
+    """Serve one engine without limits of requests."""
     with serving(
         tmp_path_factory.mktemp("fuzz") / "data", limits=dict.fromkeys(Limits.model_fields, 0) | {"burst": 2}
     ) as made:
@@ -52,7 +52,7 @@ BODIES = {
 
 
 def records(body: bytes, kind: str) -> int | None:
-    """Count the records of a body in a way of its own; None where it cannot be told."""
+    """Count the records of a body independently; None if they cannot be counted."""
     if kind == "lines":
         return sum(
             bool(line.removeprefix(b"\xef\xbb\xbf").strip()) for line in body.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -66,7 +66,7 @@ def records(body: bytes, kind: str) -> int | None:
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_damaged_body_is_answered_for_every_record(arena: Face, kind: str) -> None:
-    """Cut, flipped, repeated and reordered bodies: 202 counts each record once, anything else is a 4xx with a detail."""
+    """For truncated, flipped, repeated and reordered bodies, 202 counts each record once; all else is 400 or 413 with a detail."""
     body, headers = BODIES[kind]
     for seed in range(FUZZ):
         damaged = mutated(body, seed)
@@ -85,7 +85,7 @@ def test_a_damaged_body_is_answered_for_every_record(arena: Face, kind: str) -> 
 
 
 def test_members_in_any_order_are_all_read(arena: Face) -> None:
-    """Whole gzip members, repeated and reordered, count as the lines that they hold; one that is cut refuses the body."""
+    """Whole gzip members, repeated and reordered, count as their lines; a truncated member refuses the body."""
     parts = [gzip.compress(lines([one]) + b"\n") for one in EVENTS]
     headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
     for seed in range(FUZZ // 4):
@@ -106,7 +106,7 @@ def test_members_in_any_order_are_all_read(arena: Face) -> None:
     ],
 )
 def test_a_damaged_payload_is_answered_in_words(arena: Face, path: str, body: dict[str, Any]) -> None:
-    """A payload of a job after an accident is taken or refused with a detail, and never ends in a 500."""
+    """A damaged payload of a job is accepted or refused with a detail, never a 500."""
     key = arena.engine.keys.add("acme", ["admin", "ingest"]).key
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for seed in range(FUZZ):

@@ -1,4 +1,4 @@
-"""What services send over HTTP: verified, stored once, and nothing left of what somebody forged."""
+"""Webhooks over HTTP: verified, stored once, and without a trace of forged bodies."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ STAMP = str(int(NOW.timestamp()))
 
 
 def slack(body: bytes, secret: str = SECRET, stamp: str = STAMP) -> dict[str, str]:
-    """Sign as Slack does."""
+    """Return the headers of Slack's signature."""
     digest = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
     return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest}"}
 
 
 def meta(body: bytes, secret: str = SECRET) -> dict[str, str]:
-    """Sign as Meta does."""
+    """Return the header of Meta's signature."""
     return {"X-Hub-Signature-256": f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"}
 
 
@@ -53,7 +53,7 @@ def text(id_: str = "wamid.1", at: int = 1785499200, **fields: Any) -> dict[str,
 
 
 class Hook:
-    """An integration of acme, and what a service does with its address."""
+    """An integration of acme, and requests to its address."""
 
     def __init__(self, face: Face, provider: str, sign: Callable[..., dict[str, str]], **how: Any) -> None:
         self.face, self.sign = face, sign
@@ -78,7 +78,7 @@ def phone(face: Face) -> Hook:
 
 
 def test_a_body_is_stored_once_however_often_it_comes(hook: Hook) -> None:
-    """200 with what became of it; a retry, and the mention of the same message, are duplicates."""
+    """A body is stored once with counts; a retry, and the mention of the same message, are duplicates, and no text is stored."""
     first = hook.send(message())
     assert (first.status_code, first.json()["accepted"], first.json()["ignored"]) == (200, 1, {})
     assert hook.send(message()).json()["duplicates"] == 1
@@ -99,7 +99,7 @@ def test_a_body_is_stored_once_however_often_it_comes(hook: Hook) -> None:
     ],
 )  # fmt: skip
 def test_a_forged_body_is_401_and_leaves_no_word(hook: Hook, headers: dict[str, str], reason: str) -> None:
-    """Nothing is stored or quarantined; one log line and the delivery log say who, when and why, and no word of the body."""
+    """A forged body is neither stored nor quarantined; a log line and the delivery log have integration and reason, and no text."""
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in (slack(message()) | headers).items()]
     with capture_logs() as logs:
         answer = hook.face.http.post(hook.path, content=message(), headers=encoded)
@@ -114,7 +114,7 @@ def test_a_forged_body_is_401_and_leaves_no_word(hook: Hook, headers: dict[str, 
 
 
 def test_every_byte_of_a_body_is_signed(hook: Hook, phone: Hook) -> None:
-    """A body with any one byte changed is 401 for Slack and Meta, and what cannot be parsed is not looked at before."""
+    """A body with one changed byte is 401 for Slack and Meta, and nothing is stored."""
     for one, body in ((hook, message()), (phone, whatsapp(text()))):
         signed = one.sign(body)
         for place in range(0, len(body), 7):
@@ -124,7 +124,7 @@ def test_every_byte_of_a_body_is_signed(hook: Hook, phone: Hook) -> None:
 
 
 def test_an_address_that_is_not_there_is_404(hook: Hook, face: Face) -> None:
-    """No integration, another service's, and one that only fetches answer in the same words."""
+    """An unknown integration, another service's and one that only fetches get the same 404."""
     only = face.engine.integrations.add("acme", "slack", "xoxb-1")
     told = set()
     for path in (
@@ -140,7 +140,7 @@ def test_an_address_that_is_not_there_is_404(hook: Hook, face: Face) -> None:
 
 
 def test_a_paused_integration_takes_nothing_until_it_is_resumed(hook: Hook) -> None:
-    """503, so that the service sends again; what is forged is 401 as before."""
+    """A paused integration answers 503, so that the service retries; a forged body is still 401."""
     hook.face.engine.integrations.pause("acme", hook.row.id)
     answer = hook.send(message())
     assert (answer.status_code, answer.json()["code"]) == (503, "integration_paused")
@@ -151,7 +151,7 @@ def test_a_paused_integration_takes_nothing_until_it_is_resumed(hook: Hook) -> N
 
 
 def test_challenges_are_answered_to_who_knows_the_secret(hook: Hook, phone: Hook) -> None:
-    """Slack's `url_verification` is signed, Meta's names the verify token; anything else asked with GET is not there."""
+    """Slack's signed `url_verification` and Meta's verify token are answered; any other GET is refused."""
     asked = json.dumps({"type": "url_verification", "challenge": "c-1"}).encode()
     assert hook.send(asked).text == "c-1"
     assert hook.face.http.get(hook.path).status_code == 404
@@ -164,14 +164,14 @@ def test_challenges_are_answered_to_who_knows_the_secret(hook: Hook, phone: Hook
 
 
 def test_what_is_signed_and_no_json_is_refused_by_name(hook: Hook, phone: Hook) -> None:
-    """400 with what is wrong, for the service's log; nothing is half read."""
+    """A signed body that is not a JSON object is 400 with a code."""
     for body in (b"", b"[]", b"{", b'{"a": ' + b"[" * 10_000, b"\xff"):
         assert hook.send(body).status_code == 400
         assert phone.send(body).json()["code"] == "bad_request"
 
 
 def test_an_edit_and_a_deletion_change_the_message_that_is_stored(phone: Hook) -> None:
-    """The message keeps its time and who wrote it; what is told before the message itself gives way to it."""
+    """An edit or deletion changes the stored message, which keeps its time and author; it may also come before the message."""
     edit = {
         **text("wamid.2", 1785499300),
         "type": "edit",
@@ -195,7 +195,7 @@ def test_an_edit_and_a_deletion_change_the_message_that_is_stored(phone: Hook) -
 
 
 def test_texts_are_kept_only_where_the_integration_says_so(face: Face) -> None:
-    """Then encrypted, by a reference in the event; an edit replaces the text, a deletion takes it, an erasure finds it."""
+    """Texts are encrypted outside of the event, which has a reference; an edit replaces the text, a deletion empties it."""
     phone = Hook(face, "whatsapp", meta, secrets={"app_secret": SECRET}, settings={"keep_text_days": "30"})
     assert made_for(phone.row)["verify_token"]
     phone.send(whatsapp(text()))
@@ -221,7 +221,7 @@ def test_texts_are_kept_only_where_the_integration_says_so(face: Face) -> None:
 
 
 def test_texts_go_when_their_days_are_over_and_with_their_integration(face: Face) -> None:
-    """Retention deletes texts older than the integration says, and removing it deletes the rest; events stay."""
+    """Texts are deleted after the integration's days, and all of them with the integration; events stay."""
     phones = [
         Hook(face, "whatsapp", meta, secrets={"app_secret": SECRET}, settings={"keep_text_days": days})
         for days in ("1", "900")
@@ -238,7 +238,7 @@ def test_texts_go_when_their_days_are_over_and_with_their_integration(face: Face
 
 
 def test_a_read_up_to_a_moment_is_a_receipt_of_each_message_before(face: Face) -> None:
-    """Messenger says until when somebody has read: each message sent to that conversation until then is read, once."""
+    """A watermark of Messenger is one read receipt for each message of the conversation sent until then."""
     talk = Hook(face, "messenger", meta, secrets={"app_secret": SECRET})
 
     def body(**what: Any) -> bytes:
@@ -254,7 +254,7 @@ def test_a_read_up_to_a_moment_is_a_receipt_of_each_message_before(face: Face) -
 
 
 def test_no_body_is_passed_over_without_a_word(face: Face) -> None:
-    """A signed body that is about nothing, and a receipt of messages that are not stored, are named in the answer."""
+    """The answer names a signed body without content, and a receipt of messages that are not stored."""
     talk = Hook(face, "messenger", meta, secrets={"app_secret": SECRET})
     error = {"error": {"message": "Error validating access token", "code": 190}}
     assert talk.send(json.dumps(error).encode()).json()["ignored"] == {"a body about nothing": 1}
@@ -269,7 +269,7 @@ def test_no_body_is_passed_over_without_a_word(face: Face) -> None:
 
 
 def test_what_twilio_is_not_answered_is_in_the_log(face: Face) -> None:
-    """Twilio gets no body as an answer, since it would forward it: what is ignored is in the log by name, without a word."""
+    """Twilio gets an empty answer, since it would forward a body; the log counts what was ignored, without texts."""
     url = "http://testserver/v1/hooks/twilio/"
 
     def sign(body: bytes) -> dict[str, str]:
@@ -291,7 +291,7 @@ def test_what_twilio_is_not_answered_is_in_the_log(face: Face) -> None:
 
 
 def test_a_reply_makes_its_root_the_question_of_a_conversation(hook: Hook) -> None:
-    """Slack tells a reply and not its root again: the root joins the thread, also where it comes later or never came."""
+    """A reply puts its root into the same conversation, whichever comes first."""
     hook.send(message())
     reply = {"thread_ts": "1785499200.000100", "parent_user_id": "U1", "user": "U2"}
     hook.send(message("1785499260.000100", **reply))
@@ -307,7 +307,7 @@ def test_a_reply_makes_its_root_the_question_of_a_conversation(hook: Hook) -> No
 
 
 def test_a_minute_that_slack_left_out_is_a_gap(hook: Hook) -> None:
-    """The notice is verified like any body; the minute is open in the ledger, once, and answers over it say so."""
+    """A minute lost by Slack's rate limit is one gap of one minute, and queries over it are incomplete."""
     lost = json.dumps({"type": "app_rate_limited", "minute_rate_limited": int(STAMP) - 600}).encode()
     for _ in range(2):
         assert hook.send(lost).json()["ignored"] == {"app_rate_limited": 1}
@@ -320,7 +320,7 @@ def test_a_minute_that_slack_left_out_is_a_gap(hook: Hook) -> None:
 
 @pytest.mark.parametrize("minute", [60, 4_000_000_000, None])
 def test_a_lost_minute_that_cannot_be_is_the_one_before_the_notice(hook: Hook, minute: int | None) -> None:
-    """A notice about 1970, about 2096 or about no minute leaves a gap of now, which answers over these days say."""
+    """A notice with an impossible minute, or without one, makes a gap of the minute before the notice."""
     assert (
         hook.send(json.dumps({"type": "app_rate_limited", "minute_rate_limited": minute}).encode()).status_code == 200
     )
@@ -329,7 +329,7 @@ def test_a_lost_minute_that_cannot_be_is_the_one_before_the_notice(hook: Hook, m
 
 
 def test_twilio_signs_the_address_and_the_form(tmp_path_factory: pytest.TempPathFactory, face: Face) -> None:
-    """The base64 HMAC-SHA1 of the address and the sorted fields, with or without the port; the answer has no body."""
+    """Twilio signs address and sorted fields, with or without the port; the answer is empty, and another host is 401."""
 
     def sign(url: str, fields: dict[str, str]) -> str:
         signed = url + "".join(name + value for name, value in sorted(fields.items()))
@@ -356,7 +356,7 @@ def test_twilio_signs_the_address_and_the_form(tmp_path_factory: pytest.TempPath
 
 
 def test_the_setup_turns_green_with_the_first_body(hook: Hook) -> None:
-    """It waits, says why something was refused, and is received once a body was taken; it names address, steps and scopes."""
+    """A setup is waiting, then refused with a reason, then received after a good body; it names address, steps and scopes."""
     engine, id_ = hook.face.engine, hook.row.id
     found = engine.integrations.setup("acme", id_)
     assert (found.state, found.received_at) == ("waiting", None)

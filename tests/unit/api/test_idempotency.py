@@ -1,4 +1,4 @@
-"""`Idempotency-Key` over HTTP: answered again, not done again, and nobody else's."""
+"""`Idempotency-Key` over HTTP: a repeated request gets the first answer, does nothing again, and tenants are separate."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CREATE: dict[str, tuple[dict[str, Any], bool]] = {
     "/v1/integrations": ({"provider": "facebook_page", "settings": {"page_id": "7"}, "secret": "s"}, False),
     "/v1/snapshots": ({"kind": "daily", "date": "2026-08-01"}, False),
 }
-"""Routes that create, with a body; and whether it is the operator who may."""
+"""Routes that create something: a body, and whether only an operator may."""
 
 
 @pytest.fixture
 def admin(face: Face) -> Face:
-    """Give the tenant a key that may do everything."""
+    """A client whose key has all scopes of the tenant."""
     return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
@@ -37,13 +37,13 @@ def send(face: Face, path: str, body: Any, key: str | None = KEY, **headers: str
 
 
 def boss(face: Face) -> Face:
-    """The same with an operator's key."""
+    """The same client with an operator's key."""
     return Face(face.engine, face.http, face.operator)
 
 
 @pytest.mark.parametrize("path", CREATE)
 def test_a_repeated_request_is_answered_as_before(admin: Face, path: str) -> None:
-    """The same status and answer come back, marked as repeated, but for a secret; quoted or not, the key is the same."""
+    """A repeated request gets the same status and answer, marked as replayed and without a secret; quotes do not change the key."""
     body, operators = CREATE[path]
     face = boss(admin) if operators else admin
     first = send(face, path, body)
@@ -57,7 +57,7 @@ def test_a_repeated_request_is_answered_as_before(admin: Face, path: str) -> Non
 
 
 def test_another_request_under_the_same_key_is_a_422(admin: Face) -> None:
-    """Another body, or the same one to another route, is refused with its own code, and not done."""
+    """The same key with another body or another route is 422 with its own code, and nothing is done."""
     assert send(admin, "/v1/keys", {"scopes": ["read"]}).status_code == 201
     count = len(admin.engine.keys.of().rows)
     for path, body in (("/v1/keys", {"scopes": ["ingest"]}), ("/v1/jobs/analytics-ingest", {"payload": INGEST})):
@@ -68,13 +68,13 @@ def test_another_request_under_the_same_key_is_a_422(admin: Face) -> None:
 
 
 def test_what_failed_may_be_tried_again(admin: Face) -> None:
-    """A refusal is not kept: the same key is good for the mended request."""
+    """A refusal is not stored: the corrected request can use the same key."""
     assert send(boss(admin), "/v1/tenants", {"tenant": "new", "zone": "Mars/Olympus"}).status_code == 400
     assert send(boss(admin), "/v1/tenants", {"tenant": "new", "zone": "UTC"}).status_code == 201
 
 
 def test_keys_of_tenants_are_apart(admin: Face) -> None:
-    """Two tenants that use the same key get an answer each; a key without the scope gets none of what was kept."""
+    """Two tenants with the same key get separate answers; a key without the scope gets no stored answer."""
     body = {"payload": {"integration_id": "x", "date": "2026-08-01"}}
     mine = send(admin, "/v1/jobs/analytics-ingest", body).json()
     admin.engine.add_tenant("other")
@@ -87,7 +87,7 @@ def test_keys_of_tenants_are_apart(admin: Face) -> None:
 
 
 def test_many_at_once_do_it_once(admin: Face) -> None:
-    """Of eight requests at the same time one does it; the others get its answer, or a 409 that says to ask again."""
+    """Of eight simultaneous requests one does the work; the others get its answer, or 409."""
     with ThreadPoolExecutor(8) as pool:
         told = list(pool.map(lambda _: send(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}), range(8)))
     assert {a.status_code for a in told} <= {202, 409}
@@ -97,7 +97,7 @@ def test_many_at_once_do_it_once(admin: Face) -> None:
 
 
 def test_a_key_that_is_none_is_a_400(admin: Face) -> None:
-    """An empty, overlong or unprintable key is refused; without one nothing is remembered."""
+    """An empty, overlong or unprintable key is 400; without a key nothing is stored."""
     for bad in ("", '""', "x" * 256, "a\tb"):
         assert send(admin, "/v1/keys", {}, bad).status_code == 400, bad
     ids = {send(admin, "/v1/keys", {}, None).json()["id"] for _ in range(2)}
@@ -105,7 +105,7 @@ def test_a_key_that_is_none_is_a_400(admin: Face) -> None:
 
 
 def test_a_secret_is_kept_nowhere(admin: Face) -> None:
-    """Neither the text of a key nor an integration's secret is in any file after a request with an Idempotency-Key."""
+    """After a request with an Idempotency-Key, no file holds the text of a key or an integration's secret in the clear."""
     text = send(admin, "/v1/keys", {}).json()["key"].split("_", 3)[3]
     send(admin, "/v1/integrations", {**CREATE["/v1/integrations"][0], "secret": "canary-of-a-secret"}, "other")
     for path in admin.engine.settings.data.rglob("*"):

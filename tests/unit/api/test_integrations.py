@@ -1,4 +1,4 @@
-"""Integrations over HTTP: an admin key of the tenant, pages, and a secret that goes in and never out."""
+"""Integrations over HTTP: an admin key of the tenant, pages, and a secret that no answer shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEW: dict[str, Any] = {"provider": "facebook_page", "name": "Page", "settings": 
 
 @pytest.fixture
 def admin(face: Face) -> Face:
-    """Give the tenant's admin key to the face."""
+    """A client with the tenant's admin key."""
     return Face(face.engine, face.http, face.engine.keys.add("acme", ["admin"]).key)
 
 
@@ -27,7 +27,7 @@ def send(face: Face, method: str, path: str = "", body: Any = None) -> httpx2.Re
 
 
 def test_an_account_is_connected_listed_and_removed(admin: Face) -> None:
-    """201 with the row; then it is in the list and under its id, pauses, resumes, takes a new secret, and goes."""
+    """A new integration is listed, read, paused, resumed, given a new secret and removed."""
     made = send(admin, "POST", body=NEW)
     assert made.status_code == 201
     row = made.json()
@@ -46,7 +46,7 @@ def test_an_account_is_connected_listed_and_removed(admin: Face) -> None:
 
 
 def test_pages_follow_the_cursor(admin: Face) -> None:
-    """`next` leads from page to page until it is null."""
+    """`next` leads from page to page until it is null; a bad state or limit is 400."""
     made = [send(admin, "POST", body=NEW).json()["id"] for _ in range(5)]
     first = send(admin, "GET", "?limit=3").json()
     second = send(admin, "GET", f"?limit=3&cursor={first['next']}").json()
@@ -65,7 +65,7 @@ def test_pages_follow_the_cursor(admin: Face) -> None:
     ],
 )  # fmt: skip
 def test_bad_accounts_are_refused_without_their_secret(admin: Face, body: Any) -> None:
-    """A 400 that names what is wrong; the secret stands in no answer, and nothing is stored."""
+    """A bad integration is a 400 without its secret, and nothing is stored."""
     answer = send(admin, "POST", body=body)
     assert answer.status_code == 400
     assert SECRET not in answer.text
@@ -73,7 +73,7 @@ def test_bad_accounts_are_refused_without_their_secret(admin: Face, body: Any) -
 
 
 def test_a_secret_is_in_no_answer(admin: Face) -> None:
-    """Neither the answer that made it, nor lists, nor the description holds a secret."""
+    """Neither lists nor other answers about an integration hold its secret."""
     id_ = send(admin, "POST", body=NEW).json()["id"]
     answers = [send(admin, "GET"), send(admin, "GET", f"/{id_}"), send(admin, "POST", f"/{id_}/pause")]
     assert SECRET not in json.dumps([a.text for a in answers])

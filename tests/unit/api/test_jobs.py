@@ -1,4 +1,4 @@
-"""Jobs and schedules over HTTP and on the command line: started, listed page by page, cancelled, retried, and whose they are."""
+"""Jobs and schedules over HTTP: started, listed page by page, cancelled and retried, each tenant its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INGEST = {"integration_id": "int_x", "date": "2026-08-01"}
 
 @pytest.fixture
 def admin(face: Face) -> Face:
-    """Give the tenant a key that may do everything."""
+    """A client whose key has all scopes of the tenant."""
     return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
@@ -28,12 +28,12 @@ def post(face: Face, path: str, body: Any = None) -> httpx2.Response:
 
 
 def operator(face: Face) -> Face:
-    """Give an operator's key."""
+    """A client with an operator's key."""
     return Face(face.engine, face.http, face.operator)
 
 
 def test_a_job_waits_is_cancelled_and_retried(admin: Face) -> None:
-    """A started job can be read, cancelled once, and retried once; what cannot be done is a conflict that says why."""
+    """A started job can be read, cancelled once and retried; an impossible action is 409."""
     started = post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST, "priority": 1})
     assert started.status_code == 202
     job = started.json()
@@ -49,7 +49,7 @@ def test_a_job_waits_is_cancelled_and_retried(admin: Face) -> None:
 
 
 def test_a_job_under_an_id_of_ones_own_starts_once(admin: Face) -> None:
-    """The same id starts one job, however often it is sent; another tenant's same id is another job."""
+    """The same id starts one job, however often it is sent; another tenant's same id starts another."""
     body = {"payload": INGEST, "id": "nightly-1"}
     first, second = (post(admin, "/v1/jobs/analytics-ingest", body).json()["id"] for _ in range(2))
     assert first == second
@@ -60,7 +60,7 @@ def test_a_job_under_an_id_of_ones_own_starts_once(admin: Face) -> None:
 
 
 def test_jobs_are_read_page_by_page_and_filtered(admin: Face) -> None:
-    """Pages follow each other by their cursor, newest first, and hold every job once; queue and state filter."""
+    """Pages return every job once; queue and state filter; an unknown queue or state is 404, and a bad cursor 400."""
     made = [post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}).json()["id"] for _ in range(5)]
     post(admin, f"/v1/jobs/{made[0]}/cancel")
     seen: list[str] = []
@@ -82,10 +82,10 @@ def test_jobs_are_read_page_by_page_and_filtered(admin: Face) -> None:
 
 
 def test_pages_of_jobs_stand_still_while_others_start(admin: Face) -> None:
-    """Jobs that start in a later second than those of a page do not shift the pages after it."""
+    """Jobs that start in a later second do not shift the following pages."""
     made = [post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}).json()["id"] for _ in range(5)]
     first = admin.get("/v1/jobs", limit=2).json()
-    time.sleep(1.1)  # SQLite notes the second in which a job started
+    time.sleep(1.1)  # SQLite stores the second in which a job started
     for _ in range(3):
         post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST})
     second = admin.get("/v1/jobs", limit=2, cursor=first["next"]).json()
@@ -96,7 +96,7 @@ def test_pages_of_jobs_stand_still_while_others_start(admin: Face) -> None:
 
 
 def test_another_tenants_job_is_not_there(admin: Face) -> None:
-    """Reading, cancelling and retrying another tenant's job answer as for a job that does not exist."""
+    """Reading, cancelling and retrying another tenant's job give the answer for an unknown job."""
     job = post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}).json()["id"]
     admin.engine.add_tenant("other")
     other = Face(admin.engine, admin.http, admin.engine.keys.add("other", SCOPES).key)
@@ -113,7 +113,7 @@ def test_another_tenants_job_is_not_there(admin: Face) -> None:
 
 @pytest.mark.parametrize("queue", ["aggregation", "trend-aggregation", "retention"])
 def test_a_tenant_starts_nobody_elses_work(admin: Face, queue: str) -> None:
-    """Jobs for all tenants are an operator's; a tenant's key cannot name another tenant's as its own, nor start either."""
+    """Only an operator starts jobs for all tenants; a tenant's key starts none of another tenant."""
     payload = {"relation": "monthly_summary"} if queue == "aggregation" else {}
     for_all = post(admin, f"/v1/jobs/{queue}", {"payload": payload})
     assert (for_all.status_code, for_all.json()["code"]) == (403, "forbidden")
@@ -126,7 +126,7 @@ def test_a_tenant_starts_nobody_elses_work(admin: Face, queue: str) -> None:
 
 
 def test_an_operator_says_whose_a_tenants_job_is(admin: Face) -> None:
-    """An operator starts jobs for all, for the tenant that the payload names, and none of a tenant without its name."""
+    """An operator starts jobs for all tenants or for the payload's tenant; a tenant's job without its name is 400."""
     chief = operator(admin)
     nobodys = post(chief, "/v1/jobs/analytics-ingest", {"payload": INGEST})
     assert (nobodys.status_code, "$.tenant" in nobodys.text) == (400, True)
@@ -146,7 +146,7 @@ def test_an_operator_says_whose_a_tenants_job_is(admin: Face) -> None:
     ids=str,
 )
 def test_a_job_that_cannot_work_is_refused(admin: Face, queue: str, body: Any, status: int, named: str) -> None:
-    """What is wrong is said before anything is started."""
+    """A job that cannot work is refused with what is wrong, and none is started."""
     answer = post(admin, f"/v1/jobs/{queue}", body)
     assert answer.status_code == status, answer.text
     assert named in answer.text
@@ -154,7 +154,7 @@ def test_a_job_that_cannot_work_is_refused(admin: Face, queue: str, body: Any, s
 
 
 def test_a_question_becomes_a_job_with_a_reference(face: Face) -> None:
-    """`POST /v1/ai/responses` with an ingest key starts a job whose payload is a reference; a bad payload names its field."""
+    """`POST /v1/ai/responses` starts a job whose payload is a reference without the text; a bad payload is refused by field."""
     question = {
         "workspace_id": "T1", "user_id": "U1", "channel_id": "C1", "message_ts": "1.5", "triggered_by": "mention",
         "trigger_message_text": "When do you open?", "context_messages": [],
@@ -169,7 +169,7 @@ def test_a_question_becomes_a_job_with_a_reference(face: Face) -> None:
 
 
 def test_schedules_are_the_operators(face: Face) -> None:
-    """An operator sees, triggers, pauses, resumes and backfills schedules; a tenant's key may not, and mistakes are named."""
+    """An operator lists, triggers, pauses, resumes and backfills schedules; a tenant's key gets 403, and errors say why."""
     boss = operator(face)
     assert face.get("/v1/schedules").status_code == 403
     rows = {row["name"]: row for row in boss.get("/v1/schedules").json()["rows"]}
@@ -194,7 +194,7 @@ def test_schedules_are_the_operators(face: Face) -> None:
 
 
 class Stopped:
-    """A worker whose clock stands still."""
+    """A worker that is stuck."""
 
     def start(self) -> None:
         """Do nothing."""
@@ -204,12 +204,12 @@ class Stopped:
         return []
 
     def alive(self) -> bool:
-        """Say that it does not go on."""
+        """Return that it is stuck."""
         return False
 
 
 def test_a_stuck_worker_makes_the_server_unready(face: Face) -> None:
-    """When the worker stands still `/readyz` is 503 and names it."""
+    """With a stuck worker `/readyz` is 503 and names it."""
     app = create_app(face.engine, refresh=False, worker=Stopped())  # type: ignore[arg-type]
     with TestClient(app) as http:
         answer = http.get("/readyz")

@@ -1,4 +1,4 @@
-"""Tenants and keys over HTTP: whose they are, shown once, ended at once, rotated with an overlap."""
+"""Tenants and keys over HTTP: each tenant its own, shown once, revoked at once, rotated with an overlap."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.unit.api.conftest import Face, open_engine
 
 
 def send(face: Face, method: str, path: str, body: Any = None, key: str = "", **headers: str) -> httpx2.Response:
-    """Send a request with a key, or the tenant's admin key."""
+    """Send a request with a key; by default the client's own."""
     return face.http.request(method, path, json=body, headers={"Authorization": f"Bearer {key or face.key}", **headers})
 
 
 @pytest.fixture
 def admin(face: Face) -> Face:
-    """Give the tenant a key that may do everything."""
+    """A client whose key has all scopes of the tenant."""
     return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
 def works(face: Face, key: str) -> bool:
-    """Say whether a key is good for reading."""
+    """Return whether a key can read."""
     return send(face, "GET", "/v1/metrics", key=key).status_code == 200
 
 
@@ -38,7 +38,7 @@ def works(face: Face, key: str) -> bool:
 
 
 def test_an_operator_makes_and_changes_tenants(face: Face) -> None:
-    """A tenant is made with what is given, changed in that alone, and a retention of null keeps for ever."""
+    """A new tenant has the given fields, a change touches only given fields, and a retention of null keeps for ever."""
     made = send(
         face, "POST", "/v1/tenants", {"tenant": "new", "zone": "Asia/Tokyo", "retention": {"raw": None}}, face.operator
     )
@@ -58,7 +58,7 @@ def test_an_operator_makes_and_changes_tenants(face: Face) -> None:
 
 
 def test_a_tenant_sees_itself_alone(face: Face) -> None:
-    """A tenant's key lists and reads its own tenant; another is not found, as one that never was; it changes none."""
+    """A tenant's key lists and reads its own tenant; another gets the 404 of an unknown one; it changes none."""
     face.engine.add_tenant("other")
     assert [row["tenant"] for row in face.get("/v1/tenants").json()["rows"]] == ["acme"]
     assert face.get("/v1/tenants/acme").json()["zone"] == "Europe/Rome"
@@ -69,7 +69,7 @@ def test_a_tenant_sees_itself_alone(face: Face) -> None:
 
 
 def test_lists_are_read_page_by_page_while_they_grow(face: Face) -> None:
-    """Tenants, keys and integrations come in pages that hold each once, whatever is added meanwhile; a made-up cursor is a 400."""
+    """Pages of tenants, keys and integrations return each once, even while rows are added; a bad cursor is 400."""
     chief = face.engine.keys.add(None, ["admin"]).key
     owner = face.engine.keys.add("acme", ["admin"]).key
     for n in range(5):
@@ -101,7 +101,7 @@ def test_lists_are_read_page_by_page_while_they_grow(face: Face) -> None:
 
 
 def test_a_key_is_shown_once(admin: Face) -> None:
-    """The text of a key is in the answer that makes it, works, and stands in no later answer."""
+    """A key's text is in the answer that makes it, works, and is in no later answer."""
     made = send(admin, "POST", "/v1/keys", {"scopes": ["read"], "label": "wallboard"})
     assert made.status_code == 201
     text = made.json()["key"]
@@ -114,7 +114,7 @@ def test_a_key_is_shown_once(admin: Face) -> None:
 
 
 def test_a_tenants_admin_makes_keys_for_its_tenant_alone(admin: Face) -> None:
-    """Naming another tenant, or none, makes a key of one's own tenant or nothing; an operator names any, or makes its own."""
+    """A tenant's admin makes keys for its own tenant only; an operator for any tenant or itself."""
     admin.engine.add_tenant("other")
     assert send(admin, "POST", "/v1/keys", {"tenant": "other"}).status_code == 404
     assert send(admin, "GET", "/v1/keys?tenant=other").status_code == 404
@@ -129,7 +129,7 @@ def test_a_tenants_admin_makes_keys_for_its_tenant_alone(admin: Face) -> None:
 
 
 def test_a_revoked_key_stops_at_once(admin: Face) -> None:
-    """A key that just worked, and is remembered, is refused right after it was revoked, however it was revoked."""
+    """A key that just worked is refused right after it was revoked, by route or by engine."""
     for how in ("route", "engine"):
         made = admin.engine.keys.add("acme")
         assert works(admin, made.key)
@@ -143,7 +143,7 @@ def test_a_revoked_key_stops_at_once(admin: Face) -> None:
 def test_a_key_revoked_elsewhere_is_believed_for_five_seconds_at_most(
     admin: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process that remembers a key asks the database again when five seconds are over."""
+    """Another process refuses a revoked key after five seconds at most."""
     made = admin.engine.keys.add("acme")
     with open_engine(admin.engine.settings.data) as second, TestClient(create_app(second, refresh=False)) as http:
         elsewhere = Face(second, http, made.key)
@@ -155,7 +155,7 @@ def test_a_key_revoked_elsewhere_is_believed_for_five_seconds_at_most(
 
 
 def test_rotation_leaves_the_old_key_its_overlap(admin: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new key has tenant, scopes and label of the old; both work until the overlap is over, then the new one alone."""
+    """The new key has tenant, scopes and label of the old; both work during the overlap, then only the new one."""
     old = admin.engine.keys.add("acme", ["read"], "wallboard")
     told = send(admin, "POST", f"/v1/keys/{old.id}/rotate", {"overlap": 60})
     assert told.status_code == 201
@@ -164,13 +164,13 @@ def test_rotation_leaves_the_old_key_its_overlap(admin: Face, monkeypatch: pytes
     assert new["replaces"]["id"] == old.id and new["replaces"]["expires_at"]
     assert works(admin, old.key) and works(admin, new["key"])
     monkeypatch.setattr(control, "now", lambda: now() + timedelta(seconds=61))
-    admin.engine.control.revocations += 1  # what is remembered ends with the key, by the real clock
+    admin.engine.control.revocations += 1  # the cached key expires by the real clock
     assert not works(admin, old.key)
     assert works(admin, new["key"])
 
 
 def test_rotation_without_overlap_and_of_what_is_over(admin: Face) -> None:
-    """With no overlap the old key stops at once; a dead key, another tenant's and an absurd overlap are refused."""
+    """With no overlap the old key stops at once; a revoked or expired key, another tenant's and an absurd overlap are refused."""
     old = admin.engine.keys.add("acme", ["read"])
     assert works(admin, old.key)
     new = send(admin, "POST", f"/v1/keys/{old.id}/rotate", {"overlap": 0}).json()
@@ -186,7 +186,7 @@ def test_rotation_without_overlap_and_of_what_is_over(admin: Face) -> None:
 
 
 def test_rotation_makes_no_key_live_longer(admin: Face) -> None:
-    """A key that ends keeps its end when it is rotated, and so does its successor, unless another end is given."""
+    """A rotated key keeps its expiry, and its successor has the same unless another is given."""
     old = admin.engine.keys.add("acme", ["read"], expires="2090-01-01")
     new = send(admin, "POST", f"/v1/keys/{old.id}/rotate", {"overlap": 5}).json()
     assert new["expires_at"] == plain(old.expires_at) > new["replaces"]["expires_at"]

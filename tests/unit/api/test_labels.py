@@ -1,4 +1,4 @@
-"""Labels given over HTTP: a person's label of one message or conversation, and what is refused."""
+"""Labels over HTTP: a person's label of a message or a conversation, and refusals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOPIC = {"set": "topic", "label": "wifi"}
 
 @pytest.fixture
 def admin(face: Face) -> Face:
-    """An admin key of acme, which has two topics, a message of its own, and one that its source labelled."""
+    """An admin key of acme, which has two topics, a message, and a message that its source labelled."""
     face.engine.labels.replace("acme", {"topic": {"wifi": {"words": ["wifi"]}, "food": None}})
     sent = [
         event("m1", attributes={"text": "The breakfast is late"}, **PLACE),
@@ -28,12 +28,12 @@ def admin(face: Face) -> Face:
 
 
 def give(face: Face, **body: Any) -> httpx2.Response:
-    """Give a label with a key."""
+    """Post a label."""
     return face.http.post("/v1/labels", json=body, headers=face.auth)
 
 
 def labels(face: Face, conversation: str) -> list[tuple[str, str, str | None]]:
-    """Return the topics of a conversation with who gave them, as the API says them."""
+    """Return the topics of a conversation with their labellers, from the API."""
     reads = Face(face.engine, face.http, face.engine.keys.add("acme", ["read"]).key)
     rows = reads.get("/v1/conversations", **DAY).json()["rows"]
     (given,) = (row["labels"] for row in rows if row["conversation_id"] == conversation)
@@ -42,7 +42,7 @@ def labels(face: Face, conversation: str) -> list[tuple[str, str, str | None]]:
 
 @pytest.mark.parametrize("target", [{"message": "m1"}, {"conversation": "c1"}])
 def test_a_label_is_given_once(admin: Face, target: dict[str, str]) -> None:
-    """A message, or a conversation's first incoming message, has the label at once; the same again changes nothing."""
+    """A message, or a conversation's first incoming message, has the label at once; giving it again changes nothing."""
     first = give(admin, **TOPIC, **target)
     assert (first.status_code, first.json()["message"], first.json()["changed"]) == (200, "m1", 1)
     again = give(admin, **TOPIC, **target).json()
@@ -51,7 +51,7 @@ def test_a_label_is_given_once(admin: Face, target: dict[str, str]) -> None:
 
 
 def test_a_label_of_the_source_stays(admin: Face) -> None:
-    """A message that its source labelled is refused with 409, which says how the source corrects it."""
+    """A message that its source labelled is refused with 409 and how the source can correct it."""
     refused = give(admin, **TOPIC, message="m2")
     assert (refused.status_code, "by a higher revision" in refused.json()["detail"]) == (409, True)
     assert [label[:2] for label in labels(admin, "c2")] == [("food", "source")]
@@ -72,14 +72,14 @@ def test_a_label_of_the_source_stays(admin: Face) -> None:
 def test_what_cannot_be_labelled_is_refused_with_advice(
     admin: Face, body: dict[str, str], status: int, advice: str
 ) -> None:
-    """An unknown label, message, conversation or set, and none or two of them, change nothing; the refusal says what to do."""
+    """An unknown label, message, conversation or set, and no target or two, are refused with advice and change nothing."""
     refused = give(admin, **body)
     assert (refused.status_code, advice in refused.text) == (status, True), refused.text
     assert labels(admin, "c1") == []
 
 
 def test_only_an_admin_key_of_the_tenant_gives_labels(admin: Face) -> None:
-    """Keys without the scope `admin` get 403; another tenant's key does not find the conversation, nor the message."""
+    """Keys without the scope `admin` get 403; for another tenant's key conversation and message are 404."""
     for scopes in (["read"], ["ingest"], ["erase"], ["export"]):
         limited = Face(admin.engine, admin.http, admin.engine.keys.add("acme", scopes).key)
         assert give(limited, **TOPIC, message="m1").status_code == 403

@@ -1,4 +1,4 @@
-"""Limits per key and tenant: buckets that fill at a rate, 429 with the seconds to wait, and nobody else's business."""
+"""Limits per key and tenant: buckets that fill at a rate, 429 with the seconds to wait, and no effect on other tenants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.api.conftest import Face, event, serving
 
 
 class Clock:
-    """A clock that is moved by hand."""
+    """A clock that the test moves."""
 
     now = 100.0
 
@@ -33,12 +33,12 @@ class Clock:
 
 
 def limits(**given: float) -> Limits:
-    """Return limits, those that are not given as they are by default."""
+    """Return limits with the given values, and defaults for the rest."""
     return Limits.model_validate(given)
 
 
 def taken(limiter: Limiter, key: str, kind: str = "reads") -> int:
-    """Take until refused; returns how many were given."""
+    """Take until refused, and return the number of requests allowed."""
     for n in range(10_000):
         try:
             limiter.take(Key(key, "acme", ()), kind)
@@ -48,7 +48,7 @@ def taken(limiter: Limiter, key: str, kind: str = "reads") -> int:
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
-    """A key may send a burst at once and its rate from then on; a pause never saves up more than the burst."""
+    """A key may send a burst at once and then its rate; a pause saves up no more than the burst."""
     clock = Clock()
     limiter = Limiter(limits(reads=10, ingests=100, burst=2), clock)
     assert taken(limiter, "a") == 20
@@ -59,13 +59,13 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
 
 
 def test_keys_and_kinds_have_their_own() -> None:
-    """What one key has used up is there for another, and for the same key's other kind of request."""
+    """Each key, and each kind of request, has its own bucket."""
     limiter = Limiter(limits(reads=10, ingests=100, burst=2), Clock())
     assert [taken(limiter, "a"), taken(limiter, "b"), taken(limiter, "a", "ingests")] == [20, 20, 200]
 
 
 def test_the_headers_say_what_is_left() -> None:
-    """Policy, remaining requests and seconds until all are back stand in the headers, and when to come back in the error."""
+    """Headers have policy, remaining requests and seconds until the bucket is full; the error has the seconds to wait."""
     limiter = Limiter(limits(reads=10, ingests=100, burst=2), Clock())
     assert limiter.take(Key("a", "acme", ()), "reads") == [
         (b"ratelimit-policy", b'"reads";q=20;w=2'),
@@ -81,14 +81,14 @@ def test_the_headers_say_what_is_left() -> None:
 
 
 def test_no_limit_is_no_header() -> None:
-    """A rate of 0 lets everything through and says nothing."""
+    """A rate of 0 allows everything and sends no header."""
     limiter = Limiter(limits(reads=0, ingests=0, burst=1), Clock())
     assert taken(limiter, "a") == 10_000
     assert limiter.take(Key("a", "acme", ()), "reads") == []
 
 
 def test_slow_rates_let_one_through_at_a_time() -> None:
-    """A rate below one a second still gives a first request, and the next when its time has come."""
+    """A rate below one a second allows a first request, and the next after its interval."""
     clock = Clock()
     limiter = Limiter(limits(reads=0.1, ingests=0, burst=1), clock)
     assert taken(limiter, "a") == 1
@@ -97,7 +97,7 @@ def test_slow_rates_let_one_through_at_a_time() -> None:
 
 
 def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many keys there are, the fullest buckets are forgotten, and a used one stays used."""
+    """With many keys the fullest buckets are dropped, and a used one stays used."""
     monkeypatch.setattr(limits_, "MOST_BUCKETS", 100)
     clock = Clock()
     limiter = Limiter(limits(reads=1, ingests=0, burst=10), clock)
@@ -113,11 +113,11 @@ def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["events", "megabytes", "seconds"])
 def test_work_is_taken_from_the_tenant(kind: str) -> None:
-    """Work overdraws the bucket of the tenant, whichever of its keys caused it, and its requests wait until that is made up for."""
+    """Work overdraws the tenant's bucket, whichever key caused it, and all its requests are refused until it is refilled."""
     clock, unlimited = Clock(), {"reads": 0, "ingests": 0, "events": 0, "megabytes": 0, "seconds": 0}
     limiter = Limiter(limits(**{**unlimited, kind: 2}), clock)
     one, other, neighbour = Key("a", "acme", ()), Key("b", "acme", ()), Key("c", "zoo", ())
-    limiter.spend(one, {kind: 26})  # 20 may be done at once
+    limiter.spend(one, {kind: 26})  # the burst is 20
     for key in (one, other):
         with pytest.raises(RateLimitedError, match="tenant acme may cause 2") as refused:
             limiter.take(key, "reads")
@@ -125,20 +125,20 @@ def test_work_is_taken_from_the_tenant(kind: str) -> None:
     assert limiter.take(neighbour, "reads") == []
     clock.now += 3
     assert limiter.take(one, "ingests") == []
-    limiter.spend(one, {kind: 1e9})  # nobody waits longer than a burst takes
+    limiter.spend(one, {kind: 1e9})  # the wait is capped at a burst's time
     clock.now += 10
     assert limiter.take(other, "reads") == []
 
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Face]:
-    """Serve an engine whose keys may ask three times at once, and store thirty."""
+    """Serve an engine with bursts of three reads and thirty ingests."""
     with serving(tmp_path / "data", limits={"reads": 3, "ingests": 30, "burst": 1}) as made:
         yield made
 
 
 def test_one_beyond_the_limit_is_a_429(slow: Face) -> None:
-    """The fourth request is a problem with Retry-After and the limit headers; other keys, storing and an operator go on."""
+    """The fourth read is 429 with Retry-After and limit headers; other keys, ingests and an operator are not limited by it."""
     answers = [slow.get("/v1/metrics") for _ in range(3)]
     assert [a.status_code for a in answers] == [200] * 3
     assert [a.headers["ratelimit"].split(";")[1] for a in answers] == ["r=2", "r=1", "r=0"]
@@ -154,12 +154,12 @@ def test_one_beyond_the_limit_is_a_429(slow: Face) -> None:
 
 
 def mistyped(n: int, distinct: bool = False) -> list[dict[str, Any]]:
-    """Return events with a mistyped type, the same in each or another in each."""
+    """Return events with a mistyped type, the same in each or (`distinct`) different in each."""
     return [{**event(str(i)), "type": f"mesage.recieved{i if distinct else ''}"} for i in range(n)]
 
 
 def test_events_bytes_and_time_count(tmp_path: Path) -> None:
-    """What a tenant sends and has worked on is counted whatever becomes of it, and ends in a 429 that names the kind."""
+    """Events, bytes and time count even for refused events, and lead to a 429 that names the kind; other tenants go on."""
     for kind, limit in (("events", 100), ("megabytes", 0.01), ("seconds", 0.001)):
         with serving(tmp_path / kind, limits={kind: limit}) as made:
             answers = [made.post(mistyped(500, distinct=True)) for _ in range(6)]
@@ -171,7 +171,7 @@ def test_events_bytes_and_time_count(tmp_path: Path) -> None:
 
 
 def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """3,000 events with the same mistyped type cost one suggestion, 3,000 others fifty a second, a huge name none."""
+    """3,000 equal mistyped types cost one suggestion, 3,000 different ones fifty a second, a huge name none."""
     compared: list[str] = []
 
     def close(word: str, *_: object, **__: object) -> list[str]:
@@ -193,7 +193,7 @@ def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a tenant's requests hold all of its share, its others wait; small bodies of its own and other tenants' are answered."""
+    """While a tenant's requests hold its whole share, its others wait; its small bodies and other tenants are answered."""
     monkeypatch.setattr("hubbub.api.admission.HEAVY", 2)
     entered, go_on = threading.Semaphore(0), threading.Event()
     running = 0
@@ -219,7 +219,7 @@ def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.Mon
 
 
 def test_a_refused_tenant_is_known_for_a_moment() -> None:
-    """From a refusal on, and until some seconds later, each of the tenant's keys counts as beyond its limits; no other tenant's."""
+    """For some seconds after a refusal all keys of the tenant count as refused lately; another tenant's do not."""
     clock = Clock()
     limiter = Limiter(limits(reads=1, burst=1), clock)
     acme, zoo = Key("b", "acme", ()), Key("z", "zoo", ())
@@ -231,7 +231,7 @@ def test_a_refused_tenant_is_known_for_a_moment() -> None:
 
 
 def test_refusals_of_a_flood_take_their_time(slow: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first refusal comes at once. While the next waits, another tenant is answered; those beyond the bound do not wait."""
+    """The first refusal comes at once, the next is delayed while others are answered; beyond the bound none is delayed."""
     admission = "hubbub.api.admission"
     monkeypatch.setattr(f"{admission}.MOST_WAITING", 1)
     waiting, go_on = threading.Event(), threading.Event()
@@ -259,7 +259,7 @@ def test_refusals_of_a_flood_take_their_time(slow: Face, monkeypatch: pytest.Mon
 
 
 def test_a_tenant_beyond_its_limits_goes_last(slow: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request of a tenant that was just refused steps aside until its neighbour's is answered."""
+    """A request of a tenant that was just refused waits until another tenant's is answered."""
     monkeypatch.setattr("hubbub.precedence.LONGEST", 30.0)
     entered, go_on = threading.Event(), threading.Event()
 

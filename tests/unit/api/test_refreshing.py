@@ -1,4 +1,4 @@
-"""The refresh that runs beside a server: it folds what comes, goes on after a failure, and ends when it is to."""
+"""The refresh loop beside a server: it folds new events, continues after a failure, and stops on request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait until something is true, for some 30 seconds at most."""
+    """Wait until a condition is true, about 30 seconds at most."""
     for _ in range(3000):
         if true():
             return
@@ -35,13 +35,13 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def folded(engine: Engine) -> bool:
-    """Say whether nothing waits to be stored or folded."""
+    """Return whether nothing waits to be stored or folded."""
     with engine.store.facts.read() as reading:
         return not engine.store.log.behind() and not reading.value("SELECT count(*) FROM todo")
 
 
 def test_two_servers_fold_what_comes(folder: Path) -> None:
-    """Two processes' loops on one folder fold everything once, whoever took it, and neither fails."""
+    """Loops of two processes on one folder fold everything once, whichever accepted it, without errors."""
     with open_engine(folder) as one, open_engine(folder) as other:
         loops = [RefreshLoop(engine, 0.01) for engine in (one, other)]
         for loop in loops:
@@ -58,7 +58,7 @@ def test_two_servers_fold_what_comes(folder: Path) -> None:
 
 
 def test_a_failed_refresh_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What went wrong is said, the loop is alive, and the next round folds what waits and takes the error back."""
+    """After a failed refresh the loop has its error and is alive; the next success folds what waits and clears the error."""
     with open_engine(folder) as engine:
         refresh, full = engine.facts.refresh, [True]
 
@@ -79,7 +79,7 @@ def test_a_failed_refresh_is_tried_again(folder: Path, monkeypatch: pytest.Monke
 
 
 def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While every refresh fails, the server is ready to answer and says what is wrong; when one goes well, that is gone."""
+    """While every refresh fails `/readyz` is 200 and names the error; after a success the error is gone."""
     with open_engine(folder, refresh_seconds=0.01) as engine:
         refresh, full = engine.facts.refresh, [True]
 
@@ -99,7 +99,7 @@ def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_a_loop_that_hangs_is_not_alive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it is started, and when no refresh ended for minutes, a loop is not alive; one that was stopped has nothing to do."""
+    """A loop is not alive before its start, and while no refresh has ended for a time; after its stop it is."""
     monkeypatch.setattr("hubbub.api.refreshing.STUCK_AFTER", 0.2)
     with open_engine(folder) as engine:
         loop = RefreshLoop(engine, 30)

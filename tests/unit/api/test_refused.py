@@ -1,4 +1,4 @@
-"""What has no answer is refused the same way on every face: ranges, dimensions, numbers that are none, addresses."""
+"""Queries, rules and addresses that cannot work are refused the same way everywhere."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DAYS = "from=2026-08-01&to=2026-08-08"
     ],
 )  # fmt: skip
 def test_questions_without_an_answer(face: Face, path: str) -> None:
-    """Unknown dimensions, empty ranges and ranges beyond all events are 400, also where there is nothing to look at."""
+    """Unknown dimensions, empty ranges and ranges before all events are 400, also without any data."""
     answer = face.get(path)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_question"), answer.text
 
 
 def test_days_to_come_have_no_news(face: Face) -> None:
-    """Said so, for the range that was asked."""
+    """News of future days say that the days have not begun, with the given range."""
     told = face.get("/v1/news?from=2026-09-01&to=2026-09-08").json()
     assert (told["lead"], told["to"][:10]) == ("These days have not begun.", "2026-09-08")
 
@@ -42,7 +42,7 @@ def test_days_to_come_have_no_news(face: Face) -> None:
     ],
 )  # fmt: skip
 def test_rules_that_could_never_fire(face: Face, change: dict[str, Any], said: str) -> None:
-    """A limit that is no number, and words that are none of a rule's, with those that are."""
+    """A limit that is not finite, and unknown kinds, grains and directions, are refused."""
     rule = {"name": "Many", "kind": "threshold", "metric": "messages", "grain": "day", "limit": 5, **change}
     with pytest.raises(BadInputError, match=said):
         face.engine.alerts.add("acme", rule)
@@ -50,6 +50,6 @@ def test_rules_that_could_never_fire(face: Face, change: dict[str, Any], said: s
 
 @pytest.mark.parametrize("to", ["https://example.org/\0", "https://example.org/\r\nX: y", "https://example.org/a b"])
 def test_addresses_that_no_request_line_can_hold(face: Face, to: str) -> None:
-    """Spaces and control characters are no part of an address."""
+    """An address with spaces or control characters is refused."""
     with pytest.raises(BadInputError, match="not an https address"):
         face.engine.destinations.add("acme", "webhook", to)

@@ -1,4 +1,4 @@
-"""Reports over HTTP: asked for, made by a job, listed, downloaded and deleted, each tenant its own."""
+"""Reports over HTTP: made by a job, listed, downloaded and deleted, each tenant its own."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from tests.unit.api.conftest import Face, event
 
 @pytest.fixture
 def admin(face: Face) -> Face:
-    """Give the tenant a key that may do everything."""
+    """A client whose key has all scopes of the tenant."""
     return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
 @pytest.fixture
 def other(face: Face) -> Face:
-    """Give another tenant a key that may do everything."""
+    """A client of another tenant, whose key has all scopes."""
     face.engine.add_tenant("other")
     return Face(face.engine, face.http, face.engine.keys.add("other", SCOPES).key)
 
 
 def start(face: Face, **body: Any) -> httpx2.Response:
-    """Ask for a report."""
+    """Request a report."""
     return face.http.post("/v1/reports", json=body, headers=face.auth)
 
 
 def test_a_report_is_asked_for_and_waits(face: Face) -> None:
-    """The answer is 202 with the ids of report and job, its place, and the days that it will be of; until it is made its
-    place tells the job's state, and there is nothing to download."""
+    """The answer is 202 with report, job, location and days; until the report is made, its location has the job's state."""
     answer = start(face, kind="weekly", sections=["summary"], formats=["json"])
     assert answer.status_code == 202, answer.text
     told = answer.json()
@@ -67,14 +66,14 @@ def test_a_report_is_asked_for_and_waits(face: Face) -> None:
     ids=str,
 )
 def test_a_report_that_cannot_be_made_is_refused_at_once(face: Face, body: dict[str, Any], named: str) -> None:
-    """What is wrong is said before any job is started."""
+    """A report that cannot be made is refused before any job is started."""
     answer = start(face, **body)
     assert (answer.status_code, named in answer.text) == (400, True), answer.text
     assert face.get("/v1/jobs").json()["rows"] == []
 
 
 def test_each_format_is_handed_out_as_a_file(face: Face) -> None:
-    """Each file comes as it was made, under a plain name, with its type, to be saved and never run by a browser."""
+    """Each file has its name and type, is sent as an attachment in a sandbox, and can be read in parts."""
     assert face.post(event("m1")).json()["accepted"] == 1
     made = face.engine.reports.make("acme", "daily", date="2026-08-01", formats=list(FORMATS))
     for name, one in FORMATS.items():
@@ -104,14 +103,14 @@ def test_each_format_is_handed_out_as_a_file(face: Face) -> None:
 
 
 def test_a_format_that_was_not_made_is_not_there(face: Face) -> None:
-    """The answer says as what the report was made."""
+    """A format that was not made is 404, with the formats that were."""
     made = face.engine.reports.make("acme", "daily", formats=["csv"])
     answer = face.get(f"/v1/reports/{made.id}/download", format="html")
     assert (answer.status_code, "csv" in answer.json()["detail"]) == (404, True)
 
 
 def test_reports_are_listed_page_by_page(face: Face) -> None:
-    """Pages follow each other by their cursor and hold every report once; a wrong cursor is refused."""
+    """Pages return every report once; a bad cursor is refused."""
     made = {face.engine.reports.make("acme", "daily", sections=["summary"], formats=["json"]).id for _ in range(5)}
     seen: list[str] = []
     cursor: str | None = None
@@ -127,7 +126,7 @@ def test_reports_are_listed_page_by_page(face: Face) -> None:
 
 
 def test_another_tenants_report_is_one_that_is_not_there(admin: Face, other: Face) -> None:
-    """Looking, downloading and deleting answer another tenant as for a report that never was, made or still waiting."""
+    """Reading, downloading and deleting another tenant's report, made or waiting, give the answer for an unknown report."""
     made = admin.engine.reports.make("acme", "daily").id
     waiting = start(admin, kind="daily").json()["id"]
     never = "rep_" + "0" * 24
@@ -146,7 +145,7 @@ def test_another_tenants_report_is_one_that_is_not_there(admin: Face, other: Fac
 
 
 def test_a_report_is_deleted_by_an_admin_key(face: Face, admin: Face) -> None:
-    """A key that may read may not delete; after an admin's deletion the report and its files are gone."""
+    """A key with read cannot delete; after an admin's deletion the report and its files are gone."""
     made = face.engine.reports.make("acme", "daily").id
     assert face.http.delete(f"/v1/reports/{made}", headers=face.auth).status_code == 403
     assert admin.http.delete(f"/v1/reports/{made}", headers=admin.auth).json() == {"id": made, "deleted": True}

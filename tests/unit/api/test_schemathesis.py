@@ -1,4 +1,4 @@
-"""The OpenAPI document against the application: schemathesis asks every route what it describes, and what it does not."""
+"""The OpenAPI document against the application: schemathesis sends described and undescribed requests to every route."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.api.conftest import NOW, Face, event, serving
 from tests.unit.api.undescribed import undescribed
 
 LEAST_ANSWERED = {"operator": 18, "tenant": 30}
-"""Routes that at least one request reached: a document that only refuses would conform too."""
+"""The least number of routes with a successful answer: a server that refuses everything would conform too."""
 QUESTION = {"from": "2026-08-01", "to": "2026-08-02", "metric": "messages", "grain": "day"}
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/query": {"metrics": ["messages", "response_ms.p50"], "from": "2026-08-01", "to": "2026-08-03"},
@@ -38,7 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/keys": {"scopes": ["read"], "label": "made here", "tenant": "acme"},
     "/v1/keys/{key}/rotate": {"overlap": 0},
 }
-"""What makes sense, which no document can say: half of the requests carry it."""
+"""Bodies that make sense, which no document can describe: half of the requests have them."""
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,12 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 
 @cache
 def export(engine: Engine) -> str:
-    """Start one export, which no route removes; returns its id."""
+    """Start one export, which no route removes, and return its id."""
     return str(engine.transfer.start("acme").id)
 
 
 def thing(engine: Engine, name: str) -> str:
-    """Return what a route names in its path, as it is there; what can be used up is made anew."""
+    """Return an existing id for a parameter of a path; ids that a request can use up are new each time."""
     match name:
         case "key":
             return str(engine.keys.add("acme").id)
@@ -86,11 +86,11 @@ def thing(engine: Engine, name: str) -> str:
         "code": "not_found",
         "provider": "slack",
         "call": "track",
-    }.get(name, f"no-such-{name}")  # what only arises by itself, or is written to, is asked for in tests of its own
+    }.get(name, f"no-such-{name}")  # ids of things that no route makes have their own tests
 
 
 def sensible(case: Any, engine: Engine) -> None:
-    """Put what makes sense into a request: ids that there are, dates, metrics, bodies."""
+    """Put existing ids, dates, metrics and bodies into a request."""
     case.path_parameters = {name: thing(engine, name) for name in case.path_parameters or {}}
     wanted = {parameter.name for parameter in case.operation.query}
     case.query = {name: value for name, value in QUESTION.items() if name in wanted}
@@ -100,7 +100,7 @@ def sensible(case: Any, engine: Engine) -> None:
 
 @pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_the_application_is_as_described(face: Face, who: str) -> None:
-    """No request, as described or not, gets a 500, or a status, media type, body or field that its route does not describe."""
+    """No request, described or not, gets a 500, or a status, media type, body or field that its route does not describe."""
     key = face.operator if who == "operator" else face.engine.keys.add("acme", SCOPES).key
     document = schemathesis.openapi.from_asgi("/openapi.json", face.http.app)
     faults: dict[str, str] = {}
@@ -119,7 +119,7 @@ def test_the_application_is_as_described(face: Face, who: str) -> None:
         @given(case=st.one_of(modes), sense=st.booleans())
         def ask(case: Any, sense: bool) -> None:
             unlike = case.meta.components.get(ParameterLocation.HEADER)
-            mended = sense or (unlike is not None and unlike.mode.is_negative)  # the key is in the headers too
+            mended = sense or (unlike is not None and unlike.mode.is_negative)  # the key is one of the headers too
             if sense:
                 sensible(case, face.engine)
             case.headers = {**(case.headers or {}), "Authorization": f"Bearer {key}"}

@@ -1,4 +1,4 @@
-"""Bodies of helpdesks, mail services and generic senders over HTTP: taken once, refused when forged, and counted as they should."""
+"""Webhooks of helpdesks, mail services and generic senders over HTTP: stored once, refused when forged, counted correctly."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.unit.ingest.receivers.test_mail import ways, written
 SERVICES = services()
 NAMES = sorted(SERVICES)
 LONG_AGO = 9_000
-"""Days: the bodies are of ten years."""
+"""In days: the bodies are up to ten years old."""
 
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
-    """Serve an engine whose tenant keeps events for long."""
+    """Serve an engine whose tenant has a long retention."""
     with serving(tmp_path_factory.mktemp("services") / "data") as face, pytest.MonkeyPatch.context() as patch:
         amazon, send = Amazon(), face.engine.http.send
         patch.setattr(
@@ -42,13 +42,13 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 
 
 def connected(face: Face, name: str, **settings: Any) -> str:
-    """Connect a service; returns the path that it sends to."""
+    """Connect a service, and return the path of its webhook."""
     row = face.engine.integrations.add("acme", name, secrets=dict(SERVICES[name].secrets), settings=settings)
     return f"/v1/hooks/{name}/{row.id}"
 
 
 def contents(name: str) -> list[tuple[bytes, str]]:
-    """Return bodies of a service with their content type, before they are signed."""
+    """Return a service's bodies with their content type, unsigned."""
     files = [(path.read_bytes(), SERVICES[name].kind) for path in sorted((BODIES / name).glob("*.json"))]
     mails = [one for way, one in ways(written()).items() if way.split()[0] == name and name != "mailgun"]
     return files + [(one.body, one.headers["content-type"]) for one in mails]
@@ -57,7 +57,7 @@ def contents(name: str) -> list[tuple[bytes, str]]:
 def send(
     face: Face, name: str, path: str, content: bytes, kind: str, *, flip: bool = False, wrap: bool = True
 ) -> httpx2.Response:
-    """Send a body as the service signs it, a file's content put into one (`wrap`); `flip` one byte of it on the way."""
+    """Send a body signed as the service does, wrapped as its webhook if `wrap`; `flip` changes one byte afterwards."""
     service = SERVICES[name]
     now = datetime.now(UTC) if WHSEC in service.secrets.values() else NOW
     body = service.wrap(content, now) if wrap and kind == service.kind else content
@@ -69,7 +69,7 @@ def send(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_comes_twice_counts_once(there: Face, name: str) -> None:
-    """Every body is taken, and a second time it stores nothing; none of its events is refused but for what the service left out."""
+    """Every body is accepted without refusals, and stores nothing the second time."""
     path = connected(there, name)
     for content, kind in contents(name):
         first = send(there, name, path, content, kind)
@@ -82,7 +82,7 @@ def test_whatever_comes_twice_counts_once(there: Face, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"postmark", "mime", "cloudevents", "segment", "mailgun"}))
 def test_a_byte_that_flips_on_the_way_is_401(there: Face, name: str) -> None:
-    """A body that is not what was signed leaves nothing."""
+    """A body that differs from the signed one by a bit is 401, and nothing is stored."""
     path = connected(there, name)
     before = len(there.stored())
     content, kind = contents(name)[0]
@@ -93,7 +93,7 @@ def test_a_byte_that_flips_on_the_way_is_401(there: Face, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nobody_else_may_send(there: Face, name: str) -> None:
-    """Without the service's secret nothing is taken."""
+    """A body without the service's signature is 401."""
     path = connected(there, name)
     content, kind = contents(name)[0]
     assert there.http.post(path, content=content, headers={"content-type": kind}).status_code == 401
@@ -101,7 +101,7 @@ def test_nobody_else_may_send(there: Face, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_damage_breaks_the_server(there: Face, name: str) -> None:
-    """Bodies with odd values that are signed all the same are taken, or refused as unreadable or forged: never 500."""
+    """Signed bodies with odd values or damage are accepted, or refused with 400 or 401, never a 500."""
     path, chance = connected(there, name, keep_text_days="30"), random.Random(name)
     whole = contents(name)
     for number in range(FUZZ // 4):
@@ -113,7 +113,7 @@ def test_no_damage_breaks_the_server(there: Face, name: str) -> None:
 
 
 def odd_body(content: bytes, chance: random.Random) -> bytes:
-    """Return a JSON body with odd values in it; any other damaged."""
+    """Return a JSON body with odd values in it; any other body damaged."""
     try:
         return json.dumps(odd(json.loads(content), chance)).encode()
     except ValueError:
@@ -121,7 +121,7 @@ def odd_body(content: bytes, chance: random.Random) -> bytes:
 
 
 def test_front_is_answered_when_its_address_is_saved(there: Face) -> None:
-    """Front's challenge comes back."""
+    """The answer returns Front's challenge."""
     path = connected(there, "front")
     body = b'{"type":"sync","authorization":{"id":"cmp_1"}}'
     asked = there.http.post(
@@ -131,7 +131,7 @@ def test_front_is_answered_when_its_address_is_saved(there: Face) -> None:
 
 
 def test_libraries_of_segment_put_their_path_behind_the_address(there: Face) -> None:
-    """The address is the host of a library; a key that is another's is refused there, too."""
+    """Libraries of Segment use the address as a host and add their path; a wrong key is refused there too."""
     path = connected(there, "segment")
     call = {
         "type": "track",
@@ -150,7 +150,7 @@ def test_libraries_of_segment_put_their_path_behind_the_address(there: Face) -> 
 
 
 def receipts(face: Face, *names: str) -> dict[str, Any]:
-    """Return what is known of the mails of the day."""
+    """Return the delivery numbers of mails of 1 August 2026."""
     day = {"from": "2026-08-01", "to": "2026-08-02"}
     asked = {
         "metrics": ["messages_attempted", "messages_delivered", "messages_read", "messages_failed"],
@@ -165,7 +165,7 @@ def receipts(face: Face, *names: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_reports_of_mails_are_receipts_in_any_order(tmp_path: Path, order: int) -> None:
-    """Of two mails one was delivered and opened, one bounced: whichever report comes first, they are two, sent when they were."""
+    """Of two mails one is delivered and opened, one bounces: in any order of reports the counts and times of sending are right."""
     at = 1785574800
     reports = [
         {"event": kind, "email": who, "timestamp": at + n * 60, "sg_event_id": f"{kind}{who}", "sg_message_id": f"{mail}.recvd-1.2"}
@@ -184,7 +184,7 @@ def test_reports_of_mails_are_receipts_in_any_order(tmp_path: Path, order: int) 
 
 
 def test_a_helpdesk_measures_itself(tmp_path: Path) -> None:
-    """A guest writes, a bot answers, a note is no answer, an agent answers after 2 minutes: from bodies to the numbers."""
+    """Bodies of a helpdesk become the right counts of messages, resolutions, reads and ratings, and verify is clean."""
     with serving(tmp_path / "data") as face:
         face.engine.tenants.change("acme", retention={"raw": LONG_AGO})
         path = connected(face, "chatwoot")
@@ -200,7 +200,7 @@ def test_a_helpdesk_measures_itself(tmp_path: Path) -> None:
 
 
 def webhook(one: Mapping[str, Any], desk: Desk) -> bytes:
-    """Return a message of a desk as its webhook."""
+    """Return a message of a helpdesk as its webhook."""
     names = {0: "incoming", 1: "outgoing", 2: "activity", 3: "template"}
     talk = desk.conversation(one["conversation_id"])
     at = datetime.fromtimestamp(one["created_at"], UTC).isoformat()
@@ -209,7 +209,7 @@ def webhook(one: Mapping[str, Any], desk: Desk) -> bytes:
 
 
 def test_what_webhooks_lost_is_fetched(tmp_path: Path) -> None:
-    """One message in five never comes, one comes twice: after the day was fetched all are there, each once, and numbers agree."""
+    """One message in five is lost and ten come twice: after the day is fetched each is stored once, and the counts are right."""
     desk, chance = Desk(page=7), random.Random(16)
     start = int(datetime(2026, 8, 19, 6, tzinfo=UTC).timestamp())
     for n in range(90):

@@ -1,4 +1,4 @@
-"""Snapshots over HTTP: made for the key's tenant alone, and read as they were made."""
+"""Snapshots over HTTP: made and read for the key's tenant only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.unit.api.conftest import DAY, Face, event
 
 
 def make(face: Face, **body: Any) -> Any:
-    """Ask for a snapshot to be made."""
+    """Request a snapshot."""
     return face.http.post("/v1/snapshots", json=body, headers=face.auth)
 
 
 def test_what_is_made_can_be_read(face: Face) -> None:
-    """POST makes what the engine makes and GET returns it, filtered by kind and account; both are the engine's answers."""
+    """POST makes the engine's snapshots, and GET returns them, filtered by kind and account."""
     face.post([event("a", account_id="one"), event("b", 11)]).raise_for_status()
     made = make(face, kind="daily", date=DAY["from"]).raise_for_status().json()
     assert (made["processed"], made["created"], made["errors"]) == (1, 2, {})
@@ -29,7 +29,7 @@ def test_what_is_made_can_be_read(face: Face) -> None:
 
 
 def test_another_tenants_snapshots_are_not_there(face: Face) -> None:
-    """A key makes and reads snapshots of its own tenant, whatever others have."""
+    """A key makes and reads snapshots of its own tenant only."""
     face.engine.add_tenant("other")
     face.engine.record("other", event("x", account_id="secret account"))
     face.engine.snapshot("daily", DAY["from"])
@@ -48,17 +48,17 @@ def test_another_tenants_snapshots_are_not_there(face: Face) -> None:
     ids=str,
 )  # fmt: skip
 def test_what_cannot_be_made_is_a_400(arena: Face, body: dict[str, Any], code: str) -> None:
-    """Unknown kinds, dates that are none or ahead, and a tenant in the body are refused with their code."""
+    """Unknown kinds, impossible or future dates, and a tenant in the body are 400 with their code."""
     answer = make(arena, **body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
 def test_what_is_past_retention_is_a_409(face: Face) -> None:
-    """A day whose facts are no longer kept cannot be made, and says so."""
+    """A snapshot of a day past retention is 409 with the code window_frozen."""
     face.engine.tenants.change("acme", retention={"facts": 10})
     face.post(event("a")).raise_for_status()
     face.engine.refresh()
-    with face.engine.store.facts.write() as writing:  # facts stay as long as they were not known before
+    with face.engine.store.facts.write() as writing:  # age counts from the later of time and arrival
         writing.run("UPDATE event SET received_at = time")
     face.engine.retention()
     answer = make(face, date=DAY["from"])
@@ -66,7 +66,7 @@ def test_what_is_past_retention_is_a_409(face: Face) -> None:
 
 
 def test_a_range_is_needed_to_read(arena: Face) -> None:
-    """Without dates, with one that is none, or backwards, there is no answer but a 400."""
+    """Without dates, with an invalid one, or with a reversed range, the answer is 400."""
     for params in (
         {},
         {"from": "2026-08-01"},

@@ -1,4 +1,4 @@
-"""Targets over HTTP: an admin key sets and ends them, a key that reads lists them."""
+"""Targets over HTTP: an admin key sets and ends them, a read key lists them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.unit.api.conftest import Face
 
 
 def test_targets_are_set_listed_and_ended(face: Face) -> None:
-    """POST answers with what GET lists; DELETE says until when it is in force; a key that only reads changes nothing."""
+    """POST returns the row that GET lists; DELETE returns its last day; a read key gets 403, and an unknown aim 400."""
     admin = Face(face.engine, face.http, face.engine.keys.add("acme", ["admin"]).key)
     body = {"aim": "resolution", "minutes": 240, "priority": "High", "valid_from": "2026-01-01"}
     assert face.http.post("/v1/targets", json=body, headers=face.auth).status_code == 403
@@ -21,7 +21,7 @@ def test_targets_are_set_listed_and_ended(face: Face) -> None:
 
 
 def test_a_series_says_which_target_is_in_force(face: Face) -> None:
-    """POST /v1/query answers the target's days and terms beside the rows, as described; a question of other metrics has none."""
+    """POST /v1/query returns targets of its metrics with days and terms, as OpenAPI describes; other metrics have none."""
     target = face.engine.targets.add("acme", "next_response", 15, share=0.9, valid_from="2026-08-03")
     body = {
         "metrics": ["next_response_within_target", "response_ms.p50"],

@@ -1,4 +1,4 @@
-"""Typed answers of routes: the dataclass is what OpenAPI says and what goes out."""
+"""Typed answers of routes: the dataclass defines the OpenAPI schema and the JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def add() -> Thing:
 
 
 def test_the_signature_is_the_answer_and_its_description() -> None:
-    """A page of dataclasses is answered with its fields, and described with their texts, from threads and from the loop alike."""
+    """A page of dataclasses is sent and described by its fields, from threads and from the event loop."""
     app = FastAPI()
     app.include_router(router)
     with TestClient(app) as http:

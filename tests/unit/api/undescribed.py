@@ -1,4 +1,4 @@
-"""Fields of an answer that the OpenAPI document does not name."""
+"""Finds fields of an answer that the OpenAPI document does not name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def undescribed(value: Any, schema: Mapping[str, Any], document: Mapping[str, Any], at: str = "") -> Iterator[str]:
-    """Yield where an answer has a field beside those that its schema names.
+    """Yield the path of each field in an answer that its schema does not name.
 
-    A schema without any named field says nothing of them: their names are metrics, dimensions or what people chose.
+    A schema without named fields allows any: their names are metrics, dimensions or chosen by people.
     """
     schemas = [_resolved(one, document) for one in _ways(_resolved(schema, document))]
     if isinstance(value, list):
