@@ -28,8 +28,8 @@ PAGE = Page(
     (
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
         Widget("agents", "Staff", agents, size="list", wide=True,
-               about="Replies without a person, like those of AI, are (none). A change is shown where it is better or worse "
-               "beyond what is usual; numbers from fewer than 10 ratings are grey."),
+               about='Replies without a person, like those of AI, are in the row "no staff". A change is shown where it is '
+               "better or worse beyond what is usual; numbers from fewer than 10 ratings are grey."),
         Widget("chart", "Over time", _chart, fact=chosen_over_time(CARDS)),
         Widget("online", "Online now", online, size="list", lazy=True),
     ),

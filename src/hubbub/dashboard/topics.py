@@ -156,14 +156,14 @@ def _in_words(labellers: Counter[str | None]) -> str:
 
 
 def _coverage(ask: Ask, label: str) -> str:
-    """Return how many of the messages that were looked at have a topic or a tone, as a sentence; empty where it is not known."""
+    """Return how many of the examined messages have a topic or a tone, as a sentence; empty where it is not known."""
     return _covered(ask, f"{label}_coverage", f"a {label}")
 
 
 def _covered(ask: Ask, metric: str, having: str) -> str:
     answer = ask.query([metric])
     share = None if answer.unfiltered else answer.number(metric).value
-    return "" if share is None else f"Coverage: {share:.0%} of the messages that were looked at have {having}."
+    return "" if share is None else f"Coverage: {share:.0%} of the examined messages have {having}."
 
 
 def _name(value: str | None) -> str:
