@@ -60,7 +60,7 @@ class Face:
         )  # an empty dict would remove the query in the path
 
     def ask(self, **question: Any) -> httpx2.Response:
-        """Post a question, by default for messages of the day."""
+        """Post a query, by default for messages of the day."""
         content = json.dumps({"metrics": ["messages"], **DAY, **question})
         return self.http.post("/v1/query", content=content, headers=self.auth | {"Content-Type": "application/json"})
 

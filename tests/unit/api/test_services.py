@@ -209,7 +209,7 @@ def webhook(one: Mapping[str, Any], desk: Desk) -> bytes:
 
 
 def test_what_webhooks_lost_is_fetched(tmp_path: Path) -> None:
-    """One message in five is lost and ten come twice: after the day is fetched each is stored once, and the counts are right."""
+    """One message in five is lost and some come twice: after the day is fetched each is stored once, and the counts are right."""
     desk, chance = Desk(page=7), random.Random(16)
     start = int(datetime(2026, 8, 19, 6, tzinfo=UTC).timestamp())
     for n in range(90):

@@ -89,7 +89,7 @@ def test_a_session_is_seen_every_five_minutes(access: Access, monkeypatch: pytes
 
 
 def test_what_is_listed_lets_nobody_in(access: Access) -> None:
-    """A session's listed id is no token and no link's, and lists of links hold no token."""
+    """A session's listed row holds no token, and its id, digest and link do not sign in."""
     token = come_in(access, "a", "Ada")
     (one,) = access.sessions("a")
     assert access.session(token).id == one.id and token not in str(asdict(one))

@@ -55,7 +55,7 @@ def test_conversations_are_found_and_told_by_name(named: Visitor) -> None:
     """A search finds conversations by name; list and timeline show names, with ids on the conversation's own page."""
     for text, found in (("zoe", 3), ("BO", 1), ("front desk", 1), ("nobody", 0)):
         page = named.page(f"/t/acme/conversations/list?{VIEW}&find={text}")
-        assert page.count("/t/acme/conversation?") == 2 * found, text  # by who and when
+        assert page.count("/t/acme/conversation?") == 2 * found, text  # contact and time
         assert XSS not in page
     told = named.see(f"/t/acme/conversation?{VIEW}&id=k1")
     assert f"Zoë {XSS} (U1)" in told and "front desk (C1)" in told and "Bo (U2)" in told
