@@ -1,4 +1,4 @@
-"""Accepting events: what is good is stored, what is not is refused by code and kept, and both at once."""
+"""Accepting events: good ones are stored, bad ones are rejected by code and quarantined, in the same batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACME, OTHER = Tenant(1, "acme"), Tenant(2, "other")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty store."""
+    """Open an empty store."""
     opened = Store(tmp_path)
     yield opened
     opened.close()
@@ -32,25 +32,25 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def intake(store: Store) -> Intake:
-    """An intake on a summer noon, with nothing gone."""
+    """Return an intake at summer noon, without a cut."""
     return Intake(store, fixed(NOW), lambda _: None)
 
 
 def event(id_: str | None = None, **fields: object) -> Event:
-    """A good event of an hour ago, with `fields` changed."""
+    """Return a good event of an hour ago, with `fields` changed."""
     plain = Event(type="message.received", time=NOW - timedelta(hours=1), id=id_)
     return msgspec.structs.replace(plain, **fields)
 
 
 def rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
-    """Return what is stored, once all that came has left the log."""
+    """Return stored rows after a refresh."""
     refresh(store)
     with store.facts.read() as reading:
         return reading.rows(sql)
 
 
 def code(intake: Intake, item: Event, tenant: Tenant = ACME, *, history: bool = False) -> tuple[str, str | None]:
-    """Why an event is refused, and for which field; nothing may be stored of it."""
+    """Return the code and field of a rejected event; nothing of it may be stored."""
     outcome = intake.accept(tenant, [item], history=history)
     assert outcome.accepted == 0
     return outcome.rejected[0].code, outcome.rejected[0].field
@@ -90,7 +90,7 @@ def code(intake: Intake, item: Event, tenant: Tenant = ACME, *, history: bool = 
 def test_a_bad_event_is_refused_by_code_and_field(
     intake: Intake, store: Store, fields: dict[str, object], reason: tuple[str, str]
 ) -> None:
-    """Each fault has a stable code, names its field, stores nothing, and leaves one row in quarantine."""
+    """Each fault has a stable code and field, stores no event, and leaves one row in quarantine."""
     assert code(intake, event("e1", **fields)) == reason
     assert rows(store, "SELECT count(*) FROM event") == [(0,)]
     assert rows(store, "SELECT tenant, code, field FROM quarantine") == [(1, *reason)]
@@ -113,13 +113,13 @@ def test_a_bad_event_is_refused_by_code_and_field(
     ],
 )
 def test_what_lies_on_the_edge_is_stored(intake: Intake, fields: dict[str, object]) -> None:
-    """Ten minutes into the future, forty days late, and numbers at their bounds are good events."""
+    """Events up to a day in the future, forty days late, and with numbers at their limits are stored."""
     outcome = intake.accept(ACME, [event("e1", **fields)])
     assert (outcome.stored, outcome.rejected) == (1, [])
 
 
 def test_history_takes_what_is_older_than_raw_events_are_kept(intake: Intake) -> None:
-    """An import of history takes old events, down to the year 2000; a tenant that keeps everything needs no such flag."""
+    """History accepts old events back to the year 2000; a tenant that keeps everything needs no such flag."""
     old = event("e1", time=datetime(2003, 5, 1, tzinfo=UTC))
     assert code(intake, old) == ("too_old", "time")
     assert intake.accept(ACME, [old], history=True).stored == 1
@@ -129,7 +129,7 @@ def test_history_takes_what_is_older_than_raw_events_are_kept(intake: Intake) ->
 
 
 def test_nothing_enters_what_is_gone(store: Store) -> None:
-    """Where facts are gone, an event is refused even as history; just after it, it is taken."""
+    """Before the cut an event is too late, even as history; at the cut it is accepted."""
     until = datetime(2026, 7, 1, tzinfo=UTC)
     intake = Intake(store, fixed(NOW), lambda _: until)
     frozen = event("e1", time=datetime(2026, 6, 30, 23, 59, tzinfo=UTC))
@@ -139,7 +139,7 @@ def test_nothing_enters_what_is_gone(store: Store) -> None:
 
 
 def test_what_is_gone_is_named_before_an_old_event(store: Store) -> None:
-    """What is both older than raw events are kept and gone gets the reason that no import gets around."""
+    """An event both before the cut and too old is too late, since history would not help."""
     until = datetime(2026, 5, 2, tzinfo=UTC)
     intake = Intake(store, fixed(NOW), lambda _: until)
     assert code(intake, event("e1", time=datetime(2026, 5, 1, tzinfo=UTC))) == ("too_late", "time")
@@ -148,7 +148,7 @@ def test_what_is_gone_is_named_before_an_old_event(store: Store) -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
 def test_what_is_too_old_begins_at_the_tenant_s_midnight(intake: Intake, zone: str) -> None:
-    """An event of the first kept local day is taken, whatever the hour it is now; one just before that midnight is not."""
+    """An event at the first kept local midnight is accepted, at any hour of the day; one just before it is too old."""
     tenant = Tenant(1, "acme", zone)
     midnight = kept_from(tenant, 90, NOW)
     assert intake.accept(tenant, [event("e1", time=midnight)]).stored == 1
@@ -157,7 +157,7 @@ def test_what_is_too_old_begins_at_the_tenant_s_midnight(intake: Intake, zone: s
 
 
 def test_one_bad_event_in_a_thousand_costs_one(intake: Intake, store: Store) -> None:
-    """Of a thousand events with one bad one 999 are stored, and the verdict says which one was not."""
+    """One bad event of a thousand is rejected with its index, and 999 are stored."""
     items: list[Event | Rejection] = [event(f"e{i}") for i in range(1000)]
     items[500] = event("e500", confidence=7.0)
     outcome = intake.accept(ACME, items)
@@ -166,7 +166,7 @@ def test_one_bad_event_in_a_thousand_costs_one(intake: Intake, store: Store) -> 
 
 
 def test_a_batch_of_only_bad_events_is_kept_for_replay(intake: Intake, store: Store) -> None:
-    """Refused records lie in quarantine as text that can be sent again, rejections of the reader included."""
+    """Rejected records are in quarantine as text that can be sent again, unreadable ones included."""
     unread = Rejection(index=0, code="invalid_json", field=None, message="no", raw="{\0")
     intake.accept(ACME, [unread, event("e1", kind="robot")], origin="upload")
     unreadable, robot = rows(store, "SELECT origin, code, raw FROM quarantine ORDER BY id")
@@ -175,26 +175,26 @@ def test_a_batch_of_only_bad_events_is_kept_for_replay(intake: Intake, store: St
 
 
 def test_half_a_character_is_kept_as_an_escape(intake: Intake, store: Store) -> None:
-    """A record with a lone surrogate can still be written into quarantine."""
+    """A record with a lone surrogate can be quarantined, as an escape."""
     intake.accept(ACME, [event("e1", contact_id="a\ud800")])
     assert "\\ud800" in rows(store, "SELECT raw FROM quarantine")[0][0]
 
 
 def test_quarantine_can_be_left_out(intake: Intake, store: Store) -> None:
-    """A replay that fails again adds no second row."""
+    """With `quarantine=False`, as for a replay, a rejection adds no row."""
     outcome = intake.accept(ACME, [event("e1", kind="robot")], quarantine=False)
     assert len(outcome.rejected) == 1
     assert rows(store, "SELECT count(*) FROM quarantine") == [(0,)]
 
 
 def test_a_fault_names_the_line_it_stood_on(intake: Intake) -> None:
-    """Where records have origins, the message begins with the record's own."""
+    """With origins, a rejection's message begins with its record's origin."""
     outcome = intake.accept(ACME, [event("e1"), event("e2", kind="robot")], origins=["a.csv:1", "a.csv:2"])
     assert outcome.rejected[0].message.startswith("a.csv:2: ")
 
 
 def test_an_unknown_type_comes_with_the_nearest(intake: Intake) -> None:
-    """A misspelt type is refused with the one that was meant."""
+    """A misspelt type is rejected with the nearest one."""
     assert "'message.received'" in intake.accept(ACME, [event(type="message.recieved")]).rejected[0].message
 
 
@@ -209,21 +209,21 @@ def test_resent_events_are_duplicates_and_say_so(intake: Intake) -> None:
 
 
 def test_events_without_id_never_collide(intake: Intake, store: Store) -> None:
-    """An event without id gets one of its own each time it is sent."""
+    """An event without an id gets a new one each time it is sent."""
     assert intake.accept(ACME, [event(), event()]).stored == 2
     assert intake.accept(ACME, [event()]).stored == 1
     assert rows(store, "SELECT count(DISTINCT id) FROM event") == [(3,)]
 
 
 def test_a_correction_is_accepted_and_counted(intake: Intake) -> None:
-    """A higher revision replaces, and counts as accepted and as corrected."""
+    """A higher revision counts as accepted and corrected, not as stored."""
     intake.accept(ACME, [event("e1")])
     outcome = intake.accept(ACME, [event("e1", revision=1)])
     assert (outcome.corrected, outcome.accepted, outcome.stored) == (1, 1, 0)
 
 
 def test_times_are_stored_in_utc(intake: Intake, store: Store) -> None:
-    """An offset is turned into UTC, and the moment of receipt is the clock's."""
+    """Times are converted to UTC, and the time of receipt is the clock's."""
     there = datetime.fromisoformat("2026-08-01T09:30:00.000001+05:45")
     intake.accept(ACME, [event("e1", time=there)])
     assert rows(store, "SELECT time, received_at, source FROM event") == [
@@ -232,11 +232,11 @@ def test_times_are_stored_in_utc(intake: Intake, store: Store) -> None:
 
 
 def test_an_empty_text_is_an_absent_one(intake: Intake, store: Store) -> None:
-    """An empty string is stored as nothing, so that it is no channel, kind or id of its own."""
+    """An empty string is stored as null."""
     assert intake.accept(ACME, [event("", channel="", kind="", contact_id=""), event("", channel=None)]).stored == 2
     assert rows(store, "SELECT DISTINCT channel, kind, contact_id FROM event") == [(None, None, None)]
 
 
 def test_an_empty_batch_is_nothing(intake: Intake) -> None:
-    """No records, no effect."""
+    """An empty batch has no effect."""
     assert intake.accept(ACME, []).answer() == {"accepted": 0, "duplicates": 0, "corrected": 0, "rejected": []}

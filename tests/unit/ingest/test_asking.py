@@ -1,4 +1,4 @@
-"""Whether a text asks, told from its words alone."""
+"""Whether a text asks, by its words alone."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ASKS_NOT = (
 
 @pytest.mark.parametrize("text", ASKS)
 def test_a_question_mark_in_own_words_asks(text: str) -> None:
-    """In any script, beside addresses, code and quotes."""
+    """A question mark in any script asks, beside addresses, code and quotes."""
     assert asks(text) is True
 
 
 @pytest.mark.parametrize("text", ASKS_NOT)
 def test_a_question_mark_in_addresses_code_and_quotes_asks_nothing(text: str) -> None:
-    """What its author did not say as words is left out."""
+    """A question mark in addresses, code and quotes does not ask."""
     assert asks(text) is False
 
 
 @pytest.mark.parametrize("text", [None, "", " \n"])
 def test_without_words_nothing_is_known(text: str | None) -> None:
-    """A message with a file alone says neither."""
+    """Without words the answer is None."""
     assert asks(text) is None
 
 
@@ -40,13 +40,13 @@ def test_without_words_nothing_is_known(text: str | None) -> None:
     before=st.text(alphabet="ab c.\n", max_size=40), mark=st.sampled_from(MARKS), after=st.text("ab c.\n", max_size=40)
 )
 def test_a_mark_among_plain_words_always_asks(before: str, mark: str, after: str) -> None:
-    """Wherever the mark stands, and whatever plain words surround it."""
+    """A question mark among plain words asks, at any place."""
     assert asks(before + mark + after) is True
 
 
 @given(names=st.lists(st.text(max_size=60), max_size=60))
 def test_signs_fit_into_their_field(names: list[str]) -> None:
-    """By commas, in order, each once, within what a field holds, and none that was not given."""
+    """Signs are comma-separated, sorted, distinct, within the field's limit, and among those given."""
     field = signs_field(names)
     signs = field.split(",") if field else []
     assert signs == sorted(set(signs))

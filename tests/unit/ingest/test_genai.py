@@ -1,4 +1,4 @@
-"""Usage of AI replies: OpenTelemetry's names in attributes fill the event's own fields, and nothing else does."""
+"""Usage of AI replies: OpenTelemetry attributes fill the event's own fields, and nothing else does."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def _filled(attributes: Any, **fields: Any) -> tuple[object, ...]:
     ],
 )  # fmt: skip
 def test_attributes_with_the_conventions_names_fill_the_fields(attributes: Any, filled: tuple[object, ...]) -> None:
-    """Also the older names and numbers as text; what is no number or no model fills nothing."""
+    """Older attribute names and numbers as text work too; unusable values fill nothing."""
     assert _filled(attributes) == filled
 
 
 def test_a_field_of_the_sender_stays() -> None:
-    """A zero is a statement too."""
+    """A field that the sender set stays, also if it is 0."""
     attributes = {"gen_ai.usage.input_tokens": 7, "gen_ai.response.model": "m", "gen_ai.usage.cost": 1.0}
     assert _filled(attributes, input_tokens=0, name="mine", value=0.0) == ("mine", 0, None, 0.0)
 
 
 def test_only_ai_replies_have_usage() -> None:
-    """The value of a rating is not touched, whatever its attributes say."""
+    """Other event types, like ratings, are not filled."""
     attributes = {"gen_ai.usage.cost": 1.0, "gen_ai.usage.input_tokens": 7}
     assert _filled(attributes, type="satisfaction.rating_received") == (None,) * 4

@@ -1,4 +1,4 @@
-"""Silences: a source that stopped is found, one that goes on is left alone, and where little is known nothing is said."""
+"""Silences: a source that stopped is found, an active one is not, and too little data gives none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubbub.ingest.silence import HISTORY, silences
 
 
 def poisson(rate: float, chance: random.Random) -> int:
-    """Return how many events an hour has at a rate."""
+    """Return a random number of events in an hour, at this rate."""
     left, count = math.exp(-rate), 0
     product = chance.random()
     while product > left:
@@ -22,7 +22,7 @@ def poisson(rate: float, chance: random.Random) -> int:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_four_hours_of_a_source_with_ten_an_hour_are_found(seed: int) -> None:
-    """After five weeks of ten events an hour, as chance has them, four empty hours are one silence, from the first to the last."""
+    """After five weeks of random ten events an hour, four empty hours are one silence, from first to last."""
     chance = random.Random(seed)
     hours = [poisson(10, chance) for _ in range(35 * 24)]
     hours[-6:-2] = [0] * 4
@@ -30,7 +30,7 @@ def test_four_hours_of_a_source_with_ten_an_hour_are_found(seed: int) -> None:
 
 
 def test_thirty_undisturbed_days_give_at_most_one_finding() -> None:
-    """Of a slow and a busy source, by day and night, thirty days give one finding at most."""
+    """Thirty undisturbed days of a slow or busy source, quiet at night, give one silence at most."""
     for seed, rate in enumerate((1.0, 10.0)):
         chance = random.Random(seed)
         hours = [poisson(rate * (1 if 7 <= n % 24 < 22 else 0.1), chance) for n in range(60 * 24)]
@@ -39,7 +39,7 @@ def test_thirty_undisturbed_days_give_at_most_one_finding() -> None:
 
 
 def test_little_is_not_called_silent() -> None:
-    """With fewer than seven expected, without two weeks known, and where nights are always empty, nothing is said."""
+    """Fewer than seven expected events, less than two weeks of history, and usual quiet nights give no silence."""
     assert silences([1] * HISTORY + [0] * 6, 6) == []
     assert silences([10] * (HISTORY - 2) + [0] * 2, 2) == []
     night = [0 if n % 24 < 8 else 10 for n in range(40 * 24 + 8)]

@@ -1,4 +1,4 @@
-"""A connector beside a service on the loopback interface."""
+"""Fixtures and helpers for a connector with a service on the loopback interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOUR = 3600
 
 @pytest.fixture
 def out() -> Iterator[Outgoing]:
-    """Open a way out that may call this machine."""
+    """Open an outgoing client that may call this machine."""
     opened = Outgoing(["127.0.0.1"])
     yield opened
     opened.close()
@@ -37,7 +37,7 @@ def integration(provider: str, url: str, **settings: Any) -> Integration:
 
 
 def read(connector: Connector, one: Integration, notes: Notes, token: str = TOKEN, day: Day = DAY) -> Iterator[Item]:
-    """Yield what a day brings, and what came to older things in it."""
+    """Yield the items of a day, then those of its look-back."""
     for batch in connector.fetch(one, token, day, notes):
         yield from (item for item in batch if not isinstance(item, Name))
     notes.place = None
@@ -46,7 +46,7 @@ def read(connector: Connector, one: Integration, notes: Notes, token: str = TOKE
 
 
 def of_day(connector: Connector, one: Integration, notes: Notes | None = None, day: Day = DAY) -> list[Event]:
-    """Return the events of a day alone."""
+    """Return the events of a day without its look-back."""
     found = [
         item
         for batch in connector.fetch(one, TOKEN, day, notes or Notes())
@@ -58,7 +58,7 @@ def of_day(connector: Connector, one: Integration, notes: Notes | None = None, d
 
 
 def fetched(connector: Connector, one: Integration, token: str = TOKEN, day: Day = DAY) -> list[Event]:
-    """Return all events of a day, each once."""
+    """Return all events of a day and its look-back, each once."""
     found: dict[str | None, Event] = {}
     for item in read(connector, one, Notes(), token, day):
         assert isinstance(item, Event)

@@ -1,4 +1,4 @@
-"""Settings of integrations: declared once, checked before anything is stored."""
+"""Settings of integrations are checked before anything is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.model.coverage import Day
 
 
 def test_settings_are_read_and_lists_may_be_written_with_commas() -> None:
-    """What is declared is taken, an empty value counts as absent, and a list comes as a list or as one text."""
+    """Declared settings are accepted, an empty value counts as absent, and a list may be a list or comma-separated text."""
     page = connector("facebook_page")
     assert page.check({"page_id": "12", "zone": ""}) == {"page_id": "12"}
     assert page.check({"page_id": "12", "metrics": "a, b"})["metrics"] == ["a", "b"]
@@ -33,13 +33,13 @@ def test_settings_are_read_and_lists_may_be_written_with_commas() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_named(provider: str, given: dict[str, Any], named: str) -> None:
-    """An unknown provider or setting, one that is needed and absent, and an unusable value are refused by name."""
+    """An unknown provider or setting, a missing setting and an unusable value are refused by name."""
     with pytest.raises(BadInputError, match=named):
         connector(provider).check(given)
 
 
 def test_every_connector_says_what_it_needs() -> None:
-    """Each has a text, a provider of its own, and settings with a text, whose defaults pass their own check."""
+    """Every connector has a docstring, its own provider, and documented settings whose defaults pass their check."""
     for name, kind in CONNECTORS.items():
         assert kind.provider == name and kind.__doc__
         for setting in kind.settings:
@@ -48,6 +48,6 @@ def test_every_connector_says_what_it_needs() -> None:
 
 
 def test_days_lie_in_their_zone() -> None:
-    """A day begins at local midnight and has the hours it has, also when clocks change."""
+    """A day runs from local midnight to local midnight, also when clocks change."""
     day = Day.of(date(2026, 11, 1), "America/New_York")
     assert (day.start, day.end) == (datetime(2026, 11, 1, 4, tzinfo=UTC), datetime(2026, 11, 2, 5, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Chatwoot's API: the messages of a day, under the ids of its webhooks, also while people write."""
+"""Chatwoot's API gives the messages of a day with the ids of its webhooks, also while people write."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CONTACT = {"id": 41, "name": "Noor", "type": "contact"}
 
 @dataclass
 class Desk:
-    """An account of Chatwoot: conversations with their messages; `meanwhile` is done once, after the first page was given."""
+    """A Chatwoot account: conversations with messages; `meanwhile` runs once, after the first page."""
 
     messages: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     page: int = 2
     meanwhile: Callable[[], None] | None = None
 
     def write(self, talk: int, id_: int, at: int, **fields: Any) -> None:
-        """Put a message into a conversation."""
+        """Add a message to a conversation."""
         sender = CONTACT if fields.get("message_type", 0) == 0 else AGENT
         self.messages.setdefault(talk, []).append({
             "id": id_, "content": "words", "message_type": 0, "created_at": at, "private": False, "conversation_id": talk,
@@ -73,13 +73,13 @@ def account(url: str, **settings: Any) -> Any:
 
 
 def ids(desk: Desk, out: Outgoing) -> list[str]:
-    """Return the ids of what a day gives."""
+    """Return the ids of a day's events."""
     with service(desk) as there:
         return sorted(str(event.id) for event in fetched(ChatwootAccount(out), account(there.url)))
 
 
 def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
-    """Messages of the day are the same events as their webhooks, page by page, and those of other days are not asked for."""
+    """A day's messages are the events of their webhooks, over all pages; conversations of other days are not fetched."""
     desk = Desk()
     for n in range(5):
         desk.write(205, 900 + n, NOON + n, message_type=n % 2, status="read" if n == 3 else "sent")
@@ -109,7 +109,7 @@ def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
 
 
 def test_who_writes_while_the_list_is_read_is_not_missed(out: Outgoing) -> None:
-    """A conversation that moves to the front while its page was not read yet is read all the same."""
+    """A conversation that moves to the front before its page was read is still read."""
     desk = Desk()
     for talk in range(200, 206):
         desk.write(talk, talk * 10, NOON + talk)
@@ -120,7 +120,7 @@ def test_who_writes_while_the_list_is_read_is_not_missed(out: Outgoing) -> None:
 
 
 def test_a_fetch_that_broke_off_goes_on(out: Outgoing) -> None:
-    """Conversations that were done are not asked for again."""
+    """A resumed fetch does not read finished conversations again."""
     desk = Desk()
     for talk in range(200, 204):
         desk.write(talk, talk * 10, NOON + talk)
@@ -143,13 +143,13 @@ def test_a_fetch_that_broke_off_goes_on(out: Outgoing) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_answer_of_chatwoot(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
-    """Errors are told apart as for every connector, and no token is in them."""
+    """Refusals, outages and unreadable answers raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(ChatwootAccount(out), account(there.url))
     assert TOKEN not in str(caught.value)
 
 
 def test_no_account_is_named(out: Outgoing) -> None:
-    """Days cannot be fetched of an integration that only receives; the error says what to set."""
+    """Fetching days of an integration that only receives is refused, with the setting that is missing."""
     with pytest.raises(UpstreamRefusedError, match="account_id"):
         fetched(ChatwootAccount(out), integration("chatwoot", "http://127.0.0.1:9"))

@@ -1,4 +1,4 @@
-"""Facebook pages: posts, counters and insights of a day, and what Graph errors mean."""
+"""Facebook pages: posts, counters and insights of a day, and the meaning of Graph errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.ingest.connectors.conftest import DAY, HOUR, NOON, integration, 
 
 
 def failed(out: Outgoing, reply: Reply) -> HubbubError:
-    """Return the error that a fetch ends with when the page answers so."""
+    """Return the error of a fetch that gets this reply."""
     with service(in_turn(reply)) as there, pytest.raises(HubbubError) as caught:
         of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
     assert TOKEN not in str(caught.value)
@@ -30,7 +30,7 @@ def failed(out: Outgoing, reply: Reply) -> HubbubError:
 
 
 def test_a_post_is_content_and_counters(out: Outgoing) -> None:
-    """A post gives what was published and one observation each of comments, shares and reactions, dated by the post."""
+    """A post gives its content, and one observation each for comments, shares and reactions, dated by the post."""
     with service(Graph([post("7_1", NOON, comments=4, reactions=9)])) as there:
         events = of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
     assert [(e.type, e.id, e.name, e.value) for e in events] == [
@@ -45,7 +45,7 @@ def test_a_post_is_content_and_counters(out: Outgoing) -> None:
 
 
 def test_all_pages_of_the_day_and_nothing_else(out: Outgoing) -> None:
-    """Cursors are followed to the end on our own address, the token travels in the header alone, midnights are cut right."""
+    """Cursors are followed to the end on the configured address, the token is only in the header, and the day is half-open."""
     posts = [post(f"7_{n}", NOON + n) for n in range(5)]
     posts += [
         post("7_start", NOON - 12 * HOUR),
@@ -61,7 +61,9 @@ def test_all_pages_of_the_day_and_nothing_else(out: Outgoing) -> None:
 
 
 def test_insights_of_the_day_that_ended(out: Outgoing) -> None:
-    """Of each metric the value whose day ended in ours, dated noon in California before; parts of a value are told apart."""
+    """Insights give the values whose day is the fetched one, dated noon in California the day before, each part as its
+    own metric.
+    """
     graph = Graph(insights=[
         insight("page_views_total", d2026_08_01=5, d2026_08_02=6, d2026_07_31=4),
         insight("page_video_views", d2026_08_01={"paid": 1, "unpaid": 2}), insight("page_follows", d2026_08_01=None),
@@ -88,7 +90,7 @@ def test_insights_of_the_day_that_ended(out: Outgoing) -> None:
     ],
 )  # fmt: skip
 def test_errors_that_stay_name_what_to_do(out: Outgoing, code: int, more: dict[str, Any], action: str) -> None:
-    """Dead tokens, missing permissions, wrong settings and unknown refusals raise UpstreamRefusedError with the action."""
+    """Dead tokens, missing permissions, wrong settings and unknown refusals raise UpstreamRefusedError with an action."""
     for status in (400, 200):
         error = failed(out, graph_error(code, status, **more))
         assert isinstance(error, UpstreamRefusedError), error
@@ -105,7 +107,7 @@ def test_errors_that_stay_name_what_to_do(out: Outgoing, code: int, more: dict[s
     ],
 )  # fmt: skip
 def test_errors_that_pass_may_be_tried_again(out: Outgoing, reply: Reply) -> None:
-    """Limits, what Facebook calls transient, server errors and broken answers raise UpstreamUnavailableError."""
+    """Rate limits, transient errors, server errors and broken answers raise UpstreamUnavailableError."""
     assert isinstance(failed(out, reply), UpstreamUnavailableError)
 
 
@@ -120,14 +122,14 @@ def test_errors_that_pass_may_be_tried_again(out: Outgoing, reply: Reply) -> Non
     ],
 )  # fmt: skip
 def test_limits_say_when_to_come_back(out: Outgoing, headers: dict[str, str], seconds: float | None) -> None:
-    """Facebook's own estimate counts, then Retry-After, then an app whose hour is full; odd headers say nothing."""
+    """`retry_after` is Facebook's own estimate, then Retry-After, then an hour for a full app; odd headers are ignored."""
     error = failed(out, graph_error(4, 400, headers=headers))
     assert isinstance(error, UpstreamUnavailableError)
     assert error.retry_after == seconds
 
 
 def test_pages_that_go_in_circles_end(out: Outgoing) -> None:
-    """A service that gives the same cursor again and again is left, instead of being asked for ever."""
+    """A page whose cursor repeats ends the fetch with UpstreamUnavailableError."""
     page = {"data": [{"id": "1"}], "paging": {"cursors": {"after": "same"}, "next": "https://x/?after=same"}}
     error = failed(out, Reply(page))
     assert isinstance(error, UpstreamUnavailableError)
@@ -135,7 +137,7 @@ def test_pages_that_go_in_circles_end(out: Outgoing) -> None:
 
 
 def test_pages_without_cursors_are_followed_by_their_parameters(out: Outgoing) -> None:
-    """Older edges page by time: the parameters of `next` are used, without the token in them, on our own address."""
+    """Without cursors the parameters of `next` are used, without its token and host."""
     first = {"data": [], "paging": {"next": f"https://evil.example/?access_token={TOKEN}&__paging_token=t1&until=5"}}
     with service(in_turn(Reply(first), Reply({"data": []}))) as there:
         of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
@@ -144,7 +146,7 @@ def test_pages_without_cursors_are_followed_by_their_parameters(out: Outgoing) -
 
 
 def test_odd_posts_take_no_others_with_them(out: Outgoing) -> None:
-    """Posts without an id or a time, and counters that are no numbers, are left out; the others come."""
+    """Posts without id or time, and counters that are no numbers, are left out; the others are events."""
     odd = [None, {}, {"id": 1}, {"id": "7_1", "created_time": "now"}, {"id": "7_2", "created_time": "2026-08-01T10:00:00+0000",
            "comments": "many", "shares": {"count": True}, "reactions": {"summary": {"total_count": 2}}}]  # fmt: skip
     with service(in_turn(Reply({"data": odd}), Reply({"data": [None, {"name": "x"}]}))) as there:
@@ -153,7 +155,7 @@ def test_odd_posts_take_no_others_with_them(out: Outgoing) -> None:
 
 
 def test_counters_of_earlier_posts_are_read_again(out: Outgoing) -> None:
-    """Looking back gives the counters of posts of four weeks before the stretch, and nothing of it or of what is older."""
+    """The look-back gives counters of posts of the four weeks before the day, and of no others."""
     old, older = NOON - (COUNTED_DAYS - 1) * 24 * HOUR, NOON - (COUNTED_DAYS + 1) * 24 * HOUR
     posts = [post("7_today", NOON), post("7_old", old, comments=3), post("7_older", older)]
     with service(Graph(posts)) as there:
@@ -164,7 +166,7 @@ def test_counters_of_earlier_posts_are_read_again(out: Outgoing) -> None:
 
 
 def test_a_metric_that_facebook_took_away_is_named_and_the_others_come(out: Outgoing) -> None:
-    """Of four metrics one is refused as unknown: the posts and the other three are there, and what to do is said."""
+    """A metric that Facebook no longer knows is named with an action; the posts and the other metrics are fetched."""
     graph = Graph([post("7_1", NOON)], [insight(name, d2026_08_01=5) for name in METRICS])
 
     def without(call: Call) -> Reply:
@@ -181,7 +183,7 @@ def test_a_metric_that_facebook_took_away_is_named_and_the_others_come(out: Outg
 
 
 def test_a_page_that_is_too_large_is_asked_for_in_halves(out: Outgoing) -> None:
-    """Facebook's error 1 for more than 25 posts at once, and an answer beyond our bound, are asked again for half as much."""
+    """A page that Facebook refuses as too large is fetched again with half the limit, until it works."""
     graph = Graph([post(f"7_{n}", NOON + n) for n in range(60)], page=100)
 
     def small(call: Call) -> Reply:
@@ -195,7 +197,7 @@ def test_a_page_that_is_too_large_is_asked_for_in_halves(out: Outgoing) -> None:
 
 @needs("webhooks")
 def test_insights_and_errors_that_facebook_sent(out: Outgoing) -> None:
-    """Recorded insights give their values by day, and the recorded error of a batch is one that stays."""
+    """Recorded insights give their values by day, and the recorded batch error is a refusal."""
     folder = DATA / "webhooks" / "facebook_graph"
     body = json.loads((folder / "page_insights.page_messages_new_conversations_unique.json").read_text())
     with service(in_turn(Reply({"data": []}), Reply(body))) as there:

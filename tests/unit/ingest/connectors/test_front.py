@@ -1,4 +1,4 @@
-"""Front's API: the events of a day, which are those of its webhooks."""
+"""Front's API gives the events of a day, equal to those of its webhooks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BODIES = Path(__file__).parents[3] / "data" / "webhooks" / "front"
 
 
 def event(name: str, id_: str, at: float) -> dict[str, Any]:
-    """Return an event as the API lists it: the payload of a webhook's body, with another id and time."""
+    """Return an event of the API's list: the payload of a webhook body with another id and time."""
     payload: dict[str, Any] = json.loads((BODIES / f"{name}.json").read_text())["payload"]
     target = payload.get("target") or {}
     if target.get("data"):
@@ -36,7 +36,7 @@ def event(name: str, id_: str, at: float) -> dict[str, Any]:
 
 @dataclass
 class Company:
-    """A company: its events, newest first, a few a page."""
+    """A Front company: its events, newest first, in pages."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     page: int = 2
@@ -58,14 +58,14 @@ class Company:
 
 
 def webhook(one: dict[str, Any]) -> dict[str, Any]:
-    """Return the event that the webhook of an event gives."""
+    """Return the event that the webhook of this event gives."""
     body = json.dumps({"type": one["type"], "authorization": {"id": "cmp_1"}, "payload": one}).encode()
     (read,) = Front().read(Delivery("POST", "", {}, {}, body, datetime.now(UTC)), Options("int_1")).events
     return with_source("front", read)
 
 
 def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
-    """Messages, comments, steps and failures of the day are the events of their webhooks in every field, page by page."""
+    """Messages, comments, steps and failures of a day equal their webhooks' events in every field, over all pages."""
     names = (
         "inbound_received",
         "outbound_sent",
@@ -87,7 +87,7 @@ def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
 
 
 def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
-    """The place is the page that comes next."""
+    """A resumed fetch begins with the next page."""
     with service(Company([event("archive", str(n), NOON + n) for n in range(5)])) as there:
         notes, connector = Notes(), FrontCompany(out)
         pages = connector.fetch(integration("front", there.url), TOKEN, DAY, notes)
@@ -109,7 +109,7 @@ def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_answer_of_front(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
-    """A dead token, a page without events or times, the same page again and a long pause are errors, and no token is in them."""
+    """Refusals, broken pages, repeated pages and long pauses raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(FrontCompany(out), integration("front", there.url))
     assert TOKEN not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Intercom's API: the conversations of a day, under the ids of its webhooks, also while people write."""
+"""Intercom's API gives the conversations of a day with the ids of its webhooks, also while people write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def part(id_: int, at: int, kind: str = "comment", author: dict[str, str] | None
 
 @dataclass
 class Inbox:
-    """A workspace: conversations by id with their beginning and parts; `meanwhile` is done once, after the first page."""
+    """An Intercom workspace: conversations by id with start and parts; `meanwhile` runs once, after the first page."""
 
     talks: dict[str, tuple[int, list[dict[str, Any]]]] = field(default_factory=dict)
     page: int = 2
@@ -43,7 +43,7 @@ class Inbox:
     gone: set[str] = field(default_factory=set)
 
     def talk(self, id_: str) -> dict[str, Any]:
-        """Return a conversation as the search shows it, without its parts."""
+        """Return a conversation as the search lists it, without its parts."""
         began, parts = self.talks[id_]
         source = {
             "type": "conversation",
@@ -96,15 +96,15 @@ class Inbox:
 
 
 def webhook(item: dict[str, Any], topic: str) -> dict[str, dict[str, Any]]:
-    """Return the events that the webhook of a conversation gives, by id."""
+    """Return the events that the webhook of this conversation gives, by id."""
     body = json.dumps({"topic": topic, "app_id": "ak1", "data": {"item": item}}).encode()
     events = Intercom().read(Delivery("POST", "", {}, {}, body, datetime.now(UTC)), Options("int_1")).events
     return {str(event["id"]): with_source("intercom", event) for event in events}
 
 
 def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
-    """Messages and steps of the day are the events of the webhook, in every field; those of other days are left out, and so is a
-    conversation that was deleted meanwhile.
+    """Messages and steps of a day equal the webhooks' events in every field. Those of other days, and a deleted
+    conversation, are left out.
     """
     inbox = Inbox({
         "1": (NOON, [part(11, NOON + 60), part(12, NOON + 90, "close")]),
@@ -126,7 +126,7 @@ def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
 
 
 def test_who_writes_while_the_search_is_read_is_not_missed(out: Outgoing) -> None:
-    """A conversation that moves to the front while its page was not read yet is read all the same."""
+    """A conversation that moves to the front before its page was read is still read."""
     inbox = Inbox({str(n): (NOON + n, []) for n in range(6)})
     inbox.meanwhile = lambda: inbox.talks["0"][1].append(part(99, NOON + 3 * HOUR))
     with service(inbox) as there:
@@ -135,7 +135,7 @@ def test_who_writes_while_the_search_is_read_is_not_missed(out: Outgoing) -> Non
 
 
 def test_a_fetch_that_broke_off_goes_on(out: Outgoing) -> None:
-    """Conversations that were done are not read again."""
+    """A resumed fetch does not read finished conversations again."""
     with service(Inbox({str(n): (NOON + n, []) for n in range(4)})) as there:
         notes = Notes(place={"done": ["0", "3"]})
         list(IntercomWorkspace(out).fetch(integration("intercom", there.url), TOKEN, DAY, notes))
@@ -145,7 +145,9 @@ def test_a_fetch_that_broke_off_goes_on(out: Outgoing) -> None:
 
 @pytest.mark.parametrize(("first", "whole"), [(NOON - 30 * HOUR, True), (NOON - HOUR, False)])
 def test_parts_that_intercom_does_not_give_make_the_day_partial(out: Outgoing, first: int, whole: bool) -> None:
-    """Of a conversation with more parts than are given, the day is whole only where an older part is among them."""
+    """If Intercom gives only the newest parts of a conversation, the day is whole only if a part from before the day is
+    among them.
+    """
     parts = [part(n, first + n) for n in range(4)] + [part(9, NOON)]
     inbox, notes = Inbox({"1": (first - HOUR, parts)}, limit=3), Notes()
     with service(inbox) as there:
@@ -155,7 +157,7 @@ def test_parts_that_intercom_does_not_give_make_the_day_partial(out: Outgoing, f
 
 
 def test_pauses_until_the_limit_is_reset(out: Outgoing) -> None:
-    """Intercom says when its limit is reset, in place of Retry-After."""
+    """The pause ends when Intercom's limit is reset, as its header says."""
     inbox = Inbox({"1": (NOON, [])})
     reset = {"X-RateLimit-Reset": str(int(datetime.now(UTC).timestamp()) + 5)}
     busy, pauses = [Reply({}, 429, reset)], list[float]()
@@ -174,14 +176,14 @@ def test_pauses_until_the_limit_is_reset(out: Outgoing) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_answer_of_intercom(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
-    """A dead token, a page without conversations or times and the same page again are errors, and no token is in them."""
+    """Refusals, broken pages and repeated pages raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(IntercomWorkspace(out), integration("intercom", there.url))
     assert TOKEN not in str(caught.value)
 
 
 def test_a_redacted_part_stays_counted(out: Outgoing) -> None:
-    """A message whose text was deleted is a message, marked as deleted."""
+    """A message whose text was deleted is an event, marked as deleted."""
     inbox = Inbox({"1": (NOON, [{**part(11, NOON + 1), "redacted": True}])})
     with service(inbox) as there:
         events: dict[Any, Event] = {

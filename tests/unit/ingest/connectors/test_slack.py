@@ -1,4 +1,4 @@
-"""Slack live: a day's messages and their threads, as the importer of exports would give them."""
+"""Slack's API gives a day's messages and threads as the importer of exports does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def said(at: float, user: str, thread: float | None = None, **more: Any) -> dict
 
 
 def talk() -> list[dict[str, Any]]:
-    """Return a channel: plain messages, a thread of the day, one begun the day before, one that is long over."""
+    """Return a channel: plain messages, a thread of the day, one begun the day before, and one that ended earlier."""
     root, old, over = NOON, NOON - BEFORE, NOON - 2 * BEFORE
     return [
         said(over, "U1", over, reply_count=1, latest_reply=f"{over + 60:.6f}"), said(over + 60, "U2", over, parent_user_id="U1"),
@@ -51,7 +51,7 @@ def talk() -> list[dict[str, Any]]:
 
 
 def exported(folder: Path, channels: dict[str, list[dict[str, Any]]]) -> dict[str | None, Event]:
-    """Return the events that the importer makes of the same messages, by id."""
+    """Return the importer's events for the same messages, by id."""
     for name, messages in channels.items():
         (folder / name).mkdir(parents=True)
         (folder / name / "2026-08-01.json").write_text(json.dumps(messages))
@@ -61,7 +61,7 @@ def exported(folder: Path, channels: dict[str, list[dict[str, Any]]]) -> dict[st
 
 
 def test_live_history_gives_the_events_of_an_export(out: Outgoing, tmp_path: Path) -> None:
-    """Every event of the day and of its threads equals that of the importer in all fields, so nothing doubles."""
+    """Every event of the day and its threads equals the importer's in all fields, so that nothing counts twice."""
     channels = {"general": talk(), "random": [said(NOON, "U1")], "quiet": []}
     with service(Workspace(channels, strangers=("not-ours",))) as there:
         events = fetched(Slack(out), integration("slack", there.url))
@@ -75,7 +75,7 @@ def test_live_history_gives_the_events_of_an_export(out: Outgoing, tmp_path: Pat
 
 
 def test_wanted_channels_alone_are_read(out: Outgoing) -> None:
-    """Channels are chosen by name, with or without #, or by id; one that is not there is named, and the others are read."""
+    """Channels are chosen by name, with or without #, or by id; a missing one is named, and the others are read."""
     with service(Workspace({"a": [said(NOON, "U1")], "b": [said(NOON, "U1")], "c": [said(NOON, "U1")]})) as there:
         events = fetched(Slack(out), integration("slack", there.url, channels=["#a", "C0002"]))
         assert {e.channel_id for e in events} == {"C0000", "C0002"}
@@ -89,7 +89,7 @@ def test_wanted_channels_alone_are_read(out: Outgoing) -> None:
 
 
 def test_short_pauses_are_kept_and_long_ones_end_the_attempt(out: Outgoing) -> None:
-    """A pause that Slack asks for is kept and the day goes on; a long one, or too many, is for the job to wait."""
+    """A short pause is waited for; a long one, or too many, ends the attempt with `retry_after`."""
     pauses: list[float] = []
     workspace = Workspace({"general": talk()})
     with service(workspace) as there:
@@ -109,19 +109,19 @@ def test_short_pauses_are_kept_and_long_ones_end_the_attempt(out: Outgoing) -> N
 
 
 def test_a_wrong_token_needs_a_person(out: Outgoing) -> None:
-    """invalid_auth raises UpstreamRefusedError, and the token is in no word of it."""
+    """A wrong token raises UpstreamRefusedError with Slack's code, without the token."""
     with service(Workspace({})) as there, pytest.raises(UpstreamRefusedError, match="invalid_auth") as caught:
         fetched(Slack(out), integration("slack", there.url), token=TOKEN + "x")
     assert TOKEN not in str(caught.value)
 
 
 def never(seconds: float) -> None:
-    """Fail: a pause is too long to be kept here."""
+    """Fail, since no pause is expected."""
     raise AssertionError(seconds)
 
 
 def refusing(workspace: Workspace, method: str, error: str, **asked: str) -> Callable[[Call], Reply]:
-    """Answer as a workspace, but for calls of a method with these parameters, which are refused."""
+    """Answer as the workspace, but refuse calls of a method with these parameters."""
 
     def answer(call: Call) -> Reply:
         told = call.told
@@ -133,13 +133,13 @@ def refusing(workspace: Workspace, method: str, error: str, **asked: str) -> Cal
 
 
 def test_a_channel_that_cannot_be_read_stops_no_other(out: Outgoing) -> None:
-    """The app was thrown out of one of two channels: the other is read, and the first is named with what to do."""
+    """After the app lost one of two channels, the other is read, and the lost one is named with an action."""
     workspace = Workspace({"a": [said(NOON, "U1")], "b": [said(NOON, "U1")]})
     for where in ("listed", "refused"):
         notes = Notes()
         with service(workspace) as there:
             one = integration("slack", there.url)
-            of_day(Slack(out), one, notes)  # remembers both
+            of_day(Slack(out), one, notes)  # remembers both channels
             assert notes.whole
             gone = replace(workspace, channels={"b": workspace.channels["b"]}, strangers=("a",))
             refused = refusing(workspace, "conversations.history", "not_in_channel", channel="C0000")
@@ -154,7 +154,9 @@ def test_a_channel_that_cannot_be_read_stops_no_other(out: Outgoing) -> None:
 
 
 def test_private_channels_are_read_where_the_token_may(out: Outgoing) -> None:
-    """Both kinds are asked for; a token without the scope reads the public ones, and that is said, but nothing is missing."""
+    """Private channels are read too; without that scope the public ones are read, an action is given, and the day
+    counts as whole.
+    """
     workspace, notes = Workspace({"a": [said(NOON, "U1")]}), Notes()
     with service(workspace) as there:
         of_day(Slack(out), integration("slack", there.url))
@@ -171,7 +173,7 @@ def test_private_channels_are_read_where_the_token_may(out: Outgoing) -> None:
 
 
 def test_what_has_more_and_no_cursor_is_gone_on_with(out: Outgoing) -> None:
-    """Without a cursor the next page is what is older than this one; a service that gives nothing new raises."""
+    """Without a cursor the next page holds older messages; a page that repeats raises UpstreamUnavailableError."""
     workspace = Workspace({"a": [said(NOON + n, "U1") for n in range(9)]}, page=4)
 
     def without_cursor(call: Call) -> Reply:
@@ -187,7 +189,7 @@ def test_what_has_more_and_no_cursor_is_gone_on_with(out: Outgoing) -> None:
 
 
 def test_a_fetch_that_broke_off_goes_on_where_it_was(out: Outgoing) -> None:
-    """However often Slack ends an attempt, every message comes, and no attempt begins with the first again."""
+    """However often Slack ends an attempt, all messages are fetched in the end, and attempts resume."""
     channels = {"a": [said(NOON + n, "U1") for n in range(9)], "b": talk()}
     workspace, notes, asked = Workspace(channels, page=3), Notes(), 0
     events: dict[str | None, Event] = {}
@@ -216,7 +218,7 @@ def test_a_fetch_that_broke_off_goes_on_where_it_was(out: Outgoing) -> None:
 
 
 def test_odd_messages_are_refused_alone(out: Outgoing) -> None:
-    """A record without a usable time is a rejection with its place in the batch; its neighbours are events."""
+    """A record with an unusable field is a rejection with its index; its neighbours are events."""
     odd = [said(NOON, "U1"), {**said(NOON + 1, "U1"), "user": 5}, said(NOON + 2, "U2")]
     with service(Workspace({"general": odd})) as there:
         notes = Notes()
@@ -228,14 +230,14 @@ def test_odd_messages_are_refused_alone(out: Outgoing) -> None:
 
 
 def names_of(out: Outgoing, workspace: Workspace) -> set[tuple[str, str, str]]:
-    """Return what a day of a workspace says that ids are called."""
+    """Return the names that a day of a workspace gives."""
     with service(workspace) as there:
         batches = list(Slack(out).fetch(integration("slack", there.url), TOKEN, DAY, Notes()))
     return {(one.kind, one.id, one.name) for batch in batches for one in batch if isinstance(one, Name)}
 
 
 def test_rooms_and_those_who_wrote_have_names(out: Outgoing) -> None:
-    """Channels read have their names, and so have the people in the day's events, as Slack shows them; nobody else has."""
+    """Channels, and the people in the day's events, have names as Slack shows them; other people have none."""
     users = [
         {"id": "U1", "name": "ada", "profile": {"display_name": "Ada", "real_name": "Ada L"}},
         {"id": "U2", "name": "bo", "real_name": "Bo B", "profile": {"display_name": ""}},
@@ -248,7 +250,7 @@ def test_rooms_and_those_who_wrote_have_names(out: Outgoing) -> None:
 
 
 def test_a_token_that_may_not_read_users_loses_their_names_alone(out: Outgoing) -> None:
-    """Without the scope users:read the day is fetched whole, and rooms have names."""
+    """Without the scope users:read the day is fetched whole and rooms have names; people have none."""
     workspace = Workspace({"help": [said(NOON, "U1")]}, scopes=frozenset())
     with service(workspace) as there:
         assert len(fetched(Slack(out), integration("slack", there.url))) == 1

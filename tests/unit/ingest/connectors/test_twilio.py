@@ -1,4 +1,4 @@
-"""Twilio's list of messages: a day's messages and receipts, under the ids of its webhooks."""
+"""Twilio's API gives a day's messages and receipts with the ids of its webhooks."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def message(
 
 
 def on_whatsapp(one: dict[str, Any]) -> dict[str, Any]:
-    """Return a message as one of WhatsApp."""
+    """Return a message as a WhatsApp message."""
     return {**one, "from": f"whatsapp:{one['from']}", "to": f"whatsapp:{one['to']}"}
 
 
 @dataclass
 class Numbers:
-    """An account: its messages, newest first, a few a page."""
+    """A Twilio account: its messages, newest first, in pages."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     page: int = 2
@@ -69,7 +69,7 @@ def account(url: str, **settings: Any) -> Any:
 
 
 def form(one: dict[str, Any], status: str) -> dict[str, Any]:
-    """Return the event that the webhook of a message gives."""
+    """Return the event that the webhook of this message gives."""
     sent = {"MessageSid": one["sid"], "From": one["from"], "To": one["to"], "Body": one["body"], "NumMedia": "0"}
     body = urlencode({**sent, "SmsStatus" if status == "received" else "MessageStatus": status}).encode()
     (event,) = Twilio().read(Delivery("POST", "", {}, {}, body, datetime.now(UTC)), Options("int_1")).events
@@ -77,8 +77,8 @@ def form(one: dict[str, Any], status: str) -> dict[str, Any]:
 
 
 def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
-    """Page by page: messages of the day and receipts of the day, also of yesterday's message, are the events of their webhooks,
-    in every field but the time that a form does not have.
+    """Messages and receipts of a day, also receipts of the day before's message, equal the webhooks' events. Only the
+    time differs, which a form lacks.
     """
     numbers = Numbers([
         message("SM1", NOON), message("SM2", NOON + 5, "delivered", NOON + 9), message("SM3", NOON, "undelivered", NOON + 60),
@@ -113,7 +113,7 @@ def test_texts_are_read_only_for_labels(out: Outgoing) -> None:
 
 
 def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
-    """The place is the page that comes next; an attempt that begins there asks for no earlier one."""
+    """A resumed fetch begins with the next page and reads no earlier one."""
     numbers = Numbers([message(f"SM{n}", NOON + n) for n in range(5)])
     with service(numbers) as there:
         notes = Notes()
@@ -129,7 +129,7 @@ def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
 
 
 def test_pauses_that_twilio_asks_for_are_made(out: Outgoing) -> None:
-    """Two refusals with Retry-After cost two pauses; one that is too long ends the attempt, and says when to come back."""
+    """Short Retry-After pauses are waited for; a long one ends the attempt with `retry_after`."""
     numbers = Numbers([message("SM1", NOON)])
     busy = [Reply({}, 429, {"Retry-After": "2"})] * 2
     pauses: list[float] = []
@@ -153,13 +153,13 @@ def test_pauses_that_twilio_asks_for_are_made(out: Outgoing) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_answer_of_twilio(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
-    """A dead token, half a page, a page without messages and the same page again are errors, and no token is in them."""
+    """Refusals, truncated answers, pages without messages and repeated pages raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(TwilioAccount(out), account(there.url))
     assert TOKEN not in str(caught.value)
 
 
 def test_no_account_is_named(out: Outgoing) -> None:
-    """Days cannot be fetched of an integration that only receives; the error says what to set."""
+    """Fetching days of an integration that only receives is refused, with the setting that is missing."""
     with pytest.raises(UpstreamRefusedError, match="account_sid"):
         fetched(TwilioAccount(out), integration("twilio", "http://127.0.0.1:9"))

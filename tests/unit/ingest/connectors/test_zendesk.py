@@ -1,4 +1,4 @@
-"""Zendesk's incremental export: the comments and steps of a day, under the ids of its webhooks."""
+"""Zendesk's incremental export gives the comments and steps of a day with the ids of its webhooks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def change(name: str, value: Any, before: Any) -> dict[str, Any]:
 
 @dataclass
 class Account:
-    """An account: tickets, and ticket events by time, a few a page."""
+    """A Zendesk account: tickets, and ticket events by time, in pages."""
 
     tickets: dict[int, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -87,13 +87,13 @@ class Account:
 
 
 def account(url: str, **settings: Any) -> Any:
-    """Return an integration with an account that also sends."""
+    """Return an integration that both fetches and receives."""
     connected = integration("zendesk", url, account_id="21", **settings)
     return replace(connected, secret_names=("secret", "token"))
 
 
 def webhook(name: str, of: dict[str, Any], at: int, event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event that a webhook gives; its time has fractions, and its ids are texts."""
+    """Return the event that a webhook gives, with text ids and a time with fractions."""
     detail = {**of, "id": str(of["id"]), "updated_at": iso(at)}
     time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.254571Z")
     body = json.dumps(
@@ -111,7 +111,7 @@ def webhook(name: str, of: dict[str, Any], at: int, event: dict[str, Any]) -> di
 
 
 def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
-    """Comments, notes and steps of the day are the events of their webhooks, in every field but the fraction of the second."""
+    """Comments, notes and steps of a day equal the webhooks' events in every field but the fraction of the second."""
     one, old = ticket(141, NOON), ticket(7, NOON - 50 * HOUR)
     desk = Account({141: one, 7: old}, [
         audit(1, 7, NOON - 13 * HOUR, comment(70, NOON - 13 * HOUR, 5001)),
@@ -140,7 +140,7 @@ def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
 
 
 def test_a_deleted_ticket_keeps_its_messages(out: Outgoing) -> None:
-    """A ticket that the API no longer shows has its comments, without contact and channel."""
+    """Comments of a deleted ticket are events."""
     with service(Account({}, [audit(1, 5, NOON, comment(50, NOON, 5001))])) as there:
         (event,) = fetched(ZendeskAccount(out), account(there.url), SECRET)
     assert (event.id, event.type, event.conversation_id) == ("zendesk:50", "message.received", "zendesk:5")
@@ -148,7 +148,9 @@ def test_a_deleted_ticket_keeps_its_messages(out: Outgoing) -> None:
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_messages_of_messaging_are_missing_where_their_webhooks_are(out: Outgoing, lost: bool) -> None:
-    """The export has no messages of messaging: a lost range is partial for their channel; an ordinary day had their webhooks."""
+    """Messages of messaging channels are not in the export: a lost range is incomplete for their channel, an ordinary
+    day is whole.
+    """
     talk = ticket(9, NOON, via={"channel": "whatsapp"}, from_messaging_channel=True)
     notes = Notes(lost=lost)
     with service(Account({9: talk}, [audit(1, 9, NOON, comment(90, NOON, 5001))])) as there:
@@ -157,7 +159,7 @@ def test_messages_of_messaging_are_missing_where_their_webhooks_are(out: Outgoin
 
 
 def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
-    """The place is the time at which the next page begins."""
+    """A resumed fetch begins at the time of the next page."""
     desk = Account({1: ticket(1, NOON)}, [audit(n, 1, NOON + n, comment(n, NOON + n, 8)) for n in range(6)])
     with service(desk) as there:
         notes, connector = Notes(), ZendeskAccount(out)
@@ -171,7 +173,7 @@ def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
 
 
 def test_an_oauth_token_is_a_bearer(out: Outgoing) -> None:
-    """A token without a colon is sent as it is."""
+    """A token without a colon is sent as a bearer token."""
     with service(in_turn(Reply({"ticket_events": [], "end_of_stream": True}))) as there:
         fetched(ZendeskAccount(out), account(there.url), TOKEN)
     assert {call.headers["authorization"] for call in there.calls} == {f"Bearer {TOKEN}"}
@@ -188,14 +190,14 @@ def test_an_oauth_token_is_a_bearer(out: Outgoing) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_answer_of_zendesk(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
-    """A dead token, a page without events or times, the same page again and a long pause are errors, and no token is in them."""
+    """Refusals, broken pages, repeated pages and long pauses raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(ZendeskAccount(out), account(there.url), SECRET)
     assert TOKEN not in str(caught.value)
 
 
 def test_no_address_is_named(out: Outgoing) -> None:
-    """Days cannot be fetched of an integration that only receives; the error says what to set."""
+    """Fetching days of an integration that only receives is refused, with the setting that is missing."""
     nowhere = replace(integration("zendesk", ""), settings={})
     with pytest.raises(UpstreamRefusedError, match="base_url"):
         fetched(ZendeskAccount(out), nowhere, SECRET)

@@ -1,4 +1,4 @@
-"""Bodies that services send, written by hand from their published schemas; none was checked against the service itself."""
+"""Webhook bodies written by hand from the services' published schemas; none was checked against the service itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOON = "2026-07-31T12:00:00+00:00"
 
 
 def delivery(body: object, **headers: str) -> Delivery:
-    """Return a body as it is sent."""
+    """Return a delivery of a body."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Delivery("POST", "https://here/v1/hooks/x/int_1", {}, headers, content, datetime.fromtimestamp(AT + 60, UTC))
 
@@ -55,6 +55,6 @@ def comment(**fields: Any) -> dict[str, Any]:
 
 
 def talk(*happenings: dict[str, Any], kind: str = "instagram") -> dict[str, Any]:
-    """Return happenings between the page or account P and the person U."""
+    """Return messaging events between the page or account P and the person U."""
     base = {"sender": {"id": "U"}, "recipient": {"id": "P"}, "timestamp": AT * 1000}
     return {"object": kind, "entry": [{"id": "P", "time": AT, "messaging": [{**base, **one} for one in happenings]}]}

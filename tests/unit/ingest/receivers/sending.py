@@ -1,4 +1,4 @@
-"""What services send, signed as each of them publishes that it signs. Nothing of the receivers is used to sign."""
+"""Webhook deliveries signed as each service documents; nothing of the receivers is used to sign."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CERTIFICATE_URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService
 JSON = "application/json"
 
 Signing = Callable[[bytes, datetime], Mapping[str, str]]
-"""The headers that a service signs a body with at a moment."""
+"""Returns the headers of a signed body at a moment."""
 
 
 def hmac_of(digest: str, signed: bytes, secret: bytes = SECRET.encode()) -> bytes:
@@ -83,7 +83,7 @@ def front(body: bytes, now: datetime) -> Mapping[str, str]:
 
 
 def basic(user: str, password: str) -> Mapping[str, str]:
-    """Show a user and a password."""
+    """Return the header of basic authentication."""
     return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
@@ -122,7 +122,7 @@ def standard(prefix: str) -> Signing:
 
 
 def mailgun_signed(now: datetime) -> dict[str, str]:
-    """Return what Mailgun puts into each body: SHA-256 of timestamp and token."""
+    """Return the signature that Mailgun puts into a body: SHA-256 of timestamp and token."""
     token = hashlib.sha256(seconds(now).encode()).hexdigest()[:50]
     signature = hmac_of("sha256", f"{seconds(now)}{token}".encode()).hex()
     return {"timestamp": seconds(now), "token": token, "signature": signature}
@@ -158,7 +158,7 @@ def sns(message: str, *, kind: str = "Notification", version: str = "2", **more:
 
 
 class Amazon(Outgoing):
-    """Stands in for SNS, which cannot run here: hands out its certificate, and notes which addresses were visited."""
+    """A stand-in for SNS, which cannot run here: it returns its certificate and records the visited addresses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class Amazon(Outgoing):
 
 @dataclass(frozen=True)
 class Service:
-    """A service as its bodies are tested: the receiver, its secrets, how it signs, and how a file becomes a body."""
+    """A service under test: its receiver, its secrets, how it signs, and how a file becomes a body."""
 
     receiver: Receiver
     secrets: Mapping[str, str]
@@ -198,7 +198,7 @@ def in_mailgun(content: bytes, now: datetime) -> bytes:
 
 
 def in_intercom(content: bytes, now: datetime) -> bytes:
-    """Put a conversation of Intercom's API into the notification that it would come in."""
+    """Wrap a conversation of Intercom's API in a notification."""
     item = json.loads(content)
     if item.get("type") != "conversation":
         return content
@@ -212,7 +212,7 @@ def in_intercom(content: bytes, now: datetime) -> bytes:
 
 
 def services() -> dict[str, Service]:
-    """Return the services by the name of their folder."""
+    """Return the services by folder name."""
     secret = {"secret": SECRET}
     return {
         "chatwoot": Service(Chatwoot(), secret, chatwoot),

@@ -1,4 +1,4 @@
-"""Every body in `tests/data/webhooks` means what `events.txt` beside it says: file -> events, what is ignored, names."""
+"""Every body in `tests/data/webhooks` gives the events, changes, names and ignored items of the `events.txt` beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES = sorted(path for folder in SERVICES for path in (BODIES / folder).glob("*
 
 
 def lines(found: Received) -> Iterator[str]:
-    """Yield what was received as lines: events with their fields in order of name, then the rest."""
+    """Yield the received content as lines: events with fields in order of name, then the rest."""
     for event in found.events:
         fields = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in event.items()}
         yield f"{fields.pop('type')} " + " ".join(f"{name}={fields[name]}" for name in sorted(fields))
@@ -29,7 +29,7 @@ def lines(found: Received) -> Iterator[str]:
 
 
 def table(folder: str) -> dict[str, list[str]]:
-    """Return what a folder's `events.txt` says, by file."""
+    """Return the content of a folder's `events.txt`, by file."""
     said: dict[str, list[str]] = {}
     for line in (BODIES / folder / "events.txt").read_text().splitlines():
         if line.startswith("== "):
@@ -41,14 +41,14 @@ def table(folder: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_body_means_what_the_table_says(path: Path) -> None:
-    """A body gives exactly the events, changes and names of the table, and names what it leaves out."""
+    """A body gives exactly the lines of its table."""
     service = SERVICES[path.parent.name]
     delivery = service.delivery(path.read_bytes(), NOW)
     assert list(lines(service.receiver.read(delivery, OPTIONS))) == table(path.parent.name)[path.name]
 
 
 def test_the_table_names_no_body_that_is_gone() -> None:
-    """Each entry of a table has its file."""
+    """Every entry of a table has its file, and every file its entry."""
     named = {
         f"{folder}/{name}" for folder in SERVICES if (BODIES / folder / "events.txt").exists() for name in table(folder)
     }

@@ -1,4 +1,4 @@
-"""Bodies that are damaged, or hold other values than the service's documentation says: refused or named, never an error of ours."""
+"""Damaged bodies and bodies with undocumented values are refused or read; they never raise another error."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ ODD: tuple[Any, ...] = (
     None, True, 0, -1, 1e300, 10**30, "", "x", "\ud800", "\0", "2026-13-45", "<a@b>", "é" * 600, [], {}, [[]], [None, 3, {"id": 1}],
     {"id": {"id": []}}, "1780300800", "-",
 )  # fmt: skip
-"""Values of other kinds than expected."""
+"""Values of unexpected kinds."""
 
 
 def deliveries(name: str) -> list[Delivery]:
-    """Return whole deliveries of a service: its bodies, and mails that it hands on."""
+    """Return deliveries of a service: its bodies and its mails."""
     service = SERVICES[name]
     found = [service.delivery(path.read_bytes(), NOW) for path in sorted((BODIES / name).glob("*.json"))]
     return found + [one for way, one in ways(written(References="<0@x>")).items() if way.split()[0] == name]
 
 
 def damaged(body: bytes, chance: random.Random) -> bytes:
-    """Return a body that was cut, flipped, doubled, or had a piece put elsewhere."""
+    """Return a body that was cut, changed, doubled or rearranged."""
     at = chance.randrange(len(body) + 1)
     other = bytes([chance.randrange(256)])
     made: list[bytes] = [
@@ -46,7 +46,7 @@ def damaged(body: bytes, chance: random.Random) -> bytes:
 
 
 def odd(value: Any, chance: random.Random) -> Any:
-    """Return a JSON value with some of what is in it replaced, left out, or doubled."""
+    """Return a JSON value with some parts replaced, removed or doubled."""
     if chance.random() < 0.08:
         return chance.choice(ODD)
     if isinstance(value, dict):
@@ -57,7 +57,7 @@ def odd(value: Any, chance: random.Random) -> Any:
 
 
 def strange(service: Service, body: bytes, chance: random.Random) -> bytes:
-    """Return a body of the service with odd values in it; what stands inside SNS is odd, too."""
+    """Return a body of the service with odd values, also inside an SNS message."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -68,7 +68,7 @@ def strange(service: Service, body: bytes, chance: random.Random) -> bytes:
 
 
 def read(service: Service, delivery: Delivery) -> Received | None:
-    """Return what a body means; None for one that is refused as unreadable."""
+    """Return what was received; None if the body is refused as unreadable."""
     try:
         return service.receiver.read(delivery, OPTIONS)
     except BadRequestError:
@@ -76,14 +76,14 @@ def read(service: Service, delivery: Delivery) -> Received | None:
 
 
 def tries() -> Iterator[int]:
-    """Yield a number for each damage that is tried on a service."""
+    """Yield a number for each damage tried on a service."""
     return iter(range(FUZZ * 2))
 
 
 @pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize("how", [damaged, strange], ids=["bytes", "values"])
 def test_damage_is_refused_or_named(name: str, how: Any) -> None:
-    """Whatever a body holds, it is unreadable, or says something: events (good ones or refused ones) or what it was left out as."""
+    """A damaged body is refused as unreadable, or gives events, changes or ignored items that are well-formed."""
     service, chance = SERVICES[name], random.Random(name)
     whole = deliveries(name)
     for number in tries():
@@ -101,7 +101,7 @@ def test_damage_is_refused_or_named(name: str, how: Any) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_damage_is_never_more_than_forged(name: str) -> None:
-    """Verifying a damaged body or a body with odd values says that it is forged, or passes; nothing else comes of it."""
+    """Verifying a damaged body passes or raises ForgedError, and no other error."""
     service, chance = SERVICES[name], random.Random(name)
     whole = deliveries(name)
     for number in tries():

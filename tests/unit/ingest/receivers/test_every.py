@@ -1,4 +1,4 @@
-"""What all receivers promise: setup in words, secrets that are checked, and no body that breaks them."""
+"""Promises of all receivers: setup texts, checked secrets, and no crash on any body."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ODD: tuple[Any, ...] = (
 
 
 def damaged(value: Any, chance: random.Random) -> Any:
-    """Return a JSON value with some of it left out, doubled or of another kind."""
+    """Return a JSON value with some parts removed, doubled or of another kind."""
     if chance.random() < 0.08:
         return chance.choice(ODD)
     if isinstance(value, dict):
@@ -65,7 +65,7 @@ def damaged(value: Any, chance: random.Random) -> Any:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_no_body_breaks_a_receiver(name: str) -> None:
-    """Whatever is left out, doubled or of another kind: a body is refused as unreadable, or read."""
+    """Any damaged body is refused as unreadable or read."""
     chance = random.Random(7)
     for _ in range(FUZZ):
         body = damaged(chance.choice(WHOLE[name]), chance)
@@ -82,7 +82,7 @@ def test_no_body_breaks_a_receiver(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECEIVERS)
 def test_nothing_is_verified_without_a_signature(name: str) -> None:
-    """No, an empty and a wrong signature are forged, whatever the body, before anything of it is parsed."""
+    """A missing, empty or wrong signature is forged, whatever the body, before anything is parsed."""
     secrets = {one.name: "s" for one in RECEIVERS[name].setup.secrets}
     for headers in ({}, {"x-hub-signature-256": "sha256=0", "x-slack-signature": "v0=0", "x-twilio-signature": "="}):
         for body in (b"", b"{", b"\xff" * 9):
@@ -92,7 +92,7 @@ def test_nothing_is_verified_without_a_signature(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECEIVERS)
 def test_every_setup_says_what_to_paste_where(name: str) -> None:
-    """Each names its address and every secret that is pasted there, and has a text for each secret."""
+    """Each setup names its address and the secrets we make, and documents every secret."""
     setup = RECEIVERS[name].setup
     steps = " ".join(setup.steps)
     assert RECEIVERS[name].provider == name and "{address}" in steps and setup.title
@@ -102,7 +102,7 @@ def test_every_setup_says_what_to_paste_where(name: str) -> None:
 
 
 def test_secrets_are_checked_by_name() -> None:
-    """An unknown one and too few are refused; those of our own making are made, and a token alone only fetches."""
+    """Unknown and missing secrets are refused by name, our own are generated, and a token alone only fetches."""
     with pytest.raises(BadInputError, match="signing"):
         provider("slack").check_secrets({"signing": "x"}, {})
     with pytest.raises(BadInputError, match="app_secret"):

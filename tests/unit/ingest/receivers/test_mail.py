@@ -1,4 +1,4 @@
-"""Mails that come in: which conversation each is in, who wrote it, and the same mail by any way."""
+"""Received mails: their conversation, their author, and the same event by every service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERVICES = services()
 
 
 def written(**headers: str) -> EmailMessage:
-    """Return a mail of a contact, with other headers."""
+    """Return a contact's mail with other headers."""
     mail = EmailMessage()
     given = {
         "From": "Noor Haddad <Noor@Example.org>", "To": "Support <support@example.com>", "Subject": "Pool",
@@ -40,12 +40,12 @@ def written(**headers: str) -> EmailMessage:
 
 
 def meaning(mail: EmailMessage, options: Options = OPTIONS) -> Received:
-    """Return what a mail means."""
+    """Return what is received from a mail."""
     return received(parse(mail.as_bytes()), options, NOW)
 
 
 def test_a_mail_of_a_contact() -> None:
-    """A mail is a message of the address that wrote it, in a conversation of its own."""
+    """A mail is a message from its sender's address, in its own conversation."""
     found = meaning(written())
     assert [dict(event) for event in found.events] == [{
         "type": "message.received", "id": "<2@example.org>", "message_id": "<2@example.org>", "conversation_id": "<2@example.org>",
@@ -64,7 +64,7 @@ def test_a_mail_of_a_contact() -> None:
     ],
 )  # fmt: skip
 def test_the_conversation_is_the_first_mail(headers: dict[str, str], conversation: str) -> None:
-    """References before In-Reply-To before the mail itself, also where the header is folded."""
+    """The conversation comes from References, else In-Reply-To, else the mail itself, also from folded headers."""
     text = written().as_bytes() if not headers else b""
     if headers:
         lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
@@ -73,7 +73,7 @@ def test_the_conversation_is_the_first_mail(headers: dict[str, str], conversatio
 
 
 def test_what_staff_sends() -> None:
-    """A mail of staff answers the contact; one of a shared address does, too, without anybody's name."""
+    """A mail from staff is a reply to the contact; one from a shared address is a reply without staff."""
     answer = written(
         From="Ada <ada@example.com>", To="support@example.com, Noor <noor@example.org>", In_Reply_To="<1@x>"
     )
@@ -97,7 +97,7 @@ def test_what_staff_sends() -> None:
 
 
 def test_staff_may_be_a_whole_domain() -> None:
-    """`@example.com` among the staff is everybody there, and nobody at a domain that ends alike."""
+    """`@example.com` as staff covers everybody at that domain, but not at a longer one with the same ending."""
     options = replace(OPTIONS, staff_ids=frozenset({"@example.com"}))
     assert (
         meaning(written(From="eva@example.com", To="noor@example.org"), options).events[0]["staff_id"]
@@ -115,12 +115,12 @@ def test_staff_may_be_a_whole_domain() -> None:
     ],
 )  # fmt: skip
 def test_programs_say_so(headers: dict[str, str], kind: str | None) -> None:
-    """A mail of a program is told from one of a person by its headers."""
+    """Headers tell a program's mail from a person's."""
     assert meaning(written(**headers)).events[0].get("kind") == kind
 
 
 def test_headers_in_any_letters() -> None:
-    """A name is read as it was meant: encoded by the rules, or as bytes of UTF-8 or else of Windows-1252."""
+    """An encoded name, or one in raw UTF-8 or Windows-1252 bytes, is decoded."""
     encoded, plain = b"=?utf-8?q?J=C3=BCrgen?=", "Jürgen".encode()
     for name, expected in (
         (encoded, "Jürgen"),
@@ -134,12 +134,12 @@ def test_headers_in_any_letters() -> None:
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jun 2099 10:00:00 +0000", "Mon, 32 Foo 2026", "0"])
 def test_a_date_that_is_none(date: str) -> None:
-    """What is no date, or one ahead of the clock, is the moment of receipt."""
+    """An unreadable date, or one in the future, is replaced by the time of receipt."""
     assert meaning(written(Date=date)).events[0]["time"] == NOW
 
 
 def test_a_report_on_a_mail_that_was_not_delivered() -> None:
-    """A delivery status notification fails the mail that it names, and is no message of a person."""
+    """A delivery status notification fails the mail it names, and is itself a system message."""
     raw = b"""From: MAILER-DAEMON@mx.example.org\r
 To: support@example.com\r
 Message-ID: <9@mx.example.org>\r
@@ -229,7 +229,7 @@ def ways(mail: EmailMessage) -> dict[str, Delivery]:
 
 @pytest.mark.parametrize("way", sorted(ways(written())))
 def test_a_mail_is_the_same_by_any_way(way: str) -> None:
-    """Whichever service hands a mail on, it is the same event, so that it counts once."""
+    """A mail gives the same event whichever service forwards it, so that it counts once."""
     mail = written(References="<0@x> <1@x>", In_Reply_To="<1@x>")
     expected = received(parse(mail.as_bytes()), replace(OPTIONS, keep_text=False), NOW)
     found = SERVICES[way.split()[0]].receiver.read(ways(mail)[way], replace(OPTIONS, keep_text=False))
@@ -239,14 +239,14 @@ def test_a_mail_is_the_same_by_any_way(way: str) -> None:
 
 @pytest.mark.parametrize("way", sorted(way for way in ways(written()) if way != "ses headers"))
 def test_the_text_comes_along_where_it_may(way: str) -> None:
-    """The plain text is there when the integration keeps texts."""
+    """The plain text is kept if the integration keeps texts."""
     found = SERVICES[way.split()[0]].receiver.read(ways(written())[way], OPTIONS)
     assert str(found.events[0]["attributes"]).count("Is the pool open?") == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"\x00\xff" * 50, b"Subject: no sender\r\n\r\nx"])
 def test_what_is_no_mail_is_refused(body: bytes) -> None:
-    """A body that is no mail is an error that says so, not a message of nobody."""
+    """A body that is no mail is refused."""
     delivery = Delivery("POST", "https://hub.example/", {}, {}, body, NOW)
     with pytest.raises(BadRequestError):
         SERVICES["mime"].receiver.read(delivery, OPTIONS)
@@ -255,7 +255,7 @@ def test_what_is_no_mail_is_refused(body: bytes) -> None:
 @settings(max_examples=40, deadline=None)
 @given(depth=st.integers(1, 8), order=st.permutations(range(8)), cut=st.booleans())
 def test_a_thread_is_one_conversation_in_any_order(depth: int, order: list[int], cut: bool) -> None:
-    """All mails of a thread are one conversation, whichever comes first and whatever clients leave out of References."""
+    """All mails of a thread are one conversation, in any order and with shortened References."""
     ids = [f"<{n}@example.org>" for n in range(depth)]
     found = set()
     for n in (n for n in order if n < depth):

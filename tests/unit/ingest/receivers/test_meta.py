@@ -1,4 +1,4 @@
-"""Instagram's conversations, and what happens to the posts of pages and accounts."""
+"""Instagram's messages, and posts and comments of pages and accounts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.unit.ingest.receivers.bodies import AT, NOON, comment, page, read, ta
 
 
 def test_instagram_tells_both_sides_reads_and_deletions() -> None:
-    """An echo is sent, a read names its message, what is taken back changes the stored message."""
+    """An echo is a sent message, a read refers to its message, and a deletion or edit changes the stored message."""
     body = talk(
         {"message": {"mid": "m1", "text": "words"}},
         {"sender": {"id": "P"}, "recipient": {"id": "U"}, "message": {"mid": "m2", "is_echo": True, "app_id": 5}},
@@ -30,7 +30,7 @@ def test_instagram_tells_both_sides_reads_and_deletions() -> None:
 
 
 def test_a_comment_opens_a_conversation_that_its_replies_belong_to() -> None:
-    """People are received, the page's own are sent, an edit and a removal change the comment, its author has a name."""
+    """People's comments are received, the page's are sent, edits and removals change the comment, and authors have names."""
     reply = comment(comment_id="P_1_c2", parent_id="P_1_c1", **{"from": {"id": "P", "name": "Shop"}})
     body = page(comment(), reply, comment(verb="edited"), comment(verb="remove"), comment(verb="hide"))
     found = read("facebook_page", body)
@@ -43,7 +43,9 @@ def test_a_comment_opens_a_conversation_that_its_replies_belong_to() -> None:
 
 
 def test_a_post_is_the_one_that_the_connector_knows() -> None:
-    """The page's post is content under its id and source, a visitor's is a message, a reaction is about what it is under."""
+    """A page's post is content with the connector's id and source, a visitor's is a message, and a reaction refers to
+    its post.
+    """
     post = {"item": "photo", "verb": "add", "post_id": "P_1", "from": {"id": "P"}, "created_time": AT}
     visit = {**post, "item": "post", "post_id": "P_2", "from": {"id": "U"}}
     liked = {
@@ -64,7 +66,7 @@ def test_a_post_is_the_one_that_the_connector_knows() -> None:
 
 
 def test_a_comment_on_instagram_is_under_its_media() -> None:
-    """It is a message of the account, in the conversation of its top comment, of the moment when Instagram told it."""
+    """A comment on Instagram is in the conversation of its top comment, at the time of the notification."""
     told = {
         "id": "c2",
         "parent_id": "c1",

@@ -1,4 +1,4 @@
-"""Who sent a body: each service's published signature is taken, and nothing else is."""
+"""Signatures: each service's published signature is accepted, and nothing else."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tests.unit.ingest.receivers.sending import (
 
 SERVICES = services()
 SIGNS_BODY = sorted(set(SERVICES) - {"postmark", "mime", "cloudevents", "segment", "mailgun"})
-"""Services whose signature is of the body; the others show a secret, or sign a token."""
+"""Services that sign the body; the others show a secret or sign a token."""
 SIGNS_TIME = ("chatwoot", "front", "resend", "standard_webhooks", "mailgun")
-"""Services whose signature is good for a while."""
+"""Services whose signatures expire."""
 SES = {"topic_arn": TOPIC}
 
 
@@ -44,13 +44,13 @@ def body_of(name: str) -> bytes:
 
 
 def sent(name: str, at: datetime | None = None) -> Delivery:
-    """Return a delivery of a service, signed now or at a moment."""
+    """Return a delivery of a service, signed now or at `at`."""
     now = datetime.now(UTC)
     return replace(SERVICES[name].delivery(body_of(name), at or now), received_at=now)
 
 
 def reason(name: str, delivery: Delivery) -> str:
-    """Return why a delivery is refused."""
+    """Return the reason for which a delivery is refused."""
     with pytest.raises(ForgedError) as caught:
         SERVICES[name].receiver.verify(delivery, SERVICES[name].secrets)
     return str(caught.value.details["reason"])
@@ -58,13 +58,13 @@ def reason(name: str, delivery: Delivery) -> str:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_what_the_service_signed_is_taken(name: str) -> None:
-    """A body that is signed by the published rule passes."""
+    """A body signed by the published rule is accepted."""
     SERVICES[name].receiver.verify(sent(name), SERVICES[name].secrets)
 
 
 @pytest.mark.parametrize("name", SIGNS_BODY)
 def test_any_flipped_byte_is_forged(name: str) -> None:
-    """No byte of a signed body can be another, wherever it stands."""
+    """A changed byte anywhere in a signed body is forged."""
     good = sent(name)
     for at in {*range(0, len(good.body), max(1, len(good.body) // 40)), len(good.body) - 1}:
         flipped = bytearray(good.body)
@@ -73,9 +73,9 @@ def test_any_flipped_byte_is_forged(name: str) -> None:
             SERVICES[name].receiver.verify(replace(good, body=bytes(flipped)), SERVICES[name].secrets)
 
 
-@pytest.mark.parametrize("name", sorted(set(SIGNS_BODY) - {"ses"}))  # SNS signs what a message says, not its spaces
+@pytest.mark.parametrize("name", sorted(set(SIGNS_BODY) - {"ses"}))  # SNS signs a message, not its spaces
 def test_no_byte_may_be_added_or_cut(name: str) -> None:
-    """A body that is longer or shorter is another body."""
+    """A longer or shorter body is forged."""
     good = sent(name)
     for body in (good.body[:-1], good.body + b" ", b"", good.body * 2):
         with pytest.raises(ForgedError):
@@ -84,7 +84,7 @@ def test_no_byte_may_be_added_or_cut(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_another_secret_is_forged(name: str) -> None:
-    """Whoever has another secret is somebody else."""
+    """A delivery checked with another secret is forged."""
     service, good = SERVICES[name], sent(name)
     other = (
         "whsec_" + base64.b64encode(b"another-secret-of-a-length").decode()
@@ -100,7 +100,7 @@ def test_another_secret_is_forged(name: str) -> None:
     "value", ["", "x", "sha256=", "Basic !!!", "Basic", "Bearer ", "v1,", "v1", "é", "a,b,c", "=" * 5000]
 )
 def test_headers_of_any_kind_are_forged(name: str, value: str) -> None:
-    """Headers that say nothing or nonsense are refused, never an error of ours."""
+    """Nonsense headers are forged, and never raise another error."""
     good = sent(name)
     headers = {key: good.headers[key] if key == "content-type" else value for key in good.headers}
     if len(headers) > 1:
@@ -114,19 +114,19 @@ def test_headers_of_any_kind_are_forged(name: str, value: str) -> None:
 @pytest.mark.parametrize("name", SIGNS_TIME)
 @pytest.mark.parametrize("hours", [-13, 13])
 def test_an_old_signature_is_forged(name: str, hours: int) -> None:
-    """A body that was recorded and is sent later, or comes from the future, is not taken."""
+    """A signature too far in the past or the future is refused as old."""
     assert reason(name, sent(name, datetime.now(UTC) + timedelta(hours=hours))) == "old_signature"
 
 
 def test_sendgrid_takes_a_key_with_its_armour() -> None:
-    """The key may be pasted as PEM."""
+    """SendGrid's key may be pasted as PEM."""
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     pem = curve().public_key().public_bytes(serialization.Encoding.PEM, form).decode()
     SERVICES["sendgrid"].receiver.verify(sent("sendgrid"), {"public_key": pem})
 
 
 def test_segment_signs_or_shows_its_key() -> None:
-    """A webhook of Segment signs its body; a library shows the write key as a user, and nothing as password."""
+    """Segment's webhooks sign the body; its libraries send the write key as the user of basic authentication."""
     good = sent("segment")
     signature = hmac.new(SECRET.encode(), good.body, "sha1").hexdigest()
     SERVICES["segment"].receiver.verify(replace(good, headers={"x-signature": signature}), SERVICES["segment"].secrets)
@@ -135,7 +135,7 @@ def test_segment_signs_or_shows_its_key() -> None:
 
 
 def test_front_says_its_challenge_back_when_it_is_signed() -> None:
-    """The challenge is answered to Front alone; a delivery without one is none."""
+    """A signed challenge of Front is answered, an unsigned one is forged, and other deliveries are no challenge."""
     service = SERVICES["front"]
     now = datetime.now(UTC)
     asked = service.delivery(b'{"type":"sync","authorization":{"id":"cmp_1"}}', now, **{"x-front-challenge": "c-1"})
@@ -147,13 +147,13 @@ def test_front_says_its_challenge_back_when_it_is_signed() -> None:
 
 
 def ses(body: bytes) -> Delivery:
-    """Return a delivery of SNS."""
+    """Return a delivery from SNS."""
     return Delivery("POST", "https://hub.example/", {}, {"content-type": "text/plain"}, body, datetime.now(UTC))
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_sns_signs_with_either_hash(version: str) -> None:
-    """Signature version 1 is SHA-1 and version 2 SHA-256; the certificate is fetched once."""
+    """SNS signatures of version 1 (SHA-1) and 2 (SHA-256) are accepted, and the certificate is fetched once."""
     amazon = Amazon()
     receiver = Ses(amazon)
     for message in ("{}", '{"eventType":"Send"}'):
@@ -162,7 +162,7 @@ def test_sns_signs_with_either_hash(version: str) -> None:
 
 
 def test_sns_of_another_topic_is_forged() -> None:
-    """Anybody at Amazon can have a topic that signs as well: only the one that is set is taken, and nothing is fetched."""
+    """Only the configured topic is accepted; for another, which could be anybody's, nothing is fetched."""
     amazon = Amazon()
     with pytest.raises(ForgedError):
         Ses(amazon).verify(ses(sns("{}", TopicArn=TOPIC + "2")), SES)
@@ -186,7 +186,7 @@ def test_sns_of_another_topic_is_forged() -> None:
     ],
 )  # fmt: skip
 def test_a_certificate_comes_from_sns_alone(url: str) -> None:
-    """No certificate is fetched from anywhere but SNS, and no subscription confirmed anywhere else."""
+    """Certificates are fetched from SNS alone, and subscriptions are confirmed there alone."""
     amazon = Amazon()
     with pytest.raises(ForgedError):
         Ses(amazon).verify(ses(sns("{}", SigningCertURL=url)), SES)
@@ -199,7 +199,7 @@ def test_a_certificate_comes_from_sns_alone(url: str) -> None:
 
 
 def test_a_subscription_is_confirmed_where_sns_says() -> None:
-    """A signed confirmation of the topic is answered by visiting its address; one that is forged is not."""
+    """A signed confirmation of the topic is answered by visiting its address; a forged one is not."""
     amazon = Amazon()
     url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=t"
     good = sns("You have chosen to subscribe", kind="SubscriptionConfirmation", Token="t", SubscribeURL=url)
@@ -212,7 +212,7 @@ def test_a_subscription_is_confirmed_where_sns_says() -> None:
 
 
 def test_nothing_is_taken_while_the_certificate_is_away() -> None:
-    """While SNS's certificate cannot be fetched, SNS is told to come again."""
+    """While SNS's certificate cannot be fetched, the delivery fails as unavailable, so that SNS retries."""
     amazon = Amazon()
     amazon.away = True
     with pytest.raises(UpstreamUnavailableError):
@@ -220,15 +220,16 @@ def test_nothing_is_taken_while_the_certificate_is_away() -> None:
 
 
 def test_a_certificate_that_sns_does_not_have_is_forged() -> None:
-    """SNS answers 403 to an address that somebody made up."""
+    """A certificate address that SNS answers with 403 is forged."""
     with pytest.raises(ForgedError):
         Ses(Amazon()).verify(ses(sns("{}", SigningCertURL=CERTIFICATE_URL.replace("0123", "ffff"))), SES)
 
 
 def test_sns_inside_a_private_network_is_not_called_forged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a network of its own at Amazon SNS has a private address: the error names the setting, and the body is not forged.
+    """In a private network at Amazon SNS has a private address: the error names `allow_private_hosts`, and the body is
+    not forged.
 
-    With the host in `allow_private_hosts` the address is called.
+    With the host in that setting the address is called.
     """
     host = "sns.eu-west-1.amazonaws.com"
     closed = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))

@@ -1,4 +1,4 @@
-"""Slack's Socket Mode against a local server that speaks it: stored, then acknowledged; opened and closed with integrations."""
+"""Slack's Socket Mode against a local server: events are stored, then acknowledged; connections follow the integrations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVENT = {
 
 
 class Slack:
-    """Slack, as far as Socket Mode goes: gives an address, shakes hands, sends envelopes, and hears what is acknowledged."""
+    """A stand-in for Slack's Socket Mode: returns an address, shakes hands, sends envelopes and records acknowledgements."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -67,7 +67,7 @@ class Slack:
         self._hear(there)
 
     def _hear(self, there: socket.socket) -> None:
-        """Read frames of the client, which are masked and short."""
+        """Read the client's frames, which are masked and short."""
         with there.makefile("rb") as frames, suppress(OSError):
             while len(start := frames.read(2)) == 2:
                 length = start[1] & 127
@@ -83,14 +83,14 @@ class Slack:
         self.links[-1].sendall(b"\x81\x7e" + len(body).to_bytes(2, "big") + body)
 
     def close(self) -> None:
-        """End."""
+        """Close the server and its connections."""
         self._listening.close()
         for link in self.links:
             link.close()
 
 
 def eventually(true: Callable[[], Any]) -> None:
-    """Wait until something is true."""
+    """Wait up to 30 s until a condition holds."""
     for _ in range(1500):
         if true():
             return
@@ -108,7 +108,7 @@ def slack() -> Iterator[Slack]:
 
 @pytest.fixture
 def engine(tmp_path: Path, slack: Slack) -> Iterator[Engine]:
-    """Open an engine that may call this machine, with a workspace that sends over a connection."""
+    """Open an engine that may call this machine, with a Slack workspace in Socket Mode."""
     with open_engine(tmp_path / "data", allow_private_hosts=["127.0.0.1"]) as made:
         made.add_tenant("acme")
         settings = {"base_url": f"http://127.0.0.1:{slack.port}/api/"}
@@ -117,7 +117,7 @@ def engine(tmp_path: Path, slack: Slack) -> Iterator[Engine]:
 
 
 def test_an_event_is_stored_before_it_is_acknowledged(engine: Engine, slack: Slack) -> None:
-    """Events count once; what cannot be stored is not acknowledged, what is no event or cannot be read is."""
+    """An envelope sent twice counts once. An event that cannot be stored is not acknowledged; other envelopes are."""
     sockets = Sockets(engine.integration_store, engine.listening.open, pause=0.05)
     sockets.start()
     try:
@@ -141,7 +141,7 @@ def test_an_event_is_stored_before_it_is_acknowledged(engine: Engine, slack: Sla
 
 
 def test_connections_follow_the_integrations(engine: Engine, slack: Slack) -> None:
-    """A paused integration's connection is closed, a resumed one's is opened again."""
+    """Pausing an integration closes its connection; resuming it opens one again."""
     id_ = engine.integrations.of("acme").rows[0].id
     sockets = Sockets(engine.integration_store, engine.listening.open, pause=0.05)
     sockets.start()
@@ -157,7 +157,7 @@ def test_connections_follow_the_integrations(engine: Engine, slack: Slack) -> No
 
 
 def test_only_an_address_of_slacks_is_connected_to(engine: Engine, slack: Slack) -> None:
-    """An answer that leads to another host, or without encryption, is refused by name."""
+    """A connection address on another host, or without encryption, is refused by name."""
     one = engine.integration_store.page("acme")[0]
     for url in ("ws://wss-primary.slack.com/link", "wss://slack.com.example.com/link", "wss://10.0.0.1/", "x"):
         slack.url = url

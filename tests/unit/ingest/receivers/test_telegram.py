@@ -17,7 +17,7 @@ def one(update: dict[str, Any], **options: Any) -> dict[str, Any]:
 
 
 def test_a_private_chat_is_a_conversation_with_a_contact() -> None:
-    """The event is named by bot, chat and number, its text is left out, and the name is handed on."""
+    """A private message has an id of bot, chat and number, no text unless texts are kept, and its contact's name."""
     found = read("telegram", telegram(message=telegram_message()), **BOT)
     assert found.events == [{
         "type": "message.received", "time": NOON, "id": "99:41:7", "message_id": "99:41:7", "channel": "telegram",
@@ -28,14 +28,14 @@ def test_a_private_chat_is_a_conversation_with_a_contact() -> None:
 
 
 def test_an_edit_is_a_revision_of_the_same_message() -> None:
-    """It comes whole: id and time stay, the moment of the edit is the revision."""
+    """An edit has the message's id and time, and the time of the edit as its revision."""
     edited = one(telegram(edited_message=telegram_message(edit_date=AT + 9)))
     assert (edited["id"], edited["time"], edited["revision"]) == ("99:41:7", NOON, (AT + 9) * 1000)
     assert edited["attributes"] == {"edited": True}
 
 
 def test_in_groups_staff_answer_and_only_threads_are_conversations() -> None:
-    """Unthreaded talk opens nothing; whom the integration names as staff sends; a bot is a bot."""
+    """Messages outside threads have no conversation; configured staff send; a bot is a bot."""
     group = {"id": -100, "type": "supergroup", "title": "Help"}
     asked = one(telegram(message=telegram_message(chat=group)))
     assert (asked["channel_id"], "conversation_id" in asked) == ("-100", False)
@@ -47,7 +47,7 @@ def test_in_groups_staff_answer_and_only_threads_are_conversations() -> None:
 
 
 def test_a_business_account_answers_its_customers() -> None:
-    """In a business chat, who is not the chat's person is the business; a deletion names messages by number."""
+    """In a business chat everybody but the chat's person is the business; a deletion names messages by number."""
     answered = telegram(business_message=telegram_message(**{"from": {"id": 5}}))
     assert (one(answered)["type"], one(answered)["contact_id"]) == ("message.sent", "41")
     gone = telegram(deleted_business_messages={"chat": {"id": 41}, "message_ids": [7, 8]})
@@ -57,7 +57,7 @@ def test_a_business_account_answers_its_customers() -> None:
 
 
 def test_reactions_and_buttons_count_and_notices_are_ignored_by_name() -> None:
-    """A reaction is about its message, one taken back is ignored, a button is an answer; who joined is a notice."""
+    """A reaction refers to its message, a removed one is ignored, a button press is a message, and joins are notices."""
     chat = {"id": 41, "type": "private"}
     told = {
         "chat": chat,

@@ -1,6 +1,7 @@
-"""Exports written by hand after the shapes that the messengers write, with people of several languages: kind -> name and bytes.
+"""Handwritten exports in each messenger's format, with people of several languages: kind → name and bytes.
 
-Each tells the same story: Jürgen asks the hotel in a chat of two, a notice stands beside it, the hotel answers five minutes later.
+Each tells the same story: Jürgen asks the hotel in a direct chat, there is a notice, and the hotel answers five minutes
+later.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _mojibake(text: str) -> str:
 
 
 def telegram() -> bytes:
-    """Return a chat as Telegram Desktop writes it: numbers of seconds as text, texts in parts, a service message."""
+    """Return a chat as Telegram Desktop writes it: seconds as text, texts in parts, and a service message."""
     return _json({
         "name": GUEST, "type": "personal_chat", "id": 4242, "messages": [
             {"id": 1, "type": "service", "date": "2024-03-01T10:00:00", "date_unixtime": _seconds(START),
@@ -64,7 +65,7 @@ def discord() -> bytes:
 
 
 def messenger() -> bytes:
-    """Return a chat as Meta's download writes it: the newest first, texts as if they were Latin-1."""
+    """Return a chat as Meta's download writes it: newest first, texts decoded as Latin-1."""
     millis = int(START.timestamp() * 1000)
     return _json({
         "participants": [{"name": _mojibake(GUEST)}, {"name": _mojibake(HOTEL)}], "messages": [
@@ -121,7 +122,7 @@ def teams() -> bytes:
 
 
 def mail() -> bytes:
-    """Return an mbox: a report that a mail was not delivered, a question whose sender is written in two ways, and the answer."""
+    """Return an mbox: a bounce, a question whose sender is written in two ways, and the answer."""
     return (
         "From MAILER-DAEMON Fri Mar  1 09:00:00 2024\nFrom: MAILER-DAEMON@example.org\nDate: Fri, 1 Mar 2024 09:00:00 +0000\n"
         "Message-ID: <r@x>\nSubject: failed\n\nnobody there\n\n"

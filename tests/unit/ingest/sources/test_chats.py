@@ -1,4 +1,4 @@
-"""What all importers of chats share: the same story comes out of every messenger's export, whoever wrote the file."""
+"""Importers of chats: every messenger's export gives the same story."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def written(folder: Path, kind: str, body: bytes | None = None) -> Path:
 
 
 def opened(kind: str, path: Path, **options: Any) -> Import:
-    """Open an export; times without a zone are UTC's."""
+    """Open an export; times without a zone are in UTC."""
     given = Options(**options)
     if kind == "whatsapp":
         given = replace(given, zone=ZoneInfo("UTC"), day_first=True)
@@ -45,7 +45,7 @@ def opened(kind: str, path: Path, **options: Any) -> Import:
 
 
 def events(kind: str, path: Path, **options: Any) -> list[Event]:
-    """Return the events of an export, failing on any refusal."""
+    """Return the events of an export; fail on any rejection."""
     items = list(opened(kind, path, **options).records())
     assert not [item for item in items if isinstance(item, Rejection)]
     return [item.event for item in items if isinstance(item, Record)]
@@ -53,7 +53,7 @@ def events(kind: str, path: Path, **options: Any) -> list[Event]:
 
 @each_kind
 def test_the_same_story_comes_out(tmp_path: Path, kind: str) -> None:
-    """A notice, a question and the answer: times, kinds, sides, texts, one conversation, names beside ids."""
+    """A notice, a question and an answer have the right times, kinds, sides, texts, conversation and names."""
     path = written(tmp_path, kind)
     run = opened(kind, tmp_path, keep_text=True)
     found = sorted(
@@ -78,7 +78,7 @@ def test_the_same_story_comes_out(tmp_path: Path, kind: str) -> None:
 
 @each_kind
 def test_the_teams_side_is_given_by_name(tmp_path: Path, kind: str) -> None:
-    """With --staff the named one sends and all others are received, whoever began; a name of nobody is refused."""
+    """With --staff that person sends and all others are received, whoever began; an unknown name is refused."""
     path = written(tmp_path, kind)
     (asked, answer) = [e for e in events(kind, path, staff=(f" {GUEST.upper()}",)) if e.kind == "person"]
     assert (asked.type, answer.type) == ("message.sent", "message.received")
@@ -89,7 +89,7 @@ def test_the_teams_side_is_given_by_name(tmp_path: Path, kind: str) -> None:
 
 @each_kind
 def test_a_team_that_is_named_later_corrects_the_sides(tmp_path: Path, kind: str) -> None:
-    """The same export with --staff has the same ids and higher revisions, so that it replaces what was read without."""
+    """The same export with --staff has the same ids and higher revisions, so that it replaces the earlier import."""
     path = written(tmp_path, kind)
     without, named = (
         {e.id: e for e in events(kind, path, **options)} for options in ({}, {"staff": (HOTEL,)})
@@ -100,14 +100,14 @@ def test_a_team_that_is_named_later_corrects_the_sides(tmp_path: Path, kind: str
 
 @each_kind
 def test_text_stays_away_unless_asked_for(tmp_path: Path, kind: str) -> None:
-    """Without --keep-text no attribute holds a word of what was written."""
+    """Without --keep-text no attribute holds any text."""
     told = b"".join(bytes(e.attributes) for e in events(kind, written(tmp_path, kind)))
     assert ANSWER not in told.decode() and "Bitte" not in told.decode()
 
 
 @pytest.mark.parametrize("kind", ["telegram", "discord", "mattermost", "teams"])
 def test_edits_and_reactions_raise_the_revision(tmp_path: Path, kind: str) -> None:
-    """What was edited or reacted to has a higher revision than the same message before."""
+    """An edited or reacted-to message has a higher revision than before."""
     found = {str(e.id): e for e in events(kind, written(tmp_path, kind))}
     answer = next(e for e in found.values() if e.type == "message.sent")
     assert json.loads(bytes(answer.attributes)) == {"edited": True, "reactions": 2, "files": 1}
@@ -116,7 +116,7 @@ def test_edits_and_reactions_raise_the_revision(tmp_path: Path, kind: str) -> No
 
 @each_kind
 def test_a_path_says_what_it_is(tmp_path: Path, kind: str) -> None:
-    """File, folder and ZIP of every export are known for what they are, by one importer alone."""
+    """File, folder and ZIP of every export are recognised, by one importer alone."""
     written(tmp_path / kind, kind)
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.write(tmp_path / kind / EXPORTS[kind][0], EXPORTS[kind][0])
@@ -127,14 +127,14 @@ def test_a_path_says_what_it_is(tmp_path: Path, kind: str) -> None:
 
 @each_kind
 def test_a_byte_order_mark_hides_nothing(tmp_path: Path, kind: str) -> None:
-    """A file that an editor on Windows saved with a mark is known for what it is, and gives the same events."""
+    """A file with a byte order mark is recognised and gives the same events."""
     marked = written(tmp_path / "marked", kind, b"\xef\xbb\xbf" + EXPORTS[kind][1])
     assert list(recognised(package_at(marked))) == [kind]
     assert events(kind, marked) == events(kind, written(tmp_path / "plain", kind))
 
 
 def test_a_folder_of_several_kinds_is_asked_about(tmp_path: Path) -> None:
-    """Where two kinds lie together both are named, and either can be chosen."""
+    """A folder with two kinds of exports is refused, and the error names both importers."""
     written(tmp_path, "telegram"), written(tmp_path, "whatsapp")
     with pytest.raises(BadInputError, match=r"hubbub import whatsapp reads.*hubbub import telegram reads.*Choose one"):
         importer_of(package_at(tmp_path))
@@ -143,7 +143,7 @@ def test_a_folder_of_several_kinds_is_asked_about(tmp_path: Path) -> None:
 
 @each_kind
 def test_what_is_not_of_a_kind_is_refused_with_what_was_seen(tmp_path: Path, kind: str) -> None:
-    """Each importer refuses the file of another, and an empty folder, by name."""
+    """Each importer refuses the file of another kind, and an empty folder, by name."""
     (tmp_path / "empty").mkdir()
     for path in (written(tmp_path, "telegram" if kind != "telegram" else "discord"), tmp_path / "empty"):
         with pytest.raises(BadInputError, match=path.name):
@@ -157,7 +157,7 @@ def test_what_is_not_of_a_kind_is_refused_with_what_was_seen(tmp_path: Path, kin
 
 
 def room(*rows: tuple[int, str, int | None]) -> bytes:
-    """Return a group of Telegram: id, author and which message each answers."""
+    """Return a Telegram group from ids, authors and the message each answers."""
     return json.dumps({
         "name": "Gäste", "type": "private_group", "id": 9, "messages": [
             {"id": id_, "type": "message", "date_unixtime": str(int(START.timestamp()) + 60 * id_), "from": who, "from_id": who,
@@ -168,7 +168,7 @@ def room(*rows: tuple[int, str, int | None]) -> bytes:
 
 
 def test_answers_make_threads_of_a_room(tmp_path: Path) -> None:
-    """Without a team, messages that answer each other are one conversation named after the first; others are in none."""
+    """Without staff, messages that answer each other are one conversation named after the first; others have none."""
     rows = ((1, "ada", None), (2, "bob", None), (3, "bob", 1), (4, "ada", 3), (5, "eve", 99))
     found = events("telegram", written(tmp_path, "telegram", room(*rows)))
     assert [(e.type, e.conversation_id, e.contact_id, e.staff_id) for e in found] == [
@@ -181,7 +181,7 @@ def test_answers_make_threads_of_a_room(tmp_path: Path) -> None:
 
 
 def test_with_a_team_a_room_is_a_conversation(tmp_path: Path) -> None:
-    """With the team's side named, what answers nothing belongs to the room, and every message of the team is sent."""
+    """With staff, messages outside threads belong to the room's conversation, and staff messages are sent."""
     rows = ((1, "ada", None), (2, "bob", None), (3, "bob", 1))
     run = opened("telegram", written(tmp_path, "telegram", room(*rows)), staff=("bob",))
     found = [item.event for item in run.records() if isinstance(item, Record)]
@@ -192,7 +192,7 @@ def test_with_a_team_a_room_is_a_conversation(tmp_path: Path) -> None:
 
 
 def test_answers_in_a_circle_end(tmp_path: Path) -> None:
-    """Messages that answer each other, or themselves, are read like others."""
+    """Messages that answer each other in a circle, or themselves, are read."""
     found = events("telegram", written(tmp_path, "telegram", room((1, "a", 2), (2, "b", 1), (3, "c", 3))))
     assert [e.conversation_id for e in found[:2]] == ["9:1", "9:1"]
 
@@ -201,7 +201,7 @@ def test_answers_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def test_telegram_samples_hold_what_is_known_of_them() -> None:
-    """A single and a batch export of Telegram give the authors, times and texts that are known to be in them."""
+    """Telegram's single and batch exports give the known authors, times and texts."""
     known = json.loads((CHATS / "telegram.json").read_text())
     for name in ("telegram_single.json", "telegram_batch.json"):
         found = events("telegram", CHATS / name, keep_text=True)
@@ -213,7 +213,7 @@ def test_telegram_samples_hold_what_is_known_of_them() -> None:
 
 
 def test_a_times_zone_of_an_old_telegram_export_is_asked(tmp_path: Path) -> None:
-    """Before 2022 Telegram wrote local times alone: without --zone each is refused with what to do, with it each is read."""
+    """Telegram exports from before 2022 have only local times: without --zone each message is refused with advice."""
     body = room((1, "ada", None)).replace(
         b'"date_unixtime": "1709283660"', b'"date": "2024-03-01T10:01:00", "x": "date_unixtime"'
     )
@@ -225,7 +225,7 @@ def test_a_times_zone_of_an_old_telegram_export_is_asked(tmp_path: Path) -> None
 
 
 def test_the_other_side_of_a_bot_is_the_bot(tmp_path: Path) -> None:
-    """In a chat with a bot what it says is a bot's and no person's."""
+    """The other side of a bot chat has the kind bot."""
     found = events(
         "telegram", written(tmp_path, "telegram", EXPORTS["telegram"][1].replace(b"personal_chat", b"bot_chat"))
     )
@@ -233,7 +233,7 @@ def test_the_other_side_of_a_bot_is_the_bot(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_discord_export_is_said_to_be_so(tmp_path: Path) -> None:
-    """A file that counts more messages than it holds is named as cut, and those it has come in."""
+    """A file that states more messages than it holds has a rejection, and its messages are read."""
     body = EXPORTS["discord"][1].replace(b'"messageCount": 3', b'"messageCount": 5')
     items = list(opened("discord", written(tmp_path, "discord", body)).records())
     assert [i.code for i in items if isinstance(i, Rejection)] == ["unreadable_file"]
@@ -241,7 +241,7 @@ def test_an_incomplete_discord_export_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_messenger_chat_is_read(tmp_path: Path) -> None:
-    """The shape of end-to-end encrypted chats gives messages of the same people, texts as they stand."""
+    """The format of end-to-end encrypted chats gives the same people, times and conversation."""
     body = json.dumps({
         "participants": [GUEST, HOTEL], "threadName": "Jürgen_12", "messages": [
             {"isUnsent": False, "media": [], "reactions": [], "senderName": who, "text": text, "timestamp": time, "type": "text"}
@@ -254,7 +254,7 @@ def test_an_encrypted_messenger_chat_is_read(tmp_path: Path) -> None:
 
 
 def test_the_personal_export_of_teams_is_read(tmp_path: Path) -> None:
-    """Conversations of Teams' and Skype's personal export, newest first, with their calls as notices."""
+    """The personal export of Teams and Skype is read, with calls as notices."""
     said = [
         {"id": id_, "originalarrivaltime": f"2024-03-01T{time}Z", "messagetype": kind, "from": f"8:live:{who}", "content": "x"}
         for id_, time, kind, who in (
@@ -276,7 +276,7 @@ def test_the_personal_export_of_teams_is_read(tmp_path: Path) -> None:
 
 
 def test_the_address_is_the_person_whatever_name_stands_beside_it(tmp_path: Path) -> None:
-    """One address under two names is one person, so that a customer's second mail is no answer; the newest name is kept."""
+    """One address under two names is one person, so that a customer's second mail is no reply; the newest name is kept."""
     mails = [("1", "Jurgen <j@x.org>", "", ""), ("2", '"Jurgen K." <J@x.org>', "1", ""), ("3", "Desk <d@y.org>", "2", ""),
              ("4", "Desk <d@y.org>", "1", "Auto-Submitted: auto-replied\n")]  # fmt: skip
     for n, sender, to, more in mails:
@@ -314,10 +314,11 @@ WRITERS: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_mail_in_another_charset(tmp_path: Path, writer: str) -> None:
-    """Names in encoded words of any charset (RFC 2047), or in bytes that no header names, are read; the address is the person.
+    """Sender names in encoded words of any charset (RFC 2047), or in raw bytes, are decoded, and the address is the
+    person.
 
-    The text is in the charset that its header names, also by RFC 2231, and an attachment whose name is encoded is no text. A file
-    may begin with a byte order mark, and its lines end as on Windows.
+    The text is in the charset of its header, also by RFC 2231; an attachment with an encoded name is no text. A file
+    may begin with a byte order mark and have Windows line ends.
     """
     sender, name = WRITERS[writer]
     mail = (
@@ -339,7 +340,7 @@ def test_a_mail_in_another_charset(tmp_path: Path, writer: str) -> None:
 
 
 def test_a_maildir_is_read(tmp_path: Path) -> None:
-    """Files without an ending below `cur` and `new` are mails, what is no mail there is named."""
+    """Files without an extension in `cur` and `new` are mails; files there that are no mail are named."""
     for name in ("cur/1.host:2,S", "new/2.host", ".Sent/cur/3.host:2,S"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -351,7 +352,7 @@ def test_a_maildir_is_read(tmp_path: Path) -> None:
 
 
 def test_a_mail_without_date_or_sender_is_refused_by_its_line(tmp_path: Path) -> None:
-    """Of three mails two lack what an event needs: file, line and header are named, and the third comes in."""
+    """Mails without a date or sender are rejected with file, line and header; a complete one beside them is read."""
     start = "From a@x Fri Mar  1 10:00:00 2024\n"
     date = "Date: Fri, 1 Mar 2024 10:00:00 +0000"
     body = f"{start}From: a@x\nDate: soon\n\nhi\n{start}{date}\n\nhi\n{start}From: a@x\n{date}\n\nhi\n"
@@ -375,7 +376,7 @@ class Line(msgspec.Struct):
 
 
 def test_a_refused_record_names_its_field() -> None:
-    """A field that is missing or of another kind is named with its place, at the top of a record and inside it."""
+    """A missing or wrong field is named with its path in the record."""
     for value, code, field in (
         ({}, "missing_field", "at"), ({"at": "soon"}, "invalid_field", "at"), ([], "invalid_event", None),
         ({"at": 1, "who": {}}, "missing_field", "who.id"), ({"at": 1, "who": {"id": 7}}, "invalid_field", "who.id"),

@@ -1,4 +1,4 @@
-"""How files of every format become events or rejections, and what the example mappings make of the real data sets."""
+"""Files of every format become events or rejections, and the example mappings fit the real data sets."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ ROWS = "events:\n  - {type: {const: message.sent}, time: t, id: i, contact_id: c
 def items_of(
     path: Path | list[Path], rows: mapping.Mapping | None = None, where: dict[str, str] | None = None
 ) -> list[Record | Rejection]:
-    """Return everything that an import yields."""
+    """Return all items of an import."""
     return list(files.read(path if isinstance(path, list) else [path], rows, where=where).records())
 
 
 def events_of(
     path: Path | list[Path], rows: mapping.Mapping | None = None, where: dict[str, str] | None = None
 ) -> list[Event]:
-    """Return the events of an import, failing on any rejection."""
+    """Return the events of an import; fail on any rejection."""
     found = items_of(path, rows, where)
     assert not [item for item in found if isinstance(item, Rejection)]
     return [item.event for item in found if isinstance(item, Record)]
 
 
 def refusals(path: Path, rows: mapping.Mapping | None = None) -> list[Rejection]:
-    """Return what an import refused."""
+    """Return the rejections of an import."""
     return [item for item in items_of(path, rows) if isinstance(item, Rejection)]
 
 
@@ -57,12 +57,12 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def mapped(folder: Path, text: str = ROWS) -> mapping.Mapping:
-    """Return the mapping of a text."""
+    """Return the mapping with this text."""
     return mapping.load(write(folder / "m.yaml", text))
 
 
 def test_every_format_gives_the_same_event(tmp_path: Path) -> None:
-    """One event comes out the same from JSONL, gzip, JSON (array, object, lines), CloudEvents, CSV, TSV and Parquet."""
+    """JSONL, gzip, JSON (array, object, lines), CloudEvents, CSV, TSV and Parquet give the same event."""
     line = json.dumps(EVENT)
     cloud = {
         "specversion": "1.0",
@@ -95,7 +95,7 @@ def test_every_format_gives_the_same_event(tmp_path: Path) -> None:
 
 
 def test_one_bad_line_takes_no_other_with_it(tmp_path: Path) -> None:
-    """Of three lines the bad one is refused with its number and field, and the good ones come through in order."""
+    """A bad line is rejected with its number, and the good lines beside it are read in order."""
     lines = [json.dumps(EVENT), '{"type": "message.sent"}', "{oops", "[]", json.dumps(EVENT | {"id": "2"})]
     found = items_of(write(tmp_path / "e.jsonl", "\n".join(lines)))
     assert [i.message.partition(":")[0] if isinstance(i, Rejection) else i.origin for i in found] == [
@@ -106,7 +106,7 @@ def test_one_bad_line_takes_no_other_with_it(tmp_path: Path) -> None:
 
 
 def test_a_time_without_an_offset_breaks_no_import(tmp_path: Path) -> None:
-    """An event without an offset is refused when it is checked; the summary of those beside it is made all the same."""
+    """An event time without an offset is rejected on checking, and does not break the import's summary."""
     lines = [json.dumps(EVENT), json.dumps(EVENT | {"time": "2026-02-01T12:00:00"}), json.dumps(EVENT)]
     run = files.read([write(tmp_path / "e.jsonl", "\n".join(lines))])
     found = list(run.records())
@@ -116,14 +116,14 @@ def test_a_time_without_an_offset_breaks_no_import(tmp_path: Path) -> None:
 
 
 def test_a_csv_row_is_named_by_its_first_physical_line(tmp_path: Path) -> None:
-    """After a text with line breaks the next record is named by the line it begins on, as an editor shows it."""
+    """After a multi-line cell, a record's line is the physical line on which it begins."""
     path = write(tmp_path / "e.csv", 't,i,c\n2026-03-01T12:00:00Z,1,"a\nb\nc"\nsoon,2,x\n')
     (refused,) = refusals(path, mapped(tmp_path))
     assert refused.message.startswith("e.csv line 5: 'time': 'soon' is not a time")
 
 
 def test_a_csv_row_of_another_width_is_refused(tmp_path: Path) -> None:
-    """A row with too many or too few cells is refused with both counts; empty lines are passed over."""
+    """A row with too many or too few cells is rejected with both counts; empty lines are skipped."""
     path = write(tmp_path / "e.csv", "t,i,c\n2026-03-01T12:00:00Z,1\n\n2026-03-01T12:00:00Z,2,x\n1,2,3,4\n")
     assert [r.message for r in refusals(path, mapped(tmp_path))] == [
         "e.csv line 2: has 2 cells where the header has 3", "e.csv line 5: has 4 cells where the header has 3",
@@ -131,7 +131,7 @@ def test_a_csv_row_of_another_width_is_refused(tmp_path: Path) -> None:
 
 
 def test_bytes_of_another_encoding_are_refused_or_read(tmp_path: Path) -> None:
-    """Latin-1 in a file taken for UTF-8 refuses the row with what to do; with `encoding` it is read right."""
+    """Latin-1 bytes in a file read as UTF-8 reject the row with advice; with `encoding` they are decoded."""
     path = write(tmp_path / "e.csv", "t,i,c\n2026-03-01T12:00:00Z,1,Zoë\n".encode("latin-1"))
     (refused,) = refusals(path, mapped(tmp_path))
     assert (refused.code, refused.field) == ("invalid_field", "contact_id")
@@ -152,7 +152,7 @@ def test_bytes_of_another_encoding_are_refused_or_read(tmp_path: Path) -> None:
 def test_an_open_quote_costs_its_record_alone(
     tmp_path: Path, text: str, lines: dict[int, str], stored: list[str]
 ) -> None:
-    """A quote that is never closed is a fault that names its line; the lines that it would swallow are read as rows."""
+    """An unclosed quote is one rejection with its line, and the lines after it are read as rows."""
     path = write(tmp_path / "e.csv", text.format("2026-03-01T12:00:00Z"))
     found = items_of(path, mapped(tmp_path))
     assert [i.event.id for i in found if isinstance(i, Record)] == stored
@@ -164,7 +164,7 @@ def test_an_open_quote_costs_its_record_alone(
 @pytest.mark.parametrize("spoilt", ['"name": "\\ud83d"', '"name": "\udcff"', '"duration_ms": 1e999'])
 @pytest.mark.parametrize("name", ["e.json", "e.jsonl", "one.json"])
 def test_one_bad_character_costs_its_record_alone(tmp_path: Path, name: str, spoilt: str) -> None:
-    """Half a character, a byte that is not UTF-8 and an endless number refuse one record, whatever form the file has."""
+    """A lone surrogate, a byte that is not UTF-8 or an infinite number rejects one record, in every form of JSON."""
     records = [
         json.dumps(EVENT),
         json.dumps(EVENT)[:-1] + f", {spoilt}}}",
@@ -178,7 +178,7 @@ def test_one_bad_character_costs_its_record_alone(tmp_path: Path, name: str, spo
 
 
 def test_text_in_utf_16_is_read_or_named(tmp_path: Path) -> None:
-    """A table that a spreadsheet saved as UTF-16 is read; JSON in UTF-16, with or without a mark, is one fault with advice."""
+    """A UTF-16 CSV is read; JSON in UTF-16 or UTF-32 is one rejection with advice."""
     table = ",".join(EVENT) + "\r\n" + ",".join(map(str, EVENT.values())) + "\r\n"
     assert [e.id for e in events_of(write(tmp_path / "e.csv", table.encode("utf-16")))] == ["1"]
     for name in ("e.json", "e.jsonl"):
@@ -188,7 +188,7 @@ def test_text_in_utf_16_is_read_or_named(tmp_path: Path) -> None:
 
 
 def test_headers_that_mislead_are_refused_with_advice(tmp_path: Path) -> None:
-    """Semicolons come with what to write; a column that occurs twice is named, and does no harm where nothing reads it."""
+    """A semicolon header is refused with the delimiter to set; a duplicate column is refused only if it is read."""
     for rows in (mapped(tmp_path), None):
         with pytest.raises(BadInputError, match="delimiter: ';'"):
             items_of(write(tmp_path / "e.csv", "type;time;c\n"), rows)
@@ -202,7 +202,7 @@ def test_headers_that_mislead_are_refused_with_advice(tmp_path: Path) -> None:
 
 
 def test_what_is_too_long_is_refused_and_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line, cell, column or file beyond its bound is named; the records beside it are read, and a packed line stays packed."""
+    """A line, cell, column or file beyond its limit is rejected by place, and the records beside it are read."""
     for module in (rows_, tables, objects):
         monkeypatch.setattr(module, "MAX_CELL", 1000)
     monkeypatch.setattr(rows_.lines, "__defaults__", (1000,))
@@ -225,7 +225,7 @@ def test_what_is_too_long_is_refused_and_never_held(tmp_path: Path, monkeypatch:
 
 
 def test_a_parquet_value_that_python_cannot_hold_costs_its_row(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 and the year 10000 refuse their row, and the others of the batch are read."""
+    """Bytes that are not UTF-8 reject their row, and the other rows of the batch are read."""
     texts = pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff", b"c"], pa.binary()).buffers())
     pq.write_table(
         pa.table({"type": ["message.sent"] * 3, "time": [EVENT["time"]] * 3, "id": texts}), tmp_path / "e.parquet"
@@ -237,7 +237,7 @@ def test_a_parquet_value_that_python_cannot_hold_costs_its_row(tmp_path: Path) -
 
 
 def test_records_under_a_path(tmp_path: Path) -> None:
-    """Rows may lie in lists under a path of JSON, and read what surrounds them; a path that leads nowhere is a fault."""
+    """Rows may lie in lists under a JSON path, and can read their parents; a path that does not exist is a rejection."""
     export = {"name": "x", "chats": [
         {"id": 7, "messages": [{"t": EVENT["time"], "i": 1}, 5]}, {"id": 8, "messages": []}, {"id": 9, "posts": []},
         {"id": 10, "messages": [{"t": EVENT["time"], "i": 2}]},
@@ -257,7 +257,7 @@ def test_records_under_a_path(tmp_path: Path) -> None:
 
 
 def test_rows_that_give_nothing_are_counted_by_reason(tmp_path: Path) -> None:
-    """The summary counts rows that a filter, every `when` or an empty list left out; such rows are never lost without a word."""
+    """The summary counts rows left out by a filter, by `when` or by an empty list."""
     text = (
         "where: {i: [a, b, c]}\nevents:\n  - {when: {c: x}, each: l, type: {const: message.sent}, time: t, id: item}\n"
     )
@@ -270,7 +270,7 @@ def test_rows_that_give_nothing_are_counted_by_reason(tmp_path: Path) -> None:
 
 
 def test_a_tenant_that_a_record_names_is_the_one_asked_for(tmp_path: Path) -> None:
-    """A record of a file that names its tenant, in an original spelling, is taken for that tenant and refused for others."""
+    """A record that names the import's tenant, in any spelling, is accepted; one that names another is refused."""
     path = write(
         tmp_path / "e.jsonl", "\n".join(json.dumps(EVENT | {"propertyId": name}) for name in ("Acme", "other"))
     )
@@ -279,7 +279,7 @@ def test_a_tenant_that_a_record_names_is_the_one_asked_for(tmp_path: Path) -> No
 
 
 def test_unfit_tables_are_refused_before_the_first_row(tmp_path: Path) -> None:
-    """A column that the mapping reads and the file lacks, or one that is no event field, is named with the file."""
+    """A column that the mapping needs and the file lacks, or that is no event field, is named with the file before any row."""
     path = write(tmp_path / "e.csv", "t,i\n")
     with pytest.raises(
         BadInputError, match=r"e\.csv: the column 'c', which the mapping m\.yaml reads, is missing; .* 't', 'i'"
@@ -294,7 +294,7 @@ def test_unfit_tables_are_refused_before_the_first_row(tmp_path: Path) -> None:
 
 
 def test_unfit_paths_are_refused(tmp_path: Path) -> None:
-    """A missing file, a folder, a name that tells no format and mails without a mapping are refused by name."""
+    """A missing file, a folder, an unknown format and mails without a mapping are refused by name."""
     write(tmp_path / "e.txt", "")
     write(tmp_path / "e.mbox", MAIL)
     for name, reason in (
@@ -309,7 +309,7 @@ def test_unfit_paths_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["e.jsonl.gz", "e.parquet", "e.csv.gz"])
 def test_a_damaged_file_is_one_rejection(tmp_path: Path, name: str) -> None:
-    """A file that is cut off or no such file at all gives a rejection that names it, not a crash."""
+    """A truncated or foreign file is one rejection with its name, not a crash."""
     found = refusals(
         write(
             tmp_path / name,
@@ -325,7 +325,7 @@ def test_a_damaged_file_is_one_rejection(tmp_path: Path, name: str) -> None:
 
 
 def test_where_narrows_the_rows(tmp_path: Path) -> None:
-    """The mapping's filter and the caller's both apply, and neither changes a row's number, so ids stay the same."""
+    """The mapping's filter and the caller's both apply, and neither changes row numbers, so that ids stay the same."""
     text = (
         "where: {c: [x, y]}\nevents:\n  - {type: {const: message.sent}, time: {const: '2026-01-01T00:00:00Z'},"
         " contact_id: c, id: {template: '{file}:{row}'}}\n"
@@ -347,7 +347,7 @@ def threads(tmp_path: Path, rows: list[dict[str, Any]], rule: str) -> list[tuple
 
 
 def test_conversations_by_parent(tmp_path: Path) -> None:
-    """A row belongs to its farthest ancestor, in any order of rows; what one row carries all of the thread have."""
+    """A row belongs to its topmost ancestor, in any order of rows; a carried value applies to the whole thread."""
     rows: list[dict[str, Any]] = [
         {"id": 3, "parent": "2.0", "by": "acme", "out": True},
         {"id": 2, "parent": "1.0", "by": "bob"},
@@ -362,7 +362,7 @@ def test_conversations_by_parent(tmp_path: Path) -> None:
 
 
 def test_conversations_with_missing_parents_and_loops(tmp_path: Path) -> None:
-    """Answers to the same missing row belong together without an opener; a loop, even of one, ends and has one id."""
+    """Replies to the same missing row are one conversation without an opener; a loop, even of one row, has one id."""
     pairs = [("b", "gone"), ("c", "gone"), ("y", "z"), ("x", "y"), ("z", "x"), ("s", "s")]
     rows: list[dict[str, Any]] = [{"id": key, "parent": up, "by": "u"} for key, up in pairs]
     rule = "{id: id, parent: parent, author: by, carry: {brand: {column: id}}}"
@@ -372,7 +372,7 @@ def test_conversations_with_missing_parents_and_loops(tmp_path: Path) -> None:
 
 
 def test_conversations_by_group(tmp_path: Path) -> None:
-    """With a group column the opener is who wrote the group's first row by the order column."""
+    """With a group column the opener is the author of the group's first row by the order column."""
     rows: list[dict[str, Any]] = [
         {"id": 2, "g": "t", "at": "b", "by": "agent"},
         {"id": 1, "g": "t", "at": "a", "by": "guest"},
@@ -385,7 +385,7 @@ def test_conversations_by_group(tmp_path: Path) -> None:
 
 
 def test_a_long_chain_is_no_recursion(tmp_path: Path) -> None:
-    """A thread of twenty thousand answers, each to the one before, is followed to its root."""
+    """A thread of twenty thousand replies, each to the one before, is followed to its root."""
     rows: list[dict[str, Any]] = [{"id": n, "parent": n - 1 if n else None, "by": "u"} for n in range(20_000, -1, -1)]
     rule = "{id: id, parent: parent, author: by, carry: {brand: {column: by}}}"
     assert {row[0] for row in threads(tmp_path, rows, rule)} == {"0"}
@@ -419,7 +419,7 @@ Message-ID: <3@x>
 
 
 def test_mail_archives(tmp_path: Path) -> None:
-    """Mails are told apart from 'From ' in bodies, folded headers are joined, threads found by either header."""
+    """'From ' in a body starts no mail, folded headers are joined, and either header gives the thread."""
     path = write(tmp_path / "1997.txt", MAIL)
     example = mapping.load(ROOT / "examples" / "email-r-lists.yaml")
     first, second, third = items_of(path, example)
@@ -449,12 +449,12 @@ def test_mail_archives(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_the_address_is_the_person(text: str, name: str, address: str) -> None:
-    """One address is one person, whatever name stands beside it and however the archive writes it."""
+    """One address is one person, whatever the name and however the archive writes it."""
     assert mails.sender(text) == (name, address)
 
 
 def test_an_mbox_of_gmail(tmp_path: Path) -> None:
-    """Lines between mails may hold a zone; two names of one address are one person, whose second mail is no answer."""
+    """Lines between mails may have a zone; two names of one address are one person, whose second mail is no reply."""
     start, date = "From 17@xxx Mon Mar 02 10:00:00 +0000 2026\n", "Date: Mon, 2 Mar 2026 10:00:00 +0000\n"
     mail = start + date + "From: {}\nMessage-ID: <{}@x>\n{}\nhi\n\n"
     text = mail.format("Jurgen <j@x>", 1, "") + mail.format('"Jurgen K." <j@x>', 2, "In-Reply-To: <1@x>\n")
@@ -481,7 +481,7 @@ def counts(name: str) -> dict[str, Any]:
 
 
 def waits(records: list[Record]) -> dict[str, float]:
-    """Return seconds from first inbound to next outbound of each conversation, as the response metric derives them."""
+    """Return the seconds from the first inbound to the next outbound message of each conversation."""
     asked: dict[str, datetime] = {}
     out: dict[str, float] = {}
     for event in sorted((r.event for r in records), key=lambda e: (e.time, e.type != "message.received")):
@@ -495,7 +495,7 @@ def waits(records: list[Record]) -> dict[str, float]:
 
 @real
 def test_twitter_airlines() -> None:
-    """Every row gives a message and a classification, with the topics, sentiments, confidence and airlines counted."""
+    """Every row gives a message and a classification; topics, sentiments, confidence and airlines equal the counts."""
     expected = counts("twitter-airlines")
     records, summary = example("twitter-airlines", "twitter-airlines/Tweets.csv")
     topics = [r for r in records if r.event.type == "topic.classified"]
@@ -511,10 +511,10 @@ def test_twitter_airlines() -> None:
 
 @real
 def test_twitter_support() -> None:
-    """Brands become tenants, and the 644 opening tweets that a brand answered directly wait as counted.
+    """Brands become tenants, and the 644 opening tweets with a direct answer have the counted waits.
 
-    The conversation rule finds 66 answers more: 52 where the customer wrote again and the brand answered that, and 14
-    in threads that the brand began. In the 644 both rules give the same wait, to the second.
+    The conversation rule finds 66 answers more: 52 where the customer wrote again before the brand answered, and 14 in
+    threads that the brand began. For the 644 both rules give the same wait, to the second.
     """
     expected = counts("twitter-support")
     records, summary = example("twitter-support", "twitter-support/twcs.csv")
@@ -545,7 +545,7 @@ def parent(event: Event) -> str:
 
 @real
 def test_email_lists() -> None:
-    """Every mail of the archives is read; one reply more than counted, whose folded header others did not join."""
+    """Every mail of the archives is read, with one reply more than counted, whose folded header the count missed."""
     expected = counts("email-r-lists")
     records, summary = example("email-r-lists", "email-r-lists/*/*.txt")
     assert summary["records"] == expected["messages"]
@@ -561,7 +561,7 @@ def test_email_lists() -> None:
 
 @real
 def test_facebook_live_sellers() -> None:
-    """Posts and their counts add up to the sums counted, and the 53 repeated posts have the ids of the first."""
+    """Posts and their counters equal the known sums, and the 53 repeated posts have the ids of the first."""
     expected = counts("facebook-live-sellers")
     records, summary = example("facebook-live-sellers", "facebook-live-sellers/Live.csv")
     posts = [r.event for r in records if r.event.type == "content.published"]
@@ -574,7 +574,7 @@ def test_facebook_live_sellers() -> None:
 
 @real
 def test_intents() -> None:
-    """Each label of the intent data sets becomes one event with an id of its own; utterances without any give none."""
+    """Each label of the intent data sets is one event with its own id; utterances without labels give none."""
     expected = counts("intents")
     records, summary = example("nlupp-hotels", "intents/nlupp-hotels/*.json")
     assert summary["records"] == expected["nlupp_hotels_utterances"]
@@ -599,7 +599,7 @@ def test_intents() -> None:
     ],
 )  # fmt: skip
 def test_connector_rows(name: str, file: str, types: dict[str, int]) -> None:
-    """Rows of warehouse connectors become the events that their tables speak of, none refused."""
+    """Rows of warehouse connectors become events of the expected types, none rejected."""
     records, summary = example(name, f"connector-seeds/{file}")
     assert Counter(r.event.type for r in records) == types
     assert summary["records"] == counts("connector-seeds")[file]
@@ -608,7 +608,7 @@ def test_connector_rows(name: str, file: str, types: dict[str, int]) -> None:
 @real
 @pytest.mark.parametrize(("file", "records"), [("single", "messages"), ("batch", "chats.list.messages")])
 def test_messages_of_telegram_lie_under_a_path(tmp_path: Path, file: str, records: str) -> None:
-    """What Telegram exports, one chat or all, is read by the path of its messages, with the times that others read."""
+    """Telegram's messages, of one chat or of all, are read by their path, with the known authors and times."""
     folder = DATA / "chat-exports" / "telegram"
     rows = (
         f"records: {records}\nevents:\n  - {{type: {{const: message.received}}, contact_id: from, id: {{template: '{{row}}'}},"

@@ -1,4 +1,4 @@
-"""Damaged files, mappings and exports: nothing but a plain error or a refusal comes out, and nothing is lost without a word."""
+"""Damaged files, mappings and exports give events, rejections or a named error, and account for every record."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ FORMATS: dict[str, tuple[bytes, str | None]] = {
 
 
 def accounted(run: Import) -> tuple[list[str], int]:
-    """Read an import to its end, check that it counts all it read, and return the ids that are good and how many were refused."""
+    """Read an import to its end, check its counts, and return the ids of good events and the number of rejections."""
     found = list(run.records())
     good, _, refused = check([i.event if isinstance(i, Record) else i for i in found], Bounds(EARLIEST, LATEST))
     assert len(good) + len(refused) == len(found)
@@ -78,9 +78,9 @@ def accounted(run: Import) -> tuple[list[str], int]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_damaged_file_is_read_or_refused(tmp_path: Path, name: str) -> None:
-    """Whatever happened to a file, each record is an event or a refusal with a message; a file that gives none has a refusal.
+    """Every record of a damaged file is an event or a rejection with a message; a file without events has a rejection.
 
-    Lines of JSON that came through whole are stored, whatever stands beside them.
+    Undamaged JSON lines are stored, whatever is beside them.
     """
     body, text = FORMATS[name]
     rows = None
@@ -105,7 +105,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_damaged_mapping_is_refused_by_its_name_or_works(tmp_path: Path) -> None:
-    """A mapping after an accident is refused with its file's name, or reads a good file without a crash."""
+    """A damaged mapping is refused with a file name, or reads a good file without a crash."""
     (tmp_path / "e.csv").write_bytes(table())
     for seed in range(FUZZ):
         original = (ROWS.encode(), *(path.read_bytes() for path in EXAMPLES))[seed % (len(EXAMPLES) + 1)]
@@ -132,7 +132,7 @@ def export() -> bytes:
 
 
 def in_a_day(body: bytes, seed: int) -> bytes:
-    """Return an export of which one file was damaged before it was packed."""
+    """Return an export in which one file was damaged before packing."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(body)) as old, zipfile.ZipFile(out, "w") as new:
         for number, name in enumerate(old.namelist()):
@@ -142,7 +142,7 @@ def in_a_day(body: bytes, seed: int) -> bytes:
 
 @pytest.mark.parametrize("damage", [mutated, in_a_day])
 def test_a_damaged_slack_export_is_read_or_refused(tmp_path: Path, damage: Callable[[bytes, int], bytes]) -> None:
-    """A ZIP or a file in it after an accident: every message is an event or a refusal, and what is no export is named."""
+    """Every message of a damaged ZIP, or of a damaged file in it, is an event or a rejection; an unreadable export is named."""
     body = export()
     for seed in range(FUZZ):
         (tmp_path / "e.zip").write_bytes(damage(body, seed))
@@ -158,7 +158,7 @@ def test_a_damaged_slack_export_is_read_or_refused(tmp_path: Path, damage: Calla
 
 
 def told(kind: str, path: Path) -> tuple[list[str], int]:
-    """Read an export to its end as `accounted` does; times without a zone are UTC's, open dates have the day first."""
+    """Read an export to its end as `accounted` does, in UTC and with the day first where that is open."""
     options = Options(zone=ZoneInfo("UTC"), day_first=True if kind == "whatsapp" else None)
     return accounted(IMPORTERS[kind].load().open(package_at(path), options))
 
@@ -166,7 +166,7 @@ def told(kind: str, path: Path) -> tuple[list[str], int]:
 @pytest.mark.parametrize("packed", ["plain", "ZIP", "in a ZIP"])
 @pytest.mark.parametrize("kind", EXPORTS)
 def test_a_damaged_chat_is_read_or_refused(tmp_path: Path, kind: str, packed: str) -> None:
-    """An export of any messenger after an accident, by itself, packed, or packed after it: no crash, and no silence."""
+    """A damaged export of any messenger, plain, in a ZIP or as a damaged ZIP, gives events, rejections or a named error."""
     name, body = EXPORTS[kind]
     path = tmp_path / ("e.zip" if packed != "plain" else name.rpartition("/")[2])
     if kind == "instagram":

@@ -1,4 +1,4 @@
-"""What a mapping file may say, what it makes of a row, and how it names its own mistakes."""
+"""Mapping files: their rules, the events they give, and the errors that name their mistakes."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def load(tmp_path: Path) -> Load:
 
 
 def one(load: Load, rules: str, row: dict[str, Any], number: int = 0) -> Event:
-    """Return the single event that a template with `rules` makes of a row."""
+    """Return the single event of a row under a template with `rules`."""
     (event,) = load(f"events:\n  - {{{rules}}}").events(row, number)
     assert isinstance(event, Event), event
     return event
 
 
 def refused(load: Load, rules: str, row: dict[str, Any]) -> Rejection:
-    """Return the single rejection that a template with `rules` gives for a row."""
+    """Return the single rejection of a row under a template with `rules`."""
     (item,) = load(f"events:\n  - {{{rules}}}").events(row, 0)
     assert isinstance(item, Rejection), item
     return item
@@ -73,7 +73,7 @@ def refused(load: Load, rules: str, row: dict[str, Any]) -> Rejection:
     ],
 )
 def test_rules(load: Load, rule: str, row: dict[str, Any], expected: str | None) -> None:
-    """Each kind of rule takes its text from column, constant, template, row number, table, slug, cut or pseudonym."""
+    """A rule takes its text from column, constant, template, row number, table, slug, cut or pseudonym."""
     assert one(load, f"{MORE}, contact_id: {rule}", row, 7).contact_id == expected
 
 
@@ -92,7 +92,7 @@ def test_rules(load: Load, rule: str, row: dict[str, Any], expected: str | None)
     ],
 )
 def test_times(load: Load, rule: str, text: str, expected: datetime) -> None:
-    """A time is read in its format, in its own offset or else the zone named, exact to the microsecond."""
+    """A time is read in its format, in its own offset or else in the given zone, to the microsecond."""
     event = one(load, f"type: {{const: message.sent}}, time: {rule}", {"t": text}, 7)
     assert event.time == expected
 
@@ -109,14 +109,14 @@ def test_times(load: Load, rule: str, text: str, expected: datetime) -> None:
     ],
 )
 def test_times_that_cannot_be_read(load: Load, rule: str, text: str, code: str, reason: str) -> None:
-    """A time that is no time, has no zone or no value is refused by the field's name, with what to do."""
+    """An unreadable time, one without a zone and a missing one are rejected with the field and advice."""
     item = refused(load, f"type: {{const: message.sent}}, time: {rule}", {"t": text})
     assert (item.code, item.field) == (code, "time")
     assert reason in item.message
 
 
 def test_numbers(load: Load) -> None:
-    """Number fields are read from text, scaled where asked, and whole ones stay whole."""
+    """Number fields are read from text and scaled; whole numbers stay whole."""
     rules = f"{MORE}, value: v, duration_ms: {{column: s, times: 1000}}, confidence: c"
     rules += ", attributes: {n: {column: v, number: true}}"
     event = one(load, rules, {"v": "12.5", "s": "0.3", "c": "1.0"})
@@ -130,7 +130,7 @@ def test_numbers(load: Load) -> None:
     [("0,95", 0.95), ("1.234,5", 1234.5), ("1 234", 1234), ("1’234,50", 1234.5), ("-7", -7), ("", None)],
 )
 def test_numbers_with_a_comma(load: Load, text: str, value: float | None) -> None:
-    """With `decimal: ","` a number is read as people of most languages write it; without it, it is refused with what to write."""
+    """`decimal: ","` reads numbers with a decimal comma; without it they are rejected with that advice."""
     assert one(load, MORE + ', value: {column: v, decimal: ","}', {"v": text}).value == value
     if "," in text and "’" not in text:
         assert 'decimal: ","' in refused(load, f"{MORE}, value: v", {"v": text}).message
@@ -138,21 +138,21 @@ def test_numbers_with_a_comma(load: Load, text: str, value: float | None) -> Non
 
 @pytest.mark.parametrize("text", ["many", "nan", "1e999", "-inf"])
 def test_numbers_that_are_none(load: Load, text: str) -> None:
-    """What is not a finite number is refused by the field's name."""
+    """A value that is not a finite number is rejected with its field."""
     item = refused(load, f"{MORE}, value: v", {"v": text})
     assert (item.code, item.field) == ("invalid_field", "value")
     assert "number" in item.message
 
 
 def test_a_value_that_the_table_lacks(load: Load) -> None:
-    """A value missing from a table without default is refused with column and value, not guessed."""
+    """A value that is missing from a table without a default is rejected with column and value."""
     item = refused(load, f"{MORE}, contact_id: {{column: a, values: {{x: y}}}}", {"a": "z"})
     assert item.field == "contact_id"
     assert "column 'a' holds 'z'" in item.message
 
 
 def test_a_rejection_keeps_only_what_the_mapping_takes(load: Load) -> None:
-    """Columns that the mapping does not take are not in the rejection, so no text slips into quarantine."""
+    """A rejection holds only columns of the mapping, so that no text gets into quarantine."""
     item = refused(
         load, "type: {const: message.sent}, contact_id: a, time: t", {"a": "u1", "t": "x", "text": "a secret"}
     )
@@ -176,7 +176,7 @@ def test_a_rejection_keeps_only_what_the_mapping_takes(load: Load) -> None:
     ],
 )
 def test_conditions(load: Load, when: str, fits: list[bool]) -> None:
-    """A template is used where all its conditions hold: equal, one of several, not, empty, a truth value, a number."""
+    """A template applies if all its conditions hold: equal, one of several, not, empty, a truth value, a number."""
     rows: list[dict[str, Any]] = [
         {"a": "x", "b": "True", "n": "3.0"},
         {"a": "y", "b": True, "n": 3},
@@ -187,7 +187,7 @@ def test_conditions(load: Load, when: str, fits: list[bool]) -> None:
 
 
 def test_a_row_may_give_several_events(load: Load) -> None:
-    """Each template makes its own event, one per element of a list or per filled column where `each` says so."""
+    """Each template gives its own event; with `each`, one per list element or per filled column."""
     made = load(f"""
 source: test
 events:
@@ -218,14 +218,14 @@ events:
     ],
 )  # fmt: skip
 def test_a_revision_is_a_number_or_a_time(load: Load, rule: str, text: str, revision: int | None) -> None:
-    """A number is taken as it is, a time as its microseconds, so that of two reports the later one counts."""
+    """A number is the revision itself, a time its microseconds, so that the later of two reports counts."""
     (event,) = load(f"events:\n  - {{{MORE}, revision: {rule}}}").events({"u": text}, 0)
     assert isinstance(event, Event)
     assert event.revision == revision
 
 
 def test_a_revision_that_is_neither_refuses_its_row(load: Load) -> None:
-    """A text that is no time, or has no offset, is refused by the field's name."""
+    """A revision that is no time, or has no offset, is rejected with its field."""
     for text in ("soon", "2026-08-01 12:00"):
         (refused,) = load(f"events:\n  - {{{MORE}, revision: {{column: u}}}}").events({"u": text}, 0)
         assert isinstance(refused, Rejection)
@@ -233,7 +233,7 @@ def test_a_revision_that_is_neither_refuses_its_row(load: Load) -> None:
 
 
 def test_tenant_of_a_row(load: Load) -> None:
-    """A mapping may name the tenant per row, as a tenant id; where the column is empty it names none."""
+    """A mapping may give the tenant per row, as a slug; an empty column gives none."""
     made = load(f"tenant_from: airline\nevents:\n  - {{{MORE}}}")
     assert [made.tenant_of({"airline": a}, 0) for a in ("Virgin America", "", None)] == ["virgin-america", None, None]
 
@@ -282,20 +282,20 @@ def test_tenant_of_a_row(load: Load) -> None:
     ],
 )
 def test_mistakes_are_named(load: Load, text: str, reason: str) -> None:
-    """A mistake in a mapping file is refused on loading with the file, the key and what to do."""
+    """A mistake in a mapping is refused on loading with the file, the key and advice."""
     with pytest.raises(BadInputError, match=reason) as error:
         load(text)
     assert "m.yaml: " in str(error.value)
 
 
 def test_a_missing_mapping_file_is_named(tmp_path: Path) -> None:
-    """A mapping file that is not there is refused by its path."""
+    """A missing mapping file is refused with its path."""
     with pytest.raises(BadInputError, match=r"none\.yaml: cannot be read"):
         mapping.load(tmp_path / "none.yaml")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda p: p.stem)
 def test_examples_are_valid(path: Path) -> None:
-    """Every example mapping loads, begins with a comment saying what it is for, and names a source for its ids."""
+    """Every example mapping loads, begins with a comment, and has a source."""
     assert mapping.load(path).source
     assert path.read_text().startswith("# ")

@@ -1,4 +1,4 @@
-"""Mappings that come along, each over what its service writes, made by hand after its documentation."""
+"""Shipped mappings, each on an export of its service, made by hand from the documentation."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ EXPECTED: dict[str, tuple[Any, list[str]]] = {
 
 
 def told(event: Event) -> str:
-    """Write what matters of an event on one line."""
+    """Return the main fields of an event on one line."""
     more = [event.status] if event.status else [event.kind] if event.kind not in (None, "person") else []
     return " ".join(
         map(str, (f"{event.time:%H:%M}", event.type, event.id, event.contact_id, event.staff_id or "-", *more))
@@ -98,7 +98,7 @@ def told(event: Event) -> str:
     ("name", "form"), [(n, f) for n in EXPECTED for f in ("alone", "list", "lines") if (n, f) != ("chatwoot", "lines")]
 )
 def test_a_service_through_its_mapping(tmp_path: Path, name: str, form: str) -> None:
-    """Alone, as a list or one a line, every message, step and rating becomes the event that it is, in one conversation."""
+    """Every message, step and rating becomes its event, in one conversation, from one object, a list or lines."""
     value, expected = EXPECTED[name]
     texts = {
         "alone": json.dumps(value),
@@ -116,7 +116,7 @@ def test_a_service_through_its_mapping(tmp_path: Path, name: str, form: str) -> 
 
 
 def test_an_unknown_name_lists_those_that_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mapping that is no file and no name is refused with the names; a file of that name wins."""
+    """An unknown mapping name is refused with the list of names; a file of that name takes precedence."""
     with pytest.raises(BadInputError, match="chatwoot, freshdesk, intercom, zendesk"):
         mapping.named(Path("zendes"))
     monkeypatch.chdir(tmp_path)
@@ -125,7 +125,7 @@ def test_an_unknown_name_lists_those_that_come_along(tmp_path: Path, monkeypatch
 
 
 def test_conditions_compare_columns(tmp_path: Path) -> None:
-    """`same` and `differs` look at another column of the row or of an element, `a|b` at the first that is filled."""
+    """`same` and `differs` compare with another column, and `a|b` is the first that is filled."""
     (tmp_path / "m.yaml").write_text(
         "events:\n  - {each: l, when: {item.who: {same: owner|creator.id}}, type: {const: message.received}, time: t, id: item.n}\n"
         "  - {each: l, when: {item.who: {differs: owner|creator.id}}, type: {const: message.sent}, time: t, id: item.n}\n"

@@ -1,4 +1,4 @@
-"""What the Slack importer makes of exports: small ones made here, and the real ones when they are at hand."""
+"""The Slack importer on small exports made here, and on real ones if present."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def export(folder: Path, days: dict[str, list[Any]], **lists: list[Any]) -> Path
 
 
 def events(path: Path, *, keep_text: bool = False) -> dict[str, Event]:
-    """Return the events of an export by id, failing on any rejection."""
+    """Return the events of an export by id; fail on any rejection."""
     found: dict[str, Event] = {}
     for item in slack.read(path, keep_text=keep_text).records():
         assert isinstance(item, Record), item
@@ -59,12 +59,12 @@ def facts(event: Event) -> dict[str, Any]:
 
 
 def rejections(path: Path) -> list[Rejection]:
-    """Return what an import refused."""
+    """Return the rejections of an import."""
     return [item for item in slack.read(path).records() if isinstance(item, Rejection)]
 
 
 def test_an_ordinary_message(tmp_path: Path) -> None:
-    """A message outside threads is received from its author, with the microseconds of its ts and no conversation."""
+    """A message outside threads is received from its author, at the time of its `ts`, without a conversation."""
     event = events(export(tmp_path, {"general/2020-11-05.json": [message(T0)]}))[f"general:{T0}"]
     assert (event.type, event.kind, event.contact_id, event.staff_id) == ("message.received", "person", "U1", None)
     assert event.time == datetime(2020, 11, 5, 10, 53, 28, 200, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_an_ordinary_message(tmp_path: Path) -> None:
 
 
 def test_a_question_and_what_others_signed_it_with_are_told(tmp_path: Path) -> None:
-    """A text that asks is marked without being kept; reactions of others have names, without tones of skin."""
+    """A text that asks is marked without being stored; reactions of others are kept by name, without skin tones."""
     thanks = {"name": "pray", "users": ["U1"], "count": 1}
     check = {"name": "white_check_mark", "users": ["U1", "U2"], "count": 2}
     thumbs = {"name": "+1::skin-tone-3", "users": ["U9"], "count": 1}
@@ -111,7 +111,7 @@ def test_a_thread_is_a_conversation(tmp_path: Path) -> None:
 
 
 def test_a_root_without_thread_mark(tmp_path: Path) -> None:
-    """A root that does not say it is one is found by a reply in a later file, and its revision counts that reply."""
+    """A root without `thread_ts` is found by a reply in a later file, and its revision counts that reply."""
     days = {"help/2020-11-05.json": [message(T0)], "help/2020-11-06.json": [message(T3, "U2", thread_ts=T0)]}
     found = events(export(tmp_path, days))
     assert found[f"help:{T0}"].conversation_id == f"help:{T0}"
@@ -119,7 +119,7 @@ def test_a_root_without_thread_mark(tmp_path: Path) -> None:
 
 
 def test_a_thread_stays_in_its_channel(tmp_path: Path) -> None:
-    """The same ts in two channels is two messages, and a thread in one does not touch the other."""
+    """The same `ts` in two channels is two messages; a thread in one does not affect the other."""
     days = {"a/2020-11-05.json": [message(T0), message(T1, "U2", thread_ts=T0)], "b/2020-11-05.json": [message(T0)]}
     found = events(export(tmp_path, days))
     assert found[f"a:{T0}"].conversation_id == f"a:{T0}"
@@ -127,7 +127,7 @@ def test_a_thread_stays_in_its_channel(tmp_path: Path) -> None:
 
 
 def test_orphan_replies(tmp_path: Path) -> None:
-    """A reply whose root is missing is sent by staff; its root's author is known only where the reply names him."""
+    """A reply with a missing root is sent by staff; its contact is known only if the reply names the root's author."""
     days = {"a/2020-11-05.json": [message(T1, "U2", thread_ts=T0), message(T2, "U3", thread_ts="1604573000.000100",
             parent_user_id="U9")]}  # fmt: skip
     found = events(export(tmp_path, days))
@@ -155,14 +155,14 @@ def test_orphan_replies(tmp_path: Path) -> None:
     ],
 )
 def test_kinds(tmp_path: Path, more: dict[str, Any], kind: str) -> None:
-    """Who is behind a record follows from subtype and bot id, in old and new dialects; only people become contacts."""
+    """The kind follows from subtype, bot id and user, in old and new exports; only people are contacts."""
     event = events(export(tmp_path, {"a/2020-11-05.json": [message(T0) | more]}))[f"a:{T0}"]
     assert event.kind == kind
     assert event.contact_id == ("U1" if kind == "person" else None)
 
 
 def test_a_bridge_leaves_a_flag_but_no_name(tmp_path: Path) -> None:
-    """A person posted by a Matrix bridge stays a bot with the flag `bridged`; the name is nowhere in the event."""
+    """A person's message through a Matrix bridge is a bot's with the flag `bridged`, and the event has no name."""
     bridged = message(T0, None, subtype="bot_message", bot_id="B1", username="Jane Roe (matrix)")
     event = events(export(tmp_path, {"a/2020-11-05.json": [bridged]}))[f"a:{T0}"]
     assert facts(event) == {"subtype": "bot_message", "bot": "B1", "bridged": True}
@@ -170,7 +170,7 @@ def test_a_bridge_leaves_a_flag_but_no_name(tmp_path: Path) -> None:
 
 
 def test_revisions_order_snapshots() -> None:
-    """An edit, a newer reply and a further reaction each raise the revision of the same record, which fits 64 bits."""
+    """An edit, a newer reply and another reaction each raise the revision, which fits 64 bits."""
 
     def revision(**more: Any) -> int:
         raw = json.dumps(message(T0, **more)).encode()
@@ -188,7 +188,7 @@ def test_revisions_order_snapshots() -> None:
 
 
 def test_text_is_left_out_unless_asked_for(tmp_path: Path) -> None:
-    """Text is kept only on request, and then without e-mail addresses, tokens, keys and passwords."""
+    """Text is kept only on request, without mail addresses, tokens, keys and passwords."""
     secrets = ["jane.roe@example.org", "xoxb-123-abc", "hunter2", "abcdefTOKEN", "p4ss", "AKIAIOSFODNN7EXAMPLE"]
     text = (
         f"mail {secrets[0]}, bot {secrets[1]}, Password: {secrets[2]}, https://f.slack.com/x?t={secrets[1]}&pub_secret="
@@ -203,13 +203,13 @@ def test_text_is_left_out_unless_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_long_text_is_cut() -> None:
-    """A pasted log is cut to what attributes may hold, whatever its characters cost in JSON."""
+    """A long text is cut to the limit of attributes, counted in JSON bytes."""
     for text in ("x" * 200_000, "\n" * 200_000, "\N{GRINNING FACE}" * 50_000):
         assert 0 < len(json.dumps(slack_message.mask_text(text), ensure_ascii=False).encode()) <= slack_message.MAX_TEXT
 
 
 def test_a_broken_file_is_one_rejection(tmp_path: Path) -> None:
-    """A day file that is not JSON gives one rejection naming it, and the rest of the export is imported."""
+    """A day file that is not JSON is one rejection with its name, and the rest is imported."""
     path = export(tmp_path, {"a/2020-11-05.json": [message(T0)], "a/2020-11-07.json": [message(T3)]})
     (path / "a/2020-11-06.json").write_text('[{"ts": "16')
     run = slack.read(path)
@@ -236,7 +236,7 @@ def test_a_broken_file_is_one_rejection(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_record_names_file_record_and_field(tmp_path: Path, record: Any, code: str, field: str | None) -> None:
-    """A record that cannot be used is refused with file, record number and field; its neighbours are not."""
+    """An unusable record is rejected with file, record number and field; its neighbours are read."""
     path = export(tmp_path, {"a/2020-11-05.json": [message(T0), record, message(T1)]})
     assert sum(isinstance(item, Record) for item in slack.read(path).records()) == 2
     (refused,) = rejections(path)
@@ -247,7 +247,7 @@ def test_a_bad_record_names_file_record_and_field(tmp_path: Path, record: Any, c
 
 @pytest.mark.parametrize("spoilt", ['"\\ud83d"', '"\udcff"', "1e999", "NaN"])
 def test_one_bad_character_costs_its_record_alone(tmp_path: Path, spoilt: str) -> None:
-    """Half a character, a byte that is not UTF-8 or an endless number refuses its own record; a byte order mark none."""
+    """A lone surrogate, a byte that is not UTF-8 or an infinite number rejects its own record; a byte order mark none."""
     path = export(tmp_path, {"a/2020-11-05.json": []})
     bad = f'{{"ts": "{T0}", "text": {spoilt}, "reply_count": {spoilt}}}'
     text = f"\ufeff[{json.dumps(message(T1))},{bad},{json.dumps(message(T2))}]"
@@ -258,7 +258,7 @@ def test_one_bad_character_costs_its_record_alone(tmp_path: Path, spoilt: str) -
 
 
 def test_a_time_written_as_a_number_is_the_same_time(tmp_path: Path) -> None:
-    """`ts`, `thread_ts` and edits as JSON numbers give the ids, times and revisions that texts give."""
+    """`ts`, `thread_ts` and edits as JSON numbers give the same ids, times and revisions as texts."""
     texts = [message(T0, edited={"ts": T2}), message(T1, "U2", thread_ts=T0)]
     numbers = [message(T0, edited={"ts": float(T2)}), message(T1, "U2", thread_ts=float(T0))]
     for record in numbers:
@@ -271,9 +271,9 @@ def test_a_time_written_as_a_number_is_the_same_time(tmp_path: Path) -> None:
 
 
 def test_users_that_are_programs_are_bots(tmp_path: Path) -> None:
-    """Who `users.json` says is a bot is one, though no record has a bot id; an entry that cannot be read costs itself.
+    """A bot of `users.json` is a bot without a bot id; an unreadable entry there is skipped.
 
-    A list that cannot be read is named among the files that were not.
+    An unreadable list is named among the files that were not read.
     """
     path = export(tmp_path, {"a/2020-11-05.json": [message(T0, "U9"), message(T1)]})
     (path / "users.json").write_text(json.dumps([{"id": "U9", "is_bot": True}, {"id": "U1", "is_bot": False}]))
@@ -288,7 +288,7 @@ def test_users_that_are_programs_are_bots(tmp_path: Path) -> None:
 
 
 def test_a_dump_with_one_file_a_channel_is_read(tmp_path: Path) -> None:
-    """What slackdump writes, replies within their message, gives the events of the export of the same channel."""
+    """A dump of slackdump, with replies inside their message, gives the events of the channel's export."""
     reply = message(T1, "U2", thread_ts=T0)
     root = message(T0, thread_ts=T0, reply_count=1)
     days = export(
@@ -306,14 +306,14 @@ def test_a_dump_with_one_file_a_channel_is_read(tmp_path: Path) -> None:
 
 
 def names(path: Path) -> set[tuple[str, str, str]]:
-    """Return what an export says that ids are called."""
+    """Return the names that an export gives."""
     run = slack.read(path)
     list(run.records())
     return {(one.kind, one.id, one.name) for one in run.names}
 
 
 def test_a_renamed_channel_is_the_same_channel(tmp_path: Path) -> None:
-    """A newer export under another name gives the same events for the same messages, and the new name."""
+    """A newer export with another channel name gives the same events, and the new name."""
     days = [message(T0, thread_ts=T0, reply_count=1), message(T1, "U2", thread_ts=T0)]
     old = export(tmp_path / "old", {"desk/2020-11-05.json": days}, channels=[{"id": "C1", "name": "desk"}])
     new = export(tmp_path / "new", {"front/2020-11-05.json": days}, channels=[{"id": "C1", "name": "front"}])
@@ -322,7 +322,9 @@ def test_a_renamed_channel_is_the_same_channel(tmp_path: Path) -> None:
 
 
 def test_those_who_wrote_have_names(tmp_path: Path) -> None:
-    """People have the name that Slack shows, else the full one, else the handle, since their profile was changed; nobody else."""
+    """Authors have Slack's display name, else the full name, else the handle, valid since the profile changed; others
+    have none.
+    """
     users = [
         {"id": "U1", "name": "ada", "profile": {"display_name": "Ada", "real_name": "Ada L"}, "updated": 1_600_000_000},
         {"id": "U2", "name": "bo", "real_name": "Bo B", "profile": {"display_name": ""}},
@@ -340,7 +342,7 @@ def test_those_who_wrote_have_names(tmp_path: Path) -> None:
 
 
 def slackdump(folder: Path, root: dict[str, Any], reply: dict[str, Any]) -> tuple[Path, Path]:
-    """Write a channel with a thread as slackdump's archive of chunks and as its database; return both."""
+    """Write a channel with a thread as slackdump's archive of chunks and as its database; return both paths."""
     user, channel = {"id": "U2", "name": "bea", "is_bot": False}, {"id": "C0HELP", "name": "help"}
     chunks = folder / "chunks"
     chunks.mkdir()
@@ -367,7 +369,7 @@ def slackdump(folder: Path, root: dict[str, Any], reply: dict[str, Any]) -> tupl
 
 
 def test_slackdumps_archive_and_database_are_read(tmp_path: Path) -> None:
-    """Chunks and the database give the events of the export of the same channel, with its people and the newest of each message."""
+    """Chunks and database of slackdump give the export's events, with the newest version of each message and people's names."""
     reply = message(T1, "U2", thread_ts=T0)
     root = message(T0, thread_ts=T0, reply_count=1)
     days = export(tmp_path / "days", {"help/2020-11-05.json": [root, reply]})
@@ -384,7 +386,7 @@ def test_slackdumps_archive_and_database_are_read(tmp_path: Path) -> None:
 
 
 def test_a_damaged_database_of_slackdump_is_named(tmp_path: Path) -> None:
-    """A database that was cut, or lies in a ZIP, is refused with its name."""
+    """A truncated slackdump database, or one in a ZIP, is refused with its name."""
     _, path = slackdump(tmp_path, message(T0), message(T1))
     with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
         archive.write(path, "slackdump.sqlite")
@@ -395,7 +397,7 @@ def test_a_damaged_database_of_slackdump_is_named(tmp_path: Path) -> None:
 
 
 def test_an_enterprise_grid_is_one_export_of_many_workspaces(tmp_path: Path) -> None:
-    """Two channels `general` are two: by the ids that their workspaces' lists give, else by the workspace before the name."""
+    """Channels of the same name in two workspaces differ: by their listed ids, else by workspace and name."""
     days = {
         f"{place}/2020-11-05.json": [message(T0)] for place in ("all-hands", "teams/eu/general", "teams/us/general")
     }
@@ -414,7 +416,7 @@ def test_an_enterprise_grid_is_one_export_of_many_workspaces(tmp_path: Path) -> 
 
 
 def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
-    """Backslashes part folders, and UTF-8 names without the flag for it are UTF-8, as in the folder."""
+    """In a ZIP, backslashes separate folders, and UTF-8 names without the flag are decoded."""
     day = json.dumps([message(T0)])
     with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
         archive.writestr("channels.json", "[]")
@@ -430,13 +432,13 @@ def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
 
 
 def test_odd_values_beside_the_point_do_no_harm(tmp_path: Path) -> None:
-    """Reactions, edits, files and counts of a shape never seen change nothing but their own attribute."""
+    """Reactions, edits, files and counts of unknown shapes add nothing to the event."""
     odd = message(T0, reactions="many", edited=True, files={}, reply_count="3", latest_reply=7, blocks=None, root=[])
     assert facts(events(export(tmp_path, {"a/2020-11-05.json": [odd]}))[f"a:{T0}"]) == {}
 
 
 def test_other_json_files_are_skipped(tmp_path: Path) -> None:
-    """Canvases, lists and users are no messages, whatever they hold; those that are not read are named and counted."""
+    """Canvases and lists are no messages; unread files are named and counted."""
     path = export(
         tmp_path, {"a/2020-11-05.json": [message(T0)], "a/canvas_in_the_conversation.json": [1], "lists.json": [""]}
     )
@@ -448,7 +450,7 @@ def test_other_json_files_are_skipped(tmp_path: Path) -> None:
 
 
 def test_zip_and_folder_give_the_same(tmp_path: Path) -> None:
-    """A ZIP, also one with all in a folder and a Mac's shadow files, gives what the folder gives, unpacked nowhere."""
+    """A ZIP, also with a top folder and macOS metadata, gives what the folder gives, and is unpacked nowhere."""
     days = {"b/2020-11-05.json": [message(T0)], "a/2020-11-05.json": [message(T1), message(T2, "U2", thread_ts=T1)]}
     folder = export(tmp_path / "export", days)
     for name, prefix in (("plain.zip", ""), ("nested.zip", "My export/")):
@@ -464,7 +466,7 @@ def test_zip_and_folder_give_the_same(tmp_path: Path) -> None:
 
 
 def test_a_damaged_zip_member_is_one_rejection(tmp_path: Path) -> None:
-    """A member whose bytes were changed is refused by name, and the others come through."""
+    """A damaged ZIP member is rejected with its name, and the others are read."""
     with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
         archive.writestr("a/2020-11-05.json", json.dumps([message(T0)]))
         archive.writestr("a/2020-11-06.json", json.dumps([message(T3)]))
@@ -474,7 +476,7 @@ def test_a_damaged_zip_member_is_one_rejection(tmp_path: Path) -> None:
 
 
 def test_a_day_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ZIP bomb in the shape of a day file is refused by its stated size before a byte of it is unpacked."""
+    """A day file larger than the limit is rejected by its stated size before it is unpacked."""
     monkeypatch.setattr(package, "MAX_FILE", 1000)
     with zipfile.ZipFile(tmp_path / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/2020-11-05.json", " " * 5000)
@@ -483,7 +485,7 @@ def test_a_day_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
-    """A missing path, a folder without channels, another file and several exports at once are each refused by name."""
+    """A missing path, a folder without channels, another file and several exports at once are refused by name."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").write_text("hello")
     export(tmp_path / "runs/one", {"a/2020-11-05.json": []})
@@ -502,7 +504,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_export_is_fine(tmp_path: Path) -> None:
-    """A snapshot that holds no messages gives none, without complaint."""
+    """An export without messages gives none, without an error."""
     (export(tmp_path, {}) / "users.json").write_text("[]")
     assert importer_of(package_at(tmp_path)) == ("slack", "a Slack export with 0 files of messages")
     run = slack.read(tmp_path)
@@ -513,7 +515,7 @@ def test_an_empty_export_is_fine(tmp_path: Path) -> None:
 @real
 @pytest.mark.parametrize("name", ["slack-rcontributors", "slack-houstondatavis"])
 def test_counts_of_real_exports(name: str) -> None:
-    """A real export, old or new, gives the records, people's messages, threads and replies that others counted."""
+    """Records, people's messages, threads, replies and channels of a real export equal the independent counts."""
     expected = json.loads((DATA / "COUNTS.json").read_text())[name]
     run = slack.read(DATA / name)
     items = list(run.records())
@@ -525,7 +527,7 @@ def test_counts_of_real_exports(name: str) -> None:
     assert run.summary["channels"] == expected["channels_with_messages"]
     assert str(run.summary["first"])[:19] == expected["first"][:19].replace(" ", "T")
     assert str(run.summary["last"])[:19] == expected["last"][:19].replace(" ", "T")
-    # 360 roots are flagged; two more have replies without saying so.
+    # 360 roots are flagged; two more have replies but no flag.
     assert run.summary["threads"] == expected["thread_roots"] + (2 if name == "slack-rcontributors" else 0)
     per_channel: dict[str, int] = {}
     named = {one.id: one.name for one in run.names if one.kind == "room"}
@@ -538,7 +540,7 @@ def test_counts_of_real_exports(name: str) -> None:
 
 @real
 def test_first_replies_of_a_real_export() -> None:
-    """The first reply of another person comes after the time that was counted independently, in as many threads."""
+    """First replies by other people are as many, and as late, as the independent count says."""
     expected = json.loads((DATA / "COUNTS.json").read_text())["slack-rcontributors"]
     found = events(DATA / "slack-rcontributors")
     first: dict[str, float] = {}
@@ -555,7 +557,7 @@ def test_first_replies_of_a_real_export() -> None:
 @real
 @pytest.mark.parametrize("backwards", [False, True])
 def test_overlapping_snapshots_settle_the_same(backwards: bool) -> None:
-    """Nineteen overlapping snapshots give 80 messages, and the newest state of each wins in either order of import."""
+    """Nineteen overlapping snapshots give 80 messages in their newest state, in either order of import."""
     expected = json.loads((DATA / "COUNTS.json").read_text())["slack-olake"]
     runs = sorted((DATA / "slack-olake").glob("run-*"))
     newest: dict[str, Event] = {}

@@ -1,4 +1,4 @@
-"""Chats that a phone wrote as text: every form of header, both orders of dates, and what is no message."""
+"""WhatsApp and Signal chats as text: every form of header, both orders of dates, and lines that are no message."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def read(path: Path, zone: str = "UTC", **options: object) -> ChatImport:
 
 
 def events(path: Path, zone: str = "UTC", **options: object) -> list[Event]:
-    """Return the events of a chat, failing on any refusal."""
+    """Return the events of a chat; fail on any rejection."""
     items = list(read(path, zone, **options).records())
     assert not [item for item in items if isinstance(item, Rejection)]
     return [item.event for item in items if isinstance(item, Record)]
 
 
 def messages(path: Path, **options: object) -> list[Message]:
-    """Return what people wrote in a chat."""
+    """Return the people's messages of a chat."""
     package = package_at(path)
     (chat,) = WHATSAPP.read(package, list(package.sizes), Options(zone=UTC_ZONE, **options))  # type: ignore[arg-type]
     assert isinstance(chat, Chat)
@@ -58,7 +58,7 @@ def chat(folder: Path, text: str, name: str = "WhatsApp Chat with Ada.txt") -> P
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda p: p.stem)
 def test_samples_hold_what_is_known_of_them(path: Path) -> None:
-    """Five header forms of one chat give the six messages, authors, times and texts that are known to be in it."""
+    """Five header forms of one chat give its six known messages, authors, times and texts."""
     known = json.loads((CHATS / "whatsapp.json").read_text())
     found = [
         (m.time.replace(tzinfo=None).isoformat(), m.author, (m.text or "").replace("\n", " ")) for m in messages(path)
@@ -67,7 +67,7 @@ def test_samples_hold_what_is_known_of_them(path: Path) -> None:
 
 
 def test_a_signal_text_is_a_chat_of_signal() -> None:
-    """Signal's text is known by its header, and read as its own channel."""
+    """Signal's text is recognised by its header, and has its own channel."""
     path = CHATS / "signal.txt"
     assert (WHATSAPP.recognises(package_at(path)), SIGNAL.recognises(package_at(path))) == ("", "a Signal chat (text)")
     found = [i for i in SIGNAL.open(package_at(path), Options(zone=UTC_ZONE)).records() if isinstance(i, Record)]
@@ -76,7 +76,7 @@ def test_a_signal_text_is_a_chat_of_signal() -> None:
     ]  # fmt: skip
 
 
-# --- the law: whatever form a chat is written in, it reads back the same
+# --- the law: a chat reads back the same in every header form
 
 DATES: dict[str, Callable[[datetime, str], str]] = {
     "dmy": lambda t, mark: f"{t.day}{mark}{t.month}{mark}{t.year % 100:02}",
@@ -88,7 +88,7 @@ DATES: dict[str, Callable[[datetime, str], str]] = {
 
 
 def twelve(t: datetime) -> int:
-    """Return the hour as a clock of twelve hours shows it."""
+    """Return the hour on a twelve-hour clock."""
     return t.hour % 12 or 12
 
 
@@ -110,7 +110,7 @@ FORMS = list(product(DATES, "/.-", TIMES, BRACKETS))
 
 
 def test_there_are_enough_forms() -> None:
-    """The law below runs over more forms than the 96 that phones are known to write."""
+    """The law below runs over 360 forms, more than the 96 that phones are known to write."""
     assert len(FORMS) == 360
 
 
@@ -135,7 +135,7 @@ moments = st.integers(0, 16 * 365 * 24 * 60).map(lambda n: datetime(2010, 1, 1, 
 def test_a_chat_reads_back_the_same_in_every_form(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[datetime, str, str]], form: tuple[str, str, str, str]
 ) -> None:
-    """Any chat, written in any form of header, gives its times, authors and texts, and the same ids whatever the form."""
+    """Any chat in any header form gives its times, authors and texts, with distinct ids."""
     date, mark, time, bracket = form
     lines = [BRACKETS[bracket](DATES[date](t, mark), TIMES[time](t)) + f"{who}: {text}" for t, who, text in said]
     path = chat(tmp_path_factory.mktemp("chat"), "\r\n".join(lines))
@@ -163,7 +163,7 @@ def test_a_chat_reads_back_the_same_in_every_form(
 def test_the_order_of_dates_is_inferred_or_asked(
     tmp_path: Path, days: tuple[str, ...], order: tuple[int, int] | None
 ) -> None:
-    """A file that can be read in one way only, or goes back in the other, is read; what stays open is asked by name."""
+    """A date order is inferred if the other is impossible or goes back in time; an open one is refused with the options."""
     path = chat(tmp_path, "\n".join(f"{day}, 10:00 - Ada: hi" for day in days))
     if order is None:
         with pytest.raises(BadQuestionError, match="--day-first or --month-first"):
@@ -176,13 +176,13 @@ def test_the_order_of_dates_is_inferred_or_asked(
 
 
 def test_a_zone_must_be_given(tmp_path: Path) -> None:
-    """Times without a zone are not guessed at."""
+    """Times without a zone are refused with --zone."""
     with pytest.raises(BadQuestionError, match="--zone"):
         WHATSAPP.open(package_at(chat(tmp_path, "31/12/19, 10:00 - Ada: hi")), Options())
 
 
 def test_an_hour_that_the_clock_shows_twice_goes_on(tmp_path: Path) -> None:
-    """In the night when summer time ends, what stands later in the chat is later."""
+    """When summer time ends, a later line in the repeated hour has a later time."""
     times = ("2:10", "2:50", "2:05", "2:40", "3:00")
     path = chat(tmp_path, "\n".join(f"27/10/19, {time} - Ada: hi" for time in times))
     found = [event.time.astimezone(UTC) for event in events(path, "Europe/Berlin")]
@@ -250,13 +250,13 @@ HEADERS = {
 @pytest.mark.parametrize("filler", ["\u200e", " ", ".", " \u200e", "\u202f."])
 @pytest.mark.parametrize("head", ["", "[", "1/1/20", "1/1/20,", "1/1/20, p", "1/1/20, 10:01", "1/1/20, 10:01 p"])
 def test_a_line_full_of_marks_is_read_like_any_other(head: str, filler: str) -> None:
-    """Half a million marks, blanks or dots at any place of a header are a text; trying their divisions would never end."""
+    """Half a million marks, blanks or dots in a header are rejected quickly, without backtracking."""
     assert header_of(head + filler * 500_000 + "x") is None
 
 
 @pytest.mark.parametrize("locale", HEADERS)
 def test_the_clock_of_a_language(tmp_path: Path, locale: str) -> None:
-    """The same minute in digits of several scripts, with words for the half of the day, and with marks of direction."""
+    """A header in digits of several scripts, with words for half-days and direction marks, gives the same minute."""
     path = chat(tmp_path, f"{HEADERS[locale]}Ayşe: أهلا\n{HEADERS[locale]}Ada: hi\n")
     assert [(m.time, m.author) for m in messages(path)] == [
         (datetime(2019, 12, 31, 22, 1, tzinfo=UTC), name) for name in ("Ayşe", "Ada")
@@ -265,7 +265,7 @@ def test_the_clock_of_a_language(tmp_path: Path, locale: str) -> None:
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_chat_of_another_language(tmp_path: Path, locale: str) -> None:
-    """Phones in six languages: one notice, one message over two lines, one answer with a file."""
+    """Phones in six languages: a notice, a two-line message, and a reply with a file are read alike."""
     name, text = LOCALES[locale]
     path = chat(tmp_path, text, name)
     notice, asked, answer = events(path, keep_text=True, staff=("hotel adler",))
@@ -280,7 +280,7 @@ def test_a_chat_of_another_language(tmp_path: Path, locale: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_a_chat_that_an_editor_saved(tmp_path: Path, encoding: str) -> None:
-    """Names and texts are the same in every encoding that editors write, of one that says nothing line by line."""
+    """Names and texts are the same in every encoding that editors write, also in mixed ones."""
     name, text = LOCALES["de"]
     path, last = tmp_path / name, "31.12.19, 22:06 - Jürgen: ¡Olé!\n"
     path.write_bytes(text.encode(encoding) + last.encode() if encoding == "cp1252" else (text + last).encode(encoding))
@@ -298,7 +298,7 @@ TWO = "31/12/19, 10:00 - Ada: hi\n31/12/19, 10:05 - +49 170 1234567: hello\n31/1
 
 
 def test_two_people_without_a_team_are_like_a_thread(tmp_path: Path) -> None:
-    """Who writes first is the contact, and the other answers; named as staff, sides are as they were said to be."""
+    """The first writer is the contact and the other answers; --staff sets the sides instead."""
     path = chat(tmp_path, TWO)
     first, answer, third = events(path)
     assert [e.type for e in (first, answer, third)] == ["message.received", "message.sent", "message.received"]
@@ -310,13 +310,13 @@ def test_two_people_without_a_team_are_like_a_thread(tmp_path: Path) -> None:
 
 
 def test_staff_that_writes_nothing_is_named(tmp_path: Path) -> None:
-    """A mistyped name is refused with the one that was meant."""
+    """A mistyped staff name is refused with the nearest one."""
     with pytest.raises(BadInputError, match=r"--staff 'adda'.*'Ada'"):
         read(chat(tmp_path, TWO), staff=("Adda",))
 
 
 def test_many_people_without_a_team_only_talk(tmp_path: Path) -> None:
-    """In a group nothing says who answers whom: all is received, in no conversation; with a team the group is one."""
+    """In a group without staff all messages are received without a conversation; with staff the group is one conversation."""
     path = chat(tmp_path, TWO + "31/12/19, 10:07 - Bob: and me\n")
     assert {(e.type, e.conversation_id) for e in events(path)} == {("message.received", None)}
     found = events(path, staff=("Bob",))
@@ -325,7 +325,7 @@ def test_many_people_without_a_team_only_talk(tmp_path: Path) -> None:
 
 
 def test_a_group_is_no_person(tmp_path: Path) -> None:
-    """An iPhone writes notices of a group under the group's name; they are the platform's, and what people attach is theirs."""
+    """An iPhone's notices under the group's name are the system's; people's attachments are theirs."""
     group = "[31/12/19, 10:00:00] Team: \u200eMessages are encrypted.\n[31/12/19, 10:00:01] Team: \u200eAda added you\n"
     said = "[31/12/19, 10:01:00] Ada: \u200eimage omitted\n[31/12/19, 10:02:00] Bob: hi\n"
     found = events(chat(tmp_path, group + said + said.replace("Ada", "Eve"), "WhatsApp Chat - Team.txt"))
@@ -338,7 +338,7 @@ def test_a_group_is_no_person(tmp_path: Path) -> None:
 
 
 def test_a_zip_is_named_as_its_chat(tmp_path: Path) -> None:
-    """`_chat.txt` is the chat of its ZIP, media are no chats, a second copy is the same chat, and a longer one adds."""
+    """`_chat.txt` is named after its ZIP, other files are left out, and a second, longer copy adds to the same chat."""
     ids = []
     for name, text in (
         ("WhatsApp Chat - Ada.zip", TWO),
@@ -357,7 +357,7 @@ def test_a_zip_is_named_as_its_chat(tmp_path: Path) -> None:
 
 
 def test_what_is_not_read_is_named_with_its_place(tmp_path: Path) -> None:
-    """Lines before the first message and dates that are none are refused by file and line; the rest comes through."""
+    """Lines before the first message, and impossible dates, are rejected with file and line; the rest is read."""
     text = "a note\n31/12/19, 10:00 - Ada: hi\n32/12/19, 10:01 - Ada: lo\n31/12/19, 10:02 - Ada: there\n"
     items = list(read(chat(tmp_path, text)).records())
     refused = [i for i in items if isinstance(i, Rejection)]
@@ -368,6 +368,6 @@ def test_what_is_not_read_is_named_with_its_place(tmp_path: Path) -> None:
 
 
 def test_what_is_no_chat_is_refused_with_what_was_seen(tmp_path: Path) -> None:
-    """A file without a header of any form is no chat, and the refusal shows how it begins."""
+    """A file without any header is refused, and the error shows how it begins."""
     with pytest.raises(BadInputError, match="begins with b'dear"):
         read(chat(tmp_path, "dear all\n"))
