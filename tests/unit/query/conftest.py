@@ -1,4 +1,4 @@
-"""A desk: the laws' laboratory with the operations that answer, and tenants by their names."""
+"""The laws' laboratory with the answering service, and tenants by name."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Desk(Lab):
         self.empty()
         self.answers = AnswerService(
             cast("Control", self), self.queries, cast("NameService", self)
-        )  # only `tenant` and `called` are asked
+        )  # it uses only `tenant` and `called`
         self._named: dict[str, Tenant] = {}
 
     def tenant(self, *args: Any, **options: Any) -> Tenant:
-        """Return a tenant by its name, or make one as a laboratory does."""
+        """Return a tenant by its name, or make one as the laboratory does."""
         if args and args[0] in self._named:
             return self._named[args[0]]
         return super().tenant(*args, **options)
@@ -51,7 +51,7 @@ class Desk(Lab):
     hotspots = partialmethod(_plainly, "hotspots")
 
     def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
-        """Nothing has a name here."""
+        """Return no names."""
         return {}
 
     def add(self, name: str, zone: str = "UTC") -> Tenant:
@@ -60,7 +60,7 @@ class Desk(Lab):
         return self._named[name]
 
     def record(self, name: str, events: Iterable[Mapping[str, Any]]) -> None:
-        """Store events given as mappings; none may be refused."""
+        """Store events given as mappings; none may be rejected."""
         items = [record_from(dict(event), number) for number, event in enumerate(events)]
         outcome = self.intake.accept(self._named[name], items, history=True)
         assert outcome.rejected == []
@@ -68,7 +68,7 @@ class Desk(Lab):
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """A desk of one test."""
+    """Make a desk for one test."""
     made = Desk(tmp_path)
     yield made
     made.store.close()

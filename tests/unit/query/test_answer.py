@@ -1,4 +1,4 @@
-"""Questions and their answers: what may be asked, how gaps are filled, and what an answer says of itself."""
+"""Questions and answers: what is allowed, how empty windows are filled, and what an answer states about itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WEEK = Question(("messages",), START, START + timedelta(days=7), Grain.DAY)
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A laboratory in which one tenant got a few events on Monday and Wednesday."""
+    """A laboratory in which one tenant has a few events on Monday and Wednesday."""
     made = Lab(tmp_path_factory.mktemp("answer"))
     made.empty()
     tenant = made.tenant("UTC")
@@ -60,7 +60,7 @@ def tenant(lab: Lab) -> Tenant:
 
 
 def values(lab: Lab, tenant: Tenant, question: Question) -> list[Any]:
-    """The values of the first metric, row by row."""
+    """Return the values of the first metric, row by row."""
     return [row.cells[question.metrics[0]].value for row in lab.queries.answer(tenant, question).rows]
 
 
@@ -87,7 +87,7 @@ def values(lab: Lab, tenant: Tenant, question: Question) -> list[Any]:
 def test_what_cannot_be_asked_is_refused_with_advice(
     lab: Lab, tenant: Tenant, changes: dict[str, Any], words: str
 ) -> None:
-    """Unknown names come with the nearest, forbidden dimensions with those that are allowed, ranges with their bounds."""
+    """Unknown names are refused with the nearest one, forbidden dimensions with advice, and ranges with their limits."""
     with pytest.raises(BadQuestionError) as caught:
         lab.queries.answer(tenant, replace(WEEK, **changes))
     assert words in caught.value.message
@@ -99,7 +99,7 @@ def test_every_window_has_a_row(lab: Lab, tenant: Tenant) -> None:
 
 
 def test_gaps_are_filled_for_every_value_of_a_dimension(lab: Lab, tenant: Tenant) -> None:
-    """Split by channel, each day has a row per channel seen in the range, a missing channel last."""
+    """Split by channel, each day has a row for every channel of the range, null last."""
     answer = lab.queries.answer(tenant, replace(WEEK, by=("channel",)))
     assert [(row.start.day, row.dims["channel"], row.cells["messages"].value) for row in answer.rows[:9]] == [
         (4, "chat", 0), (4, "email", 2), (4, None, 0),
@@ -119,12 +119,12 @@ def test_gaps_are_filled_for_every_value_of_a_dimension(lab: Lab, tenant: Tenant
     ],
 )  # fmt: skip
 def test_nothing_counts_as_zero_and_divides_as_null(lab: Lab, metric: str, empty: object) -> None:
-    """Of a tenant without events counts are 0, and everything that divides or has no value is null, never 0."""
+    """Without events counts are 0, and everything else is null, never 0."""
     assert values(lab, lab.tenants[1], replace(WEEK, metrics=(metric,), grain=Grain.TOTAL)) == [empty]
 
 
 def test_windows_are_cut_where_they_are_asked(lab: Lab, tenant: Tenant) -> None:
-    """Hours, weeks, and a range cut inside a quarter hour count what lies in them, the end left out."""
+    """Hours, weeks, and a range at any microsecond count the events in them, without their end."""
     hours = replace(WEEK, end=START + timedelta(hours=3), grain=Grain.HOUR)
     assert values(lab, tenant, hours) == [0, 1, 1]
     assert values(lab, tenant, replace(WEEK, grain=Grain.WEEK)) == [4]
@@ -135,14 +135,14 @@ def test_windows_are_cut_where_they_are_asked(lab: Lab, tenant: Tenant) -> None:
 
 
 def test_bots_are_left_out_unless_asked_for(lab: Lab, tenant: Tenant) -> None:
-    """A bot's message counts with `include_bots`, or where the kind is asked by."""
+    """A bot's message counts with `include_bots`, or in a split by kind."""
     assert sum(values(lab, tenant, replace(WEEK, include_bots=True))) == 5
     by_kind = lab.queries.answer(tenant, replace(WEEK, grain=Grain.TOTAL, by=("kind",)))
     assert {row.dims["kind"]: row.cells["messages"].value for row in by_kind.rows} == {"bot": 1, "person": 4}
 
 
 def test_filters_take_values_and_their_absence(lab: Lab, tenant: Tenant) -> None:
-    """A filter keeps rows of any of its values; `(none)` is a missing one; a value that never was gives 0."""
+    """A filter keeps rows with any of its values; `(none)` is null; an unknown value gives 0."""
     total = replace(WEEK, grain=Grain.TOTAL)
     for wanted, count in (
         (("email",), 2),
@@ -155,7 +155,7 @@ def test_filters_take_values_and_their_absence(lab: Lab, tenant: Tenant) -> None
 
 
 def test_one_contact_can_be_looked_at(lab: Lab, tenant: Tenant) -> None:
-    """A tenant may filter and split by its own contacts where the catalogue says so."""
+    """A tenant can filter and split by contact where the catalogue allows it."""
     question = replace(WEEK, metrics=("contact_engagement_score",), grain=Grain.TOTAL, where={"contact_id": ("k2",)})
     (score,) = values(lab, tenant, question)
     assert 0 < score < 100
@@ -164,7 +164,7 @@ def test_one_contact_can_be_looked_at(lab: Lab, tenant: Tenant) -> None:
 
 
 def test_a_cell_carries_its_parts(lab: Lab, tenant: Tenant) -> None:
-    """A rate comes with numerator, denominator and n; a count with itself."""
+    """A rate has a numerator, a denominator and n; a count has n."""
     question = replace(WEEK, metrics=("delivery_rate", "csat", "messages"), grain=Grain.TOTAL)
     (row,) = lab.queries.answer(tenant, question).rows
     rate = row.cells["delivery_rate"]
@@ -174,7 +174,7 @@ def test_a_cell_carries_its_parts(lab: Lab, tenant: Tenant) -> None:
 
 
 def test_a_state_is_that_of_the_end_of_its_window(lab: Lab, tenant: Tenant) -> None:
-    """Open conversations are counted at the end of each day, and now where the day is not over."""
+    """Open conversations are counted at the end of each day, or at the present if the day has not ended."""
     question = replace(WEEK, metrics=("open_conversations",), end=START + timedelta(days=4))
     assert values(lab, tenant, question) == [1, 1, 3, 3]
     lab.now = START + timedelta(days=2, hours=2, minutes=30)
@@ -184,7 +184,7 @@ def test_a_state_is_that_of_the_end_of_its_window(lab: Lab, tenant: Tenant) -> N
 
 
 def test_an_answer_says_how_sure_it_is(lab: Lab, tenant: Tenant) -> None:
-    """A cell is live while its window is open, provisional until its horizon has passed, and settled then."""
+    """A cell is live until its window ends, provisional until its horizon has passed, and settled after that."""
     question = replace(WEEK, metrics=("messages", "delivery_rate"), end=START + timedelta(days=1), grain=Grain.DAY)
     states = []
     for days in (0.5, 5, 60):
@@ -195,7 +195,7 @@ def test_an_answer_says_how_sure_it_is(lab: Lab, tenant: Tenant) -> None:
 
 
 def test_an_answer_says_where_it_comes_from(lab: Lab, tenant: Tenant) -> None:
-    """Freshness names facts, the zone, how percentiles were made, and how many windows are open."""
+    """Freshness gives the source, the zone, how percentiles were computed, and the number of live windows."""
     lab.now = START + timedelta(days=2, hours=2, minutes=30)
     fresh = lab.queries.answer(tenant, WEEK).freshness
     assert (fresh.source, fresh.quantiles, fresh.zone, fresh.live_windows) == ("facts", "exact", "UTC", 5)
@@ -204,13 +204,13 @@ def test_an_answer_says_where_it_comes_from(lab: Lab, tenant: Tenant) -> None:
 
 
 def test_no_tenant_sees_another_ones_numbers(lab: Lab, tenant: Tenant) -> None:
-    """A tenant without events has none, whatever its neighbour has."""
+    """A tenant without events has zeros, whatever other tenants have."""
     for metric in ("messages", "active_contacts", "open_conversations", "staff_online", "new_contacts", "events"):
         assert set(values(lab, lab.tenants[1], replace(WEEK, metrics=(metric,)))) == {0}
 
 
 def test_too_many_rows_are_refused(lab: Lab, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that nobody could read is refused, with what to do."""
+    """An answer with too many rows is refused with their number."""
     monkeypatch.setattr("hubbub.query.layout.MAX_ROWS", 20)
     with pytest.raises(BadQuestionError, match="21 rows"):
         lab.queries.answer(tenant, replace(WEEK, by=("channel",)))
@@ -227,7 +227,7 @@ def fresh(tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_a_state_now_leaves_out_what_is_dated_later(fresh: Lab) -> None:
-    """An event dated a few minutes ahead does not count in a state at this moment, though its day was folded with it."""
+    """An event dated a few minutes ahead does not count in the present state, although it is folded."""
     tenant = fresh.tenants[0]
     fresh.send(tenant, [_at(1, "task.created", task_id="t1"), _at(9.1, "task.created", task_id="t2")])
     pending = Question(("tasks_pending",), START, START + timedelta(days=1), Grain.DAY)
@@ -238,7 +238,7 @@ def test_a_state_now_leaves_out_what_is_dated_later(fresh: Lab) -> None:
 
 
 def test_a_period_is_compared_to_the_microsecond(fresh: Lab) -> None:
-    """Both periods are read at once, yet an event right after the earlier one's end, in the same quarter hour, is in neither."""
+    """An event just after the end of the compared period, in the same quarter hour, does not count in it."""
     tenant = fresh.tenants[0]
     fresh.send(tenant, [_at(hours, channel="chat") for hours in (9.01, 9.03, 33.005)])
     fresh.refresh()
@@ -249,7 +249,7 @@ def test_a_period_is_compared_to_the_microsecond(fresh: Lab) -> None:
 
 
 def test_a_resolve_before_any_opening_ends_nothing(fresh: Lab) -> None:
-    """What is resolved without ever having been opened counts neither as resolved nor as a duration of 0."""
+    """A resolve without an opening counts neither as resolved nor as a duration of 0."""
     tenant = fresh.tenants[0]
     fresh.send(tenant, [_at(1, "conversation.resolved", conversation_id="c1")])
     asked = ("conversations_resolved", "resolution_ms.sum", "resolution_ms.avg", "resolution_ms.count")
@@ -258,7 +258,7 @@ def test_a_resolve_before_any_opening_ends_nothing(fresh: Lab) -> None:
 
 
 def test_receipts_of_another_day_do_not_change_a_day(fresh: Lab) -> None:
-    """A channel gives receipts once it ever gave one: a day without any has the rate 0, alone and as a row of two days."""
+    """A channel that ever gave a receipt has a rate: a day without receipts has 0, alone and as a row of two days."""
     tenant = fresh.tenants[0]
     sent = [_at(hours, "message.sent", channel="sms", message_id=f"m{hours}") for hours in (1, 30)]
     fresh.send(tenant, [*sent, _at(2, "message.delivered", channel="sms", message_id="m1")])
@@ -268,7 +268,7 @@ def test_receipts_of_another_day_do_not_change_a_day(fresh: Lab) -> None:
 
 
 def test_a_state_can_be_split_by_what_is_in_it(fresh: Lab) -> None:
-    """Campaigns that are active, by campaign and filtered by one, are the campaigns themselves."""
+    """Active campaigns can be split and filtered by campaign."""
     tenant = fresh.tenants[0]
     fresh.send(tenant, [_at(hours, "campaign.started", campaign_id=f"c{hours}") for hours in (1, 2)])
     day = Question(("campaigns_active",), START, START + timedelta(days=1), by=("campaign_id",))
@@ -279,7 +279,7 @@ def test_a_state_can_be_split_by_what_is_in_it(fresh: Lab) -> None:
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "UTC", "Pacific/Pago_Pago"])
 def test_the_years_that_can_be_asked_are_the_tenant_s(fresh: Lab, zone: str) -> None:
-    """The first local day of 2000 can be asked for wherever the tenant lives; the moment before it, and year 1, cannot."""
+    """The first local day of 2000 and the last of 2100 can be queried in every zone; a moment beyond cannot."""
     tenant = fresh.move(fresh.tenants[0], zone)
     first = local_midnight(date(2000, 1, 1), tenant.tz)
     assert values(fresh, tenant, replace(WEEK, start=first, end=first + timedelta(days=1))) == [0]
@@ -293,7 +293,7 @@ def test_the_years_that_can_be_asked_are_the_tenant_s(fresh: Lab, zone: str) -> 
 
 @pytest.mark.parametrize("metric", [name for name, (m, _) in METRICS.items() if isinstance(m, State) and not m.age])
 def test_no_state_is_known_of_the_future(lab: Lab, tenant: Tenant, metric: str) -> None:
-    """States have a number in windows that have begun, and none in those that lie wholly ahead."""
+    """States have a number in windows that have begun, and null in future ones."""
     lab.now = START + timedelta(days=2, hours=12)
     target = Target(aim=Aim.NEXT_RESPONSE, minutes=15, valid_from=date(2000, 1, 1))
     found = values(lab, replace(tenant, targets=(target,)), replace(WEEK, metrics=(metric,)))
@@ -302,7 +302,7 @@ def test_no_state_is_known_of_the_future(lab: Lab, tenant: Tenant, metric: str) 
 
 
 def test_a_private_note_is_no_message(fresh: Lab) -> None:
-    """A note among staff counts neither as message nor as attempt, bots asked for or not; it is an event like any other."""
+    """A private note counts neither as a message nor as an attempt, with or without bots; it is an event."""
     tenant = fresh.tenants[0]
     note = _at(2, "message.sent", conversation_id="c1", channel="email", status="private", message_id="m1")
     receipt = _at(2.1, "message.delivered", message_id="m1", channel="email")

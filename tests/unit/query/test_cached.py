@@ -1,4 +1,4 @@
-"""Kept answers: whose they are, one computation for many, and what lets go of them."""
+"""Cached answers: their keys, one computation for many callers, and invalidation."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ RULES = {
     for name, method in vars(service).items()
     if hasattr(method, "rule")
 }
-"""How the answers of each method are cached that declares it."""
+"""The caching rule of each cacheable method."""
 
 
 class World:
-    """Two tenants, a clock, and methods under each rule that count how often they work, and wait for a gate."""
+    """Two tenants, a clock, and methods under each rule that count their calls and wait for a gate."""
 
     def __init__(self, cache: Cache) -> None:
         """Open the gate."""
@@ -58,7 +58,7 @@ class World:
         return work
 
     def call(self, name: str, tenant: str, **params: Any) -> CachedCall[dict[str, Any]]:
-        """Name an answer of a method."""
+        """Return the cached call of a method."""
         return self.answers.call(self.methods[name], tenant, **params)
 
     def tenant(self, name: str) -> Tenant:
@@ -68,7 +68,7 @@ class World:
         return self.tenants[name]
 
     def work(self, tenant: str, **params: Any) -> dict[str, Any]:
-        """Work, once the gate is open."""
+        """Count the call, wait for the gate, and return or raise."""
         self.worked += 1
         number = self.worked
         self.begun.release()
@@ -78,7 +78,7 @@ class World:
         return {"tenant": tenant, "params": params, "number": number}
 
     def ask(self, tenant: str = "a", name: str = "trends", **params: Any) -> Mapping[str, Any]:
-        """Ask, and read the answer."""
+        """Return the parsed answer of a method."""
         found: dict[str, Any] = json.loads(self.answers.answer(self.call(name, tenant, **params)).body)
         return found
 
@@ -93,7 +93,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def test_the_same_question_is_worked_out_once(world: World) -> None:
-    """Asked again it is the first answer; the order of parameters does not matter."""
+    """A repeated question is computed once, in any order of its parameters."""
     first = world.ask(start="2026-08-01", end="2026-08-02")
     assert world.ask(end="2026-08-02", start="2026-08-01") == first
     assert world.worked == 1
@@ -117,14 +117,14 @@ def _other_number(world: World) -> None:
 
 @pytest.mark.parametrize("change", [_other_day, _other_zone, _other_retention, _other_number])
 def test_what_an_answer_depends_on_is_in_its_key(world: World, change: Callable[[World], None]) -> None:
-    """On the next local day, and when the tenant has another zone, retention or number, it is another answer."""
+    """A new local day, and another zone, retention or number of the tenant, change the answer's key."""
     world.ask()
     change(world)
     assert world.ask()["number"] == 2
 
 
 def test_other_tenants_operations_and_parameters_have_other_answers(world: World) -> None:
-    """Nothing but the very same question of the same tenant is answered alike."""
+    """Calls of another tenant, method or parameter value have other keys."""
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("a", "trends", {}), ("b", "trends", {}), ("a", "hotspots", {}), ("a", "trends", {"start": "1"}),
         ("a", "trends", {"end": "1"}), ("a", "trends", {"start": 1}), ("a", "trends", {"start": None}),
@@ -137,7 +137,7 @@ def test_other_tenants_operations_and_parameters_have_other_answers(world: World
 
 
 def test_a_dashboard_of_days_is_kept_longer(engine: Engine) -> None:
-    """One day by one setting, several by another; a parameter that is left out is its default."""
+    """A dashboard of several days is cached longer than one of a day; a missing parameter equals its default."""
     board = engine.answers.dashboard
     calls = [
         engine.cached.call(board, "a"),
@@ -149,7 +149,7 @@ def test_a_dashboard_of_days_is_kept_longer(engine: Engine) -> None:
 
 
 def test_pages_get_what_the_method_returns(engine: Engine) -> None:
-    """The value of a cached answer equals what the method returns: rows, dataclasses in them, and what is left out."""
+    """The value of a cached answer equals the method's return value, nested dataclasses included."""
     answers, span = engine.answers, ("2026-08-01", "2026-08-03")
     board = engine.cached.value(engine.cached.call(answers.dashboard, "a"))
     assert board == answers.dashboard("a") and board.today["messages_received"].change.label
@@ -161,13 +161,13 @@ def test_pages_get_what_the_method_returns(engine: Engine) -> None:
 
 
 def test_a_method_that_declares_nothing_is_not_cached(engine: Engine) -> None:
-    """Its answer cannot be asked for from the cache: the error names it."""
+    """A method without a rule cannot be called through the cache; the error names it."""
     with pytest.raises(LookupError, match=r"AnswerService\.explain"):
         engine.cached.call(engine.answers.explain, "a", "csat", "2026-08-01", "2026-08-03")
 
 
 def test_a_tenants_day_is_that_of_its_zone(world: World) -> None:
-    """At 22:30 UTC it is tomorrow in Rome: the answer of 21:30 is not that of now there, and still is in UTC."""
+    """At 22:30 UTC a new day has begun in Rome: the key of 21:30 has changed there, and not in UTC."""
     world.tenants["b"] = Tenant(2, "b", "Europe/Rome")
     world.now = datetime(2026, 8, 20, 21, 30, tzinfo=UTC)
     before = [world.call("dashboard", name).key for name in "ab"]
@@ -178,7 +178,7 @@ def test_a_tenants_day_is_that_of_its_zone(world: World) -> None:
 
 @pytest.mark.parametrize("name", RULES)
 def test_each_rule_names_a_setting_and_what_lets_go(world: World, name: str) -> None:
-    """Its parts let go of an answer, others do not; other tenants keep theirs."""
+    """Dropping a part invalidates the answers of that part's rules and no others, and no other tenant's."""
     assert RULES[name].tier in SECONDS
     for part in Part:
         before, theirs = world.ask("a", name), world.ask("b", name)
@@ -191,7 +191,7 @@ def test_each_rule_names_a_setting_and_what_lets_go(world: World, name: str) -> 
 
 
 def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> None:
-    """All get the same bytes, and it was worked out once."""
+    """Fifty concurrent calls get the same bytes from one computation."""
     world.gate.clear()
     call = world.call("dashboard", "a")
     waiting: list[bytes] = []
@@ -212,7 +212,7 @@ def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> 
 
 
 def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world: World) -> None:
-    """A computation of before the drop answers those of before alone, and is not kept."""
+    """A computation begun before a drop answers earlier callers alone and is not cached."""
     world.gate.clear()
     call = world.call("dashboard", "a")
     with ThreadPoolExecutor(2) as pool:
@@ -228,7 +228,7 @@ def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world:
 
 
 def test_who_joins_takes_no_thread(world: World) -> None:
-    """While an answer is worked out, others are handed what it will be, at once."""
+    """Later callers of a running computation get its future at once, and hold no thread."""
     world.gate.clear()
     call = world.call("dashboard", "a")
     with ThreadPoolExecutor(1) as pool:
@@ -242,7 +242,7 @@ def test_who_joins_takes_no_thread(world: World) -> None:
 
 
 def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
-    """It is raised for each; who asks later has it worked out again."""
+    """An error is raised for every waiting caller and is not cached."""
     world.gate.clear()
     world.error = BadQuestionError("no such thing")
     call = world.call("dashboard", "a")
@@ -260,7 +260,7 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
 
 
 def test_a_fresh_answer_is_worked_out_and_kept(world: World) -> None:
-    """Asked for afresh, the kept answer is passed over, and the new one is what others get."""
+    """With `fresh` the answer is computed again, and replaces the cached one."""
     world.ask()
     call = world.call("trends", "a")
     assert json.loads(world.answers.answer(call, fresh=True).body)["number"] == 2
@@ -268,7 +268,7 @@ def test_a_fresh_answer_is_worked_out_and_kept(world: World) -> None:
 
 
 def test_an_answer_has_an_age(world: World) -> None:
-    """It counts from when it was begun; a clock that was put back makes it 0, not less."""
+    """An answer's age counts from the start of its computation, and is 0 if the clock was put back."""
     call = world.call("trends", "a")
     assert world.answers.answer(call).age == 0
     world.now = NOW.replace(second=25)
@@ -277,12 +277,12 @@ def test_an_answer_has_an_age(world: World) -> None:
     assert world.answers.answer(call).age == 0
 
 
-# --- the engine tells what changed
+# --- invalidation by the engine
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Open an engine with the tenants a and b, folded, whose answers are all kept."""
+    """Open an engine with the folded tenants a and b."""
     with open_engine(tmp_path / "data") as made:
         for name in "ab":
             made.add_tenant(name)
@@ -292,7 +292,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def kept(engine: Engine, tenant: str = "a") -> set[str]:
-    """Return the rules whose answers for a tenant are kept, after which all are."""
+    """Return the rules whose answers are cached for a tenant, then cache all of them."""
     span = {"start": "2026-08-01", "end": "2026-08-03"}
     params: dict[str, dict[str, Any]] = dict.fromkeys(RULES, span) | {
         "dashboard": {},
@@ -334,7 +334,7 @@ NUMBERS = {name for name, rule in RULES.items() if Part.NUMBERS in rule.parts}
 def test_what_changes_a_tenants_numbers_lets_go_of_its_answers(
     engine: Engine, change: Callable[[Engine], object], gone: set[str]
 ) -> None:
-    """Each change lets go of the answers that it can change, and of none of the other tenant's."""
+    """Each change invalidates the answers that it can change, and none of another tenant."""
     for tenant in "ab":
         kept(engine, tenant)
     change(engine)
@@ -343,7 +343,7 @@ def test_what_changes_a_tenants_numbers_lets_go_of_its_answers(
 
 
 def test_a_refresh_that_ends_in_an_error_lets_go_too(engine: Engine) -> None:
-    """What was folded before the error is other than it was: the answers go."""
+    """A refresh that fails after folding invalidates the answers too."""
     kept(engine)
     engine.record("a", event("new"))
 
@@ -357,7 +357,7 @@ def test_a_refresh_that_ends_in_an_error_lets_go_too(engine: Engine) -> None:
 
 
 def test_a_cache_that_is_off_keeps_nothing(tmp_path: Path) -> None:
-    """With `enabled` off, or 0 seconds, nothing is kept; each answer is there all the same."""
+    """With `enabled` off, or 0 seconds, nothing is cached, and every answer is still computed."""
     for number, tiers in enumerate(
         ({"enabled": False}, dict.fromkeys(("realtime", "dashboard", "period", "snapshots"), 0))
     ):
@@ -367,7 +367,7 @@ def test_a_cache_that_is_off_keeps_nothing(tmp_path: Path) -> None:
 
 
 def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
-    """Once a server has started it, making snapshots works out dashboards and the snapshots of the day, of each tenant."""
+    """After the warmer has started, making snapshots caches the dashboard and the day's snapshots of every tenant."""
     engine.warmer.start()
     try:
         engine.snapshot("daily", "2026-08-01")
@@ -386,7 +386,7 @@ def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
 
 
 def test_an_answer_that_fails_holds_no_other_back(engine: Engine) -> None:
-    """What cannot be worked out ahead is left to who asks for it; the tenants after it are warmed all the same."""
+    """A failing call does not keep the warmer from later ones."""
     good = engine.cached.call(engine.answers.dashboard, "b")
     engine.warmer.start()
     try:

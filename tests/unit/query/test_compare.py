@@ -1,4 +1,4 @@
-"""Comparison with the period before: equal elapsed windows on the wall calendar, and changes that mean something."""
+"""Comparison with an earlier period: equal local windows, and changes with labels."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def midnight(month: int, day: int, year: int = 2026) -> datetime:
 def test_the_period_before_is_as_many_days_or_months(
     start: datetime, end: datetime, grain: Grain, expected: tuple[datetime, datetime]
 ) -> None:
-    """Days of 23 and 25 hours are days, and whole months are compared with whole months at every grain, over a new year too."""
+    """Days of 23 and 25 hours count as days, and whole months are compared with whole months at every grain, also over
+    a new year.
+    """
     assert earlier(Question(("messages",), start, end, grain), TENANT, LATER) == expected
 
 
@@ -63,7 +65,9 @@ def test_the_period_before_is_as_many_days_or_months(
 def test_the_same_weekdays_or_dates_before(
     start: datetime, end: datetime, compare: str, expected: tuple[datetime, datetime]
 ) -> None:
-    """The last stretch before that begins on the same weekday and does not overlap; the same dates of the year before."""
+    """`weekdays` gives the last stretch that begins on the same weekday and does not overlap; `year` the same dates a
+    year before.
+    """
     asked = Question(("messages",), start, end, compare=compare)
     found = earlier(asked, TENANT, LATER + timedelta(days=900))
     assert found == expected
@@ -73,20 +77,20 @@ def test_the_same_weekdays_or_dates_before(
 
 
 def test_more_than_a_year_is_not_compared_with_the_year_before() -> None:
-    """It would overlap itself."""
+    """A range of more than a year overlaps the year before, and is refused."""
     asked = Question(("messages",), midnight(1, 1, 2025), midnight(1, 2, 2026), compare="year")
     with pytest.raises(BadQuestionError, match="overlaps"):
         earlier(asked, TENANT, LATER)
 
 
 def test_a_range_of_hours_is_compared_with_the_hours_before() -> None:
-    """A range that does not end where it began on the clock is moved by its own length."""
+    """A range of hours is compared with the same number of hours before it."""
     start, end = midnight(5, 5), midnight(5, 5) + timedelta(hours=6)
     assert earlier(Question(("messages",), start, end), TENANT, LATER) == (start - timedelta(hours=6), start)
 
 
 def test_today_so_far_is_compared_with_yesterday_so_far() -> None:
-    """Where the range reaches beyond now, the earlier one ends after as much elapsed time, across a change of clocks too."""
+    """A range that reaches beyond the present is compared up to the same elapsed time, also across a change of clocks."""
     now = midnight(3, 9) + timedelta(hours=14, minutes=5)
     today = Question(("messages",), midnight(3, 9), midnight(3, 10), Grain.DAY)
     assert earlier(today, TENANT, now) == (midnight(3, 8), midnight(3, 8) + timedelta(hours=14, minutes=5))
@@ -96,7 +100,7 @@ def test_today_so_far_is_compared_with_yesterday_so_far() -> None:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A laboratory with a tenant in New York: two messages before a Monday, three after, one rating each week."""
+    """A laboratory with a tenant in New York: two messages before a Monday and three after, ratings on both sides."""
     made = Lab(tmp_path_factory.mktemp("compare"))
     made.empty()
     tenant = made.tenant(ZONE)
@@ -124,24 +128,24 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def compared(lab: Lab, metric: str, **changes: Any) -> list[Compared]:
-    """The comparisons of a metric over the week after the Monday, row by row."""
+    """Return the comparisons of a metric over the week after the Monday, row by row."""
     asked = Question((metric,), midnight(3, 9), midnight(3, 16), compare="previous", **changes)
     rows = lab.queries.answer(lab.tenants[0], asked).rows
     return [(row.compare or {})[metric] for row in rows]
 
 
 def test_a_count_changes_in_percent(lab: Lab) -> None:
-    """Three after two is one more, a half more, up."""
+    """Three after two is 1 more, 50 % more, up."""
     assert compared(lab, "messages") == [Compared(2, Change(1, 0.5, "up"))]
 
 
 def test_a_rate_changes_in_points(lab: Lab) -> None:
-    """From half to all is half a share more, and no percentage of a percentage."""
+    """A rate changes by a difference, without a relative change."""
     assert compared(lab, "csat") == [Compared(0.5, Change(0.5, None, "up"))]
 
 
 def test_from_nothing_is_new_and_nothing_from_nothing_is_flat(lab: Lab) -> None:
-    """Of days: 0 to more is new without a percentage, 0 to 0 is flat, more to 0 is all of it down."""
+    """By day, 0 to more is new without a relative change, 0 to 0 is flat, and more to 0 is down."""
     labels = [c.change.label for c in compared(lab, "messages", grain=Grain.DAY)]
     assert labels == ["new", "new", "flat", "flat", "flat", "down", "flat"]
     first = compared(lab, "messages", grain=Grain.DAY)[0]
@@ -149,26 +153,26 @@ def test_from_nothing_is_new_and_nothing_from_nothing_is_flat(lab: Lab) -> None:
 
 
 def test_a_missing_value_has_no_change(lab: Lab) -> None:
-    """Where one of both is missing there is nothing to compare, never -100 %."""
+    """A missing value on either side gives a null change."""
     nothing = Compared(None, Change(None, None, "n/a"))
     assert compared(lab, "response_ms.avg") == [nothing]
 
 
 def test_rows_pair_up_by_position_and_dimensions(lab: Lab) -> None:
-    """Split by channel, each row is compared with the same channel; a channel that was not there before has nothing."""
+    """Split by channel, each row is compared with the same channel; a new channel has no previous value."""
     by_channel = compared(lab, "messages", by=("channel",))
     assert [c.previous for c in by_channel] == [None, 2]
 
 
 def test_the_answer_names_the_period_it_was_compared_with(lab: Lab) -> None:
-    """Freshness says from when to when, with the offsets of that time."""
+    """Freshness gives the compared period, with the offsets of that time."""
     asked = Question(("messages",), midnight(3, 9), midnight(3, 16), compare="previous")
     answer = lab.queries.answer(lab.tenants[0], asked)
     assert answer.freshness.compared_with == ["2026-03-02T00:00:00-05:00", "2026-03-09T00:00:00-04:00"]
 
 
 def test_what_has_not_begun_is_compared_with_nothing(lab: Lab) -> None:
-    """A range that lies ahead has no period before it that would be as long: it is refused in words."""
+    """A comparison of a future range is refused."""
     lab.empty()
     tenant = lab.tenant()
     ahead = Question(("messages",), lab.now + timedelta(days=1), lab.now + timedelta(days=2), compare="previous")

@@ -1,4 +1,4 @@
-"""Conversations as rows: their states are the metrics' states, filters and search find what they say, pages lose nothing."""
+"""Conversations as rows: states equal the metrics', filters and search find their values, and pages are complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TONES = ("Negative", "frustrated")
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """Eight days of the demo, folded but for its last events, and a few conversations of our own beside it."""
+    """Eight days of the demo, the last events not folded, and a few conversations of another tenant."""
     opened = Desk(tmp_path_factory.mktemp("rows"))
     opened.now = NOW
     name, zone, _ = demo.tenants()[0]
@@ -52,7 +52,7 @@ def tenant_of(desk: Desk, name: str = "") -> Tenant:
 
 
 def every(desk: Desk, wanted: Wanted, tenant: str = "", limit: int = 7) -> list[ConversationRow]:
-    """Return all conversations that are wanted, page by page."""
+    """Return all matching conversations, page by page."""
     rows: list[ConversationRow] = []
     cursor = None
     while True:
@@ -64,7 +64,7 @@ def every(desk: Desk, wanted: Wanted, tenant: str = "", limit: int = 7) -> list[
 
 
 def test_states_are_those_that_the_metrics_count(desk: Desk) -> None:
-    """As many are open and wait as the metrics say, now and at moments of the past, and the oldest waits as long."""
+    """Open and waiting conversations, and the oldest wait, equal the metrics, at the present and at past moments."""
     waited = [_waiting_as_counted(desk, NOW - timedelta(hours=hours)) for hours in (0, 5, 51, 64)]
     assert sum(waited) > 0
 
@@ -84,7 +84,7 @@ def _waiting_as_counted(desk: Desk, until: datetime) -> int:
 
 
 def test_pages_are_the_whole_list_newest_first(desk: Desk) -> None:
-    """Small pages together are one large page, nobody twice, by the last event."""
+    """Small pages together equal one large page, without repeats, newest first."""
     wanted = Wanted(NOW - timedelta(days=1), NOW)
     rows = every(desk, wanted)
     assert rows == every(desk, wanted, limit=1000)
@@ -93,7 +93,7 @@ def test_pages_are_the_whole_list_newest_first(desk: Desk) -> None:
 
 
 def test_a_filter_keeps_conversations_that_have_it(desk: Desk) -> None:
-    """One value of every filter must be in a conversation; (none) are those in which nobody of it is."""
+    """A conversation matches a filter if it has one of its values; `(none)` matches those without any."""
     plain = {row.conversation_id for row in every(desk, Wanted(START, NOW), limit=1000)}
     staff = {row.staff_id for row in every(desk, Wanted(START, NOW), limit=1000) if row.staff_id is not None}
     some = {row.conversation_id for row in every(desk, Wanted(START, NOW, {"staff_id": sorted(staff)}), limit=1000)}
@@ -114,12 +114,12 @@ def test_a_filter_keeps_conversations_that_have_it(desk: Desk) -> None:
     ],
 )  # fmt: skip
 def test_search_looks_at_ids_rooms_and_texts(desk: Desk, text: str, found: list[str]) -> None:
-    """Anything that an event says is found in any case of letters; no character of a search means more than itself."""
+    """Search finds any part of ids, rooms and texts, ignoring case; no character of it is a wildcard."""
     assert [row.conversation_id for row in every(desk, Wanted(START, NOW, text=text), "small")] == found
 
 
 def test_what_is_no_state_or_cursor_is_refused(desk: Desk) -> None:
-    """An unknown state and a cursor of somebody's own are errors of the question."""
+    """An unknown state and a foreign cursor are refused."""
     with pytest.raises(BadQuestionError, match="is not one of open, waiting, resolved"):
         every(desk, Wanted(START, NOW, state="asleep"))
     with pytest.raises(BadRequestError):
@@ -127,7 +127,9 @@ def test_what_is_no_state_or_cursor_is_refused(desk: Desk) -> None:
 
 
 def test_a_timeline_is_the_conversations_events_with_their_waits(desk: Desk) -> None:
-    """Every event in order, each once over all pages, replies with the wait that `response_ms` counts; and the same as lines."""
+    """A timeline has every event in order, once over all pages; replies have the wait of `response_ms`. `lines` gives
+    the same events.
+    """
     tenant = tenant_of(desk, "small")
     first = timeline(desk.queries, tenant, "a", limit=1)
     second = timeline(desk.queries, tenant, "a", limit=1, cursor=first.next)
@@ -145,7 +147,7 @@ def test_a_timeline_is_the_conversations_events_with_their_waits(desk: Desk) -> 
 
 
 def test_another_tenants_rows_are_not_there(desk: Desk) -> None:
-    """What one tenant stored no other finds, by any id."""
+    """No tenant finds another's conversations or events."""
     other = tenant_of(desk)
     assert every(desk, Wanted(START, NOW, text="of-a")) == []
     assert (timeline(desk.queries, other, "a").rows, episodes(desk.queries, other, "a")) == ([], [])
@@ -155,7 +157,7 @@ def test_another_tenants_rows_are_not_there(desk: Desk) -> None:
 
 
 def test_flagged_messages_are_as_many_as_the_hotspot_counts(desk: Desk) -> None:
-    """The messages behind a room's share are those that it counts; a filter that they do not know is refused."""
+    """The flagged messages of a room are as many as its hotspot counts; an unknown filter is refused."""
     tenant = tenant_of(desk)
     worst = desk.hotspots(tenant.id, START.isoformat(), NOW.isoformat(), tones=TONES)["rows"][0]
     where = {"channel_id": [worst["channel_id"]]}

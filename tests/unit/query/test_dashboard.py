@@ -1,4 +1,4 @@
-"""The dashboard: a day so far against the right stretch of an earlier one, of a tenant or an account, now or at a moment."""
+"""The dashboard: a day so far against the same part of an earlier day, for a tenant or an account, at any moment."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def acme(desk: Desk) -> Desk:
 
 
 def asked(when: datetime, conversation: str, **fields: Any) -> dict[str, Any]:
-    """A message that somebody wrote."""
+    """Return an inbound message."""
     return {"type": "message.received", "time": when.isoformat(), "conversation_id": conversation, **fields}
 
 
 def test_a_day_so_far_is_compared_with_the_same_part_of_another(acme: Desk) -> None:
-    """Yesterday until 14:00, or last Wednesday until 14:00; what came later that day does not count."""
+    """The day until 14:00 is compared with yesterday, or the same weekday, until 14:00; bad options are refused."""
     day = timedelta(days=1)
     times = [
         NOW - timedelta(hours=1), NOW - day - timedelta(hours=1), NOW - day - timedelta(hours=2), NOW - day + timedelta(hours=1),
@@ -37,7 +37,7 @@ def test_a_day_so_far_is_compared_with_the_same_part_of_another(acme: Desk) -> N
     assert acme.dashboard("acme")["today"]["messages_received"]["previous"] == 2
     assert (
         acme.dashboard("acme", against="week")["today"]["messages_received"]["previous"] == 4
-    )  # one at 14:00 sharp is later
+    )  # the one at 14:00 sharp is later
     week = acme.dashboard("acme", days=7)
     assert (week["days"], week["today"]["messages_received"]["value"]) == (7, 4)
     assert week["today"]["messages_received"]["previous"] == 4
@@ -53,7 +53,9 @@ def test_a_day_so_far_is_compared_with_the_same_part_of_another(acme: Desk) -> N
 
 
 def test_what_waits_and_since_when(acme: Desk) -> None:
-    """Waiting is the other side's last word in an open conversation, since its first unanswered message, now and at a moment."""
+    """A conversation waits since its first unanswered message, at the present and at a past moment, for a tenant and an
+    account.
+    """
     first = NOW - timedelta(days=3)
     acme.record(
         "acme",
@@ -81,8 +83,8 @@ def test_what_waits_and_since_when(acme: Desk) -> None:
 
 
 def test_a_past_day_is_shown_as_it_stood(acme: Desk) -> None:
-    """At a moment, the day so far ends there, its comparison is as long, and midnight shows the whole day before."""
-    base = datetime(2026, 8, 9, 22, 0, tzinfo=UTC)  # Monday begins in Berlin
+    """At a past moment the day ends there and is compared over equal time; midnight shows the whole day before."""
+    base = datetime(2026, 8, 9, 22, 0, tzinfo=UTC)  # the start of Monday in Berlin
     acme.record("acme", [asked(base + timedelta(hours=n), f"c{n}") for n in range(48)])
     found = acme.dashboard("acme", at="2026-08-11T06:00:00+02:00")
     assert (found["day"], found["today"]["messages_received"]["value"]) == ("2026-08-11", 6)

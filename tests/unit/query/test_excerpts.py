@@ -1,4 +1,4 @@
-"""Excerpts of conversations and messages: the stored text, and who and where each is."""
+"""Excerpts of conversations and messages: stored text, people and rooms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXTS = st.one_of(st.none(), st.just("  "), st.text(min_size=1, max_size=LONGEST
 
 
 def expected(text: str | None) -> str | None:
-    """Return the text that a list shows, from the specification: on one line, and cut."""
+    """Return the expected text: on one line, and cut."""
     if text is None or not (line := " ".join(text.split())):
         return None
     return line if len(line) <= LONGEST else line[:LONGEST].rstrip() + "…"
@@ -38,7 +38,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4))
 def test_the_last_text_of_a_conversation_and_that_of_each_message(engine: Engine, texts: list[str | None]) -> None:
-    """A list has the last stored text on one line, None without one, never a private note; each message has its own."""
+    """A conversation has its last stored text on one line, None without one, never a private note; each message has its own."""
     id_ = f"c{next(NUMBERS)}"
     events: list[dict[str, Any]] = [
         {
@@ -63,7 +63,7 @@ def test_the_last_text_of_a_conversation_and_that_of_each_message(engine: Engine
 
 
 def test_what_is_not_stored_has_no_excerpt(engine: Engine) -> None:
-    """An unknown conversation has nothing, and none are asked for nothing."""
+    """An unknown conversation or message has no excerpt, and an empty list gives none."""
     tenant = engine.control.tenant("acme")
     (found,) = excerpts(engine.queries, tenant, ["none"]).values()
     assert (found.contact_id, found.text) == (None, None)

@@ -1,4 +1,4 @@
-"""An explanation is of the number itself: the same value, all that is behind it once, the numerator first."""
+"""Explanations: the answer's value, and every fact behind it once, the numerator first."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A desk with one tenant that is open all day, and a few conversations."""
+    """A desk with one tenant and a few conversations."""
     desk = Desk(tmp_path_factory.mktemp("explain"))
     desk.now = START + timedelta(hours=30)
     desk.add("acme")
@@ -51,7 +51,7 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def every(desk: Desk, metric: str, limit: int = 2, **options: Any) -> list[dict[str, Any]]:
-    """Return all that is behind a number, page by page."""
+    """Return all facts behind a number, page by page."""
     rows: list[dict[str, Any]] = []
     cursor = None
     while True:
@@ -72,7 +72,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_number_can_be_explained(acme: Desk, name: str) -> None:
-    """The value is the answer's own; as many things are behind it as it counts, each once, those of the numerator first."""
+    """The explained value is the answer's; the listed facts are as many as it counts, each once, the numerator first."""
     metric, declared = find(name), find(name).declared
     found = acme.explain("acme", name, *SPAN)
     (answer,) = acme.query("acme", metrics=[name], start=SPAN[0], end=SPAN[1])["rows"]
@@ -87,7 +87,7 @@ def test_any_number_can_be_explained(acme: Desk, name: str) -> None:
     if found["state"] == "no_target":
         assert (found["value"], rows) == (None, [])
     elif isinstance(declared, Stored) and declared.times is not None:
-        assert found["value"] is None  # the tenant states nothing
+        assert found["value"] is None  # the tenant sets no minutes
         assert counted == len(rows) == (found["numerator"] or 0)
     elif isinstance(measure, Count) or of_state:
         assert counted == len(rows) == found["value"]
@@ -103,14 +103,14 @@ def test_any_number_can_be_explained(acme: Desk, name: str) -> None:
 
 
 def test_a_share_names_its_numerator_first(acme: Desk) -> None:
-    """The message that was delivered comes before those that were not, with the event it is."""
+    """The delivered message is listed before the undelivered one, with its event."""
     rows = every(acme, "delivery_rate")
     assert [(row["id"], row["counts"]) for row in rows] == [("message.sent-2.5", True), ("message.sent-0.5", False)]
     assert (rows[0]["source"], rows[0]["conversation_id"], rows[0]["time"]) == ("test", "c2", "2026-05-04T10:30:00Z")
 
 
 def test_a_wait_says_since_when(acme: Desk) -> None:
-    """A value of a distribution has its milliseconds, and a state since when what waits has waited."""
+    """A fact of a distribution has its milliseconds, and a waiting conversation the time since which it waits."""
     assert [row["value"] for row in every(acme, "response_ms.p90")] == [1_800_000] * 2
     waiting = every(acme, "oldest_waiting_ms")
     assert [(row["id"], row["since"]) for row in waiting] == [
@@ -120,14 +120,14 @@ def test_a_wait_says_since_when(acme: Desk) -> None:
 
 
 def test_filters_keep_what_they_keep_of_the_number(acme: Desk) -> None:
-    """A filter on the number is one on what is behind it, of facts and of states."""
+    """A filter of the number filters the listed facts, and states too."""
     assert every(acme, "messages", where={"channel": "fax"}) == []
     assert len(every(acme, "open_conversations", where={"channel": "sms"})) == 3
     assert [row["contact_id"] for row in every(acme, "active_contacts", where={"contact_id": "k1"})] == ["k1"]
 
 
 def test_what_is_no_explanation_is_refused(acme: Desk) -> None:
-    """Two metrics, no page and a cursor of another metric's are errors of the question."""
+    """A limit out of range and a foreign cursor are refused."""
     for limit in (0, 1001):
         with pytest.raises(BadQuestionError):
             acme.explain("acme", "messages", *SPAN, limit=limit)
@@ -136,7 +136,7 @@ def test_what_is_no_explanation_is_refused(acme: Desk) -> None:
 
 
 def test_of_several_ids_of_one_person_one_counts(tmp_path: Path) -> None:
-    """Two linked contacts and a third: two persons, of three rows two count, for what is known and for who is new."""
+    """Two linked contacts and a third are three rows, of which two count, for total and new contacts."""
     with hubbub.open(tmp_path) as engine:
         engine.add_tenant("acme")
         sent = [_at(n, contact_id=f"k{n}") for n in range(3)]

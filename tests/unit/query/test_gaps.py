@@ -1,4 +1,4 @@
-"""What gaps do to an answer's numbers, against a model that looks at every minute."""
+"""Effects of gaps on an answer, against a model that checks every minute."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def at(minute: int) -> datetime:
 
 
 def gap(start: int, end: int, *subjects: str, **dims: str) -> Gap:
-    """Return a gap between two minutes, of what a source brings."""
+    """Return a gap between two minutes, of a source with these subjects and dimensions."""
     feed = Feed(frozenset(subjects) or None, {name: frozenset({value}) for name, value in dims.items()})
     return Gap("int_1", "Page", "facebook_page", at(start), at(end), Reason.FAILED, feed)
 
@@ -44,7 +44,9 @@ def gap(start: int, end: int, *subjects: str, **dims: str) -> Gap:
 def test_windows_and_gaps_are_what_their_minutes_say(
     edges: list[int], spans: list[tuple[int, int]], values: list[int], now: int
 ) -> None:
-    """A number is touched when a minute of its window lies in a gap; none is not known when half of its minutes so far do."""
+    """A window with a minute in a gap is incomplete; it is null if it counts nothing and at least half of its minutes
+    so far are in gaps.
+    """
     cut = [Window(at(a), at(b)) for a, b in pairwise(edges)]
     gaps = [gap(start, start + length) for start, length in spans]
     numbers = values[: len(cut)]
@@ -64,7 +66,7 @@ def test_windows_and_gaps_are_what_their_minutes_say(
 
 
 def test_a_gap_concerns_what_its_source_can_bring() -> None:
-    """By the subjects of event types, and by the values of dimensions that are filtered by; a silent source concerns all."""
+    """A gap affects metrics of its source's subjects and filters of its dimensions; a source without either affects all."""
     posts, anything = gap(0, 60, "content", "metric", channel="facebook"), gap(0, 60)
     metrics = [find("messages"), find("events")]
     assert relevant([posts], metrics[:1], Question(("messages",), at(0), at(60))) == []
@@ -74,7 +76,7 @@ def test_a_gap_concerns_what_its_source_can_bring() -> None:
 
 
 def test_neighbouring_gaps_of_a_kind_are_told_as_one() -> None:
-    """What follows on each other for the same reason is one stretch, cut to what is asked; words name source, range and reason."""
+    """Adjacent gaps with the same reason are listed as one, cut to the question; its sentence names source and reason."""
     question = Question(("messages",), at(30), at(200))
     (one,) = listed([gap(60, 120), gap(0, 60)], question, ACME)
     assert (datetime.fromisoformat(one.from_), datetime.fromisoformat(one.to)) == (at(30), at(120))

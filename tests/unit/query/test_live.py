@@ -1,4 +1,4 @@
-"""The present: who is in a state, minute by minute, and how much of a distribution lies within a limit."""
+"""The present: members of a state, counts by the minute, and shares of a distribution within a limit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A laboratory with two tenants: one with conversations, one whose source reports waits."""
+    """A laboratory with two tenants: one with conversations, one with reported response times."""
     made = Lab(tmp_path_factory.mktemp("live"))
     made.empty()
     made.now = NOW
@@ -60,7 +60,7 @@ def _named(lab: Lab, question: Question, **options: Any) -> list[Member]:
 
 
 def test_as_many_are_named_as_the_metric_counts(lab: Lab) -> None:
-    """Who is named is who the state counts, split by a filter, the longest waiting first."""
+    """The members of a state are as many as its metric counts, filtered too, the longest waiting first."""
     tenant = lab.tenants[0]
     for where in ({}, {"channel": ("chat",)}, {"channel": ("fax",)}):
         for name in ("waiting_conversations", "open_conversations", "unassigned_conversations"):
@@ -75,7 +75,7 @@ def test_as_many_are_named_as_the_metric_counts(lab: Lab) -> None:
 
 
 def test_what_is_no_state_has_nobody_in_it(lab: Lab) -> None:
-    """Counts, unknown filters and too many at once are refused."""
+    """A metric that is no state, an unknown filter, several metrics and a limit out of range are refused."""
     for question in (
         replace(TODAY, metrics=("messages",)),
         replace(TODAY, where={"topic": ("x",)}),
@@ -88,7 +88,7 @@ def test_what_is_no_state_has_nobody_in_it(lab: Lab) -> None:
 
 
 def test_minutes_add_up_to_the_answer_of_their_range(lab: Lab) -> None:
-    """By minutes and by five, the counts are those of the same question over the range, filters and bots included."""
+    """Counts by one and by five minutes add up to the range's answer, with filters and bots."""
     tenant, start = lab.tenants[0], NOW.replace(second=0) - timedelta(minutes=29)
     base = Question(("messages_received", "messages_sent"), start, start + timedelta(minutes=30))
     for question in (base, replace(base, where={"channel": ("chat",)}), replace(base, include_bots=True)):
@@ -107,7 +107,7 @@ def test_minutes_add_up_to_the_answer_of_their_range(lab: Lab) -> None:
 
 
 def test_only_counts_come_by_the_minute(lab: Lab) -> None:
-    """Rates, splits and endless ranges are refused."""
+    """Rates, splits, mixed metrics and long ranges are refused."""
     base = Question(("messages",), NOW - timedelta(minutes=5), NOW)
     for question in (
         replace(base, metrics=("csat",)),
@@ -120,7 +120,7 @@ def test_only_counts_come_by_the_minute(lab: Lab) -> None:
 
 
 def test_a_limit_divides_a_distribution(lab: Lab) -> None:
-    """A share within a limit is that of the values up to it, the limit included; without values there is none."""
+    """A share within a limit counts values up to and including it; without values it is null."""
     tenant = lab.tenants[1]
     question = Question(LIMITS, NOW - timedelta(days=10), NOW, by=("channel",))
     for row in lab.queries.answer(tenant, question).rows:

@@ -1,4 +1,4 @@
-"""How an answer is shown: windows in the tenant's zone, parts on request, and the reason beside what is not known."""
+"""The form of an answer: windows in the tenant's zone, details on request, and the reason of a null."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _answer(column: Column, zone: str = "UTC", **options: Any) -> Answer:
 
 
 def test_rows_are_shown_in_the_tenants_zone() -> None:
-    """A row shows its window with the offset of that day, its dimensions, and one value per metric."""
+    """A row has its window with the offset of that day, its dimensions, and one value per metric."""
     column = Column(Unit.SHARE, [0.5], [1], [2], [2], [State.SETTLED])
     shown = {"window": "2026-08-01T02:00:00+02:00", "channel": None, "csat": 0.5}
     assert _answer(column, "Europe/Rome").public() == Rows([shown], FRESH)
 
 
 def test_details_and_comparisons_are_shown_when_asked() -> None:
-    """With details every cell shows its parts and state; a comparison stands beside its row."""
+    """With details every cell has its parts and state; a comparison is in its row."""
     column = Column(Unit.SHARE, [0.5], [1], [2], [2], [State.PROVISIONAL], {0: {"reason": "few"}})
     before = {"csat": Compared(None, Change(None, None, "n/a"))}
     shown = _answer(column, compare=[before]).public(details=True).rows[0]
@@ -42,6 +42,6 @@ def test_details_and_comparisons_are_shown_when_asked() -> None:
 
 
 def test_what_is_not_known_says_why() -> None:
-    """A number that is gone is null with its reason beside it; a known one has none."""
+    """A deleted number is null with its state beside it."""
     gone = _answer(Column(Unit.SHARE, [None], [None], [None], [None], [State.GONE])).public().rows[0]
     assert (gone["csat"], gone["csat.state"]) == (None, "gone")

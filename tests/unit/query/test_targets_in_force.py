@@ -1,4 +1,4 @@
-"""Targets beside a series: on each day exactly the one that judges all that the metric counts."""
+"""Targets in force for a series: for each day the only target that judges all counted responses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def _on(rows: tuple[TargetInForce, ...], day: date, channel: str | None = None) 
 
 @given(SOME)
 def test_each_day_has_the_one_target_that_judges_it(some: list[Target]) -> None:
-    """Of all waits, of a filter's channel, and of each channel that the rows are split by; stretches are as long as can be."""
+    """Each day has that target for all channels, for a filtered channel, and for each channel of a split; equal days
+    are one row.
+    """
     whole, sms = _asked(some, "response_ms.p50"), _asked(some, "response_ms.p50", where={"channel": ("sms",)})
     split = _asked(some, "next_response_within_target", by=("channel",))
     for day in (FIRST + timedelta(n) for n in range(12)):
@@ -63,13 +65,14 @@ TARGET = Target(id="t", aim=Aim.NEXT_RESPONSE, minutes=5, business=True, share=0
 def test_no_target_is_named_where_none_can_be_drawn(
     metric: str, by: tuple[str, ...], where: dict[str, tuple[str, ...]]
 ) -> None:
-    """Not in another time than the target's, not of counts, sums, shares within a limit and other metrics, not over priorities or
-    several channels."""
+    """No target is given for the other kind of time, for counts, sums, shares within a limit and other metrics, over
+    priorities or several channels.
+    """
     assert _asked([TARGET], metric, by, where) == ()
 
 
 def test_a_target_is_told_whole() -> None:
-    """With its days clipped to the question's, its minutes in its own time, and the share wanted."""
+    """A target in force has its days clipped to the question, its minutes, business time and wanted share."""
     (row,) = _asked([TARGET], "response_business_ms.p90")
     expected = TargetInForce(
         "response_business_ms.p90", None, "2026-01-01", "2026-01-13", "t", Aim.NEXT_RESPONSE, 5, True, 0.9
@@ -78,7 +81,7 @@ def test_a_target_is_told_whole() -> None:
 
 
 def test_a_question_of_an_hour_has_its_day() -> None:
-    """A range within a local day names that day."""
+    """A range within a local day has that day's target."""
     tenant = Tenant(1, "acme", ZONE, "", KEEP_EVERYTHING, NO_CALENDAR, targets=(TARGET,))
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     (row,) = targets_in_force(tenant, Question(("next_response_breaches",), noon, noon + timedelta(hours=1)), [()])

@@ -1,4 +1,4 @@
-"""Trends and hotspots: shares of classified messages, never of anything else."""
+"""Trends and hotspots: shares of classified messages alone."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def acme(desk: Desk) -> Desk:
 
 
 def classified(count: int, channel: str | None, **fields: Any) -> list[dict[str, Any]]:
-    """Some classified messages of a channel."""
+    """Return some classified messages of a channel."""
     event = {"type": "topic.classified", "time": "2026-08-01T10:00:00Z", "channel_id": channel, **fields}
     return [event] * count
 
 
 def test_alerts_make_no_share_above_one(acme: Desk) -> None:
-    """Alerts are counted by themselves: a channel with ten of them and two complaints among ten messages has 0.2."""
+    """Alerts are counted separately: ten alerts and two escalations among ten messages give the share 0.2."""
     alert = {"type": "escalation.raised", "time": "2026-08-01T10:00:00Z", "channel_id": "desk", "severity": "high"}
     complaints = classified(2, "desk", topic="Escalation")
     acme.record("acme", [*complaints, *classified(8, "desk", topic="billing"), *[alert] * 10])
@@ -35,7 +35,7 @@ def test_alerts_make_no_share_above_one(acme: Desk) -> None:
 
 
 def test_topics_make_a_hotspot_and_tones_only_where_they_are_named(acme: Desk) -> None:
-    """Complaints and escalations count by topic; tones that are named count too, a message once; the answer says the rule."""
+    """Complaint and escalation topics count, and tones only if named, each message once; the answer has the rule."""
     both = classified(2, "desk", sentiment="angry", topic="escalation")
     one = [*classified(1, "desk", topic="Complaint"), *classified(3, "desk", sentiment="Negative")]
     rest = [*classified(4, "desk"), *classified(10, None, sentiment="negative")]
@@ -60,7 +60,7 @@ def test_topics_make_a_hotspot_and_tones_only_where_they_are_named(acme: Desk) -
 
 
 def test_movers_compare_shares_with_the_window_before(acme: Desk) -> None:
-    """A topic moves by its share of a whole window, the first row's by the window before the range; sizes are shown."""
+    """A topic's movement is the change of its share against the window before, also for the first row."""
     at = {"time": "2026-07-31T10:00:00Z"}
     talk = [{"type": "message.received", "time": "2026-08-01T10:00:00Z", "id": f"m{n}"} for n in range(20)]
     day_before = [*classified(8, "desk", topic="billing", **at), *classified(2, "desk", topic="praise", **at)]

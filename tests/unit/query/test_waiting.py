@@ -1,4 +1,4 @@
-"""Who waits now, ordered by the distance past the target."""
+"""Waiting conversations, ordered by the time past their target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TARGETS = (
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """Three who wait, and one who was answered."""
+    """An empty laboratory at noon."""
     made = Lab(tmp_path)
     made.empty()
     made.now = NOW
@@ -36,7 +36,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def told(lab: Lab, targets: tuple[Target, ...], **where: tuple[str, ...]) -> Live:
-    """Return who waits of a tenant with some targets."""
+    """Return the live answer for three waiting conversations and an answered one, under these targets."""
     tenant: Tenant = replace(lab.tenant(), targets=targets)
     for name, channel, minutes in (("old", "web", 600), ("near", "sms", 12), ("over", "mail", 20), ("done", "sms", 30)):
         lab.send(tenant, [_event("message.received", name, channel, minutes)])
@@ -51,7 +51,9 @@ def _event(type_: str, name: str, channel: str, minutes: float) -> Event:
 
 
 def test_the_furthest_past_its_target_comes_first(lab: Lab) -> None:
-    """Over its target, then with time left, then without a target, however long each has waited; a first answer has its own."""
+    """Conversations past their target come first, then those with time left, then those without a target; a first
+    response has its own target.
+    """
     found = told(lab, TARGETS)
     assert (found.waiting, found.past_target) == (3, 1)
     assert [(one.conversation_id, one.countdown, one.target_minutes) for one in found.rows] == [
@@ -63,13 +65,13 @@ def test_the_furthest_past_its_target_comes_first(lab: Lab) -> None:
 
 
 def test_without_targets_the_longest_waits_first(lab: Lab) -> None:
-    """How many are past a target is unknown then, and not 0."""
+    """Without targets the longest waiting comes first, and the number past target is null."""
     found = told(lab, ())
     assert (found.past_target, [one.conversation_id for one in found.rows]) == (None, ["old", "over", "near"])
 
 
 def test_filters_and_limits(lab: Lab) -> None:
-    """A channel's alone, and a dimension that waits do not have is refused."""
+    """A channel filter applies, and an unknown dimension is refused."""
     assert [one.conversation_id for one in told(lab, TARGETS, channel=("sms",)).rows] == ["near"]
     with pytest.raises(BadQuestionError, match="no dimension 'topic'"):
         told(lab, TARGETS, topic=("x",))
@@ -83,5 +85,5 @@ def test_filters_and_limits(lab: Lab) -> None:
     ],
 )  # fmt: skip
 def test_a_countdown_in_words(over: int, words: str) -> None:
-    """Begun minutes left and whole minutes over, written as every duration."""
+    """A countdown rounds minutes left up and minutes over down."""
     assert countdown(over) == words

@@ -1,1 +1,1 @@
-"""Tests of the embedded store."""
+"""Tests of storage."""

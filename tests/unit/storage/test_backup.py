@@ -1,4 +1,4 @@
-"""Backup while everything runs, restore into an empty folder: a prefix of what was acknowledged, whole or named."""
+"""Backup under load and restore into an empty folder: a prefix of the acknowledged events, or an error that names the damage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def quiet(_: str) -> None:
-    """Say nothing."""
+    """Ignore progress."""
 
 
 def send(store: Store, ids: list[str]) -> None:
@@ -60,7 +60,7 @@ def back_up(folder: Path, target: Path) -> Manifest:
 
 
 def ids_of(folder: Path) -> list[str]:
-    """Return the ids of all stored events in the order of arrival."""
+    """Return the ids of all stored events in order of arrival."""
     store = Store(folder)
     refresh(store)
     with store.facts.read() as reading:
@@ -72,7 +72,7 @@ def ids_of(folder: Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder with some events stored, some waiting, files of identities, and keys."""
+    """A folder with stored events, waiting events, and a key."""
     store = Store(tmp_path / "data")
     send(store, [f"a{n}" for n in range(50)])
     refresh(store)
@@ -83,7 +83,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_backup_restores_what_was_there(folder: Path, tmp_path: Path) -> None:
-    """Stored and waiting events, duplicates and keys are there; only the owner may read any of it."""
+    """A restored folder has the stored and waiting events, knows their duplicates, and has the keys; only the owner can
+    read the backup.
+    """
     manifest = back_up(folder, tmp_path / "backup")
     assert manifest.counts == {"events": 50, "batches": 2, "batches_waiting": 1}
     assert {"log.db", FILE, "keys/pepper"} <= set(manifest.files)
@@ -103,7 +105,7 @@ def test_a_backup_restores_what_was_there(folder: Path, tmp_path: Path) -> None:
 def test_what_moves_between_the_two_copies_is_neither_lost_nor_twice(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches that are stored after the log was copied leave the copied log, whose numbers go on behind them."""
+    """Batches stored after the log was copied are removed from the copied log, and sequence numbers continue after them."""
     plain, store = backup.copy_database, Store(folder)
 
     def copy(source: Path, target: Path) -> None:
@@ -125,7 +127,7 @@ def test_what_moves_between_the_two_copies_is_neither_lost_nor_twice(
 def test_identities_merged_meanwhile_are_copied_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that are merged and deleted while they are copied are those of a newer copy."""
+    """If identity files are merged while they are copied, they are copied again."""
     monkeypatch.setattr(identity, "RECENT", 10)
     plain, store = backup.copy_database, Store(folder)
     done: list[int] = []
@@ -149,7 +151,7 @@ def test_identities_merged_meanwhile_are_copied_again(
 
 
 def test_a_restored_folder_is_a_prefix_of_what_was_acknowledged_under_load(tmp_path: Path) -> None:
-    """While a thread stores and folds, each of several backups holds all acknowledged before it and nothing out of turn."""
+    """Under load, each backup holds all events acknowledged before it, in order, and its facts equal a rebuild."""
     store, journal, stop = Store(tmp_path / "data"), [], threading.Event()
 
     def load() -> None:
@@ -184,7 +186,7 @@ def test_a_restored_folder_is_a_prefix_of_what_was_acknowledged_under_load(tmp_p
 
 
 def facts(folder: Path, *, again: bool = False) -> dict[str, list[object]]:
-    """Return every stored fact, after folding all again or not."""
+    """Return every stored fact, after a rebuild if `again`."""
     store = Store(folder)
     refresh(store)
     if again:
@@ -219,7 +221,7 @@ with backup.making(place / "backup") as new:
 
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 4])
 def test_a_killed_backup_is_none(folder: Path, tmp_path: Path, step: int) -> None:
-    """Killed anywhere, nothing has the name of a backup, what is left restores nothing, and the next one goes well."""
+    """A killed backup has no final name, cannot be restored unless its manifest was written, and does not block the next one."""
     child = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(step)], check=False)
     assert child.returncode == -signal.SIGKILL
     assert not (tmp_path / "backup").exists()
@@ -234,7 +236,7 @@ def test_a_killed_backup_is_none(folder: Path, tmp_path: Path, step: int) -> Non
 
 
 def test_a_failed_backup_leaves_nothing(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk while files are copied leaves neither the backup nor its draft."""
+    """A full disk while copying leaves neither the backup nor its draft."""
 
     def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -247,7 +249,7 @@ def test_a_failed_backup_leaves_nothing(folder: Path, tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("name", ["log.db", FILE, "keys/pepper"])
 def test_a_damaged_or_missing_file_is_named(folder: Path, tmp_path: Path, name: str) -> None:
-    """One flipped byte in any file, or a file that is gone, is named, and nothing is restored."""
+    """A flipped byte in a file, or a missing file, is refused by name, and nothing is restored."""
     back_up(folder, tmp_path / "backup")
     path = tmp_path / "backup" / name
     whole = bytearray(path.read_bytes())
@@ -262,7 +264,7 @@ def test_a_damaged_or_missing_file_is_named(folder: Path, tmp_path: Path, name: 
 
 
 def test_keys_can_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
-    """Keys that were taken out of the backup are asked for, and are taken from where they are."""
+    """Keys removed from the backup are asked for with --keys, and read from there."""
     back_up(folder, tmp_path / "backup")
     (tmp_path / "backup" / "keys").rename(tmp_path / "safe")
     with pytest.raises(StoreDamagedError, match="--keys"):
@@ -272,7 +274,7 @@ def test_keys_can_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
-    """An existing place for a backup, one that is being made, and a folder that holds something, are refused."""
+    """An existing backup, one in progress, and a non-empty target folder are refused."""
     back_up(folder, tmp_path / "backup")
     with pytest.raises(ConflictError, match="exists already"):
         back_up(folder, tmp_path / "backup")
@@ -283,7 +285,7 @@ def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
 
 
 def test_another_layout_and_names_that_lead_out_are_refused(folder: Path, tmp_path: Path) -> None:
-    """A backup of another version says with which to restore it; a manifest cannot name a file outside."""
+    """A backup of another layout names the version to restore with; a manifest cannot name a file outside."""
     back_up(folder, tmp_path / "backup")
     place = tmp_path / "backup" / backup.MANIFEST
     whole = json.loads(place.read_text())
@@ -299,7 +301,7 @@ def test_another_layout_and_names_that_lead_out_are_refused(folder: Path, tmp_pa
 
 
 def test_a_copy_is_taken_while_a_transaction_is_open(folder: Path, tmp_path: Path) -> None:
-    """A fold that runs holds no backup back, and what it has not committed is not in it."""
+    """A backup does not wait for an open transaction, and does not hold its uncommitted changes."""
     store = Store(folder)
     with store.facts.write() as writing:
         writing.run("DELETE FROM event")

@@ -1,4 +1,4 @@
-"""What ClickHouse says or counts otherwise than SQLite means the same, one by one; `test_dialect.py` holds the other two."""
+"""Statements that SQLite and ClickHouse express differently mean the same; `test_dialect.py` covers PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECEIPTS = [(1, None), (2, 3), (3, 12), (4, None)]
 
 @pytest.fixture(scope="module")
 def both(chdb_folder: Path) -> Iterator[tuple[AnyReading, AnyReading]]:
-    """SQLite and ClickHouse with the same few rows of `person` and `response`."""
+    """SQLite and ClickHouse with the same rows of `person`."""
     server = Server(empty_copy(chdb_folder))
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
@@ -42,7 +42,7 @@ def both(chdb_folder: Path) -> Iterator[tuple[AnyReading, AnyReading]]:
 
 
 def asked(both: tuple[AnyReading, AnyReading], sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
-    """Return the rows of one text that both answer with; what is true or not is 1 or 0."""
+    """Return the rows of one statement, equal on both; booleans as 1 or 0."""
     found = [
         [tuple(int(v) if isinstance(v, bool) else v for v in row) for row in reading.rows(sql, params)]
         for reading in both
@@ -52,7 +52,7 @@ def asked(both: tuple[AnyReading, AnyReading], sql: str, params: Params = ()) ->
 
 
 def told(both: tuple[AnyReading, AnyReading], sql: Any, params: Params = ()) -> Any:
-    """Return the value of what each dialect makes of a statement, which is the same."""
+    """Return the value of each dialect's statement, equal on both."""
     found = [reading.value(sql(reading.dialect), params) for reading in both]
     assert found[0] == found[1]
     return found[0]
@@ -60,7 +60,7 @@ def told(both: tuple[AnyReading, AnyReading], sql: Any, params: Params = ()) -> 
 
 @pytest.mark.parametrize("number", [0.0, 1.5, -1.5, 0.9999999, -1e15 - 0.5, 9007199254740993.0])
 def test_numbers_are_cut(both: tuple[AnyReading, AnyReading], number: float) -> None:
-    """A number loses what follows its point, whatever its sign."""
+    """A number is truncated toward zero."""
     assert told(both, lambda d: f"SELECT {d.whole(':x')}", {"x": number}) == int(number)
 
 
@@ -72,7 +72,7 @@ def test_sums_do_not_overflow(both: tuple[AnyReading, AnyReading]) -> None:
 
 
 def test_rows_are_looked_up_by_key(both: tuple[AnyReading, AnyReading]) -> None:
-    """The value of the tenant's row with a key, and null without one, of another tenant, or of null."""
+    """A lookup gives the value of the tenant's row with the key; null without one and for another tenant."""
 
     def sql(dialect: Dialect) -> str:
         looked = dialect.looked_up("person", "contact_id", "root", "k.id")
@@ -98,12 +98,12 @@ SAME = {
 
 @pytest.mark.parametrize("sql", SAME)
 def test_expressions_mean_the_same(both: tuple[AnyReading, AnyReading], sql: str) -> None:
-    """Division of whole numbers, bits, nulls, texts with quotes, braces and backslashes, case, patterns, and order by byte."""
+    """Integer division, bits, nulls, quoted texts, case, patterns and byte order are the same."""
     assert asked(both, f"SELECT {sql}") == [SAME[sql]]
 
 
 def test_nulls_of_aggregates_and_joins(both: tuple[AnyReading, AnyReading]) -> None:
-    """A sum of nothing is null, a row without a partner has nulls, and a filter that is null lets nothing through."""
+    """A sum of nothing is null, a left join without a partner gives nulls, and a null filter keeps nothing."""
     rows = "(SELECT 1 AS n, 2 AS m UNION ALL SELECT 2, NULL) AS r"
     assert asked(both, f"SELECT sum(n) FILTER (WHERE n > 5), count(*) FILTER (WHERE m > 1), count(m) FROM {rows}") == [
         (None, 1, 1)
@@ -114,18 +114,18 @@ def test_nulls_of_aggregates_and_joins(both: tuple[AnyReading, AnyReading]) -> N
 
 
 def test_a_name_is_the_column(both: tuple[AnyReading, AnyReading]) -> None:
-    """A name in a condition means the column, and not what is shown under that name."""
+    """A name in a condition is the column, not the alias of that name."""
     assert asked(both, "SELECT n > 0 AS n, n + 1 AS more FROM (SELECT 5 AS n) AS r WHERE n > 4") == [(1, 6)]
 
 
 def test_grouping_by_a_constant_place(both: tuple[AnyReading, AnyReading]) -> None:
-    """Groups are named by their place; of no rows there is no group, by a constant either."""
+    """Grouping by a constant gives no group without rows."""
     assert asked(both, "SELECT 0, count(*) FROM person WHERE tenant = 9 GROUP BY 1") == []
     assert asked(both, "SELECT 0, count(*) FROM person WHERE tenant = ? GROUP BY 1", (1,)) == [(0, 2)]
 
 
 def test_values_are_bound(both: tuple[AnyReading, AnyReading]) -> None:
-    """Texts with anything in them, large numbers, null and truth come back as they were given, by name and by place."""
+    """Texts, large numbers, null and booleans are bound unchanged, by name and by position."""
     for text in ("", "it's", 'a"b', "\\", "{x:String}", "ü☑", "tab\tline\n", "%s", ":name ?"):
         assert asked(both, "SELECT :t", {"t": text}) == [(text,)]
     for number in (0, -(2**63), 2**63 - 1, 0.1, -1e300):
@@ -136,7 +136,7 @@ def test_values_are_bound(both: tuple[AnyReading, AnyReading]) -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.95, 0.99])
 def test_a_value_at_a_rank_is_that_of_the_ordered_values(both: tuple[AnyReading, AnyReading], share: float) -> None:
-    """Of any number of values the two around a percentile are those that Python finds in the ordered list."""
+    """The two values around a percentile are those of the sorted list in Python."""
     _, clickhouse = both
     at_rank = clickhouse.dialect.at_rank
     assert at_rank is not None

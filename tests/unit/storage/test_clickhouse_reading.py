@@ -1,4 +1,4 @@
-"""Statements that are asked of ClickHouse together have the rows that each has alone."""
+"""Statements sent to ClickHouse together return the rows that each returns alone."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ STATEMENTS: list[tuple[str, Params]] = [
     ("SELECT max(n) FROM words WHERE n > :n", {"n": 99}),
     ("SELECT few, share, 'it''s {a}: :b' FROM words ORDER BY n LIMIT :limit", {"limit": 2}),
 ]  # fmt: skip
-"""Of every type that answers have, with names and numbers for what they bind, and without rows."""
+"""Statements with every type of value, named and positional parameters, and some without rows."""
 
 
 class Counting(Server):
-    """A ClickHouse that counts statements."""
+    """A ClickHouse server that counts statements."""
 
     statements = 0
 
     def ask_bound(self, text: str, values: Bound, *, seconds: float = 60) -> QueryResult:
-        """Count, and ask."""
+        """Count the statement and run it."""
         self.statements += 1
         return super().ask_bound(text, values, seconds=seconds)
 
 
 @pytest.fixture(scope="module")
 def server(chdb_folder: Any) -> Iterator[Counting]:
-    """A ClickHouse with a table of three rows."""
+    """A ClickHouse server with a table of three rows."""
     made = Counting(empty_copy(chdb_folder))
     made.run(f"CREATE TABLE words ({', '.join(map(' '.join, TYPES.items()))}) ENGINE = MergeTree ORDER BY n")
     made.insert("words", TYPES, [(1, "ü'\\{", "a", 4.0), (2, None, None, None), (3, "x", "b", 0.1)])
@@ -60,7 +60,7 @@ def read(reading: Reading) -> list[Any]:
 
 
 def test_rows_are_the_same_as_alone(server: Counting) -> None:
-    """Rows asked together are those asked alone, with the types of their values, in one statement."""
+    """Statements read together return the same rows and types, in one statement."""
     reading = Reading(server)
     alone = read(reading)
     assert alone[0] == [(7,)] and len(alone[1]) == 3
@@ -70,7 +70,7 @@ def test_rows_are_the_same_as_alone(server: Counting) -> None:
 
 
 def test_what_depends_on_rows_is_asked_after_them(server: Counting) -> None:
-    """A statement made from another's rows is asked next, however deep, and none twice; each call begins again."""
+    """A statement that depends on another's rows is sent after it, and none twice within a call."""
     reading = Reading(server)
 
     def follow() -> list[int]:
@@ -86,7 +86,7 @@ def test_what_depends_on_rows_is_asked_after_them(server: Counting) -> None:
 
 
 def test_together_within_together_is_one(server: Counting) -> None:
-    """Who asks together within what is asked together adds its statements to the same one."""
+    """Nested `together` calls share one statement."""
     reading = Reading(server)
     before = server.statements
     inner = reading.together(lambda: [reading.together(lambda: read(reading)), reading.value("SELECT 8")])
@@ -95,7 +95,7 @@ def test_together_within_together_is_one(server: Counting) -> None:
 
 
 def test_long_statements_are_several(server: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Statements too long for one are asked in several, with the same rows; one that is too long itself is asked alone."""
+    """Statements too long for one are split, with the same rows."""
     monkeypatch.setattr(clickhouse_reading, "LONGEST", 100)
     reading = Reading(server)
     assert reading.together(lambda: read(reading)) == read(reading)
@@ -106,7 +106,7 @@ def test_long_statements_are_several(server: Counting, monkeypatch: pytest.Monke
 
 
 def test_an_error_ends_it(server: Counting) -> None:
-    """An error of what reads, or of a statement, is raised, and the next statement is asked at once again."""
+    """An error of the caller or of a statement is raised, and later statements run at once again."""
     reading = Reading(server)
     with pytest.raises(ZeroDivisionError):
         reading.together(lambda: 1 // len(reading.rows("SELECT 1 FROM words WHERE n > 99")))

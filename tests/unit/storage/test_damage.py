@@ -1,4 +1,6 @@
-"""Damaged files, a full disk, and a read-only folder: one line says which file and what to do, and nothing is lost."""
+"""Damaged files, a full disk and a read-only folder: the error names the file and an action, and no acknowledged event
+is lost.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def _message(number: int) -> Event:
 
 
 def _filled(folder: Path, events: int = 400) -> None:
-    """Leave a store with events, of which the last came after the last fold."""
+    """Make a store with events, the last of them not folded."""
     store = Store(folder)
     intake = Intake(store, fixed(NOW), lambda _: None)
     intake.accept(ACME, [_message(n) for n in range(events)], history=True)
@@ -58,7 +60,7 @@ def _count(folder: Path) -> int:
 
 
 def _refused(folder: Path, file: str) -> str:
-    """Open a damaged folder; return what is said of it, which is one line and names the file."""
+    """Return the error for a damaged folder: one line that names the file."""
     with pytest.raises(StoreDamagedError) as caught:
         _count(folder)
     assert str(folder / file) in caught.value.message
@@ -69,7 +71,7 @@ def _refused(folder: Path, file: str) -> str:
 
 @pytest.mark.parametrize("file", FILES)
 def test_what_is_no_database_is_named(tmp_path: Path, file: str) -> None:
-    """A file of something else, or whose first bytes were flipped, is damaged, and is not written over."""
+    """A foreign file, or one with flipped first bytes, is damaged and is not overwritten."""
     _filled(tmp_path)
     whole = (tmp_path / file).read_bytes()
     for bytes_ in (b"hello, world\n" * 4000, bytes(b ^ 0xFF for b in whole[:100]) + whole[100:]):
@@ -82,7 +84,7 @@ def test_what_is_no_database_is_named(tmp_path: Path, file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_that_is_emptied_is_never_begun_again(tmp_path: Path, file: str) -> None:
-    """Of no bytes, or deleted: it is refused by name, with what to do."""
+    """An empty or missing file is refused by name, not created again."""
     _filled(tmp_path)
     (tmp_path / file).write_bytes(b"")
     assert "restore" in _refused(tmp_path, file)
@@ -92,7 +94,7 @@ def test_a_file_that_is_emptied_is_never_begun_again(tmp_path: Path, file: str) 
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path, file: str) -> None:
-    """Half of its pages, or one byte fewer than the last page."""
+    """A file cut to half of its pages is damaged."""
     _filled(tmp_path)
     whole = (tmp_path / file).read_bytes()
     (tmp_path / file).write_bytes(whole[: len(whole) // 8192 * 4096])
@@ -101,7 +103,7 @@ def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path, file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_page_of_noise_is_damage_or_is_not_met(tmp_path: Path, file: str) -> None:
-    """Whichever page is overwritten, opening, folding and verifying go well or end in one line that names damage."""
+    """With any page overwritten, opening, folding and verifying succeed or raise one line that names the damaged file."""
     _filled(tmp_path / "whole")
     whole, noise = (tmp_path / "whole" / file).read_bytes(), random.Random(7)
     named, pages = 0, len(whole) // 4096
@@ -122,7 +124,7 @@ def test_a_page_of_noise_is_damage_or_is_not_met(tmp_path: Path, file: str) -> N
 
 
 def test_a_move_that_fails_reads_the_log_no_longer(tmp_path: Path) -> None:
-    """While somebody still has the error, the log can be emptied: nobody who closes or checkpoints waits for a reader."""
+    """After a failed move the log has no open reader, even while the error is held: it can be truncated."""
     _filled(tmp_path)
     store = Store(tmp_path)
     with pytest.raises(ZeroDivisionError) as error, store.log.moving(None, store.log.last(), 1) as moving:
@@ -137,7 +139,7 @@ def test_a_move_that_fails_reads_the_log_no_longer(tmp_path: Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own with 16 MB, for who may mount one."""
+    """A disk of 16 MB, if this process may mount one."""
     place = tmp_path / "disk"
     place.mkdir()
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place]).returncode:
@@ -151,7 +153,7 @@ def _remount(disk: Path, options: str) -> None:
 
 
 def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
-    """Numbers are those of the last fold, the answer says what is not counted, and every write is refused by name."""
+    """In a read-only folder answers are those of the last fold and say so, and every write is refused by name."""
     folder, sent = disk / "data", {"type": "message.received", "time": "2026-11-20T10:00:00Z"}
     with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
         engine.add_tenant("acme")
@@ -175,7 +177,7 @@ def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
 
 
 def test_a_full_disk_loses_nothing_that_was_acknowledged(disk: Path) -> None:
-    """Until the disk is full, then refused by name; what is stored is still read; with space again all that was taken is there."""
+    """A full disk is refused by name, stored events stay readable, and with space again every accepted event is there."""
     store = Store(disk / "data")
     intake = Intake(store, fixed(NOW), lambda _: None)
     taken = 0

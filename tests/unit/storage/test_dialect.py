@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL say differently means the same, one by one; and what is one text for both does."""
+"""Statements that SQLite and PostgreSQL express differently mean the same, and common statements do too."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def both(postgres: Any) -> Iterator[Both]:
 
 
 def asked(both: Both, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement that both engines answer with; what is true or not is 1 or 0."""
+    """Return the rows of one statement, equal on both in value and type; booleans as 1 or 0."""
     found = []
     for store in both:
         with store.facts.read() as reading:
@@ -47,7 +47,7 @@ def asked(both: Both, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
 
 
 def told(both: Both, sql: Any, params: Params = ()) -> Any:
-    """Return the value of what each dialect makes of a statement, which is the same."""
+    """Return the value of each dialect's statement, equal on both."""
     found = []
     for store, dialect in zip(both, (SQLITE, POSTGRESQL), strict=True):
         with store.facts.read() as reading:
@@ -62,7 +62,7 @@ NUMBERS = (0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 0.9999999, 1e15 + 0.5, -1e15 - 0.5, 1
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_whole_numbers_are_cut_and_rounded_alike(both: Both, number: float) -> None:
-    """A number loses what follows its point, whatever its sign; half of one is rounded away from zero where that is asked."""
+    """A number is truncated toward zero, and with an added half it is rounded away from zero."""
     cut = told(both, lambda d: f"SELECT {d.whole('CAST(:x AS DOUBLE PRECISION)')}", {"x": number})
     assert cut == int(number)
     half = "CAST(:x AS DOUBLE PRECISION) + CASE WHEN CAST(:x AS DOUBLE PRECISION) < 0 THEN -0.5 ELSE 0.5 END"
@@ -70,7 +70,7 @@ def test_whole_numbers_are_cut_and_rounded_alike(both: Both, number: float) -> N
 
 
 def test_what_a_document_says_is_found_alike(both: Both) -> None:
-    """A text and a number below names, null where there is another type, nothing, no document, or a NUL somewhere else."""
+    """A text or number in a JSON document is found by path; another type, a missing value or no document gives null."""
     said = {"a": {"t": "wörd", "n": 0.25, "i": 3, "l": [1], "z": None, "o": {"n": 1}}, "b": "nul \x00, and \\u0000"}
     found = [
         told(
@@ -89,7 +89,7 @@ def test_what_a_document_says_is_found_alike(both: Both) -> None:
 
 
 def test_lists_are_bound_as_one_text(both: Both) -> None:
-    """A list of numbers or texts, also an empty one, is what a column is looked for in."""
+    """A list of numbers or texts, also an empty one, is bound as one parameter."""
 
     def count(within: Any) -> Any:
         return lambda d: f"SELECT count(*) FROM (SELECT 5 AS n, 'a\"b' AS t) AS x WHERE {within(d)}"
@@ -101,7 +101,7 @@ def test_lists_are_bound_as_one_text(both: Both) -> None:
 
 
 def test_rows_without_a_key_have_a_place(both: Both) -> None:
-    """A row of a table without a key is found again by its place, and it alone is deleted."""
+    """A row of a table without a key is deleted alone, by its row id."""
     one, other = (Stretch(name, 1, 2, None, None, None) for name in ("open", "waiting"))
     columns = ("tenant", "entity", "id", *Stretch._fields)
     for store in both:
@@ -115,7 +115,7 @@ def test_rows_without_a_key_have_a_place(both: Both) -> None:
 
 
 def test_an_index_is_named_where_a_planner_needs_it(both: Both) -> None:
-    """Both take the statement; one is told which index."""
+    """Both engines accept a statement with an index hint."""
 
     def sql(dialect: FullDialect) -> str:
         return f"SELECT count(*) FROM event AS e {dialect.by_index('event_conversation')} WHERE e.conversation_id IS NOT NULL"
@@ -136,7 +136,7 @@ COMMON: dict[str, tuple[Any, ...]] = {
         (1, 1, 1, 1),
     "SELECT 'a%b_c' LIKE '%!%b!_%' ESCAPE '!', 'axbc' LIKE '%!%%' ESCAPE '!', '?' || ':x'": (1, 0, "?:x"),
 }  # fmt: skip
-"""Statement -> its row: what Hubbub's statements lean on. Text is compared byte by byte, and letters fold as far as ASCII goes."""
+"""Statement → its row: what Hubbub's statements rely on. Text is compared by byte, and case folding is ASCII only."""
 
 
 @pytest.mark.parametrize("sql", COMMON)
@@ -146,7 +146,7 @@ def test_what_is_one_text_means_the_same(both: Both, sql: str) -> None:
     found = []
     for store in both:
         with store.facts.read() as reading:
-            if reading.dialect is POSTGRESQL:  # as columns of a store are
+            if reading.dialect is POSTGRESQL:  # as a store's columns are
                 text = text.replace("CAST('ÄB' AS TEXT)", "CAST('ÄB' AS TEXT) COLLATE \"C\"")
                 text = text.replace("SELECT min(x), max(x)", 'SELECT min(x COLLATE "C"), max(x COLLATE "C")')
             found.append(tuple(int(v) if isinstance(v, bool) else v for v in reading.rows(text)[0]))
@@ -154,7 +154,7 @@ def test_what_is_one_text_means_the_same(both: Both, sql: str) -> None:
 
 
 def test_columns_of_text_compare_byte_by_byte(both: Both) -> None:
-    """In a store's own columns capital letters come first and others last, whatever the database's own order."""
+    """A store's text columns sort by byte, whatever the database's collation."""
     for store in both:
         with store.facts.write(1) as writing:
             rows = [(1, "contact", name, "f") for name in ("b", "B", "ä", "a", "Z")]
@@ -175,7 +175,7 @@ def test_columns_of_text_compare_byte_by_byte(both: Both) -> None:
 
 
 def test_a_row_takes_the_place_of_another_or_stays(both: Both) -> None:
-    """`upsert` replaces what has the key, `insert_new` leaves it, and a batch may name a key twice."""
+    """`upsert` replaces a row with the key, `insert_new` leaves it, and a batch may repeat a key."""
     for store in both:
         with store.facts.write(2) as writing:
             writing.many(schema.insert_new("todo"), [("message", 2, "a"), ("message", 2, "a")])
@@ -186,7 +186,7 @@ def test_a_row_takes_the_place_of_another_or_stays(both: Both) -> None:
 
 
 def test_a_statement_is_translated_outside_its_texts() -> None:
-    """Parameters are renamed, percent signs are doubled, and nothing changes within quotes or a cast."""
+    """Parameters are renamed and percent signs doubled; quotes and casts are untouched."""
     assert translated("SELECT ?, :a_1, 'it''s ? :b 5%', x::text, 7 % 2") == (
         "SELECT %s, %(a_1)s, 'it''s ? :b 5%%', x::text, 7 %% 2"
     )
@@ -197,13 +197,13 @@ ONE_ENGINE = re.compile(
     r"|unnest)\(|\bINSERT OR\b|\bROWID\b|\bctid\b|\bGLOB\b|\bILIKE\b|\bsum\(\w+ (?:=|<>|<|>) ",
     re.IGNORECASE,
 )
-"""What only one of the engines understands, or understands otherwise, in a statement."""
+"""Functions and words that only one engine has."""
 OWN = ("sqlite", "postgresql", "dialect", "intact", "published")
-"""Files of `storage` that speak to one engine, or are given what it says; beside them `control/` has SQLAlchemy."""
+"""Files of `storage` that are written for one engine; `control/` uses SQLAlchemy."""
 
 
 def test_no_statement_says_what_one_engine_knows_alone() -> None:
-    """Outside the files of the engines no text of the source holds a function or word that only one of them has."""
+    """Outside the files of the engines no text of the source has a function or word of one engine alone."""
     found = []
     for path in SOURCE.rglob("*.py"):
         if path.parent.name == "control" or (path.parent.name == "storage" and path.stem.startswith(OWN)):

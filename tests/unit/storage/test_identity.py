@@ -1,4 +1,4 @@
-"""Identities: known for ever, in table or file, and each tenant's can be taken along or out."""
+"""Identities: known forever, in tables or files, and movable per tenant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.embedded import identities_of
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store that makes a file of every ten identities."""
+    """A store that writes a file for every ten identities."""
     monkeypatch.setattr(identity, "RECENT", 10)
     made = Store(tmp_path)
     yield made
@@ -25,7 +25,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def add(identities: Identities, store: Store, found: list[tuple[int, int]]) -> None:
-    """Store tenants and idents as a refresh does."""
+    """Add identities as a refresh does."""
     with store.facts.write() as writing:
         identities.add(writing, found)
     identities.added(key_of(*one) for one in found)
@@ -35,7 +35,7 @@ EXTREMES = [0, 1, -1, 2**63 - 1, -(2**63)]
 
 
 def test_identities_are_known_in_table_and_files_after_any_number_of_merges(store: Store) -> None:
-    """Everything added is known, of its own tenant alone, through all merges and in a process that opens later."""
+    """Every added identity is known, for its own tenant alone, after all merges and in a process that opens later."""
     found = [(tenant, ident) for ident in (*EXTREMES, *range(100, 400, 3)) for tenant in (1, 2, 7)]
     keys = [key_of(*one) for one in found]
     for start in range(0, len(found), 7):
@@ -51,7 +51,7 @@ def test_identities_are_known_in_table_and_files_after_any_number_of_merges(stor
 
 
 def test_a_tenants_identities_can_be_listed_taken_out_and_brought_in(store: Store) -> None:
-    """`of` gives exactly a tenant's own; `forget` leaves the others', and `take_in` knows them under another number."""
+    """`of` lists a tenant's identities, `forget` removes them alone, and `take_in` adds them under another number."""
     for start in range(0, 50, 5):
         add(identities_of(store), store, [(tenant, ident) for ident in range(start, start + 5) for tenant in (1, 2)])
     mine = sorted(ident for piece in identities_of(store).of(1) for ident in piece)

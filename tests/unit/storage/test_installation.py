@@ -1,4 +1,4 @@
-"""One installation: what belongs together goes on, strangers and older copies are refused with one line that says what to do."""
+"""One installation: matching folder, database and keys open; foreign or older copies are refused in one line with advice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Opened:
         self.intake = Intake(self.store, lambda: self.now, lambda _: None)
 
     def bind(self) -> str:
-        """Check that all belong together."""
+        """Check that they belong together; return the installation's id."""
         return installation.bind(self.store, self.database, self.keys, lambda: self.now)
 
     def send(self, tenant: str, id_: str) -> None:
@@ -47,14 +47,14 @@ class Opened:
         refresh(self.store)
 
     def close(self) -> None:
-        """Close both."""
+        """Close store and database."""
         self.store.close()
         self.database.close()
 
 
 @contextmanager
 def opened(folder: Path, url: str = "", secret: str = "", at: float = 0.0) -> Iterator[Opened]:
-    """Open an installation and check that it belongs together."""
+    """Open an installation and check that its parts belong together."""
     made = Opened(folder, url, secret, at)
     try:
         made.bind()
@@ -80,7 +80,7 @@ def refused(folder: Path, words: str, **how: Any) -> None:
 
 
 def test_the_same_opens_again_and_keeps_its_id(folder: Path) -> None:
-    """Opened any number of times, also by two at once and after days, an installation keeps its id."""
+    """An installation keeps its id, opened at any time and twice at once."""
     ids = set()
     for day in (0.0, 0.01, 1.0, 30.0):
         with opened(folder, at=day) as one, opened(folder, at=day) as other:
@@ -89,14 +89,14 @@ def test_the_same_opens_again_and_keeps_its_id(folder: Path) -> None:
 
 
 def test_another_control_database_is_refused_before_a_tenant_can_be_added(folder: Path, tmp_path: Path) -> None:
-    """H7: a new control database on a folder with events would give the first tenant's number to the next one."""
+    """H7: a new control database on a folder with events is refused, as it would reuse the first tenant's number."""
     refused(folder, "knows nothing of them: set control_url", url=f"sqlite:///{tmp_path / 'other.db'}")
     with opened(folder) as there:
         assert there.control.tenant("hotel").no == 1
 
 
 def test_a_deleted_control_database_is_refused(folder: Path) -> None:
-    """H7: control.db deleted: the next opening makes no new one in its place that is taken for it."""
+    """H7: after control.db was deleted, opening is refused, and again the next time."""
     for file in folder.glob("control.db*"):
         file.unlink()
     refused(folder, "restore control.db from a backup")
@@ -104,7 +104,7 @@ def test_a_deleted_control_database_is_refused(folder: Path) -> None:
 
 
 def test_two_installations_refuse_each_others_halves(folder: Path, tmp_path: Path) -> None:
-    """Control data of another installation, and a new folder beside control data, are strangers."""
+    """Control data of another installation, and a new folder with existing control data, are refused."""
     with opened(tmp_path / "other") as other:
         other.control.add_tenant("bank")
         other.send("bank", "b")
@@ -113,7 +113,7 @@ def test_two_installations_refuse_each_others_halves(folder: Path, tmp_path: Pat
 
 
 def copy(folder: Path, to: Path, *names: str) -> None:
-    """Copy databases of a folder where nobody has them open."""
+    """Copy databases of a closed folder."""
     for name in names:
         for file in folder.glob(f"{name}*"):
             shutil.copy(file, to / file.name)
@@ -127,7 +127,7 @@ def copy(folder: Path, to: Path, *names: str) -> None:
     ],
 )
 def test_an_older_copy_of_one_is_named(folder: Path, tmp_path: Path, names: tuple[str, ...], words: str) -> None:
-    """A backup of one of the two beside the newer other is refused, and says which is the older one."""
+    """An older copy of the control database or of the data is refused, and the error names the older one."""
     copy(folder, tmp_path, *names)
     with opened(folder, at=2) as there:
         there.send("hotel", "b")
@@ -139,7 +139,7 @@ def test_an_older_copy_of_one_is_named(folder: Path, tmp_path: Path, names: tupl
 
 
 def test_an_older_control_copy_of_the_same_hour_is_known_by_its_tenants(folder: Path, tmp_path: Path) -> None:
-    """A copy made minutes ago that lacks a tenant who has events would give away that tenant's number."""
+    """A control copy of the same hour that lacks a tenant with events is refused, as it would reuse that tenant's number."""
     copy(folder, tmp_path, "control.db")
     with opened(folder) as there:
         there.control.add_tenant("bank")
@@ -152,13 +152,13 @@ def test_an_older_control_copy_of_the_same_hour_is_known_by_its_tenants(folder: 
 
 @pytest.mark.parametrize(("name", "guarded"), [("pepper", "API keys"), ("secret.key", "stored tokens")])
 def test_another_key_is_refused(folder: Path, name: str, guarded: str) -> None:
-    """A key file that was lost and made anew, or belongs to somebody else, is named with what it guards."""
+    """A missing key file is refused with the name of what it guards."""
     (folder / name).unlink()
     refused(folder, guarded)
 
 
 def test_dying_while_a_mark_is_renewed_harms_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed at any write of a renewal, both sides still know each other."""
+    """After a kill at any write of a renewal, both sides still match."""
     for step in range(3):
         with opened(folder, at=step) as there, monkeypatch.context() as patch:
             writes = [0]
@@ -184,7 +184,7 @@ def test_dying_while_a_mark_is_renewed_harms_nothing(folder: Path, monkeypatch: 
 
 
 def test_rebinding_gives_no_stranger_a_number(folder: Path, tmp_path: Path) -> None:
-    """After control data was lost and both sides were bound again, the next tenant gets a number that nobody had."""
+    """After control data was lost and rebound, the next tenant gets an unused number."""
     for file in folder.glob("control.db*"):
         file.unlink()
     there = Opened(folder)
@@ -197,7 +197,7 @@ def test_rebinding_gives_no_stranger_a_number(folder: Path, tmp_path: Path) -> N
 
 
 def test_no_number_is_given_twice(tmp_path: Path) -> None:
-    """A tenant that comes after a deleted one gets a new number."""
+    """A tenant after a deleted one gets a new number."""
     with opened(tmp_path / "data") as there:
         there.control.add_tenant("hotel")
         with there.database.write() as con:
@@ -206,7 +206,7 @@ def test_no_number_is_given_twice(tmp_path: Path) -> None:
 
 
 def test_a_closed_tenant_is_there_for_nobody_until_it_is_opened_again(tmp_path: Path) -> None:
-    """Its keys are refused and it is not found, also by a process that knew it; opened again it has everything."""
+    """A closed tenant is not found and its keys are refused, in other processes too; reopened it has them again."""
     with opened(tmp_path / "data") as there, opened(tmp_path / "data") as other:
         there.control.add_tenant("hotel", "Europe/Rome")
         _, text = there.control.add_key("hotel", ["read"])
@@ -225,7 +225,7 @@ def test_a_closed_tenant_is_there_for_nobody_until_it_is_opened_again(tmp_path: 
 
 
 def test_a_bound_pair_on_postgresql_refuses_the_same(tmp_path: Path, postgres: Any) -> None:
-    """The numbers, the id and the marks work on PostgreSQL as on SQLite."""
+    """Tenant numbers and the checks of an installation work with control data on PostgreSQL as on SQLite."""
     url = postgres.get_uri()
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), isolation_level="AUTOCOMMIT")
     with engine.connect() as con:

@@ -1,4 +1,4 @@
-"""The layout of the store's file: what its indexes hold, and how an older file becomes one of today."""
+"""The layout of the store's file: its indexes, and the upgrade of older files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.fixtures.make import HERE, restore
     ],
 )
 def test_an_index_holds_the_types_that_its_fold_reads(condition: str, types: tuple[str, ...]) -> None:
-    """Of all types of events, a range holds those of its fold and no other; no custom type lies in one."""
+    """Each partial index holds exactly the event types of its fold, and no custom type."""
     with sqlite3.connect(":memory:") as con:
         con.execute("CREATE TABLE event (type, task_id, campaign_id, staff_id, contact_id, name)")
         given = [*TYPES, "custom.0", "custom.zz"]
@@ -37,7 +37,7 @@ def test_an_index_holds_the_types_that_its_fold_reads(condition: str, types: tup
 
 
 def made(folder: Path) -> set[tuple[str, str]]:
-    """Open a store, and return its indexes, views and triggers as they are in its file."""
+    """Open a store, and return the indexes, views and triggers of its file."""
     Store(folder).close()
     with sqlite3.connect(folder / FILE) as con:
         rows = con.execute("SELECT name, sql FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL").fetchall()
@@ -47,6 +47,6 @@ def made(folder: Path) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in HERE.glob("store-*.sql")))
 def test_an_older_file_has_the_indexes_and_triggers_of_today(name: str, tmp_path: Path) -> None:
-    """When a file is opened, an index that was another one is made again, and a trigger that is no more is dropped."""
+    """An older file gets today's indexes and triggers when it is opened."""
     restore((HERE / f"{name}.sql").read_text(), tmp_path / "old")
     assert made(tmp_path / "old") == made(tmp_path / "new")

@@ -1,4 +1,4 @@
-"""The log's verdicts hold whatever is stored meanwhile, and by whom."""
+"""The log's verdicts are right whatever is stored meanwhile, by any process."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ TENANT = Tenant(1, "acme", "UTC", "", KEEP_EVERYTHING)
 
 
 def intake(store: Store) -> Intake:
-    """Take events into a store."""
+    """Return an intake of a store."""
     return Intake(store, lambda: NOW, lambda _: None)
 
 
 def event(number: int, revision: int) -> Event:
-    """Return a revision of an event; each is of another hour."""
+    """Return a revision of an event; each has another hour."""
     at = NOW - timedelta(days=2, hours=revision)
     return Event(type="message.received", time=at, id=f"e{number}", channel="web", revision=revision or None)
 
 
 def verdicts(store: Store, events: Iterable[Event]) -> tuple[int, int, int]:
-    """Send events; returns how many were stored, corrected and duplicates."""
+    """Send events; return the numbers of stored, corrected and duplicate ones."""
     outcome = intake(store).accept(TENANT, events)
     assert outcome.rejected == []
     return outcome.stored, outcome.corrected, outcome.duplicates
@@ -53,7 +53,7 @@ def rows(store: Store) -> list[Any]:
 def test_a_correction_that_comes_while_the_event_is_stored_is_known_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event is stored while its correction is accepted; the next one replaces the correction, and one event is counted."""
+    """A correction accepted while its event is being stored is known afterwards; later revisions are judged against it."""
     store = Store(tmp_path)
     forget = log_of(store).forget
 
@@ -64,7 +64,7 @@ def test_a_correction_that_comes_while_the_event_is_stored_is_known_afterwards(
 
     monkeypatch.setattr(store.log, "forget", slowly)
     assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
-    move_out(store, None, 1, Refreshed())  # the first transaction of a refresh alone: more comes before the next
+    move_out(store, None, 1, Refreshed())  # the first transaction of a refresh alone: more arrives before the next
     assert verdicts(store, [event(1, 1)]) == (0, 0, 1)
     assert verdicts(store, [event(1, 2)]) == (0, 1, 0)
     assert [row[:2] for row in rows(store)] == [("e1", 2)]
@@ -85,7 +85,7 @@ steps = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=steps)
 def test_two_processes_on_one_folder_judge_alike(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
-    """Whoever of two takes or stores what, an event is there once with its highest revision, and every verdict is right."""
+    """With two processes that accept and store in any order, every verdict is right and each event has its highest revision."""
     folder = tmp_path_factory.mktemp("two")
     stores = [Store(folder), Store(folder)]
     newest: dict[int, int] = {}
@@ -111,7 +111,7 @@ def test_two_processes_on_one_folder_judge_alike(tmp_path_factory: pytest.TempPa
 
 
 def test_callers_that_come_at_once_are_each_answered(tmp_path: Path) -> None:
-    """Eight threads send the same and their own: of the same one is stored, and all of their own."""
+    """Eight threads send a shared event and their own at once: the shared one is stored once, all others too."""
     store = Store(tmp_path)
     found: list[tuple[int, int, int]] = []
 
@@ -134,7 +134,7 @@ def test_callers_that_come_at_once_are_each_answered(tmp_path: Path) -> None:
 
 
 def test_what_fails_after_a_commit_reaches_the_sender_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event is stored, its sender hears of the failure, and the next ones are stored: sent again, the first is a duplicate."""
+    """A failure after the commit reaches only its sender: the event is stored, and a resend is a duplicate."""
     store = Store(tmp_path)
     assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
@@ -146,7 +146,7 @@ def test_what_fails_after_a_commit_reaches_the_sender_alone(tmp_path: Path, monk
 
 
 def test_what_was_handed_in_cannot_be_taken_back(tmp_path: Path) -> None:
-    """A batch that is on its way is stored whatever its sender does with the promise."""
+    """A submitted batch cannot be cancelled, and later batches are stored."""
     store = Store(tmp_path)
     verdicts(store, [event(1, 0)])
     with store.log.exclusive():
@@ -160,7 +160,7 @@ def test_what_was_handed_in_cannot_be_taken_back(tmp_path: Path) -> None:
 @given(good=st.integers(0, 700), bad=st.integers(0, 700))
 @settings(max_examples=20, deadline=None)
 def test_a_long_batch_is_cut_into_pieces_that_hold_all_of_it(good: int, bad: int) -> None:
-    """Every new event and refused record is in one piece, in order, and no piece has more of either than its most."""
+    """A long batch is split into pieces that hold every row and rejection, in order, within the limit."""
     rows = [(n,) * len(EVENT) for n in range(good)]
     refused = [Refused(n, "api", "unknown_type", "type", "", "{}") for n in range(bad)]
     batch = Batch(1, rows, [True] * good, 0, refused)

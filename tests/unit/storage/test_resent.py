@@ -1,4 +1,4 @@
-"""What is sent again costs a look at its identity, and no read of what is stored."""
+"""Resent events cost an identity lookup and no read of stored events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def events(**more: Any) -> list[dict[str, Any]]:
 
 
 def test_without_a_revision_nothing_that_is_stored_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All are duplicates, though the file of facts gives nothing meanwhile; with a revision they are looked up, and correct."""
+    """Resent events are duplicates without a read of facts; with a revision they are looked up, and corrected."""
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
         engine.record("acme", events())

@@ -1,4 +1,4 @@
-"""What is deleted leaves the disk: of the log when it was stored, of the facts when retention took it."""
+"""Deleted data leaves the disk: the log's after storing, the facts' after retention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = 4096
 
 
 def fill(engine: Engine, batches: int) -> None:
-    """Record events of 300 bytes and more, a thousand at a time."""
+    """Record batches of a thousand events of at least 300 bytes."""
     for batch in range(batches):
         engine.record("acme", [
             {
@@ -30,7 +30,7 @@ def fill(engine: Engine, batches: int) -> None:
 
 
 def test_the_log_gives_back_what_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once all is stored, and after the next checkpoint, the log keeps a few pages for what comes next, and no more."""
+    """After a refresh and a checkpoint the log keeps only a few free pages."""
     monkeypatch.setattr("hubbub.storage.sqlite_log.FREE_PAGES", 100)
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
@@ -44,7 +44,7 @@ def test_the_log_gives_back_what_was_stored(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_log_that_kept_much_gives_it_back_a_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Free pages that were never given back go with the batches that come, some at each, so that no sender waits for all."""
+    """A log with many free pages shrinks a little with each batch, so that no sender waits for all of it."""
     monkeypatch.setattr("hubbub.storage.sqlite_log.FREE_PAGES", 100)
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
@@ -61,11 +61,11 @@ def test_a_log_that_kept_much_gives_it_back_a_little_at_a_time(tmp_path: Path, m
             engine.refresh()
         gone = [before - after for before, after in pairwise(sizes)]
         assert sizes[0] > 300 and sizes[-1] < 120
-        assert max(gone) <= 102  # with what maps them
+        assert max(gone) <= 102  # 100 pages and those that map them
 
 
 def test_retention_gives_space_back(tmp_path: Path) -> None:
-    """What it deletes leaves the file of facts, too."""
+    """Retention shrinks the file of facts."""
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
         fill(engine, 10)
@@ -83,7 +83,7 @@ def test_retention_gives_space_back(tmp_path: Path) -> None:
 
 
 def test_a_rewritten_file_holds_no_deleted_byte(tmp_path: Path) -> None:
-    """Rows that came and went in any order leave bytes in pages, in spite of `secure_delete`; a rewritten file has none."""
+    """Deleted rows can leave bytes in pages in spite of `secure_delete`; a rewritten file has none."""
     left, canary = 0, b"canary-7f3a91"
     for seed in range(20):
         order, path = random.Random(seed), tmp_path / f"{seed}.db"

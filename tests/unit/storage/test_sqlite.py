@@ -1,4 +1,4 @@
-"""Statements over many rows leave an SQLite file as the same statements row by row would."""
+"""A batched statement in SQLite has the effect of the same statements row by row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pairs = list[tuple[int, int | None]]
 @example(rows=[(n % (ROWS + 1), 1) for n in range(2 * ROWS + 1)])
 @settings(max_examples=40, deadline=None)
 def test_many_rows_are_as_one_by_one(end: str, rows: Pairs) -> None:
-    """The same rows are in the table, and the same number is returned, also where keys repeat."""
+    """Table and returned count are the same, also with repeated keys."""
     with tempfile.TemporaryDirectory() as folder:
         together, singly = (Database(Path(folder) / name) for name in ("together", "singly"))
         counts = []

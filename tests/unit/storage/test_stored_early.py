@@ -1,4 +1,4 @@
-"""Batches that are stored before others that came earlier are stored once, whatever dies in between, and noticed when missing."""
+"""Batches stored before earlier ones are stored once, whatever process dies, and are noticed when missing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ steps = st.one_of(
 def test_any_order_of_refreshes_and_deaths_stores_each_event_once(
     tmp_path_factory: pytest.TempPathFactory, run: list[tuple[object, ...]]
 ) -> None:
-    """Refreshes of one and of all, some of which die between storing and emptying the log, end with the newest revision of each."""
+    """Refreshes of one or all tenants, some killed before the log is emptied, leave each event once in its newest revision."""
     folder = tmp_path_factory.mktemp("early")
     store, expected = Store(folder), Sent()
     for kind, *given_ in run:
@@ -94,7 +94,7 @@ def _die(*_: object) -> None:
 
 
 def test_facts_that_lack_an_emptied_batch_are_refused(tmp_path: Path) -> None:
-    """Where the facts are put back as they were before a batch was stored early, nobody counts on without it."""
+    """Facts restored from before a batch was stored early are refused as damaged."""
     folder = tmp_path / "data"
     store = Store(folder)
     send(store, 1, range(10))
@@ -112,7 +112,7 @@ def test_facts_that_lack_an_emptied_batch_are_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_of_what_was_stored_early_stays_in_the_log(tmp_path: Path) -> None:
-    """An emptied batch keeps its number and no text, so that an erasure finds nothing left."""
+    """A batch stored early leaves no text in the log, so that an erasure is complete."""
     store = Store(tmp_path)
     send(store, 1, range(3))
     Intake(store, lambda: NOW, lambda _: None).accept(
