@@ -1,4 +1,4 @@
-"""Business hours through the engine's operations: set, shown, followed by answers at once; nothing is stored of them."""
+"""Business hours through the engine: set, shown, applied to answers at once, and never stored in facts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOUR = 3_600_000
 
 
 def office(day: str, hours: str = "09:00-17:00", closed: str | None = None) -> dict[str, Any]:
-    """Return a version: these hours from Monday to Friday, but on one day."""
+    """Return a version with these hours from Monday to Friday, and one holiday."""
     return {
         "valid_from": day,
         "week": {name: [hours] for name in WEEKDAYS[:5]},
@@ -30,7 +30,7 @@ def office(day: str, hours: str = "09:00-17:00", closed: str | None = None) -> d
 
 
 def talk(number: int, asked: str, answered: str) -> list[dict[str, Any]]:
-    """Return a conversation of one question and its answer, at local times of Berlin in winter."""
+    """Return a conversation of a question and its answer, at local times of Berlin in winter."""
     return [
         {"type": type_, "time": f"{time}:00+01:00", "id": f"{type_}-{number}", "conversation_id": f"c{number}"}
         for type_, time in (("message.received", asked), ("message.sent", answered))
@@ -39,7 +39,7 @@ def talk(number: int, asked: str, answered: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine in which three questions waited 17, 41 and 65 hours: over a night, and over nights and days."""
+    """An engine with three waits of 17, 41 and 65 hours, over one and more nights."""
     with open_engine(tmp_path, clock=fixed(NOW), free_floor_mb=0) as made:
         made.add_tenant("acme", zone="Europe/Berlin")
         made.add_tenant("other", zone="Europe/Berlin")
@@ -51,14 +51,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def waits(engine: Engine, tenant: str = "acme", **question: Any) -> list[Any]:
-    """Return the longest wait by day in business hours, without days that have none, in hours."""
+    """Return the longest wait in business hours by day, in hours, without null days."""
     name = "response_business_ms.max"
     rows = engine.query(tenant, metrics=name, grain="day", **RANGE, **question)["rows"]
     return [row[name] / HOUR for row in rows if row[name] is not None]
 
 
 def test_a_calendar_is_set_and_shown(engine: Engine) -> None:
-    """What was set comes back with the zone, and the answer to setting says from when on numbers change."""
+    """A set calendar is returned with the zone, and setting returns the day from which numbers change."""
     assert engine.calendar.get("acme") == CalendarView("acme", "Europe/Berlin", [])
     first = office("2026-01-01", closed="2026-12-25")
     assert engine.calendar.set("acme", {"versions": [first]}).changed_from == date(2026, 1, 1)
@@ -75,7 +75,7 @@ def test_a_calendar_is_set_and_shown(engine: Engine) -> None:
 
 
 def test_answers_follow_at_once(engine: Engine) -> None:
-    """A version of the 18th changes what ended from then on; without a calendar is null; nothing is folded for any of it."""
+    """A new version changes waits that ended from its day on, without a calendar they are null, and nothing is folded."""
     assert waits(engine) == []
     engine.calendar.set("acme", {"versions": [office("2026-01-01", closed="2026-11-18")]})
     assert waits(engine) == [1, 9, 9]
@@ -92,13 +92,15 @@ def test_answers_follow_at_once(engine: Engine) -> None:
 
 
 def test_a_wait_that_began_before_the_calendar_has_no_value(engine: Engine) -> None:
-    """With a calendar from the 17th on, the wait since the 16th is left out, and the one that began that day is not."""
+    """A wait that began before the calendar's first day is null, and one of that day is counted."""
     engine.calendar.set("acme", {"versions": [office("2026-11-17")]})
     assert waits(engine) == [17]
 
 
 def test_explain_says_which_calendar(engine: Engine) -> None:
-    """The versions up to the end of the range with the zone, and of each wait since when it ran; plain metrics say neither."""
+    """An explanation has the versions up to the end of the range, the zone, and the start of each wait; plain metrics
+    have no calendar.
+    """
     versions = [office("2026-01-01"), office("2026-11-18", "08:00-16:00"), office("2027-01-01")]
     engine.calendar.set("acme", {"versions": versions})
     told = engine.explain("acme", "response_business_ms.avg", RANGE["start"], RANGE["end"])
@@ -110,7 +112,7 @@ def test_explain_says_which_calendar(engine: Engine) -> None:
 
 
 def test_hours_of_what_is_gone_have_no_value(tmp_path: Path) -> None:
-    """Of days past retention waits are null by any calendar; what lies after the cut is worked out by the calendar of now."""
+    """Waits before the cut are null under any calendar; those after it follow the present calendar."""
     with open_engine(tmp_path, clock=fixed(datetime(2026, 11, 10, 12, tzinfo=UTC)), free_floor_mb=0) as engine:
         engine.add_tenant("acme", zone="Europe/Berlin")
         engine.calendar.set("acme", {"versions": [office("2026-01-01")]})

@@ -1,4 +1,4 @@
-"""Coverage: which days of a source are there, what an answer says of those that are not, and how they come by themselves."""
+"""Coverage: fetched days of a source, gaps in answers, and catch-up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIRST = date(2026, 8, 1)
 
 
 class Nights:
-    """An engine whose clock goes from night to night beside services of the test."""
+    """An engine whose clock moves from night to night, with services of the test."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.now = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -43,17 +43,17 @@ class Nights:
         return self.stack.enter_context(service(answer))
 
     def page(self, there: Service, **settings: str) -> str:
-        """Connect a page."""
+        """Connect a Facebook page."""
         settings = {"page_id": "7", "base_url": there.url, **settings}
         return str(self.engine.integrations.add("acme", "facebook_page", TOKEN, "Page", settings).id)
 
     def workspace(self, there: Service, **settings: str) -> str:
-        """Connect a workspace."""
+        """Connect a Slack workspace."""
         settings = {"base_url": there.url, **settings}
         return str(self.engine.integrations.add("acme", "slack", TOKEN, "Talk", settings).id)
 
     def night(self) -> list[str]:
-        """Go to the next night, and fetch what is due as its jobs do; returns the days that came."""
+        """Move to the next night and fetch due days as its jobs do; return the fetched days."""
         self.now = self.now.replace(hour=2) + timedelta(days=1)
         came: list[str] = []
         for row in self.engine.fetching.due().rows:
@@ -66,13 +66,13 @@ class Nights:
         return came
 
     def ask(self, *metrics: str, start: str = "2026-08-01", end: str = "2026-08-08", **more: Any) -> dict[str, Any]:
-        """Ask by day."""
+        """Answer metrics by day."""
         return self.engine.query("acme", metrics=metrics, start=start, end=end, grain="day", **more)
 
 
 @pytest.fixture
 def nights(tmp_path: Path) -> Iterator[Nights]:
-    """Open them."""
+    """An engine with the tenant acme at noon of 1 August."""
     with ExitStack() as stack:
         yield Nights(tmp_path / "data", stack)
 
@@ -93,8 +93,9 @@ def states(answer: dict[str, Any], metric: str) -> list[tuple[str, Any, Any]]:
 
 
 def test_a_token_that_is_dead_for_four_days_leaves_no_zero_and_is_caught_up(nights: Nights) -> None:
-    """Days that nobody could fetch are null and named with what to do, also while nobody tries; the night after the new token
-    brings all of them, newest first, and a day without posts is a true zero.
+    """Days that cannot be fetched are null with an action, also before the next attempt.
+
+    The night after the token was replaced fetches all of them, newest first, and a day without posts is a true 0.
     """
     graph = posts()
     there = nights.run(graph)
@@ -126,8 +127,8 @@ def test_a_token_that_is_dead_for_four_days_leaves_no_zero_and_is_caught_up(nigh
 
 
 def test_a_gap_is_about_what_its_source_can_bring(nights: Nights) -> None:
-    """Posts that were not fetched say nothing of messages; other channels and pages stay known, and so do days before the
-    connection; what came in some other way is counted, and incomplete.
+    """Missing posts affect no messages, other channels, other pages or earlier days; events from elsewhere are counted,
+    as incomplete.
     """
     nights.page(nights.run(posts()))
     nights.now += timedelta(days=2)
@@ -151,7 +152,7 @@ def test_a_gap_is_about_what_its_source_can_bring(nights: Nights) -> None:
 
 
 def test_another_process_fetches_and_this_one_knows(nights: Nights, tmp_path: Path) -> None:
-    """What is known of gaps follows what any process writes, before the next question."""
+    """A gap that another process closed, or whose integration was removed, is closed in the next answer."""
     id_ = nights.page(nights.run(posts()))
     nights.now += timedelta(days=1)
     assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is False
@@ -165,7 +166,7 @@ def test_another_process_fetches_and_this_one_knows(nights: Nights, tmp_path: Pa
 
 
 def test_a_paused_integration_leaves_days_unknown_and_catches_up(nights: Nights) -> None:
-    """Days that passed while it was paused are not fetched, say so, and come after it was resumed."""
+    """Days of a pause are gaps with that reason, and are fetched after the integration is resumed."""
     id_ = nights.page(nights.run(posts()))
     nights.engine.integrations.pause("acme", id_)
     for _ in range(3):
@@ -176,8 +177,9 @@ def test_a_paused_integration_leaves_days_unknown_and_catches_up(nights: Nights)
 
 
 def test_what_is_missing_of_a_channel_is_missing_there_alone(nights: Nights) -> None:
-    """The app was thrown out of one of two channels: that one's numbers are incomplete, the other's are known; the integration is
-    degraded with what to do, and the day is whole once the app is back.
+    """If the app loses one of two channels, only that channel's numbers are incomplete.
+
+    The integration is degraded with an action, and the day is fetched again once the app is back.
     """
     workspace = Workspace({name: [{"ts": f"{at(day)}.0", "user": "U1"} for day in (1, 2)] for name in ("a", "b")})
     there = nights.run(workspace)
@@ -205,14 +207,16 @@ def test_what_is_missing_of_a_channel_is_missing_there_alone(nights: Nights) -> 
 
 
 def said_in(*days: int) -> list[dict[str, Any]]:
-    """Return a message of Slack for each of these days of August."""
+    """Return a Slack message for each of these days of August."""
     return [{"ts": f"{at(day)}.0", "user": "U1"} for day in days]
 
 
 @pytest.mark.parametrize("left", ["archived", "deleted"])
 def test_a_channel_that_slack_lists_no_more_loses_nothing_silently(nights: Nights, left: str) -> None:
-    """Archived on the second day, a channel is read to its end as long as Slack gives its messages. Deleted, or made private, it is
-    named with what to do, its second day is incomplete and stays so; the other channel and all later days are complete.
+    """An archived channel is read to its end as long as Slack returns its messages.
+
+    For a deleted or private one the integration is degraded with its name, and its second day stays incomplete; the
+    other channel and later days are complete.
     """
     workspace = Workspace({"a": said_in(1, 2), "b": said_in(1, 2, 3, 4)})
     there = nights.run(workspace)
@@ -250,7 +254,9 @@ def test_a_channel_that_slack_lists_no_more_loses_nothing_silently(nights: Night
 
 
 def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> None:
-    """Facebook knows one of four metrics no more: the day is there, the integration is degraded and names it."""
+    """If Facebook no longer knows one of four metrics, the day is complete, and the integration is degraded with that
+    metric's name.
+    """
     graph = Graph([post("7_1", at(1))], [insight("page_follows", d2026_08_01=5)])
 
     def without(call: Call) -> Reply:
@@ -263,14 +269,14 @@ def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> Non
     assert (row.state, "page_video_views" in row.reason) == ("degraded", True)
     assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is True
     assert nights.night() == ["2026-08-02"]
-    with pytest.raises(UpstreamRefusedError):  # a page that is not there is refused with the same code, and breaks
+    with pytest.raises(UpstreamRefusedError):  # a missing page is refused with the same code, and breaks
         nights.engine.fetching.day("acme", nights.page(nights.run(lambda _: graph_error(100))), "2026-08-01")
 
 
 @pytest.mark.slow
 def test_sixty_days_of_history_come_at_one_call_a_minute(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Slack workspace that lets an app ask once a minute: every message of two months comes, newest days first, at most 31 days a
-    night, and no page is asked for twice.
+    """With one call a minute allowed, all messages of sixty days arrive in two nights of at most 31 days, newest first,
+    in under four hours.
     """
     first = datetime(2026, 6, 2, 9, tzinfo=UTC).timestamp()
     said: list[dict[str, Any]] = []
@@ -296,7 +302,7 @@ def test_sixty_days_of_history_come_at_one_call_a_minute(nights: Nights, monkeyp
         elapsed += seconds
 
     class Patient(Slack):
-        """Slack, whose pauses take no time."""
+        """A Slack connector whose pauses take no time."""
 
         def __init__(self, http: Outgoing) -> None:
             super().__init__(http, pause)
@@ -315,7 +321,7 @@ def test_sixty_days_of_history_come_at_one_call_a_minute(nights: Nights, monkeyp
 
 
 def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Nights) -> None:
-    """A minute that Slack says was left out makes its hour incomplete; fetching the day closes it."""
+    """A minute that Slack left out is a gap, once, until the day is fetched."""
     id_ = nights.workspace(nights.run(Workspace({"a": [{"ts": f"{at(1)}.0", "user": "U1"}]})))
     one = nights.engine.integration_store.get("acme", id_)
     minute = datetime(2026, 8, 1, 12, 7, tzinfo=UTC)
@@ -330,7 +336,7 @@ def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Night
 
 
 def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
-    """A service that sends ten messages an hour for three weeks and none for four hours has a gap there; doctor names it."""
+    """A source with ten messages an hour for three weeks and none for four hours has a gap there, and doctor names it."""
     secrets = {"secret_token": "x" * 20}
     id_ = nights.engine.integrations.add("acme", "telegram", name="Bot", settings={"bot_id": "1"}, secrets=secrets).id
     nights.now = datetime(2026, 8, 22, 12, tzinfo=UTC)
@@ -351,7 +357,9 @@ def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
 
 
 def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
-    """Days before the connection, fetched, empty, missing and not over are told apart, of one tenant, all, or one integration."""
+    """Coverage tells days before the connection, fetched, empty, missing and not over; a bad range and an unknown
+    tenant are refused.
+    """
     graph = posts()
     there = nights.run(graph)
     id_ = nights.page(there, since="2026-08-03")
@@ -381,7 +389,7 @@ def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
 
 
 def test_a_snapshot_of_a_gap_says_so_and_is_made_again(nights: Nights) -> None:
-    """A day's snapshot over a gap is incomplete, its numbers null and not 0, and settling makes it again once the day is there."""
+    """A snapshot over a gap is incomplete with null numbers; settling makes it again after the day was fetched."""
     talk = Workspace({"a": [{"ts": f"{at(1)}.0", "user": "U1"}]})
     there = nights.run(talk)
     nights.workspace(there)

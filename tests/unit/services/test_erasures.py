@@ -1,4 +1,4 @@
-"""Erasing a contact: what goes, what stays, what does not come back, and an erasure that is cut short."""
+"""Erasing a contact: what is deleted, what stays, what is refused later, and interrupted erasures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPAN: dict[str, Any] = {"start": "2026-06-01", "end": "2026-08-21"}
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine on an empty store, with the tenants acme and beta."""
+    """An engine with the tenants acme and beta."""
     with Engine(load(data=tmp_path, free_floor_mb=0), lambda: NOW) as made:
         for tenant in ("acme", "beta"):
             made.add_tenant(tenant, retention={"raw": None, "hour": None})
@@ -32,25 +32,25 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def event(id_: str, contact: str | None = GUEST, days: float = 1, **fields: Any) -> dict[str, Any]:
-    """A message of a contact some days ago."""
+    """Return a message of a contact, some days ago."""
     told = {"type": "message.received", "time": (NOW - timedelta(days=days)).isoformat(), "id": id_, "channel": "sms"}
     return told | ({"contact_id": contact, "conversation_id": f"with {contact}"} if contact else {}) | fields
 
 
 def record(engine: Engine, *events: dict[str, Any], tenant: str = "acme") -> None:
-    """Store events, all of which are good."""
+    """Store events; none may be rejected."""
     assert engine.record(tenant, events, history=True)["rejected"] == []
 
 
 def ids(engine: Engine) -> list[str]:
-    """What is stored."""
+    """Return the ids of stored events."""
     engine.refresh()
     with engine.store.facts.read() as reading:
         return [id_ for (id_,) in reading.rows("SELECT id FROM event ORDER BY id")]
 
 
 def named(engine: Engine) -> dict[str, int]:
-    """Count what names the guest, by kind."""
+    """Count the data that names the guest, by kind."""
     who = erasure.find(engine.store, engine.control.tenant("acme"), GUEST, "")
     return {kind: count for kind, count in erasure.count(engine.store, who).items() if count}
 
@@ -59,7 +59,9 @@ def named(engine: Engine) -> dict[str, int]:
 
 
 def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
-    """Its events, others that name it in any field or attribute, its conversations' ids; not longer ids, not other tenants'."""
+    """Events of the contact, and those that name it in a field, attribute or conversation id, are deleted; longer ids
+    and other tenants stay.
+    """
     record(
         engine,
         event("own"),
@@ -84,7 +86,7 @@ def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
 
 
 def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
-    """One of fewer than six characters takes no event that has it as a word, a number, or in an id."""
+    """An id of fewer than six characters matches whole values only, not words, numbers or parts of ids."""
     record(
         engine,
         event("own", "7"),
@@ -99,7 +101,7 @@ def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
 
 
 def test_every_place_forgets_it(engine: Engine) -> None:
-    """Corrected events, refused records, numbers, snapshots of its account, reports and replies; the rest of each stays."""
+    """Corrected events, quarantine, numbers, snapshots, reports and replies lose the contact; the rest of each stays."""
     record(engine, event("a"), event("b", "guest-2"), event("c", "guest-2", account_id=GUEST))
     record(engine, event("a", revision=2, days=2), event("b", "guest-2", revision=2, attributes={"was": GUEST}))
     for bad in ({"contact_id": GUEST}, {"contact_id": "guest-2"}):
@@ -139,7 +141,7 @@ def test_every_place_forgets_it(engine: Engine) -> None:
 
 
 def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
-    """Where events are gone, rows and boundaries that name the contact go, and states of others stay."""
+    """After a cut, rows and boundaries that name the contact are deleted, and other contacts' states stay."""
     record(
         engine,
         *(event(f"g{n}", days=40, channel_id=f"room:{GUEST}", account_id=GUEST) for n in range(3)),
@@ -163,7 +165,7 @@ def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
 
 
 def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
-    """Resent, corrected, or told late under its name it is refused and not kept; what the contact does from then on is stored."""
+    """Erased events are rejected when resent, corrected or late, without quarantine; later events of the contact are stored."""
     record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
     engine.erasures.erase("acme", GUEST)
     again = [
@@ -178,7 +180,7 @@ def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
 
 
 def test_another_process_hears_of_an_erasure_at_once(engine: Engine) -> None:
-    """Whoever has the folder open refuses what was erased elsewhere a moment ago, and what it had taken before is gone."""
+    """Another process with the same folder rejects erased events at once, and its earlier ones are deleted."""
     with open_engine(engine.settings.data, clock=lambda: NOW) as other:
         assert other.record("acme", event("own"), history=True)["accepted"] == 1
         engine.erasures.erase("acme", GUEST)
@@ -188,7 +190,7 @@ def test_another_process_hears_of_an_erasure_at_once(engine: Engine) -> None:
 
 
 def test_a_name_that_a_correction_moved_away_is_found(engine: Engine) -> None:
-    """A conversation named after the contact is forgotten too, where only a former version of an event says so."""
+    """A conversation named after the contact in a superseded version of an event is deleted too."""
     glued = f"xx{GUEST}yy"
     record(engine, event("own", conversation_id=glued), event("reply", None, conversation_id=glued))
     with open_engine(engine.settings.data, clock=lambda: NOW + timedelta(minutes=1)) as later:
@@ -198,7 +200,7 @@ def test_a_name_that_a_correction_moved_away_is_found(engine: Engine) -> None:
 
 
 def test_an_erasure_can_be_shown(engine: Engine) -> None:
-    """Each is noted with its moment and counts, under a digest and never the id; of one contact, page by page, a tenant's own."""
+    """Each erasure is recorded with time, counts and a digest in place of the id, listed by contact, by page and per tenant."""
     record(engine, event("own"))
     first = engine.erasures.erase("acme", GUEST)
     engine.erasures._clock = lambda: NOW + timedelta(hours=1)
@@ -216,7 +218,7 @@ def test_an_erasure_can_be_shown(engine: Engine) -> None:
 
 
 def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
-    """An unknown tenant, and an id that is empty or longer than a field, erase nothing."""
+    """An unknown tenant and an invalid contact id are refused."""
     with pytest.raises(NotFoundError):
         engine.erasures.erase("nobody", GUEST)
     for bad in ("", "x" * 513, "a\0b"):
@@ -229,7 +231,7 @@ def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
 
 @pytest.mark.parametrize("step", ["erase", "finish"])
 def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Ended by an error at any step, the next one of the same contact leaves what an undisturbed one does."""
+    """After an error at any step, erasing the same contact again has the result of an undisturbed erasure."""
     record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
     engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), "contact_id": GUEST})
     engine.refresh()
@@ -254,7 +256,7 @@ def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytes
 
 
 def link(id_: str, one: str, other: str, days: float, *, joins: bool = True) -> dict[str, Any]:
-    """A link between two ids, or its end, some days ago."""
+    """Return a link between two ids, or an unlink, some days ago."""
     type_ = "contact.linked" if joins else "contact.unlinked"
     return {
         "type": type_,
@@ -266,7 +268,7 @@ def link(id_: str, one: str, other: str, days: float, *, joins: bool = True) -> 
 
 
 def test_a_person_is_erased_under_every_id(engine: Engine, tmp_path: Path) -> None:
-    """Erasing one id takes all that are linked to it, by whatever way, and none comes back; who was unlinked stays."""
+    """Erasing one id erases all linked ids, and none returns; an unlinked id stays."""
     mail, phone, stays = "ada-4711@example.org", "+39-555-0104711", "bo-0815@example.org"
     record(engine, event("1"), event("2", mail), event("3", phone), event("4", stays), event("5", "guest-other"))
     record(engine, link("l1", GUEST, mail, 5), link("l2", phone, mail, 4), link("l3", GUEST, stays, 3))

@@ -1,4 +1,4 @@
-"""Changes of an integration's name, settings and secrets: what stays, what is refused, and what reads the new ones."""
+"""Changes of an integration's name, settings and secrets: what stays, what is refused, and when new settings apply."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def take(engine: Engine, id_: str, number: int) -> None:
-    """Let an integration receive a message of person 5 in a thread of a group."""
+    """Receive a message of person 5 in a thread of a group."""
     message = telegram_message(message_id=number, chat=GROUP, message_thread_id=3, **{"from": {"id": 5}})
     engine.receiving.take_trusted(engine.integration_store.get("acme", id_), delivery(telegram(message=message)))
 
 
 def test_what_arrives_is_read_with_the_settings_of_that_moment(engine: Engine) -> None:
-    """A person who is named as staff later sends from then on; what came before stays as it was read."""
+    """A person named as staff sends from then on; earlier messages stay received."""
     id_ = engine.integrations.add("acme", "telegram", settings={"bot_id": "99"}).id
     take(engine, id_, 1)
     engine.integrations.change("acme", id_, settings={"staff_ids": ["5"]})
@@ -51,7 +51,7 @@ def test_what_arrives_is_read_with_the_settings_of_that_moment(engine: Engine) -
 
 
 def test_others_stay_and_nothing_sets_one_back(engine: Engine) -> None:
-    """Settings are changed by name; null, an empty text and an empty list take one away; a name can be changed alone."""
+    """A change affects only the named settings; null, an empty text and an empty list remove one; a name can change alone."""
     made = engine.integrations.add("acme", "telegram", settings={"bot_id": "99", "staff_ids": "5"}, name="Help")
     change = engine.integrations.change
     assert change("acme", made.id, settings={"labels": "yes"}).settings == {
@@ -75,7 +75,7 @@ def test_others_stay_and_nothing_sets_one_back(engine: Engine) -> None:
 def test_what_cannot_change_is_refused_and_nothing_changes(
     engine: Engine, settings: dict[str, object], reason: str
 ) -> None:
-    """Another account, a missing or unknown setting and unusable values are refused by name; the integration is as before."""
+    """Another account, missing or unknown settings and unusable values are refused by name, and nothing changes."""
     made = engine.integrations.add("acme", "telegram", settings={"bot_id": "99"})
     with pytest.raises(BadInputError, match=reason):
         engine.integrations.change("acme", made.id, settings=settings)
@@ -84,14 +84,14 @@ def test_what_cannot_change_is_refused_and_nothing_changes(
 
 
 def test_another_tenants_integration_is_not_found(engine: Engine) -> None:
-    """Its name and settings cannot be changed by somebody else."""
+    """Another tenant's integration cannot be changed."""
     id_ = engine.integrations.add("beta", "telegram", settings={"bot_id": "99"}).id
     with pytest.raises(NotFoundError):
         engine.integrations.change("acme", id_, name="mine")
 
 
 def test_an_earlier_first_day_makes_the_days_before_due(engine: Engine) -> None:
-    """`since` moves the first day to fetch; the zone of days stays, also the one that nobody gave."""
+    """An earlier `since` makes earlier days due; the zone of days cannot change."""
     id_ = engine.integrations.add("acme", "facebook_page", "token", settings={"page_id": "7"}).id
     store, ledger = engine.integration_store, engine.coverage._ledger
     with engine.database.read() as con:
@@ -107,7 +107,7 @@ def test_an_earlier_first_day_makes_the_days_before_due(engine: Engine) -> None:
 
 
 def test_a_repaired_setting_mends_a_broken_integration(engine: Engine) -> None:
-    """Another setting makes it active, as a new secret does; another name does not."""
+    """A changed setting makes a broken integration active; a new name does not."""
     id_ = engine.integrations.add("acme", "twilio", "token", settings={"account_sid": "AC" + "0" * 32}).id
     store = engine.integration_store
     store.broken(store.get("acme", id_), "404", "check base_url")
@@ -128,7 +128,7 @@ def test_a_repaired_setting_mends_a_broken_integration(engine: Engine) -> None:
 def test_a_text_that_cannot_be_the_secret_is_refused(
     engine: Engine, provider: str, name: str, good: str, bad: str
 ) -> None:
-    """Nothing sent could be verified with it: neither a new integration nor a rotation takes it, and no answer repeats it."""
+    """A secret that could verify nothing is refused in a new integration and in a rotation, and is not repeated in the error."""
     with pytest.raises(BadInputError, match=f"secrets.{name}: it is not ") as refused:
         engine.integrations.add("acme", provider, secrets={name: bad})
     assert bad not in refused.value.message.replace("arn:aws:sns:...", "")
@@ -138,7 +138,7 @@ def test_a_text_that_cannot_be_the_secret_is_refused(
 
 
 def test_settings_that_name_the_account_are_fixed() -> None:
-    """Each required setting of a service says which account is read, so it stays: an account is never mixed with another."""
+    """Every required setting of a service is fixed, since it names the account."""
     required = {(one.name, s.name): s.fixed for one in PROVIDERS.values() for s in one.settings if s.required}
     assert required
     assert all(required.values())

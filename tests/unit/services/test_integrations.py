@@ -1,4 +1,4 @@
-"""The engine's operations that reach outside: integrations, days, replies; run twice, broken off, and without leaks."""
+"""Operations that reach outside: integrations, days and replies; run twice, interrupted, and without leaks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LIMITED = graph_error(4, 403, headers={"Retry-After": "30"})
 
 
 class House:
-    """An engine with the tenants acme and beta beside services of the test."""
+    """An engine with the tenants acme and beta, with services of the test."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self.stack = folder, stack
@@ -56,7 +56,7 @@ class House:
         return self.stack.enter_context(service(answer))
 
     def open(self, **flags: Any) -> Engine:
-        """Open the folder with more settings, closing what was open."""
+        """Open the folder with more settings, after closing the earlier engine."""
         if hasattr(self, "engine"):
             self.engine.close()
         options = {
@@ -68,23 +68,23 @@ class House:
         return self.engine
 
     def page(self, tenant: str = "acme", secret: str = TOKEN) -> str:
-        """Add the page; returns the id of the integration."""
+        """Add the page; return the integration's id."""
         settings = {"page_id": "7", "base_url": self.page_service.url}
         return str(self.engine.integrations.add(tenant, "facebook_page", secret, "Page", settings).id)
 
     def workspace(self, workspace: Workspace, secret: str = TOKEN, **settings: str) -> str:
-        """Add a workspace; returns the id of the integration."""
+        """Add a workspace; return the integration's id."""
         url = self.run(workspace).url
         return str(self.engine.integrations.add("acme", "slack", secret, "Talk", {"base_url": url, **settings}).id)
 
     def stored(self, *columns: str) -> list[tuple[Any, ...]]:
-        """Return columns of all stored events in order of their ids."""
+        """Return columns of all stored events, ordered by id."""
         self.engine.refresh()
         with self.engine.store.facts.read() as reading:
             return reading.rows(f"SELECT {', '.join(columns)} FROM event ORDER BY id")
 
     def with_ai(self, *replies: Reply, **more: Any) -> Service:
-        """Open with an endpoint that answers so."""
+        """Open the engine with an AI endpoint that gives these replies."""
         there = self.run(in_turn(*replies))
         self.open(ai={"url": there.url, "model": "small", "key": "canary-key", **more})
         return there
@@ -92,7 +92,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """Open a house."""
+    """Open an engine with services."""
     with ExitStack() as stack:
         yield House(tmp_path / "data", stack)
 
@@ -101,7 +101,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_integrations_are_listed_page_by_page_without_secrets(house: House) -> None:
-    """Cursors lead through all, filters hold, every answer can be written as JSON and none holds a secret."""
+    """Cursors lead through all integrations, filters apply, and no answer holds a secret."""
     made = [house.page("acme" if n % 2 else "beta") for n in range(7)]
     rows: list[IntegrationView] = []
     cursor = None
@@ -123,7 +123,7 @@ def test_integrations_are_listed_page_by_page_without_secrets(house: House) -> N
 
 
 def test_what_cannot_work_is_not_added(house: House) -> None:
-    """An unknown tenant, provider, setting or a missing page id make no integration."""
+    """An unknown tenant, provider or setting, or a missing page id, adds no integration."""
     calls: tuple[Callable[[], object], ...] = (
         lambda: house.engine.integrations.add("nobody", "slack", "x"), lambda: house.engine.integrations.add("acme", "odd", "x"),
         lambda: house.engine.integrations.add("acme", "facebook_page", "x"),
@@ -136,7 +136,7 @@ def test_what_cannot_work_is_not_added(house: House) -> None:
 
 
 def test_a_rotation_without_a_secret_is_refused(house: House) -> None:
-    """Nothing is changed, and so nothing is said to be well: the error names what can be given."""
+    """A rotation without a secret is refused, and the error names what to give."""
     id_ = house.engine.integrations.add("acme", "facebook_page", TOKEN, settings={"page_id": "1"}).id
     nothing: tuple[dict[str, Any], ...] = ({}, {"secret": ""}, {"secrets": {}})
     for given in nothing:
@@ -148,7 +148,7 @@ def test_a_rotation_without_a_secret_is_refused(house: House) -> None:
 
 
 def test_a_day_is_fetched_once_however_often(house: House) -> None:
-    """The first time stores, the second finds duplicates alone and changes no row; the day is remembered."""
+    """The first fetch stores, the second finds only duplicates and changes no row; `last_ok` is the day."""
     id_ = house.page()
     first = house.engine.fetching.day("acme", id_, DATE)
     assert (first.stored, first.duplicates, first.rejected, first.pages) == (21, 0, {}, 4)
@@ -161,7 +161,7 @@ def test_a_day_is_fetched_once_however_often(house: House) -> None:
 
 
 def test_a_counter_that_moved_is_corrected_either_way(house: House) -> None:
-    """A counter that rose and one that fell are replaced, by a higher revision; all others stay as they were."""
+    """Counters that rose or fell are corrected; all others are duplicates."""
     id_ = house.page()
     house.engine.fetching.day("acme", id_, DATE)
     house.graph.posts[1]["comments"], house.graph.posts[4]["comments"] = 50, 0
@@ -172,7 +172,9 @@ def test_a_counter_that_moved_is_corrected_either_way(house: House) -> None:
 
 
 def test_what_came_before_a_failure_stays_and_the_rest_follows(house: House) -> None:
-    """A limit in the middle of a day keeps the pages before it, says when to come back, and the next attempt completes."""
+    """A rate limit in the middle of a day keeps the pages before it and gives `retry_after`; the next attempt completes
+    the day.
+    """
     id_ = house.page()
     graph, calls = house.graph, 0
 
@@ -192,7 +194,7 @@ def test_what_came_before_a_failure_stays_and_the_rest_follows(house: House) -> 
 
 
 def test_a_dead_token_breaks_the_integration_until_a_person_acts(house: House) -> None:
-    """Reason and action are kept, nobody calls again, and a new secret or resuming mends it."""
+    """A dead token breaks the integration with reason and action, stops calls, and is mended by a new secret."""
     id_ = house.page(secret="expired-token")
     with pytest.raises(UpstreamRefusedError, match="Reconnect"):
         house.engine.fetching.day("acme", id_, DATE)
@@ -208,7 +210,7 @@ def test_a_dead_token_breaks_the_integration_until_a_person_acts(house: House) -
 
 
 def test_a_paused_integration_is_left_alone(house: House) -> None:
-    """Nothing is fetched while it is paused, the refusal says how to resume, and resuming fetches."""
+    """A paused integration is not fetched, the refusal says how to resume, and a resumed one is."""
     id_ = house.page()
     house.engine.integrations.pause("acme", id_)
     with pytest.raises(UpstreamRefusedError, match="hubbub integrations resume"):
@@ -219,7 +221,7 @@ def test_a_paused_integration_is_left_alone(house: House) -> None:
 
 
 def test_a_backfill_takes_days_older_than_raw_events_are_kept(house: House) -> None:
-    """Such a day is refused event by event when it comes as daily work, and taken as a backfill."""
+    """A day older than raw retention is rejected as too old in daily work and accepted in a backfill."""
     house.engine.tenants.change("acme", retention={"raw": 5})
     id_ = house.page()
     assert house.engine.fetching.day("acme", id_, DATE).rejected == {"too_old": 21}
@@ -227,7 +229,7 @@ def test_a_backfill_takes_days_older_than_raw_events_are_kept(house: House) -> N
 
 
 def test_odd_days_and_other_tenants_are_refused(house: House) -> None:
-    """A date that is none or has not begun, an unknown integration and another tenant's are refused without a call."""
+    """An invalid or future date, an unknown integration and another tenant's are refused without a call."""
     id_ = house.page()
     for date in ("2026-13-01", "yesterday", "2026-08-21", ""):
         with pytest.raises(BadInputError, match="date"):
@@ -242,7 +244,7 @@ def test_odd_days_and_other_tenants_are_refused(house: House) -> None:
 
 
 def test_an_address_inside_the_network_breaks_the_integration(house: House) -> None:
-    """Without the setting that allows it, a base address on this machine is refused before anything is sent."""
+    """Without the setting that allows it, a base address on this machine is refused before any call."""
     id_ = house.page()
     house.open(allow_private_hosts=[])
     with pytest.raises(UpstreamRefusedError, match="encrypted"):
@@ -257,7 +259,7 @@ MESSAGE: dict[str, Any] = {**PAYLOAD, "message_ts": "1785585600.000100"}
 
 
 def test_a_reply_is_written_stored_counted_and_handed_over(house: House) -> None:
-    """Progress is 90, 100; the suggestion is read by its id, Slack shows it to the person alone, one event counts it."""
+    """A reply reports progress of 90 and 100, stores its suggestion, is shown to the person alone, and counts as one event."""
     there = house.with_ai(completion("Sure."))
     workspace = Workspace({})
     house.workspace(workspace, workspace_id="T1")
@@ -276,7 +278,7 @@ def test_a_reply_is_written_stored_counted_and_handed_over(house: House) -> None
 
 
 def test_a_reply_that_is_run_again_does_nothing_twice(house: House) -> None:
-    """The same suggestion comes back, without a further call of the model, a second event or a second message."""
+    """A repeated reply returns the same suggestion, without another model call, event or message."""
     there = house.with_ai(completion("first"), completion("second"))
     workspace = Workspace({})
     house.workspace(workspace)
@@ -291,7 +293,7 @@ def test_a_reply_that_is_run_again_does_nothing_twice(house: House) -> None:
 
 @pytest.mark.parametrize("step", ["record", "deliver"])
 def test_a_reply_broken_off_goes_on_where_it_was(house: House, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure after the suggestion is stored costs no second call of the model, and ends with one event and one message."""
+    """A reply interrupted after its suggestion was stored needs no second model call, and ends with one event and one message."""
     there = house.with_ai(completion("first"), completion("second"))
     workspace = Workspace({})
     house.workspace(workspace)
@@ -312,7 +314,7 @@ def test_a_reply_broken_off_goes_on_where_it_was(house: House, step: str, monkey
 
 
 def test_a_response_address_is_used_when_there_is_one(house: House) -> None:
-    """The text is posted there as an ephemeral answer; an address that is used up is a refusal."""
+    """A response address gets the text as an ephemeral answer; an expired one is a refusal."""
     house.with_ai(completion("Sure."))
     hook = house.run(in_turn(Reply(b"ok"), Reply({"ok": False, "error": "used_url"}, 404)))
     answer = house.engine.replies.reply(
@@ -327,7 +329,7 @@ def test_a_response_address_is_used_when_there_is_one(house: House) -> None:
 
 
 def test_without_an_active_slack_integration_it_is_stored_only(house: House) -> None:
-    """No integration, a paused one, another tenant's and another workspace's deliver nothing, and the answer says so."""
+    """Without an active integration of that workspace the reply is stored, not delivered, and says so."""
     house.with_ai(completion("Sure."))
     workspace = Workspace({})
     house.engine.integrations.pause("acme", house.workspace(workspace))
@@ -339,7 +341,7 @@ def test_without_an_active_slack_integration_it_is_stored_only(house: House) -> 
 
 
 def test_a_dead_slack_token_breaks_its_integration_and_a_wrong_channel_does_not(house: House) -> None:
-    """Both are refusals with an action; only the dead token is marked, and the suggestion is kept either way."""
+    """A revoked token breaks the Slack integration and a wrong channel does not; the suggestion is stored either way."""
     house.with_ai(completion("Sure."))
     workspace = Workspace({})
     id_ = house.workspace(workspace)
@@ -354,7 +356,7 @@ def test_a_dead_slack_token_breaks_its_integration_and_a_wrong_channel_does_not(
 
 
 def test_without_an_endpoint_a_reply_fails_at_once(house: House) -> None:
-    """Accepting works, the reply is refused for good and names the settings; nothing is counted."""
+    """Without an endpoint a reply is refused with the names of the settings, and no event is stored."""
     reference = house.engine.replies.prepare("acme", MESSAGE)
     with pytest.raises(UpstreamRefusedError, match="HUBBUB_AI__URL"):
         house.engine.replies.reply("acme", reference)
@@ -362,7 +364,7 @@ def test_without_an_endpoint_a_reply_fails_at_once(house: House) -> None:
 
 
 def test_replies_belong_to_their_tenant(house: House) -> None:
-    """Another tenant finds neither the request nor the suggestion, in the words for one that does not exist."""
+    """Another tenant finds neither request nor suggestion; a bad payload is refused."""
     house.with_ai(completion("Sure."))
     reference = house.engine.replies.prepare("acme", MESSAGE)
     suggestion = house.engine.replies.reply("acme", reference).suggestion_id
@@ -379,7 +381,7 @@ def test_replies_belong_to_their_tenant(house: House) -> None:
 
 
 def test_forgotten_replies_leave_nothing(house: House) -> None:
-    """Deleting by reference takes request, suggestion and note of delivery; deleting by age takes the rest."""
+    """Deleting by reference removes request, suggestion and delivery; deleting by age removes the rest."""
     house.with_ai(completion("Sure."))
     house.workspace(Workspace({}))
     first, second = (house.engine.replies.prepare("acme", MESSAGE) for _ in range(2))
@@ -396,7 +398,7 @@ def test_forgotten_replies_leave_nothing(house: House) -> None:
 
 
 def test_no_secret_and_no_text_reaches_a_file_or_a_log(house: House, capfd: pytest.CaptureFixture[str]) -> None:
-    """After everything that can go well or wrong, no file and no line of log holds a token, a key, a message or a reply."""
+    """No file and no log line holds a token, key, message or reply, after successes and failures."""
     before = structlog.get_config()
     configure_logs("debug", json=True)
     try:

@@ -1,4 +1,4 @@
-"""Promised jobs: what was answered with an id is done, whatever happens between the answer and the queue."""
+"""Promised jobs: a job whose id was returned is started, whatever happens before it is in the queue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUESTION = {
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """Open an engine with the tenant acme, in which every unkept promise is old enough."""
+    """Open an engine with the tenant acme, in which every promise is old enough to be kept."""
     monkeypatch.setattr(reply_jobs, "UNSTARTED_AFTER", -1.0)
     with open_engine(tmp_path / "data") as one:
         one.add_tenant("acme")
@@ -35,7 +35,7 @@ def rows(engine: Engine) -> Sequence[JobRow]:
 
 
 def test_a_promised_job_can_be_read_at_once_and_is_started_once(engine: Engine) -> None:
-    """The id of the answer is that of the job, also when it is asked for before the job is in its queue."""
+    """The returned id is that of the job, can be read at once, and not by another tenant."""
     told = engine.reply_jobs.ask("acme", QUESTION, priority=3)
     assert engine.jobs.get(told.id, "acme").state == told.state == "waiting"
     assert engine.reply_jobs.keep_promises() in (0, 1)
@@ -45,12 +45,12 @@ def test_a_promised_job_can_be_read_at_once_and_is_started_once(engine: Engine) 
 
 
 def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A promise that was written and not kept becomes one job, however often promises are kept; then none is left."""
+    """A promise of a process that died becomes one job, however often promises are kept."""
     promise = Promise(new_reference(), "acme", delay=60.0)
     reference = engine.replies.prepare("acme", QUESTION, promise)
     assert reference == promise.reference
     assert rows(engine) == []
-    with monkeypatch.context() as dies:  # after the start, before the note of it
+    with monkeypatch.context() as dies:  # dies after the start, before it is recorded
         dies.setattr(engine.payload_store, "kept", lambda _: None)
         assert engine.reply_jobs.keep_promises() == 1
     assert engine.reply_jobs.keep_promises() == 1
@@ -61,7 +61,7 @@ def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypat
 
 
 def test_a_message_that_slack_tells_of_again_is_answered_once(engine: Engine) -> None:
-    """The same workspace, channel and ts are one job and one stored question, also as a reply or in a thread."""
+    """The same workspace, channel and ts are one job and one stored question, also from another trigger."""
     told = [engine.reply_jobs.ask("acme", QUESTION | {"triggered_by": why}) for why in ("mention", "mention", "thread")]
     assert len({one.id for one in told}) == 1
     for one in told:
@@ -75,7 +75,7 @@ def test_a_message_that_slack_tells_of_again_is_answered_once(engine: Engine) ->
     [{"workspace_id": "T2"}, {"channel_id": "C2"}, {"message_ts": "1.6"}, {"triggered_by": "message_action"}],
 )
 def test_another_message_or_wish_is_another_question(engine: Engine, other: dict[str, str]) -> None:
-    """What differs in any part of the key, or is asked for by a person, is a job of its own, as another tenant's is."""
+    """A question that differs in any part of the key, is asked by a person, or is of another tenant is another job."""
     first = engine.reply_jobs.ask("acme", QUESTION).id
     engine.add_tenant("beta")
     assert first not in (

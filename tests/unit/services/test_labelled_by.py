@@ -1,4 +1,4 @@
-"""Who gave a label stands beside it in every answer: a person, the source, the rules by version, a classifier by number."""
+"""Every answer has the labeller of a label: a person, the source, the rules by version, a classifier by number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SENT = GivenLabel(LabelSet.TOPIC, "escalation", Labeller.SOURCE, "zendesk", None
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Three conversations, labelled by the rules, by a person, and by their source."""
+    """Three conversations, labelled by rules, by a person, and by their source."""
     with open_engine(tmp_path, clock=NOW) as opened:
         opened.add_tenant("acme")
         opened.labels.replace("acme", {"topic": {**RULES["topic"], "complaint": {"words": ["complaint"]}}})
@@ -40,7 +40,7 @@ def topic(labels: object) -> list[GivenLabel]:
 
 
 def test_lists_say_who_labelled_each_row(engine: Engine) -> None:
-    """Conversations, one of them, those that wait, and flagged messages have the labels with labeller, version and confidence."""
+    """Conversations, one conversation, waiting ones and flagged messages have labels with labeller, version and confidence."""
     wanted = {"c0": [RULED], "c1": [SAID], "c2": [SENT]}
     rows = engine.conversations.of("acme", DAY["start"], DAY["end"]).rows
     assert {row.conversation_id: topic(row.labels) for row in rows} == wanted
@@ -51,7 +51,7 @@ def test_lists_say_who_labelled_each_row(engine: Engine) -> None:
 
 
 def test_events_of_a_conversation_say_who_labelled(engine: Engine) -> None:
-    """Only the event that labels has labels: a person's replaced that of the rules by a revision."""
+    """Only the label event has labels, and a person's revision replaced the rules'."""
     rows = engine.conversations.events("acme", "c1").rows
     assert {row.event["type"]: topic(row.labels) for row in rows} == {
         "message.received": [],
@@ -60,7 +60,7 @@ def test_events_of_a_conversation_say_who_labelled(engine: Engine) -> None:
 
 
 def test_an_explanation_says_who_labelled_each_event(engine: Engine) -> None:
-    """Each event behind a number of labels has them; events behind other numbers have none."""
+    """Events behind a label metric have labels with their labeller; events behind other metrics have none."""
     behind = engine.answers.explain("acme", "classifications", DAY["start"], DAY["end"]).events.rows
     assert [[label["by"] for label in row["labels"] if label["set"] == "topic"] for row in behind] == [
         ["rules"], ["person"], ["source"]
@@ -70,7 +70,7 @@ def test_an_explanation_says_who_labelled_each_event(engine: Engine) -> None:
 
 
 def test_a_classifier_is_named_by_its_number(engine: Engine) -> None:
-    """The number is that of the classifier in use when it labelled; training another alone changes no label."""
+    """The label has the number of the classifier that gave it; training another one changes no label."""
     pytest.importorskip("wordllama")
     trained = taught(engine)
     engine.record("acme", message(5, "Please help, there is a problem with our router and the signal"))
@@ -97,5 +97,5 @@ def test_a_classifier_is_named_by_its_number(engine: Engine) -> None:
 def test_an_event_says_who_gave_its_labels(
     event: dict[str, object], labels: list[tuple[LabelSet, Labeller, str | None]]
 ) -> None:
-    """A severity is a label only of an alert; an event whose attributes are deleted still says the labeller by its name."""
+    """Severity is a label only on an alert; without attributes an event still gives its labeller, by `name`."""
     assert [(label.set, label.by, label.who) for label in given_labels(event)] == labels

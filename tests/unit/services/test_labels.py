@@ -1,4 +1,4 @@
-"""Labels of an engine: on arrival and of what is stored, once for each message, revised and never doubled, each tenant's own."""
+"""Labels of an engine: on arrival and of stored messages, one per message, revised and never doubled, per tenant."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAY: dict[str, Any] = {"start": "2026-08-20", "end": "2026-08-21"}
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine with the tenants acme, which has rules of its own, and other."""
+    """An engine with the tenants acme, which has its own rules, and other."""
     with open_engine(tmp_path, clock=NOW) as made:
         for name in ("acme", "other"):
             made.add_tenant(name)
@@ -46,7 +46,7 @@ def message(n: int, text: str, **more: Any) -> dict[str, Any]:
 
 
 def ask(engine: Engine, *metrics: str, tenant: str = "acme", by: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Ask for metrics of the day."""
+    """Answer metrics of the day."""
     rows: list[dict[str, Any]] = engine.query(tenant, metrics=list(metrics), by=list(by), **DAY)["rows"]
     return rows
 
@@ -86,7 +86,7 @@ def test_stored_messages_are_labelled_once_with_coverage_and_who_did_it(engine: 
 
 
 def test_other_rules_revise_the_same_events(engine: Engine) -> None:
-    """New rules change labels by revision: none is doubled, one that nothing says any more is unlabelled, and verify is clean."""
+    """New rules revise labels without doubling them, a label that no rule gives any more is removed, and verify is clean."""
     engine.record(
         "acme", [message(0, "wifi and a manager: speak to a manager"), message(1, "breakfast"), message(2, "pool")]
     )
@@ -103,7 +103,7 @@ def test_other_rules_revise_the_same_events(engine: Engine) -> None:
 
 
 def test_renaming_and_merging_take_the_past_along(engine: Engine) -> None:
-    """A renamed label is renamed in all that was labelled, without its texts; a merged one is counted with the other."""
+    """Renaming a label changes all past labels without their texts; a merged label counts with the other."""
     engine.record("acme", [message(0, "wifi"), message(1, "food"), message(2, "breakfast")])
     engine.labels.run("acme")
     assert engine.labels.rename("acme", "topic", "wifi", "internet").changed == 1
@@ -116,7 +116,7 @@ def test_renaming_and_merging_take_the_past_along(engine: Engine) -> None:
 
 
 def test_texts_that_are_not_kept_label_on_arrival(engine: Engine) -> None:
-    """A message is labelled by a text that is stored nowhere; an edit revises its label, an older export does not."""
+    """A message is labelled by a text that is not stored; an edit revises its label, an older export does not."""
     first = record_from(message(0, "wifi", revision=1))
     edited = record_from(message(0, "breakfast", revision=2))
     for item, changed in ((first, 1), (first, 0), (edited, 1), (edited, 0), (first, 0)):
@@ -129,7 +129,7 @@ def test_texts_that_are_not_kept_label_on_arrival(engine: Engine) -> None:
 
 
 def test_what_a_source_classified_is_its_own(engine: Engine) -> None:
-    """A message that its source classified, also later, is counted once, with the source's word."""
+    """A message that its source classified, before or after a run, counts once, with the source's label."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
     engine.record(
         "acme", {**message(0, ""), "type": "topic.classified", "id": "t0", "topic": "network", "message_id": "m0"}
@@ -145,7 +145,7 @@ def test_what_a_source_classified_is_its_own(engine: Engine) -> None:
 
 
 def test_tenants_never_mix(engine: Engine) -> None:
-    """The same messages of another tenant are labelled by its own rules, and none of them by acme's."""
+    """Each tenant's messages are labelled by its own rules."""
     for tenant in ("acme", "other"):
         engine.record(tenant, [message(0, "wifi"), message(1, "a complaint")])
         engine.labels.run(tenant)
@@ -155,7 +155,7 @@ def test_tenants_never_mix(engine: Engine) -> None:
 
 
 def test_an_erased_contact_leaves_no_label(engine: Engine) -> None:
-    """Erasing a contact takes its labels along."""
+    """Erasing a contact deletes its labels."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
     engine.labels.run("acme")
     engine.erasures.erase("acme", "guest-0001")
@@ -168,7 +168,7 @@ def test_an_erased_contact_leaves_no_label(engine: Engine) -> None:
 def test_the_newest_version_holds_in_whatever_order_runs_end(
     tmp_path_factory: pytest.TempPathFactory, order: list[str]
 ) -> None:
-    """A run that began under older rules and ends late changes nothing that a newer one said."""
+    """A run with older rules that ends late does not change labels of newer rules."""
     with open_engine(tmp_path_factory.mktemp("order"), clock=NOW) as engine:
         engine.add_tenant("acme")
         engine.labels.replace("acme", RULES)
@@ -186,7 +186,9 @@ def test_the_newest_version_holds_in_whatever_order_runs_end(
 
 
 def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> None:
-    """What a person says is the label at once, whatever rules say, also after other rules; undoing gives back what they say."""
+    """A person's label applies at once and outlasts other rules; undoing it restores the rules' label. Unsure messages
+    come first.
+    """
     engine.record("acme", [message(0, "wifi"), message(1, "hello"), message(2, "the pool")])
     engine.labels.run("acme")
     queue = engine.labels.review.queue("acme", "topic")
@@ -210,7 +212,9 @@ def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> 
 
 
 def test_people_choose_the_order_of_review_and_see_why(engine: Engine) -> None:
-    """The newest first, or by label with the unlabelled last; the rule and its words are shown; other orders are refused."""
+    """The review order is newest first or by label, unlabelled last; each row has its rule and matched words; other
+    orders are refused.
+    """
     engine.record("acme", [message(0, "Wifi!"), message(1, "hello"), message(2, "breakfast"), message(3, "no wifi")])
     engine.labels.run("acme")
     review = engine.labels.review
@@ -232,7 +236,7 @@ def test_people_choose_the_order_of_review_and_see_why(engine: Engine) -> None:
 
 
 def test_review_shows_what_the_classifier_in_use_finds_likely(engine: Engine) -> None:
-    """With a classifier each message has the probabilities of its likeliest labels, and the words that led to its suggestion."""
+    """With a classifier each message has its likeliest labels with probabilities, and the words behind the suggestion."""
     pytest.importorskip("wordllama")
     taught(engine)
     engine.record("acme", message(0, "Please help, there is a problem with our router and the signal"))
@@ -245,7 +249,7 @@ def test_review_shows_what_the_classifier_in_use_finds_likely(engine: Engine) ->
 
 
 def test_erasing_forgets_what_people_said_of_a_contact(engine: Engine) -> None:
-    """An example goes with its contact, and is counted."""
+    """Erasing a contact deletes and counts its examples."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
     engine.labels.run("acme")
     for key in ("m0", "m1"):
@@ -261,7 +265,7 @@ SAID = {
 
 
 def taught(engine: Engine, tenant: str = "acme") -> TrainedClassifier:
-    """Teach a tenant two topics by two dozen texts each, and train."""
+    """Teach a tenant two topics with 28 texts each, and train a classifier."""
     examples = [
         (f"There is a problem with the {one} and the {other} in our room, please help", label)
         for label, words in SAID.items()
@@ -272,7 +276,9 @@ def taught(engine: Engine, tenant: str = "acme") -> TrainedClassifier:
 
 
 def test_a_classifier_learns_abstains_and_stays_its_tenants(engine: Engine) -> None:
-    """It labels what people did not see; unsure texts and other languages stay unlabelled; another tenant has nothing of it."""
+    """A classifier labels unseen messages, leaves unsure texts and other languages unlabelled, and applies to its
+    tenant alone.
+    """
     pytest.importorskip("wordllama")
     engine.labels.replace("other", RULES)
     trained = taught(engine)
@@ -294,7 +300,7 @@ def test_a_classifier_learns_abstains_and_stays_its_tenants(engine: Engine) -> N
 
 
 def test_examples_of_labels_that_are_not_learned_count_as_wrong(engine: Engine) -> None:
-    """Two topics are learned; messages of five more with seven examples each are judged too, so that no broken promise is shown."""
+    """Examples of labels with too few examples to learn count as wrong, so that accuracy and precision are not overstated."""
     pytest.importorskip("wordllama")
     others = ("sauna", "parking", "taxi", "laundry", "invoice")
     engine.labels.replace("acme", {"topic": {**RULES["topic"], **dict.fromkeys(others)}})
@@ -311,7 +317,9 @@ def test_examples_of_labels_that_are_not_learned_count_as_wrong(engine: Engine) 
 
 
 def test_a_classifier_is_compared_before_it_takes_anothers_place(engine: Engine) -> None:
-    """A new one is used if it is not worse on enough examples that neither learned from; a switch chooses by hand."""
+    """A new classifier is used only if it is not worse on enough examples that neither learned from; `switch` chooses
+    one by hand.
+    """
     pytest.importorskip("wordllama")
     first = taught(engine)
     again = engine.labels.train("acme", "topic")
@@ -330,7 +338,7 @@ def test_a_classifier_is_compared_before_it_takes_anothers_place(engine: Engine)
 
 
 def test_an_integration_labels_what_it_receives_and_keeps_no_text(engine: Engine) -> None:
-    """With `labels: yes` a delivered message is labelled by its text, which is stored nowhere; without, it is not."""
+    """With `labels: yes` a delivered message is labelled by its text, which is not stored; without, it is not labelled."""
     for tenant, setting in (("acme", {"labels": "yes"}), ("other", {})):
         row = engine.integrations.add(tenant, "telegram", settings={"bot_id": "99", **setting})
         integration = engine.receiving.find("telegram", row.id)
@@ -351,7 +359,9 @@ def test_an_integration_labels_what_it_receives_and_keeps_no_text(engine: Engine
 
 
 def test_a_person_labels_one_message_or_conversation_above_rules(engine: Engine) -> None:
-    """The label counts at once and again changes nothing; another one revises it; a conversation's is that of its first message."""
+    """A person's label counts at once, repeated changes nothing, another one revises it; a conversation's is on its
+    first message.
+    """
     engine.record("acme", [message(0, "wifi"), message(1, "hello", conversation_id="c0")])
     engine.labels.run("acme")
     say = engine.labels.review.say
@@ -375,7 +385,7 @@ def test_a_person_labels_one_message_or_conversation_above_rules(engine: Engine)
 
 
 def test_a_message_without_a_stored_text_is_labelled_and_keeps_its_other_labels(engine: Engine) -> None:
-    """A person's topic leaves the tone that the text brought; undone, the topic is unlabelled until the text comes again."""
+    """A person's topic keeps the tone from the text; undone, the topic is unlabelled until the text arrives again."""
     engine.load("acme", [record_from(message(0, "the wifi is terrible"))], labels=True, keep_text=False)
     assert [row[1:3] for row in stored(engine)] == [("wifi", "negative")]
     assert engine.labels.review.say("acme", "topic", "m0", "food", "anna").changed == 1
@@ -391,7 +401,7 @@ def test_a_message_without_a_stored_text_is_labelled_and_keeps_its_other_labels(
 
 
 def test_what_a_source_labelled_is_corrected_at_the_source(engine: Engine) -> None:
-    """A person's label would count beside the source's: it is refused, and the message is counted once."""
+    """A label of a message that its source labelled is refused, so that the message counts once."""
     engine.record("acme", message(0, "wifi"))
     event = {**message(0, ""), "type": "topic.classified", "id": "t0", "topic": "network", "message_id": "m0"}
     engine.record("acme", {**event, "time": "2026-08-20T10:05:00Z"})

@@ -1,4 +1,4 @@
-"""What services send while no server is there, and what is refused: a gap, until the service has sent again or its API was read."""
+"""Lost deliveries: a gap until the service has sent again or its API was read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ META = {"app_secret": SECRET, "verify_token": "word"}
 
 
 class Place:
-    """A server whose clock the test moves, and what services send to it."""
+    """A server with a clock that the test moves, and the services that send to it."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.now = datetime(2026, 8, 20, 10, tzinfo=UTC)
@@ -42,39 +42,39 @@ class Place:
         self.engine.coverage.here()
 
     def connect(self, provider: str, **how: Any) -> str:
-        """Connect an account of a service; returns its id."""
+        """Connect an account of a service; return its id."""
         return str(self.engine.integrations.add("acme", provider, name=provider, **how).id)
 
     def phone(self) -> str:
-        """Connect a WhatsApp number that has sent a message."""
+        """Connect a WhatsApp number that has sent a message; return its id."""
         id_ = self.connect("whatsapp", secrets=META)
         assert self.message(id_, "first") == 200
         return id_
 
     def message(self, id_: str, name: str, secret: str = SECRET) -> int:
-        """Send a WhatsApp message of now; returns the status."""
+        """Send a WhatsApp message of the present; return the status."""
         body = whatsapp(text(name, int(self.now.timestamp())))
         return self.http.post(f"/v1/hooks/whatsapp/{id_}", content=body, headers=meta(body, secret)).status_code
 
     def away(self, for_: timedelta) -> None:
-        """Let time pass without any server, and come back."""
+        """Move the clock without a server, then report one."""
         self.now += for_
         self.engine.coverage.here()
 
     def pass_(self, for_: timedelta) -> None:
-        """Let time pass with a server that is there."""
+        """Move the clock with a server that reports itself."""
         end = self.now + for_
         while self.now < end:
             self.now = min(self.now + ABSENT, end)
             self.engine.coverage.here()
 
     def gaps(self, id_: str) -> list[tuple[str, str, str]]:
-        """Return the open gaps of an integration: from, to, why."""
+        """Return the open gaps of an integration: from, to, reason."""
         (row,) = self.engine.coverage.of("acme", integration=id_).rows
         return [(f"{gap.from_:%d %H:%M}", f"{gap.to:%d %H:%M}", gap.reason.value) for gap in row.gaps]
 
     def complete(self) -> bool:
-        """Say whether today's messages are complete."""
+        """Whether today's messages are complete."""
         answer = self.engine.query("acme", metrics=["messages"], start="2026-08-20", end="2026-08-21")
         return bool(answer["freshness"]["complete"])
 
@@ -85,13 +85,13 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """Open it."""
+    """Open a server in a fresh folder."""
     with ExitStack() as stack:
         yield Place(tmp_path / "data", stack)
 
 
 def test_an_outage_is_noticed_after_the_clock_went_back(place: Place) -> None:
-    """A server that is up while its clock goes back by 23 hours is up at the new time: an outage after that is one."""
+    """After the clock went back by 23 hours with the server up, a later outage is a gap."""
     phone = place.phone()
     place.now -= timedelta(hours=23)
     place.engine.coverage.here()
@@ -102,8 +102,9 @@ def test_an_outage_is_noticed_after_the_clock_went_back(place: Place) -> None:
 
 
 def test_a_time_without_a_server_is_a_gap_of_each_source_that_sends(place: Place) -> None:
-    """Two hours without a server: answers over them are incomplete with source and reason; a pause of seconds is none, and a
-    source that never sent anything has lost nothing.
+    """Two hours without a server are a gap of each source that sent before, with source and reason in the answer.
+
+    A pause of seconds is no gap, and a source that never sent has none.
     """
     phone, unused = place.phone(), place.connect("whatsapp", secrets=META)
     place.away(timedelta(seconds=25))
@@ -119,7 +120,7 @@ def test_a_time_without_a_server_is_a_gap_of_each_source_that_sends(place: Place
 
 
 def test_a_gap_that_is_shorter_than_its_service_tries_closes_by_itself(place: Place) -> None:
-    """WhatsApp tries for seven days: once they are over, nothing more of two hours can come. Twilio sends once: its gap stays."""
+    """A WhatsApp gap closes once its seven days of retries are over; Twilio does not retry, and its gap stays."""
     phone = place.phone()
     sms = place.connect("twilio", secrets={"auth_token": SECRET})
     place.engine.delivered.note(_taken(sms))
@@ -132,8 +133,9 @@ def test_a_gap_that_is_shorter_than_its_service_tries_closes_by_itself(place: Pl
 
 
 def test_bodies_that_cannot_be_verified_are_a_gap_until_one_is_taken_again(place: Place) -> None:
-    """A wrong secret here: the minutes in which bodies came are incomplete, and say what to do. They close when the secret is
-    right, the service has tried to the end, and something was taken; what bears no signature at all changes nothing.
+    """Minutes with bodies that failed verification are a gap with an action; a body without a signature is none.
+
+    The gap closes after the retries are over and a body was accepted.
     """
     phone = place.phone()
     place.pass_(timedelta(minutes=5))
@@ -153,7 +155,7 @@ def test_bodies_that_cannot_be_verified_are_a_gap_until_one_is_taken_again(place
 
 
 def test_a_person_closes_what_nobody_else_can(place: Place) -> None:
-    """Twilio sends once: the gap of a forged body goes when a person says that nothing is missing, of that source alone."""
+    """A person can close the gap of a source that does not retry, and of that source alone."""
     sms, phone = place.connect("twilio", secrets={"auth_token": SECRET}), place.phone()
     place.http.post(f"/v1/hooks/twilio/{sms}", content=b"a=b", headers={"X-Twilio-Signature": "forged"})
     assert place.message(phone, "lost", "another") == 401
@@ -167,7 +169,7 @@ def test_a_person_closes_what_nobody_else_can(place: Place) -> None:
 
 
 def test_setup_says_that_a_body_came_whose_events_were_refused(place: Place) -> None:
-    """The service's own body with events of long ago: the walk-through says in words what became of it, and where they wait."""
+    """If the events of a verified body were rejected, setup says why and where they are."""
     phone = place.connect("whatsapp", secrets=META)
     body = whatsapp(text("old", 1_500_000_000))
     assert place.http.post(f"/v1/hooks/whatsapp/{phone}", content=body, headers=meta(body)).status_code == 200
@@ -176,7 +178,7 @@ def test_setup_says_that_a_body_came_whose_events_were_refused(place: Place) -> 
 
 
 def test_what_a_paused_integration_was_sent_is_a_gap(place: Place) -> None:
-    """Bodies that came while it was paused were refused: their minutes are incomplete, with the reason."""
+    """Bodies refused during a pause are a gap with that reason."""
     phone = place.phone()
     place.pass_(timedelta(minutes=5))
     place.engine.integrations.pause("acme", phone)
@@ -186,8 +188,9 @@ def test_what_a_paused_integration_was_sent_is_a_gap(place: Place) -> None:
 
 
 def test_a_gap_is_read_again_through_the_api(place: Place) -> None:
-    """Slack with a token: the messages of a time without a server are read from its API by the job of the hour, once, with the
-    replies to older threads, and the gap is closed; where a channel cannot be read, it stays open.
+    """A gap of Slack is reconciled through its API once, with replies to older threads, and closed.
+
+    If a channel or the token fails, the gap stays.
     """
     began = place.now.timestamp()
     root = {"ts": f"{began - 7200:.6f}", "user": "U1", "thread_ts": f"{began - 7200:.6f}", "reply_count": 1}
@@ -216,7 +219,7 @@ def test_a_gap_is_read_again_through_the_api(place: Place) -> None:
 
 
 def test_the_job_of_the_hour_starts_one_for_each_integration_that_lost_something(place: Place) -> None:
-    """It starts none where there is no API to read, and none beside one that runs."""
+    """The hourly job starts one reconcile per integration with a gap and an API, and none beside a running one."""
     phone = place.phone()
     talk = place.run(Workspace({"a": []}))
     id_ = place.connect("slack", secrets={"signing_secret": SECRET, "token": TOKEN}, settings={"base_url": talk.url})
@@ -225,16 +228,16 @@ def test_the_job_of_the_hour_starts_one_for_each_integration_that_lost_something
     started: list[tuple[str, Any]] = []
 
     class Task:
-        """A job as it sees itself."""
+        """A stand-in for a running job."""
 
         id, tenant = "1", None
 
         def busy(self, prefix: str) -> bool:
-            """Say whether one was started before."""
+            """Whether a job with this prefix was started."""
             return any(job.startswith(prefix) for job, _ in started)
 
         def start(self, queue: str, payload: Any, *, job_id: str, tenant: str | None = None) -> str:
-            """Note what is started."""
+            """Record the started job."""
             started.append((job_id, payload))
             return job_id
 
@@ -247,7 +250,7 @@ def test_the_job_of_the_hour_starts_one_for_each_integration_that_lost_something
 
 
 def test_a_gap_that_was_closed_is_not_opened_again(place: Place) -> None:
-    """What is noted once more of a range that was closed since changes nothing; what goes beyond it is a gap."""
+    """A gap within a closed range is not opened again; a longer one is."""
     one = place.engine.integration_store.get("acme", place.phone())
     ledger, start = place.engine.ledger, place.now
     ledger.note(one, start, start + 5 * MINUTE, Reason.SILENT)
@@ -260,7 +263,7 @@ def test_a_gap_that_was_closed_is_not_opened_again(place: Place) -> None:
 
 
 def test_a_quiet_day_of_a_source_that_sends_is_unknown(place: Place) -> None:
-    """A day on which something came is there with its count; one on which nothing came proves nothing, and has no zero."""
+    """A day with events is partial with its count; a day without any is missing or unknown, never 0."""
     phone = place.phone()
     place.now += timedelta(days=2)
     place.engine.coverage.here()
@@ -281,7 +284,7 @@ def test_a_quiet_day_of_a_source_that_sends_is_unknown(place: Place) -> None:
 
 
 def test_late_events_end_a_silence(place: Place) -> None:
-    """A silence in which the service's events came later, since it sent again, is none any more."""
+    """A silence closes when its events arrive late."""
     bot = place.connect("telegram", settings={"bot_id": "1"}, secrets={"secret_token": "x" * 20})
 
     def said(hours: range) -> None:
@@ -306,7 +309,7 @@ def _taken(id_: str, origin: str = "twilio") -> Delivery:
 
 
 def test_slack_says_once_what_it_left_out(place: Place) -> None:
-    """A minute that Slack names is noted with its reason and nothing else."""
+    """A minute that Slack reports as rate-limited is one gap with that reason."""
     id_ = place.connect("slack", secrets={"signing_secret": SECRET})
     body = json.dumps({"type": "app_rate_limited", "minute_rate_limited": int(place.now.timestamp())}).encode()
     stamp = str(int(place.now.timestamp()))

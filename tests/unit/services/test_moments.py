@@ -1,4 +1,4 @@
-"""Moments of control data in answers."""
+"""Times of control data in answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubbub.settings import load
 
 
 def test_moments_of_destinations_subscriptions_and_messages_end_in_z(tmp_path: Path) -> None:
-    """One spelling of UTC in all of them, whether just made or listed."""
+    """Times of destinations, subscriptions and messages end in Z, in new and listed rows."""
     with Engine(load(data=tmp_path / "data", free_floor_mb=0)) as engine:
         engine.add_tenant("acme")
         made = engine.destinations.add("acme", "mail", "marta@aurora.example")

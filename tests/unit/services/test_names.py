@@ -1,4 +1,4 @@
-"""Names of ids: from sources, set by hand, searched, switched off, erased with the contact."""
+"""Names of ids: from sources, set by hand, searched, switched off, and erased with the contact."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def kept(engine: Engine, **asked: Any) -> dict[tuple[str, str], str]:
-    """Return the names that are kept."""
+    """Return the stored names."""
     return {(row.kind, row.id): row.name for row in engine.names.of(T, **asked).rows}
 
 
 def test_the_latest_name_holds_in_any_order(engine: Engine) -> None:
-    """A name of an older source never takes the place of a newer one; the same moment goes to who comes later."""
+    """The newest name wins in any order of arrival; at the same time, the later arrival."""
     assert engine.names.take(T, [Name("room", "C1", "new", day(5))]) == 1
     assert engine.names.take(T, [Name("room", "C1", "old", day(2))]) == 0
     assert engine.names.take(T, [Name("room", "C1", "new", day(6))]) == 0
@@ -50,7 +50,7 @@ def test_the_latest_name_holds_in_any_order(engine: Engine) -> None:
 
 
 def test_a_name_set_by_hand_stays(engine: Engine) -> None:
-    """No source changes a name set by hand; removed, the next source gives it again."""
+    """A name set by hand is not changed by a source; after it is removed, the next source sets it."""
     engine.names.take(T, [Name("staff", "U1", "u1-handle")])
     assert engine.names.set(T, [{"kind": "staff", "id": "U1", "name": "Ada"}]) == NamesSet(1, 0)
     assert engine.names.take(T, [Name("staff", "U1", "u1-handle")]) == 0
@@ -61,7 +61,7 @@ def test_a_name_set_by_hand_stays(engine: Engine) -> None:
 
 
 def test_what_cannot_be_a_name_is_left_out(engine: Engine) -> None:
-    """A source's empty name, one that is the id, and an id that no event can have are no labels, and stop nothing."""
+    """An empty name, one equal to the id, and an invalid id are skipped; valid ones beside them are stored."""
     odd = [
         Name("room", "C1", " \0 "),
         Name("room", "C2", "C2"),
@@ -73,7 +73,7 @@ def test_what_cannot_be_a_name_is_left_out(engine: Engine) -> None:
 
 
 def test_all_is_set_or_nothing(engine: Engine) -> None:
-    """An entry that cannot be is refused with its number, and the others are not set."""
+    """A bad entry is refused with its number, and nothing is set."""
     good = {"kind": "room", "id": "C1", "name": "desk"}
     for bad, said in (
         ({"kind": "rooms", "id": "C1", "name": "x"}, "did you mean 'room'"),
@@ -88,7 +88,9 @@ def test_all_is_set_or_nothing(engine: Engine) -> None:
 
 @pytest.mark.parametrize("hidden", ["\x07", "\n", "\u202e"])
 def test_what_cannot_be_seen_is_in_no_name_that_people_give(engine: Engine, hidden: str) -> None:
-    """Names of tenants and labels of keys refuse it by field; a joined emoji and a space that does not break are text."""
+    """Names of tenants and labels of keys with control characters are refused by field; joined emoji and no-break
+    spaces are allowed.
+    """
     for give in (
         lambda text: engine.tenants.add("new", name=text), lambda text: engine.tenants.change(T, name=text),
         lambda text: engine.keys.add(T, label=text),
@@ -99,7 +101,7 @@ def test_what_cannot_be_seen_is_in_no_name_that_people_give(engine: Engine, hidd
 
 
 def test_names_are_searched_and_paged(engine: Engine) -> None:
-    """A search finds names without case and accents, and ids; pages follow on each other; kinds part what has one id."""
+    """Search ignores case and accents and also matches ids; pages are complete; one id may have a name per kind."""
     engine.names.take(
         T, [Name("contact", "U1", "Zoë Ünal"), Name("staff", "U1", "Zoë Ünal"), Name("room", "C1", "front desk")]
     )
@@ -117,7 +119,7 @@ def test_names_are_searched_and_paged(engine: Engine) -> None:
 
 
 def test_names_of_contacts_can_be_switched_off(engine: Engine) -> None:
-    """Switched off, what contacts are called is deleted, taken from no source and set by nobody; staff keep their names."""
+    """With contact names off they are deleted, and accepted neither from sources nor by hand; staff names stay."""
     both = [Name("contact", "U1", "Ada"), Name("staff", "U2", "Bo")]
     engine.names.take(T, both)
     assert engine.tenants.change(T, contact_names=False).contact_names is False
@@ -131,7 +133,7 @@ def test_names_of_contacts_can_be_switched_off(engine: Engine) -> None:
 
 
 def test_names_go_with_the_erased_contact(engine: Engine) -> None:
-    """Erasing a contact deletes what it was called; a source gives the name again only once an event names it again."""
+    """Erasing a contact deletes its names; a source can name it again only after a new event of it."""
     message = {"type": "message.received", "time": "2026-01-05T10:00:00Z", "contact_id": "guest-17"}
     engine.record(T, {**message, "id": "1"})
     names = [Name("contact", "guest-17", "Ada"), Name("staff", "guest-17", "Ada"), Name("contact", "guest-1", "Bo")]
@@ -155,7 +157,7 @@ given_names = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 @given(st.lists(st.lists(given_names, max_size=6), max_size=4))
 def test_batches_of_names_are_one_stream(engine: Engine, batches: list[list[Name]]) -> None:
-    """However names are cut into batches, each id has the name of the latest moment, of several the one that came last."""
+    """In any batches, each id has the name of the latest time, at ties the last to arrive."""
     engine.names.set(T, [{"kind": kind, "id": id_, "name": None} for kind in ("room", "staff") for id_ in "AB"])
     right: dict[tuple[str, str], Name] = {}
     for batch in batches:
@@ -168,7 +170,7 @@ def test_batches_of_names_are_one_stream(engine: Engine, batches: list[list[Name
 
 
 def test_names_are_set_from_a_csv_file(engine: Engine, tmp_path: Path) -> None:
-    """All rows of a file are set by hand, an empty name removed; a row that cannot be is named by its line, and nothing is set."""
+    """A CSV file sets names by hand; a bad row is refused with its line, and nothing is set."""
     file = tmp_path / "names.csv"
     file.write_text("\ufeffkind,id,name\nroom,C1,desk\nstaff,U1,Zoë\n", encoding="utf-8")
     assert engine.names.set_from(T, file) == NamesSet(2, 0)
@@ -183,7 +185,7 @@ def test_names_are_set_from_a_csv_file(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_answers_say_names_where_they_are_asked_for(engine: Engine) -> None:
-    """`names` puts what ids are called behind them, in every row; a question without it, or without ids, is as it was."""
+    """`names` adds a name column after each id; rows without it are unchanged."""
     for n, staff in enumerate(("U1", "U2", None)):
         message = {"type": "message.sent", "time": "2026-01-05T10:00:00Z", "conversation_id": "k", "channel_id": "C1"}
         engine.record(T, {**message, "id": str(n), **({"staff_id": staff} if staff else {})}, history=True)

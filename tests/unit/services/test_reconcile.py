@@ -1,4 +1,4 @@
-"""Lost deliveries come back through the service's API, under the ids of its webhooks, page by page across attempts."""
+"""Lost deliveries are reconciled through the service's API, with the ids of its webhooks, page by page across attempts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass
 class _Numbers(Numbers):
-    """An account of Twilio for days of any date, which fails at a page; `tokens` are the pages that were asked for."""
+    """A Twilio account that can fail at a page; `tokens` are the requested pages."""
 
     fails_at: int | None = None
     tokens: list[str] = field(default_factory=list)
@@ -47,13 +47,13 @@ class _Numbers(Numbers):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """Open a server whose clock the test moves."""
+    """Open a server with a clock that the test moves."""
     with ExitStack() as stack:
         yield Place(tmp_path / "data", stack)
 
 
 def lost_hour(place: Place, answer: Any) -> str:
-    """Connect Twilio, and let an hour pass without a server; returns the integration's id."""
+    """Connect Twilio and let an hour pass without a server; return the integration's id."""
     there = place.run(answer)
     settings = {"base_url": there.url, "account_sid": SID}
     id_ = place.connect("twilio", secrets={"auth_token": SECRET, "token": TOKEN}, settings=settings)
@@ -63,7 +63,7 @@ def lost_hour(place: Place, answer: Any) -> str:
 
 
 def test_an_interrupted_range_goes_on_at_its_page(place: Place) -> None:
-    """What was stored before the service failed is not asked for again; the gap closes when the rest is there."""
+    """A reconcile that failed in the middle resumes at its page, and the gap closes at the end."""
     began = int(place.now.timestamp())
     numbers = _Numbers([message(f"SM{n}", began + n) for n in range(5)])
     id_ = lost_hour(place, numbers)
@@ -79,7 +79,7 @@ def test_an_interrupted_range_goes_on_at_its_page(place: Place) -> None:
 
 
 def test_a_dead_token_leaves_the_gap_and_breaks_the_integration(place: Place) -> None:
-    """Nothing is called complete that could not be read; the integration says what to do."""
+    """With a dead token the gap stays, and the integration is broken with an action."""
     id_ = lost_hour(place, lambda _: Reply({"code": 20003}, 401))
     with pytest.raises(UpstreamRefusedError):
         place.engine.fetching.reconcile("acme", id_)
@@ -95,14 +95,14 @@ def test_a_dead_token_leaves_the_gap_and_breaks_the_integration(place: Place) ->
 
 
 def of_front(at: int) -> tuple[Callable[[Call], Reply], list[Mapping[str, Any]]]:
-    """Return a company of Front with twelve events in a minute, and their webhooks' bodies."""
+    """Return a Front company with twelve events within a minute, and their webhook bodies."""
     names = ("inbound_received", "outbound_sent", "new_comment_added", "archive", "reopen", "assign") * 2
     events = [front.event(name, str(n), at + n) for n, name in enumerate(names)]
     return front.Company(events), [{"type": e["type"], "authorization": {"id": "cmp_1"}, "payload": e} for e in events]
 
 
 def of_intercom(at: int) -> tuple[Callable[[Call], Reply], list[Mapping[str, Any]]]:
-    """Return a workspace of Intercom with six conversations, and the body of each one's last reply."""
+    """Return an Intercom workspace with six conversations, and each one's last webhook body."""
     talks = {
         str(n): (at + n, [intercom.part(100 + n, at + 30 + n), intercom.part(200 + n, at + 60 + n, "close")])
         for n in range(6)
@@ -113,7 +113,7 @@ def of_intercom(at: int) -> tuple[Callable[[Call], Reply], list[Mapping[str, Any
 
 
 def of_zendesk(at: int) -> tuple[Callable[[Call], Reply], list[Mapping[str, Any]]]:
-    """Return an account of Zendesk with ten comments of a ticket that is solved in the end, and their webhooks' bodies."""
+    """Return a Zendesk account with ten comments of a ticket that ends solved, and their webhook bodies."""
     one = zendesk.ticket(141, at)
     audits = [zendesk.audit(n, 141, at + n, zendesk.comment(70 + n, at + n, 8 if n % 2 else 5001)) for n in range(10)]
     audits.append(zendesk.audit(10, 141, at + 20, zendesk.change("status", "solved", "open")))
@@ -145,8 +145,9 @@ def ids(place: Place) -> set[str]:
 
 @pytest.mark.parametrize("provider", list(OF))
 def test_webhooks_of_which_half_were_lost_are_whole_after_one_reconcile(place: Place, provider: str) -> None:
-    """Half of the bodies come, each twice, and no server is there for the others: until the API was read, answers are incomplete;
-    then each event is there once, under the id of its webhook, and the facts are those of all events.
+    """After half of the webhooks were lost, answers are incomplete until one reconcile, in spite of repeated bodies.
+
+    Then each event is there once, with its webhook's id, and verify finds no difference.
     """
     answer, bodies = OF[provider](int(place.now.timestamp()) + 60)
     there, service = place.run(answer), services()[provider]

@@ -1,4 +1,4 @@
-"""Restatements: the ledger leads from what was said to what is true now, holds nothing where nothing changed, and names nobody."""
+"""Restatements: the ledger leads from the first numbers to the present ones, is empty without changes, and names no contact."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ METRICS = ("messages", "active_contacts", "conversations_started", "response_ms.
 
 
 class Clocked:
-    """An engine with a tenant and a clock that a test moves."""
+    """An engine with a tenant and a clock that the test moves."""
 
     def __init__(self, folder: Path) -> None:
-        """Open it."""
+        """Open the engine."""
         self.now = NOW
         self.engine = Engine(load(folder, free_floor_mb=0), lambda: self.now)
         self.engine.add_tenant("hotel")
@@ -44,14 +44,14 @@ class Clocked:
         assert self.engine.record("hotel", event, history=True)["rejected"] == []
 
     def rows(self, **how: Any) -> Sequence[Restatement]:
-        """The ledger, oldest first."""
+        """Return the ledger, oldest first."""
         found = self.engine.restatements.of("hotel", limit=1000, **how).rows
         return found[::-1]
 
 
 @pytest.fixture
 def clocked(tmp_path: Path) -> Iterator[Clocked]:
-    """An engine of one test."""
+    """Make an engine for one test."""
     made = Clocked(tmp_path / "data")
     yield made
     made.engine.close()
@@ -67,8 +67,11 @@ def _values(engine: Engine, by: tuple[str, ...]) -> dict[tuple[str, str, str], A
 
 @pytest.mark.parametrize("seed", range(8 if ALL else 1))
 def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: int) -> None:
-    """Over random late events, corrections, links and erasures: each number of a closed day is what was said first, and then each
-    change begins where the one before it ended, and the last one ends at the answer of today; unchanged ones have none."""
+    """After late events, links and erasures, each number of a closed day goes from its first value through its
+    restatements to the present answer.
+
+    Each restatement begins at the value where the one before it ended; unchanged numbers have none.
+    """
     chance = random.Random(seed)
     for _ in range(40):
         clocked.send(
@@ -110,7 +113,7 @@ def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: in
 
 
 def test_the_ledger_is_read_by_days(clocked: Clocked) -> None:
-    """`first` is in it and `after` is not; a range that is empty or no range of days is refused."""
+    """The ledger's range includes `first` and excludes `after`; an empty or bad range is refused."""
     for day in (2, 3, 4):
         clocked.send(day)
     clocked.engine.restatements.restate()
@@ -127,7 +130,7 @@ def test_the_ledger_is_read_by_days(clocked: Clocked) -> None:
 
 
 def test_a_check_that_finds_nothing_writes_nothing(clocked: Clocked) -> None:
-    """Closed twice, folded again whole, and with new events of today: the ledger stays empty and no day is stored again."""
+    """Without changes to closed days, after a second check, a backfill and new events, the ledger stays empty."""
     for day in range(2, 19):
         clocked.send(day)
     assert clocked.engine.restatements.restate().days > 15
@@ -138,7 +141,7 @@ def test_a_check_that_finds_nothing_writes_nothing(clocked: Clocked) -> None:
 
 
 def test_a_change_says_why(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Late events are counted, an erasure, another zone and another definition are named, and no row names the erased contact."""
+    """Causes are late events with their number, an erasure, and a definition; the ledger does not hold the erased contact."""
     for day in range(2, 19):
         clocked.send(day, contact="guest-secret-7")
         clocked.send(day)
@@ -166,7 +169,7 @@ def test_a_change_says_why(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_old_value_is_what_was_known_then(clocked: Clocked) -> None:
-    """`as_of` the moment before a late event gives the old value of its restatement; today's answer is the new one."""
+    """`as_of` before a late event gives the old value of its restatement; the present answer is the new value."""
     for day in range(2, 19):
         clocked.send(day)
     clocked.engine.restatements.restate()
@@ -181,7 +184,7 @@ def test_the_old_value_is_what_was_known_then(clocked: Clocked) -> None:
 
 
 def test_a_kept_report_says_how_many_of_its_numbers_changed(clocked: Clocked) -> None:
-    """A report of the first days says 0, then as many as the ledger has for its days since it was made; one of other days 0."""
+    """A kept report has the number of restatements of its days since it was made; one of other days has 0."""
     for day in range(2, 19):
         clocked.send(day)
     clocked.engine.restatements.restate()

@@ -1,4 +1,4 @@
-"""Rule sets: what one tenant watches another watches after an import, once however often it runs; nobody is resubscribed."""
+"""Rule sets: an import copies a tenant's rules to another tenant, once, and resubscribes nobody."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ FROM, TO = "hotel", "spa"
 
 @pytest.fixture
 def engine(tmp_path: Path, jobs_url: str) -> Iterator[Engine]:
-    """Two tenants with destinations of the same names; the first has rules, a digest and targets. Control data as of `jobs_url`."""
+    """Two tenants with a destination of the same name; the first has rules, a digest and targets. Control data is at
+    `jobs_url`.
+    """
     with Engine(load(tmp_path / "data", free_floor_mb=0, control_url=jobs_url, secret_key="5c" * 32)) as opened:
         for tenant in (FROM, TO):
             opened.add_tenant(tenant)
@@ -38,7 +40,7 @@ def engine(tmp_path: Path, jobs_url: str) -> Iterator[Engine]:
 
 
 def test_an_import_makes_the_same_rules_once(engine: Engine) -> None:
-    """The export of the second tenant is that of the first; a second import changes nothing, and no id is new."""
+    """After an import both exports are equal; a second import changes nothing and keeps all ids."""
     document = plain(engine.rules.export(FROM))
     first = engine.rules.import_(TO, document)
     assert (first.added, first.changed, first.unchanged) == (5, 0, 0)
@@ -56,7 +58,7 @@ def _ids(engine: Engine) -> list[str]:
 
 
 def test_an_export_holds_no_address_and_no_id(engine: Engine) -> None:
-    """Destinations stand in it by kind and name alone."""
+    """An export names destinations by kind and name alone, without addresses and ids."""
     (marta,) = engine.destinations.of(FROM).rows
     text = json.dumps(plain(engine.rules.export(FROM)))
     assert '"mail: Marta"' in text
@@ -65,7 +67,7 @@ def test_an_export_holds_no_address_and_no_id(engine: Engine) -> None:
 
 
 def test_what_differs_is_changed_and_what_is_not_named_stays(engine: Engine) -> None:
-    """A changed limit, hour and share reach the tenant; a rule that the document does not name is still there."""
+    """An import changes a different limit, hour and share; rules it does not name stay."""
     document = plain(engine.rules.export(FROM))
     engine.rules.import_(TO, document)
     engine.alerts.add(TO, {"name": "Own", "kind": "sla"})
@@ -82,7 +84,7 @@ def test_what_differs_is_changed_and_what_is_not_named_stays(engine: Engine) -> 
 
 
 def test_who_unsubscribed_stays_so(engine: Engine) -> None:
-    """An import does not send a digest again to a recipient who stopped it."""
+    """An import does not restart a stopped subscription."""
     document = plain(engine.rules.export(FROM))
     engine.rules.import_(TO, document)
     (digest,) = engine.subscriptions.of(TO).rows
@@ -117,7 +119,7 @@ def test_who_unsubscribed_stays_so(engine: Engine) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_its_place(engine: Engine, document: dict[str, Any], words: str) -> None:
-    """The error names the item and the field, and nothing was stored."""
+    """The error names the item and the field, and nothing is stored."""
     before = plain(engine.rules.export(TO))
     with pytest.raises(BadInputError, match=f"(?s){words}"):
         engine.rules.import_(TO, document)
@@ -125,7 +127,7 @@ def test_what_cannot_be_is_refused_with_its_place(engine: Engine, document: dict
 
 
 def test_every_item_that_cannot_be_is_named_and_none_is_stored(engine: Engine) -> None:
-    """Good items before, between and after bad ones are not stored, and the error has a place and a reason for each bad one."""
+    """Every bad item is named with place and reason, and the good ones beside them are not stored."""
     document = plain(engine.rules.export(FROM))
     document["targets"].append({"aim": "resolution", "minutes": 0, "valid_from": "2026-01-01"})
     document["alerts"].insert(1, {"name": "Odd", "kind": "threshold", "metric": "mesages", "limit": 1})
@@ -149,7 +151,7 @@ def test_every_item_that_cannot_be_is_named_and_none_is_stored(engine: Engine) -
 def test_what_fails_while_it_is_written_leaves_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    """A maximum that the last item passes undoes those before it, also in what the engine remembers of the tenant."""
+    """An import that exceeds a maximum at its last item is undone, also in cached tenants."""
     document = plain(engine.rules.export(FROM))
     document["subscriptions"].append({"destination": "mail: Marta", "kind": "weekly"})
     monkeypatch.setattr(limit, 1)
@@ -161,14 +163,14 @@ def test_what_fails_while_it_is_written_leaves_nothing(
 
 
 def test_two_destinations_of_one_name_are_refused(engine: Engine) -> None:
-    """Where a name stands for two addresses nobody is guessed."""
+    """A destination name with two addresses is refused."""
     engine.destinations.add(TO, "mail", "other@aurora.example", "Marta")
     with pytest.raises(BadInputError, match="2 are called 'mail: Marta'"):
         engine.rules.import_(TO, plain(engine.rules.export(FROM)))
 
 
 def test_http_carries_a_rule_set(engine: Engine) -> None:
-    """What GET answers, PUT takes with another tenant's key; without the scope admin it is refused."""
+    """The body of GET can be sent with PUT and another tenant's key; without the scope admin it is refused."""
     keys = {tenant: engine.keys.add(tenant, ["read", "admin"]).key for tenant in (FROM, TO)}
     with TestClient(create_app(engine)) as client:
         document = client.get("/v1/rules", headers={"Authorization": f"Bearer {keys[FROM]}"}).json()

@@ -1,4 +1,4 @@
-"""A hole in the numbers of a service's deliveries is a gap, until the missing ones have come."""
+"""A hole in the sequence numbers of deliveries is a gap until the missing ones have arrived."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """Open a server whose clock the test moves."""
+    """Open a server with a clock that the test moves."""
     with ExitStack() as stack:
         yield Place(tmp_path / "data", stack)
 
 
 def bot(place: Place) -> str:
-    """Connect a bot; returns the integration's id."""
+    """Connect a Telegram bot; return the integration's id."""
     return place.connect("telegram", settings={"bot_id": "1"}, secrets={"secret_token": TOKEN})
 
 
 def update(place: Place, id_: str, number: int, kind: str = "message") -> int:
-    """Send an update of now; returns the status."""
+    """Send an update of the present; return the status."""
     at = int(place.now.timestamp())
     person = {"id": 41, "is_bot": False, "first_name": "Ada"}
     message = {"message_id": number, "from": person, "chat": {"id": 41, "type": "private"}, "date": at, "text": "words"}
@@ -40,15 +40,15 @@ def update(place: Place, id_: str, number: int, kind: str = "message") -> int:
 
 
 def skipped(place: Place, id_: str) -> list[str]:
-    """Return what the open gaps of missing numbers say."""
+    """Return the messages of open gaps of skipped numbers."""
     (row,) = place.engine.coverage.of("acme", integration=id_).rows
     return [gap.message for gap in row.gaps if gap.reason == "skipped"]
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_hole_is_a_gap_until_it_is_filled(place: Place, seed: int) -> None:
-    """Forty updates in any order, some twice, four of them late: while one is missing answers say so; when all are there they do
-    not, whatever kinds of updates they were.
+    """With forty updates of any kind in any order, some repeated, answers are incomplete while one is missing, and
+    complete after.
     """
     chance, id_ = random.Random(seed), bot(place)
     late = chance.sample(range(1, 39), 4)
@@ -67,7 +67,7 @@ def test_a_hole_is_a_gap_until_it_is_filled(place: Place, seed: int) -> None:
 
 
 def test_updates_out_of_order_are_no_gap(place: Place) -> None:
-    """A number that is a minute late opens nothing."""
+    """An update that is a minute late opens no gap."""
     id_ = bot(place)
     assert update(place, id_, 5) == update(place, id_, 7) == 200
     place.pass_(MINUTE)
@@ -78,7 +78,7 @@ def test_updates_out_of_order_are_no_gap(place: Place) -> None:
 
 
 def test_a_hole_that_a_person_closed_stays_closed(place: Place) -> None:
-    """What is lost for good is closed by hand, and not opened again; a later hole is another gap."""
+    """A hole closed by hand is not opened again; a later hole is another gap."""
     id_ = bot(place)
     for number in (5, 8):
         assert update(place, id_, number) == 200

@@ -1,4 +1,4 @@
-"""Targets through the engine's operations: set, replaced, ended; answers follow at once, and the past stays."""
+"""Targets through the engine: set, replaced, ended; answers follow at once, and the past stays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def talk(day: str, waited: int, **more: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine whose tenant answers after 10 and 20 minutes on two days."""
+    """An engine with answers after 10 and 20 minutes on two days."""
     with open_engine(tmp_path / "data", clock=fixed(NOW)) as opened:
         opened.add_tenant("acme", "Europe/Berlin")
         for day in ("2026-11-10", "2026-11-20"):
@@ -42,14 +42,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def number(engine: Engine, start: str = "2026-11-09", end: str = "2026-11-22", **more: Any) -> dict[str, Any]:
-    """Return the share of answers within the target, with its parts."""
+    """Return the share within the target, with its parts."""
     (row,) = engine.query("acme", [SHARE], start, end, details=True, **more)["rows"]
     details: dict[str, Any] = row["details"][SHARE]
     return details
 
 
 def test_a_target_counts_at_once(engine: Engine) -> None:
-    """Without a target the share is unknown; with one of 15 minutes half of the answers are within it, and no cache lags behind."""
+    """Without a target the share is null; a new target of 15 minutes counts at once."""
     none = number(engine)
     assert (none["value"], none["state"]) == (None, "no_target")
     engine.targets.add("acme", "next_response", 15, share=0.9, valid_from="2026-01-01")
@@ -58,7 +58,7 @@ def test_a_target_counts_at_once(engine: Engine) -> None:
 
 
 def test_a_change_shows_old_and_new_side_by_side(engine: Engine) -> None:
-    """A target replaced on a day judges what began before that day, and the new one what began from it on."""
+    """The old target judges waits that began before the new one's day, and the new one those from that day on."""
     old = engine.targets.add("acme", "next_response", 15, valid_from="2026-01-01")
     new = engine.targets.add("acme", "next_response", 30, valid_from="2026-11-15")
     both = number(engine)
@@ -73,7 +73,7 @@ def test_a_change_shows_old_and_new_side_by_side(engine: Engine) -> None:
 
 
 def test_a_removed_target_ends_with_today(engine: Engine) -> None:
-    """What it judged it still judges; one that begins today is deleted, and one that was removed twice is unknown or ended."""
+    """A removed target ends today and still judges the past; one that began today is deleted."""
     old = engine.targets.add("acme", "next_response", 15, valid_from="2026-01-01")
     today = engine.targets.add("acme", "first_response", 15)
     assert (today.valid_from, engine.targets.remove("acme", today.id).valid_to) == ("2026-11-22", None)
@@ -84,7 +84,7 @@ def test_a_removed_target_ends_with_today(engine: Engine) -> None:
 
 
 def test_the_most_specific_wins(engine: Engine) -> None:
-    """Channel and priority, then priority, then channel, then all; priorities are the same in any case."""
+    """Channel and priority win over priority, then channel, then all; priorities ignore case."""
     for minutes, channel, priority in ((40, None, None), (30, "sms", None), (5, None, "Urgent"), (15, "sms", "URGENT")):
         engine.targets.add("acme", "next_response", minutes, channel, priority, valid_from="2026-01-01")
     for n, more in enumerate(
@@ -97,7 +97,7 @@ def test_the_most_specific_wins(engine: Engine) -> None:
 
 
 def test_the_same_day_and_scope_is_replaced(engine: Engine) -> None:
-    """A target set again for the same aim, scope and day takes the place of the first."""
+    """A target with the same aim, scope and day replaces the first."""
     engine.targets.add("acme", "resolution", 60, valid_from="2026-11-01")
     new = engine.targets.add("acme", "resolution", 90, valid_from="2026-11-01")
     assert [one.id for one in engine.targets.of("acme").rows] == [new.id]
@@ -114,13 +114,13 @@ def test_the_same_day_and_scope_is_replaced(engine: Engine) -> None:
     ],
 )
 def test_what_is_wrong_is_named(engine: Engine, given: dict[str, Any], named: str) -> None:
-    """A target that cannot be is refused by its field."""
+    """A bad target is refused by field."""
     with pytest.raises(BadInputError, match=named):
         engine.targets.add("acme", **given)
 
 
 def test_business_minutes_need_hours_and_count_them(engine: Engine) -> None:
-    """With business hours on Mondays alone, what was asked on a Tuesday at nine took no open minute."""
+    """With business hours on Mondays alone, a wait on Tuesday took no business minute; without a calendar nothing is judged."""
     engine.calendar.set("acme", OPEN)
     engine.targets.add("acme", "next_response", 1, business=True, valid_from="2026-01-01")
     assert number(engine, "2026-11-10", "2026-11-11")["value"] == 1.0

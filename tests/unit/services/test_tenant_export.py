@@ -1,4 +1,4 @@
-"""A tenant that is exported and imported elsewhere has every number, tie and duplicate that it had."""
+"""A tenant exported and imported elsewhere keeps every number, tie and duplicate."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ HOURS = {"versions": [{"valid_from": "2020-01-01", "week": {"monday": ["09:00-18
 
 
 def quiet(_: str) -> None:
-    """Say nothing."""
+    """Ignore progress."""
 
 
 class Place:
-    """An installation below the engine."""
+    """An installation without the engine."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -63,14 +63,14 @@ class Place:
         self.queries = Queries(self.store, lambda: self.now)
 
     def send(self, tenant: str, events: Sequence[Event]) -> tuple[int, int]:
-        """Store events as history; returns how many were stored, and how many were duplicates."""
+        """Store events as history; return the numbers of stored and duplicate ones."""
         one = self.control.tenant(tenant)
         outcome = Intake(self.store, lambda: self.now, lambda _: None).accept(one, events, history=True)
         assert outcome.rejected == []
         return outcome.stored, outcome.duplicates
 
     def answers(self, tenant: str, grain: Grain = Grain.DAY) -> list[dict[str, Any]]:
-        """Return every metric of every window, each on its own."""
+        """Return every metric of every window, one answer per rollup."""
         names: dict[str, list[str]] = {}
         for metric, (kind, rollup) in METRICS.items():
             full = [f"{metric}.{s}" for s in STATISTICS] if isinstance(kind, Quantiles) else [metric]
@@ -85,13 +85,13 @@ class Place:
         return import_tenant(self.store, self.control, source, self.now, gone, quiet, name)
 
     def close(self) -> None:
-        """Close all."""
+        """Close store and database."""
         self.store.close()
         self.database.close()
 
 
 def said(answer: Answer) -> dict[str, Any]:
-    """Return the numbers of an answer with what is said of them."""
+    """Return an answer's values with start, state and n."""
     return {
         name: [(row.start, row.cells[name].value, row.cells[name].state, row.cells[name].n) for row in answer.rows]
         for name in answer.columns
@@ -100,7 +100,7 @@ def said(answer: Answer) -> dict[str, Any]:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """An installation with another tenant, and one with some days of everything, some of it gone by retention."""
+    """An installation with another tenant, and one with some days of everything, partly past raw retention."""
     monkeypatch.setattr(identity, "RECENT", 100)
     place = Place(tmp_path / "here")
     place.control.add_tenant("other")
@@ -125,7 +125,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 @pytest.fixture
 def there(tmp_path: Path) -> Iterator[Place]:
-    """Another installation, with a tenant of its own."""
+    """Another installation, with tenants of its own."""
     place = Place(tmp_path / "there")
     place.control.add_tenant("first")
     place.control.add_tenant("second")
@@ -135,7 +135,7 @@ def there(tmp_path: Path) -> Iterator[Place]:
 
 
 def stored(place: Place, tenant: str) -> dict[str, list[Any]]:
-    """Return every row of a tenant, without its number and the store's own ids."""
+    """Return every row of a tenant, without the quarantine's ids."""
     one = place.control.tenant(tenant)
     found = {}
     with place.store.facts.read() as reading:
@@ -147,7 +147,7 @@ def stored(place: Place, tenant: str) -> dict[str, list[Any]]:
 
 
 def test_every_number_is_the_same_elsewhere(here: Place, there: Place, tmp_path: Path) -> None:
-    """All metrics by day and in total, states, settings and rows equal, also under another name and number; verify is clean."""
+    """All metrics by day and in total, settings and rows are equal under another name and number; verify is clean."""
     retention(here.store, [here.control.tenant("hotel")], here.now)
     exported = export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
     tenant, _ = there.take(tmp_path / "export", "grand")
@@ -167,7 +167,7 @@ def test_every_number_is_the_same_elsewhere(here: Place, there: Place, tmp_path:
 
 
 def test_what_is_sent_again_or_later_counts_the_same(here: Place, there: Place, tmp_path: Path) -> None:
-    """Events of any age are duplicates after the move, corrections correct, and a tie that comes later is the later one."""
+    """After the move resent events are duplicates, and simultaneous new events give the same answers in both places."""
     export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
     there.take(tmp_path / "export")
     events = list(sample.events(sample.tenants()[0][0], NOW, DAYS))
@@ -197,7 +197,7 @@ def test_what_is_sent_again_or_later_counts_the_same(here: Place, there: Place, 
 
 
 def test_an_export_can_be_read_by_people_and_programs(here: Place, tmp_path: Path) -> None:
-    """JSON lines and Parquet hold the same rows; events are in the words of the contract; the ZIP holds all files."""
+    """JSON lines and Parquet hold the same events, conversations have the right counts, and the ZIP holds all files."""
     exported = export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
     lines = [json.loads(line) for line in (tmp_path / "export" / "events.jsonl").read_text().splitlines()]
     table = pq.read_table(tmp_path / "export" / "events.parquet")
@@ -223,7 +223,7 @@ def test_an_export_can_be_read_by_people_and_programs(here: Place, tmp_path: Pat
 
 
 def test_another_tenants_rows_never_leave(here: Place, tmp_path: Path) -> None:
-    """An export holds nothing of another tenant: no row, and none of its identities."""
+    """An export holds no row and no identity of another tenant."""
     here.send("other", [Event(type="message.received", time=NOW, channel="x", id="CANARY", contact_id="CANARY")])
     export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
     assert all(b"CANARY" not in path.read_bytes() for path in (tmp_path / "export").rglob("*") if path.is_file())
@@ -236,7 +236,7 @@ def test_another_tenants_rows_never_leave(here: Place, tmp_path: Path) -> None:
 def test_an_import_that_fails_leaves_nothing(
     here: Place, there: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Damaged, incomplete or interrupted, no tenant and no row is there; then the same import goes well."""
+    """A damaged, incomplete or conflicting import leaves no tenant and no row, and a later import succeeds."""
     export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
     with pytest.raises(ConflictError, match="--as"):
         there.take(tmp_path / "export", "second")
@@ -261,7 +261,7 @@ def test_an_import_that_fails_leaves_nothing(
 def test_an_export_of_an_earlier_version_lacks_tables_that_came_later(
     here: Place, there: Place, tmp_path: Path
 ) -> None:
-    """Names travel with their tenant; an export that knows no table of names is read without them."""
+    """Names are exported with their tenant; an export without a table of names imports without them."""
     hotel = here.control.tenant("hotel")
     row = Kept("staff", "S1", "Ada", 0, by_hand=True)
     with here.store.facts.write() as writing:

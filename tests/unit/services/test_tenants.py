@@ -1,4 +1,4 @@
-"""A tenant's settings are the same whoever sets them: over HTTP, by a command, on the page."""
+"""A tenant's settings are the same set over HTTP, by a command, or on the page."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _by_page(visitor: Visitor, tones: list[str]) -> None:
 
 @pytest.mark.parametrize("change", [_by_http, _by_command, _by_page])
 def test_tones_of_hotspots_can_be_set_and_taken_back(visitor: Visitor, change: Any) -> None:
-    """Each face sets them in any case, once each, keeps what it does not name, and takes them back by naming none."""
+    """Each face sets tones in any case without repeats, keeps other settings, and clears tones with an empty list."""
     before = visitor.engine.tenants.get("acme")
     change(visitor, ["Negative", "angry", "negative"])
     assert visitor.engine.tenants.get("acme") == replace(before, hotspot_tones=("angry", "negative"))
@@ -56,7 +56,7 @@ def test_tones_of_hotspots_can_be_set_and_taken_back(visitor: Visitor, change: A
 
 
 def test_settings_of_threads_are_the_same_on_every_face(visitor: Visitor) -> None:
-    """HTTP, command and page each set the part that they name, and all of them show the whole."""
+    """HTTP, command and page each change the thread settings they name, and keep the rest."""
     key = visitor.engine.keys.add(None, ["admin"]).key
     body = {"threads": {"help_channels": ["C2", "C1"]}}
     answer = visitor.http.patch("/v1/tenants/acme", json=body, headers={"Authorization": f"Bearer {key}"})
@@ -72,6 +72,6 @@ def test_settings_of_threads_are_the_same_on_every_face(visitor: Visitor) -> Non
 
 @pytest.mark.parametrize("tones", [[""], ["x" * 65], [f"t{n}" for n in range(21)]])
 def test_tones_are_bounded(visitor: Visitor, tones: list[str]) -> None:
-    """An empty or long name, and more than twenty, are refused with the name of the setting."""
+    """An empty or long tone, or more than twenty, are refused with the name of the setting."""
     with pytest.raises(BadInputError, match="hotspot_tones"):
         visitor.engine.tenants.change("acme", hotspot_tones=tones)

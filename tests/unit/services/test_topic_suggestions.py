@@ -1,4 +1,4 @@
-"""Suggested topics of tenants: out of stored unlabelled texts alone, each tenant's own, accepted or dismissed once."""
+"""Suggested topics: from stored unlabelled texts alone, per tenant, accepted or dismissed once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ENDINGS = (
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine with the tenants acme and other, which have rules about food."""
+    """An engine with the tenants acme and other, both with rules about food."""
     with open_engine(tmp_path, clock=NOW) as made:
         for name in ("acme", "other"):
             made.add_tenant(name)
@@ -61,13 +61,13 @@ def said(theme: str, count: int, first: int = 0, people: int = 1000) -> list[dic
 
 
 def theme_of(row: SuggestedTopic) -> str:
-    """Return the theme of a suggestion's examples; they agree."""
+    """Return the common theme of a suggestion's examples."""
     (theme,) = {example.message.split("-")[0] for example in row.examples}
     return theme
 
 
 def filled(engine: Engine) -> dict[str, SuggestedTopic]:
-    """Suggest topics to acme from two dozen messages of each theme; returns them by theme."""
+    """Suggest topics from two dozen messages of each theme; return them by theme."""
     engine.record("acme", [*said("wifi", 24), *said("parking", 24)])
     engine.labels.run("acme")
     engine.labels.suggestions.run("acme")
@@ -75,7 +75,7 @@ def filled(engine: Engine) -> dict[str, SuggestedTopic]:
 
 
 def test_topics_are_shown_with_words_examples_and_figures(engine: Engine) -> None:
-    """Each theme is a topic with its own words, eight examples at most, and the counts of its messages; no label comes of it."""
+    """Each theme is a topic with its words, eight examples and counts; it labels no message."""
     rows = filled(engine)
     assert rows.keys() == {"wifi", "parking"}
     assert "wifi" in rows["wifi"].rule and "parking" in rows["parking"].rule
@@ -90,7 +90,7 @@ def test_topics_are_shown_with_words_examples_and_figures(engine: Engine) -> Non
 
 
 def test_the_same_messages_change_nothing_and_numbers_stay(engine: Engine) -> None:
-    """A second run says so; messages of another week come to the topics that are there, under their numbers."""
+    """A run without new messages changes nothing; later messages join the existing topics under their numbers."""
     before = filled(engine)
     assert engine.labels.suggestions.run("acme").changed is False
     engine.record("acme", said("wifi", 12, first=24))
@@ -101,7 +101,7 @@ def test_the_same_messages_change_nothing_and_numbers_stay(engine: Engine) -> No
 
 
 def test_a_topic_below_the_floor_is_not_shown(engine: Engine) -> None:
-    """Too few messages, or enough of too few people, are counted as below and cannot be accepted."""
+    """Topics with too few messages or people are counted as below, and cannot be accepted."""
     engine.record("acme", [*said("wifi", FLOOR - 1), *said("parking", 24, people=FLOOR_OF_PEOPLE - 1)])
     engine.labels.suggestions.run("acme")
     view = engine.labels.suggestions.of("acme")
@@ -112,7 +112,9 @@ def test_a_topic_below_the_floor_is_not_shown(engine: Engine) -> None:
 
 
 def test_an_accepted_topic_is_a_label_with_rule_and_examples(engine: Engine) -> None:
-    """Yes adds the label with its words, gives the examples to the person, and never suggests it again; a second yes is refused."""
+    """Accepting adds the label with its words and the examples, and the topic is not suggested again; a second accept
+    is refused.
+    """
     wifi = filled(engine)["wifi"]
     done = engine.labels.suggestions.accept("acme", wifi.number, "wifi", ["wifi", "no internet"], "anna")
     assert done.examples == 8 and done.words == ("wifi", "no internet")
@@ -133,7 +135,7 @@ def test_an_accepted_topic_is_a_label_with_rule_and_examples(engine: Engine) -> 
 
 
 def test_a_dismissed_topic_does_not_come_back(engine: Engine) -> None:
-    """No is remembered: further messages of its kind suggest nothing new, whatever else comes."""
+    """A dismissed topic is not suggested again with further messages; a second dismissal is refused."""
     wifi = filled(engine)["wifi"]
     engine.labels.suggestions.dismiss("acme", wifi.number, "anna")
     engine.record("acme", said("wifi", 36, first=24))
@@ -146,7 +148,7 @@ def test_a_dismissed_topic_does_not_come_back(engine: Engine) -> None:
 
 
 def test_a_refused_name_changes_nothing(engine: Engine) -> None:
-    """A label's name that is not allowed is refused, and the topic stays undecided."""
+    """A bad label name or word is refused, and the topic stays undecided."""
     wifi = filled(engine)["wifi"]
     with pytest.raises(BadInputError):
         engine.labels.suggestions.accept("acme", wifi.number, " ")
@@ -156,7 +158,7 @@ def test_a_refused_name_changes_nothing(engine: Engine) -> None:
 
 
 def test_tenants_never_mix(engine: Engine) -> None:
-    """One tenant's texts suggest nothing to another, whose runs, words and decisions are its own."""
+    """Each tenant gets topics from its own texts, and decisions of one do not affect another."""
     engine.record("acme", said("wifi", 24))
     engine.record("other", said("parking", 24))
     runs = engine.labels.suggest_all()
@@ -170,7 +172,7 @@ def test_tenants_never_mix(engine: Engine) -> None:
 
 
 def test_texts_that_are_not_stored_are_not_read(engine: Engine) -> None:
-    """Messages whose texts were labelled on arrival and not stored suggest nothing; there is nothing to read."""
+    """Messages whose texts were not stored suggest nothing."""
     items = [record_from(row) for row in said("wifi", 24)]
     engine.load("acme", items, labels=True, keep_text=False)
     assert engine.labels.suggestions.run("acme").read == 0
@@ -178,7 +180,7 @@ def test_texts_that_are_not_stored_are_not_read(engine: Engine) -> None:
 
 
 def test_no_text_of_a_message_is_written_by_a_run(engine: Engine, tmp_path: Path) -> None:
-    """The control database holds no word of a text in the clear: examples are named by key, and the rest is encrypted."""
+    """The control database holds no text in the clear: examples are keys, and the rest is encrypted."""
     filled(engine)
     with engine.database.read() as con:
         bodies = con.exec_driver_sql("SELECT body FROM topic_suggestions").fetchall()
@@ -188,7 +190,7 @@ def test_no_text_of_a_message_is_written_by_a_run(engine: Engine, tmp_path: Path
 
 
 def test_an_erased_contact_leaves_no_example(engine: Engine) -> None:
-    """Its messages go from the examples of every topic, decided or not; the others stay."""
+    """Erasing a contact removes its messages from the examples of every topic; other examples stay."""
     rows = filled(engine)
     example = rows["wifi"].examples[0].message
     contact = f"wifi-guest-{int(example.split('-')[1]):04}"
@@ -199,7 +201,7 @@ def test_an_erased_contact_leaves_no_example(engine: Engine) -> None:
 
 
 def test_only_messages_without_a_topic_are_read(engine: Engine) -> None:
-    """A label of rules or of the source keeps a message out; an unlabelled one, and one never looked at, are in; newest first."""
+    """Messages with a topic from rules or source are left out; unlabelled and unseen ones are read, newest first."""
     rows = said("wifi", 5)
     rows[0]["attributes"] = {"text": "the food is cold"}
     label = {"type": "topic.classified", "time": rows[1]["time"], "id": "t", "message_id": rows[1]["id"], "topic": "x"}
@@ -219,7 +221,7 @@ def topic(number: int, messages: int, unresolved: float | None, handling_ms: flo
 
 
 def test_topics_are_ranked_by_messages_unresolved_and_handling_time() -> None:
-    """The product ranks; a factor that is not known counts as the mean of the others, and the figure itself stays null."""
+    """Topics are ranked by messages × unresolved × handling time; an unknown factor counts as the mean, and stays null."""
     many, slow = topic(1, 30, 0.5, 1e6), topic(2, 10, 0.5, 9e6)
     waiting, unknown = topic(3, 20, 1.0, 1e6), topic(4, 30, None, None)
     assert [t.number for t in ranked([many, slow, waiting, unknown])] == [4, 2, 3, 1]
@@ -228,7 +230,7 @@ def test_topics_are_ranked_by_messages_unresolved_and_handling_time() -> None:
 
 
 def test_runs_of_two_processes_do_not_overwrite_each_other(engine: Engine) -> None:
-    """A run that another overtook is refused whole."""
+    """A run that another run overtook is refused as a whole."""
     filled(engine)
     topics = engine.labels.suggestions.stored
     run = topics.last_run("acme")
@@ -239,7 +241,7 @@ def test_runs_of_two_processes_do_not_overwrite_each_other(engine: Engine) -> No
 
 
 def test_without_the_extra_a_run_says_what_to_install(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One tenant's run is an error that names the package; the weekly run of all skips, so that its job does not fail."""
+    """Without the package one tenant's run is an error that names it; the weekly run skips, so that its job does not fail."""
     monkeypatch.setattr(extra, "PACKAGES", ("no_such_package",))
     with pytest.raises(BadSettingError, match="no_such_package"):
         engine.labels.suggestions.run("acme")
@@ -247,7 +249,9 @@ def test_without_the_extra_a_run_says_what_to_install(engine: Engine, monkeypatc
 
 
 def test_resolved_conversations_give_share_and_handling_time(engine: Engine) -> None:
-    """Half of a topic's conversations resolved after an hour: unresolved is a half, handling an hour, opportunity their product."""
+    """With half of its conversations resolved after an hour, a topic has unresolved 0.5, handling of an hour, and their
+    product as opportunity.
+    """
     rows = said("wifi", 24)
     resolved = [
         {
@@ -263,7 +267,7 @@ def test_resolved_conversations_give_share_and_handling_time(engine: Engine) -> 
 
 
 def test_the_stored_body_is_whole(engine: Engine) -> None:
-    """What is stored is what is read: tuples, examples and figures come back as they were."""
+    """A stored topic is read back with tuples and examples."""
     filled(engine)
     for stored_topic in engine.labels.suggestions.stored.of("acme"):
         body = stored_topic.body
