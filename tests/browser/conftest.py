@@ -1,6 +1,6 @@
-"""A real server over real folders, and a real browser that watches every page: its console, its requests, where they go.
+"""A real server over real folders, and a real browser that watches each page's console, requests and their hosts.
 
-Debian's chromium is used; without one these tests are skipped by name. Screenshots go to `build/screenshots`.
+Debian's chromium is used; without it these tests are skipped. Screenshots go to `build/screenshots`.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ CORPUS = (
     "' onmouseover='window.pwned=1", "javascript:window.pwned=1", "{{7*7}}", "${window.pwned=1}", "</script><script>window.pwned=1",
     "<a href=javascript:window.pwned=1>x</a>", "\u202eevil\u2066", "<iframe srcdoc='<script>parent.pwned=1</script>'>",
 )  # fmt: skip
-"""Texts from outside, as names of everything, that would do something where they were taken for HTML or a script."""
+"""Texts from outside that would run if they were taken for HTML or a script; used as names of everything."""
 
 
 @dataclass
 class Server:
-    """A server that runs: its address, its folder, and keys by tenant."""
+    """A running server: its address, its folder, and keys by tenant."""
 
     url: str
     folder: Path
     keys: dict[str, str] = field(default_factory=dict)
     samples: dict[str, str] = field(default_factory=dict)
-    """What the address of a page that others lead to says, by its name."""
+    """Query strings of pages that need one, by page name."""
 
     def link(self, tenant: str | None = None, role: str = "operator") -> str:
-        """Make a sign-in link, as `hubbub sign-in` does."""
+        """Return a sign-in link, made as `hubbub sign-in` does."""
         asked = ["--tenant", tenant, "--role", role] if tenant else []
         command = [*HUBBUB, "sign-in", "--data", str(self.folder), *asked]
         return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
     def query(self, tenant: str, **question: Any) -> dict[str, Any]:
-        """Ask the API."""
+        """Return the API's answer to a question."""
         answer = httpx2.post(
             f"{self.url}/v1/query", json=question, headers={"Authorization": f"Bearer {self.keys[tenant]}"}, timeout=60
         )
@@ -79,7 +79,7 @@ class Server:
         httpx2.post(f"{self.url}/v1/events", json=event, headers=headers, timeout=60).raise_for_status()
 
     def deliver(self) -> None:
-        """Send what is taken, refused in part, refused whole and nobody's, so that the delivery log has some of each."""
+        """Send accepted, partly rejected, rejected and unauthorized requests, so that the delivery log has each outcome."""
         now = datetime.now(UTC).isoformat()
         good = {"type": "message.received", "time": now, "id": "sent", "channel": "web"}
         keys = {**self.keys, CORPUS[0]: f"hub_live_{quote(CORPUS[0])}"}
@@ -95,9 +95,9 @@ class Server:
 
 
 def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Make a folder with a tenant of the demo, one whose names are all attacks, and two without events.
+    """Fill a folder with a tenant of the demo, one whose names are all attacks, and two without events.
 
-    Returns keys by tenant, and what pages that others lead to must be told.
+    Returns keys by tenant, and query strings of pages that need one.
     """
     now = datetime.now(UTC)
     with hubbub.open(folder) as engine:
@@ -123,7 +123,7 @@ def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def incident(engine: hubbub.Engine, now: datetime) -> str:
-    """Let a rule have found something yesterday; returns the incident's id."""
+    """Open an incident of yesterday; return its id."""
     rule = {"name": "Many messages", "kind": "threshold", "metric": "messages", "limit": 5}
     stored = engine.alert_store.rule(HOTEL, engine.alerts.add(HOTEL, rule).id)
     id_, day = new_id("inc"), now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -134,7 +134,7 @@ def incident(engine: hubbub.Engine, now: datetime) -> str:
 
 
 def attacks(now: datetime) -> Iterator[dict[str, Any]]:
-    """Yield an event of every type, at several hours, with an attack in every field that holds text."""
+    """Yield an event of every type, at several hours, with an attack in every text field."""
     for hours in range(1, 40, 3):
         for n, type_ in enumerate(sorted(TYPES)):
             text = CORPUS[(n + hours) % len(CORPUS)]
@@ -148,7 +148,7 @@ def attacks(now: datetime) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve such a folder by `hubbub serve`, in a process of its own."""
+    """Serve such a folder with `hubbub serve`, in a process of its own."""
     folder = tmp_path_factory.mktemp("browser") / "data"
     keys, samples = fill(folder)
     with served(folder) as url:
@@ -159,7 +159,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Run `hubbub serve` over a folder on a free port; gives its address."""
+    """Run `hubbub serve` over a folder on a free port; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -185,7 +185,7 @@ def served(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Start what drives the browser; an event loop runs in this thread as long, which other tests must not find."""
+    """Start playwright; its event loop runs in this thread, which other tests must not meet."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine: install Debian's package 'chromium'")
     with sync_playwright() as started:
@@ -194,14 +194,14 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """Start the browser, without a screen."""
+    """Start the browser without a screen."""
     started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     yield started
     started.close()
 
 
 class Visitor:
-    """Somebody in a window of some size and theme; `faults` is what pages did that they should not."""
+    """A window with a size and theme; `faults` lists errors of its pages."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -231,7 +231,7 @@ class Visitor:
         self.page.wait_for_load_state("networkidle")
 
     def visit(self, path: str) -> None:
-        """Open a page and wait until all its parts and charts are there."""
+        """Open a page and wait for all its parts and charts."""
         self.page.goto(self.url + path)
         self.page.wait_for_load_state("networkidle")
         self.page.wait_for_function(
@@ -240,7 +240,7 @@ class Visitor:
         )
 
     def shot(self, name: str) -> None:
-        """Keep a picture of the page, where all tests run: a picture of a long page takes as long as opening it."""
+        """Take a screenshot if all tests run, since one of a long page takes as long as opening it."""
         if not ALL:
             return
         SHOTS.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,7 @@ def visiting(
     browser: Browser, server: Server, tenant: str | None = None, role: str = "operator", *, width: int = 1200, theme: Any = "light",
     signed_in: bool = True, touch: bool = False,
 ) -> Iterator[Visitor]:  # fmt: skip
-    """Open a window of its own, signed in."""
+    """Open a new window, signed in."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=theme, timezone_id="Pacific/Auckland", locale="en-GB",
         reduced_motion="reduce", has_touch=touch,

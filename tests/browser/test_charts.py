@@ -22,7 +22,7 @@ def visitor(browser: Browser, server: Server) -> Iterator[Visitor]:
 
 
 def chart(visitor: Visitor, path: str = f"/t/{HOTEL}/overview?range=7d&metric=messages") -> Locator:
-    """Visit a page and return what reads its chart."""
+    """Visit a page and return its chart's reader."""
     visitor.visit(path)
     reader = visitor.page.locator("#chart .reader")
     reader.scroll_into_view_if_needed()
@@ -36,7 +36,7 @@ def rows(visitor: Visitor) -> list[list[str]]:
 
 
 def test_every_place_of_the_plot_answers_the_pointer(visitor: Visitor) -> None:
-    """From left to right the box beside the pointer names each day once and in order, with the number of the table."""
+    """From left to right the tip names each day once and in order, with the number of the table."""
     reader = chart(visitor)
     visitor.page.locator("#chart .as-table summary").click()
     told = {row[0]: row[1] for row in rows(visitor)}
@@ -56,7 +56,7 @@ def test_every_place_of_the_plot_answers_the_pointer(visitor: Visitor) -> None:
 
 
 def test_a_click_on_a_day_opens_it(visitor: Visitor) -> None:
-    """The page is shown again with that day alone, and the number on it is that of the chart."""
+    """A click on a day reloads the page for that day, and its number is that of the chart."""
     reader = chart(visitor)
     box = reader.bounding_box()
     assert box is not None
@@ -69,7 +69,9 @@ def test_a_click_on_a_day_opens_it(visitor: Visitor) -> None:
 
 
 def test_the_arrow_keys_read_a_chart(visitor: Visitor) -> None:
-    """Tab comes to it once; arrows move by a day, Home and End to the ends, and the days of the page stay; Enter opens."""
+    """The chart is one tab stop; arrows move by a day, Home and End to the ends, Escape hides the tip, and Enter opens
+    the day.
+    """
     reader = chart(visitor)
     page, address = visitor.page, visitor.page.url
     page.locator("#chart .as-table summary").click()
@@ -95,7 +97,7 @@ def test_the_arrow_keys_read_a_chart(visitor: Visitor) -> None:
 
 @pytest.mark.slow
 def test_charts_of_all_pages_are_read_in_the_same_way(visitor: Visitor) -> None:
-    """Each chart over time has one reader that says its last window, and axe finds nothing serious about them."""
+    """Each chart over time has one reader with its last window, and axe finds nothing serious."""
     for name in ("speed", "satisfaction", "team", "messages", "contacts", "live"):
         visitor.visit(f"/t/{HOTEL}/{name}")
         readers = visitor.page.locator(".reader")

@@ -1,4 +1,4 @@
-"""Every page in a real browser: on the demo, on an empty store, with attacks for names, narrow, dark, and by keyboard."""
+"""Every page in a real browser: the demo, an empty store, attacks as names, narrow, dark, and by keyboard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def operator(browser: Browser, server: Server) -> Iterator[Visitor]:
 
 
 def clean(visitor: Visitor, path: str) -> list[str]:
-    """Visit a page and return what was wrong with it."""
+    """Visit a page and return its faults."""
     visitor.faults.clear()
     visitor.visit(path)
     failed = visitor.page.locator(".failed")
@@ -40,7 +40,7 @@ def clean(visitor: Visitor, path: str) -> list[str]:
 
 
 def test_every_page_works_on_the_demo(operator: Visitor, server: Server) -> None:
-    """No page writes to the console, asks another host, gets an error, or has a part that failed."""
+    """No page writes to the console, calls another host, gets an error, or has a failed part."""
     faults = {}
     for name, path in addresses(server, HOTEL):
         found = clean(operator, path)
@@ -52,7 +52,7 @@ def test_every_page_works_on_the_demo(operator: Visitor, server: Server) -> None
 
 @pytest.mark.slow
 def test_every_page_works_on_an_empty_tenant(operator: Visitor, server: Server) -> None:
-    """A tenant without events has pages that say so; another tenant's conversation and incident are none of its own."""
+    """Pages of a tenant without events work; another tenant's conversation and incident are not found."""
     faults = {}
     for name, path in addresses(server, "empty"):
         found = clean(operator, path)
@@ -63,7 +63,7 @@ def test_every_page_works_on_an_empty_tenant(operator: Visitor, server: Server) 
 
 
 def test_the_first_event_turns_the_page_green(operator: Visitor, server: Server) -> None:
-    """A page that waits for a tenant's first event says so when it is there, without being opened again."""
+    """A page that waits for a tenant's first event reports its arrival without a reload."""
     operator.visit("/t/first/overview")
     page = operator.page
     assert "curl" in page.locator(".first").inner_text() and page.locator(".arrived").is_hidden()
@@ -76,7 +76,7 @@ def test_the_first_event_turns_the_page_green(operator: Visitor, server: Server)
 
 @pytest.mark.slow
 def test_names_from_outside_do_nothing(operator: Visitor, server: Server) -> None:
-    """No name of a tenant, channel, room, staff, topic or text runs as a script, on any page."""
+    """No name of a tenant, channel, room, staff or topic, and no text, runs as a script on any page."""
     for name, path in addresses(server, EVIL):
         faults = clean(operator, path)
         assert operator.page.evaluate("window.pwned") is None, name
@@ -104,7 +104,7 @@ def test_pages_fit_a_phone(browser: Browser, server: Server) -> None:
 
 
 WIDTHS = (320, 390, 600, 720, 721, 800, 900, 961, 1024, 1180, 1280, 1281, 1366, 1440, 1920)
-"""Phones, tablets and screens, and both sides of each width where the frame changes."""
+"""Phones, tablets and screens, and both sides of each width where the layout changes."""
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_no_page_is_wider_than_its_window(browser: Browser, server: Server) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_can_be_used_by_everybody(browser: Browser, server: Server, theme: str) -> None:
-    """axe finds nothing on any page, in either theme."""
+    """axe finds no violation on any page, in either theme."""
     found = {}
     with visiting(browser, server, theme=theme) as visitor:
         for name, path in addresses(server, HOTEL):
@@ -143,7 +143,7 @@ def test_pages_can_be_used_by_everybody(browser: Browser, server: Server, theme:
 
 
 def test_numbers_on_the_page_are_the_api_s(operator: Visitor, server: Server) -> None:
-    """Each number of the overview is what the API answers to the same question, and leads to its explanation."""
+    """Each number of the overview is the API's answer, and leads to its explanation."""
     operator.visit(f"/t/{HOTEL}/overview?range=last-month&channel=whatsapp")
     page = operator.page
     days = page.locator("input[name=from]").input_value(), page.locator("input[name=to]").input_value()
@@ -175,7 +175,7 @@ def test_numbers_on_the_page_are_the_api_s(operator: Visitor, server: Server) ->
 
 @pytest.mark.slow
 def test_the_address_holds_everything(operator: Visitor) -> None:
-    """Filters, days and comparison chosen by hand stand in the address; back and reload show the same."""
+    """Chosen filters and days are in the address; back and reload show the same page."""
     operator.visit(f"/t/{HOTEL}/overview")
     page = operator.page
     page.locator("#places th a").first.click()
@@ -198,7 +198,7 @@ def test_the_address_holds_everything(operator: Visitor) -> None:
 
 @pytest.mark.slow
 def test_the_keyboard_is_enough(operator: Visitor) -> None:
-    """D, W, M and the arrows choose the days, ? lists them, Tab reaches the numbers."""
+    """D, W, M and the arrows choose the days, ? opens the help, and Tab reaches the skip link."""
     operator.visit(f"/t/{HOTEL}/overview")
     page = operator.page
     for key, name in (("d", "Today"), ("w", "Last 7 days"), ("m", "Last 28 days")):
@@ -217,7 +217,7 @@ def test_the_keyboard_is_enough(operator: Visitor) -> None:
 
 @pytest.mark.slow
 def test_the_theme_is_chosen_and_kept(browser: Browser, server: Server) -> None:
-    """The button turns a light page dark, and the next page too."""
+    """The theme button turns a light page dark, and the next page too."""
     with visiting(browser, server) as visitor:
         visitor.visit(f"/t/{HOTEL}/overview")
         page = visitor.page
@@ -234,7 +234,7 @@ def test_the_theme_is_chosen_and_kept(browser: Browser, server: Server) -> None:
 
 @pytest.mark.slow
 def test_a_shared_link_opens_where_it_was_made(browser: Browser, server: Server) -> None:
-    """Shared from Speed under a filter, it opens Speed under it in a window of nobody's, whatever the address says."""
+    """A link shared from Speed under a filter opens that page with that filter, signed out, whatever else the address says."""
     with visiting(browser, server, HOTEL, "admin", width=1440) as visitor:
         visitor.visit(f"/t/{HOTEL}/speed?range=7d&channel=whatsapp")
         page = visitor.page
@@ -262,7 +262,7 @@ def test_a_shared_link_opens_where_it_was_made(browser: Browser, server: Server)
 
 @pytest.mark.slow
 def test_a_refused_form_keeps_what_was_typed(browser: Browser, server: Server) -> None:
-    """It is open with what was typed, says what is wrong, and has the focus; axe finds nothing serious, and it fits a phone."""
+    """A refused form is open with its input, an error and the focus; axe finds nothing serious, and it fits a phone."""
     with visiting(browser, server, HOTEL, "admin", width=360) as visitor:
         visitor.visit(f"/t/{HOTEL}/access")
         page = visitor.page

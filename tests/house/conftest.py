@@ -1,4 +1,4 @@
-"""Where the project's own files are, for tests about the project itself."""
+"""Paths of the project's own files, for tests about the project itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECORDS = sorted((ROOT / "docs" / "why").glob("[0-9]*.md"))
 
 
 def superseded(record: Path, *, part: bool = False) -> list[str]:
-    """Return the numbers of the records that took a decision's place; with `part` also of those that did so in part."""
+    """Return the numbers of the records that supersede a decision record; with `part` also those that do so in part."""
     line = " ".join(record.read_text(encoding="utf-8").split("\n\n")[1].split())
     found = re.search(rf"\bSuperseded {'(?:in part )?' if part else ''}by ([^.:]*)", line)
     return re.findall(r"\d+", found[1]) if found else []
@@ -34,7 +34,7 @@ def reference() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def pages(reference: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Write the reference into a folder of its own and return its pages by name."""
+    """Write the reference into a temporary folder and return its pages by name."""
     return {
         page.stem: page.read_text(encoding="utf-8") for page in reference.write(tmp_path_factory.mktemp("reference"))
     }

@@ -1,4 +1,4 @@
-"""What deploys Hubbub fits Hubbub: containers, units, and the names they set."""
+"""Containers and units of `deploy/` fit Hubbub's commands and settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHERS = {
     "postgres": {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"},
     "redis": {"REDISCLI_AUTH"},
 }
-"""What the other images of the cluster know."""
+"""Variables of the other images of the cluster."""
 
 COMPOSE = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
@@ -45,7 +45,7 @@ INSTRUCTIONS = [
 
 
 def variables(model: type[BaseModel], prefix: str = "HUBBUB_") -> set[str]:
-    """Return the environment variables that settings are read from."""
+    """Return the environment variables of the settings."""
     found: set[str] = set()
     for name, field in model.model_fields.items():
         variable = f"{prefix}{name.upper()}"
@@ -61,7 +61,7 @@ def instruction(name: str) -> list[list[str]]:
 
 
 def unit(path: Path) -> configparser.ConfigParser:
-    """Return a unit's sections; of a key that stands there twice the last value."""
+    """Return a unit's sections; of a repeated key the last value."""
     parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(path.read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def unit(path: Path) -> configparser.ConfigParser:
 
 
 def locked(name: str) -> dict[str, list[str]]:
-    """Return a lock's packages by name: version and hashes, without the platforms that they are for."""
+    """Return a lock's packages by name: version and hashes, without platform markers."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
     parts = re.split(r"\n(?=[A-Za-z0-9])", text)
     return {one.partition("==")[0]: [one.split()[0], *re.findall(r"--hash=\S+", one)] for one in parts}
@@ -77,15 +77,16 @@ def locked(name: str) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def healthy() -> Callable[[str], str]:
-    """Return the health check of the containers: what is wrong with `serve` or `worker`, or nothing."""
+    """Return the containers' health check: it returns the problem of `serve` or `worker`, or an empty text."""
     check: Callable[[str], str] = runpy.run_path(str(DEPLOY / "healthy.py"))["main"]
     return check
 
 
 def test_the_runtime_lock_is_the_part_of_the_lock_that_runs() -> None:
-    """It pins what pyproject needs to build and run, with the same versions and hashes, and nothing of development.
+    """The runtime lock pins what pyproject needs to build and run, with the lock's versions and hashes, and no
+    development package.
 
-    The extra `labels` is left out: with it, what runs would be three times as large.
+    The extra `labels` is left out: it would make the runtime three times as large.
     """
     runtime, everything = locked("requirements-runtime.lock"), locked("requirements.lock")
     assert {name: everything[name] for name in runtime} == runtime
@@ -102,7 +103,9 @@ def test_the_runtime_lock_is_the_part_of_the_lock_that_runs() -> None:
 
 
 def test_every_name_in_the_environment_is_known() -> None:
-    """Hubbub gets settings that it has, the other images what they know, and .env exactly what the compose file asks for."""
+    """Hubbub's services set known settings, other images their own variables, and .env has exactly the compose file's
+    variables.
+    """
     known = variables(Settings)
     for name, service in SERVICES.items():
         assert set(service["environment"]) <= (known if name in OWN else OTHERS[name]), name
@@ -120,7 +123,7 @@ def image_environment() -> list[str]:
 
 
 def test_no_secret_has_a_default() -> None:
-    """Each variable of the compose file must be set and says where; the example and the Containerfile hold no secret."""
+    """Each variable of the compose file must be set and says where; example and Containerfile hold no secret."""
     asked = re.findall(r"(?<!\$)\$\{?(\w+)([^}]*)", COMPOSE)
     assert asked and all(rest.startswith(":?set it in deploy/.env") for _, rest in asked)
     example = (DEPLOY / ".env.example").read_text(encoding="utf-8")
@@ -129,7 +132,7 @@ def test_no_secret_has_a_default() -> None:
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
-    """Images of others have at least a major and a minor version in their tag; ours has the project's."""
+    """Foreign images have at least a major and a minor version in their tag; ours has the project's version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     images = [words[0] for words in instruction("FROM")]
     images += [service["image"] for name, service in SERVICES.items() if name not in OWN]
@@ -139,7 +142,7 @@ def test_every_image_is_pinned_to_a_version() -> None:
 
 
 def test_services_are_watched_kept_up_and_bounded() -> None:
-    """Every service belongs to a profile and has a health check, a restart policy and limits; what it waits for exists."""
+    """Every service has a profile, a health check, a restart policy and limits; its dependencies exist in its profile."""
     for name, service in SERVICES.items():
         assert service["profiles"] in (["single"], ["cluster"]), name
         assert service["healthcheck"]["test"] and service["restart"] == "unless-stopped", name
@@ -153,7 +156,7 @@ def test_services_are_watched_kept_up_and_bounded() -> None:
 
 
 def test_no_database_is_reached_from_outside() -> None:
-    """Only servers publish a port; databases live in a network that leads nowhere."""
+    """Only servers publish a port; databases are in a network without a way out."""
     internal = {name for name, network in yaml.safe_load(COMPOSE)["networks"].items() if network.get("internal")}
     for name, service in SERVICES.items():
         if name not in OWN:
@@ -163,7 +166,7 @@ def test_no_database_is_reached_from_outside() -> None:
 
 
 def test_the_image_is_made_of_what_there_is() -> None:
-    """What is copied exists and is sent to the builder, runs as an unprivileged user, and installs by hashes alone."""
+    """Copied files exist and are sent to the builder; the image runs as an unprivileged user and installs by hashes alone."""
     ignored = (DEPLOY / "Containerfile.dockerignore").read_text(encoding="utf-8")
     sent = set(re.findall(r"^!(\S+)", ignored, re.MULTILINE))
     copied = {source for words in instruction("COPY") if not words[0].startswith("--from") for source in words[:-1]}
@@ -175,7 +178,7 @@ def test_the_image_is_made_of_what_there_is() -> None:
 
 
 def test_commands_are_those_of_hubbub(reference: ModuleType) -> None:
-    """Image, services and units run commands that the command line has, and health checks that the image has."""
+    """Image, services and units run existing commands and the image's health check."""
     commands = {name for name, _ in reference.commands()}
     lines = (DEPLOY / "Containerfile").read_text(encoding="utf-8").splitlines()
     told = {line.split(" ", 1)[0]: yaml.safe_load(line.split(" ", 1)[1]) for line in lines if line.endswith("]")}
@@ -191,7 +194,7 @@ def test_commands_are_those_of_hubbub(reference: ModuleType) -> None:
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_units_are_hardened_and_leave_time_to_end(path: Path, tmp_path: Path) -> None:
-    """A unit starts again when it fails, writes to its state folder alone, and may take longer to end than Hubbub does."""
+    """A unit restarts on failure, writes only to its state folder, and has more time to stop than Hubbub needs."""
     service = unit(path)["Service"]
     assert service["Restart"] == "on-failure" and service["User"] == "hubbub"
     assert service["ProtectSystem"] == "strict" and service["NoNewPrivileges"] == "yes"
@@ -211,7 +214,7 @@ def test_units_are_hardened_and_leave_time_to_end(path: Path, tmp_path: Path) ->
 def test_a_server_is_well_while_it_answers(
     tmp_path: Path, healthy: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a server says nothing while one runs, and what is wrong once it is gone."""
+    """The server's health check is empty while one runs, and names the error afterwards."""
     monkeypatch.setenv("HUBBUB_DATA", str(tmp_path / "served"))
     with open_engine(tmp_path / "served", free_floor_mb=0) as engine, served(engine) as port:
         monkeypatch.setenv("HUBBUB_PORT", str(port))
@@ -222,7 +225,7 @@ def test_a_server_is_well_while_it_answers(
 def test_a_worker_is_well_while_its_heart_beats(
     tmp_path: Path, healthy: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a worker wants a young heartbeat of its own host: none, an old one and another host's do not count."""
+    """The worker's health check needs a recent heartbeat of its own host: none, an old one or another host's fails."""
     monkeypatch.setenv("HUBBUB_DATA", str(tmp_path))
     ledger, now = Ledger(f"sqlite:///{tmp_path / 'jobs.db'}"), datetime.now(UTC)
     ledger.heartbeat("elsewhere-7-abc", now)

@@ -1,4 +1,4 @@
-"""Nothing without a text: the reference names all there is, the examples run, the links lead somewhere."""
+"""Documentation is complete: the reference covers everything, examples run, and links resolve."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def blocks(name: str) -> list[str]:
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in an empty folder, whatever the disk has left; the examples are small."""
+    """Change to an empty folder, without a floor of free space."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HUBBUB_FREE_FLOOR_MB", "0")
 
 
 def test_every_metric_and_dimension_is_in_the_reference(pages: dict[str, str]) -> None:
-    """Each metric has a definition and is named with its unit; each dimension is named."""
+    """Each metric has a definition and a row with its unit; each of its dimensions is named."""
     for entry in catalogue.entries():
         assert len(entry.definition) > 10, entry.name
         assert f"| `{entry.name}` | {entry.unit} |" in pages["metrics"]
@@ -62,7 +62,7 @@ def test_every_metric_and_dimension_is_in_the_reference(pages: dict[str, str]) -
 
 
 def test_every_metric_has_its_worked_example_in_the_reference(pages: dict[str, str]) -> None:
-    """A newcomer finds under each metric's declaration what happened, what comes out, and why."""
+    """The reference has a worked example with a value for each metric."""
     for rollup in catalogue.ROLLUPS:
         section = pages["metrics"].split(f"## {rollup.name}\n", 1)[1].split("\n## ", 1)[0]
         worked = section.partition("**Example**")[2]
@@ -71,7 +71,7 @@ def test_every_metric_has_its_worked_example_in_the_reference(pages: dict[str, s
 
 
 def test_every_event_type_field_and_code_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
-    """Each type, field, other spelling and code of refusal is named, and every field and code has a text."""
+    """Each type, field, alias and rejection code is in the reference, and every field and code has a text."""
     assert {name.partition(".")[0] for name in event.TYPES} == set(reference.TYPE_NOTES)
     assert set(reference.FIELD_NOTES) == event.FIELDS
     found = set(reference.rejection_codes())
@@ -81,7 +81,7 @@ def test_every_event_type_field_and_code_is_in_the_reference(pages: dict[str, st
 
 
 def test_every_setting_is_in_the_reference(pages: dict[str, str]) -> None:
-    """Each setting has a description and stands there under its name and its variable."""
+    """Each setting has a description, and is in the reference by name and variable."""
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert f"`{name}" in pages["settings"]
@@ -90,7 +90,7 @@ def test_every_setting_is_in_the_reference(pages: dict[str, str]) -> None:
 
 
 def test_every_command_and_option_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
-    """Each command says what it does, each argument and option what it is for, and all are named."""
+    """Each command, argument and option has a help text and is in the reference."""
     for name, command in reference.commands():
         assert command.help, name
         section = pages["cli"].split(f"## {name}\n", 1)[1].split("\n## ", 1)[0]
@@ -101,7 +101,7 @@ def test_every_command_and_option_is_in_the_reference(pages: dict[str, str], ref
 
 
 def test_every_route_and_parameter_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
-    """Each route has a summary and a description, each parameter a text, and all are named."""
+    """Each route has a summary and a description, each parameter a text, and all are in the reference."""
     described = reference.description()
     for path, methods in described["paths"].items():
         for method, route in methods.items():
@@ -113,7 +113,7 @@ def test_every_route_and_parameter_is_in_the_reference(pages: dict[str, str], re
 
 
 def test_every_error_and_published_table_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
-    """Each error stands there with code and status, each published table with its columns."""
+    """Each error is in the reference with code and status, and each published table has a section."""
     for error in reference.every_error():
         assert f"| `{error.code}` | {error.status} |" in pages["errors"]
     for name in (*ROWS, *VIEWS):
@@ -121,7 +121,7 @@ def test_every_error_and_published_table_is_in_the_reference(pages: dict[str, st
 
 
 def test_every_reason_is_in_the_reference(pages: dict[str, str]) -> None:
-    """Each reason that an error of a request has stands there with what it means, and each that stands there is one that occurs."""
+    """The reasons of request errors in the source are exactly those of the reference."""
     given = set()
     for path in (
         *(SOURCE / "api").glob("*.py"),
@@ -137,7 +137,7 @@ def test_every_reason_is_in_the_reference(pages: dict[str, str]) -> None:
 
 
 def test_every_queue_and_schedule_is_in_the_reference(pages: dict[str, str]) -> None:
-    """Each queue and each schedule stands there with what it is for."""
+    """Each queue and each schedule is in the reference with its text."""
     for queue in QUEUES.values():
         assert f"| `{queue.name}` | {queue.doc} |" in pages["jobs"]
     for schedule in SCHEDULES:
@@ -145,7 +145,7 @@ def test_every_queue_and_schedule_is_in_the_reference(pages: dict[str, str]) -> 
 
 
 def test_every_page_is_in_the_howto() -> None:
-    """Each page of the navigation has its row in the how-to of the dashboard, by its title."""
+    """Each page of the navigation has its title in the dashboard how-to."""
     text = (ROOT / "docs" / "howto" / "dashboard.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1].split(", ") for line in text.splitlines() if line.startswith("| ")]
     listed = {title.strip() for row in rows for title in row}
@@ -154,7 +154,7 @@ def test_every_page_is_in_the_howto() -> None:
 
 
 def test_the_reference_is_fresh(pages: dict[str, str]) -> None:
-    """Each page of docs/reference is what the code says now, and there is no other; `make docs` writes them."""
+    """docs/reference equals what the code generates, without other pages; `make docs` writes it."""
     kept = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md")}
     changed = [f"docs/reference/{name}.md" for name in sorted(pages | kept) if pages.get(name) != kept.get(name)]
     assert changed == [], "not what the code says any more: run 'make docs' and commit what it writes"
@@ -168,7 +168,7 @@ def test_the_reference_is_fresh(pages: dict[str, str]) -> None:
     ],
 )  # fmt: skip
 def test_the_examples_run(empty: None, name: str, least: int) -> None:
-    """Every Python block of a page runs, one after the other, and its assertions hold."""
+    """Every Python block of a page runs in order, assertions included."""
     found = blocks(name)
     assert len(found) >= least
     namespace: dict[str, object] = {}
@@ -177,7 +177,7 @@ def test_the_examples_run(empty: None, name: str, least: int) -> None:
 
 
 def test_the_howto_of_a_metric_runs(empty: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its declaration, put into the catalogue, counts what a store held before there was such a metric."""
+    """The how-to's metric, put into the catalogue, counts events stored before it existed, and its worked example holds."""
     namespace: dict[str, Any] = {}
     for block in blocks("docs/quickstart.md"):
         exec(compile(block, "docs/quickstart.md", "exec"), namespace)
@@ -200,14 +200,14 @@ def test_the_howto_of_a_metric_runs(empty: None, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_howto_on_reports_runs(empty: None) -> None:
-    """Every Python block of it runs, one after the other: a report is made, and its hash recomputed from the file."""
+    """Every Python block of the how-to on reports runs: a report is made, and its hash recomputed from the file."""
     namespace: dict[str, object] = {}
     for block in blocks("docs/howto/reports.md"):
         exec(compile(block, "docs/howto/reports.md", "exec"), namespace)
 
 
 def test_the_howto_of_business_hours_runs(empty: None, tmp_path: Path) -> None:
-    """Its calendar is read from a file as it stands there, and its Python blocks run on that, assertions included."""
+    """The how-to's calendar is read from a file, and its Python blocks run with it, assertions included."""
     name = "docs/howto/business-hours.md"
     (hours,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     (tmp_path / "hours.yaml").write_text(hours, encoding="utf-8")
@@ -218,7 +218,7 @@ def test_the_howto_of_business_hours_runs(empty: None, tmp_path: Path) -> None:
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """Run `hubbub serve` on a folder; yields its address."""
+    """Run `hubbub serve` on a folder; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -242,7 +242,7 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def test_the_readme_runs(empty: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every Python block of the README runs: what sends to a server against a real one, the rest embedded."""
+    """Every Python block of the README runs: those with a client against a real server, the others embedded."""
     found = blocks("README.md")
     sending = [b for b in found if "hubbub.Client(" in b]
     assert sending and len(sending) < len(found)
@@ -267,7 +267,7 @@ def test_the_readme_runs(empty: None, tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
-    """What the README says about sending events runs in a shell as it stands there, and prints what stands there."""
+    """The README's commands for sending events run in a shell as written, and print the output shown."""
     (block,) = [
         b for b in re.findall(r"^```console\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S) if "curl" in b
     ]
@@ -294,7 +294,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
 
 
 def test_the_api_guide_runs(tmp_path: Path) -> None:
-    """Every Python block of the guide to the API runs against a server, and its assertions hold."""
+    """Every Python block of the API guide runs against a server, assertions included."""
     found = blocks("docs/howto/use-the-api.md")
     assert len(found) >= 6
     with hubbub.open(tmp_path / "served", free_floor_mb=0) as engine, served(engine) as port:
@@ -308,7 +308,7 @@ def test_the_api_guide_runs(tmp_path: Path) -> None:
 
 
 def test_the_embedding_guide_runs(tmp_path: Path) -> None:
-    """Every Python block of the guide to embedding runs against a server, and its assertions hold."""
+    """Every Python block of the embedding guide runs against a server, assertions included."""
     found = blocks("docs/howto/embed.md")
     assert len(found) >= 4
     with hubbub.open(tmp_path / "served", free_floor_mb=0) as engine, served(engine) as port:
@@ -319,7 +319,7 @@ def test_the_embedding_guide_runs(tmp_path: Path) -> None:
 
 
 def test_commands_in_the_papers_exist(reference: ModuleType) -> None:
-    """Every `hubbub …` line in a console block or an indented one names a command that there is, with options it has."""
+    """Every `hubbub …` line in a console block or an indented block is an existing command with existing options."""
     known = dict(reference.commands())
     for paper in PAPERS:
         for line in re.findall(r"^(?:\$ |    )(hubbub [a-z].*)$", paper.read_text(encoding="utf-8"), re.MULTILINE):
@@ -332,7 +332,7 @@ def test_commands_in_the_papers_exist(reference: ModuleType) -> None:
 
 
 def test_links_resolve() -> None:
-    """Every link between documents leads to a file of the project."""
+    """Every link between documents leads to an existing file."""
     for paper in PAPERS:
         for target in LINK.findall(paper.read_text(encoding="utf-8")):
             if not target.startswith(("http://", "https://", "#", "mailto:")):
@@ -340,7 +340,7 @@ def test_links_resolve() -> None:
 
 
 def test_the_readme_names_places_that_exist() -> None:
-    """Every path that the README puts into quotes is there (the reference and results are made by commands)."""
+    """Every path that the README quotes exists, or is made by a command."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     made = ("docs/reference/", "bench/results/")
     for path in re.findall(r"`((?:docs|src|bench|examples|tests)/[\w./-]*)`", text):
@@ -348,7 +348,7 @@ def test_the_readme_names_places_that_exist() -> None:
 
 
 def test_the_changelog_tells_of_this_version() -> None:
-    """What is not released stands under Unreleased; after a release nothing does, and the version has its section and date."""
+    """Unreleased has entries, or this version has a dated section."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     section = text.split("## [Unreleased]", 1)[1].split("\n## ", 1)[0]
     released = re.search(rf"^## \[{re.escape(hubbub.__version__)}\] - \d{{4}}-\d\d-\d\d$", text, re.MULTILINE)

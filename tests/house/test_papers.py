@@ -1,4 +1,4 @@
-"""What the documents say of the project is there: files, functions, decisions with their dates and status."""
+"""What the documents state about the project is true: files, functions, and decision records with date and status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATH = re.compile(
     r"(?:[\w.-]+/)*(?:[\w-]+\.(?:py|md|ya?ml|toml|html|js|css|png|service)|Makefile|Containerfile)|(?:[\w.-]+/)+"
 )
 TREES = (ROOT, SOURCE, ROOT / "docs", ROOT / "deploy", ROOT / "examples")
-"""Where a path may begin, besides the folder of the document itself."""
+"""Where a path may begin, besides the document's own folder."""
 MADE = {"hubbub.yaml", "hubbub-data/", "build/", "bench/results/", "report.html", "keys/", "tables/"}
 """Files and folders that people or commands make."""
 STEP = re.compile(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)")
@@ -37,12 +37,12 @@ MONTHS = [
     "December",
 ]
 CURRENT = [paper for paper in PAPERS if paper not in RECORDS or not superseded(paper, part=True)]
-"""Documents about the project as it is: a superseded decision tells of one that is gone."""
+"""Documents about the present project: superseded decisions are left out."""
 
 
 @cache
 def names(path: Path) -> frozenset[str]:
-    """Return the functions, classes and constants of a file, methods too."""
+    """Return the functions, classes, methods and constants of a file."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     made = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
     targets = [t for n in nodes if isinstance(n, ast.Assign) for t in n.targets]
@@ -51,7 +51,7 @@ def names(path: Path) -> frozenset[str]:
 
 
 def paths(text: str) -> Iterator[str]:
-    """Yield what is quoted as code and looks like a file or folder of the project."""
+    """Yield quoted code that looks like a file or folder of the project."""
     for quoted in CODE.findall(text):
         if PATH.fullmatch(quoted) and quoted not in MADE:
             yield quoted
@@ -59,14 +59,14 @@ def paths(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("paper", CURRENT, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_path_in_a_document_exists(paper: Path) -> None:
-    """Each file or folder that a document names is there, seen from the root, the package, or the document itself."""
+    """Each file or folder that a document names exists, seen from the root, the package, or the document itself."""
     trees = (*TREES, paper.parent)
     missing = [path for path in paths(paper.read_text(encoding="utf-8")) if not any((t / path).exists() for t in trees)]
     assert missing == []
 
 
 def test_the_walks_name_functions_that_exist() -> None:
-    """Each function, class and table that a walk of ARCHITECTURE.md names stands in the file that it names."""
+    """Each function, class and table that a walk of ARCHITECTURE.md names is in the file it names."""
     steps = STEP.findall((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
     assert len(steps) > 30
     for file, quoted in steps:
@@ -75,7 +75,7 @@ def test_the_walks_name_functions_that_exist() -> None:
 
 
 def test_the_rooms_are_the_floors_that_imports_are_checked_by() -> None:
-    """The table of rooms in ARCHITECTURE.md has a row for each layer of the import contract, in the same order, with its rooms."""
+    """The rooms in ARCHITECTURE.md are the layers of the import contract, in the same order."""
     table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Rooms", 1)[1].split("\n## ", 1)[0]
     rows = [CODE.findall(line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -84,7 +84,7 @@ def test_the_rooms_are_the_floors_that_imports_are_checked_by() -> None:
 
 
 def dated(record: Path) -> tuple[int, str, str, str]:
-    """Return number, title, date as ISO, and status of a decision record, read from its first two lines of text."""
+    """Return number, title, ISO date and status of a decision record, read from its heading and first paragraph."""
     heading, line = record.read_text(encoding="utf-8").split("\n\n")[:2]
     number, title = re.fullmatch(r"# (\d+)\. (.+)", heading).groups()  # type: ignore[union-attr]
     day, month, year = re.match(r"(\d+) (\w+) (\d{4})\.", line).groups()  # type: ignore[union-attr]
@@ -95,7 +95,7 @@ def dated(record: Path) -> tuple[int, str, str, str]:
 
 
 def test_decision_records_are_listed_with_date_and_status() -> None:
-    """The index names every record once, with its number, title, date and status as the record itself says them."""
+    """The index lists every record once, with the record's own number, title, date and status."""
     text = (ROOT / "docs" / "why" / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| (\d+) \| \[(.+?)\]\((\S+?)\) \| (\S+) \| (.+?) \|$", text, re.MULTILINE)
     assert [(int(number), title, date, status) for number, title, _, date, status in listed] == [
@@ -106,7 +106,7 @@ def test_decision_records_are_listed_with_date_and_status() -> None:
 
 
 def test_what_supersedes_says_so_too() -> None:
-    """A record that was superseded names a newer one, and that one names it."""
+    """A superseded record names a newer one, which names it in turn."""
     by_number = {dated(record)[0]: record for record in RECORDS}
     for number, record in by_number.items():
         for newer in map(int, superseded(record, part=True)):

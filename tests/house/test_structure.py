@@ -1,4 +1,4 @@
-"""The shape of the code: bounds that keep it readable, and errors, settings and lock as promised."""
+"""The shape of the code: size limits, errors, settings and the lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_FUNCTION = 60
 LONGEST_FILE = 450
 LONGER_FUNCTIONS: set[str] = set()
 LONGER_FILES: set[str] = set()
-"""Known to be longer. Take a name out when it is not true any more; think twice before adding one."""
+"""Known to be longer. Remove a name once it is short; avoid adding one."""
 
 TEST_FILES = sorted((ROOT / "tests").rglob("test_*.py"))
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.HubbubError)]
@@ -35,7 +35,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def functions(path: Path) -> Iterator[Function]:
-    """Yield the functions of a file, methods and inner ones too."""
+    """Yield the functions of a file, methods and inner ones included."""
     yield from (node for node in ast.walk(tree(path)) if isinstance(node, Function))
 
 
@@ -54,7 +54,7 @@ USES_PRIVATE_PARTS = SOURCE / "jobs" / "dbos_private.py"
 
 
 def foreign_imports(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports from other packages than this one."""
+    """Yield the dotted names that a file imports from other packages."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
@@ -63,13 +63,13 @@ def foreign_imports(path: Path) -> Iterator[str]:
 
 
 def test_one_file_uses_private_parts_of_libraries() -> None:
-    """No file imports a name with an underscore from another package, except the one that says why it has to."""
+    """Only one file imports a name with an underscore from another package."""
     users = {path for path in SOURCE.rglob("*.py") if any(map(PRIVATE.search, foreign_imports(path)))}
     assert users == {USES_PRIVATE_PARTS}
 
 
 def test_errors_say_code_status_and_whether_to_try_again() -> None:
-    """Each error has a code of its own, an HTTP status, retry or not, and a first line that is its message."""
+    """Each error has its own code, an HTTP status, a retry flag, and its docstring's first line as default message."""
     codes = [e.code for e in ERRORS]
     assert len(set(codes)) == len(codes)
     for error in ERRORS:
@@ -84,13 +84,13 @@ def test_errors_say_code_status_and_whether_to_try_again() -> None:
 
 
 def test_settings_are_few() -> None:
-    """There are at most 40 settings, each with a default that works."""
+    """There are at most 40 settings, each with a default."""
     assert len(Settings.model_fields) + len(RetentionDays.model_fields) <= 40
     assert all(not field.is_required() for field in Settings.model_fields.values())
 
 
 def test_functions_are_short() -> None:
-    """No function is longer than 60 lines but those named here."""
+    """No function is longer than 60 lines, except those named here."""
     long = {
         f"{path.name}:{f.name}"
         for path in SOURCE.rglob("*.py")
@@ -101,7 +101,7 @@ def test_functions_are_short() -> None:
 
 
 def test_files_are_short() -> None:
-    """No file of the source is longer than 450 lines but those named here."""
+    """No source file is longer than 450 lines, except those named here."""
     long = {
         path.name for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > LONGEST_FILE
     }
@@ -120,13 +120,13 @@ def test_every_test_says_what_it_proves(path: Path) -> None:
 
 
 def lock() -> dict[str, str]:
-    """Return the locked packages: name -> its entry."""
+    """Return the locked packages: name → entry."""
     entries = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text(encoding="utf-8"))
     return {re.match(r"[A-Za-z0-9._-]+", e)[0].lower().replace("_", "-"): e for e in entries if "==" in e}  # type: ignore[index]
 
 
 def test_the_lock_names_no_place_and_hashes_everything() -> None:
-    """The lock holds versions and hashes alone: no host, no index, no path; every package has a hash."""
+    """The lock holds only versions and hashes: no host, index or path; every package has a hash."""
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert not re.search(r"://|--(extra-)?index|--find-links|--trusted-host|file:|^-e", text, re.MULTILINE)
     assert lock()
@@ -136,7 +136,7 @@ def test_the_lock_names_no_place_and_hashes_everything() -> None:
 
 
 def test_the_lock_pins_every_dependency() -> None:
-    """Everything that pyproject asks for, also for development and building, is in the lock."""
+    """Every dependency of pyproject, also for development and building, is in the lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     asked = [
         *project["project"]["dependencies"], *project["dependency-groups"]["dev"],
@@ -149,7 +149,7 @@ def test_the_lock_pins_every_dependency() -> None:
 
 
 def tracked() -> list[Path]:
-    """Return the files of the project that are kept, and those that would be."""
+    """Return the files that git tracks, or would."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -162,7 +162,7 @@ def tracked() -> list[Path]:
 
 
 def test_no_file_names_a_place_on_a_machine() -> None:
-    """No text of the project holds a home or working folder of somebody's machine."""
+    """No file of the project holds a home or working folder of a machine."""
     place = re.compile(r"(?<![\w.])/(?:home|Users|root|work|mnt)/\w")
     for path in tracked():
         try:
@@ -174,12 +174,12 @@ def test_no_file_names_a_place_on_a_machine() -> None:
 
 
 def test_nothing_is_left_for_later() -> None:
-    """The source holds no note to do something one day: what is open stands in an issue."""
+    """The source holds no TODO note: open work is in an issue."""
     note = re.compile(r"\b(TODO|FIXME|XXX)\b")
     assert [p.name for p in SOURCE.rglob("*.py") if note.search(p.read_text(encoding="utf-8"))] == []
 
 
 def test_no_test_asserts_a_time() -> None:
-    """No test compares a measured duration: machines differ and are noisy."""
+    """No test asserts a measured duration, since machines differ."""
     clock = re.compile(r"assert .*(perf_counter|monotonic|time\.time|process_time)\(")
     assert [p.name for p in TEST_FILES if clock.search(p.read_text(encoding="utf-8"))] == []

@@ -1,4 +1,4 @@
-"""Nobody sees anything of another tenant: every route of the description, every text field, every place that words reach."""
+"""Tenants are isolated: every route, every text field, and every place that texts reach."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from hubbub.telemetry import configure_logs
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 CANARY = "canary7f3a"
-"""Part of every text, name and id of tenant A."""
+"""A part of every text, name and id of tenant A."""
 ACCESS = {
     "GET /healthz": "anybody", "GET /readyz": "anybody", "GET /problems/{code}": "anybody",
     "POST /v1/events": "tenant ingest", "POST /v1/ai/responses": "tenant ingest",
@@ -94,22 +94,23 @@ ACCESS = {
     "GET /v1/messages": "tenant read", "POST /v1/messages/{message}/retry": "tenant admin",
     "GET /metrics": "anybody", "GET /docs": "anybody", "GET /openapi.json": "anybody",
 }  # fmt: skip
-"""Who may ask what: anybody, a tenant's key with a scope, that and operators ("both"), operators alone, the service whose signature
-it is. Every route stands here."""
+"""Access of every route: anybody, a tenant's key with a scope, that and operators ("both"), operators alone, or a
+service with its own signature.
+"""
 SHARED = {"type": "message.sent", "time": "2026-08-03T10:00:00Z", "id": "shared", "source": "shared"}
-"""An event of tenant A that another tenant may send just so."""
+"""An event of tenant A that another tenant may send unchanged."""
 BODIES = {
     "/v1/integrations/{integration_id}/secret": {"secret": "x"},
     "/v1/incidents/{incident}/snooze": {"until": "2026-08-21"}, "/v1/incidents/{incident}/acknowledge": {},
     "/v1/alerts/{alert}": {"most": 3}, "/v1/integrations/{integration_id}": {"name": "x"},
     "/v1/labels/suggestions/{number}/accept": {"label": "wifi"},
 }  # fmt: skip
-"""What routes to a thing take that have to be asked for in their own words."""
+"""Bodies of routes to an object that need a specific one."""
 OPEN = ("/healthz", "/readyz", "/problems/not_found")
 
 
 def told_by(tenant: str, mark: str) -> Iterator[dict[str, Any]]:
-    """Yield an event of every type with a marked text in every field that holds one."""
+    """Yield an event of every type with a marked text in every text field."""
     for n, type_ in enumerate(sorted(TYPES)):
         texts = {name: f"{mark} {name} {n % 3}" for name in TEXT_FIELDS if name != "kind"}
         yield {
@@ -121,7 +122,7 @@ def told_by(tenant: str, mark: str) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class House:
-    """A server with tenant A, whose every text is a canary, and tenant B, and keys of all kinds."""
+    """A server with tenant A, whose every text is a canary, tenant B, and keys of all kinds."""
 
     engine: Engine
     http: TestClient
@@ -134,14 +135,14 @@ class House:
         return self.http.request(method, path, headers=headers, **how)
 
     def place(self, path: str) -> str:
-        """Fill in a path with A's own things, new ones each time, so that removing one spares the others."""
+        """Fill in a path with A's objects, new ones each time, so that removing one spares the others."""
         for name, make in OBJECTS.items():
             if f"{{{name}}}" in path:
                 path = path.replace(f"{{{name}}}", make(self.engine))
         return path.replace("{code}", "not_found").replace("{", "").replace("}", "")
 
     def route(self, method: str, path: str) -> Mapping[str, Any]:
-        """Return the description of a route; empty when it has none."""
+        """Return the description of a route; empty if it has none."""
         return next((route for m, p, route in self.routes() if (m, p) == (method, path)), {})
 
     def routes(self) -> list[tuple[str, str, Mapping[str, Any]]]:
@@ -151,7 +152,7 @@ class House:
 
 
 def integration(engine: Engine) -> str:
-    """Connect an account of tenant A; returns its id."""
+    """Connect an account of tenant A; return its id."""
     settings = {"page_id": "7", "metrics": [CANARY]}
     return str(
         engine.integrations.add("a-canary7f3a", "facebook_page", f"{CANARY}-secret", f"{CANARY} page", settings).id
@@ -159,25 +160,25 @@ def integration(engine: Engine) -> str:
 
 
 def job(engine: Engine) -> str:
-    """Start a job of tenant A that waits; returns its id."""
+    """Start a waiting job of tenant A; return its id."""
     payload = {"integration_id": "int_x", "date": "2026-08-01"}
     return str(engine.jobs.start("analytics-ingest", payload, "a-canary7f3a").id)
 
 
 def key(engine: Engine) -> str:
-    """Make a key of tenant A; returns its id."""
+    """Make a key of tenant A; return its id."""
     return str(engine.keys.add("a-canary7f3a", label=f"{CANARY} spare").id)
 
 
 def report(engine: Engine) -> str:
-    """Make a report of A; returns its id."""
+    """Make a report of A; return its id."""
     made = engine.reports.make("a-canary7f3a", "monthly", "2026-08-01", sections=["top_intents"], formats=["json"])
     return str(made.id)
 
 
 @cache
 def export(engine: Engine) -> str:
-    """Have one export of A made, which no route removes; returns its id once it is there."""
+    """Make one export of A, which no route removes; return its id once it is made."""
     made = str(engine.transfer.start("a-canary7f3a").id)
     for _ in range(1200):
         if engine.transfer.get("a-canary7f3a", made).state == "made":
@@ -187,13 +188,13 @@ def export(engine: Engine) -> str:
 
 
 def alert(engine: Engine) -> str:
-    """Add a rule of tenant A; returns its id."""
+    """Add a rule of tenant A; return its id."""
     rule = {"name": f"{CANARY} rule", "kind": "threshold", "metric": "messages", "limit": 5}
     return str(engine.alerts.add("a-canary7f3a", rule).id)
 
 
 def incident(engine: Engine) -> str:
-    """Open an incident of tenant A; returns its id."""
+    """Open an incident of tenant A; return its id."""
     rule = engine.alert_store.rule("a-canary7f3a", alert(engine))
     id_ = new_id("inc")
     found = Incident(
@@ -205,27 +206,27 @@ def incident(engine: Engine) -> str:
 
 
 def destination(engine: Engine) -> str:
-    """Add a destination of tenant A; returns its id."""
+    """Add a destination of tenant A; return its id."""
     return str(engine.destinations.add("a-canary7f3a", "mail", f"{CANARY}@a.example", f"{CANARY} mail").id)
 
 
 def message(engine: Engine) -> str:
-    """Send a test of tenant A, which fails for want of a mail server; returns the message's id."""
+    """Send a test message of tenant A, which fails without a mail server; return its id."""
     return str(engine.destinations.test("a-canary7f3a", destination(engine)).id)
 
 
 def subscription(engine: Engine) -> str:
-    """Add a digest of tenant A; returns its id."""
+    """Add a digest of tenant A; return its id."""
     return str(engine.subscriptions.add("a-canary7f3a", destination(engine), "daily").id)
 
 
 def target(engine: Engine) -> str:
-    """Set a target of tenant A; returns its id."""
+    """Set a target of tenant A; return its id."""
     return str(engine.targets.add("a-canary7f3a", "first_response", 15, channel=f"{CANARY} live").id)
 
 
 def suggestion(engine: Engine) -> str:
-    """Suggest a topic to tenant A; returns its number."""
+    """Suggest a topic to tenant A; return its number."""
     topics = engine.labels.suggestions.stored
     bodies = {topic.number: topic.body for topic in topics.of("a-canary7f3a")}
     run = topics.last_run("a-canary7f3a")
@@ -240,12 +241,12 @@ OBJECTS: dict[str, Callable[[Engine], str]] = {
     "report": report, "export": export, "alert": alert, "incident": incident, "destination": destination, "message": message,
     "subscription": subscription, "target": target, "number": suggestion,
 }  # fmt: skip
-"""What the routes name in their paths, as tenant A's."""
+"""Makers of tenant A's objects, by the name in the routes' paths."""
 
 
 @pytest.fixture
 def logs_again() -> Iterator[None]:
-    """Put the logs back to where they went before this test."""
+    """Restore the log configuration after the test."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)
@@ -253,7 +254,7 @@ def logs_again() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """Open a server whose tenant A is all canaries, folded; B has events of its own."""
+    """Open a server whose tenant A is all canaries, folded; B has its own events."""
     folder = tmp_path_factory.mktemp("tenancy") / "data"
     settings = load(data=folder, free_floor_mb=0)
     with Engine(settings, fixed(NOW)) as engine:
@@ -282,7 +283,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def call(route: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Fill in what a route asks for, made from its description, with A's words wherever words fit."""
+    """Return a request made from a route's description, with A's texts where texts fit."""
     span = {"from": "2026-08-01", "to": "2026-08-20"}
     query = {p["name"]: f"{CANARY}" for p in route.get("parameters", []) if p["in"] == "query" and p.get("required")}
     query |= {name: value for name, value in {**span, "metric": "messages"}.items() if name in query}
@@ -297,12 +298,12 @@ def call(route: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def everything(answer: httpx2.Response) -> str:
-    """Return all that an answer says, headers too."""
+    """Return an answer's body and headers."""
     return answer.text + json.dumps(dict(answer.headers))
 
 
 def test_every_route_says_who_may_ask(house: House) -> None:
-    """The routes of the application are those of the table above, described or not; of pages see tests/unit/dashboard."""
+    """The application's routes are exactly those of the table above, described or not; tests/unit/dashboard covers pages."""
     app: FastAPI = house.http.app  # type: ignore[assignment]
     there = {f"{method} {path}" for path, methods in served(app.routes) for method in methods if method != "HEAD"}
     there -= {
@@ -314,7 +315,7 @@ def test_every_route_says_who_may_ask(house: House) -> None:
 
 
 def served(routes: Iterable[Any]) -> Iterator[tuple[str, set[str]]]:
-    """Yield path and methods of every route of an application, also of those in its routers."""
+    """Yield path and methods of every route of an application, routers included."""
     for route in routes:
         if hasattr(route, "effective_candidates"):
             yield from served(route.effective_candidates())
@@ -324,7 +325,9 @@ def served(routes: Iterable[Any]) -> Iterator[tuple[str, set[str]]]:
 
 @pytest.mark.parametrize("named", ACCESS)
 def test_every_route_refuses_keys_that_are_not_good_for_it(house: House, named: str) -> None:
-    """Each route but the open ones is 401 for no, malformed, unknown, revoked and expired keys, and 403 without its scope."""
+    """Each route but the open ones is 401 for missing, malformed, unknown, revoked and expired keys, and 403 without
+    its scope.
+    """
     method, path = named.split()
     who, _, scope = ACCESS[named].partition(" ")
     how = call(house.route(method, path), path)
@@ -337,7 +340,7 @@ def test_every_route_refuses_keys_that_are_not_good_for_it(house: House, named: 
     if who == "anybody":
         assert status("none") == status("unknown") == 200
         return
-    if who == "service":  # no key opens it, and without the service's secret there is nothing behind it
+    if who == "service":  # no key opens it, and without the service's secret nothing is found
         assert {status(key) for key in house.keys} == {404}
         return
     assert [status(key) for key in ("none", "malformed", "unknown", "revoked", "expired")] == [401] * 5
@@ -350,21 +353,21 @@ def test_every_route_refuses_keys_that_are_not_good_for_it(house: House, named: 
 
 
 def test_every_route_tells_another_tenant_nothing(house: House) -> None:
-    """Each route, asked by B with A's ids, names and dates, answers without a word of A's; A's event is new when B sends it."""
+    """Each route, called by B with A's ids, names and dates, answers without A's texts; A's event is new when B sends it."""
     assert house.ask("POST", "/v1/events", "tenant A", json=SHARED).json()["duplicates"] == 1
     assert house.ask("POST", "/v1/events", "tenant B", json=SHARED).json()["accepted"] == 1
     for method, path, route in house.routes():
         place = house.place(path)
         answer = house.ask(method, place, "tenant B", **call(route, path))
         assert answer.status_code < 500
-        asked = [part for part in place.split("/") if CANARY in part]  # what B said itself may be said back
+        asked = [part for part in place.split("/") if CANARY in part]  # B's own input may be repeated
         said = everything(answer).replace(asked[0], "") if asked else everything(answer)
         assert CANARY not in said, (method, path)
 
 
 @pytest.mark.parametrize("named", [one for one in ACCESS if any(f"{{{name}}}" in one for name in OBJECTS)])
 def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, named: str) -> None:
-    """Each route to a thing answers B's key, with A's id and with one that never was, in the same words; A keeps it."""
+    """Each route to an object answers B's key in the same words for A's id and an unknown one; A's object is unchanged."""
     method, path = named.split()
     name = next(name for name in OBJECTS if f"{{{name}}}" in path)
     theirs, told = OBJECTS[name](house.engine), set()
@@ -384,7 +387,7 @@ def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, name
 
 
 def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: House) -> None:
-    """B splits all metrics by all their dimensions, explains them and looks at details: never a word of A's, while A has them."""
+    """B's answers and explanations of all metrics by all dimensions hold no text of A; A's answers do."""
     span = {"from": "2026-08-01", "to": "2026-08-20"}
     seen = 0
     for entry in catalogue.entries():
@@ -401,7 +404,7 @@ def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: Hou
 
 
 def test_words_of_a_tenant_reach_neither_problems_of_others_nor_metrics(house: House) -> None:
-    """Wrong questions of B suggest no word of A's; Prometheus metrics, health and readiness name no tenant at all."""
+    """Errors of B's questions suggest no text of A; Prometheus metrics, health and readiness name no tenant."""
     for asked in (
         {"metrics": [CANARY[:6]]},
         {"metrics": ["messages"], "by": [CANARY[:6]]},
@@ -417,7 +420,7 @@ def test_words_of_a_tenant_reach_neither_problems_of_others_nor_metrics(house: H
 def test_words_of_a_tenant_reach_no_log(
     house: House, logs_again: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """At level debug, with refused events, bad questions, a failing store and the unforeseen, logs hold no text and no key."""
+    """At level debug, with rejected events, bad questions and a failing store, logs hold no text and no key."""
     configure_logs("debug", json=True)
     house.ask("POST", "/v1/events", "tenant A", json=[*told_by("x", CANARY), {"type": CANARY}, {CANARY: 1}])
     house.ask("POST", "/v1/events", "tenant A", content=CANARY.encode())
@@ -436,7 +439,7 @@ def test_words_of_a_tenant_reach_no_log(
 
 
 def test_a_tenant_is_never_taken_from_the_body(house: House) -> None:
-    """Naming A in an event, a question or a header changes nothing: what B sends is B's, or refused."""
+    """Naming A in an event, a parameter or a header changes nothing: B's events are B's, or refused."""
     event = {"type": "message.sent", "time": "2026-08-15T10:00:00Z", "id": "mine"}
     for name in ("tenant", "tenant_id", "tenantId"):
         told = house.ask("POST", "/v1/events", "tenant B", json={**event, name: "a-canary7f3a"}).json()

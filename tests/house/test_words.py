@@ -1,4 +1,4 @@
-"""Words that were retired stay retired: `docs/glossary.md` says which, and what to write in their place."""
+"""Retired words stay retired: `docs/glossary.md` lists them and their replacements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.house.conftest import PAPERS, RECORDS, ROOT, SOURCE, superseded
 
 GLOSSARY = ROOT / "docs" / "glossary.md"
 INDEX = ROOT / "docs" / "why" / "README.md"
-"""It repeats the titles of old records."""
+"""The index repeats the titles of old records."""
 RETIRED = GLOSSARY.read_text(encoding="utf-8").split("## Retired words", 1)[1]
 ROW = re.compile(r"^\| (?!not|---)(.+?) \| .+? \|(?: (.*?) ?\|)?$", re.MULTILINE)
 TEXTS, NAMES = (ROW.findall(part) for part in RETIRED.split("Not as the name of a file", 1))
@@ -28,7 +28,7 @@ WRITTEN = [
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_retired_word_is_written(path: Path) -> None:
-    """No document, message, help, page, docstring or comment holds a word that the glossary retired."""
+    """No document, message, help text, page, docstring or comment holds a retired word of the glossary."""
     lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
     found = [
         f"{path.relative_to(ROOT)}:{number}: {hit[0]!r}" for number, line in lines for hit in PHRASES.finditer(line)
@@ -37,7 +37,7 @@ def test_no_retired_word_is_written(path: Path) -> None:
 
 
 def test_no_retired_name_comes_back() -> None:
-    """A retired name of a file, class or function stands in the files that the glossary names for it, and nowhere else."""
+    """A retired name of a file, class or function is used only in the files that the glossary lists for it."""
     retired = {name: set(re.findall(r"`(.+?)`", still)) for row, still in NAMES for name in row.split(", ")}
     assert len(retired) > 30
     there: dict[str, set[str]] = {name: set() for name in retired}

@@ -1,4 +1,4 @@
-"""Business hours, by laws against an oracle that asks the wall clock minute by minute, and by days known by heart."""
+"""Business hours, by laws against an oracle that counts minutes of the wall clock, and by known days."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLACES = tuple(
     }.items()
     for day in days
 )
-"""Zones, and the first of nine days in which their clocks change (in Santiago at midnight, in Lord Howe by half an hour)."""
+"""Zones, and the first of nine days in which their clocks change (Santiago at midnight, Lord Howe by half an hour)."""
 OFFICE = {day: ["09:00-17:00"] for day in calendar.WEEKDAYS[:5]}
 laws = settings(max_examples=60, deadline=None)
 
@@ -51,7 +51,7 @@ def asked(draw: st.DrawFn, count: int) -> tuple[Calendar, ZoneInfo, list[datetim
 @laws
 @given(asked(2))
 def test_open_time_is_that_of_the_wall_clock(drawn: tuple[Calendar, ZoneInfo, list[datetime]]) -> None:
-    """In every zone, over days of 23, 23.5, 24, 24.5 and 25 hours, open time equals that of the oracle's minutes."""
+    """In every zone, over days of 23, 23.5, 24, 24.5 and 25 hours, open time equals the oracle's."""
     made, tz, (start, end) = drawn
     assert opened(made, tz, start, end) == hours.opened(made, tz, start, end)
 
@@ -59,7 +59,7 @@ def test_open_time_is_that_of_the_wall_clock(drawn: tuple[Calendar, ZoneInfo, li
 @laws
 @given(asked(3))
 def test_open_time_adds_up_and_never_falls(drawn: tuple[Calendar, ZoneInfo, list[datetime]]) -> None:
-    """opened(a, b) + opened(b, c) = opened(a, c), none is negative or longer than its stretch, and none of nothing is 0."""
+    """Open time adds up over adjacent ranges, is never negative or longer than its range, and 0 for an empty range."""
     made, tz, (a, b, c) = drawn
     parts = opened(made, tz, a, b), opened(made, tz, b, c)
     whole = opened(made, tz, a, c)
@@ -75,7 +75,7 @@ def test_open_time_adds_up_and_never_falls(drawn: tuple[Calendar, ZoneInfo, list
 @laws
 @given(asked(2))
 def test_intervals_are_in_order_apart_and_inside(drawn: tuple[Calendar, ZoneInfo, list[datetime]]) -> None:
-    """Open stretches ascend with time between them, lie in what was asked, and begin open and end closed."""
+    """Open intervals are in order, apart and within the range; each begins open and ends closed, or at the range's end."""
     made, tz, (start, end) = drawn
     found = intervals(made, tz, start, end)
     edges = [edge for span in found for edge in span]
@@ -89,9 +89,10 @@ def test_intervals_are_in_order_apart_and_inside(drawn: tuple[Calendar, ZoneInfo
 @laws
 @given(asked(2))
 def test_steps_look_up_open_time(drawn: tuple[Calendar, ZoneInfo, list[datetime]]) -> None:
-    """The difference of two moments looked up in the steps is the open time between them; before the calendar is no step.
+    """The difference of two moments in the steps is the open time between them; there is no step before the calendar.
 
-    They follow each other without gap, and none goes on past midnight in UTC."""
+    Steps follow each other without a gap, and none crosses midnight in UTC.
+    """
     made, tz, (start, end) = drawn
     first, last = start.date() - timedelta(days=2), end.date() + timedelta(days=2)
     found = steps(made, tz.key, first, last)
@@ -117,11 +118,11 @@ def test_steps_look_up_open_time(drawn: tuple[Calendar, ZoneInfo, list[datetime]
 @laws
 @given(st.sampled_from(PLACES), st.data())
 def test_before_the_first_change_two_calendars_are_open_alike(place: tuple[str, datetime], data: st.DataObject) -> None:
-    """Whatever differs between two calendars, open time up to the first change is the same, or none in both."""
+    """Open time of two calendars is the same up to their first change."""
     zone, start = place
     one = data.draw(hours.calendars(start.date(), DAYS, least=0))
     other = data.draw(hours.calendars(start.date(), DAYS, least=0) | st.just(one))
-    if data.draw(st.booleans()) and one.versions:  # another holiday, or one less
+    if data.draw(st.booleans()) and one.versions:  # fewer holidays
         few = data.draw(st.integers(0, len(one.versions[0].holidays)))
         version = calendar.Version(one.versions[0].valid_from, one.versions[0].week, one.versions[0].holidays[:few])
         other = Calendar((version, *one.versions[1:]))
@@ -138,7 +139,7 @@ def test_before_the_first_change_two_calendars_are_open_alike(place: tuple[str, 
 @laws
 @given(st.sampled_from(PLACES), st.data())
 def test_a_calendar_reads_what_it_writes(place: tuple[str, datetime], data: st.DataObject) -> None:
-    """A calendar written as a document, its versions in any order, is the same when it is read."""
+    """A calendar written as a document, its versions in any order, is read back equal."""
     made = data.draw(hours.calendars(place[1].date(), DAYS, least=0))
     told = document(made)
     told["versions"] = data.draw(st.permutations(told["versions"]))
@@ -146,7 +147,7 @@ def test_a_calendar_reads_what_it_writes(place: tuple[str, datetime], data: st.D
 
 
 def between(zone: str, start: str, end: str, made: Calendar) -> float | None:
-    """Return the open hours between two local times (those of the first offset where the clock shows them twice)."""
+    """Return the open hours between two local times; a repeated time has its first offset."""
     tz = ZoneInfo(zone)
     low, high = (datetime.fromisoformat(text).replace(tzinfo=tz) for text in (start, end))
     found = opened(made, tz, low, high)
@@ -172,7 +173,7 @@ def of(*versions: dict[str, Any]) -> Calendar:
     ],
 )  # fmt: skip
 def test_a_day_that_is_open_throughout_is_as_long_as_it_is(zone: str, day: str, expected: float) -> None:
-    """Open from 00:00 to 24:00 is 23, 23.5, 24, 24.5 or 25 hours where clocks change, and a shift of 22:00 to 06:00 follows."""
+    """A day open from 00:00 to 24:00 has 23 to 25 hours where clocks change, and so does a shift of 22:00 to 06:00."""
     always = of(since("2026-01-01", {name: ["00:00-24:00"] for name in calendar.WEEKDAYS}))
     tomorrow = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
     assert between(zone, f"{day}T00:00", f"{tomorrow}T00:00", always) == expected
@@ -182,7 +183,9 @@ def test_a_day_that_is_open_throughout_is_as_long_as_it_is(zone: str, day: str, 
 
 
 def test_versions_holidays_and_nights_by_heart() -> None:
-    """Friday afternoon to Monday noon is 4 hours; holidays close, shorten, and let the night before run out; versions switch."""
+    """Weekends are closed, holidays close or shorten a day but let the night before run out, and versions switch on
+    their date.
+    """
     office = of(since("2026-01-01", OFFICE))
     assert between("Europe/Berlin", "2026-11-20T16:00", "2026-11-23T12:00", office) == 4
     feast = of(since("2026-01-01", OFFICE, {"2026-12-25": [], "2026-12-24": ["09:00-13:00"]}))
@@ -198,7 +201,7 @@ def test_versions_holidays_and_nights_by_heart() -> None:
 
 
 def test_only_what_differs_changes() -> None:
-    """A new version changes from its date on, a new holiday from that day on, the same calendar nothing."""
+    """A new version changes from its date on, a new holiday from its day on, and an equal calendar not at all."""
     one = since("2026-01-01", OFFICE, {"2026-12-25": []})
     assert first_change(of(one), of(one)) is None
     assert first_change(of(one), of(one, since("2026-07-01", OFFICE))) == date(2026, 7, 1)
@@ -247,7 +250,7 @@ BAD: Sequence[tuple[object, str]] = (
 
 @pytest.mark.parametrize(("told", "message"), BAD, ids=[message for _, message in BAD])
 def test_what_is_wrong_is_named_by_its_field(told: object, message: str) -> None:
-    """Bad times, overlaps, dates twice, unknown days and wrong shapes are refused with the place in the document."""
+    """Bad times, overlaps, repeated dates, unknown days and wrong shapes are refused with their place in the document."""
     with pytest.raises(BadInputError) as refused:
         read(told)
     assert str(refused.value).startswith(message)

@@ -1,4 +1,4 @@
-"""Durations for people: one form everywhere."""
+"""Durations for people have one form everywhere."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PARTS = re.compile(r"([\d,.]+) (ms|s|min|h|d)")
 
 
 def parts(text: str) -> list[tuple[float, str]]:
-    """Return the amounts of a written duration with their units."""
+    """Return the amounts of a formatted duration with their units."""
     assert PARTS.sub("", text).strip() == ""
     return [(float(amount.replace(",", "")), unit) for amount, unit in PARTS.findall(text)]
 
 
 @given(st.floats(0, 4_000 * DAY))
 def test_every_duration_is_written_by_one_rule(ms: float) -> None:
-    """At most two neighboring units, none of them 0 beside another, no ".0"; never more than the duration, and near it."""
+    """A duration has at most two adjacent units, no 0 beside another, no ".0", and is rounded down by a tenth at most."""
     text = duration(ms)
     written, units = parts(text), list(SIZES)
     assert len(written) <= 2 and ".0" not in text
@@ -37,7 +37,7 @@ def test_every_duration_is_written_by_one_rule(ms: float) -> None:
 
 @given(st.integers(MINUTE, 400 * DAY))
 def test_countdowns_and_cells_use_the_same_words(ms: int) -> None:
-    """What is over a target is written as a duration in whole minutes; a cell writes the duration itself."""
+    """A countdown is a duration of whole minutes, and a cell the duration itself."""
     assert countdown(ms) == f"{duration(ms // MINUTE * MINUTE)} over"
     assert shown(ms, "ms") == duration(ms)
     assert "s" not in about(max(ms, 10 * MINUTE), "ms")
@@ -52,5 +52,5 @@ def test_countdowns_and_cells_use_the_same_words(ms: int) -> None:
     ],
 )  # fmt: skip
 def test_examples(ms: float, text: str) -> None:
-    """A day and less is in hours, ten days and more in whole days."""
+    """Up to a day is in hours, ten days and more in whole days."""
     assert duration(ms) == text

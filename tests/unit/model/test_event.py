@@ -1,4 +1,4 @@
-"""Bytes become events or rejections, one each: a bad record never takes its neighbours with it."""
+"""Bytes become events or rejections, one per record: a bad record does not affect its neighbours."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ GOOD = {"type": "message.sent", "time": "2026-08-01T09:30:00+02:00"}
 
 
 def body(*records: object) -> bytes:
-    """An array of records as bytes."""
+    """Return an array of records as bytes."""
     return json.dumps(records).encode()
 
 
 def only(item: Event | Rejection) -> Event:
-    """The event that a record became."""
+    """Return the event of a record."""
     assert isinstance(item, Event), item
     return item
 
 
 def refused(item: Event | Rejection) -> Rejection:
-    """The rejection that a record became."""
+    """Return the rejection of a record."""
     assert isinstance(item, Rejection), item
     return item
 
 
 def test_one_event_an_array_and_lines_are_read_alike() -> None:
-    """A single object, an array, and NDJSON with empty lines give the same events, in order."""
+    """An object, an array, and NDJSON with empty lines give the same events, in order."""
     line = json.dumps(GOOD).encode()
     single, array, lines = read_events(line), read_events(body(GOOD)), read_events(line + b"\n\n" + line, lines=True)
     assert single == array == lines[:1]
@@ -48,14 +48,14 @@ def test_one_event_an_array_and_lines_are_read_alike() -> None:
 
 
 def test_attributes_are_kept_as_they_were_written() -> None:
-    """Attributes stay the very text that was sent; without any there is none."""
+    """Attributes keep the text that was sent; without them they are empty."""
     raw = b'{"type":"message.sent","time":"2026-08-01T09:30:00Z","attributes":{"b": 1.50, "a": [1]}}'
     assert bytes(only(read_events(raw)[0]).attributes) == b'{"b": 1.50, "a": [1]}'
     assert bytes(only(read_events(body(GOOD))[0]).attributes) == b""
 
 
 def test_a_bad_record_leaves_its_neighbours_alone() -> None:
-    """Of an array the good records become events and the bad ones rejections, with their place in it."""
+    """Good records of an array become events, and bad ones rejections with their index."""
     items = read_events(body(GOOD, 7, {"type": "message.sent"}, {**GOOD, "confidence": "high"}, GOOD))
     assert [type(i) for i in items] == [Event, Rejection, Rejection, Rejection, Event]
     assert [(r.index, r.code, r.field) for r in items if isinstance(r, Rejection)] == [
@@ -64,7 +64,7 @@ def test_a_bad_record_leaves_its_neighbours_alone() -> None:
 
 
 def test_a_broken_line_is_refused_alone() -> None:
-    """In NDJSON a line that is no JSON is refused with its text, the next line is read."""
+    """An NDJSON line that is not JSON is rejected with its text, and the next line is read."""
     items = read_events(b'{"type"\n' + json.dumps(GOOD).encode(), lines=True)
     assert refused(items[0]).code == "invalid_json"
     assert refused(items[0]).raw == '{"type"'
@@ -73,7 +73,7 @@ def test_a_broken_line_is_refused_alone() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"  ", b"null", b"7", b'"x"', b"[{", b'{"type":', b"\xff\xfe"])
 def test_a_body_that_is_no_json_object_or_array_is_unreadable(raw: bytes) -> None:
-    """Where no record can be told apart, the body is refused as a whole."""
+    """A body that is no JSON object or array is refused as a whole."""
     with pytest.raises(UnreadableBodyError):
         read_events(raw)
 
@@ -83,7 +83,7 @@ def test_a_body_that_is_no_json_object_or_array_is_unreadable(raw: bytes) -> Non
     ["1e999", "NaN", "-Infinity", "1.5"],
 )
 def test_numbers_that_are_none_refuse_one_record(number: str) -> None:
-    """An endless or absent number, or half a millisecond, takes only its own record with it."""
+    """An infinite or missing number, or a fraction of a millisecond, rejects its own record alone."""
     raw = f'[{{"type":"message.sent","time":"2026-08-01T09:30:00Z","duration_ms":{number}}},{json.dumps(GOOD)}]'
     items = read_events(raw.encode())
     assert refused(items[0]).index == 0
@@ -91,7 +91,7 @@ def test_numbers_that_are_none_refuse_one_record(number: str) -> None:
 
 
 def test_half_a_character_refuses_one_record() -> None:
-    """A lone surrogate in one record leaves the other one readable."""
+    """A record with a lone surrogate does not affect the other one."""
     raw = (
         b'[{"type":"message.sent","time":"2026-08-01T09:30:00Z","attributes":{"x":"\\ud800"}},'
         + json.dumps(GOOD).encode()
@@ -103,7 +103,7 @@ def test_half_a_character_refuses_one_record() -> None:
 
 
 def test_a_record_of_depth_nine_hundred_does_no_harm() -> None:
-    """Deep nesting never breaks the reader: it is an event with attributes, or a rejection."""
+    """Deep nesting does not break the reader: one record gives one item."""
     deep = "[" * 900 + "]" * 900
     raw = f'[{{"type":"message.sent","time":"2026-08-01T09:30:00Z","attributes":{{"x":{deep}}}}}]'
     items = read_events(raw.encode())
@@ -128,7 +128,7 @@ def test_a_record_of_depth_nine_hundred_does_no_harm() -> None:
     ],
 )
 def test_other_spellings_are_read(given: dict[str, object], field: str, value: object) -> None:
-    """The old systems' names, camelCase, numbers as ids and empty strings are read as what they mean."""
+    """Names of the replaced systems, camelCase, numbers as ids and empty strings are read."""
     assert getattr(only(read_events(body(given))[0]), field) == value
 
 
@@ -140,19 +140,19 @@ def test_other_spellings_are_read(given: dict[str, object], field: str, value: o
     ],
 )  # fmt: skip
 def test_a_field_that_is_said_twice_is_refused(more: dict[str, object], field: str) -> None:
-    """Two spellings of one field with two values, and an object of more than a tone, are refused by the field's name."""
+    """Two spellings of a field with two values, and an object with more than a tone, are rejected by field."""
     item = refused(event_from({**GOOD, **more}))
     assert (item.code, item.field) == ("invalid_field", field)
 
 
 def test_metadata_becomes_attributes() -> None:
-    """The old `metadata` is kept as attributes."""
+    """The old field `metadata` becomes attributes."""
     event = only(read_events(body({**GOOD, "metadata": {"a": 1}}))[0])
     assert json.loads(bytes(event.attributes)) == {"a": 1}
 
 
 def test_cloud_events_are_read() -> None:
-    """A CloudEvent's envelope gives type, time, id and source; its data the rest."""
+    """A CloudEvent's envelope gives type, time, id and source; its data gives the rest."""
     cloud = {
         "specversion": "1.0", "type": "hubbub.message.sent", "time": GOOD["time"], "id": "e1", "source": "crm",
         "datacontenttype": "application/json", "subject": "x", "data": {"channel": "email"},
@@ -162,7 +162,7 @@ def test_cloud_events_are_read() -> None:
 
 
 def test_unknown_fields_come_with_advice() -> None:
-    """A misspelt field is refused with the nearest one, a tenant with where it comes from."""
+    """An unknown field is rejected with the nearest one, a tenant with the advice that it comes from the key."""
     typo = refused(event_from({**GOOD, "chanel": "x"}))
     assert (typo.code, typo.field) == ("unknown_field", "chanel")
     assert "'channel'" in typo.message
@@ -175,14 +175,14 @@ def test_unknown_fields_come_with_advice() -> None:
     [(1754040000, "unit"), ("yesterday", "RFC 3339"), ("2026-02-30T00:00:00Z", "RFC 3339"), (True, "")],
 )
 def test_times_that_are_none_are_refused(time: object, word: str) -> None:
-    """A number, a word and a day that does not exist are refused, with how to write a time."""
+    """A number, a word and an impossible date are rejected with the format of a time."""
     item = refused(event_from({**GOOD, "time": time}))
     assert (item.code, item.field) == ("invalid_time", "time")
     assert word in item.message
 
 
 def test_types_of_the_contract_and_custom_ones_are_known() -> None:
-    """The contract's types and well-formed `custom.*` are known, nothing else is."""
+    """The contract's 46 types and well-formed `custom.*` types are known, and no others."""
     assert len(TYPES) == 46
     assert is_known_type("response.time_recorded") and is_known_type("custom.my-thing.v2")
     assert not any(
@@ -191,7 +191,7 @@ def test_types_of_the_contract_and_custom_ones_are_known() -> None:
 
 
 def test_depth_counts_brackets_outside_strings() -> None:
-    """Brackets inside strings are text; 33 real ones inside each other are too deep."""
+    """Brackets inside strings do not count; 33 nested ones are too deep."""
     assert not too_deep(b'{"a": "' + b"[" * 99 + b'\\"' + b"{" * 99 + b'"}')
     assert not too_deep(b"[" * 32 + b"]" * 32)
     assert not too_deep(b"[" + b"[]," * 99 + b"[]]")

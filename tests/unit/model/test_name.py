@@ -1,4 +1,4 @@
-"""Names as they are kept and searched."""
+"""Normalization and search of names."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from hubbub.model.name import LONGEST_NAME, check_kind, plain, searched
     ],
 )  # fmt: skip
 def test_a_name_is_one_line_that_can_be_seen(name: str, kept: str) -> None:
-    """Blanks are one space; controls, half characters and what turns the direction of text are gone; letters are whole."""
+    """Blanks become one space; controls, lone surrogates and direction marks are removed; letters are composed."""
     assert plain(name) == kept
 
 
 @given(st.text())
 def test_what_is_kept_stays(name: str) -> None:
-    """A name that is kept already is kept as it is, and is never longer than it may be."""
+    """Normalizing twice changes nothing, and the result is within the limit."""
     assert plain(plain(name)) == plain(name)
     assert len(plain(name)) <= LONGEST_NAME
 
 
 def test_names_are_found_without_accents_and_case() -> None:
-    """Who looks for a name need not know how it is written."""
+    """Search ignores accents and case."""
     assert searched("Ünal ÉMILE") == searched("unal emile")
 
 
 def test_an_unknown_kind_is_answered_with_the_nearest() -> None:
-    """A mistyped kind is refused with what it may have meant."""
+    """A mistyped kind is refused with the nearest one."""
     with pytest.raises(BadInputError, match="did you mean 'contact'"):
         check_kind("contacts")

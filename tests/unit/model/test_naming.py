@@ -1,4 +1,4 @@
-"""Where a text names somebody: whole words, JSON's spellings, and ids too short to be words. The store agrees."""
+"""Whether a text names an id: as a whole word, in JSON's spellings, and short ids as whole values. The store agrees."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ TOLD: dict[str, dict[str, bool]] = {
     "7": {"7": True, '{"a":7}': False, '{"a":"7"}': True, "17": False},
     ODD: {ODD: True, json.dumps({"a": ODD}): True, "a'b": False},
 }  # fmt: skip
-"""By id, texts and whether they name it."""
+"""By id: texts, and whether they name it."""
 
 
 @pytest.mark.parametrize("name", TOLD)
 def test_a_text_names_an_id_or_not(name: str) -> None:
-    """An id is found as a whole word, however JSON spells it; a short one as a whole value alone."""
+    """An id is found as a whole word in any JSON spelling; a short one as a whole value alone."""
     found = re.compile(pattern([name]))
     assert {text: bool(found.search(text)) for text in TOLD[name]} == TOLD[name]
 
 
 @pytest.mark.parametrize("column", ["field", "message", "raw"])
 def test_the_store_finds_the_same(tmp_path: Path, column: str) -> None:
-    """In whichever of several columns, beside nulls too, the store finds an id just where this process does."""
+    """The store finds the same texts in any column, also beside nulls."""
     columns = ("field", "message", "raw")
     store = Store(tmp_path)
     for no, (name, texts) in enumerate(TOLD.items()):
@@ -57,6 +57,6 @@ def test_the_store_finds_the_same(tmp_path: Path, column: str) -> None:
 
 
 def test_several_ids_are_looked_for_at_once() -> None:
-    """Any of them is enough."""
+    """A text that names any of several ids matches."""
     found = re.compile(pattern(["guest-1", "k1"]))
     assert [bool(found.search(text)) for text in ("k1", "x guest-1", "guest-2")] == [True, True, False]

@@ -1,4 +1,4 @@
-"""Cursors: what was put in comes out, and nothing else is taken for one."""
+"""Cursors: the encoded place is read back, and anything else is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
 
 @given(st.integers(-(2**62), 2**62), WORDS)
 def test_a_cursor_gives_its_place_back(number: int, word: str) -> None:
-    """Numbers and printable words come back as they were, in a cursor that an address can hold."""
+    """Numbers and printable words are read back from a cursor that fits an address."""
     cursor = cursor_of((number, word))
     assert place_of(cursor, int, str) == (number, word)
     assert cursor.replace("-", "").replace("_", "").isalnum() and len(cursor) < MAX_CURSOR
@@ -25,7 +25,7 @@ def test_a_cursor_gives_its_place_back(number: int, word: str) -> None:
 
 @given(st.text(max_size=50))
 def test_a_made_up_cursor_is_refused(text: str) -> None:
-    """Any text that is no cursor raises the error that faces know, and never another one."""
+    """Any other text raises BadRequestError, and no other error."""
     try:
         place_of(text, str, int)
     except BadRequestError as error:
@@ -36,14 +36,14 @@ def test_a_made_up_cursor_is_refused(text: str) -> None:
     "place", [["a"], ["a", "b"], ["a", True], ["a", 1.5], ["a", 2**63], ["\0", 1], ["\ud800", 1], {}, None]
 )
 def test_a_place_of_another_list_is_refused(place: object) -> None:
-    """A cursor with other kinds of values, or ones that no database takes, is refused."""
+    """A cursor with values of other types, or ones that no database accepts, is refused."""
     cursor = urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
     with pytest.raises(BadRequestError):
         place_of(cursor, str, int)
 
 
 def test_a_page_is_cut_where_there_is_more() -> None:
-    """One row more than the limit makes a cursor of the last one shown; no more rows, or no limit, make none."""
+    """A row beyond the limit makes a cursor of the last one shown; otherwise there is none."""
     assert cut([1, 2, 3], 2, lambda n: (n,)) == ([1, 2], cursor_of((2,)))
     assert cut([1, 2], 2, lambda n: (n,)) == ([1, 2], None)
     assert cut([1, 2, 3], None, lambda n: (n,)) == ([1, 2, 3], None)

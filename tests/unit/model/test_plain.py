@@ -1,4 +1,4 @@
-"""Typed values become the JSON that programs read."""
+"""Typed values as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Part:
 
 
 def test_a_value_is_json_by_its_fields() -> None:
-    """Objects, lists and mappings are gone through; moments are RFC 3339; `from_` is `from`."""
+    """Objects, lists and mappings are converted recursively; times are RFC 3339; `from_` is `from`."""
     one = Part(datetime(2026, 3, 1, 12, tzinfo=UTC), date(2026, 3, 2), Kind.DAILY, {"n": 1, "m": None}, ("a", "b"))
     assert plain(Page([one])) == {
         "rows": [
@@ -46,13 +46,13 @@ def test_a_value_is_json_by_its_fields() -> None:
 
 
 def test_a_moment_of_control_data_is_in_utc() -> None:
-    """A moment without a zone ends in Z, one with a zone in its offset."""
+    """A time without a zone ends in Z, one with a zone in its offset."""
     moment = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - as control data keeps it
     assert [plain(moment), plain(moment.replace(tzinfo=UTC))] == ["2026-03-01T12:00:00Z", "2026-03-01T12:00:00+00:00"]
 
 
 def test_a_page_ends_where_the_next_begins() -> None:
-    """One row more than asked for is not shown, and makes a cursor; without one there is none."""
+    """A row beyond the limit is not shown and makes a cursor; without one there is none."""
     assert paged([1, 2, 3], 2, lambda n: (n,), str).rows == ["1", "2"]
     assert paged([1, 2, 3], 2, lambda n: (n,), str).next is not None
     assert paged([1, 2], 2, lambda n: (n,), str) == Page(["1", "2"])
@@ -83,7 +83,9 @@ NUMBERS = Numbers("2026-03-01", {"csat": CELL}, None, [CELL], [{"csat": 0.5}])
 
 
 def test_a_field_that_may_be_absent_is_left_out_while_it_is_none() -> None:
-    """It is in JSON with a value alone; two underscores in its name are a dot. Rows that are JSON already go out as they are."""
+    """An absent field is in JSON only with a value, two underscores in its name are a dot, and rows marked as JSON stay
+    as they are.
+    """
     found = plain(NUMBERS)
     assert list(found) == ["from", "cells", "best", "each", "rows"] and found["rows"] is NUMBERS.rows
     assert plain(Numbers("", {}, CELL, [], [], "gone"))["best.state"] == "gone"
@@ -91,13 +93,13 @@ def test_a_field_that_may_be_absent_is_left_out_while_it_is_none() -> None:
 
 @pytest.mark.parametrize("value", [NUMBERS, Numbers("", {}, CELL, [], [], "gone")])
 def test_a_typed_value_comes_back_from_json(value: Numbers) -> None:
-    """Dataclasses in mappings, lists and where there may be none, enums, renamed and absent fields are what they were."""
+    """Dataclasses in mappings, lists and optionals, enums, renamed and absent fields are read back equal."""
     back = typed(Numbers, plain(value))
     assert back == value and all(type(cell.kind) is Kind for cell in back.each)
 
 
 @pytest.mark.parametrize("kind", [Part, Page[Cell], Mapping[str, Cell | Kind]])
 def test_a_type_that_cannot_be_told_from_json_is_refused(kind: Any) -> None:
-    """Moments, generic dataclasses and unions of several classes are no values that come back: the error names the type."""
+    """Datetimes, generic dataclasses and unions of classes cannot be read back: TypeError."""
     with pytest.raises(TypeError):
         typed(kind, {"a": {}})

@@ -1,4 +1,4 @@
-"""The one target of a day: there is one exactly where every wait that begins on the day is judged by it."""
+"""The only target of a day: it exists where every wait that begins on that day is judged by it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCOPES = st.sampled_from([None, None, "sms"]), st.sampled_from([None, None, None
 
 @st.composite
 def targets(draw: st.DrawFn) -> Target:
-    """A target of some days."""
+    """Draw a target of some days."""
     begins = draw(DAYS)
     ends = draw(st.none() | st.integers(1, 5).map(lambda days: begins + timedelta(days)))
     return Target(
@@ -29,7 +29,7 @@ def targets(draw: st.DrawFn) -> Target:
 
 @given(st.lists(targets(), max_size=5, unique_by=lambda each: (each.aim, each.scope, each.valid_from)), DAYS)
 def test_the_only_target_judges_every_wait(some: list[Target], day: date) -> None:
-    """Of all waits, or of a channel's: the one that judges each, whatever its channel and priority; none where they differ."""
+    """For all waits or one channel's, it is the target that judges each of them; if they differ, there is none."""
     judges = TargetsOf(some, Aim.NEXT_RESPONSE, ZoneInfo("UTC"))
     noon = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp()) * 1_000_000
     for channel, channels in ((None, ("sms", "mail", None)), ("sms", ("sms",)), ("mail", ("mail",))):

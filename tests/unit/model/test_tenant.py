@@ -1,4 +1,4 @@
-"""Tenants: which names and zones are taken, and from where on numbers are kept."""
+"""Tenants: accepted names and zones, and the start of the kept range."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from hubbub.model.window import EPOCH, Grain
 
 @pytest.mark.parametrize("text", ["a", "7", "acme", "acme-2", "a" * 63])
 def test_plain_names_are_taken(text: str) -> None:
-    """Lower-case letters, digits and inner hyphens make a tenant's name, up to 63."""
+    """Lower-case letters, digits and inner hyphens, up to 63, are a tenant's name."""
     assert check_tenant_id(text) == text
 
 
 @pytest.mark.parametrize("text", ["", "-a", "a-", "Acme", "a b", "a/b", "../a", "a" * 64, "a\n", "ä", "a_b"])
 def test_other_names_are_refused(text: str) -> None:
-    """Anything that could be a path, a header or two tenants is refused."""
+    """Any other name, like a path, is refused."""
     with pytest.raises(BadInputError, match="tenant"):
         check_tenant_id(text)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Australia/Lord_Howe"])
 def test_iana_zones_are_taken(zone: str) -> None:
-    """A zone of the IANA database is a tenant's zone."""
+    """A zone of the IANA database is accepted."""
     assert check_zone(zone) == zone
 
 
@@ -47,7 +47,7 @@ def test_iana_zones_are_taken(zone: str) -> None:
     ],
 )
 def test_other_zones_are_refused(zone: str) -> None:
-    """No offset, path, invented name or file that means another zone on each machine is a zone."""
+    """Offsets, paths, unknown names and files that differ from machine to machine are refused."""
     with pytest.raises(BadInputError, match="IANA"):
         check_zone(zone)
 
@@ -55,7 +55,7 @@ def test_other_zones_are_refused(zone: str) -> None:
 @pytest.mark.parametrize("days", [0, -1, 36501])
 @pytest.mark.parametrize("name", ["raw", "hour", "day", "week", "month"])
 def test_retention_needs_a_sane_number_of_days(name: str, days: int) -> None:
-    """No grain can be kept for less than a day or more than a century."""
+    """Retention of less than a day or more than a century is refused."""
     with pytest.raises(BadInputError, match=name):
         Retention(**{name: days})
 
@@ -70,7 +70,7 @@ def test_retention_knows_every_stored_grain() -> None:
 
 
 def test_what_is_kept_begins_at_a_local_midnight() -> None:
-    """Days are counted back on the tenant's calendar, over days on which clocks change; for ever is since 1970."""
+    """Days are counted back in the tenant's zone, also over clock changes; without a limit the range begins in 1970."""
     tenant = Tenant(1, "acme", "America/New_York")
     now = datetime(2026, 3, 10, 3, tzinfo=UTC)  # still the 9th in New York
     assert kept_from(tenant, 2, now) == datetime(2026, 3, 7, 5, tzinfo=UTC)
@@ -78,6 +78,6 @@ def test_what_is_kept_begins_at_a_local_midnight() -> None:
 
 
 def test_a_tenant_knows_its_zone() -> None:
-    """A tenant's zone is UTC unless another one is said."""
+    """A tenant's zone is UTC by default."""
     assert Tenant(1, "a").tz.key == "UTC"
     assert Tenant(1, "a", "Asia/Kathmandu").tz.key == "Asia/Kathmandu"

@@ -1,4 +1,4 @@
-"""Settings of threads: what they may be, and how a change of some of them leaves the others."""
+"""Thread settings: allowed values, and partial changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubbub.model.threads import CHECK_MARKS, Threads, changed
 
 
 def test_a_change_leaves_what_it_does_not_name() -> None:
-    """Channels, signs and days are changed each by itself."""
+    """Channels, signs and days can each change alone."""
     first = changed(Threads(), {"help_channels": [" C2 ", "C1", "C2"]})
     assert first == Threads(("C1", "C2"), CHECK_MARKS, 0)
     assert changed(first, {"silence_days": 14}) == Threads(("C1", "C2"), CHECK_MARKS, 14)
@@ -19,7 +19,7 @@ def test_a_change_leaves_what_it_does_not_name() -> None:
 
 
 def test_a_sign_is_named_with_or_without_colons_and_tones_of_skin() -> None:
-    """As people copy it from a message."""
+    """A sign is accepted with or without colons and skin tones, as people copy it."""
     wanted = Threads(answer_signs=("+1", "done", "\u2714"))
     assert changed(Threads(), {"answer_signs": [":done:", "+1::skin-tone-3", "\u2714\ufe0f", "done"]}) == wanted
 
@@ -39,6 +39,6 @@ def test_a_sign_is_named_with_or_without_colons_and_tones_of_skin() -> None:
     ],
 )
 def test_what_is_not_allowed_is_named(change: dict[str, Any], named: str) -> None:
-    """Empty, long and too many names, days out of bounds, and settings that there are not."""
+    """Empty, long and too many names, days out of range, and unknown settings are refused by name."""
     with pytest.raises(BadInputError, match=named):
         changed(Threads(), change)

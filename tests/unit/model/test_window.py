@@ -1,4 +1,4 @@
-"""Windows follow wall clocks: of every zone, on every day, and every moment lies in exactly one."""
+"""Windows follow the local clock in every zone, and every moment is in exactly one."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ moments = st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 1), timezones=st
 
 
 def utc(*parts: int) -> datetime:
-    """A moment in UTC."""
+    """Return a moment in UTC."""
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
 
 
 def hours_of(day: Window) -> float:
-    """How long a window is."""
+    """Return the hours of a window."""
     return (day.end - day.start).total_seconds() / 3600
 
 
@@ -51,18 +51,18 @@ def hours_of(day: Window) -> float:
     ],
 )
 def test_a_day_is_as_long_as_its_clocks_make_it(tz: ZoneInfo, noon: datetime, hours: float) -> None:
-    """Days on which clocks change have 23, 25, or in Lord Howe 23.5 and 24.5 hours."""
+    """Days on which clocks change have 23 or 25 hours, in Lord Howe 23.5 or 24.5."""
     assert hours_of(window_of(noon, Grain.DAY, tz)) == hours
 
 
 def test_a_repeated_hour_is_two_windows() -> None:
-    """The hour that New York lives twice is two windows, of one hour each."""
+    """The repeated hour in New York is two windows of one hour each."""
     found = list(windows(utc(2026, 11, 1, 5), utc(2026, 11, 1, 7), Grain.HOUR, NEW_YORK))
     assert [w.start.astimezone(NEW_YORK).strftime("%H %Z") for w in found] == ["01 EDT", "01 EST"]
 
 
 def test_a_repeated_half_hour_is_a_window_of_its_own() -> None:
-    """Where a clock goes back by half an hour, that half hour is counted alone."""
+    """A repeated half hour is a window of its own."""
     day = window_of(utc(2026, 4, 5, 1), Grain.DAY, LORD_HOWE)
     lengths = [hours_of(w) for w in windows(day.start, day.end, Grain.HOUR, LORD_HOWE)]
     assert lengths.count(0.5) == 1
@@ -70,13 +70,13 @@ def test_a_repeated_half_hour_is_a_window_of_its_own() -> None:
 
 
 def test_midnight_that_a_clock_skips_is_the_end_of_the_gap() -> None:
-    """In Cairo 2026-04-24 begins at 01:00, since clocks jump over midnight."""
+    """In Cairo 2026-04-24 begins at 01:00, since midnight is skipped."""
     cairo = ZoneInfo("Africa/Cairo")
     assert local_midnight(date(2026, 4, 24), cairo).astimezone(cairo).hour == 1
 
 
 def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
-    """Weeks are ISO weeks, months calendar months, over the end of a year too."""
+    """Weeks are ISO weeks and months calendar months, also over a new year."""
     assert first_day(date(2026, 1, 1), Grain.WEEK) == date(2025, 12, 29)
     assert next_first_day(date(2025, 12, 29), Grain.WEEK) == date(2026, 1, 5)
     assert first_day(date(2026, 12, 31), Grain.MONTH) == date(2026, 12, 1)
@@ -94,7 +94,7 @@ def test_a_zone_that_skipped_a_day_has_no_window_for_it() -> None:
 
 @given(moment=moments, zone=st.sampled_from(ZONES), grain=st.sampled_from(CALENDAR))
 def test_every_moment_lies_in_its_window(moment: datetime, zone: str, grain: Grain) -> None:
-    """A moment's window holds it, and both ends stand on quarter hours of UTC."""
+    """A moment's window contains it, and both ends are on quarter hours of UTC."""
     window = window_of(moment, grain, ZoneInfo(zone))
     assert window.start <= moment < window.end
     for edge in (window.start, window.end):
@@ -106,7 +106,7 @@ def test_every_moment_lies_in_its_window(moment: datetime, zone: str, grain: Gra
     grain=st.sampled_from((Grain.DAY, Grain.WEEK, Grain.MONTH)),
 )  # fmt: skip
 def test_windows_follow_each_other_without_gap(moment: datetime, days: int, zone: str, grain: Grain) -> None:
-    """The windows that touch a range cover it, each beginning where the one before ends."""
+    """The windows of a range cover it without gaps."""
     end = moment + timedelta(days=days)
     found = list(windows(moment, end, grain, ZoneInfo(zone)))
     assert found[0].start <= moment and found[-1].end >= end > found[-1].start
@@ -115,7 +115,7 @@ def test_windows_follow_each_other_without_gap(moment: datetime, days: int, zone
 
 @given(moment=moments, zone=st.sampled_from(ZONES))
 def test_hours_tile_their_day_and_days_their_week_and_month(moment: datetime, zone: str) -> None:
-    """The hours of a day, and the days of a week or month, are the day, the week and the month."""
+    """The hours of a day add up to it, and so do the days of a week and a month."""
     tz = ZoneInfo(zone)
     for coarse, fine in ((Grain.DAY, Grain.HOUR), (Grain.WEEK, Grain.DAY), (Grain.MONTH, Grain.DAY)):
         whole = window_of(moment, coarse, tz)
@@ -125,14 +125,14 @@ def test_hours_tile_their_day_and_days_their_week_and_month(moment: datetime, zo
 
 
 def test_an_hour_asked_in_its_middle_is_the_hour_itself() -> None:
-    """A range inside one hour touches that hour only; an empty range touches none."""
+    """A range inside an hour gives that hour; an empty range gives none."""
     found = list(windows(utc(2026, 5, 5, 10, 20), utc(2026, 5, 5, 10, 40), Grain.HOUR, NEW_YORK))
     assert found == [Window(utc(2026, 5, 5, 10), utc(2026, 5, 5, 11))]
     assert list(windows(utc(2026, 5, 5), utc(2026, 5, 5), Grain.HOUR, NEW_YORK)) == []
 
 
 def test_the_total_is_the_range_itself() -> None:
-    """The total of a range is one window with the asked ends, and none where the range is empty."""
+    """The total of a range is one window with its ends; an empty range has none."""
     start, end = utc(2026, 5, 5, 10, 20), utc(2026, 5, 9)
     assert list(windows(start, end, Grain.TOTAL, NEW_YORK)) == [Window(start, end)]
     assert list(windows(end, start, Grain.TOTAL, NEW_YORK)) == []

@@ -1,1 +1,1 @@
-"""News: what is judged, what made it so, and what is said of it."""
+"""News: judging numbers, their causes, and the sentences."""

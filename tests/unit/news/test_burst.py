@@ -1,4 +1,4 @@
-"""Bursts: the news name the few days that carry a change, and only where the other days are as usual."""
+"""Bursts: news name the few days that carry a change, if the other days are usual."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from hubbub.settings import load
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
 A_DAY = 10
-"""Ratings a day, of which usually 2 are bad."""
+"""Ratings a day, of which 2 are usually bad."""
 Bad = Callable[[datetime], int]
 
 
 @given(st.lists(st.integers(-9, 9), max_size=12))
 def test_the_farthest_run_has_the_greatest_sum(excesses: list[int]) -> None:
-    """No other run of days has a greater sum, an empty run has 0, and no end of it lies within the bound."""
+    """No other run of days has a greater sum, an empty run has 0, and both ends lie beyond the bound."""
     first, after = farthest(excesses)
     ends = combinations_with_replacement(range(len(excesses) + 1), 2)
     assert sum(excesses[first:after]) == max(sum(excesses[low:high]) for low, high in ends)
@@ -35,7 +35,7 @@ def test_the_farthest_run_has_the_greatest_sum(excesses: list[int]) -> None:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Ten weeks in which four of five ratings are satisfied."""
+    """An engine with ten weeks in which four of five ratings are satisfied."""
     with closing(Engine(load(data=tmp_path / "data", free_floor_mb=0), lambda: NOW)) as made:
         made.add_tenant("shop", zone="UTC")
         _rate(made, 98, 28, lambda _: 2)
@@ -43,7 +43,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def _rate(engine: Engine, first: int, last: int, bad: Bad) -> None:
-    """Record ratings of the days that lie so many days before now."""
+    """Record ratings from `first` to `last` days ago."""
     noons = [NOW - back * DAY + timedelta(hours=12) for back in range(first, last, -1)]
     engine.record("shop", [_rating(at, number, bad(at)) for at in noons for number in range(A_DAY)], history=True)
 
@@ -57,7 +57,7 @@ def _rating(at: datetime, number: int, bad: int) -> dict[str, Any]:
 
 
 def _point(engine: Engine, bad: Bad) -> dict[str, Any]:
-    """Return the one point of the last four weeks, in which so many ratings of each day are bad."""
+    """Return the only point of the last four weeks, with these bad ratings a day."""
     _rate(engine, 28, 0, bad)
     found = engine.news("shop", start="2026-02-02", end="2026-03-02", compare="previous")
     (point,) = found["points"]
@@ -65,7 +65,7 @@ def _point(engine: Engine, bad: Bad) -> dict[str, Any]:
 
 
 def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
-    """Days that carry the change are named with their own number and range, and the number of all days follows."""
+    """Days that carry the change are named with their own number and range, followed by the number of all days."""
     point = _point(
         engine, lambda at: 9 if datetime(2026, 2, 10, tzinfo=UTC) < at < datetime(2026, 2, 15, tzinfo=UTC) else 2
     )
@@ -83,7 +83,7 @@ def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
 
 
 def test_the_last_days(engine: Engine) -> None:
-    """Of days that reach the last whole day the news say since when, and not that it is over."""
+    """A burst that reaches the last whole day is told as lasting since its first day."""
     point = _point(engine, lambda at: 8 if at > datetime(2026, 2, 24, tzinfo=UTC) else 2)
     assert point["head"] == "Satisfaction has been low since 24 February: 20.0%"
     assert point["in_words"].startswith("All of these days: ") and point["burst"]["lasts"]
@@ -98,13 +98,13 @@ def test_the_last_days(engine: Engine) -> None:
     ],
 )
 def test_a_level_stays_a_level(engine: Engine, bad: Bad) -> None:
-    """No days are named where all are different, more than half, or the others beyond their usual range."""
+    """No burst is named if all days, more than half, or the other days are beyond their usual range."""
     point = _point(engine, bad)
     assert point["burst"] is None and point["head"].startswith("Satisfaction fell to ")
 
 
 def test_a_week_has_no_burst(engine: Engine) -> None:
-    """Eight weeks say too little about parts of a week: its number is told whole."""
+    """A single week has no burst."""
     _rate(engine, 28, 0, lambda at: 10 if at > datetime(2026, 2, 26, tzinfo=UTC) else 2)
     (point,) = engine.news("shop", start="2026-02-23", end="2026-03-02")["points"]
     assert point["burst"] is None

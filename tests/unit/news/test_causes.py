@@ -1,4 +1,4 @@
-"""Causes: one dimension's rows, each thing once, the whole never, and what was left out is said."""
+"""Causes: rows of one dimension, each once, never the whole, with a note on what was left out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WEB = row("web", 500, 510, 10)
 
 
 def test_a_room_that_is_a_channel_is_told_once() -> None:
-    """E-mail with its one room are the same rows: the room is told, and says which channel it is."""
+    """A room that is all of a channel is told once, with the channel's name."""
     found = causes(
         answer(110, channel=[MAIL, WEB], channel_id=[replace(MAIL, value="reservations"), row("chat", 500, 510, 10)])
     )
@@ -37,7 +37,7 @@ def test_a_room_that_is_a_channel_is_told_once() -> None:
 
 
 def test_the_whole_is_never_told() -> None:
-    """A dimension with one row explains nothing, and is passed over in silence."""
+    """A dimension with one row is no cause, and is not mentioned."""
     found = causes(answer(110, account_id=[row("one", 600, 710, 110)], channel=[MAIL, WEB]))
     assert (found.dimension, [one.value for one in found.rows]) == ("channel", ["email"])
     assert "ccounts" not in found.left_out
@@ -45,7 +45,7 @@ def test_the_whole_is_never_told() -> None:
 
 
 def test_what_is_chance_is_left_out_and_counted() -> None:
-    """Ten more of five hundred are chance; a part of thousands that moved it by a tenth is not."""
+    """Changes within chance are left out and counted; a part of thousands that moved a tenth is a cause."""
     found = causes(answer(110, channel=[MAIL, WEB]))
     assert [one.value for one in found.rows] == ["email"] and found.left_out == "No clear change in 1 other channel."
     shares = [row("a", 0.8, 0.5, -0.1), row("b", 0.8, 0.7, -0.02, n=20)]
@@ -53,7 +53,7 @@ def test_what_is_chance_is_left_out_and_counted() -> None:
 
 
 def test_the_dimension_that_tells_most_is_taken() -> None:
-    """One person who explains all is told rather than rooms that explain half each; nobody without a name is a cause."""
+    """One person who explains everything is preferred to rooms that explain half each; null is no cause."""
     rooms = [row("a", 100, 150, 50), row("b", 100, 150, 50)]
     staff = [row("ada", 100, 200, 100), row(None, 100, 100, 0)]
     assert causes(answer(100, channel_id=rooms, staff_id=staff)).rows[0].value == "ada"
@@ -64,7 +64,7 @@ def test_the_dimension_that_tells_most_is_taken() -> None:
 
 
 def test_no_difference_has_no_cause() -> None:
-    """Nothing to compare, or no change: no rows and no words."""
+    """Without a difference there is no row and no note."""
     assert causes(answer(None, channel=[])).rows == () and causes(answer(0, channel=[MAIL])).left_out == ""
 
 
@@ -72,7 +72,7 @@ def test_no_difference_has_no_cause() -> None:
     "name", [name for name in names() if isinstance(METRICS[name.partition(".")[0]][0], Quantiles)]
 )
 def test_what_stands_for_a_percentile_is_in_the_catalogue(name: str) -> None:
-    """A percentile is explained by the share within the limit next to it; every other number by itself."""
+    """A percentile is explained by the share within the nearest limit, every other number by itself."""
     found = made_of(name, 70_000)
     assert find(found).name == found
     assert (found != name) == (name.rpartition(".")[2] in ("p50", "p90", "p95", "p99"))

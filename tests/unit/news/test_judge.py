@@ -1,4 +1,4 @@
-"""Judging: nothing within its own noise is news, and what is beyond it is only where it matters to people."""
+"""Judging: nothing within its noise is news, and a number beyond it only if it matters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ USUAL = Usual(0.8, 0.02, 8, 0.72, 0.88)
 
 
 def test_the_table_is_of_metrics_that_there_are() -> None:
-    """Each candidate is in the catalogue once, may be split as it says, has words for a way, and its floors are some."""
+    """Each candidate is unique, is in the catalogue with its dimension, has sentences, and has floors."""
     assert len({(one.metric, one.by) for one in CANDIDATES}) == len(CANDIDATES)
     for one in CANDIDATES:
         assert one.up or one.down
@@ -31,7 +31,7 @@ def test_the_table_is_of_metrics_that_there_are() -> None:
 
 
 def test_what_should_be_one_way_is_told_when_it_goes_the_other() -> None:
-    """A number that should be high has words for falling, and one that should be low for rising."""
+    """A metric that should be high has a sentence for falling, and one that should be low for rising."""
     for one in CANDIDATES:
         better = find(one.metric).better
         assert better is not Better.HIGHER or one.down
@@ -40,7 +40,7 @@ def test_what_should_be_one_way_is_told_when_it_goes_the_other() -> None:
 
 @given(value=st.floats(0, 1), low=st.floats(0, 0.5), high=st.floats(0.5, 1), n=st.integers(0, 500))
 def test_nothing_within_its_noise_is_told(value: float, low: float, high: float, n: int) -> None:
-    """Of any share, news or beyond means outside of the band; and inside of it no way is said, which colors nothing."""
+    """A share is news or beyond exactly outside its band, and has a way only there; news needs enough ratings."""
     found = judged("csat", Cell(value, n=n), Usual(0.5, 0.01, 8, low, high), None, CSAT)
     assert (found.verdict is Verdict.USUAL) == (low <= value <= high)
     assert (found.verdict is Verdict.BEYOND) == bool(found.held)
@@ -61,7 +61,7 @@ def test_nothing_within_its_noise_is_told(value: float, low: float, high: float,
     ],
 )  # fmt: skip
 def test_satisfaction(value: float | None, n: int, previous: float, verdict: Verdict, way: Way, held: Held) -> None:
-    """A fall is worse, news of enough ratings and where it was not so before; outside of usual it says what holds it back."""
+    """A fall is news if it has enough ratings and is new; otherwise the reason it is held back is given."""
     found = judged("csat", Cell(value, n=n), USUAL, previous, CSAT)
     assert (found.verdict, found.way, found.held) == (verdict, way, held)
 
@@ -75,13 +75,13 @@ def test_satisfaction(value: float | None, n: int, previous: float, verdict: Ver
     ],
 )
 def test_missing_data_are_no_news(metric: str, value: float, usual: Usual, held: Held) -> None:
-    """A number that may be low because a source has a gap is no news; a count that is high without it is."""
+    """A low number with a gap is no news; a high count in spite of a gap is."""
     found = judged(metric, Cell(value, n=135, state=State.INCOMPLETE), usual, None, candidate_of(metric))
     assert (found.verdict, found.held) == (Verdict.BEYOND if held else Verdict.NEWS, held)
 
 
 def test_what_holds_a_number_back_has_words() -> None:
-    """Each reason is said beside the usual range of the number, and a number without one has none."""
+    """Each reason for holding back has words, and no reason has none."""
     assert all(held_back(held).startswith("outside") for held in Held if held)
     assert (held_back(None), held_back("")) == ("", "")
 
@@ -90,13 +90,13 @@ def test_what_holds_a_number_back_has_words() -> None:
     ("value", "verdict"), [(130, Verdict.NEWS), (115, Verdict.BEYOND), (105, Verdict.USUAL), (70, Verdict.NEWS)]
 )
 def test_messages_are_neither_better_nor_worse(value: int, verdict: Verdict) -> None:
-    """More or fewer messages are up or down alone, and news from a fifth more on."""
+    """More or fewer messages are up or down, neither better nor worse, and news from a fifth on."""
     found = judged("messages", Cell(value, n=value), Usual(100.0, 3.0, 8, 90.0, 110.0), 100, MESSAGES)
     assert (found.verdict, found.way in (Way.UP, Way.DOWN, Way.NONE)) == (verdict, True)
 
 
 def test_without_what_is_usual_or_a_candidate() -> None:
-    """Where fewer than four weeks are known there is no verdict; a number without a candidate has the floors of its unit."""
+    """With fewer than four known weeks there is no verdict; a number without a candidate has its unit's floors."""
     assert judged("csat", Cell(0.1, n=99), Usual(None, None, 2), 0.9, CSAT).verdict is Verdict.UNKNOWN
     least_n, least = FLOORS[find("csat").unit]
     assert judged("csat", Cell(0.1, n=least_n), USUAL, 0.9, None).verdict is Verdict.NEWS
@@ -105,13 +105,13 @@ def test_without_what_is_usual_or_a_candidate() -> None:
 
 
 def test_every_unit_has_floors() -> None:
-    """No number is unusual because its unit was forgotten."""
+    """Every unit has floors."""
     assert set(FLOORS) == set(Unit)
 
 
 @given(value=st.floats(0, 1), n=st.integers(0, 99))
 def test_a_color_is_an_unusual_number(value: float, n: int) -> None:
-    """A number has a color or is bold exactly where its verdict is news, and outside its usual range without one says why not."""
+    """A number has a color exactly if it is news, and outside its usual range it has a color or a reason."""
     verdict = judged("csat", Cell(value, n=n), USUAL, None, CSAT)
     number = NewsNumber(
         metric="csat", dimension=None, slice=None, unit="share", value=value, n=n, state="settled", previous=None, usual=USUAL,

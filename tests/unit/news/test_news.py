@@ -1,4 +1,4 @@
-"""The news of an engine: worst first, with its cause and rows, and one sentence on quiet days; the same by API and page."""
+"""An engine's news: worst first, with cause and rows; one sentence on quiet days."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _rating(at: datetime, number: int, channel: str, stars: float) -> dict[str, 
 
 
 def _days(first: int, last: int) -> Iterator[tuple[int, datetime]]:
-    """Yield noon of the days that lie so many days before now."""
+    """Yield noon of the days from `first` to `last` days ago."""
     for back in range(first, last, -1):
         yield back, NOW - back * DAY + timedelta(hours=12)
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Ten weeks in which four of five are satisfied in both channels."""
+    """An engine with ten weeks in which four of five ratings are satisfied, in both channels."""
     with closing(Engine(load(data=tmp_path / "data", free_floor_mb=0), lambda: NOW)) as made:
         made.add_tenant("shop", zone="UTC")
         steady = [
@@ -47,7 +47,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def _last(engine: Engine, bad: int) -> dict[str, Any]:
-    """Give the last four weeks as many ratings, of which so many of five by web are bad; return the news."""
+    """Record the last four weeks with `bad` of five ratings by web; return the news."""
     made = [
         _rating(at, number, channel, 1.0 if number < (bad if channel == "web" else 1) else 5.0)
         for _, at in _days(28, 0) for channel in ("web", "mail") for number in range(5)
@@ -58,7 +58,7 @@ def _last(engine: Engine, bad: int) -> dict[str, Any]:
 
 
 def test_a_quiet_month_is_one_line(engine: Engine) -> None:
-    """Where every number is within its usual range there is no point, and the sentence says how many numbers that are."""
+    """If every number is within its usual range there is no point, and the sentence gives their count."""
     found = _last(engine, 1)
     known = [one for one in found["numbers"] if one["verdict"] == "usual" and not one["dimension"]]
     assert (found["points"], found["rest"]) == ([], "")
@@ -66,7 +66,9 @@ def test_a_quiet_month_is_one_line(engine: Engine) -> None:
 
 
 def test_the_worst_stands_on_top_with_its_cause(engine: Engine) -> None:
-    """Satisfaction that falls in one channel is told with size, usual, n and that channel, and its rows are counted so."""
+    """A fall in one channel is told with size, usual range, n and channel; its numbers equal those of query, changes
+    and explain.
+    """
     found = _last(engine, 4)
     (point,) = found["points"]
     assert point["head"] == "Satisfaction fell to 50.0%" and point["change"] == "30.0 points less than before"
@@ -83,7 +85,9 @@ def test_the_worst_stands_on_top_with_its_cause(engine: Engine) -> None:
 
 
 def test_filters_and_further_metrics(engine: Engine) -> None:
-    """Under a filter the numbers are those of the filter, metrics that do not know it are none, and others can be judged."""
+    """Under a filter, numbers are the filter's, metrics without that dimension are left out, and further metrics can be
+    judged.
+    """
     _last(engine, 4)
     mail = engine.news("shop", **SPAN, where={"channel": "mail"}, metrics=["ratings"])
     assert mail["points"] == [] and {"csat", "ratings"} <= {one["metric"] for one in mail["numbers"]}
@@ -92,7 +96,7 @@ def test_filters_and_further_metrics(engine: Engine) -> None:
 
 
 def test_what_has_no_news(engine: Engine) -> None:
-    """Days to come have no numbers; more than a year is refused by name; a week without earlier ones says what it lacks."""
+    """Future days have no numbers, more than a year is refused, and a range without earlier weeks says so."""
     assert engine.news("shop", start="2026-04-01", end="2026-04-02")["numbers"] == []
     with pytest.raises(BadQuestionError, match="366 days"):
         engine.news("shop", start="2024-01-01", end="2026-01-01")

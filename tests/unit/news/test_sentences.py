@@ -1,4 +1,4 @@
-"""The news in words: what stands beside points, and what a quiet stretch says of numbers that are a little beyond usual."""
+"""Sentences of the news: numbers beside points, and quiet ranges with numbers slightly beyond usual."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ def number(metric: str, verdict: Verdict) -> Number:
     ],
 )
 def test_a_quiet_stretch_claims_no_more_than_is_so(verdicts: dict[str, Verdict], said: str) -> None:
-    """A number outside its usual range is named with that range and what holds it back, though it is no news."""
+    """A number outside its usual range that is no news is named with the range and the reason."""
     assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()], PLAIN) == said
 
 
 def test_missing_days_are_said_before_that_all_is_quiet() -> None:
-    """Where days of a number are missing, quiet is said of what is known so far, and how many numbers lack something."""
+    """With incomplete numbers the sentence says so far, and how many are incomplete."""
     whole = number("csat", Verdict.USUAL)
     cut = replace(whole, metric="messages", cell=Cell(2.0, state=State.INCOMPLETE))
     assert sentences.lead((), [whole, cut], PLAIN) == "Nothing unusual so far: 1 of 2 numbers is not complete."
 
 
 def test_an_unusual_number_without_a_sentence_is_named() -> None:
-    """Where a number has a color and no sentence of its own, the first line names it, and not that nothing is unusual."""
+    """An unusual number without its own sentence is named in the first line."""
     known = [number("ratings", Verdict.NEWS), number("csat", Verdict.USUAL)]
     assert sentences.lead((), known, PLAIN) == "Ratings: 2, where 0 – 2 is usual."
     both = [*known, number("questions", Verdict.NEWS)]
@@ -68,7 +68,7 @@ def test_an_unusual_number_without_a_sentence_is_named() -> None:
 
 
 def test_what_stands_beside_points() -> None:
-    """Numbers that are unusual beside the points are named once: another statistic of a point is not; then those that are usual."""
+    """Unusual numbers beside the points are named once, without other statistics of a point; then the usual ones."""
     first = number("first_response_ms.p50", Verdict.NEWS)
     known = [
         first, number("first_response_ms.p90", Verdict.NEWS), number("messages", Verdict.NEWS), number("csat", Verdict.USUAL),
@@ -83,7 +83,7 @@ def test_what_stands_beside_points() -> None:
 
 
 def test_slack_has_its_own_words() -> None:
-    """The same sentences say threads, members and channels of a tenant with Slack alone; names from outside stay as they are."""
+    """For a tenant with Slack alone the sentences say threads, members and channels; names from outside stay unchanged."""
     known = [number("conversations_started", Verdict.USUAL), number("active_contacts", Verdict.USUAL)]
     point = Point(number("csat", Verdict.NEWS), "", "", "", "", None, {})
     assert sentences.rest((point,), known, WORDINGS[SLACK]) == "Threads and active members are within the usual range."
@@ -96,13 +96,13 @@ def test_slack_has_its_own_words() -> None:
     ("share", "words"), [(1.2, "all"), (1.0, "all"), (0.97, "almost all"), (0.6, "mostly"), (0.31, "in part")]
 )
 def test_how_much_a_cause_explains_is_a_word(share: float, words: str) -> None:
-    """From half of a change on it is mostly in a place, from nine tenths almost all, and all only where nothing is left."""
+    """The share of a cause is a word: all, almost all, mostly or in part."""
     cause = Cause("channel", "web", 1.0, 2.0, 3, 1.0, share)
     assert sentences.because(cause, "web", "", PLAIN) == f"{words} in the channel web"
 
 
 def test_a_cause_in_another_measure_has_both_of_its_figures() -> None:
-    """A percentile is explained by the share within a limit: the sentence says that share in the place, now and before."""
+    """A percentile's cause has the share within the limit in that place, now and before."""
     cause = Cause("channel_id", "C-API", 0.84, 0.343, 253, -0.13, 0.9)
     there = sentences.there(cause, "first_response_ms.within_15min")
     assert there == "34% answered within 15 min, before 84%"
@@ -113,7 +113,9 @@ def test_a_cause_in_another_measure_has_both_of_its_figures() -> None:
 
 
 def test_the_topic_of_a_story_is_said_to_come_at_the_same_time() -> None:
-    """The words claim no cause, write the topic as people do, and name its room where the sentence has not yet."""
+    """A story's topic is said to come at the same time, without a claim of cause, in people's spelling, with its room
+    if needed.
+    """
     assert (
         sentences.at_the_same_time(1206, "recall_brakes", "")
         == "at the same time as 1,206 messages about “recall brakes”"
@@ -136,7 +138,7 @@ def test_the_topic_of_a_story_is_said_to_come_at_the_same_time() -> None:
     ],
 )
 def test_a_change_is_a_title(metric: str, before: float | None, now: float, verdict: Verdict, title: str) -> None:
-    """The title over causes says what they explain; what is usual needs no reason."""
+    """The title of a change says what the causes explain; a usual change needs no reason."""
     changed = NewsNumber(
         metric=metric, dimension=None, slice=None, unit=find(metric).unit, value=now, n=None, state="settled", previous=before,
         usual=USUAL, verdict=verdict, held=None, way=None, size=1.0,

@@ -1,4 +1,4 @@
-"""Stories: a number, its place and a topic of the same days are one sentence, and only where that is measured."""
+"""Stories: a number, its place and a topic of the same days are one sentence if measured so."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ FIRST = datetime(2026, 2, 2, tzinfo=UTC)
 """First of the last four weeks."""
 DAY = timedelta(days=1)
 A_DAY = 10
-"""Ratings a day and channel, of which usually 2 are bad."""
+"""Ratings a day and channel, of which 2 are usually bad."""
 Days = range
 """Days of February."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What happens in the last four weeks: days of bad ratings by web, days of a topic, and its messages a day in each channel."""
+    """The last four weeks: days of bad ratings by web, days of a topic, and its messages a day in each channel."""
 
     bad: Days
     topic: Days
     web: int = 8
     mail: int = 0
     mild: Days = range(0)
-    """Days on which ratings by web are a little worse."""
+    """Days on which ratings by web are slightly worse."""
 
 
 def _events(world: World) -> Iterator[dict[str, Any]]:
@@ -73,7 +73,7 @@ def _labelled(at: datetime, topic: str, number: int, channel: str) -> dict[str, 
 
 @pytest.fixture
 def points(tmp_path: Path) -> Iterator[Callable[[World], list[dict[str, Any]]]]:
-    """Return the points of the four weeks of a world."""
+    """Return a function that gives the points of a world's four weeks."""
     with closing(Engine(load(data=tmp_path / "data", free_floor_mb=0), lambda: NOW)) as engine:
         engine.add_tenant("shop", zone="UTC")
 
@@ -86,7 +86,7 @@ def points(tmp_path: Path) -> Iterator[Callable[[World], list[dict[str, Any]]]]:
 
 
 def _belongs(world: World) -> bool:
-    """Whether the topic belongs to the fall, by the words of the specification and the numbers of the world alone."""
+    """Whether the topic belongs to the fall, by the specification."""
     all_days, same = set(world.bad) | set(world.topic), set(world.bad) & set(world.topic)
     return len(same) / len(all_days) >= SAME_DAYS and world.web / (world.web + world.mail) >= IN_PLACE
 
@@ -106,7 +106,7 @@ def _belongs(world: World) -> bool:
 def test_a_topic_belongs_to_a_number_of_the_same_days_and_place(
     points: Callable[[World], list[dict[str, Any]]], world: World
 ) -> None:
-    """One story is one point, which names place and topic; else the topic has its own, and the number says nothing of it."""
+    """A topic of the same days and place is part of the number's point; any other has its own point."""
     found = points(world)
     fall, *others = found
     assert fall["metric"] == "csat" and fall["cause"]["value"] == "web"
@@ -122,7 +122,7 @@ def test_a_topic_belongs_to_a_number_of_the_same_days_and_place(
 
 
 def test_a_topic_names_the_days_of_a_number_that_names_none(points: Callable[[World], list[dict[str, Any]]]) -> None:
-    """A fall whose own days are more than half of all is told by the days of the topic, if these carry it."""
+    """A fall of more than half of the days is told with the topic's days, if these carry it."""
     (fall,) = points(World(range(17, 29), range(17, 29), mild=range(13, 17)))
     assert fall["burst"]["from"][:10] == fall["topic"]["from"][:10] == "2026-02-17"
     assert fall["head"].startswith("Satisfaction was low from 17 to 28 February: ")
@@ -130,7 +130,7 @@ def test_a_topic_names_the_days_of_a_number_that_names_none(points: Callable[[Wo
 
 @given(st.integers(0, 20), st.integers(1, 20), st.integers(0, 20), st.integers(1, 20))
 def test_days_in_common(start: int, length: int, other: int, its: int) -> None:
-    """The part in common is that of the sets of days, between 0 and 1, the same both ways, and 1 only for the same days."""
+    """The part in common is that of the sets of days: between 0 and 1, symmetric, and 1 only for equal days."""
     one = (FIRST + start * DAY, FIRST + (start + length) * DAY)
     two = (FIRST + other * DAY, FIRST + (other + its) * DAY)
     left, right = set(range(start, start + length)), set(range(other, other + its))

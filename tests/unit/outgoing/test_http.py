@@ -1,4 +1,4 @@
-"""The way out: bounded, never into the private network, and every failure is one of two errors."""
+"""Outgoing calls: bounded, never into a private network, and every failure is one of two errors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CANARY = "canary-of-the-token"
 
 @pytest.fixture
 def out() -> Iterator[Outgoing]:
-    """Open a way out that may call this machine."""
+    """Open an outgoing client that may call this machine."""
     opened = Outgoing(["127.0.0.1"])
     yield opened
     opened.close()
 
 
 def failed(out: Outgoing, reply: Reply, **how: Any) -> HubbubError:
-    """Return the error that a call ends with when the service answers so."""
+    """Return the error of a call that gets this reply."""
     with service(in_turn(reply)) as there, pytest.raises(HubbubError) as caught:
         headers = {"Authorization": f"Bearer {CANARY}"}
         out.send("POST", f"{there.url}/path?{CANARY}", headers=headers, body={"text": CANARY}, **how).checked()
@@ -39,7 +39,7 @@ def failed(out: Outgoing, reply: Reply, **how: Any) -> HubbubError:
 
 
 def test_a_call_goes_out_as_it_was_given(out: Outgoing) -> None:
-    """Method, path, parameters, headers and JSON body arrive, and status, headers and body come back, packed or not."""
+    """Method, path, parameters, headers and JSON body arrive, and status, headers and body are returned, compressed or not."""
     with service(in_turn(Reply({"a": 1}, headers={"X-Said": "so"}), Reply({"a": 2}, packed=True))) as there:
         first = out.send("POST", f"{there.url}/x", params={"n": 1}, headers={"X-Key": "k"}, body={"b": ["ä"]})
         second = out.send("GET", f"{there.url}/y")
@@ -51,7 +51,7 @@ def test_a_call_goes_out_as_it_was_given(out: Outgoing) -> None:
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 529])
 def test_passing_statuses_may_be_tried_again(out: Outgoing, status: int) -> None:
-    """Too many calls, timeouts and server errors raise UpstreamUnavailableError with the pause that was asked for."""
+    """Transient statuses raise UpstreamUnavailableError with the pause of Retry-After."""
     error = failed(out, Reply(CANARY.encode(), status, {"Retry-After": "17"}))
     assert isinstance(error, UpstreamUnavailableError)
     assert (error.retry, error.retry_after) == (True, 17)
@@ -59,14 +59,14 @@ def test_passing_statuses_may_be_tried_again(out: Outgoing, status: int) -> None
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 418, 422])
 def test_other_refusals_need_a_person(out: Outgoing, status: int) -> None:
-    """Missing rights, and every other status of the 400s, known or not, raise UpstreamRefusedError with an action."""
+    """Every other 4xx status raises UpstreamRefusedError with an action."""
     error = failed(out, Reply(CANARY.encode(), status))
     assert isinstance(error, UpstreamRefusedError)
     assert not error.retry and error.action and error.action in str(error)
 
 
 def test_redirects_are_not_followed(out: Outgoing) -> None:
-    """A redirect, also to a private address, is refused and nobody is called there."""
+    """A redirect, also to a private address, is refused and not followed."""
     with service(in_turn(Reply())) as inner:
         for status in (301, 302, 307, 308):
             error = failed(out, Reply(status=status, headers={"Location": f"{inner.url}/secret"}))
@@ -76,7 +76,7 @@ def test_redirects_are_not_followed(out: Outgoing) -> None:
 
 
 def test_a_service_that_hangs_is_left(out: Outgoing) -> None:
-    """No answer within the time raises UpstreamUnavailableError; so do a closed port and an unknown name."""
+    """A timeout, a closed port and an unknown name raise UpstreamUnavailableError."""
     assert isinstance(failed(out, Reply(hang=True), timeout=0.3), UpstreamUnavailableError)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -88,7 +88,7 @@ def test_a_service_that_hangs_is_left(out: Outgoing) -> None:
 
 
 def test_too_much_is_not_read(out: Outgoing) -> None:
-    """A body beyond the limit is refused, plain or as a gzip bomb; one of exactly the limit is taken."""
+    """A body beyond the limit is refused, plain or as a gzip bomb; one of exactly the limit is read."""
     for reply in (Reply(b"x" * 1001), Reply(b"\0" * 50_000_000, packed=True)):
         assert isinstance(failed(out, reply, limit=1000), UpstreamRefusedError)
     with service(in_turn(Reply(b"x" * 1000), Reply(b"x" * 1000, packed=True))) as there:
@@ -97,7 +97,7 @@ def test_too_much_is_not_read(out: Outgoing) -> None:
 
 
 def test_every_member_of_a_packed_answer_is_read(out: Outgoing) -> None:
-    """An answer of two gzip members is read whole, and both count to the limit."""
+    """An answer of two gzip members is read whole, and both count towards the limit."""
     body = gzip.compress(b"x" * 600) + gzip.compress(b"y" * 400)
     with service(in_turn(*[Reply(body, headers={"Content-Encoding": "gzip"})] * 2)) as there:
         assert out.send("GET", there.url, limit=1000).body == b"x" * 600 + b"y" * 400
@@ -106,7 +106,7 @@ def test_every_member_of_a_packed_answer_is_read(out: Outgoing) -> None:
 
 
 def test_broken_packing_and_no_json_may_be_tried_again(out: Outgoing) -> None:
-    """Bytes that are no gzip, a gzip that ends early and an answer that is no JSON come from a gateway: try again."""
+    """Invalid or truncated gzip and an answer that is not JSON raise UpstreamUnavailableError."""
     whole = gzip.compress(b"{}")
     for body in (b"no gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb", whole + b"more", whole + whole[:-1]):
         assert isinstance(failed(out, Reply(body, headers={"Content-Encoding": "gzip"})), UpstreamUnavailableError)
@@ -128,7 +128,7 @@ def test_broken_packing_and_no_json_may_be_tried_again(out: Outgoing) -> None:
     ],
 )  # fmt: skip
 def test_private_places_are_refused(url: str) -> None:
-    """Loopback, private, link-local, metadata and wrapped addresses in any spelling, and anything but https, are refused."""
+    """Loopback, private, link-local, metadata and mapped addresses in any spelling, and anything but https, are refused."""
     out = Outgoing()
     with pytest.raises(UpstreamRefusedError):
         out.send("GET", url, timeout=5)
@@ -140,12 +140,12 @@ def test_private_places_are_refused(url: str) -> None:
     ["93.184.216.34", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"],
 )
 def test_public_addresses_are_public(text: str) -> None:
-    """Addresses of the internet, also those that wrap an IPv4 one, may be called."""
+    """Public addresses, also IPv6 ones that map IPv4, may be called."""
     assert is_public(ipaddress.ip_address(text))
 
 
 def test_a_name_that_changes_its_address_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name is resolved once and the connection goes to what was looked at; one private address among public ones is refused."""
+    """A name is resolved once and the connection uses the checked address; one private address among public ones is refused."""
     asked: list[str] = []
     connected: list[tuple[str, int]] = []
     answers = [["93.184.216.34"], ["127.0.0.1"]]
@@ -174,7 +174,7 @@ def test_a_name_that_changes_its_address_leads_nowhere(monkeypatch: pytest.Monke
 
 
 def test_what_the_setting_names_may_be_called() -> None:
-    """A host, with its port when the setting has one, may be private and unencrypted; its neighbours may not."""
+    """A host of the setting, with its port if given, may be private and unencrypted; others may not."""
     with service(in_turn(Reply(b"in"))) as there, service(in_turn(Reply(b"other"))) as other:
         out = Outgoing([there.place])
         assert out.send("GET", there.url).body == b"in"
@@ -187,7 +187,7 @@ def test_what_the_setting_names_may_be_called() -> None:
 
 
 def test_certificates_are_checked_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over TLS the name is checked, not the address that was connected to; SSL_CERT_FILE names a private authority."""
+    """Over TLS the certificate is checked by name, not address; SSL_CERT_FILE adds a private authority."""
     files = certificate(tmp_path, "localhost")
     with service(in_turn(Reply(b"in")), certificate=files) as there:
         port = there.place.rpartition(":")[2]
@@ -204,7 +204,7 @@ def test_certificates_are_checked_by_name(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_addresses_are_not_logged(out: Outgoing, caplog: pytest.LogCaptureFixture) -> None:
-    """A path can be a secret, as Slack's response addresses are: no line of log has it."""
+    """A path may be a secret, like Slack's response addresses: no log line holds it."""
     with caplog.at_level(logging.INFO), service(in_turn(Reply())) as there:
         out.send("POST", f"{there.url}/{CANARY}")
     assert CANARY not in caplog.text
@@ -219,5 +219,5 @@ def test_addresses_are_not_logged(out: Outgoing, caplog: pytest.LogCaptureFixtur
     ],
 )  # fmt: skip
 def test_pauses_are_read_in_both_forms(text: str | None, seconds: float | None) -> None:
-    """Retry-After counts in seconds or names a moment; what is odd says nothing, and an hour is the most."""
+    """Retry-After is seconds or a date; odd values give None, and an hour is the maximum."""
     assert retry_after(text, lambda: datetime(2026, 8, 1, 10, tzinfo=UTC)) == seconds

@@ -1,4 +1,4 @@
-"""The headers of mails, as bytes on their way to the server."""
+"""Mail headers as bytes for the server."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ ID = st.text("abcdef0123456789_.", min_size=1, max_size=120)
 
 @given(host=HOST, id_=ID, subject=st.text(max_size=200))
 def test_addresses_and_ids_stay_whole_however_long(host: str, id_: str, subject: str) -> None:
-    """List-Unsubscribe (RFC 8058) and Message-ID stand in one line as they are, since programs read no encoded words there;
-    no other header has a line above 78 characters that could be folded, and nothing else joins the headers."""
+    """List-Unsubscribe (RFC 8058) and Message-ID stay unencoded in one line, however long.
+
+    Other headers have no line above 78 characters, and no header occurs twice.
+    """
     address = f"<https://{host}.example/unsubscribe/{id_}>"
     mail = Mail(
         id_, "a@b.example", subject, "text", datetime(2026, 12, 1, tzinfo=UTC), headers={"List-Unsubscribe": address}

@@ -1,4 +1,4 @@
-"""Slack's client over our way out: what arrives, and what each error means."""
+"""Slack's client over the outgoing client: calls and errors."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.services import Reply, in_turn, service
 
 @pytest.fixture
 def out() -> Iterator[Outgoing]:
-    """Open a way out that may call this machine."""
+    """Open an outgoing client that may call this machine."""
     opened = Outgoing(["127.0.0.1"])
     yield opened
     opened.close()
 
 
 def failed(out: Outgoing, reply: Reply) -> HubbubError:
-    """Return the error that a call to Slack ends with when it answers so."""
+    """Return the error of a Slack call that gets this reply."""
     with service(in_turn(reply)) as there, pytest.raises(HubbubError) as caught:
         ask(SlackClient(out, "xoxb-canary", f"{there.url}/api").conversations_list)
     assert "canary" not in str(caught.value)
@@ -34,7 +34,7 @@ def failed(out: Outgoing, reply: Reply) -> HubbubError:
 
 
 def test_a_call_arrives_as_slack_wants_it(out: Outgoing) -> None:
-    """The token is in the header, parameters are in the body, the method's name is the path."""
+    """The token is in the header, parameters are in the body, and the method's name is the path."""
     with service(in_turn(Reply({"ok": True, "messages": []}))) as there:
         client = SlackClient(out, "xoxb-1", f"{there.url}/api")
         assert ask(client.conversations_history, channel="C1", limit=5)["messages"] == []
@@ -52,14 +52,14 @@ def test_a_call_arrives_as_slack_wants_it(out: Outgoing) -> None:
     "name", ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "no_permission", "odd_one"]
 )
 def test_dead_tokens_and_missing_rights_need_a_person(out: Outgoing, name: str) -> None:
-    """Errors that stay, and those not known, raise UpstreamRefusedError with the name and an action."""
+    """Permanent and unknown errors raise UpstreamRefusedError with Slack's code and an action."""
     error = failed(out, Reply({"ok": False, "error": name}))
     assert isinstance(error, UpstreamRefusedError)
     assert name in str(error) and error.action and error.details["slack"] == name
 
 
 def test_a_missing_scope_is_named(out: Outgoing) -> None:
-    """The action for missing_scope names the scope that Slack asks for."""
+    """The action for missing_scope names the needed scope."""
     error = failed(
         out, Reply({"ok": False, "error": "missing_scope", "needed": "channels:history", "provided": "chat:write"})
     )
@@ -68,7 +68,7 @@ def test_a_missing_scope_is_named(out: Outgoing) -> None:
 
 
 def test_limits_say_when_to_come_back(out: Outgoing) -> None:
-    """429 with Retry-After carries the seconds; server errors and a gateway's page may be tried again too."""
+    """429 gives `retry_after`; server errors and a gateway's page raise UpstreamUnavailableError too."""
     error = failed(out, Reply({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "30"}))
     assert isinstance(error, UpstreamUnavailableError)
     assert error.retry_after == 30
@@ -82,7 +82,7 @@ def test_limits_say_when_to_come_back(out: Outgoing) -> None:
 
 
 def test_the_library_logs_nothing(out: Outgoing, caplog: pytest.LogCaptureFixture) -> None:
-    """At level debug neither the token nor an answer is logged on the way."""
+    """At level debug the token is not logged."""
     with caplog.at_level(logging.DEBUG):
         failed(out, Reply(b"<html> canary", 200))
         failed(out, Reply({"ok": False, "error": "invalid_auth", "text": "canary"}))
@@ -95,7 +95,7 @@ def test_the_library_logs_nothing(out: Outgoing, caplog: pytest.LogCaptureFixtur
     [("ratelimited", UpstreamUnavailableError), ("fatal_error", UpstreamUnavailableError), ("invalid_auth", UpstreamRefusedError)],
 )  # fmt: skip
 def test_errors_that_slack_sent(out: Outgoing, file: str, kind: type[HubbubError]) -> None:
-    """The error bodies of Slack's own test server are told apart."""
+    """Error bodies of Slack's own test server raise the right error."""
     path: Path = DATA / "webhooks" / "slack" / f"api_error.{file}.json"
     body: dict[str, Any] = json.loads(path.read_text())
     assert isinstance(failed(out, Reply(body)), kind)

@@ -1,4 +1,4 @@
-"""Published tables: their names and columns, what they say of lively data, when rows are written, and who may read meanwhile."""
+"""Published tables: names and columns, numbers on lively data, when rows are written, and concurrent readers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DAYS_KEPT = {Grain.HOUR: 30, Grain.DAY: 365, Grain.WEEK: 730, Grain.MONTH: 1095}
 
 
 class Desk:
-    """A store with a clock, what sends events, and what publishes."""
+    """A store with a clock, an intake and a publisher."""
 
     def __init__(self, folder: Path) -> None:
         """Open a store in a folder."""
@@ -70,17 +70,17 @@ class Desk:
         self.hotel = Tenant(1, "hotel", "Europe/Rome")
 
     def send(self, *events: Event, tenant: Tenant | None = None) -> None:
-        """Hand events in; none may be refused."""
+        """Accept events; none may be rejected."""
         assert self.intake.accept(tenant or self.hotel, events, history=True).rejected == []
 
     def publish(self, *tenants: Tenant, **how: Any) -> Published:
-        """Publish, of the hotel unless others are named."""
+        """Publish the hotel, or the given tenants; none may fail."""
         done = publish(self.store, self.queries, tenants or (self.hotel,), self.now, **how)
         assert done.errors == {}
         return done
 
     def rows(self, sql: str, *params: Any) -> list[dict[str, Any]]:
-        """Read like another program: by a connection of its own that cannot write."""
+        """Read like another program: over a read-only connection of its own."""
         with sqlite3.connect(f"file:{self.store.folder / 'hubbub.db'}?mode=ro", uri=True) as con:
             con.row_factory = sqlite3.Row
             return [dict(row) for row in con.execute(sql, params)]
@@ -88,7 +88,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """An empty store."""
+    """Open an empty store."""
     made = Desk(tmp_path / "data")
     yield made
     made.store.close()
@@ -119,7 +119,7 @@ def message(id_: str, time: datetime, **fields: Any) -> Event:
 
 @pytest.mark.parametrize("name", sorted(COLUMNS))
 def test_columns_are_those_of_the_contract(lively: Desk, name: str) -> None:
-    """Every table exists under its name with its columns in their order, has rows of lively data, and names the tenant twice."""
+    """Every table has its name and columns in order, has rows on lively data, and names the tenant twice."""
     rows = lively.rows(f"SELECT * FROM {name}")
     assert rows, name
     assert list(rows[0]) == COLUMNS[name].split()
@@ -131,7 +131,7 @@ def test_columns_are_those_of_the_contract(lively: Desk, name: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_declaration_names_every_column(table: Any) -> None:
-    """What a table is made of and the columns it has are the same, and its rows are kept as long as its grain says."""
+    """A declaration's parts are exactly the table's columns, and rows are kept as long as the grain's retention."""
     owner = {"property_id", "organization_id", "tenant"}
     named = {table.period, *table.numbers, *table.by, *table.spreads, *table.fixed}
     assert named == set(ROWS[table.name]) - owner
@@ -141,7 +141,7 @@ def test_a_declaration_names_every_column(table: Any) -> None:
 
 
 def test_an_unknown_table_is_refused(desk: Desk) -> None:
-    """A name that is none is a bad question, and says which is meant."""
+    """An unknown table is refused with the nearest name."""
     with pytest.raises(BadQuestionError, match="agg_monthly_summary"):
         desk.publish(table="agg_monthly_sumary")
 
@@ -151,7 +151,7 @@ def test_an_unknown_table_is_refused(desk: Desk) -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_rows_are_the_answers(lively: Desk, table: Any) -> None:
-    """Every number of lively data is the API's to the last digit, percentiles too; minutes are its milliseconds / 60,000."""
+    """Every number equals the API's to the last digit, percentiles too; minutes are milliseconds / 60,000."""
     start, end = datetime(2026, 10, 31, 23, tzinfo=UTC), datetime(2026, 11, 30, 23, tzinfo=UTC)
     question = Question(tuple(table.numbers.values()), start, end, table.grain, tuple(table.by.values()))
     truth = {}
@@ -169,7 +169,7 @@ def test_rows_are_the_answers(lively: Desk, table: Any) -> None:
 
 
 def test_the_month_adds_up(lively: Desk) -> None:
-    """The channels of a month add up to its messages, by people and AI alone, and its intents come most frequent first."""
+    """A month's channels and the hours add up to its messages, and its intents are the most frequent first."""
     for row in lively.rows("SELECT * FROM agg_monthly_summary"):
         assert sum(json.loads(row["channel_breakdown"]).values()) == row["total_messages"]
         counts = [one["count"] for one in json.loads(row["top_intents"])]
@@ -180,7 +180,9 @@ def test_the_month_adds_up(lively: Desk) -> None:
 
 
 def test_hotspots_have_their_rule(desk: Desk) -> None:
-    """A channel id is hot from ten classified messages on and above 0.30; complaints and escalations are counted apart."""
+    """A channel id is a hotspot from ten classified messages and above 0.30; complaints and escalations are counted
+    separately.
+    """
 
     def classified(place: str, topics: list[str]) -> list[Event]:
         return [
@@ -211,7 +213,7 @@ def test_hotspots_have_their_rule(desk: Desk) -> None:
 
 
 def test_windows_are_the_tenants(desk: Desk) -> None:
-    """Hours are named by their start in UTC, days by the tenant's own date: midnight in Rome divides two days."""
+    """Hours are named by their start in UTC, days by the tenant's local date: midnight in Rome divides two days."""
     desk.send(
         message("a", datetime(2026, 11, 20, 22, 59, tzinfo=UTC)),
         message("b", datetime(2026, 11, 20, 23, tzinfo=UTC), conversation_id="d"),
@@ -231,7 +233,7 @@ def test_windows_are_the_tenants(desk: Desk) -> None:
 
 
 def test_a_late_event_rewrites_what_it_touches(desk: Desk) -> None:
-    """Only rows of the late event's windows are written again: the others keep the moment they were published."""
+    """Only rows of the late event's windows are written again; the others keep `published_at`."""
     first, second = NOW - timedelta(days=9), NOW - timedelta(days=3)
     desk.send(message("a", first), message("b", second, conversation_id="d"))
     desk.publish()
@@ -245,7 +247,7 @@ def test_a_late_event_rewrites_what_it_touches(desk: Desk) -> None:
 
 
 def test_a_resolve_that_moves_leaves_no_row_behind(desk: Desk) -> None:
-    """A later resolve takes the episode's end with it: the day that had it has no row any more."""
+    """A later resolve moves the episode's end: the former day no longer counts it."""
     day = NOW - timedelta(days=5)
     desk.send(message("a", day), message("r", day + timedelta(days=1), type="conversation.resolved", contact_id=None))
     desk.publish()
@@ -256,7 +258,7 @@ def test_a_resolve_that_moves_leaves_no_row_behind(desk: Desk) -> None:
 
 
 def test_a_new_zone_moves_all_days(desk: Desk) -> None:
-    """When a tenant's days are cut elsewhere its rows are, at the next publication, and none of the old ones stays."""
+    """After a change of zone the next publication has the new days, and no old row stays."""
     desk.send(message("a", datetime(2026, 11, 20, 23, 30, tzinfo=UTC)))
     desk.publish()
     desk.publish(replace(desk.hotel, zone="America/New_York"))
@@ -266,7 +268,7 @@ def test_a_new_zone_moves_all_days(desk: Desk) -> None:
 
 
 def test_rows_past_their_retention_go(desk: Desk) -> None:
-    """Hours go after 30 days and are not written again by a late event, days stay 365, months 1,095."""
+    """Hours are deleted after 30 days and not written again by a late event; days stay 365, months 1,095."""
     desk.send(message("a", NOW - timedelta(days=1)))
     desk.publish()
     for days, left in ((32, 0), (400, 0), (1200, 0)):
@@ -281,7 +283,7 @@ def test_rows_past_their_retention_go(desk: Desk) -> None:
 
 
 def test_rows_outlive_their_facts(desk: Desk) -> None:
-    """Windows whose facts are gone keep their rows, whoever asks for them to be written again."""
+    """Windows whose facts are deleted keep their rows, also when they are published again."""
     day = datetime(2026, 11, 10, 12, tzinfo=UTC)
     desk.send(message("a", day))
     desk.publish()
@@ -295,7 +297,7 @@ def test_rows_outlive_their_facts(desk: Desk) -> None:
 
 
 def test_a_change_meanwhile_is_published_next(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event that comes while rows are read leaves its day marked, so that the next publication has it."""
+    """An event that arrives while rows are read keeps its day stale, so that the next publication has it."""
     desk.send(message("a", NOW))
     real = publishing._write
 
@@ -314,7 +316,7 @@ def test_a_change_meanwhile_is_published_next(desk: Desk, monkeypatch: pytest.Mo
 
 
 def test_of_two_publishers_the_later_reader_writes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that read before a change and would write after another published it writes nothing."""
+    """A publisher that read before a change writes nothing after another one published it."""
     desk.send(message("a", NOW))
     real = publishing._write
 
@@ -330,7 +332,7 @@ def test_of_two_publishers_the_later_reader_writes(desk: Desk, monkeypatch: pyte
 
 
 def test_one_that_fails_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenant whose rows cannot be read is among the errors and stays marked; mended, it is published."""
+    """A tenant that cannot be read is an error and stays stale; other tenants are published, and later it is too."""
     other = Tenant(2, "other")
     desk.send(message("a", NOW))
     desk.send(message("a", NOW), tenant=other)
@@ -351,7 +353,7 @@ def test_one_that_fails_does_not_stop_the_others(desk: Desk, monkeypatch: pytest
 
 
 def test_a_tenant_that_goes_leaves_nothing(desk: Desk) -> None:
-    """Every row, mark and snapshot of a forgotten tenant is gone; another's stay."""
+    """Every row, stale day and snapshot of a forgotten tenant is deleted; another tenant's stay."""
     other = Tenant(2, "other")
     for tenant in (desk.hotel, other):
         desk.send(message("a", NOW), tenant=tenant)
@@ -369,7 +371,7 @@ def test_a_tenant_that_goes_leaves_nothing(desk: Desk) -> None:
 
 
 def test_one_that_cannot_be_written_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of tenants that are written together, one whose rows fail is among the errors and stays marked; the others are written."""
+    """Of tenants written together, one that fails is an error and stays stale; the others are written."""
     others = Tenant(2, "other"), Tenant(3, "third")
     for tenant in (desk.hotel, *others):
         desk.send(message("a", NOW), tenant=tenant)
@@ -392,7 +394,7 @@ def test_one_that_cannot_be_written_does_not_stop_the_others(desk: Desk, monkeyp
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["by key", "whole"])
 def test_whatever_is_folded_marks_its_days(desk: Desk, monkeypatch: pytest.MonkeyPatch, by_key: bool) -> None:
-    """By key or whole: the days are stale of a row that comes, of one that changes as it was and as it is, and of a new repeat."""
+    """By key or as a whole, folding marks the days of new rows, of changed rows before and after, and of new repeats as stale."""
     monkeypatch.setattr(refreshing, "MANY", 1_000_000 if by_key else 1)
     once, again = (message(id_, NOW - timedelta(days=40), message_id="m") for id_ in "ab")
     desk.send(*demo.events("hotel-aurora", NOW, days=5), once, again)
@@ -424,7 +426,7 @@ def test_whatever_is_folded_marks_its_days(desk: Desk, monkeypatch: pytest.Monke
 
 
 def test_rows_that_an_import_brings_mark_their_days(desk: Desk) -> None:
-    """Rows of facts that are written as they were exported are published with the next publication."""
+    """Fact rows written by an import mark their days as stale."""
     desk.send(*demo.events("hotel-aurora", NOW, days=5))
     desk.publish()
     with desk.store.facts.write() as writing:
@@ -444,7 +446,7 @@ def test_rows_that_an_import_brings_mark_their_days(desk: Desk) -> None:
 
 
 def test_others_read_while_it_writes(desk: Desk) -> None:
-    """A program with a connection of its own reads whole publications, never half of one, while events keep coming."""
+    """Another connection reads whole publications, never half of one, while events keep arriving."""
     stop = threading.Event()
     seen: list[set[tuple[str, int]]] = []
     errors: list[Exception] = []

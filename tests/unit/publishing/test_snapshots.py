@@ -1,4 +1,4 @@
-"""Snapshots of the engine: whose period they are of, what they say, what stays as it is, and who fails alone."""
+"""Snapshots of an engine: their periods, their numbers, what stays unchanged, and failures of single tenants."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Clock:
     """A clock that the test sets."""
 
     def __init__(self, now: datetime) -> None:
-        """Stand at `now`."""
+        """Set the clock to `now`."""
         self.now = now
 
     def __call__(self) -> datetime:
-        """Return the moment."""
+        """Return the set time."""
         return self.now
 
 
@@ -43,13 +43,13 @@ def opened(folder: Path, clock: Clock) -> Engine:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands at NOW."""
+    """A clock at NOW."""
     return Clock(NOW)
 
 
 @pytest.fixture
 def engine(tmp_path: Path, clock: Clock) -> Iterator[Engine]:
-    """Open an engine with the tenant acme of Rome."""
+    """Open an engine with the tenant acme in Rome."""
     with opened(tmp_path / "data", clock) as made:
         made.add_tenant("acme", zone="Europe/Rome")
         yield made
@@ -82,7 +82,7 @@ def kept(engine: Engine, tenant: str = "acme", **how: Any) -> list[dict[str, Any
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_is_a_metric_of_the_catalogue(name: str) -> None:
-    """A snapshot has no number of its own: each field can be asked for."""
+    """Every field of a snapshot is a metric of the catalogue."""
     assert find(name).name == name
     assert name.partition(".")[0] in METRICS
 
@@ -90,7 +90,7 @@ def test_every_field_is_a_metric_of_the_catalogue(name: str) -> None:
 @pytest.mark.parametrize("day", [None, "2026-11-21", "2026-11-03", "2026-10-31", "2026-11-22"])
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_demo_says_what_a_query_says(shop: Engine, kind: Kind, day: str | None) -> None:
-    """Over lively data every field of team and accounts equals the query; whole, open, and across the change of clocks."""
+    """On lively data every field of team and accounts equals the query; for whole, open and clock-change periods."""
     made = shop.snapshot(kind.value, day, SHOP)
     assert (made["processed"], made["created"], made["errors"]) == (1, 3, {})
     assert [row["account_id"] for row in made["rows"]] == [None, "wa-sales", "wa-support"]
@@ -111,7 +111,7 @@ def test_the_demo_says_what_a_query_says(shop: Engine, kind: Kind, day: str | No
 
 
 def test_nothing_that_was_measured_is_null(engine: Engine) -> None:
-    """A tenant without any event has a snapshot of zeros, and null where something would be divided by nothing."""
+    """A tenant without events has a snapshot of zeros, and null for rates and scores."""
     (row,) = engine.snapshot("daily", tenant="acme")["rows"]
     for section, fields in SECTIONS.items():
         for field in fields:
@@ -120,7 +120,7 @@ def test_nothing_that_was_measured_is_null(engine: Engine) -> None:
 
 
 def test_the_view_has_one_row_for_each(shop: Engine) -> None:
-    """A BI tool reads the same documents under `analytics_snapshots`, the whole team as the account null, none twice."""
+    """`analytics_snapshots` has the same documents, one row each, with the whole team as a null account."""
     shop.snapshot("daily", "2026-11-20")
     shop.snapshot("Daily", "2026-11-20", SHOP)
     publish(shop.store, shop.queries, [shop.control.tenant(SHOP)], shop.clock())
@@ -138,7 +138,7 @@ def test_the_view_has_one_row_for_each(shop: Engine) -> None:
 
 
 def test_without_a_date_it_is_the_last_period_over_in_the_tenants_zone(engine: Engine, clock: Clock) -> None:
-    """At one moment it is still yesterday somewhere: each tenant gets its own last whole day, week and month."""
+    """At the same moment each tenant gets its own last whole local day, week and month."""
     engine.add_tenant("kiwi", zone="Pacific/Auckland")
     engine.add_tenant("west", zone="America/Los_Angeles")
     clock.now = datetime(2026, 8, 31, 13, tzinfo=UTC)  # Monday; September has begun in Auckland
@@ -153,7 +153,7 @@ def test_without_a_date_it_is_the_last_period_over_in_the_tenants_zone(engine: E
 
 
 def test_a_date_names_the_period_that_holds_it(engine: Engine) -> None:
-    """Any day of a week or month gives that week from its Monday, that month from its first."""
+    """Any day of a week or month gives that week from Monday, or that month from its first day."""
     for kind, date in (("daily", "2026-08-05"), ("weekly", "2026-08-09"), ("MONTHLY", "2026-07-31")):
         engine.snapshot(kind, date)
     assert [(r["kind"], r["date"]) for r in kept(engine)] == [
@@ -162,7 +162,7 @@ def test_a_date_names_the_period_that_holds_it(engine: Engine) -> None:
 
 
 def test_messages_at_midnight_belong_to_the_local_day(engine: Engine) -> None:
-    """The last microsecond of a day in Rome is its, the next one is not."""
+    """The last microsecond of a day in Rome belongs to it, the next one does not."""
     engine.record("acme", [message("a", "2026-08-05T21:59:59.999999Z"), message("b", "2026-08-05T22:00:00Z")])
     engine.snapshot("daily", "2026-08-05")
     engine.snapshot("daily", "2026-08-06")
@@ -170,7 +170,7 @@ def test_messages_at_midnight_belong_to_the_local_day(engine: Engine) -> None:
 
 
 def test_what_has_not_begun_is_refused(engine: Engine, clock: Clock) -> None:
-    """A day ahead is a bad question of one tenant, and the error of those for whom it has not begun among many."""
+    """A future day is refused for one tenant, and is the error of tenants for whom it has not begun."""
     with pytest.raises(BadQuestionError, match="has not begun in Europe/Rome"):
         engine.snapshot("daily", "2026-08-21", "acme")
     engine.add_tenant("kiwi", zone="Pacific/Auckland")
@@ -184,7 +184,7 @@ def test_what_has_not_begun_is_refused(engine: Engine, clock: Clock) -> None:
     [("yearly", None), ("", None), ("daily", "20260801"), ("daily", "2026-02-30"), ("daily", "0001-01-01")],
 )
 def test_kinds_and_dates_that_cannot_be_are_refused(engine: Engine, kind: str, date: str | None) -> None:
-    """An unknown kind and what is no date are bad questions."""
+    """An unknown kind and an invalid date are refused."""
     with pytest.raises(BadQuestionError):
         engine.snapshot(kind, date)
 
@@ -193,7 +193,7 @@ def test_kinds_and_dates_that_cannot_be_are_refused(engine: Engine, kind: str, d
 
 
 def test_the_state_follows_the_receipts(engine: Engine, clock: Clock) -> None:
-    """An open day is live, one whose messages may still get receipts provisional, then it is settled; late ones count."""
+    """An open day is live, provisional while receipts may come, then settled; late receipts count."""
     sent = message("s", "2026-08-20T08:00:00Z", type="message.sent", channel="sms", message_id="m")
     engine.record("acme", sent)
     told: list[tuple[str, int]] = []
@@ -211,7 +211,7 @@ def test_the_state_follows_the_receipts(engine: Engine, clock: Clock) -> None:
 
 
 def test_a_snapshot_says_how_it_was_made(engine: Engine) -> None:
-    """Zone, definition version and moment stand beside the numbers."""
+    """A snapshot has its zone, definition version and time of making."""
     (row,) = engine.snapshot("daily", "2026-08-05", "acme")["rows"]
     assert (row["zone"], row["definition_version"], row["made_at"]) == (
         "Europe/Rome",
@@ -221,7 +221,7 @@ def test_a_snapshot_says_how_it_was_made(engine: Engine) -> None:
 
 
 def test_due_windows_are_refreshed_first(engine: Engine) -> None:
-    """What was recorded and never folded is in the snapshot, and a late event is in the next one of that day."""
+    """Unfolded events are in the snapshot, and a late event is in the next one of that day."""
     for number in (1, 2):
         engine.record("acme", message(f"m{number}", "2026-08-05T10:00:00Z"))
         (row,) = engine.snapshot("daily", "2026-08-05", "acme")["rows"]
@@ -233,7 +233,9 @@ def test_due_windows_are_refreshed_first(engine: Engine) -> None:
 
 
 def test_accounts_are_those_known_by_then(engine: Engine) -> None:
-    """An account has snapshots from its first event on, quiet days too; events of no account are in the team's alone."""
+    """An account has snapshots from its first event on, quiet days included; events without an account count for the
+    team alone.
+    """
     engine.record(
         "acme", [message("a", "2026-08-05T10:00:00Z", account_id="one"), message("b", "2026-08-05T11:00:00Z")]
     )
@@ -254,7 +256,9 @@ def test_accounts_are_those_known_by_then(engine: Engine) -> None:
 
 
 def test_who_fails_stands_alone_and_heals(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenant that cannot be read keeps its old snapshot and is reported, the others' are made; mended, the same call makes it."""
+    """A tenant that cannot be read keeps its old snapshot and is an error; the others' are made, and a later call makes
+    its own.
+    """
     for name in ("one", "bad", "two"):
         engine.add_tenant(name)
         engine.record(name, message("a", "2026-08-05T10:00:00Z"))
@@ -281,7 +285,7 @@ def test_who_fails_stands_alone_and_heals(engine: Engine, monkeypatch: pytest.Mo
 
 
 def test_what_is_gone_stays_as_it_was_made(engine: Engine, clock: Clock) -> None:
-    """When a period's facts are gone its settled snapshot is kept by another call, and one not made in time is refused."""
+    """When a period's facts are deleted its settled snapshot is kept; one not made in time is refused."""
     engine.record("acme", [message("a", "2026-06-05T10:00:00Z"), message("b", "2026-06-08T10:00:00Z")])
     (before,) = engine.snapshot("daily", "2026-06-05", "acme")["rows"]
     clock.now = NOW + timedelta(days=90)
@@ -295,7 +299,7 @@ def test_what_is_gone_stays_as_it_was_made(engine: Engine, clock: Clock) -> None
 
 
 def test_a_new_zone_is_followed_from_then_on(engine: Engine) -> None:
-    """Snapshots made before the change stay as they are, the next ones are cut by the new days."""
+    """Snapshots made before a change of zone stay; the next ones have the new days."""
     engine.record("acme", [message("a", "2026-08-05T23:00:00Z"), message("b", "2026-08-06T23:00:00Z")])
     engine.snapshot("daily", "2026-08-06")
     (old,) = kept(engine)
@@ -309,7 +313,7 @@ def test_a_new_zone_is_followed_from_then_on(engine: Engine) -> None:
 
 
 def test_retention_lets_snapshots_go_by_their_grain(engine: Engine, clock: Clock) -> None:
-    """Daily ones go with daily rollups, weekly and monthly ones with theirs; a dry run only counts."""
+    """Daily, weekly and monthly snapshots are deleted by their grain's retention; a dry run deletes none."""
     engine.tenants.change("acme", retention={"day": 30, "week": 60, "month": 120})
     for kind in Kind:
         engine.snapshot(kind.value, "2026-08-05")
@@ -325,7 +329,7 @@ def test_retention_lets_snapshots_go_by_their_grain(engine: Engine, clock: Clock
 
 
 def test_snapshots_outlive_the_process(tmp_path: Path, clock: Clock) -> None:
-    """What was made is there after closing and opening."""
+    """Snapshots are there after the engine was closed and opened."""
     with opened(tmp_path / "data", clock) as engine:
         engine.add_tenant("acme")
         made = engine.snapshot("daily", tenant="acme")["rows"]

@@ -1,4 +1,4 @@
-"""Writing a reply: what the endpoint is asked, and what its answers mean."""
+"""Writing a reply: the request to the endpoint, and its answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUEST = read_request(PAYLOAD)
 
 @pytest.fixture
 def out() -> Iterator[Outgoing]:
-    """Open a way out that may call this machine."""
+    """Open an outgoing client that may call this machine."""
     opened = Outgoing(["127.0.0.1"])
     yield opened
     opened.close()
@@ -33,7 +33,7 @@ def ai(url: str, **more: Any) -> Ai:
 
 
 def completion(content: Any = "Sure, at noon.", reason: str = "stop", **message: Any) -> Reply:
-    """Return an answer as chat completions write it."""
+    """Return a chat completion."""
     told = {"role": "assistant", "content": content, "refusal": None, **message}
     return Reply(
         {"id": "c", "object": "chat.completion", "choices": [{"index": 0, "message": told, "finish_reason": reason}]}
@@ -41,7 +41,7 @@ def completion(content: Any = "Sure, at noon.", reason: str = "stop", **message:
 
 
 def failed(out: Outgoing, reply: Reply, **more: Any) -> HubbubError:
-    """Return the error that writing ends with when the endpoint answers so."""
+    """Return the error of writing a reply when the endpoint gives this answer."""
     with service(in_turn(reply)) as there, pytest.raises(HubbubError) as caught:
         generate(out, ai(there.url, **more), REQUEST)
     assert "canary" not in str(caught.value)
@@ -49,7 +49,7 @@ def failed(out: Outgoing, reply: Reply, **more: Any) -> HubbubError:
 
 
 def test_the_conversation_is_asked_for_its_next_message(out: Outgoing) -> None:
-    """Model, instructions, context and trigger go to chat/completions with the key; the text comes back trimmed."""
+    """Model, instructions, context and trigger go to chat/completions with the key; the text is trimmed and cut."""
     with service(in_turn(completion("  Sure.\n"), completion("é" * 2 * MAX_REPLY))) as there:
         assert generate(out, ai(there.url), REQUEST) == "Sure."
         assert len(generate(out, ai(there.url, key=SecretStr("")), REQUEST)) == MAX_REPLY
@@ -62,7 +62,7 @@ def test_the_conversation_is_asked_for_its_next_message(out: Outgoing) -> None:
 
 
 def test_half_characters_can_be_sent(out: Outgoing) -> None:
-    """A lone surrogate in a message, which JSON can hold and UTF-8 cannot, breaks nothing."""
+    """A lone surrogate, which UTF-8 cannot hold, breaks neither request nor reply."""
     with service(in_turn(completion("half \ud83d"))) as there:
         text = generate(out, ai(there.url), read_request(PAYLOAD | {"trigger_message_text": "half \ud83d"}))
     assert text == "half ?"
@@ -70,7 +70,7 @@ def test_half_characters_can_be_sent(out: Outgoing) -> None:
 
 @pytest.mark.parametrize("missing", ["url", "model"])
 def test_without_an_endpoint_it_fails_at_once(out: Outgoing, missing: str) -> None:
-    """Without address or model UpstreamRefusedError says which settings to set."""
+    """Without URL or model UpstreamRefusedError names the settings."""
     with pytest.raises(UpstreamRefusedError) as caught:
         generate(out, ai("http://127.0.0.1:9").model_copy(update={missing: ""}), REQUEST)
     assert "HUBBUB_AI__URL" in caught.value.action and "HUBBUB_AI__MODEL" in caught.value.action
@@ -87,7 +87,9 @@ def test_without_an_endpoint_it_fails_at_once(out: Outgoing, missing: str) -> No
     ],
 )  # fmt: skip
 def test_refusals_are_permanent(out: Outgoing, reply: Reply) -> None:
-    """Refused content, a wrong key, an empty account, an unknown model and a redirect stay, and say what to do."""
+    """Refused content, a wrong key, an empty account, an unknown model and a redirect raise UpstreamRefusedError with
+    an action.
+    """
     error = failed(out, reply)
     assert isinstance(error, UpstreamRefusedError)
     assert error.action
@@ -103,7 +105,7 @@ def test_refusals_are_permanent(out: Outgoing, reply: Reply) -> None:
     ],
 )  # fmt: skip
 def test_failures_that_pass_may_be_tried_again(out: Outgoing, reply: Reply) -> None:
-    """Limits, server errors, answers without a text and an endpoint that hangs may be tried again."""
+    """Rate limits, server errors, answers without text and timeouts raise UpstreamUnavailableError."""
     error = failed(out, reply, timeout=0.5)
     assert isinstance(error, UpstreamUnavailableError)
     assert error.retry_after == (3 if reply.status == 429 else None)

@@ -1,4 +1,4 @@
-"""What a reply is asked for: the contract's payload is taken, anything else is named."""
+"""Requests for a reply: the contract's payload is accepted, anything else is refused by field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAYLOAD: dict[str, Any] = {
 
 
 def test_the_payload_of_the_contract_is_taken() -> None:
-    """All fields come through; context, thread and response address may be absent."""
+    """All fields are read; context, thread and response address are optional."""
     request = read_request(PAYLOAD)
     assert (request.user_id, request.context_messages[0].text) == ("U1", "canary context")
     assert read_request({k: v for k, v in PAYLOAD.items() if k != "context_messages"}).context_messages == []
@@ -28,7 +28,7 @@ def test_the_payload_of_the_contract_is_taken() -> None:
 
 
 def test_the_payload_is_taken_in_camel_case() -> None:
-    """The replaced system's spelling means the same, in the messages before too; a field in both spellings is refused."""
+    """camelCase fields are accepted, in context messages too; a field in both spellings is refused."""
     camel = {
         "workspaceId": "T1", "userId": "U1", "channelId": "C1", "messageTs": PAYLOAD["message_ts"],
         "triggerMessageText": PAYLOAD["trigger_message_text"], "triggeredBy": "mention",
@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_named_without_its_words(change: dict[str, Any], 
 
 
 def test_a_missing_field_is_named() -> None:
-    """Each field but the context is required."""
+    """Every field but the context is required."""
     for name in set(PAYLOAD) - {"context_messages"}:
         with pytest.raises(BadRequestError, match=name):
             read_request({k: v for k, v in PAYLOAD.items() if k != name})

@@ -1,4 +1,4 @@
-"""Documents as writers get them, and an engine whose tenant has a week of everything."""
+"""An engine whose tenant has two weeks of everything, and helpers for reports."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ WEEK = ("2026-08-10", "2026-08-17")
 
 
 def open_engine(folder: Path, **flags: Any) -> Engine:
-    """Open a small engine that stands at NOW."""
+    """Open a small engine with its clock at NOW."""
     return Engine(load(data=folder, free_floor_mb=0, **flags), fixed(NOW))
 
 
 def events() -> Iterator[dict[str, Any]]:
-    """Yield two weeks of conversations on three channels, 60 staff, 30 intents, ratings and tasks; some name nobody."""
+    """Yield two weeks of conversations on three channels, 60 staff, 30 intents, ratings and tasks; some without names."""
     for n in range(240):
         at = f"2026-08-{3 + n % 14:02}T{8 + n % 9:02}"
         who: dict[str, Any] = {
@@ -67,6 +67,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def whole(engine: Engine, report: str, tenant: str = "acme") -> dict[str, Any]:
-    """Return a report as its JSON file has it."""
+    """Return a report's JSON file."""
     found: dict[str, Any] = json.loads(Path(engine.reports.file(tenant, report, "json").path).read_text())
     return found

@@ -1,4 +1,4 @@
-"""Every format opened again: its numbers are those of the JSON, and no text in it is more than a text."""
+"""Every format read back: its numbers equal the JSON's, and no text in it is more than text."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ HOSTILE = (
     "http://x.invalid", "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a\x00b", "\x1b[31m", "a\u202egnp.exe",
     "\u2066x", "\ud800", "\ufffe", "]]>", "&amp;", "12345", "{=1}", "'quoted", "total", "",
 )  # fmt: skip
-"""Names that somebody might give to staff, intents and channels."""
+"""Hostile names of staff, intents and channels."""
 
 
 @dataclass
 class Page(HTMLParser):
-    """An HTML report, taken apart: tags with their attributes, texts, and rows of tables by section."""
+    """A parsed HTML report: tags with attributes, text, and table rows by section."""
 
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     rows: dict[str, list[list[Any]]] = field(default_factory=dict)
@@ -53,11 +53,11 @@ class Page(HTMLParser):
     cell: bool = False
 
     def __post_init__(self) -> None:
-        """Begin."""
+        """Initialize the parser."""
         super().__init__()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
+        """Record a tag."""
         given = dict(attrs)
         self.tags.append((tag, given))
         if tag == "section":
@@ -71,13 +71,13 @@ class Page(HTMLParser):
             self.rows[self.section][-1][-1] = float(str(given["value"]))
 
     def handle_data(self, data: str) -> None:
-        """Note a text."""
+        """Record a text."""
         self.text += data
         if self.cell and isinstance(self.rows[self.section][-1][-1], str):
             self.rows[self.section][-1][-1] += data
 
     def handle_endtag(self, tag: str) -> None:
-        """Note the end of a cell."""
+        """Record the end of a cell."""
         self.cell = self.cell and tag not in ("td", "th")
 
 
@@ -89,7 +89,7 @@ def page(path: Path) -> Page:
 
 
 def _marked(body: bytes) -> str:
-    """Return a text that begins with a byte order mark, without it: a spreadsheet reads UTF-8 by that alone."""
+    """Return a text without its byte order mark, which must be there for spreadsheets to read UTF-8."""
     assert body.startswith(b"\xef\xbb\xbf")
     return body.decode("utf-8-sig")
 
@@ -106,14 +106,14 @@ def tables_of_csv(path: Path) -> dict[str, list[dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def made(engine: Engine) -> dict[str, Any]:
-    """Make a weekly report in all formats; returns its JSON, and the path of each."""
+    """Make a weekly report in all formats; return its JSON and each path."""
     row = engine.reports.make("acme", "weekly", formats=list(FORMATS))
     paths = {name: Path(engine.reports.file("acme", row.id, name).path) for name in FORMATS}
     return {**whole(engine, row.id), "paths": paths}
 
 
 def seen(made: dict[str, Any], table: dict[str, Any]) -> Iterator[list[Any]]:
-    """Yield the rows of a section as people read it: what it is of, and its brief numbers; of the summary value, before, change."""
+    """Yield the rows of a section as people read it: label and brief numbers; of the summary value, previous and change."""
     if table["name"] == "summary":
         for row in table["rows"]:
             yield [title_of(row["metric"]), row["value"], row["previous"], row["absolute"]]
@@ -128,14 +128,14 @@ def seen(made: dict[str, Any], table: dict[str, Any]) -> Iterator[list[Any]]:
 
 
 def words(row: dict[str, Any], name: str) -> Any:
-    """Return a cell as files for people have it."""
+    """Return a cell as files for people show it."""
     if name in ("window", "staff_id", "intent", "channel") and row[name] is None:
         return NAMES[row["row"]]
     return moment(row[name]) if name == "window" else row[name]
 
 
 def test_csv_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
-    """Each section is a file with the JSON's columns and rows; numbers are equal to the last digit, nothing is empty."""
+    """Each section is a file with the JSON's columns and rows; numbers are equal to the last digit, and null is empty."""
     found = tables_of_csv(made["paths"]["csv"])
     assert list(found) == ["about", *(t["name"] for t in made["data"]["sections"]), "columns", "notes"]
     for table in made["data"]["sections"]:
@@ -150,7 +150,7 @@ def test_csv_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
 
 
 def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
-    """Each section is a sheet with the JSON's rows, numbers as numbers, windows as dates, its charts; no formula, no link."""
+    """Each section is a sheet with the JSON's rows, numbers as numbers, windows as dates, and its charts; no formula, no link."""
     book = openpyxl.load_workbook(made["paths"]["xlsx"])
     assert book.sheetnames == ["About", *(t["title"] for t in made["data"]["sections"])]
     for table in made["data"]["sections"]:
@@ -170,7 +170,7 @@ def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> Non
 
 
 def test_hours_of_a_workbook_tell_the_doubled_one_apart(tmp_path: Path) -> None:
-    """A window that begins in a day is a date with its time, shown with its offset; the two hours of a night in October differ."""
+    """An hourly window is a date with time, shown with its offset, so that a repeated hour in October is told apart."""
     hours = ["2026-10-25T00:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
     columns = [Column("row", "Row", "text"), Column("window", "Window", "text")]
     rows = [{"row": "window", "window": hour} for hour in hours]
@@ -189,7 +189,7 @@ def test_hours_of_a_workbook_tell_the_doubled_one_apart(tmp_path: Path) -> None:
 
 
 def test_the_page_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
-    """Each section is a table of the JSON's rows with its brief columns, exact numbers in `data`; nothing runs or is fetched."""
+    """Each section is a table of the JSON's rows with brief columns and exact numbers in `data`; nothing runs or is fetched."""
     found = page(made["paths"]["html"])
     for table in made["data"]["sections"]:
         _, *rows = found.rows[table["name"]]
@@ -206,7 +206,7 @@ def test_the_page_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
 
 
 def test_the_page_begins_with_words_and_ends_with_ids(made: dict[str, Any]) -> None:
-    """Name, days and news stand before the first number; id and hash come after the last table."""
+    """Name, days and news are before the first number; id and hash are after the last table."""
     text = made["paths"]["html"].read_text(encoding="utf-8").partition("<body>")[2]
     order = [
         "Weekly report · Monday 10 to Sunday 16 August 2026 · against the week before",
@@ -219,7 +219,7 @@ def test_the_page_begins_with_words_and_ends_with_ids(made: dict[str, Any]) -> N
 
 
 def test_cards_are_numbers_of_the_summary(made: dict[str, Any]) -> None:
-    """Each card is a row of the summary with its change in its own unit; one without a value is no card."""
+    """Each card is a row of the summary with its change in its own unit; satisfaction is first."""
     document = as_json.read(made["paths"]["json"])
     shown_cards = cards(document)
     by_metric = {
@@ -234,7 +234,7 @@ def test_cards_are_numbers_of_the_summary(made: dict[str, Any]) -> None:
 
 
 def test_drawings_are_whole(made: dict[str, Any]) -> None:
-    """Every drawing is well-formed; days of counts are columns from zero in proportion, durations and shares a point each."""
+    """Every drawing is well-formed; counts are columns in proportion, durations a point each."""
     drawings = re.findall(r'<svg class="plot".*?</svg>', made["paths"]["html"].read_text(encoding="utf-8"), re.DOTALL)
     counts, times, _ = (ElementTree.fromstring(drawing) for drawing in drawings)
     rows = made["data"]["sections"][1]["rows"][:-1]
@@ -245,7 +245,7 @@ def test_drawings_are_whole(made: dict[str, Any]) -> None:
 
 
 def test_each_format_says_what_the_report_is(made: dict[str, Any]) -> None:
-    """Id, tenant, zone, range, moment, definition version and data hash stand inside every format, and are those of the data."""
+    """Id, tenant, zone, range, time, definition version and data hash are in every format, and the hash is the data's."""
     about = made["report"]
     assert about["hash"] == data_hash(typed(ReportData, made["data"]))
     csv_about = {row["name"]: row["value"] for row in tables_of_csv(made["paths"]["csv"])["about"]}
@@ -258,13 +258,13 @@ def test_each_format_says_what_the_report_is(made: dict[str, Any]) -> None:
 
 
 def test_the_formats_are_those_of_the_settings() -> None:
-    """What can be set can be made; what needs an extra is not made by default."""
+    """The formats are those of the settings; one that needs an extra is no default."""
     assert tuple(FORMATS) == REPORT_FORMATS
     assert [name for name in FORMATS if not FORMATS[name].needs] == Reports.model_construct().formats
 
 
 def hostile_document() -> Document:
-    """Return a report in which every text from outside is hostile."""
+    """Return a report with hostile texts."""
     columns = [
         Column(name, name, unit, "…")
         for name, unit in (("row", "text"), ("intent", "text"), ("intents", "count"), ("state", "text"))
@@ -287,7 +287,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def _joined(text: str) -> str:
-    """Return a text with one kind of line ends, as files of text are read."""
+    """Return a text with one kind of line end."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -297,7 +297,7 @@ def lines(text: str) -> Iterator[str]:
 
 
 def test_no_cell_of_a_spreadsheet_is_a_formula(hostile: dict[str, Path]) -> None:
-    """In CSV and workbook no line of a cell begins with what a spreadsheet takes for a formula, and none is a link or number."""
+    """In CSV and workbook no line of a cell begins like a formula, and no cell is a formula or link."""
     read = [row["intent"] for row in tables_of_csv(hostile["csv"])["top_intents"]]
     sheet = openpyxl.load_workbook(hostile["xlsx"])["Top intents"]
     cells = [row[1] for row in sheet.iter_rows(min_row=2, max_row=1 + len(HOSTILE))]
@@ -317,7 +317,7 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(hostile: dict[str, Path]) -> None
 
 
 def test_no_text_of_a_page_is_markup(hostile: dict[str, Path]) -> None:
-    """Names are shown as they are, inside isolated cells: no tag, attribute or direction of theirs reaches the page."""
+    """Names are shown as text: none of their tags, attributes or direction marks reaches the page."""
     found = page(hostile["html"])
     names = [row[0] for row in found.rows["top_intents"][1:]]
     assert [_joined(name) for name in names] == [_joined(plain(text)) for text in HOSTILE]
@@ -329,7 +329,7 @@ def test_no_text_of_a_page_is_markup(hostile: dict[str, Path]) -> None:
 
 
 def test_json_keeps_names_exactly_in_plain_ascii(hostile: dict[str, Path]) -> None:
-    """JSON holds every name as it came, written in ASCII, so that no control or direction stands in the file."""
+    """JSON holds every name exactly, in ASCII."""
     raw = hostile["json"].read_bytes()
     assert raw.isascii() and b"\x00" not in raw
     document = hostile_document()
@@ -349,12 +349,12 @@ def test_json_keeps_names_exactly_in_plain_ascii(hostile: dict[str, Path]) -> No
     ],
 )
 def test_an_apostrophe_goes_before_what_could_be_a_formula(text: str, safe: str) -> None:
-    """Each embedded line is looked at on its own; what is no formula stays as it is."""
+    """Each line of a cell that could be a formula gets an apostrophe; others stay unchanged."""
     assert harmless(text) == safe
 
 
 def test_values_are_written_for_people() -> None:
-    """Durations are words, shares percent, counts have separators, a minus is no hyphen, nothing is a dash."""
+    """Durations are in words, shares in percent, counts with separators, minus is no hyphen, and null is a dash."""
     values = (
         (None, "ms"), (250, "ms"), (-90_000, "ms"), (0.125, "share"), (12345, "count"), (4.25, "number"), (-12.23, "score"),
         (-3, "count"),

@@ -8,7 +8,7 @@ from hubbub.reports.formatting import between, day, in_sentence, instant
 
 
 def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
-    """Day, month and hour are those written, whatever zone the machine has."""
+    """A time is formatted in its own offset, whatever the machine's zone."""
     assert instant("2026-11-28T17:19:59+01:00") == "Sat 28 Nov 2026, 17:19"
     assert day("2026-11-28") == "Sat 28 Nov 2026"
 
@@ -29,12 +29,12 @@ def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
     ],
 )
 def test_a_range_has_no_more_digits_than_it_is_wide(low: float, high: float, unit: str, text: str) -> None:
-    """Counts are whole; shares have a decimal only where the range is narrower than 5 points; ends that read alike stand once."""
+    """Counts are whole; shares have a decimal only if the range is narrow; ends that read alike are written once."""
     assert between(low, high, unit) == text
 
 
 def test_a_title_inside_a_sentence_keeps_its_abbreviation() -> None:
-    """The first capital goes, but not those of AI or CSAT."""
+    """The first capital is lowered, except in AI or CSAT."""
     assert [in_sentence(title) for title in ("Messages", "AI hand-offs", "CSAT", "")] == [
         "messages",
         "AI hand-offs",

@@ -1,4 +1,4 @@
-"""The words before the numbers: the news of the period, what is usual, what needs somebody; and the same as a mail."""
+"""The introduction of a report: news, usual ranges and needs; and the same report as a mail."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _incident(engine: Engine) -> None:
 
 
 def weekly(engine: Engine, **asked: Any) -> Document:
-    """Make a report of the last week and read it."""
+    """Make a report of the last week and return it."""
     return engine.reports.document("hotel", engine.reports.make("hotel", "weekly", **asked).id)
 
 
 def test_the_news_of_a_report_are_those_of_the_api(engine: Engine) -> None:
-    """Sentences, usual ranges and what leads are the answer of the operation `news` for the same days."""
+    """Sentences, usual ranges and the leading metric equal those of the operation `news` for the same days."""
     introduction = weekly(engine).introduction
     answer = engine.answers.news("hotel", "2026-11-23", "2026-11-30")
     assert list(introduction.news) == [
@@ -79,7 +79,7 @@ def test_the_news_of_a_report_are_those_of_the_api(engine: Engine) -> None:
 
 
 def test_what_needs_somebody_is_said_with_its_page(engine: Engine) -> None:
-    """The incident that is open, and how many wait for a reply at the end of the period; a period before both has neither."""
+    """The open incident and the waiting conversations are named with their pages; an earlier period has neither."""
     needs = {need.path: need.text for need in weekly(engine).introduction.needs}
     assert needs["/t/hotel/incident?id=inc_1"] == "Many messages: open since Saturday 28 November."
     waiting = engine.query("hotel", metrics=["waiting_conversations"], start="2026-11-23", end="2026-11-30")["rows"][0]
@@ -88,20 +88,20 @@ def test_what_needs_somebody_is_said_with_its_page(engine: Engine) -> None:
 
 
 def test_words_change_no_hash(engine: Engine) -> None:
-    """The hash is of the numbers alone: an incident that opened since leaves it as it is."""
+    """The hash covers the numbers alone: an acknowledged incident does not change it."""
     first = weekly(engine)
     engine.incidents.acknowledge("hotel", "inc_1")
     assert weekly(engine).about["hash"] == first.about["hash"]
 
 
 def test_a_period_too_long_for_news_has_none(engine: Engine) -> None:
-    """Two years have numbers and no news, and no usual range is made up."""
+    """Two years have no news and no usual ranges."""
     introduction = weekly(engine, start="2024-11-30", end="2026-11-30").introduction
     assert (list(introduction.news), list(introduction.beside), introduction.rest) == ([], [], "")
 
 
 def test_a_mail_has_tables_and_no_rule_outside_its_elements(engine: Engine) -> None:
-    """No sheet, class, script, drawing or picture; every tag is closed; bars are cells whose two widths are 100 percent."""
+    """A mail has no style sheet, class, script, drawing or picture; every tag is closed; bar widths add up to 100 percent."""
     html = digest(weekly(engine), ["Sent late."], "https://h.example", "https://h.example/stop").html
     tags = _tags(html)
     assert not {"style", "script", "svg", "img", "link", "section"} & set(tags)
@@ -112,7 +112,7 @@ def test_a_mail_has_tables_and_no_rule_outside_its_elements(engine: Engine) -> N
 
 
 def test_numbers_of_the_mail_are_those_of_the_report(engine: Engine) -> None:
-    """Each line of the text has the value of the summary, and each card of the mail, too."""
+    """Text and cards of the mail have the summary's values."""
     document = weekly(engine)
     made = digest(document, [], "", "")
     values = {row["metric"]: shown(row["value"], row["unit"]) for row in summary_rows(document)}
@@ -122,7 +122,7 @@ def test_numbers_of_the_mail_are_those_of_the_report(engine: Engine) -> None:
 
 
 def _tags(html: str) -> list[str]:
-    """Return the tags of a page, all of which must be closed in order."""
+    """Return the tags of a page, which must be closed in order."""
     seen: list[str] = []
     opened: list[str] = []
 
@@ -150,20 +150,20 @@ def _tags(html: str) -> list[str]:
     ],
 )
 def test_days_are_written_with_what_differs(first: str, after: str, long: str, short: str) -> None:
-    """Month and year stand once where both ends share them."""
+    """Month and year are written once if both ends share them."""
     days = date.fromisoformat(first), date.fromisoformat(after)
     assert (long_days(*days), short_days(*days)) == (long, short)
 
 
 def test_the_doubled_hour_of_october_is_told_apart() -> None:
-    """Two windows of one name have their offsets behind them, others have not."""
+    """Two windows with the same time have their offsets; others do not."""
     hours = ["2026-10-25T01:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
     assert windows_in_words(hours, "hour") == ["01:00", "02:00 +02:00", "02:00 +01:00"]
     assert windows_in_words(["2026-11-23T00:00:00+01:00"], "day") == ["Mon 23 Nov"]
 
 
 def test_reports_of_an_earlier_version_are_read(engine: Engine, tmp_path: Path) -> None:
-    """A file without an introduction has numbers and no words."""
+    """A file without an introduction is read, without news."""
     document = weekly(engine)
     as_json.write(document, tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text())
@@ -174,7 +174,7 @@ def test_reports_of_an_earlier_version_are_read(engine: Engine, tmp_path: Path) 
 
 
 def test_reports_and_mails_of_slack_alone_speak_of_threads(engine: Engine) -> None:
-    """Cards, tables, news and needs of a tenant with Slack alone say threads and members; the workbook's columns keep theirs."""
+    """Report and mail of a tenant with Slack alone say threads and members, not conversations and contacts."""
     engine.add_tenant("chat", zone="Europe/Rome", name="Chat")
     engine.record("chat", [{**event, "channel": "slack", "channel_id": "C1"} for event in _events()], history=True)
     report = engine.reports.make("chat", "weekly", formats=["html", "json"])

@@ -1,4 +1,4 @@
-"""What stands in a report: the planner's figures, the first of many with the rest as one, and a hash that tells them apart."""
+"""The content of a report: the planner's numbers, rankings with the rest as one row, and a hash of the data."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Tables = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def tables(engine: Engine) -> Tables:
-    """Return the rows of a weekly report, by section."""
+    """Return the rows of a weekly report by section."""
     data = whole(engine, engine.reports.make("acme", "weekly", formats=["json"]).id)["data"]
     return {table["name"]: table["rows"] for table in data["sections"]}
 
 
 def asked(engine: Engine, metrics: tuple[str, ...], **question: Any) -> list[dict[str, Any]]:
-    """Ask the planner for the week."""
+    """Return the planner's answer for the week."""
     found: list[dict[str, Any]] = engine.query(
         "acme", metrics=metrics, start=WEEK[0], end=WEEK[1], details=True, **question
     )["rows"]
@@ -39,12 +39,12 @@ def asked(engine: Engine, metrics: tuple[str, ...], **question: Any) -> list[dic
 
 
 def figures(row: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
-    """Return what a row says of metrics."""
+    """Return a row's values of these metrics."""
     return {name: row[name] for name in metrics}
 
 
 def test_the_sections_are_those_of_the_contract() -> None:
-    """Names and order of the sections are what users rely on; what a section draws, it has, and it ranks by counts."""
+    """Names and order of the sections are stable; a section draws its own metrics and ranks by counts."""
     assert list(SECTIONS) == [
         "summary", "conversations", "response_times", "targets", "staff_performance", "satisfaction", "top_intents",
         "channel_breakdown",
@@ -57,7 +57,7 @@ def test_the_sections_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("name", ["conversations", "response_times", "satisfaction"])
 def test_a_series_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
-    """Each day of a series, and its total, are the query's answer to the same question, with the number behind each mean."""
+    """Each day of a series, and its total, equal the query's answer, with the n of each mean."""
     metrics = SECTIONS[name].metrics
     *days, total = tables[name]
     answers = asked(engine, metrics, grain="day")
@@ -72,7 +72,9 @@ def test_a_series_is_what_a_query_says(engine: Engine, tables: Tables, name: str
 
 @pytest.mark.parametrize("name", ["staff_performance", "top_intents", "channel_breakdown"])
 def test_a_ranking_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
-    """Each value of a ranking has the query's figures, in order of its counts; others, nobody and total are asked as such."""
+    """Each value of a ranking has the query's numbers, in order of its counts; others, null and total have those of
+    their own query.
+    """
     section = SECTIONS[name]
     assert isinstance(section, Ranking)
     by_value = {row[section.by]: row for row in asked(engine, section.metrics, grain="week", by=[section.by])}
@@ -97,7 +99,7 @@ def test_a_ranking_is_what_a_query_says(engine: Engine, tables: Tables, name: st
 
 
 def test_the_summary_compares_with_the_week_before(engine: Engine, tables: Tables) -> None:
-    """Each metric of the summary stands beside the week before, with the change and state that a query tells."""
+    """Each metric of the summary has the query's value, previous value, change and state."""
     metrics = SECTIONS["summary"].metrics
     (told,) = asked(engine, metrics, grain="week", compare="previous")
     assert [row["metric"] for row in tables["summary"]] == list(metrics)
@@ -110,7 +112,7 @@ def test_the_summary_compares_with_the_week_before(engine: Engine, tables: Table
 
 
 def test_a_daily_report_has_hours_and_a_monthly_one_days(engine: Engine) -> None:
-    """One day is shown by its hours, one month by its days, and a longer range by the kind itself."""
+    """One day is shown by hour, one month by day, and a longer range by the report's kind."""
     asked_for: tuple[tuple[str, dict[str, Any], int, str], ...] = (
         ("daily", {"date": "2026-08-12"}, 24, "hour"),
         ("monthly", {"date": "2026-07-03"}, 31, "day"),
@@ -126,7 +128,7 @@ def test_a_daily_report_has_hours_and_a_monthly_one_days(engine: Engine) -> None
 
 
 def test_without_a_date_it_is_the_last_period_that_is_over(engine: Engine) -> None:
-    """On Thursday 20 August a daily report is of the 19th, a weekly one of Monday 10th to 16th, a monthly one of July."""
+    """On Thursday 20 August a daily report covers the 19th, a weekly one Monday 10th to 16th, a monthly one July."""
     spans = {}
     for kind in ("daily", "weekly", "monthly"):
         made = engine.reports.make("acme", kind, sections=["summary"], formats=["json"])
@@ -137,7 +139,7 @@ def test_without_a_date_it_is_the_last_period_that_is_over(engine: Engine) -> No
 
 
 def test_the_hash_is_that_of_the_data_and_only_changes_with_it(engine: Engine) -> None:
-    """Anybody can recompute the hash from the file; made again it is the same, of other sections it is another."""
+    """The hash can be recomputed from the file; a report made again has the same, other sections another."""
     made = [engine.reports.make("acme", "weekly", formats=["json"]) for _ in range(2)]
     text = json.dumps(whole(engine, made[0].id)["data"], sort_keys=True, separators=(",", ":"))
     assert made[0].hash == made[1].hash == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -146,7 +148,7 @@ def test_the_hash_is_that_of_the_data_and_only_changes_with_it(engine: Engine) -
 
 
 def test_a_report_is_read_at_one_moment(tmp_path: Path) -> None:
-    """Events that come, and are folded, while a report is made are in none of its sections: they agree with each other."""
+    """Events that arrive and are folded while a report is made are in none of its sections."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme")
         one = {"type": "message.received", "time": "2026-08-12T10:00:00Z", "channel": "sms"}
@@ -164,7 +166,7 @@ def test_a_report_is_read_at_one_moment(tmp_path: Path) -> None:
 
 
 def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
-    """A job that runs again from its start finds the report that it made before."""
+    """A second call with a report's id returns the first report."""
     report = "rep_" + "0" * 24
     first = engine.reports.make("acme", "weekly", formats=["json"], report=report)
     assert engine.reports.make("acme", "daily", formats=["html"], report=report) == first
@@ -188,7 +190,7 @@ def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
     ids=str,
 )
 def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[str, Any], named: str) -> None:
-    """A wrong kind, section, format, date, range or id is refused with what is right, and nothing is kept."""
+    """A wrong kind, section, format, date, range or id is refused with advice, and nothing is stored."""
     before = engine.reports.kept("acme", limit=1000).rows
     with pytest.raises((BadQuestionError, BadRequestError), match=named):
         engine.reports.make("acme", **asked_for)
@@ -196,7 +198,7 @@ def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[
 
 
 def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenant with more intents than an answer may have rows can make a report without that section."""
+    """A section with too many values is refused by name, and a report without it can be made."""
     monkeypatch.setattr(layout, "MAX_ROWS", 25)
     with pytest.raises(BadQuestionError, match="section 'top_intents'"):
         engine.reports.make("acme", "weekly", sections=["top_intents"], formats=["json"])
@@ -206,7 +208,7 @@ def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypa
 
 
 def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
-    """Intents that are called like a report's own rows are values among others; one called "(none)" stands in a note."""
+    """Intents named like a report's own rows are values; one called "(none)" is in a note."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme")
         for name in ("total", "others", "none", "(none)", None):
@@ -220,14 +222,14 @@ def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
 
 
 def at(engine: Engine, day: str) -> None:
-    """Let it be noon of a day."""
+    """Set the engine's clock to noon of a day."""
     engine.clock = engine.retained._clock = engine.intake._clock = engine.queries._clock = fixed(
         datetime.fromisoformat(f"{day}T12:00:00Z")
     )
 
 
 def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) -> None:
-    """Of a day whose facts are gone every hour and the total is unknown, says so, and is never zero."""
+    """Every hour and the total of a day whose facts are deleted are null with the state gone, never 0."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme", retention={"facts": 10})
         engine.record("acme", {"type": "message.received", "time": "2026-08-12T10:00:00Z", "id": "m"})
@@ -241,7 +243,7 @@ def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) 
 
 
 def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> None:
-    """Where the days that a summary compares with are gone, a note says so, and nothing is compared with what is left of them."""
+    """If the compared days are deleted, a note says so, and the previous value is null."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme", retention={"facts": 15})
         for day in ("2026-08-09", "2026-08-12"):
@@ -258,7 +260,7 @@ def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> No
 
 
 def test_reports_can_be_switched_off_and_kept_elsewhere(tmp_path: Path) -> None:
-    """With `reports.enabled` false none is made; `folder` and `formats` say where and as what they are kept."""
+    """With `reports.enabled` false none is made; `folder` and `formats` set where and how they are stored."""
     with open_engine(tmp_path / "off", reports={"enabled": False}) as engine:
         engine.add_tenant("acme")
         with pytest.raises(ForbiddenError, match=r"reports\.enabled"):
@@ -271,7 +273,7 @@ def test_reports_can_be_switched_off_and_kept_elsewhere(tmp_path: Path) -> None:
 
 
 def test_every_section_can_stand_alone(engine: Engine) -> None:
-    """Each section alone has the figures that it has among all others."""
+    """Each section has the same content alone as among all others."""
     all_ = whole(engine, engine.reports.make("acme", "weekly", formats=["json"]).id)["data"]["sections"]
     for table in all_:
         made = engine.reports.make("acme", "weekly", sections=[table["name"]], formats=["json"])
@@ -280,7 +282,7 @@ def test_every_section_can_stand_alone(engine: Engine) -> None:
 
 
 def test_targets_have_a_section(tmp_path: Path) -> None:
-    """A tenant with targets has a section whose shares are the query's, null where no target was in force; others have none."""
+    """A tenant with targets has a section with the query's shares, null where no target was in force; others have none."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme")
         engine.record("acme", list(events()), history=True)
@@ -298,7 +300,7 @@ def test_targets_have_a_section(tmp_path: Path) -> None:
 
 
 def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
-    """Where staff have names a column says them behind the ids, in every format, and the figures are the same."""
+    """If staff have names, a column after the ids shows them in JSON and HTML, and the numbers are unchanged."""
     with open_engine(tmp_path) as engine:
         engine.add_tenant("acme")
         engine.record("acme", list(events()), history=True)
@@ -326,6 +328,6 @@ def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name, section in SECTIONS.items() if not isinstance(section, Summary)])
 def test_the_table_of_a_section_has_numbers(name: str) -> None:
-    """Page, print, PDF and mail show some of a section's metrics, those of its chart among them or beside it."""
+    """A section has brief metrics for page and PDF, all of them its own."""
     section = SECTIONS[name]
     assert section.brief and set(section.brief) <= set(section.metrics) and set(section.drawn) <= set(section.metrics)

@@ -1,4 +1,4 @@
-"""PDF reports read again: figures, drawings and facts are those of the page; no name breaks one; the same bytes every time."""
+"""PDF reports read back: numbers, drawings and facts equal the page's; no name breaks one; the bytes are reproducible."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ NAMES = (
 
 
 def compact(text: str) -> str:
-    """Return a text without spaces, which a PDF does not hold but as distances."""
+    """Return a text without spaces, which a PDF holds only as distances."""
     return "".join(text.split())
 
 
 def read(path: Path) -> pypdf.PdfReader:
-    """Open a PDF, of which nothing may be left to repair."""
+    """Open a PDF in strict mode."""
     return pypdf.PdfReader(path, strict=True)
 
 
@@ -56,7 +56,7 @@ def text_of(path: Path) -> str:
 
 
 def marks(page: pypdf.PageObject, reader: pypdf.PdfReader) -> Iterator[tuple[float, ...]]:
-    """Yield the colours that a page draws and fills with, whole percents of red, green and blue."""
+    """Yield the colours that a page draws and fills with, in whole percents of red, green and blue."""
     for operands, operator in ContentStream(page.get_contents(), reader).operations:
         if operator in (b"rg", b"RG"):
             yield tuple(round(100 * float(value)) for value in operands)
@@ -64,14 +64,14 @@ def marks(page: pypdf.PageObject, reader: pypdf.PdfReader) -> Iterator[tuple[flo
 
 @pytest.fixture(scope="module")
 def made(engine: Engine) -> dict[str, Any]:
-    """Make a weekly report; returns its JSON, and the path of each format."""
+    """Make a weekly report; return its JSON and each path."""
     row = engine.reports.make("acme", "weekly", formats=["json", "html", "pdf"])
     paths = {name: Path(engine.reports.file("acme", row.id, name).path) for name in row.formats}
     return {**whole(engine, row.id), "paths": paths}
 
 
 def test_the_pdf_holds_the_numbers_of_the_page(made: dict[str, Any]) -> None:
-    """Each section stands with its heading, its meaning, and every row cell by cell as the page shows it; notes come at the end."""
+    """Each section has its title, its definition, and every row cell by cell as on the page; notes are at the end."""
     text, at, cells = text_of(made["paths"]["pdf"]), 0, 0
     document = as_json.read(made["paths"]["json"])
     for table in document.read:
@@ -86,7 +86,7 @@ def test_the_pdf_holds_the_numbers_of_the_page(made: dict[str, Any]) -> None:
 
 
 def test_the_pdf_begins_with_the_words_and_cards_of_the_page(made: dict[str, Any]) -> None:
-    """Days, name, news, and each card with its number stand on the first page, before the first section."""
+    """Days, name, news, and each card with its number are on the first page, before the first section."""
     document, first = as_json.read(made["paths"]["json"]), compact(read(made["paths"]["pdf"]).pages[0].extract_text())
     words = [document.introduction.when, document.name, *document.introduction.news]
     ends = first.index(compact(SECTIONS["conversations"].doc))
@@ -95,7 +95,7 @@ def test_the_pdf_begins_with_the_words_and_cards_of_the_page(made: dict[str, Any
 
 
 def test_the_pdf_holds_the_drawings_of_the_page(made: dict[str, Any]) -> None:
-    """Every label of every drawing is there, with shapes in the drawing's colours, and each heading can be jumped to."""
+    """Every label and colour of every drawing is in the PDF, and each section is in its outline."""
     page = made["paths"]["html"].read_text(encoding="utf-8")
     drawings = [ElementTree.fromstring(found) for found in re.findall(r'<svg class="plot".*?</svg>', page, re.DOTALL)]
     text, reader = text_of(made["paths"]["pdf"]), read(made["paths"]["pdf"])
@@ -111,7 +111,7 @@ def test_the_pdf_holds_the_drawings_of_the_page(made: dict[str, Any]) -> None:
 
 
 def test_the_pdf_says_what_the_report_is(made: dict[str, Any]) -> None:
-    """All that is known of the report stands in it, its moment is that of the file, and every page has its number."""
+    """Every fact of the report is in the PDF, its creation date is the report's, and every page has its number and the id."""
     text, reader = text_of(made["paths"]["pdf"]), read(made["paths"]["pdf"])
     for name, value in Document(made["report"], typed(ReportData, made["data"])).facts:
         assert compact(name.replace("_", " ") + value) in text
@@ -123,7 +123,7 @@ def test_the_pdf_says_what_the_report_is(made: dict[str, Any]) -> None:
 
 
 def test_the_same_document_gives_the_same_bytes(made: dict[str, Any], tmp_path: Path) -> None:
-    """Another process, in another zone and with other hashes, writes the same file, and leaves nothing else behind."""
+    """Another process, with another zone and hash seed, writes the same bytes, and no other file."""
     program = (
         "import sys; from pathlib import Path\n"
         "from hubbub.reports import as_json, as_pdf\n"
@@ -152,15 +152,16 @@ def named_document() -> Document:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write that report."""
+    """Write the report with hostile names."""
     path = tmp_path_factory.mktemp("hostile") / "report.pdf"
     as_pdf.write(named_document(), path)
     return path
 
 
 def test_no_name_breaks_a_pdf(hostile: Path) -> None:
-    """Each figure stands beside its name; a character that the font lacks is a box, an endless name is cut, and nothing in the
-    file runs, opens or links."""
+    """Each number is beside its name; missing characters are boxes, long names are cut, and nothing in the file runs,
+    opens or links.
+    """
     text = text_of(hostile)
     for n, name in enumerate(NAMES):
         assert f"{70_000 + n:,}" in text, name
@@ -181,15 +182,16 @@ def test_no_name_breaks_a_pdf(hostile: Path) -> None:
 
 @cache
 def advances(name: str) -> dict[str, float]:
-    """Return how wide a font's characters are, as parts of the size of letters."""
+    """Return the widths of a font's characters, in parts of the font size."""
     style = "B" if "Bold" in name else "I" if "Italic" in name else ""
     font = TTFont(io.BytesIO(pymupdf_fonts.myfont(pdf_sheets.STYLES[style])))
     return {chr(code): font["hmtx"][glyph][0] / font["head"].unitsPerEm for code, glyph in font.getBestCmap().items()}
 
 
 def test_no_text_of_a_pdf_leaves_its_page(hostile: Path, made: dict[str, Any]) -> None:
-    """Every line of every text begins between the margins and ends on the page, even a name of 300 wide letters; kerning may
-    move an end by a hair."""
+    """Every line of text begins within the margin and ends on the page, even a name of 300 wide letters; kerning may
+    move an end slightly.
+    """
     margin, seen = pdf_sheets.MARGIN * 72 / 25.4, 0
     for path in (hostile, made["paths"]["pdf"]):
         for page in read(path).pages:
@@ -211,7 +213,7 @@ def test_no_text_of_a_pdf_leaves_its_page(hostile: Path, made: dict[str, Any]) -
 def test_without_the_extra_a_pdf_is_refused_with_what_to_install(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
-    """Where a library is absent, asking for PDF names the extra before anything is made; all else goes on."""
+    """Without a library, asking for a PDF is refused with the extra to install before anything is made; other formats work."""
     monkeypatch.setitem(sys.modules, module, None)
     before = engine.reports.kept("acme", limit=1000).rows
     for ask in (engine.reports.make, engine.reports.start):
@@ -222,7 +224,7 @@ def test_without_the_extra_a_pdf_is_refused_with_what_to_install(
 
 
 def test_everything_but_pdf_works_without_the_extra(made: dict[str, Any], tmp_path: Path) -> None:
-    """A process without the libraries writes every other format: none of them is loaded before a PDF is made."""
+    """A process without the libraries writes every other format."""
     program = (
         "import sys; from pathlib import Path\n"
         f"sys.modules.update(dict.fromkeys({FORMATS['pdf'].needs!r}))\n"

@@ -1,4 +1,4 @@
-"""The folder of reports: whole or not at all, page by page, each tenant its own."""
+"""The folder of reports: written whole or not at all, listed by page, per tenant."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def filled(folder: Path) -> About:
 
 
 def named(report: str, folder: Path) -> About:
-    """Write a small report that tells its id."""
+    """Write a small report with this id."""
     return replace(filled(folder), id=report)
 
 
@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> ReportStore:
 
 
 def test_a_kept_report_is_listed_shown_and_deleted(store: ReportStore) -> None:
-    """A report is there with its files and sizes, private to its owner, until it is deleted; then nothing is left of it."""
+    """A report is there with files and sizes, readable by its owner alone, until it is deleted without a trace."""
     about = store.put("acme", ID, filled)
     assert about == store.about("acme", ID)
     assert (about.kind, about.sections, about.files) == ("daily", ("summary",), {"report.json": 2})
@@ -70,7 +70,7 @@ def test_a_kept_report_is_listed_shown_and_deleted(store: ReportStore) -> None:
 
 
 def test_pages_follow_each_other_newest_first(store: ReportStore) -> None:
-    """Pages by cursor hold every report once, in the order of their making, also when one is made meanwhile."""
+    """Pages hold every report once, newest first, also if one is made meanwhile."""
     start = datetime(2026, 8, 20, tzinfo=UTC)
     ids = [new_report_id(start + timedelta(seconds=n)) for n in range(7)]
     for one in ids:
@@ -90,7 +90,7 @@ def test_pages_follow_each_other_newest_first(store: ReportStore) -> None:
 
 
 def test_another_tenants_report_is_not_there(store: ReportStore) -> None:
-    """With another tenant's name a report is missing in the same words as one that never was."""
+    """Another tenant's report is not found, in the same words as an unknown one."""
     store.put("acme", ID, filled)
     for ask in (store.about, store.delete, lambda tenant, report: store.file(tenant, report, "report.json")):
         told = []
@@ -106,7 +106,7 @@ def test_another_tenants_report_is_not_there(store: ReportStore) -> None:
     "name", ["..", "../acme", "", ".", "rep_" + "A" * 24, "rep_" + "a" * 25, ID + "\n", ID + "/x", "\x00"]
 )
 def test_names_lead_nowhere_else(store: ReportStore, name: str) -> None:
-    """What is no report's id is a report that is not there; what is no tenant's is refused; no path is made of either."""
+    """An invalid report id is not found, an invalid tenant is refused, and neither becomes a path."""
     store.put("acme", ID, filled)
     for ask in (store.about, store.delete):
         with pytest.raises(NotFoundError):
@@ -117,7 +117,7 @@ def test_names_lead_nowhere_else(store: ReportStore, name: str) -> None:
 
 
 def test_a_writing_that_fails_leaves_nothing(store: ReportStore) -> None:
-    """An error half-way is the caller's, and nothing of the report stays."""
+    """An error while writing is raised, and nothing of the report stays."""
 
     def fails(folder: Path) -> About:
         (folder / "report.json").write_text("half")
@@ -129,8 +129,10 @@ def test_a_writing_that_fails_leaves_nothing(store: ReportStore) -> None:
 
 
 def test_a_killed_writing_leaves_no_half_report(store: ReportStore) -> None:
-    """A process killed while it writes leaves nothing that is listed or found; while it lives its files are left alone, and
-    the next writing takes away what it left."""
+    """A process killed while writing leaves no listed report.
+
+    While it lives its files are left alone; the next write removes them.
+    """
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
     child = subprocess.Popen(
         [sys.executable, "-c", HANGING, str(store.folder), ID], stdout=subprocess.PIPE, text=True, env=env
@@ -153,7 +155,7 @@ def test_a_killed_writing_leaves_no_half_report(store: ReportStore) -> None:
 
 
 def test_two_that_write_the_same_report_leave_one(store: ReportStore) -> None:
-    """When a job runs twice at once the first report stays whole and the second run returns it."""
+    """If a job runs twice at once, the first report stays and the second run returns it."""
 
     def late(folder: Path) -> About:
         store.put("acme", ID, filled)
@@ -165,7 +167,7 @@ def test_two_that_write_the_same_report_leave_one(store: ReportStore) -> None:
 
 
 def test_ids_sort_by_the_moment_they_were_made() -> None:
-    """A later id is greater, and two of the same moment differ."""
+    """A later id sorts after an earlier one, and two of the same time differ."""
     now = datetime(2026, 8, 20, tzinfo=UTC)
     assert (
         new_report_id(now) < new_report_id(now + timedelta(milliseconds=1)) < new_report_id(now + timedelta(days=9000))
