@@ -50,6 +50,12 @@ def names(path: Path) -> frozenset[str]:
     return frozenset(made | {t.id for t in targets if isinstance(t, ast.Name)})
 
 
+def imported(path: Path) -> frozenset[str]:
+    """Return the names that a file imports from modules."""
+    nodes = (n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom))
+    return frozenset(alias.asname or alias.name for node in nodes for alias in node.names)
+
+
 def paths(text: str) -> Iterator[str]:
     """Yield quoted code that looks like a file or folder of the project."""
     for quoted in CODE.findall(text):
@@ -72,6 +78,22 @@ def test_the_walks_name_functions_that_exist() -> None:
     for file, quoted in steps:
         for name in CODE.findall(quoted):
             assert name in names(SOURCE / file), f"{file}: {name}"
+
+
+def test_the_table_of_additions_names_what_exists() -> None:
+    """Each name that a row of CONTRIBUTING.md's table quotes is defined or imported in a file of that row."""
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add something", 1)[1].split("\n## ", 1)[0]
+    checked = set()
+    for row in re.findall(r"^\| an? .*", table, re.MULTILINE):
+        quoted = CODE.findall(row)
+        files = [
+            tree / path for path in paths(row) for tree in TREES if path.endswith(".py") and (tree / path).is_file()
+        ]
+        known = frozenset().union(*(names(file) | imported(file) for file in files))
+        wanted = {name.removesuffix("[…]") for name in quoted if re.fullmatch(r"\w+(\[…])?", name)}
+        assert wanted <= known, f"{wanted - known} in: {row}"
+        checked |= wanted
+    assert {"WORK", "Engine", "NO_IDS", "cacheable", "Sent"} <= checked
 
 
 def test_the_rooms_are_the_floors_that_imports_are_checked_by() -> None:

@@ -127,9 +127,13 @@ def seen(made: dict[str, Any], table: dict[str, Any]) -> Iterator[list[Any]]:
         yield [label, *(row[name] for name in section.brief)]
 
 
+LABELS = {"window", *(section.by for section in SECTIONS.values() if isinstance(section, Ranking))}
+"""Columns that name a row: a window, or a value of a dimension."""
+
+
 def words(row: dict[str, Any], name: str) -> Any:
     """Return a cell as files for people show it."""
-    if name in ("window", "staff_id", "intent", "channel") and row[name] is None:
+    if name in LABELS and row[name] is None:
         return NAMES[row["row"]]
     return moment(row[name]) if name == "window" else row[name]
 

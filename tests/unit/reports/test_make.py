@@ -43,6 +43,10 @@ def figures(row: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
     return {name: row[name] for name in metrics}
 
 
+SERIES = [name for name, section in SECTIONS.items() if isinstance(section, Series) and not section.of_targets]
+RANKINGS = [name for name, section in SECTIONS.items() if isinstance(section, Ranking)]
+
+
 def test_the_sections_are_those_of_the_contract() -> None:
     """Names and order of the sections are stable; a section draws its own metrics and ranks by counts."""
     assert list(SECTIONS) == [
@@ -55,7 +59,7 @@ def test_the_sections_are_those_of_the_contract() -> None:
             assert find(name).unit == "count"
 
 
-@pytest.mark.parametrize("name", ["conversations", "response_times", "satisfaction"])
+@pytest.mark.parametrize("name", SERIES)
 def test_a_series_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
     """Each day of a series, and its total, equal the query's answer, with the n of each mean."""
     metrics = SECTIONS[name].metrics
@@ -70,7 +74,7 @@ def test_a_series_is_what_a_query_says(engine: Engine, tables: Tables, name: str
     assert all(row["row"] == "window" for row in days) and total["row"] == "total"
 
 
-@pytest.mark.parametrize("name", ["staff_performance", "top_intents", "channel_breakdown"])
+@pytest.mark.parametrize("name", RANKINGS)
 def test_a_ranking_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
     """Each value of a ranking has the query's numbers, in order of its counts; others, null and total have those of
     their own query.
