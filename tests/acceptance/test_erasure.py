@@ -54,7 +54,7 @@ def holding(folder: Path) -> set[str]:
     for path in folder.rglob("*"):
         try:
             content = path.read_bytes() if path.is_file() else b""
-        except FileNotFoundError:  # vacuumed or removed meanwhile
+        except FileNotFoundError:  # merged or removed meanwhile
             continue
         if CANARY.encode() in content or TEXT.encode() in content:
             found.add(str(path.relative_to(folder)))

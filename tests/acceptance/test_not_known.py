@@ -243,7 +243,7 @@ def test_cards_have_a_dash_and_charts_a_gap(world: World) -> None:
 
 
 def test_a_page_of_a_tenant_whose_events_all_went_is_no_first_page(world: World) -> None:
-    """Pages of a tenant whose events are all deleted say so, not that no events have come yet."""
+    """Pages of a tenant whose events are all deleted tell the kept range, and are no page for a first event."""
     engine = world.engine
     engine.add_tenant("old", "UTC", retention={"raw": 1, "facts": 1})
     engine.record(

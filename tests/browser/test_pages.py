@@ -52,7 +52,7 @@ def test_every_page_works_on_the_demo(operator: Visitor, server: Server) -> None
 
 @pytest.mark.slow
 def test_every_page_works_on_an_empty_tenant(operator: Visitor, server: Server) -> None:
-    """Pages of a tenant without events work; another tenant's conversation and incident are not found."""
+    """All pages of a tenant without events work, except those of another tenant's conversation and incident."""
     faults = {}
     for name, path in addresses(server, "empty"):
         found = clean(operator, path)

@@ -24,7 +24,7 @@ def parts(text: str) -> list[tuple[float, str]]:
 
 @given(st.floats(0, 4_000 * DAY))
 def test_every_duration_is_written_by_one_rule(ms: float) -> None:
-    """A duration has at most two adjacent units, no 0 beside another, no ".0", and is rounded down by a tenth at most."""
+    """A duration has at most two adjacent units, no 0 beside another and no ".0", rounded down by at most a tenth or 1 ms."""
     text = duration(ms)
     written, units = parts(text), list(SIZES)
     assert len(written) <= 2 and ".0" not in text

@@ -83,7 +83,7 @@ NUMBERS = Numbers("2026-03-01", {"csat": CELL}, None, [CELL], [{"csat": 0.5}])
 
 
 def test_a_field_that_may_be_absent_is_left_out_while_it_is_none() -> None:
-    """An absent field is in JSON only with a value, two underscores in its name are a dot, and rows marked as JSON stay
+    """A field marked absent is in JSON only with a value; two underscores in a name are a dot; rows marked as JSON stay
     as they are.
     """
     found = plain(NUMBERS)

@@ -83,7 +83,7 @@ def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
 
 
 def test_the_last_days(engine: Engine) -> None:
-    """A burst that reaches the last whole day is told as lasting since its first day."""
+    """A burst that reaches the last whole day lasts since its first day."""
     point = _point(engine, lambda at: 8 if at > datetime(2026, 2, 24, tzinfo=UTC) else 2)
     assert point["head"] == "Satisfaction has been low since 24 February: 20.0%"
     assert point["in_words"].startswith("All of these days: ") and point["burst"]["lasts"]

@@ -28,7 +28,7 @@ WEB = row("web", 500, 510, 10)
 
 
 def test_a_room_that_is_a_channel_is_told_once() -> None:
-    """A room that is all of a channel is told once, with the channel's name."""
+    """A room that is all of a channel is one cause, with the channel's name."""
     found = causes(
         answer(110, channel=[MAIL, WEB], channel_id=[replace(MAIL, value="reservations"), row("chat", 500, 510, 10)])
     )

@@ -66,7 +66,7 @@ def test_a_quiet_month_is_one_line(engine: Engine) -> None:
 
 
 def test_the_worst_stands_on_top_with_its_cause(engine: Engine) -> None:
-    """A fall in one channel is told with size, usual range, n and channel; its numbers equal those of query, changes
+    """A fall in one channel is a point with size, usual range, n and channel; its numbers equal those of query, changes
     and explain.
     """
     found = _last(engine, 4)
@@ -96,7 +96,7 @@ def test_filters_and_further_metrics(engine: Engine) -> None:
 
 
 def test_what_has_no_news(engine: Engine) -> None:
-    """Future days have no numbers, more than a year is refused, and a range without earlier weeks says so."""
+    """Future days have no numbers, more than a year is refused, and without earlier weeks the usual is not known yet."""
     assert engine.news("shop", start="2026-04-01", end="2026-04-02")["numbers"] == []
     with pytest.raises(BadQuestionError, match="366 days"):
         engine.news("shop", start="2024-01-01", end="2026-01-01")

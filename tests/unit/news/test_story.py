@@ -122,7 +122,7 @@ def test_a_topic_belongs_to_a_number_of_the_same_days_and_place(
 
 
 def test_a_topic_names_the_days_of_a_number_that_names_none(points: Callable[[World], list[dict[str, Any]]]) -> None:
-    """A fall of more than half of the days is told with the topic's days, if these carry it."""
+    """A fall on more than half of the days is named with the topic's days, if these carry it."""
     (fall,) = points(World(range(17, 29), range(17, 29), mild=range(13, 17)))
     assert fall["burst"]["from"][:10] == fall["topic"]["from"][:10] == "2026-02-17"
     assert fall["head"].startswith("Satisfaction was low from 17 to 28 February: ")

@@ -114,7 +114,7 @@ def message(id_: str, time: datetime, **fields: Any) -> Event:
     return Event(id=id_, time=time, **given | fields)
 
 
-# --- what they are
+# --- names and columns
 
 
 @pytest.mark.parametrize("name", sorted(COLUMNS))
@@ -146,7 +146,7 @@ def test_an_unknown_table_is_refused(desk: Desk) -> None:
         desk.publish(table="agg_monthly_sumary")
 
 
-# --- what they say
+# --- numbers
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -367,7 +367,7 @@ def test_a_tenant_that_goes_leaves_nothing(desk: Desk) -> None:
     assert desk.rows("SELECT * FROM stale WHERE tenant = 1") == []
 
 
-# --- whoever writes marks
+# --- stale days
 
 
 def test_one_that_cannot_be_written_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +442,7 @@ def test_rows_that_an_import_brings_mark_their_days(desk: Desk) -> None:
     assert desk.rows(days) == desk.rows(f"{moments} ORDER BY day") != []
 
 
-# --- who reads meanwhile
+# --- concurrent readers
 
 
 def test_others_read_while_it_writes(desk: Desk) -> None:

@@ -77,7 +77,7 @@ def kept(engine: Engine, tenant: str = "acme", **how: Any) -> list[dict[str, Any
     return rows
 
 
-# --- what they say
+# --- numbers
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,7 +134,7 @@ def test_the_view_has_one_row_for_each(shop: Engine) -> None:
     assert len(rows) == 3
 
 
-# --- whose period
+# --- periods
 
 
 def test_without_a_date_it_is_the_last_period_over_in_the_tenants_zone(engine: Engine, clock: Clock) -> None:
@@ -189,7 +189,7 @@ def test_kinds_and_dates_that_cannot_be_are_refused(engine: Engine, kind: str, d
         engine.snapshot(kind, date)
 
 
-# --- how sure they are
+# --- states
 
 
 def test_the_state_follows_the_receipts(engine: Engine, clock: Clock) -> None:
@@ -252,7 +252,7 @@ def test_accounts_are_those_known_by_then(engine: Engine) -> None:
     assert kept(engine, kind="weekly") == []
 
 
-# --- who fails
+# --- failures
 
 
 def test_who_fails_stands_alone_and_heals(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +281,7 @@ def test_who_fails_stands_alone_and_heals(engine: Engine, monkeypatch: pytest.Mo
     assert kept(engine, "bad")[0]["messages"]["total"] == 2
 
 
-# --- what stays
+# --- retention and zones
 
 
 def test_what_is_gone_stays_as_it_was_made(engine: Engine, clock: Clock) -> None:

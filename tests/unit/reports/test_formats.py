@@ -174,7 +174,7 @@ def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> Non
 
 
 def test_hours_of_a_workbook_tell_the_doubled_one_apart(tmp_path: Path) -> None:
-    """An hourly window is a date with time, shown with its offset, so that a repeated hour in October is told apart."""
+    """An hourly window is a date with time, shown with its offset, so that the repeated hour of October is unambiguous."""
     hours = ["2026-10-25T00:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
     columns = [Column("row", "Row", "text"), Column("window", "Window", "text")]
     rows = [{"row": "window", "window": hour} for hour in hours]

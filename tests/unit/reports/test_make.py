@@ -247,7 +247,7 @@ def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) 
 
 
 def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> None:
-    """If the compared days are deleted, a note says so, and the previous value is null."""
+    """If the compared days are deleted, the previous value is null, with a note."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme", retention={"facts": 15})
         for day in ("2026-08-09", "2026-08-12"):

@@ -357,9 +357,7 @@ def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
 
 
 def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
-    """Coverage tells days before the connection, fetched, empty, missing and not over; a bad range and an unknown
-    tenant are refused.
-    """
+    """Coverage tells days before the connection, fetched, empty, missing and not over; bad parameters are refused."""
     graph = posts()
     there = nights.run(graph)
     id_ = nights.page(there, since="2026-08-03")

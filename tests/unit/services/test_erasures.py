@@ -55,7 +55,7 @@ def named(engine: Engine) -> dict[str, int]:
     return {kind: count for kind, count in erasure.count(engine.store, who).items() if count}
 
 
-# --- what is found
+# --- what is deleted
 
 
 def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
@@ -161,7 +161,7 @@ def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
     assert engine.erasures.erase("acme", GUEST).facts == 0
 
 
-# --- what arrives later
+# --- later events
 
 
 def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
@@ -226,7 +226,7 @@ def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
             engine.erasures.erase("acme", bad)
 
 
-# --- cut short
+# --- interrupted erasures
 
 
 @pytest.mark.parametrize("step", ["erase", "finish"])

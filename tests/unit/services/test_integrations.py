@@ -329,7 +329,7 @@ def test_a_response_address_is_used_when_there_is_one(house: House) -> None:
 
 
 def test_without_an_active_slack_integration_it_is_stored_only(house: House) -> None:
-    """Without an active integration of that workspace the reply is stored, not delivered, and says so."""
+    """Without an active integration of that workspace the reply is stored and not delivered, with the reason."""
     house.with_ai(completion("Sure."))
     workspace = Workspace({})
     house.engine.integrations.pause("acme", house.workspace(workspace))

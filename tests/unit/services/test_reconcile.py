@@ -145,7 +145,7 @@ def ids(place: Place) -> set[str]:
 
 @pytest.mark.parametrize("provider", list(OF))
 def test_webhooks_of_which_half_were_lost_are_whole_after_one_reconcile(place: Place, provider: str) -> None:
-    """After half of the webhooks were lost, answers are incomplete until one reconcile, in spite of repeated bodies.
+    """Half of the webhooks arrive, each twice, and the others are lost: answers are incomplete until one reconcile.
 
     Then each event is there once, with its webhook's id, and verify finds no difference.
     """

@@ -153,7 +153,7 @@ def _remount(disk: Path, options: str) -> None:
 
 
 def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
-    """In a read-only folder answers are those of the last fold and say so, and every write is refused by name."""
+    """In a read-only folder answers are those of the last fold, with the reason, and every write is refused by name."""
     folder, sent = disk / "data", {"type": "message.received", "time": "2026-11-20T10:00:00Z"}
     with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
         engine.add_tenant("acme")

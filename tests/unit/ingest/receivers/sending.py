@@ -44,7 +44,7 @@ CERTIFICATE_URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService
 JSON = "application/json"
 
 Signing = Callable[[bytes, datetime], Mapping[str, str]]
-"""Returns the headers of a signed body at a moment."""
+"""A function of body and time that returns the headers of the signature."""
 
 
 def hmac_of(digest: str, signed: bytes, secret: bytes = SECRET.encode()) -> bytes:

@@ -197,7 +197,7 @@ def test_answers_in_a_circle_end(tmp_path: Path) -> None:
     assert [e.conversation_id for e in found[:2]] == ["9:1", "9:1"]
 
 
-# --- what one messenger alone does
+# --- single messengers
 
 
 def test_telegram_samples_hold_what_is_known_of_them() -> None:

@@ -145,7 +145,7 @@ def test_a_chat_reads_back_the_same_in_every_form(
     assert all(m.id.startswith(f"{t:%Y-%m-%dT%H:%M}:00:") for m, (t, _, _) in zip(found, said, strict=True))
 
 
-# --- dates that can be read both ways
+# --- ambiguous dates
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_chat_that_an_editor_saved(tmp_path: Path, encoding: str) -> None:
     assert found[0] == ("Jürgen", "Guten Rutsch!\nund ein gutes: neues Jahr") and found[-1] == ("Jürgen", "¡Olé!")
 
 
-# --- who is who
+# --- sides and authors
 
 TWO = "31/12/19, 10:00 - Ada: hi\n31/12/19, 10:05 - +49 170 1234567: hello\n31/12/19, 10:06 - Ada: how are you\n"
 
