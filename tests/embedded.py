@@ -1,4 +1,4 @@
-"""What tests of the embedded store look at inside: its files and its log, as what they are."""
+"""The inside of an embedded store, typed, for tests: its files and its log."""
 
 from __future__ import annotations
 

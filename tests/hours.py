@@ -1,4 +1,4 @@
-"""Business hours for tests: drawn calendars, and an oracle that asks the wall clock minute by minute."""
+"""Business hours for tests: drawn calendars, and an oracle that counts minutes of the wall clock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hubbub.model.calendar import Calendar, Interval, Version
 
 MINUTE = timedelta(minutes=1)
 ODD = (0, 1, 45, 60, 75, 90, 119, 120, 121, 150, 180, 185, 539, 540, 750, 1020, 1050, 1380, 1439, 1440)
-"""Minutes of a day at which hours begin and end: many of them where clocks change."""
+"""Minutes of a day at which hours begin and end, many of them around clock changes."""
 
 
 def is_open(calendar: Calendar, tz: ZoneInfo, moment: datetime) -> bool:
-    """Say whether the wall clock at a moment shows a time within the hours of its day, or of the day before past midnight."""
+    """Whether the local time of a moment is within the hours of its day, or of the day before past midnight."""
     wall = moment.astimezone(tz)
     in_force = [version for version in calendar.versions if version.valid_from <= wall.date()]
     if not in_force:
@@ -29,24 +29,24 @@ def is_open(calendar: Calendar, tz: ZoneInfo, moment: datetime) -> bool:
 
 @lru_cache(maxsize=8)
 def _minutes(calendar: Calendar, zone: str, start: datetime, end: datetime) -> list[int]:
-    """Return for every minute from `start` to `end` how many were open before it."""
+    """Return, for every minute from `start` to `end`, how many open minutes came before it."""
     tz = ZoneInfo(zone)
     count = (end - start) // MINUTE
     return [0, *accumulate(is_open(calendar, tz, start + number * MINUTE) for number in range(count))]
 
 
 class Clock:
-    """The oracle for many spells of one world: which minutes of its days were open, looked at once."""
+    """The oracle for many durations of one world: it looks at the open minutes of its days once."""
 
     def __init__(self, calendar: Calendar, zone: str, first: datetime, last: datetime) -> None:
-        """Look at all minutes from four days before the first moment to the last."""
+        """Look up all minutes from four days before the first moment to the last."""
         self._calendar, self._tz = calendar, ZoneInfo(zone)
         self._start = first.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=4)
         end = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         self._open = _minutes(calendar, zone, self._start, end) if calendar else []
 
     def ms(self, start: datetime, end: datetime) -> int | None:
-        """Return the open milliseconds of a spell; None where there was no calendar at its start."""
+        """Return the open milliseconds of a duration; None if there was no calendar at its start."""
         if not self._calendar or start.astimezone(self._tz).date() < self._calendar.versions[0].valid_from:
             return None
         return whole_ms(self._until(end) - self._until(start))
@@ -57,7 +57,7 @@ class Clock:
 
 
 def opened(calendar: Calendar, tz: ZoneInfo, start: datetime, end: datetime) -> timedelta | None:
-    """Return how long it was open, one minute after the other; None where there was no calendar at the start."""
+    """Return the open time from `start` to `end`, minute by minute; None if there was no calendar at the start."""
     if not calendar.versions or start.astimezone(tz).date() < calendar.versions[0].valid_from:
         return None
     found, minute = timedelta(), start.astimezone(UTC).replace(second=0, microsecond=0)
@@ -69,13 +69,13 @@ def opened(calendar: Calendar, tz: ZoneInfo, start: datetime, end: datetime) -> 
 
 
 def whole_ms(span: timedelta | None) -> int | None:
-    """Return whole milliseconds, half of one rounded up."""
+    """Return whole milliseconds, halves rounded up."""
     return None if span is None else (span // timedelta(microseconds=1) + 500) // 1000
 
 
 @st.composite
 def _weeks(draw: st.DrawFn) -> tuple[tuple[Interval, ...], ...]:
-    """Draw the hours of seven days; some go on past midnight, no further than where the next day's begin."""
+    """Draw the hours of seven days; some go on past midnight, up to the next day's first hours."""
     days = [draw(_days) for _ in range(7)]
     for number, hours in enumerate(days):
         following = days[(number + 1) % 7]
@@ -92,7 +92,7 @@ _days: st.SearchStrategy[tuple[Interval, ...]] = st.lists(st.sampled_from(ODD), 
 
 @st.composite
 def calendars(draw: st.DrawFn, start: date, days: int, *, least: int = 1) -> Calendar:
-    """Draw a calendar whose versions begin before and within some days, with holidays among them."""
+    """Draw a calendar with versions that begin before or within the days, and holidays among them."""
     within = st.integers(0, days).map(lambda n: start + timedelta(days=n))
     begins = draw(
         st.lists(st.one_of(st.just(start - timedelta(days=400)), within), min_size=least, max_size=3, unique=True)

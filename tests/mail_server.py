@@ -29,17 +29,17 @@ def mail_server(refuse: str = "", port: int = 0) -> Iterator[tuple[int, list[Ema
     came: list[EmailMessage] = []
 
     class Handler:
-        """Takes mails, but for the recipients that are to be refused."""
+        """A handler that stores mails and refuses some recipients."""
 
         async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
-            """Take or refuse a recipient."""
+            """Accept or refuse a recipient."""
             if refuse and address.startswith(refuse):
                 return "550 no such user"
             envelope.rcpt_tos.append(address)
             return "250 OK"
 
         async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-            """Keep a mail."""
+            """Store a mail."""
             came.append(message_from_bytes(envelope.content, policy=policy.default))
             return "250 OK"
 

@@ -1,4 +1,4 @@
-"""Bytes as they come after an accident: cut, flipped, repeated, reordered, or with odd bytes put in. Same seed, same accident."""
+"""Damaged bytes: cut, changed, repeated, reordered, or with odd bytes inserted. The same seed gives the same damage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ODD = (
 
 
 def mutated(body: bytes, seed: int) -> bytes:
-    """Return a body after one to three accidents."""
+    """Return a body after one to three damages."""
     chance = Random(seed)
     for _ in range(chance.randint(1, 3)):
         if not body:

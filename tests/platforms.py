@@ -1,4 +1,4 @@
-"""A Facebook page and a Slack workspace on the loopback interface, in the shapes that the real ones answer with."""
+"""A Facebook page and a Slack workspace on the loopback interface, with answers shaped like the real ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def post(id_: str, created: int, **counts: int) -> dict[str, Any]:
 
 @dataclass
 class Graph:
-    """A page: its posts, its insights, and errors to give before the next answers."""
+    """A page: its posts, its insights, and errors for the next answers."""
 
     posts: list[dict[str, Any]] = field(default_factory=list)
     insights: list[dict[str, Any]] = field(default_factory=list)
@@ -76,14 +76,14 @@ def _told(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def insight(name: str, **values: Any) -> dict[str, Any]:
-    """Return an insight; each value under the date on which its day ended, written like d2026_08_02."""
+    """Return an insight with values by the date on which their day ended, written like d2026_08_02."""
     told = [{"value": v, "end_time": f"{day[1:].replace('_', '-')}T07:00:00+0000"} for day, v in values.items()]
     return {"name": name, "period": "day", "values": told, "title": "t", "id": f"1/insights/{name}/day"}
 
 
 @dataclass
 class Workspace:
-    """A workspace: messages by channel name, as an export holds them, and errors to give before the next answers."""
+    """A workspace: messages by channel name, as in an export, and errors for the next answers."""
 
     channels: dict[str, list[dict[str, Any]]]
     errors: list[Reply] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Workspace:
         return self._page("channels", found, asked)
 
     def users_list(self, asked: dict[str, Any]) -> Reply:
-        """List the people, for a token that may read them."""
+        """List the people, if the token may read them."""
         if "users:read" not in self.scopes:
             return Reply({"ok": False, "error": "missing_scope", "needed": "users:read"})
         return self._page("members", self.users, asked)
@@ -122,7 +122,7 @@ class Workspace:
         return self.channels[next(name for name, id_ in self._ids().items() if id_ == asked["channel"])]
 
     def conversations_history(self, asked: dict[str, Any]) -> Reply:
-        """Give what is not a mere reply, newest first, between `oldest` and `latest`."""
+        """Return messages that are not only replies, newest first, between `oldest` and `latest`."""
         inclusive = asked.get("inclusive") in ("1", 1, True, "true")
         low, high = float(asked["oldest"]), float(asked["latest"])
         found = [
@@ -133,12 +133,12 @@ class Workspace:
         return self._page("messages", sorted(found, key=lambda m: -float(m["ts"])), asked)
 
     def conversations_replies(self, asked: dict[str, Any]) -> Reply:
-        """Give a thread, its root first."""
+        """Return a thread, its root first."""
         found = [m for m in self._messages(asked) if asked["ts"] in (m["ts"], m.get("thread_ts"))]
         return self._page("messages", sorted(found, key=lambda m: float(m["ts"])), asked)
 
     def chat_postEphemeral(self, asked: dict[str, Any]) -> Reply:  # noqa: N802 - Slack's name
-        """Take a message that one person sees."""
+        """Record a message for one person."""
         self.posted.append(asked)
         return Reply({"ok": True, "message_ts": "1.1"})
 

@@ -1,4 +1,4 @@
-"""A server of an engine in this process, on a real socket: what `hubbub serve` does, without the seconds it takes to start."""
+"""An engine's server in this process, on a real socket: like `hubbub serve`, without the seconds of its start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hubbub.app import Engine
 
 @contextmanager
 def served(engine: Engine) -> Iterator[int]:
-    """Serve an engine, without its background work, on a free port of the loopback interface; gives the port."""
+    """Serve an engine without its background work on a free port of the loopback interface; yield the port."""
     listening = listener("127.0.0.1", 0)
     server = uvicorn.Server(app_.configured(app_.create_app(engine, refresh=False)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -1,4 +1,4 @@
-"""Services on the loopback interface that answer as a test tells them to, for everything that talks to the outside."""
+"""Services on the loopback interface with answers that a test gives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass(frozen=True)
 class Call:
-    """A request as it came in."""
+    """A received request."""
 
     method: str
     path: str
@@ -32,7 +32,7 @@ class Call:
 
     @property
     def told(self) -> dict[str, Any]:
-        """Return what was sent as JSON or as a form."""
+        """Return the body, parsed as JSON or as a form."""
         if self.headers.get("content-type", "").startswith("application/json"):
             found: dict[str, Any] = json.loads(self.body)
             return found
@@ -41,7 +41,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer: bytes as they are, anything else as JSON; `packed` with gzip, `hang` not at all."""
+    """An answer: bytes as they are, anything else as JSON; `packed` with gzip; `hang` gives no answer."""
 
     body: Any = b""
     status: int = 200
@@ -52,7 +52,7 @@ class Reply:
 
 @dataclass
 class Service:
-    """A service that runs: its address, and the calls it had."""
+    """A running service: its address, and its received calls."""
 
     url: str
     answer: Callable[[Call], Reply]
@@ -67,16 +67,16 @@ class Service:
 
 @contextmanager
 def service(answer: Callable[[Call], Reply], certificate: tuple[Path, Path] | None = None) -> Iterator[Service]:
-    """Run a service that answers every call with what `answer` returns, over TLS with a certificate and its key."""
+    """Run a service that answers every call with `answer`, over TLS if a certificate and its key are given."""
     made: list[Service] = []
 
     class Handler(BaseHTTPRequestHandler):
-        """Takes calls and answers them."""
+        """A handler that records and answers calls."""
 
         protocol_version = "HTTP/1.1"
 
         def work(self) -> None:
-            """Note a call and answer it."""
+            """Record a call and answer it."""
             length = int(self.headers.get("Content-Length") or 0)
             parts = urlsplit(self.path)
             headers = {key.lower(): value for key, value in self.headers.items()}
@@ -89,7 +89,7 @@ def service(answer: Callable[[Call], Reply], certificate: tuple[Path, Path] | No
                 return
             body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             body = gzip.compress(body) if reply.packed else body
-            with suppress(OSError):  # the caller may have seen enough
+            with suppress(OSError):  # the caller may have closed the connection
                 self.send_response(reply.status)
                 for name, value in {
                     "Content-Length": str(len(body)), **({"Content-Encoding": "gzip"} if reply.packed else {}), **reply.headers,
@@ -101,7 +101,7 @@ def service(answer: Callable[[Call], Reply], certificate: tuple[Path, Path] | No
         do_GET = do_POST = work  # noqa: N815 - the names of the standard library
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -123,13 +123,13 @@ def service(answer: Callable[[Call], Reply], certificate: tuple[Path, Path] | No
 
 
 def in_turn(*replies: Reply) -> Callable[[Call], Reply]:
-    """Answer with one reply after the other, the last one for ever."""
+    """Return an answer that gives one reply after the other, then the last one forever."""
     left = list(replies)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 def certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """Make a certificate for a host, which is its own authority; returns the files of it and of its key."""
+    """Make a self-signed certificate for a host; return its file and the key's."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority of a test")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The embedded engine: plain values in, plain values out."""
+"""The embedded engine takes and returns plain values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPAN: dict[str, Any] = {"start": "2026-08-01", "end": "2026-08-02"}
 
 
 def opened(folder: Path, **flags: Any) -> Engine:
-    """Open a small engine that stands at NOW."""
+    """Open a small engine with its clock at NOW."""
     return open_engine(folder, clock=fixed(NOW), **{"free_floor_mb": 0, **flags})
 
 
@@ -43,7 +43,7 @@ def message(id_: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_public_names_load_on_first_use() -> None:
-    """hubbub.open, Engine and Client are there; a name that is not raises AttributeError."""
+    """hubbub.open, Engine and Client exist; another name raises AttributeError."""
     assert hubbub.open is open_engine
     assert hubbub.Engine is Engine
     assert hubbub.Client.__name__ == "Client"
@@ -66,7 +66,7 @@ def test_one_event_several_or_an_iterator_can_be_recorded(engine: Engine) -> Non
 
 
 def test_what_is_refused_twice_is_kept_once(engine: Engine) -> None:
-    """Importing a file again adds nothing to quarantine, nor does an equal record beside it; another reason or origin does."""
+    """A file imported again, and an equal record beside it, add nothing to quarantine; another reason or origin does."""
     bad = json.dumps(message("a", type="unheard_of", attributes={"when": 1}))
     for _ in range(2):
         engine.load("acme", read_events(f"{bad}\n{bad}\n{{}}\n".encode(), lines=True))
@@ -78,7 +78,7 @@ def test_what_is_refused_twice_is_kept_once(engine: Engine) -> None:
 
 
 def test_a_refused_mapping_can_be_tried_again(engine: Engine) -> None:
-    """A mapping that `record` refuses is kept as JSON, its times too."""
+    """A mapping that `record` rejects is quarantined as JSON with its times, and can be replayed."""
     engine.record("acme", message("a", time=NOW, confidnce=1))
     (row,) = engine.quarantine.of("acme").rows
     assert json.loads(row.raw or "") == message("a", time=NOW.isoformat(), confidnce=1)
@@ -88,14 +88,14 @@ def test_a_refused_mapping_can_be_tried_again(engine: Engine) -> None:
 
 
 def test_old_events_need_history(engine: Engine) -> None:
-    """What is older than the tenant's raw retention is refused, and taken when it is given as history."""
+    """An event older than the tenant's raw retention is rejected, and accepted as history."""
     old = message("old", time=NOW - timedelta(days=100))
     assert engine.record("acme", old)["rejected"][0]["code"] == "too_old"
     assert engine.record("acme", old, history=True)["accepted"] == 1
 
 
 def test_dates_are_days_of_the_tenant(engine: Engine) -> None:
-    """The same moments as local dates, as text with an offset and as datetimes give the same answer."""
+    """Local dates, texts with an offset and datetimes of the same moments give the same answer."""
     engine.record("acme", [message("late", time="2026-07-31T22:30:00Z"), message("next", time="2026-08-01T22:30:00Z")])
     by_date = engine.query("acme", metrics=["messages"], **SPAN)
     assert by_date["rows"] == [{"window": "2026-08-01T00:00:00+02:00", "messages": 1}]
@@ -106,7 +106,7 @@ def test_dates_are_days_of_the_tenant(engine: Engine) -> None:
 
 
 def test_unknown_tenants_are_not_found(engine: Engine) -> None:
-    """Every operation that names a tenant which is not there raises NotFoundError, and makes none."""
+    """Every operation on an unknown tenant raises NotFoundError, and none makes the tenant."""
     calls: tuple[Callable[[], object], ...] = (
         lambda: engine.record("no", message("a")), lambda: engine.query("no", metrics="messages", **SPAN),
         lambda: engine.explain("no", "messages", *DAYS), lambda: engine.dashboard("no"),
@@ -135,7 +135,7 @@ def test_empty_ranges_are_bad_questions(engine: Engine) -> None:
 
 
 def test_tenants_are_made_and_changed(engine: Engine, tmp_path: Path) -> None:
-    """Defaults come from settings, parts of a retention can be changed alone, a name is taken once, bad ones are refused."""
+    """Defaults come from settings, parts of a retention can change alone, and taken or bad names are refused."""
     made = engine.add_tenant("plain", retention={"raw": 7})
     assert (made["zone"], made["retention"]["raw"], made["retention"]["hour"]) == ("UTC", 7, 30)
     changed = engine.tenants.change("plain", zone="Asia/Tokyo", retention={"hour": None})
@@ -150,7 +150,7 @@ def test_tenants_are_made_and_changed(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_a_changed_zone_moves_days_with_the_next_refresh(engine: Engine) -> None:
-    """Days are cut while reading: after the change they are those of the new zone, and nothing stored differs."""
+    """Days are cut on reading: after a change of zone they are the new zone's, and no stored row changes."""
     engine.record("acme", message("a", time="2026-07-31T23:30:00Z"))
     engine.refresh()
     engine.tenants.change("acme", zone="America/New_York")
@@ -173,7 +173,7 @@ def test_a_key_is_told_once(engine: Engine) -> None:
 
 
 def test_a_closed_engine_opens_again(engine: Engine, tmp_path: Path) -> None:
-    """Closing twice does no harm, and after closing the folder opens again with everything."""
+    """Closing twice is harmless, and the folder opens again with all its data."""
     engine.record("acme", message("a"))
     engine.close()
     engine.close()
@@ -182,7 +182,7 @@ def test_a_closed_engine_opens_again(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_every_answer_can_be_written_as_json(engine: Engine) -> None:
-    """Plain answers are JSON, and typed ones become it."""
+    """Plain answers are JSON, and typed ones can be converted."""
     engine.record("acme", [message("a"), {"type": "nothing"}])
     for answer in (
         engine.refresh(), engine.backfill(*DAYS), engine.verify(), engine.retention(dry_run=True), engine.metrics(),
@@ -198,7 +198,7 @@ def test_every_answer_can_be_written_as_json(engine: Engine) -> None:
 
 @pytest.mark.parametrize("file", ["hubbub.db", "log.db", "control.db"])
 def test_opening_waits_for_who_writes(tmp_path: Path, file: str) -> None:
-    """A folder that a command is writing in opens when that is done, and takes what comes: nobody gives up."""
+    """A folder in which a command is writing opens once it has finished, and accepts events."""
     with open_engine(tmp_path, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
     writing = sqlite3.connect(tmp_path / file, isolation_level=None, check_same_thread=False)

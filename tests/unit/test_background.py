@@ -1,4 +1,4 @@
-"""A background thread works again and again until it is stopped, and ends properly."""
+"""A background thread calls its work until it is stopped, and ends cleanly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hubbub.background import Background
 
 
 def test_it_works_until_it_is_stopped_and_can_begin_again() -> None:
-    """Work is called again and again, after the stop no more; what ends it is called once for each start."""
+    """Work is called repeatedly until the stop, and the end function once per start."""
     calls, ended = threading.Semaphore(0), []
 
     def work() -> float:
@@ -34,7 +34,7 @@ def test_it_works_until_it_is_stopped_and_can_begin_again() -> None:
 
 
 def test_a_long_rest_ends_when_it_is_stopped() -> None:
-    """Whoever rests in the middle of work, or between two calls, hears of the stop at once."""
+    """A stop interrupts a rest at once, within work and between two calls."""
     resting, heard = threading.Event(), []
 
     def work() -> float:
@@ -51,7 +51,7 @@ def test_a_long_rest_ends_when_it_is_stopped() -> None:
 
 
 def test_a_wait_inside_of_work_ends_by_its_own_means() -> None:
-    """Work that waits for something else than the stop is woken after the stop is said, so that it does not wait again."""
+    """Work that waits for something else is woken after the stop is set, so that it does not wait again."""
     waiting, come, calls = threading.Event(), threading.Event(), []
 
     def work() -> float:
@@ -68,14 +68,14 @@ def test_a_wait_inside_of_work_ends_by_its_own_means() -> None:
 
 
 def test_what_was_never_started_can_be_stopped() -> None:
-    """A stop before a start does nothing but say so."""
+    """A stop before a start only marks the loop as stopped."""
     loop = Background("test", lambda: 0.0)
     loop.stop()
     assert (loop.stopped, loop.started) == (True, False)
 
 
 def test_a_second_start_of_what_runs_starts_nothing() -> None:
-    """Two that share it, such as two applications over one engine, have one thread, and one stop ends it."""
+    """Two starts of a shared loop, as by two applications over one engine, run one thread, and one stop ends it."""
     ended: list[int] = []
     loop = Background("test-twice", lambda: 600.0, lambda: ended.append(1))
     loop.start()

@@ -34,7 +34,7 @@ def score(
     blocked: int = 0,
     opted_out: int = 0,
 ) -> calc.CampaignScore:
-    """Score a campaign that meets every target exactly, save for what a test changes."""
+    """Score a campaign that meets every target exactly, except for the given values."""
     return calc.campaign_score(
         attempted=attempted, delivered=delivered, read=read, recipients=recipients, engaged=engaged,
         converted=converted, blocked=blocked, opted_out=opted_out,
@@ -58,13 +58,13 @@ def test_rate_is_a_share(rate: Rate, pair: tuple[int, int]) -> None:
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("pair", [(2, 1), (-1, 1), (1, -1), (1, 0)])
 def test_rate_refuses_contradictions(rate: Rate, pair: tuple[int, int]) -> None:
-    """More than all of something, or less than none, is an error and not a number."""
+    """A part greater than the whole, or negative, is an error."""
     with pytest.raises(ValueError, match=rate.__name__):
         rate(*pair)
 
 
 def test_average_response_time_is_the_mean() -> None:
-    """Four waits of 90 s in sum have a mean of 22.5 s, and no waits have none."""
+    """Four responses of 90 s in sum have a mean of 22.5 s; without responses it is None."""
     assert calc.average_response_time(90_000, 4) == 22_500
     assert calc.average_response_time(0, 0) is None
 
@@ -93,7 +93,7 @@ def test_average_response_time_refuses_contradictions(pair: tuple[int, int]) -> 
     ],
 )
 def test_growth_rate_examples(current: float | None, previous: float | None, expected: calc.Change) -> None:
-    """Growth follows the comparison rules: from 0 is new, of missing data n/a, of negative scores in its sense."""
+    """Growth follows the comparison rules: from 0 is new, with missing data n/a, and negative scores compare by sign."""
     assert calc.growth_rate(current, previous) == expected
 
 
@@ -105,7 +105,7 @@ def test_shares_change_in_points() -> None:
 
 @given(current=NUMBERS, previous=NUMBERS, share=st.booleans())
 def test_change_swaps_its_sign(current: float, previous: float, share: bool) -> None:
-    """Looking from the other side turns the absolute change and its direction round."""
+    """Swapping both periods negates the absolute change and its direction."""
     there, back = calc.change(current, previous, share), calc.change(previous, current, share)
     assert there.absolute == -(back.absolute or 0.0)
     turned = {"up": "down", "new": "down", "down": "up", "flat": "flat"}
@@ -289,7 +289,7 @@ def test_contact_score_ignores_order(deeds: dict[tuple[str, date], int]) -> None
 
 
 def test_wilson_examples() -> None:
-    """4 of 10 may be as low as 16.8 %, 400 of 1,000 not below 37 %, and of nothing nothing is known."""
+    """The lower bound is 16.8 % for 4 of 10, 37 % for 400 of 1,000, and None for nothing."""
     assert calc.wilson_lower(4, 10) == pytest.approx(0.1682, abs=1e-4)
     assert calc.wilson_lower(400, 1000) == pytest.approx(0.3701, abs=1e-4)
     assert calc.wilson_lower(0, 0) is None

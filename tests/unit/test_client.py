@@ -1,4 +1,4 @@
-"""The client never makes its program wait, sends everything exactly once in effect, and loses nothing in silence."""
+"""The client never blocks its program, sends every event once in effect, and reports every loss."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KEY = "hub_live_1_secret"
 
 
 class Server(ThreadingHTTPServer):
-    """A Hubbub server that keeps events by id, and misbehaves as its script says, once per entry."""
+    """A Hubbub server that stores events by id and misbehaves as its script says, one entry per request."""
 
     daemon_threads = False
 
     def __init__(self) -> None:
-        """Listen on a free port, behave well, have stored nothing."""
+        """Listen on a free port, without a script and without events."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.script: list[str] = []
@@ -47,18 +47,18 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: broken connections are what these tests are made of."""
+        """Ignore errors: these tests break connections."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers POST /v1/events as the contract says."""
+    """Answer POST /v1/events by the contract."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     server: Server
 
     def do_POST(self) -> None:
-        """Read a batch, misbehave if told so, store what has a type, answer with the verdicts."""
+        """Read a batch, misbehave by script, store events with a type, and answer with verdicts."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         encoding = self.headers.get("Content-Encoding")
         events = json.loads(gzip.decompress(body) if encoding == "gzip" else body)
@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        """Send one answer."""
+        """Send an answer."""
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -112,12 +112,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A running server, and pauses too short to wait for."""
+    """A running server, with the client's pauses shortened."""
     monkeypatch.setattr("hubbub.retrying.FIRST_PAUSE", 0.001)
     monkeypatch.setattr("hubbub.retrying.LONGEST_PAUSE", 0.002)
     with Server() as running:
@@ -131,7 +131,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @contextmanager
 def recording(server: Server, **how: Any) -> Iterator[tuple[Client, list[Trouble]]]:
-    """A client of the server with the troubles it reported; closed at the end, its numbers checked for completeness."""
+    """A client of the server and its reported troubles; closed at the end, with its statistics checked."""
     troubles: list[Trouble] = []
     client = Client(server.url, KEY, on_error=troubles.append, **how)
     try:
@@ -143,7 +143,7 @@ def recording(server: Server, **how: Any) -> Iterator[tuple[Client, list[Trouble
 
 
 def check_sum(stats: Stats) -> None:
-    """Every recorded event is in exactly one place."""
+    """Check that every recorded event is counted in exactly one place."""
     assert stats.recorded == stats.sent + stats.duplicates + stats.rejected + stats.dropped + stats.queued
 
 
@@ -170,7 +170,7 @@ def test_events_arrive_with_id_time_and_key(server: Server) -> None:
     ],
 )
 def test_other_spellings_count_as_present(server: Server, event: dict[str, Any]) -> None:
-    """An id or a time in an accepted spelling is not overruled by a made one."""
+    """An id or time in an accepted spelling is not replaced by a generated one."""
     server.always = "400"
     with recording(server) as (client, _):
         assert client.record(event) == "e1"
@@ -225,7 +225,7 @@ def test_batches_keep_below_the_body_limit(server: Server, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("how", ["500", "503 0", "507", "408", "429 0", "reset early", "html"])
 def test_passing_trouble_is_retried(server: Server, how: str) -> None:
-    """Errors of the server, limits, broken connections and answers by others lead to the same batch once more."""
+    """Server errors, rate limits, broken connections and foreign answers lead to the same batch again."""
     server.script = [how, how]
     with recording(server) as (client, troubles):
         client.record(type="message.sent", id="m1")
@@ -236,7 +236,7 @@ def test_passing_trouble_is_retried(server: Server, how: str) -> None:
 
 
 def test_lost_acknowledgement_counts_nothing_twice(server: Server) -> None:
-    """When the connection breaks after storing, the same ids come again and the server knows them."""
+    """If the connection breaks after storing, the same ids are sent again and are duplicates."""
     server.script = ["reset late"]
     with recording(server) as (client, _):
         ids = [client.record(type="message.sent") for _ in range(5)]
@@ -247,7 +247,7 @@ def test_lost_acknowledgement_counts_nothing_twice(server: Server) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_number_is_not_json(server: Server, value: float) -> None:
-    """NaN and infinity are refused here, since JSON has no word for them and the event would lose its value."""
+    """NaN and infinity are rejected, since JSON cannot hold them."""
     with recording(server) as (client, troubles):
         client.record(type="metric.observed", name="load", value=value)
     assert [(t.kind, t.code) for t in troubles] == [("rejected", "not_json")]
@@ -256,7 +256,9 @@ def test_no_number_is_not_json(server: Server, value: float) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413, 422])
 def test_refused_batches_are_not_retried(server: Server, status: int) -> None:
-    """Any other 4xx is final: flush says False and why, it is reported once with code and ids, and the next batch goes on."""
+    """Any other 4xx is final: flush returns False with the reason, it is reported once with code and ids, and the next
+    batch is sent.
+    """
     server.script = [str(status)]
     with recording(server) as (client, troubles):
         client.record(type="message.sent", id="m1")
@@ -292,7 +294,7 @@ def test_what_is_not_json_is_reported_at_once(server: Server) -> None:
 
 
 def test_slow_server_holds_nobody_up(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """While the server does not answer, record returns; beyond max_queue events are dropped, counted and reported."""
+    """While the server does not answer, record returns; events beyond max_queue are dropped, counted and reported."""
     server.script = ["wait"]
     with recording(server, flush_at=1, max_queue=10) as (client, troubles):
         client.record(type="message.sent", id="first")
@@ -311,7 +313,7 @@ def test_slow_server_holds_nobody_up(server: Server, caplog: pytest.LogCaptureFi
 
 
 def test_timeout_is_retried_with_the_same_ids(server: Server) -> None:
-    """A server that is too slow to answer gets the batch again, and knows it already."""
+    """A batch that timed out is sent again, and its events are duplicates."""
     server.script = ["wait"]
     with recording(server, timeout=0.2) as (client, _):
         client.record(type="message.sent", id="m1")
@@ -332,14 +334,14 @@ def test_flush_says_when_it_gave_up(server: Server) -> None:
 
 
 def test_flush_of_nothing_is_done(server: Server) -> None:
-    """Without events a flush succeeds and asks nobody."""
+    """Without events a flush succeeds without a request."""
     with recording(server) as (client, _):
         assert client.flush()
     assert not server.posts
 
 
 def test_close_respects_a_long_retry_after(server: Server) -> None:
-    """A close does not wait for a server that wants an hour: what is left is dropped, counted and reported."""
+    """A close does not wait for a Retry-After of an hour: remaining events are dropped, counted and reported."""
     server.always = "503 3600"
     with recording(server, flush_at=2) as (client, troubles):
         for _ in range(6):
@@ -352,7 +354,7 @@ def test_close_respects_a_long_retry_after(server: Server) -> None:
 
 
 def test_close_sends_what_waits(server: Server) -> None:
-    """Leaving the context sends everything, though neither number nor age made it due."""
+    """Leaving the context sends all events, due or not."""
     with Client(server.url, KEY, flush_interval=3600) as client:
         client.record(type="message.sent", id="m1")
     assert set(server.stored) == {"m1"}
@@ -360,7 +362,7 @@ def test_close_sends_what_waits(server: Server) -> None:
 
 
 def test_record_after_close_is_reported(server: Server) -> None:
-    """Events recorded after the close are dropped; the first says so at once, the others together, later."""
+    """Events recorded after the close are dropped; the first is reported at once, the others together later."""
     with recording(server) as (client, troubles):
         client.close()
         for _ in range(100):
@@ -386,7 +388,7 @@ def test_broken_on_error_stops_nothing(server: Server, caplog: pytest.LogCapture
 
 
 def test_server_that_is_not_there(server: Server) -> None:
-    """With nobody listening events wait, and a close drops them with a report."""
+    """Without a server events wait, and a close drops and reports them."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     troubles: list[Trouble] = []
@@ -415,7 +417,7 @@ def test_many_threads_record_at_once(server: Server) -> None:
 
 @pytest.mark.parametrize("before", ["", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "])
 def test_a_signal_closes_clients_first(server: Server, before: str) -> None:
-    """With the helper a SIGTERM sends what waits, and then ends the program as it would have, or does what the program had set."""
+    """With the helper a SIGTERM sends waiting events, then ends the program or calls its own handler."""
     program = (
         f"import signal, sys, time; {before}import hubbub\n"
         f"client = hubbub.Client({server.url!r}, {KEY!r}, flush_interval=3600)\n"
@@ -470,7 +472,7 @@ def test_retry_after_is_understood(header: str | None, seconds: float | None) ->
 
 
 def test_pauses_grow_and_are_spread() -> None:
-    """Pauses double up to a minute with half of it jitter, never undercut the server, and forget absurd wishes."""
+    """Pauses double up to a minute with half of it jitter, are never shorter than Retry-After, and an hour at most."""
     assert [pause(n, None, 1.0) for n in (0, 1, 2, 9, 999)] == [0.5, 1.0, 2.0, 60.0, 60.0]
     assert pause(2, None, 0.0) == 1.0
     assert pause(0, 120.0, 0.0) == 120.0 <= pause(0, 120.0, 1.0)
@@ -478,7 +480,7 @@ def test_pauses_grow_and_are_spread() -> None:
 
 
 def test_a_note_on_stored_events_is_in_the_log(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """What the server says of an event that it stored and nothing counts is a warning; the event counts as sent."""
+    """The server's note on a stored event is logged as a warning; the event counts as sent."""
     server.script = ["note"]
     with recording(server) as (client, troubles):
         client.record(type="satisfaction.rating_received", value=4.5)
@@ -488,7 +490,7 @@ def test_a_note_on_stored_events_is_in_the_log(server: Server, caplog: pytest.Lo
 
 
 def test_the_environment_says_how_batches_are_made(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the program does not say, HUBBUB_COLLECTION__BATCH_SIZE and __FLUSH_INTERVAL do; no number is refused."""
+    """Without arguments, HUBBUB_COLLECTION__BATCH_SIZE and __FLUSH_INTERVAL apply; a bad number is refused."""
     monkeypatch.setenv("HUBBUB_COLLECTION__BATCH_SIZE", "2")
     monkeypatch.setenv("HUBBUB_COLLECTION__FLUSH_INTERVAL", "3600")
     with Client(server.url, "k") as client:
@@ -509,6 +511,6 @@ def test_the_environment_says_how_batches_are_made(server: Server, monkeypatch: 
     ],
 )  # fmt: skip
 def test_settings_that_cannot_work_are_refused(how: dict[str, Any]) -> None:
-    """A client with an impossible address, key or number says so when made, not when events are lost."""
+    """A client with a bad address, key or number is refused when it is made."""
     with pytest.raises(BadInputError):
         Client(**{"url": "https://hubbub.example.org", "key": KEY, **how})

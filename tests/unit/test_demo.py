@@ -1,4 +1,4 @@
-"""The demo's sample is the same every time, is lively, and holds what the dashboard is to show."""
+"""The demo's sample is reproducible, lively, and has what the dashboard shows."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ TENANTS = [tenant for tenant, _, _ in demo.tenants()]
 
 @cache
 def sample(tenant: str, now: datetime = NOW, days: int = 90, seed: int = 7) -> list[Event]:
-    """The tenant's events; made once, since every test reads them."""
+    """Return a tenant's events, cached, since every test reads them."""
     return list(demo.events(tenant, now, days, seed))
 
 
 def of_type(tenant: str, *types: str, within: timedelta = timedelta(90)) -> list[Event]:
-    """The tenant's events of some types in a time before now, each once, by time."""
+    """Return a tenant's events of some types in a time before NOW, each once, by time."""
     found = {event.id: event for event in sample(tenant) if event.type in types and event.time > NOW - within}
     return sorted(found.values(), key=lambda event: event.time)
 
 
 def test_three_tenants_in_three_zones() -> None:
-    """There are three tenants with ids and zones that Hubbub takes, and one of them has daylight saving."""
+    """Three tenants have valid ids and zones, and one zone has daylight saving time."""
     zones = [check_zone(zone) for _, zone, _ in demo.tenants()]
     assert len({check_tenant_id(tenant) for tenant in TENANTS}) == len(set(zones)) == 3
     winter, summer = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
@@ -69,7 +69,7 @@ def test_nothing_is_in_the_future_or_too_old(tenant: str, days: int) -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_resent_events_are_the_same(tenant: str) -> None:
-    """About one in a hundred comes twice, and an id never means two different events."""
+    """About one event in a hundred comes twice, and an id always means the same event."""
     seen: dict[str | None, Event] = {}
     twice = 0
     for event in sample(tenant):
@@ -81,7 +81,7 @@ def test_resent_events_are_the_same(tenant: str) -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_some_events_are_late(tenant: str) -> None:
-    """A few in a hundred come hours or days after newer ones, most come in the order of their times."""
+    """A few events in a hundred arrive hours or days late; most arrive in order of time."""
     newest, hours, days = NOW - timedelta(days=999), 0, 0
     for event in sample(tenant):
         newest = max(newest, event.time)
@@ -92,7 +92,7 @@ def test_some_events_are_late(tenant: str) -> None:
 
 
 def test_every_type_of_the_contract_appears() -> None:
-    """Each known event type is there at least once, and so is a custom one; no other is."""
+    """Every known event type occurs, and a custom one, and no other."""
     seen = {event.type for tenant in TENANTS for event in sample(tenant)}
     assert seen >= TYPES - {"topic.unlabelled", "label.retracted"}, "which labelling makes"
     assert all(extra.startswith("custom.") for extra in seen - TYPES)
@@ -101,7 +101,7 @@ def test_every_type_of_the_contract_appears() -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_tomorrow_extends_today(tenant: str) -> None:
-    """Made again a day later, all but the story's events are the same under the same ids, so an import adds to them."""
+    """A sample a day later has the same events under the same ids, except the story's, so an import adds to it."""
     before = {event.id: event for event in sample(tenant, NOW, 10)}
     after = {event.id: event for event in sample(tenant, NOW + timedelta(days=1), 10)}
     assert all(after[i] == before[i] for i in before.keys() & after.keys())
@@ -112,7 +112,7 @@ def test_tomorrow_extends_today(tenant: str) -> None:
 @pytest.mark.parametrize("tenant", TENANTS)
 @pytest.mark.parametrize("back", [0, 30, 60])
 def test_one_room_is_a_hotspot(tenant: str, back: int) -> None:
-    """In any week one room has above 30 % complaints among 10 or more messages, and the others stay below."""
+    """In any week exactly one room has more than 30 % negative messages of 10 or more."""
     end = NOW - timedelta(days=back)
     tones: dict[str | None, list[bool]] = {}
     for event in sample(tenant):
@@ -125,7 +125,7 @@ def test_one_room_is_a_hotspot(tenant: str, back: int) -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_each_tenant_has_a_story(tenant: str) -> None:
-    """A topic that nobody spoke of before was the week's most frequent a few days ago."""
+    """A new topic was the week's most frequent a few days ago."""
     week = Counter(event.topic for event in of_type(tenant, "topic.classified", within=timedelta(7)))
     spike, count = week.most_common(1)[0]
     assert count > 100
@@ -145,7 +145,7 @@ def test_somebody_is_always_online(tenant: str, hours: int) -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_days_and_weeks_have_a_rhythm(tenant: str) -> None:
-    """Most messages come in by day, local time, and weekends differ from working days."""
+    """Most messages are by day in local time, and weekends differ from working days."""
     zone = next(ZoneInfo(z) for t, z, _ in demo.tenants() if t == tenant)
     here = [event.time.astimezone(zone) for event in of_type(tenant, "conversation.started")]
     by_day = sum(8 <= moment.hour < 22 for moment in here)
@@ -196,7 +196,7 @@ def test_values_are_those_of_the_contract(tenant: str) -> None:
 
 
 def test_unknown_tenants_and_times_without_zone_are_refused() -> None:
-    """Asking for a tenant that the demo lacks, or with a naive time, is an error that says so."""
+    """An unknown tenant and a naive time are refused."""
     with pytest.raises(BadInputError, match="did you mean"):
         next(demo.events("hotel-aurorra", NOW))
     with pytest.raises(BadInputError, match="offset"):
@@ -212,7 +212,7 @@ STORIES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_the_news_find_the_story(tenant: str, tmp_path: Path) -> None:
-    """What happened to each tenant is the first of its news of four weeks, with its cause, and the topic is beside it."""
+    """Each tenant's story is the first of its news of four weeks, with its cause and topic."""
     zone = next(zone for name, zone, _ in demo.tenants() if name == tenant)
     with Engine(load(tmp_path / "data", free_floor_mb=0), lambda: NOW) as engine:
         engine.add_tenant(tenant, zone=zone)

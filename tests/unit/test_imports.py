@@ -1,4 +1,4 @@
-"""What a process loads: libraries that few processes need come with their first use."""
+"""Imports of a process: rarely used libraries are loaded on their first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SELDOM = {
     "chdb", "dbos", "httpx2", "joblib", "numpy", "psycopg", "pymupdf", "redis", "sklearn", "slack_sdk", "xlsxwriter",
     "cryptography.x509", "sqlalchemy.dialects.postgresql",
 }  # fmt: skip
-"""Each takes 0.03 to 1 s of CPU time to load."""
+"""Each takes 0.03 to 1 s of CPU time to import."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Garbage is not looked for in the middle of work on many rows, and is afterwards."""
+"""Garbage collection pauses during work on many rows, and resumes afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubbub.memory import keep_what_is_loaded, uncollected
 
 
 def test_the_collector_pauses_and_goes_on() -> None:
-    """It is off inside, also of a block in a block, and on after the outer one, even when that fails."""
+    """It is off inside nested blocks, and on after the outer one, also after an error."""
     assert gc.isenabled()
     with pytest.raises(ValueError, match="stop"), uncollected():
         with uncollected():
@@ -21,7 +21,7 @@ def test_the_collector_pauses_and_goes_on() -> None:
 
 
 def test_who_has_turned_it_off_finds_it_off() -> None:
-    """A program that runs without the collector keeps running without it."""
+    """If the program has disabled the collector, it stays disabled."""
     gc.disable()
     try:
         with uncollected():
@@ -32,7 +32,7 @@ def test_who_has_turned_it_off_finds_it_off() -> None:
 
 
 def test_what_is_loaded_is_looked_through_no_more() -> None:
-    """What is there when a server begins is not looked at again; garbage of later is still found."""
+    """Objects that exist when a server starts are frozen, and later garbage is still collected."""
     try:
         keep_what_is_loaded()
         assert gc.get_freeze_count() > 10_000

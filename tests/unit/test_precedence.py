@@ -1,4 +1,4 @@
-"""Requests that go last wait for those that go first, in every thread that works for them, and not for ever."""
+"""Requests of low precedence wait for those of high precedence, in every thread of theirs, with a limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubbub.precedence import Precedence, step_aside
 
 
 def stepping(precedence: Precedence) -> tuple[threading.Thread, threading.Event]:
-    """Start a thread that works for a request that goes last; the event is set once it stepped aside."""
+    """Start a thread that works for a request of low precedence; the event is set once it has stepped aside."""
     done = threading.Event()
 
     def work() -> None:
@@ -25,7 +25,7 @@ def stepping(precedence: Precedence) -> tuple[threading.Thread, threading.Event]
 
 
 def test_one_that_goes_last_waits_for_those_that_go_first() -> None:
-    """Its thread goes on when the last of the first ones has ended, and at once where there are none."""
+    """The thread continues once no request of high precedence is left."""
     precedence = Precedence()
     precedence.first = 2
     thread, done = stepping(precedence)
@@ -41,7 +41,7 @@ def test_one_that_goes_last_waits_for_those_that_go_first() -> None:
 
 
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside requests that never end it goes on after its longest wait."""
+    """Beside an endless request it continues after the longest wait."""
     monkeypatch.setattr("hubbub.precedence.LONGEST", 0.02)
     precedence = Precedence()
     precedence.first = 1
@@ -51,7 +51,7 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_others_do_not_step_aside() -> None:
-    """Work for a request that goes first, or for none, and work after one that went last, returns at once."""
+    """Work for another request, and after one of low precedence, returns at once."""
     precedence = Precedence()
     precedence.first = 1
     step_aside()

@@ -1,4 +1,4 @@
-"""Settings: who wins over whom, and a plain sentence for what cannot work."""
+"""Settings: their precedence, and errors for unusable ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hubbub.settings import load
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in an empty folder, with no variable set."""
+    """Change to an empty folder without variables of settings."""
     monkeypatch.chdir(tmp_path)
     for name in ("DATA", "PORT", "HOST", "THREADS", "RETENTION", "MEMORY_LIMIT", "LOG_LEVEL"):
         monkeypatch.delenv(f"HUBBUB_{name}", raising=False)
 
 
 def test_defaults_work() -> None:
-    """Without anything there are settings: this folder's hubbub-data, the loopback address, port 8321."""
+    """Without any settings the defaults are the folder hubbub-data, the loopback address and port 8321."""
     settings = load()
     assert (settings.data, settings.host, settings.port) == (Path("hubbub-data"), "127.0.0.1", 8321)
     assert settings.retention.model_dump() == {
@@ -33,14 +33,14 @@ def test_defaults_work() -> None:
 
 
 def test_facts_are_kept_as_long_as_the_longest_grain() -> None:
-    """When nobody says how long facts are kept, the longest of hour, day, week and month says it; for ever is the longest."""
+    """Without a setting for facts, the longest of hour, day, week and month applies; no limit is the longest."""
     assert load(retention={"month": 2000}).retention.facts == 2000
     assert load(retention={"week": None}).retention.facts is None
     assert load(retention={"week": None, "facts": 30}).retention.facts == 30
 
 
 def test_flags_win_over_variables_over_the_folders_file_over_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same setting in four places: the nearest to the caller counts, one after the other."""
+    """Arguments win over variables, these over the data folder's file, and that over the current folder's."""
     Path("data").mkdir()
     Path("hubbub.yaml").write_text("port: 1001\nhost: far\nmax_batch: 7\n")
     assert load(Path("data")).port == 1001
@@ -52,7 +52,7 @@ def test_flags_win_over_variables_over_the_folders_file_over_the_current_one(mon
 
 
 def test_the_data_folder_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HUBBUB_DATA names the folder, and its hubbub.yaml counts."""
+    """HUBBUB_DATA names the folder, and its hubbub.yaml is read."""
     Path("elsewhere").mkdir()
     Path("elsewhere/hubbub.yaml").write_text("port: 1005\n")
     monkeypatch.setenv("HUBBUB_DATA", "elsewhere")
@@ -60,7 +60,7 @@ def test_the_data_folder_comes_from_the_environment_too(monkeypatch: pytest.Monk
 
 
 def test_a_part_of_the_retention_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One grain by a variable, one for ever by YAML; the others stay."""
+    """A variable sets one grain, YAML sets another to no limit; the others stay."""
     monkeypatch.setenv("HUBBUB_RETENTION__RAW", "7")
     Path("hubbub.yaml").write_text("retention: {month: null}\n")
     kept = load().retention
@@ -68,7 +68,7 @@ def test_a_part_of_the_retention_can_be_set(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_cache_is_set_by_its_url_and_its_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In memory by default, with the seconds that were promised; the URL and each tier have variables of their own."""
+    """The cache is in memory by default, with the documented seconds; URL and tiers have variables."""
     settings = load()
     assert settings.cache_url == "mem://"
     told = {"enabled": True, "realtime": 30, "dashboard": 60, "period": 300, "snapshots": 3600, "size_mb": 64}
@@ -93,7 +93,9 @@ analytics:
 
 
 def test_configuration_of_the_replaced_systems_is_read() -> None:
-    """What stands under `analytics:` in their names and milliseconds means our settings, camelCase or not, beside our own."""
+    """The replaced system's names under `analytics:`, with milliseconds, in camelCase or not, set ours, beside our own
+    settings.
+    """
     for text in (ANALYTICS, ANALYTICS.replace("batchSize", "batch_size").replace("rawEvents", "raw_events")):
         Path("hubbub.yaml").write_text(text + "cache: {period: 7}\nport: 1001\n")
         settings = load()
@@ -126,21 +128,21 @@ def test_configuration_of_the_replaced_systems_is_read() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_named(text: str, named: str) -> None:
-    """A value out of its bounds, a setting that is not known and a broken file raise an error that names them."""
+    """A value out of range, an unknown setting and a broken file raise an error with their name."""
     Path("hubbub.yaml").write_text(text + "\n")
     with pytest.raises(BadSettingError, match=named.replace(".", r"\.")):
         load()
 
 
 def test_a_broken_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that should hold JSON and does not is an error with its name, and no traceback of the library."""
+    """A variable with invalid JSON raises an error with its name, without a traceback of the library."""
     monkeypatch.setenv("HUBBUB_RETENTION", "{")
     with pytest.raises(BadSettingError, match="retention"):
         load()
 
 
 def test_keys_are_not_shown() -> None:
-    """Keys among the settings are in no text of them and in no complaint about them."""
+    """Secrets in settings are in no text and no error of them."""
     shown = load(secret_key="ab" * 32, ai={"key": "canary", "url": "https://x/v1"})
     assert shown.secret_key.get_secret_value() == "ab" * 32
     assert "canary" not in f"{shown} {shown.ai}" and "abab" not in f"{shown} {shown.secret_key}"
@@ -151,14 +153,14 @@ def test_keys_are_not_shown() -> None:
 
 @pytest.mark.parametrize("url", ["mysql://h/hubbub", "duckdb:x", "clickhouse:x"])
 def test_no_other_store_is_taken(url: str) -> None:
-    """Events live in the data folder or in PostgreSQL: another URL is refused in one line that says what to write."""
+    """Events are stored in the data folder or in PostgreSQL: another URL is refused in one line with advice."""
     with pytest.raises(BadSettingError, match=r"store_url.*or there with a copy") as caught:
         load(store_url=url)
     assert "\n" not in caught.value.message
 
 
 def test_clickhouse_stands_beside_postgresql(tmp_path: Path) -> None:
-    """With ClickHouse all that is written lives in the PostgreSQL of `control_url`, jobs too; without one it is refused."""
+    """With ClickHouse, writes and jobs use the PostgreSQL of `control_url`; without it the setting is refused."""
     copy, store = "clickhouse://h/hubbub", "postgresql://h/hubbub"
     for other in ("", "sqlite:////x.db"):
         with pytest.raises(BadSettingError, match=r"store_url: ClickHouse holds a copy.*control_url"):
@@ -173,7 +175,7 @@ def test_clickhouse_stands_beside_postgresql(tmp_path: Path) -> None:
 
 
 def test_addresses_are_those_that_others_reach(tmp_path: Path) -> None:
-    """Without `public_url` they name host and port, with it that and the path of the proxy; a path in it is refused by name."""
+    """Addresses have host and port, or `public_url` with the proxy's path; a path in `public_url` is refused by name."""
     assert load(tmp_path, port=9000).address("/v1/hooks/x") == "http://127.0.0.1:9000/v1/hooks/x"
     behind = load(tmp_path, public_url="https://stats.example.com/", base_path="/stats")
     assert behind.address("/v1/hooks/x") == "https://stats.example.com/stats/v1/hooks/x"
