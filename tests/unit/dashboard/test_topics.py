@@ -95,7 +95,7 @@ def test_shares_say_how_much_they_speak_of(classified: Visitor) -> None:
     assert f"Coverage: {asked['tone_coverage']:.0%} of the messages" in classified.page(f"/t/acme/topics/tones?{VIEW}")
     assert "Coverage" not in classified.page(f"/t/acme/topics/share?{VIEW}&topic=billing")
     part = classified.page(f"/t/acme/topics/intents?{VIEW}")
-    assert "Coverage: 50% of the messages" in part and "<img" not in part
+    assert "Coverage: 50% of the examined messages" in part and "<img" not in part
     assert "has an intent" in classified.page("/t/acme/topics/intents?from=2026-01-01&to=2026-01-03")
 
 
