@@ -91,8 +91,12 @@ def test_shares_say_how_much_they_speak_of(classified: Visitor) -> None:
     asked = classified.engine.query(
         "acme", metrics=["topic_coverage", "tone_coverage"], start=DAYS["start"], end=DAYS["end"]
     )["rows"][0]
-    assert f"Coverage: {asked['topic_coverage']:.0%} of the messages" in classified.page(f"/t/acme/topics/share?{VIEW}")
-    assert f"Coverage: {asked['tone_coverage']:.0%} of the messages" in classified.page(f"/t/acme/topics/tones?{VIEW}")
+    assert f"Coverage: {asked['topic_coverage']:.0%} of the examined messages" in classified.page(
+        f"/t/acme/topics/share?{VIEW}"
+    )
+    assert f"Coverage: {asked['tone_coverage']:.0%} of the examined messages" in classified.page(
+        f"/t/acme/topics/tones?{VIEW}"
+    )
     assert "Coverage" not in classified.page(f"/t/acme/topics/share?{VIEW}&topic=billing")
     part = classified.page(f"/t/acme/topics/intents?{VIEW}")
     assert "Coverage: 50% of the examined messages" in part and "<img" not in part
