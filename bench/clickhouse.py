@@ -62,6 +62,7 @@ def main(size: lab.Size, folder: Path | None) -> None:
     """Fill the stores, ask all questions, and print their costs."""
     with shared_store.servers(folder) as of, shared_store.hub(of) as hub:
         shared_store.fill(hub, size, of.folder)
+        shared_store.analyze(of)
         copy = hub.store.copy
         assert copy is not None
         name = lab.name_of(1)

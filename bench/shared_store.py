@@ -89,6 +89,12 @@ def hub(of: Servers) -> Iterator[Engine]:
         yield engine
 
 
+def analyze(of: Servers) -> None:
+    """Bring the planner's statistics of Hubbub's tables up to date, as the server does by itself within a minute."""
+    with psycopg.connect(of.urls(STORE)[0], autocommit=True) as con:
+        con.execute("VACUUM ANALYZE")
+
+
 def fill(engine: Engine, size: lab.Size, folder: Path) -> None:
     """Accept the workload's events, from where an earlier fill stopped, and fold them; print events a second."""
     mark = folder / f"accepted-{size.name}"
