@@ -82,7 +82,7 @@ class Ask:
         """The same without days that are not over."""
         self.missing: list[str] = []
         """Gaps of sources in the answers of the whole page, without days that are not over."""
-        self.told: Sequence[str] = ()
+        self.named_gaps: Sequence[str] = ()
         """Gaps that the page names on top, so that its parts need not."""
         self._known: dict[str, Any] = {}
         self.ended: date | None = None

@@ -191,7 +191,7 @@ def _show(
     # any widget may have the refused form; without scripts all are wanted
     lazy = refused is None and not ask.param("whole")
     worded = [_in_words(ask, widget) for widget in page.widgets if person.may(widget.role)]
-    ask.told = ask.missing  # the page names its gaps on top
+    ask.named_gaps = ask.missing  # the page names its gaps on top
     parts = [(widget, "" if widget.lazy and lazy else _part(ask, widget)) for widget in worded]
     if ask.refused is not None:  # no widget shows the form
         done = Done(ask.refused.error.message, failed=True)
@@ -239,7 +239,7 @@ def _part(ask: Ask, widget: Widget) -> str:
 def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
     if ask.kept_from:
         shown = beyond(shown, ask.kept_from)
-    if gaps := ask.gaps if shown.empty else [text for text in ask.lost if text not in ask.told]:
+    if gaps := ask.gaps if shown.empty else [text for text in ask.lost if text not in ask.named_gaps]:
         shown = lacking(shown, gaps)
     part, table = "empty" if shown.empty else shown.part, named(ask, shown.table)
     return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=table, **shown.data)
@@ -255,7 +255,7 @@ def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page,
         return _csv(ask, widget)
     if page.header and any(not other.lazy for other in page.widgets):
         ask.query([COUNTED])
-        ask.told = list(ask.missing)
+        ask.named_gaps = list(ask.missing)
     return Response(
         _part(ask, _in_words(ask, widget)), media_type="text/html; charset=utf-8", headers=dict(render.HEADERS)
     )
