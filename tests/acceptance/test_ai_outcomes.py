@@ -100,7 +100,7 @@ def _by(engine: Engine, tenant: str, dimension: str) -> dict[str | None, int]:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_twenty_conversations_have_the_outcomes_worked_out_by_hand(engine: Engine, late: bool) -> None:
+def test_outcomes_of_twenty_conversations_match_a_hand_calculation(engine: Engine, late: bool) -> None:
     """Sent in order, and last event first: confirmed, assumed, handed off and reopened are the numbers above."""
     tenant = "ai-late" if late else "ai"
     engine.tenants.add(tenant, "UTC", retention={"raw": None, "facts": None})

@@ -52,7 +52,7 @@ def test_twilios_page_of_messages_becomes_its_events(out: Outgoing) -> None:
 @pytest.mark.parametrize(
     "path", sorted((BODIES / "twilio").glob("api.messages.get.200.*.json")), ids=lambda path: path.name
 )
-def test_every_answer_of_twilios_list_is_read(out: Outgoing, path: Path) -> None:
+def test_every_recorded_answer_of_twilio_is_read(out: Outgoing, path: Path) -> None:
     """Each published answer gives events for all of its messages."""
     body = json.loads(path.read_text())
     page = {"messages": body.get("messages", [body]), "next_page_uri": None}

@@ -140,7 +140,7 @@ def posts_of(events: list[Event]) -> list[dict[str, Any]]:
 
 
 @needs("webhooks")
-def test_errors_that_intercom_sent_are_told_apart() -> None:
+def test_each_recorded_error_of_intercom_is_a_refusal_with_an_action() -> None:
     """Every recorded error body of Intercom, sent with its status, is a refusal with an action."""
     found = {
         p: int(s)

@@ -35,7 +35,7 @@ def test_a_store_of_an_earlier_commit_answers_as_it_did(name: str, tmp_path: Pat
     store.close()
 
 
-def test_there_is_a_store() -> None:
+def test_at_least_one_small_store_exists() -> None:
     """At least one store exists, and the fixtures are small."""
     assert STORES
     assert sum(path.stat().st_size for path in HERE.glob("store-*")) < 200_000 * len(STORES)

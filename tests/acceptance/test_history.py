@@ -73,7 +73,7 @@ def test_an_import_counts_at_every_grain_every_night(clocked: Clocked) -> None:
 
 
 @needs("slack-rcontributors")
-def test_five_years_of_slack_outlive_the_night(clocked: Clocked) -> None:
+def test_five_years_of_slack_survive_nightly_retention(clocked: Clocked) -> None:
     """H2, in the README's order: after adding a tenant and importing five years, nightly retention deletes nothing."""
     clocked.engine.add_tenant("acme", "UTC")
     items = [record.event for record in slack.read(DATA / "slack-rcontributors").records() if hasattr(record, "event")]
@@ -88,7 +88,7 @@ def test_five_years_of_slack_outlive_the_night(clocked: Clocked) -> None:
     assert clocked.messages("2020-11-01", "2026-12-01", "month") == months
 
 
-def test_states_outlive_the_facts_they_came_from(clocked: Clocked) -> None:
+def test_states_survive_the_deletion_of_their_facts(clocked: Clocked) -> None:
     """H3: a contact blocked, a campaign completed and a conversation resolved 17 months ago remain so after a cut; a
     returning contact is not new.
     """

@@ -85,7 +85,7 @@ def test_every_example_mapping_loads_its_data(loads: dict[str, Loaded], case: Ca
 
 
 @each_case
-def test_importing_twice_changes_nothing(engine: Engine, data: Path, loads: dict[str, Loaded], case: Case) -> None:
+def test_a_second_import_changes_nothing(engine: Engine, data: Path, loads: dict[str, Loaded], case: Case) -> None:
     """A second import stores nothing, counts every event as a duplicate, and leaves every fact row unchanged."""
     before = tables_of(engine, case.mapping)
     again = imported(engine, case.source(data), case.mapping)
@@ -143,7 +143,7 @@ def posts(data: Path) -> list[dict[str, str]]:
 
 
 @needs(FACEBOOK)
-def test_posts_and_what_people_did(
+def test_posts_and_their_counters_count_once(
     engine: Engine, data: Path, loads: dict[str, Loaded], posts: list[dict[str, str]]
 ) -> None:
     """3,368 rows are 3,315 posts, although two ids have times months apart; each post's counters count once.

@@ -88,7 +88,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             yield World(engine, http, engine.keys.add("acme").key)
 
 
-def test_the_api_has_null_and_the_reason_beside_it(world: World) -> None:
+def test_the_api_gives_null_with_a_state(world: World) -> None:
     """Every metric of a deleted window is null with `<metric>.state`; kept windows have numbers and no such field."""
     names = ["messages", "responses", "response_ms.p50", "csat", "open_conversations", "active_contacts"]
     rows = world.query(metrics=names, **{"from": EDGE[0], "to": EDGE[1]}, grain="day")["rows"]
@@ -102,7 +102,7 @@ def test_the_api_has_null_and_the_reason_beside_it(world: World) -> None:
     assert rows[2]["messages"] is None or rows[2]["messages"] == 2
 
 
-def test_what_is_compared_with_the_past_says_when_that_is_gone(world: World) -> None:
+def test_a_comparison_with_a_deleted_number_is_null_with_a_state(world: World) -> None:
     """A deleted previous number is null with a state, and the change is null, in queries, dashboards and changes."""
     asked: dict[str, Any] = {"metrics": ["messages"], "from": "2026-07-22", "to": "2026-08-20", "compare": "previous"}
     answer = world.query(**asked)
@@ -120,7 +120,7 @@ def test_what_is_compared_with_the_past_says_when_that_is_gone(world: World) -> 
     assert changes["after"] > 0
 
 
-def test_trends_and_explanations_say_so_too(world: World) -> None:
+def test_trends_and_explanations_of_deleted_windows_are_null(world: World) -> None:
     """Distributions of a deleted window are null, not empty; an explained number has its state."""
     rows = world.api("trends", **{"from": GONE[0], "to": GONE[1]}, grain="total")["rows"]
     names = ("total_classifications", "topic_distribution", "sentiment_distribution", "movers", "channel_hotspots")
@@ -130,7 +130,7 @@ def test_trends_and_explanations_say_so_too(world: World) -> None:
     assert "kept_from" in explained["freshness"]
 
 
-def test_csv_has_an_empty_cell_and_a_column_of_reasons(world: World) -> None:
+def test_csv_has_an_empty_cell_and_a_column_of_states(world: World) -> None:
     """The CSV has a column of states only if a number is null, and its cell is empty."""
     for days, states in ((EDGE, True), (KEPT, False)):
         asked: dict[str, Any] = {"metrics": ["messages"], "from": days[0], "to": days[1], "grain": "day"}
@@ -158,7 +158,7 @@ def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return run
 
 
-def test_tables_of_commands_have_a_dash_and_one_line_that_says_why(command: Callable[..., str]) -> None:
+def test_commands_print_a_dash_and_the_reason(command: Callable[..., str]) -> None:
     """Query, dashboard, changes and trends print the reason for missing numbers."""
     days = ("--tenant", "acme", "--from", GONE[0], "--to", GONE[1])
     shown = command("query", "messages", "responses", *days)
@@ -225,7 +225,7 @@ def test_a_report_as_pdf_is_made(report: Mapping[str, Path]) -> None:
         "team/agents",
     ],
 )
-def test_parts_of_pages_say_that_days_are_not_kept(world: World, part: str) -> None:
+def test_pages_name_the_kept_range_in_place_of_zeros(world: World, part: str) -> None:
     """For deleted days no part of a page shows a 0: it says since when data is kept."""
     shown = world.part(part, GONE)
     assert "Nothing before 2026-07-21 is kept of this tenant" in shown
@@ -242,7 +242,7 @@ def test_cards_have_a_dash_and_charts_a_gap(world: World) -> None:
     assert '"v": null' in chart or "&#34;v&#34;: null" in chart or '"v":null' in chart or "&#34;v&#34;:null" in chart
 
 
-def test_a_page_of_a_tenant_whose_events_all_went_is_no_first_page(world: World) -> None:
+def test_a_tenant_with_only_deleted_events_gets_no_first_event_page(world: World) -> None:
     """Pages of a tenant whose events are all deleted tell the kept range, and are no page for a first event."""
     engine = world.engine
     engine.add_tenant("old", "UTC", retention={"raw": 1, "facts": 1})

@@ -132,7 +132,7 @@ def _named(row: dict[str, Any], dimension: str) -> str:
 
 
 @pytest.mark.parametrize("rollup", BY_ROLLUP)
-def test_a_number_is_what_its_explanation_says(engine: Engine, rollup: str) -> None:
+def test_a_number_equals_its_explanation(engine: Engine, rollup: str) -> None:
     """An explanation has the answer's value, whole or for one dimension value, and lists as many events as the answer counts."""
     mine = [n for n in BY_ROLLUP[rollup] if n.rpartition(".")[2] in ("avg", "p50") or "." not in n]
     (row,) = answered(engine, mine)
@@ -184,7 +184,7 @@ def test_cards_are_the_numbers_of_the_catalogue(engine: Engine) -> None:
     assert set(board["now"]) == set(STATES)
 
 
-def test_nearly_every_metric_has_something_to_say(engine: Engine) -> None:
+def test_three_quarters_of_the_metrics_have_values(engine: Engine) -> None:
     """Fewer than a quarter of the metrics are empty on the demo, so that the other tests compare real numbers."""
     (row,) = answered(engine, names())
     silent = [name for name in names() if empty(row[name])]

@@ -87,7 +87,7 @@ def stored(engine: Engine, condition: str) -> int:
         return count
 
 
-def test_facts_go_at_the_local_midnight_of_the_cut(world: World) -> None:
+def test_facts_before_the_local_midnight_of_the_cut_are_deleted(world: World) -> None:
     """Events more than three days before the cut are deleted, none after it; texts are eleven days old at most; a dry
     run counts the same.
     """
@@ -104,7 +104,7 @@ def test_facts_go_at_the_local_midnight_of_the_cut(world: World) -> None:
 
 
 @pytest.mark.parametrize("grain", GRAINS)
-def test_no_answer_that_is_kept_moves(world: World, grain: str) -> None:
+def test_answers_after_the_cut_are_unchanged(world: World, grain: str) -> None:
     """Every metric of every window after the cut answers as before; a second retention deletes nothing."""
     assert answers(world.engine)[grain] == world.before[grain]
     (again,) = world.engine.retention()["rows"]
@@ -112,7 +112,7 @@ def test_no_answer_that_is_kept_moves(world: World, grain: str) -> None:
     assert answers(world.engine)[grain] == world.before[grain]
 
 
-def test_what_is_gone_is_null_and_says_so(world: World) -> None:
+def test_a_window_before_the_cut_is_null_with_its_state(world: World) -> None:
     """A window before the cut is null, and the answer says how many windows are."""
     answer = world.engine.query(HOTEL, metrics=["messages"], start="2026-02-27", end="2026-03-04", grain="day")
     assert [row["messages"] is None for row in answer["rows"]] == [True, True, True, False, False]
@@ -126,7 +126,7 @@ def test_verify_stays_clean(world: World) -> None:
     assert verdict["rows"] > 0
 
 
-def test_backfill_of_what_is_gone_is_refused(world: World) -> None:
+def test_a_backfill_before_the_cut_is_refused(world: World) -> None:
     """A backfill that ends at the cut is refused with the date; one that begins there changes nothing."""
     with pytest.raises(WindowFrozenError, match="2026-03-01 23:00") as caught:
         world.engine.backfill(START, "2026-03-02", HOTEL)
@@ -135,7 +135,7 @@ def test_backfill_of_what_is_gone_is_refused(world: World) -> None:
     assert answers(world.engine) == world.before
 
 
-def test_late_events_of_what_is_gone_are_refused(world: World) -> None:
+def test_events_before_the_cut_are_refused(world: World) -> None:
     """Events before the cut are too late, as history and live, and go to quarantine; an event at the cut is accepted."""
     cut = datetime.fromisoformat(CUT)
     late = {"type": "message.received", "time": (cut - timedelta(microseconds=1)).isoformat(), "id": "late"}
@@ -152,7 +152,7 @@ def test_late_events_of_what_is_gone_are_refused(world: World) -> None:
     assert world.engine.verify()["clean"]
 
 
-def test_imported_history_outlives_the_night(tmp_path: Path) -> None:
+def test_imported_history_survives_nightly_retention(tmp_path: Path) -> None:
     """Imported history is kept as long as live events, at every grain, also after the store is opened again."""
     with open_engine(tmp_path, lambda: TODAY) as engine:
         engine.add_tenant(HOTEL, ZONE, retention={"raw": 30, "facts": 30})
@@ -169,7 +169,7 @@ def test_imported_history_outlives_the_night(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "Asia/Kathmandu"])
-def test_a_tenant_that_changes_zone_is_as_one_made_there(tmp_path: Path, zone: str) -> None:
+def test_a_changed_zone_gives_the_answers_of_a_tenant_of_that_zone(tmp_path: Path, zone: str) -> None:
     """After a change of zone, answers equal those of a tenant that was always in that zone."""
     now = datetime(2026, 4, 7, 9, tzinfo=UTC)  # Rome changed its clock nine days ago, Lord Howe two
     with open_engine(tmp_path, lambda: now) as engine:

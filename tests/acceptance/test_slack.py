@@ -136,7 +136,7 @@ def snapshots(engine: Engine, data: Path) -> dict[str, list[Loaded]]:
 
 
 @needs(R)
-def test_the_import_counts_what_the_export_holds(workspace: dict[str, Loaded]) -> None:
+def test_the_import_counts_every_record_of_the_export(workspace: dict[str, Loaded]) -> None:
     """4,764 records in 18 channels: 2,593 people's messages, 362 threads, 1,503 replies; none rejected."""
     known = counts(R)
     for loaded in workspace.values():
@@ -159,7 +159,7 @@ def test_messages_by_channel_are_those_of_the_export(engine: Engine, workspace: 
 
 
 @needs(R)
-def test_first_replies_are_those_of_the_threads(engine: Engine, data: Path, workspace: dict[str, Loaded]) -> None:
+def test_first_responses_are_those_of_the_threads(engine: Engine, data: Path, workspace: dict[str, Loaded]) -> None:
     """330 threads have a first response, with a median of 12,559,845 ms over 5.6 years."""
     waits = first_replies(messages(data / R))
     assert (len(waits), statistics.median(waits)) == (330, 12_559_845)

@@ -73,7 +73,7 @@ WHO = {"of": "message_id", "with": "contact_id", "by": "staff_id", "in": "conver
 
 @needs("webhooks")
 @pytest.mark.parametrize("name", bodies())
-def test_every_real_body_becomes_what_the_table_says(name: str) -> None:
+def test_every_real_body_gives_the_events_of_its_table_row(name: str) -> None:
     """Each body gives exactly the events of its line in the table; other content is ignored by name."""
     assert list(told(received(name))) == TABLE[name]
 

@@ -75,7 +75,7 @@ def test_the_first_event_turns_the_page_green(operator: Visitor, server: Server)
 
 
 @pytest.mark.slow
-def test_names_from_outside_do_nothing(operator: Visitor, server: Server) -> None:
+def test_names_and_texts_from_outside_never_run_as_scripts(operator: Visitor, server: Server) -> None:
     """No name of a tenant, channel, room, staff or topic, and no text, runs as a script on any page."""
     for name, path in addresses(server, EVIL):
         faults = clean(operator, path)
@@ -216,7 +216,7 @@ def test_the_keyboard_is_enough(operator: Visitor) -> None:
 
 
 @pytest.mark.slow
-def test_the_theme_is_chosen_and_kept(browser: Browser, server: Server) -> None:
+def test_the_chosen_theme_stays_on_the_next_page(browser: Browser, server: Server) -> None:
     """The theme button turns a light page dark, and the next page too."""
     with visiting(browser, server) as visitor:
         visitor.visit(f"/t/{HOTEL}/overview")
@@ -261,7 +261,7 @@ def test_a_shared_link_opens_where_it_was_made(browser: Browser, server: Server)
 
 
 @pytest.mark.slow
-def test_a_refused_form_keeps_what_was_typed(browser: Browser, server: Server) -> None:
+def test_a_refused_form_keeps_its_input(browser: Browser, server: Server) -> None:
     """A refused form is open with its input, an error and the focus; axe finds nothing serious, and it fits a phone."""
     with visiting(browser, server, HOTEL, "admin", width=360) as visitor:
         visitor.visit(f"/t/{HOTEL}/access")

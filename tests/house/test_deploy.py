@@ -141,7 +141,7 @@ def test_every_image_is_pinned_to_a_version() -> None:
     assert f"-t hubbub:{version} " in (ROOT / "docs" / "howto" / "deploy.md").read_text(encoding="utf-8")
 
 
-def test_services_are_watched_kept_up_and_bounded() -> None:
+def test_services_have_health_checks_restart_policies_and_limits() -> None:
     """Every service has a profile, a health check, a restart policy and limits; its dependencies exist in its profile."""
     for name, service in SERVICES.items():
         assert service["profiles"] in (["single"], ["cluster"]), name
@@ -165,7 +165,7 @@ def test_no_database_is_reached_from_outside() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["hubbub", "server"]
 
 
-def test_the_image_is_made_of_what_there_is() -> None:
+def test_files_that_the_image_copies_exist() -> None:
     """Copied files exist and are sent to the builder; the image runs as an unprivileged user and installs by hashes alone."""
     ignored = (DEPLOY / "Containerfile.dockerignore").read_text(encoding="utf-8")
     sent = set(re.findall(r"^!(\S+)", ignored, re.MULTILINE))
@@ -211,7 +211,7 @@ def test_units_are_hardened_and_leave_time_to_end(path: Path, tmp_path: Path) ->
         assert done.returncode == 0 and str(copy) not in done.stderr, done.stdout + done.stderr
 
 
-def test_a_server_is_well_while_it_answers(
+def test_a_server_is_healthy_while_it_answers(
     tmp_path: Path, healthy: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server's health check is empty while one runs, and names the error afterwards."""
@@ -222,7 +222,7 @@ def test_a_server_is_well_while_it_answers(
     assert "ConnectionRefusedError" in healthy("serve")
 
 
-def test_a_worker_is_well_while_its_heart_beats(
+def test_a_worker_is_healthy_with_a_recent_heartbeat(
     tmp_path: Path, healthy: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker's health check needs a recent heartbeat of its own host: none, an old one or another host's fails."""

@@ -347,7 +347,7 @@ def test_the_readme_names_places_that_exist() -> None:
         assert path in made or (ROOT / path).exists(), path
 
 
-def test_the_changelog_tells_of_this_version() -> None:
+def test_the_changelog_has_entries_for_this_version() -> None:
     """Unreleased has entries, or this version has a dated section."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     section = text.split("## [Unreleased]", 1)[1].split("\n## ", 1)[0]

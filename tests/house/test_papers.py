@@ -80,7 +80,7 @@ def test_the_walks_name_functions_that_exist() -> None:
             assert name in names(SOURCE / file), f"{file}: {name}"
 
 
-def test_the_table_of_additions_names_what_exists() -> None:
+def test_names_in_the_table_of_additions_exist() -> None:
     """Each name that a row of CONTRIBUTING.md's table quotes is defined or imported in a file of that row."""
     table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add something", 1)[1].split("\n## ", 1)[0]
     checked = set()
@@ -127,7 +127,7 @@ def test_decision_records_are_listed_with_date_and_status() -> None:
     assert [int(name[:4]) for name in (record.name for record in RECORDS)] == [int(number) for number, *_ in listed]
 
 
-def test_what_supersedes_says_so_too() -> None:
+def test_a_superseding_record_names_the_superseded_one() -> None:
     """A superseded record names a newer one, which names it in turn."""
     by_number = {dated(record)[0]: record for record in RECORDS}
     for number, record in by_number.items():

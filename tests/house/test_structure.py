@@ -68,7 +68,7 @@ def test_one_file_uses_private_parts_of_libraries() -> None:
     assert users == {USES_PRIVATE_PARTS}
 
 
-def test_errors_say_code_status_and_whether_to_try_again() -> None:
+def test_errors_have_a_code_a_status_and_a_retry_flag() -> None:
     """Each error has its own code, an HTTP status, a retry flag, and its docstring's first line as default message."""
     codes = [e.code for e in ERRORS]
     assert len(set(codes)) == len(codes)
@@ -109,7 +109,7 @@ def test_files_are_short() -> None:
 
 
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda p: str(p.relative_to(ROOT / "tests")))
-def test_every_test_says_what_it_proves(path: Path) -> None:
+def test_every_test_has_a_docstring_and_typed_signature(path: Path) -> None:
     """Each test function has a docstring that is a sentence, and a typed signature."""
     for function in functions(path):
         if function.name.startswith("test_"):
@@ -173,7 +173,7 @@ def test_no_file_names_a_place_on_a_machine() -> None:
             assert not place.search(text), f"{path.relative_to(ROOT)}: {place.search(text)}"
 
 
-def test_nothing_is_left_for_later() -> None:
+def test_the_source_holds_no_todo_note() -> None:
     """The source holds no TODO note: open work is in an issue."""
     note = re.compile(r"\b(TODO|FIXME|XXX)\b")
     assert [p.name for p in SOURCE.rglob("*.py") if note.search(p.read_text(encoding="utf-8"))] == []

@@ -302,7 +302,7 @@ def everything(answer: httpx2.Response) -> str:
     return answer.text + json.dumps(dict(answer.headers))
 
 
-def test_every_route_says_who_may_ask(house: House) -> None:
+def test_every_route_is_in_the_table_of_rights(house: House) -> None:
     """The application's routes are exactly those of the table above, described or not; tests/unit/dashboard covers pages."""
     app: FastAPI = house.http.app  # type: ignore[assignment]
     there = {f"{method} {path}" for path, methods in served(app.routes) for method in methods if method != "HEAD"}
@@ -352,7 +352,7 @@ def test_every_route_refuses_keys_that_are_not_good_for_it(house: House, named: 
     assert status("operator") != 401
 
 
-def test_every_route_tells_another_tenant_nothing(house: House) -> None:
+def test_no_route_shows_texts_of_another_tenant(house: House) -> None:
     """Each route, called by B with A's ids, names and dates, answers without A's texts; A's event is new when B sends it."""
     assert house.ask("POST", "/v1/events", "tenant A", json=SHARED).json()["duplicates"] == 1
     assert house.ask("POST", "/v1/events", "tenant B", json=SHARED).json()["accepted"] == 1
@@ -366,7 +366,7 @@ def test_every_route_tells_another_tenant_nothing(house: House) -> None:
 
 
 @pytest.mark.parametrize("named", [one for one in ACCESS if any(f"{{{name}}}" in one for name in OBJECTS)])
-def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, named: str) -> None:
+def test_an_object_of_another_tenant_is_answered_as_unknown(house: House, named: str) -> None:
     """Each route to an object answers B's key in the same words for A's id and an unknown one; A's object is unchanged."""
     method, path = named.split()
     name = next(name for name in OBJECTS if f"{{{name}}}" in path)
@@ -386,7 +386,7 @@ def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, name
         assert house.engine.jobs.get(theirs).state == "waiting"
 
 
-def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: House) -> None:
+def test_no_metric_by_any_dimension_shows_texts_of_another_tenant(house: House) -> None:
     """B's answers and explanations of all metrics by all dimensions hold no text of A; A's answers do."""
     span = {"from": "2026-08-01", "to": "2026-08-20"}
     seen = 0
@@ -403,7 +403,7 @@ def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: Hou
     assert seen > 20
 
 
-def test_words_of_a_tenant_reach_neither_problems_of_others_nor_metrics(house: House) -> None:
+def test_texts_of_a_tenant_reach_neither_errors_of_others_nor_metrics(house: House) -> None:
     """Errors of B's questions suggest no text of A; Prometheus metrics, health and readiness name no tenant."""
     for asked in (
         {"metrics": [CANARY[:6]]},
@@ -417,7 +417,7 @@ def test_words_of_a_tenant_reach_neither_problems_of_others_nor_metrics(house: H
         assert CANARY not in everything(house.http.get(path))
 
 
-def test_words_of_a_tenant_reach_no_log(
+def test_texts_of_a_tenant_reach_no_log(
     house: House, logs_again: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """At level debug, with rejected events, bad questions and a failing store, logs hold no text and no key."""
@@ -453,7 +453,7 @@ def test_a_tenant_is_never_taken_from_the_body(house: House) -> None:
     assert numbers == {house.engine.control.tenant("b").no: 1}
 
 
-def test_keys_are_kept_as_digests_alone(house: House) -> None:
+def test_keys_are_stored_as_digests_only(house: House) -> None:
     """No file of the data folder holds the secret of a key or of an integration."""
     folder: Path = house.engine.settings.data
     secrets = [

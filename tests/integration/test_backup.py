@@ -134,7 +134,9 @@ def test_an_erased_contact_does_not_come_back_with_an_older_backup(
         back.erasures.again(0, tmp_path / "other")
 
 
-def test_halves_of_two_installations_do_not_open(engine: Engine, tmp_path: Path, clock: Clock) -> None:
+def test_a_store_refuses_the_control_database_of_another_installation(
+    engine: Engine, tmp_path: Path, clock: Clock
+) -> None:
     """A store refuses another or a deleted control database before a tenant can be added; `rebind` accepts the new one (H7)."""
     engine.refresh()
     with pytest.raises(WrongInstallationError):

@@ -127,7 +127,7 @@ def test_every_number_is_the_same_as_in_postgresql(store: Store) -> None:
         assert differences(store, tenant, DAYS) == []
 
 
-def test_what_clickhouse_cannot_say_is_asked_of_postgresql(store: Store) -> None:
+def test_metrics_with_correlated_subqueries_are_answered_by_postgresql(store: Store) -> None:
     """Metrics with correlated subqueries are answered by PostgreSQL, others by the copy; two rollups have such metrics."""
     correlated = {catalogue.find(name).rollup.name for name in catalogue.names() if catalogue.find(name).correlated}
     assert correlated == {"questions", "past_target"}
@@ -202,7 +202,7 @@ def test_answers_and_refreshes_take_few_statements(store: Store, monkeypatch: py
     assert 3 <= len(sent) <= 10, sent
 
 
-def test_what_changes_is_read_by_the_next_question(store: Store) -> None:
+def test_changes_count_in_the_next_query(store: Store) -> None:
     """New events, a correction that moves an event, and a link count at once; replaced rows do not count."""
     send(store, message(1), message(2))
     assert counted(store) == [2, 2, 2]
@@ -212,7 +212,7 @@ def test_what_changes_is_read_by_the_next_question(store: Store) -> None:
     assert counted(store) == [2, 3, 1]
 
 
-def test_a_shipment_that_died_is_sent_again_before_anybody_reads(
+def test_an_interrupted_shipment_is_sent_again_before_a_read(
     store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shipment that died halfway is sent again before anybody reads: no partial rows, none counted twice."""
@@ -335,7 +335,7 @@ def test_without_a_copy_no_changes_are_noted(store: Store, place: Place) -> None
     again.close()
 
 
-def test_nothing_of_what_is_deleted_stays(store: Store, chdb_folder: Path) -> None:
+def test_a_rewrite_removes_every_deleted_row(store: Store, chdb_folder: Path) -> None:
     """After a rewrite no table of the copy holds a deleted row, not even an old version."""
     send(store, message(1), message(777_777))
     assert counted(store) == [2, 2, 2]

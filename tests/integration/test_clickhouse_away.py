@@ -64,7 +64,7 @@ def until_read_again(store: Store, expected: list[int]) -> None:
     assert counted(store) == expected
 
 
-def test_a_server_that_is_down_is_done_without(store: Store, server: ClickHouse) -> None:
+def test_postgresql_answers_while_clickhouse_is_down(store: Store, server: ClickHouse) -> None:
     """While ClickHouse is down events are accepted and counted by PostgreSQL; afterwards the copy has all of them."""
     server.stop()
     end, number = time.monotonic() + AWAY, 1
@@ -78,7 +78,7 @@ def test_a_server_that_is_down_is_done_without(store: Store, server: ClickHouse)
     until_read_again(store, [number] * 3)
 
 
-def test_a_server_that_hangs_is_done_without(store: Store, server: ClickHouse) -> None:
+def test_postgresql_answers_while_clickhouse_hangs(store: Store, server: ClickHouse) -> None:
     """A ClickHouse that accepts connections but never answers does not block a question: PostgreSQL answers it."""
     server.hang()
     send(store, message(2))
@@ -88,7 +88,7 @@ def test_a_server_that_hangs_is_done_without(store: Store, server: ClickHouse) -
     until_read_again(store, [2, 2, 2])
 
 
-def test_a_server_that_hangs_during_a_statement_is_done_without(
+def test_postgresql_answers_when_clickhouse_hangs_during_a_statement(
     store: Store, server: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A question sent to a ClickHouse that just hung is answered by PostgreSQL once a ping gets no answer."""
@@ -103,7 +103,7 @@ def test_a_server_that_hangs_during_a_statement_is_done_without(
     until_read_again(store, [2, 2, 2])
 
 
-def test_a_long_statement_is_no_hanging_server(server: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_statement_does_not_mark_clickhouse_as_away(server: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long silent statement is waited for up to its time limit, and does not mark ClickHouse as away."""
     monkeypatch.setattr(client, "SILENT_SECONDS", 0.5)
     there = client.Server(f"clickhouse://127.0.0.1:{server.port}/h")

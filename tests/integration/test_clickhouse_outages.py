@@ -111,7 +111,7 @@ class Watch:
 
 
 @pytest.mark.timeout(2_400)
-def test_processes_outlive_clickhouse(here: Cluster, server: ClickHouse, clock: Clock) -> None:
+def test_processes_survive_outages_of_clickhouse(here: Cluster, server: ClickHouse, clock: Clock) -> None:
     """Through outages of ClickHouse and steps of the clock the same processes go on; every acknowledged event counts
     once, and facts verify.
     """

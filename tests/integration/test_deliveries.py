@@ -67,7 +67,7 @@ def page(folder: Path, url: str) -> str:
         return http.get("/operate/sources/deliveries").text
 
 
-def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
+def test_a_server_logs_the_outcome_of_every_delivery(tmp_path: Path) -> None:
     """Good, partly refused, unreadable, too large, cut off, unauthorised and rate-limited deliveries are in the log, on
     the page, and in the log after the server ended.
     """
@@ -107,7 +107,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
+def test_a_kill_loses_delivery_counts_but_no_event(tmp_path: Path) -> None:
     """After kill -9 all acknowledged events are stored; the delivery log has at least what was written, at most what was sent."""
     with place(tmp_path / "data") as here:
         server, url = here.start()

@@ -213,7 +213,7 @@ def test_one_tenant_at_its_limit_does_not_delay_another(place: Place) -> None:
     assert sum(what.startswith("noisy") for what in place.done()) < 50
 
 
-def test_two_that_tick_start_each_period_once(place: Place) -> None:
+def test_two_schedulers_start_each_period_once(place: Place) -> None:
     """Two workers start after eight hours without a tick: each schedule's jobs cover every tick once."""
     begin = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=8)
     place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))
@@ -232,7 +232,7 @@ def test_two_that_tick_start_each_period_once(place: Place) -> None:
         assert len(ticks) >= 480
 
 
-def test_a_started_job_that_was_only_noted_is_started(place: Place) -> None:
+def test_a_noted_job_is_started(place: Place) -> None:
     """A job noted by a process that died before starting it is started by the next worker, and the note is cleared."""
     begin = datetime.now(UTC).replace(second=0, microsecond=0)
     place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))
@@ -261,7 +261,7 @@ def test_cancelling_and_order(place: Place) -> None:
     until(lambda: "cancelled" in place.done(), "retried")
 
 
-def test_history_is_kept_as_the_policy_says(place: Place) -> None:
+def test_prune_keeps_the_history_of_the_queues_policy(place: Place) -> None:
     """`prune` deletes ended jobs beyond the queue's history and returns their payloads; the newest stay."""
     from dataclasses import replace  # noqa: PLC0415
 
@@ -307,7 +307,7 @@ def test_a_pickle_in_the_database_is_never_opened(place: Place) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
-def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
+def test_workers_survive_an_outage_of_postgresql(place: Place, postgres: Any) -> None:
     """Workers survive while PostgreSQL is away and log little; when it is back, all jobs complete, each with one effect."""
     workers = [place.work(), place.work()]
     for n in range(30):

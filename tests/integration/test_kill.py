@@ -213,7 +213,7 @@ def opens_whole_or_refuses(folder: Path, acknowledged: set[str]) -> str:
     return "whole"
 
 
-def test_a_log_that_is_gone_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
+def test_a_missing_log_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
     """Without its write-ahead log a store refuses to open every time; with it put back all events are there."""
     folder = tmp_path / "data"
     shutil.copytree(killed[0], folder)
@@ -227,7 +227,7 @@ def test_a_log_that_is_gone_is_refused(killed: tuple[Path, set[str]], tmp_path: 
 
 
 @pytest.mark.parametrize("share", BREAKS)
-def test_a_log_that_breaks_off_is_refused(killed: tuple[Path, set[str]], tmp_path: Path, share: float) -> None:
+def test_a_truncated_log_is_refused(killed: tuple[Path, set[str]], tmp_path: Path, share: float) -> None:
     """A store with a truncated write-ahead log is refused as damaged, or holds all acknowledged events."""
     folder = tmp_path / "data"
     shutil.copytree(killed[0], folder)
@@ -250,7 +250,7 @@ def test_a_flipped_bit_in_the_log_is_refused(killed: tuple[Path, set[str]], tmp_
     print(f"bit flipped at {place} of {len(log)}: {opens_whole_or_refuses(folder, killed[1])}")
 
 
-def test_a_file_that_is_gone_or_cut_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
+def test_a_missing_or_truncated_file_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
     """A store whose facts or log file is missing or truncated is refused as damaged, and no other file changes."""
     whole = tmp_path / "whole"
     shutil.copytree(killed[0], whole)

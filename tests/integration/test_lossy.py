@@ -211,7 +211,7 @@ def mend(place: Place) -> None:
             place.engine.fetching.day("acme", row.integration_id, day.isoformat())
 
 
-def test_what_counts_after_a_lossy_line_is_what_was_sent(
+def test_every_event_counts_once_after_a_lossy_connection(
     tmp_path: Path, record_property: Callable[[str, Any], None]
 ) -> None:
     """Corrupted bodies get 401 and leave no event; answers report the gaps; after one reconcile and one night every

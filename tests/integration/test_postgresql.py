@@ -157,7 +157,7 @@ def read(journals: list[Path]) -> tuple[dict[tuple[int, int], int], int]:
 
 
 @pytest.mark.slow
-def test_processes_that_send_the_same_at_once_count_it_once(place: Place) -> None:
+def test_events_sent_by_three_processes_at_once_count_once(place: Place) -> None:
     """Three processes send the same events with different revisions and fold at once: each event is new once, and the
     newest revision stays.
     """
@@ -175,7 +175,7 @@ def test_processes_that_send_the_same_at_once_count_it_once(place: Place) -> Non
 
 
 @pytest.mark.slow
-def test_what_is_killed_loses_nothing(place: Place) -> None:
+def test_killed_processes_lose_no_acknowledged_event(place: Place) -> None:
     """Killed processes leave every acknowledged event once, and no partial fact."""
     store = place.open()
     journals = [place.folder / f"journal-{n}" for n in range(2)]
@@ -233,7 +233,7 @@ def test_readers_see_one_moment(place: Place) -> None:
     store.close()
 
 
-def test_tables_are_completed_and_old_processes_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_columns_are_added_and_old_processes_stop(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing column is added and rows are kept; a process with other declarations reads and writes no more; an older
     version or another layout refuses to start.
     """

@@ -125,7 +125,7 @@ def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None],
 
 
 @pytest.mark.parametrize("trouble", [hanging, away])
-def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) -> None:
+def test_processes_survive_an_outage_of_postgresql(postgres: Any, here: Cluster, trouble: Trouble) -> None:
     """In an outage events, questions and /readyz get 503 with the reason, /healthz 200; afterwards the same processes
     go on, each acknowledged event counts once, jobs run, and facts verify.
     """
@@ -150,7 +150,7 @@ def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) ->
     print(f"{len(senders.acknowledged)} acknowledged, {len(senders.problems)} answered with 503, none lost; {seen}")
 
 
-def test_a_long_statement_is_no_hanging_server(postgres: Any) -> None:
+def test_a_long_statement_does_not_mark_postgresql_as_away(postgres: Any) -> None:
     """A long silent statement is waited for; when the server hangs, all waiting statements fail, new ones too, and
     afterwards it is used again.
     """

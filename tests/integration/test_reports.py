@@ -98,7 +98,7 @@ def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_worker_beside_the_server_has_reports_made(tmp_path: Path) -> None:
+def test_a_worker_beside_the_server_makes_its_reports(tmp_path: Path) -> None:
     """With a server that takes no jobs a worker makes the report, and the server serves it."""
     with house(tmp_path / "data") as place:
         place.serve("--no-jobs")

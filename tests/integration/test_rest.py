@@ -45,7 +45,7 @@ class Released:
         """Do nothing."""
 
 
-def test_a_worker_rests_and_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_worker_polls_nothing_and_still_takes_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle worker polls no queue and counts as alive; a job of this or another client is still done."""
     monkeypatch.setattr(worker_, "REST_AFTER", 0.5)
     done = threading.Semaphore(0)

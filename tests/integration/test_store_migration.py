@@ -95,9 +95,7 @@ def test_a_store_moves_there_and_back(tmp_path: Path, postgres: Any, monkeypatch
         assert new["accepted"] == 1 and opened.verify()["clean"]
 
 
-def test_what_differs_is_named_and_the_target_is_no_installation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_move_with_a_difference_fails_and_names_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing row in the target is reported with its tenant, and the move fails; a missing source and the same folder
     are refused.
     """

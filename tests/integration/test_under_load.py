@@ -63,7 +63,7 @@ def test_a_server_killed_under_four_clients(shops: tuple[Place, Clients, list[st
 
 
 @pytest.mark.slow
-def test_a_backup_under_load_is_a_moment_that_was(shops: tuple[Place, Clients, list[str]], tmp_path: Path) -> None:
+def test_a_backup_under_load_is_consistent(shops: tuple[Place, Clients, list[str]], tmp_path: Path) -> None:
     """A backup taken while four clients send holds everything acknowledged before it, and its numbers follow from its events."""
     here, clients, url = shops
     server, url[0] = here.start()

@@ -155,7 +155,7 @@ def test_a_reply_from_the_question_to_the_suggestion(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_an_endpoint_a_reply_fails_at_once_and_says_what_to_set(tmp_path: Path) -> None:
+def test_without_an_endpoint_a_reply_fails_permanently_and_names_the_setting(tmp_path: Path) -> None:
     """Without an endpoint a reply job fails permanently at its first attempt, and its action names the setting."""
     with house(tmp_path / "data") as here:
         here.serve()
@@ -255,7 +255,7 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
         assert not any(TOKEN.encode() in path.read_bytes() for path in here.folder.iterdir())
 
 
-def test_a_worker_folds_what_comes(tmp_path: Path) -> None:
+def test_a_worker_folds_events_as_they_arrive(tmp_path: Path) -> None:
     """With only a worker running, events are folded before anybody asks."""
     with house(tmp_path / "data") as here:
         here.engine.add_tenant("acme")
@@ -331,9 +331,7 @@ def test_a_worker_starts_where_an_event_loop_runs(tmp_path: Path, jobs_url: str)
         asyncio.run(application(engine))
 
 
-def test_a_start_that_failed_leaves_nothing_behind(
-    tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_start_leaves_no_thread(tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the jobs database at a start reaches the caller, no queue thread stays, and the next start succeeds."""
     with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, free_floor_mb=0)) as engine:
         with monkeypatch.context() as away:

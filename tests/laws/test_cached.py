@@ -55,7 +55,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @settings(max_examples=min(settings().max_examples, max(3, settings().max_examples // 3)))
 @given(happens=st.lists(steps, min_size=4, max_size=10))
-def test_a_kept_answer_is_what_would_be_worked_out_now(engine: Engine, happens: list[tuple[Any, ...]]) -> None:
+def test_a_cached_answer_equals_a_fresh_one(engine: Engine, happens: list[tuple[Any, ...]]) -> None:
     """After each step of one of three tenants with cached answers, cached answers equal fresh ones to the byte.
 
     For a tenant whose events are not folded yet, only queries and snapshots are compared. No answer names another

@@ -58,7 +58,7 @@ def test_contributions_add_up_to_the_difference(lab: Lab, world: World, data: st
 
 
 @pytest.mark.parametrize("name", ["response_ms.p50", "campaign_score", "oldest_waiting_ms", "observed_max"])
-def test_what_has_no_parts_is_refused(lab: Lab, name: str) -> None:
+def test_percentiles_scores_and_extremes_are_refused(lab: Lab, name: str) -> None:
     """Percentiles, scores and extremes are refused, since they are no sums or means of parts; the error says what to ask for."""
     lab.empty()
     tenant = lab.tenant()

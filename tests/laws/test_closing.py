@@ -72,7 +72,7 @@ def test_closing_messages_start_no_clock(lab: Lab, world: World, data: st.DataOb
     assert lab.stored(tenant) == rows
 
 
-def test_a_late_label_repairs_what_was_counted(lab: Lab) -> None:
+def test_a_late_label_corrects_earlier_numbers(lab: Lab) -> None:
     """A thanks after the resolve opens a waiting episode until its label arrives, and again once the label is retracted."""
     lab.empty()
     tenant = lab.tenant()

@@ -134,7 +134,7 @@ def test_no_change_of_declarations_loses_a_number(world: World, data: st.DataObj
         ("mood", "TEXT NOT NULL", "table 'response' has no column 'mood', which cannot be added empty"),
     ],
 )
-def test_what_cannot_be_added_is_refused_by_name(tmp_path: Path, column: str, type_: str, said: str) -> None:
+def test_a_column_that_cannot_be_added_is_refused_by_name(tmp_path: Path, column: str, type_: str, said: str) -> None:
     """A column of another type, or a new one that is NOT NULL, is refused with advice, and the file is unchanged."""
     lab = LastingLab(tmp_path)
     lab.store.close()

@@ -89,7 +89,7 @@ def later(first: Iterable[Event], rest: Iterable[Event], cut: datetime) -> list[
 
 @examples(2)
 @given(world=worlds(corrected=True), rollups=subjects, data=st.data())
-def test_what_comes_after_a_cut_counts_as_if_nothing_were_gone(
+def test_events_after_a_cut_count_as_without_it(
     lab: LastingLab, world: World, rollups: list[str], data: st.DataObject
 ) -> None:
     """After one or two cuts in the middle of conversations, numbers of later ranges are the oracle's over all events,
@@ -118,7 +118,7 @@ def test_what_comes_after_a_cut_counts_as_if_nothing_were_gone(
 
 @examples(1)
 @given(world=worlds(corrected=True), data=st.data())
-def test_a_cut_at_any_moment_changes_no_number_that_is_kept(lab: LastingLab, world: World, data: st.DataObject) -> None:
+def test_a_cut_changes_no_number_of_a_later_window(lab: LastingLab, world: World, data: st.DataObject) -> None:
     """After a cut all metrics of later windows are unchanged, earlier ones are null, and verify finds no difference."""
     lab.empty()
     tenant = lab.tenant(world.zone, world.calendar)
@@ -159,9 +159,7 @@ def test_an_erased_contact_was_never_there(lab: LastingLab, world: World, data: 
 
 @examples(0.5)
 @given(world=worlds(corrected=True), data=st.data())
-def test_an_erasure_after_a_cut_leaves_nothing_that_names_it(
-    lab: LastingLab, world: World, data: st.DataObject
-) -> None:
+def test_an_erasure_after_a_cut_reaches_the_boundaries(lab: LastingLab, world: World, data: st.DataObject) -> None:
     """After an erasure, boundaries of the cut do not name the contact either, and folding again gives the stored rows."""
     lab.empty()
     tenant = lab.tenant(world.zone)
@@ -173,7 +171,7 @@ def test_an_erasure_after_a_cut_leaves_nothing_that_names_it(
     assert verify(lab.store, [tenant]).differences == {}
 
 
-def test_who_is_erased_is_no_longer_assigned_what_was_carried(lab: LastingLab) -> None:
+def test_conversations_carried_over_a_cut_lose_an_erased_assignee(lab: LastingLab) -> None:
     """A conversation that was assigned before a cut to an erased person is unassigned, and verify finds no difference."""
     lab.empty()
     tenant, day = lab.tenant(), timedelta(days=1)
@@ -269,7 +267,7 @@ def test_messages_of_last_year_that_are_imported_count_at_every_grain(lab: Lasti
     assert verify(lab.store, [tenant]).clean
 
 
-def test_five_years_that_were_imported_outlive_the_nights_after(lab: LastingLab) -> None:
+def test_five_imported_years_survive_nightly_retention(lab: LastingLab) -> None:
     """H2: nightly retention deletes nothing of an import for three years after it; then whole days go, and are null."""
     lab.empty()
     tenant = _keeping(lab.tenant("Europe/Rome"))
@@ -294,7 +292,7 @@ def test_five_years_that_were_imported_outlive_the_nights_after(lab: LastingLab)
     assert lab.send(tenant, [_message(3, lab.now)]).duplicates == 1
 
 
-def test_states_and_first_sights_outlive_what_they_were_seen_in(lab: LastingLab) -> None:
+def test_states_and_first_contacts_survive_retention(lab: LastingLab) -> None:
     """H3: a contact blocked and a campaign completed before retention remain so, and a contact that returns is not new."""
     lab.empty()
     tenant = _keeping(lab.tenant(), facts=30)
@@ -322,7 +320,7 @@ def test_states_and_first_sights_outlive_what_they_were_seen_in(lab: LastingLab)
     assert [row.cells[name].value for name in names] == [1, 1, 1, 1, 0, 1]
 
 
-def test_a_survey_that_is_answered_after_a_cut_is_the_one_that_was_sent_before(lab: LastingLab) -> None:
+def test_a_rating_after_a_cut_belongs_to_its_survey_from_before(lab: LastingLab) -> None:
     """A rating after a cut has its survey's channel and the last person who answered, both carried over; an older valid
     rating stays.
     """
@@ -347,7 +345,7 @@ def test_a_survey_that_is_answered_after_a_cut_is_the_one_that_was_sent_before(l
     assert kept == [(micros(utc(2026, 3, 2)), 5.0)]
 
 
-def test_texts_go_by_arrival(lab: LastingLab) -> None:
+def test_attributes_are_deleted_by_arrival(lab: LastingLab) -> None:
     """Attributes are deleted `raw` days after arrival, and events stay."""
     lab.empty()
     tenant = _keeping(lab.tenant(), raw=10)

@@ -183,7 +183,7 @@ def _check(lab: Lab, tenant: Tenant, world: World, told: Iterable[Event], rollup
     several=st.lists(worlds(corrected=True), min_size=1, max_size=3), rollups=subjects, data=st.data(),
     grain=st.sampled_from(GRAINS),
 )  # fmt: skip
-def test_answers_are_what_plain_python_counts(
+def test_answers_equal_the_oracles_counts(
     lab: Lab, several: list[World], rollups: list[str], data: st.DataObject, grain: Grain
 ) -> None:
     """After early and late events, folded before or while answering, every answer is the oracle's number."""

@@ -58,7 +58,7 @@ def recalled(lab: LastingLab, tenant: Tenant, at: datetime, world: World, grain:
 
 @examples(1)
 @given(world=worlds(corrected=True), grain=st.sampled_from((Grain.TOTAL, Grain.DAY)), data=st.data())
-def test_what_was_answered_is_what_is_recalled(
+def test_an_as_of_answer_equals_the_answer_then(
     lab: LastingLab, world: World, grain: Grain, data: st.DataObject
 ) -> None:
     """Every metric with parts and states, as of each arrival, equals the answer then, despite late events, repeats and
@@ -74,7 +74,7 @@ def test_what_was_answered_is_what_is_recalled(
 
 @examples(0.5)
 @given(world=worlds(corrected=True), day=st.integers(1, 10), data=st.data())
-def test_after_a_cut_the_past_is_what_was_answered_or_is_gone(
+def test_after_a_cut_an_as_of_answer_is_unchanged_or_refused(
     lab: LastingLab, world: World, day: int, data: st.DataObject
 ) -> None:
     """After a cut, kept windows have their old values; a moment before the last deletion is refused."""
@@ -114,7 +114,7 @@ def test_an_erased_contact_is_gone_from_the_past(lab: LastingLab, world: World, 
         assert recalled(lab, had, at, world, Grain.TOTAL)["rows"] == answer["rows"]
 
 
-def test_a_moment_that_is_yet_to_come_is_refused(lab: LastingLab) -> None:
+def test_a_future_as_of_is_refused(lab: LastingLab) -> None:
     """`as_of` in the future is refused."""
     lab.empty()
     with pytest.raises(BadQuestionError, match="future"):

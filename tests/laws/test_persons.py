@@ -96,7 +96,7 @@ def right(events: list[Event], start: datetime, end: datetime) -> dict[str, int]
 
 
 @pytest.mark.parametrize("seed", range(4 if ALL else 1))
-def test_a_thousand_links_in_random_order_are_what_sets_give(lab: Lab, seed: int) -> None:
+def test_a_thousand_links_in_any_order_join_the_right_persons(lab: Lab, seed: int) -> None:
     """Active, new, total and blocked contacts after 1,000 links and 334 unlinks, in any order and batches, are those of
     joined sets; verify is clean.
     """
@@ -113,7 +113,7 @@ def test_a_thousand_links_in_random_order_are_what_sets_give(lab: Lab, seed: int
     assert verify(lab.store, [tenant]).clean
 
 
-def test_what_a_person_does_under_another_id_is_an_answer_to_what_it_got(lab: Lab) -> None:
+def test_an_action_of_a_linked_id_answers_a_message_to_another(lab: Lab) -> None:
     """An action of a linked id counts for a message to the other id, until they are unlinked."""
     lab.empty()
     tenant = lab.tenant()

@@ -69,7 +69,7 @@ def _expected(events: list[Event], threads: Threads, low: Any, high: Any) -> dic
 
 @examples(6)
 @given(data=st.data(), count=st.integers(2, 14))
-def test_questions_are_what_plain_python_counts(lab: Lab, data: st.DataObject, count: int) -> None:
+def test_question_metrics_equal_the_oracles_counts(lab: Lab, data: st.DataObject, count: int) -> None:
     """In any order of arrival, under any help channels and signs, in any range, every number is the oracle's."""
     lab.empty()
     tenant = lab.tenant()

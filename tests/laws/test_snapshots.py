@@ -45,7 +45,7 @@ def said(lab: Lab, tenant: Tenant, kind: Kind, day: date, account: str | None) -
 
 @EXAMPLES
 @given(several=st.lists(worlds(), min_size=2, max_size=4), kind=kinds, data=st.data())
-def test_a_snapshot_says_what_a_query_says(lab: Lab, several: list[World], kind: Kind, data: st.DataObject) -> None:
+def test_a_snapshot_equals_the_query(lab: Lab, several: list[World], kind: Kind, data: st.DataObject) -> None:
     """Every field of every tenant and account, made together, is the answer for that tenant, window and account."""
     lab.empty()
     tenants = [lab.tenant(w.zone) for w in several]
@@ -73,7 +73,7 @@ def test_a_snapshot_says_what_a_query_says(lab: Lab, several: list[World], kind:
 
 @EXAMPLES
 @given(several=st.lists(worlds(), min_size=2, max_size=4), kind=kinds, data=st.data())
-def test_who_it_is_made_with_and_how_often_does_not_matter(
+def test_snapshots_made_together_alone_or_again_are_equal(
     lab: Lab, several: list[World], kind: Kind, data: st.DataObject
 ) -> None:
     """Snapshots made for all tenants at once, again, in another order, and for each alone are equal to the last digit."""

@@ -68,7 +68,7 @@ def _check(
     world=worlds(least=10, most=45, corrected=True, themes=STREAMS, starts=(*STARTS, *OLD)), data=st.data(),
     steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=8),
 )  # fmt: skip
-def test_a_stream_is_what_plain_python_counts(
+def test_stream_metrics_equal_the_oracles_counts(
     lab: LastingLab, world: World, data: st.DataObject, steps: list[str]
 ) -> None:
     """After any steps in any order, every number of the kept range is the oracle's, and verify finds no difference."""

@@ -62,7 +62,7 @@ def test_usual_is_the_median_of_the_same_weekday_and_hour(lab: Lab, zone: str, h
         assert row.usual.spread == median(abs(count - middle) for count in known)
 
 
-def test_what_is_not_settled_is_not_usual(lab: Lab) -> None:
+def test_unsettled_windows_are_left_out_of_the_usual(lab: Lab) -> None:
     """Windows that may still change are left out of the usual: for rates with receipts, the last ten days."""
     lab.empty()
     tenant = lab.tenant()
@@ -87,7 +87,7 @@ def test_what_is_not_settled_is_not_usual(lab: Lab) -> None:
     assert (counted.usual.n, followed.usual.n) == (5, 4)
 
 
-def test_what_has_no_usual_is_refused(lab: Lab) -> None:
+def test_usual_of_months_ranges_and_comparisons_is_refused(lab: Lab) -> None:
     """Months, whole ranges, two metrics and comparisons have no usual and are refused."""
     lab.empty()
     tenant = lab.tenant()

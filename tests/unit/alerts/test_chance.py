@@ -34,7 +34,7 @@ def test_the_chance_is_that_of_the_textbook(mean: float, size: float, count: int
 
 
 @given(MEANS, SIZES, st.floats(0, 5 * MOST), st.floats(0, 500))
-def test_more_is_never_likelier(mean: float, size: float, count: float, more: float) -> None:
+def test_a_higher_count_is_never_likelier(mean: float, size: float, count: float, more: float) -> None:
     """A higher count is at most as likely as a lower one, within 0.02 for counts that are scaled down."""
     law = Law(mean, size)
     assert chance_of_at_least(0, law) == 1
@@ -65,7 +65,7 @@ def test_weekdays_that_differ_keep_their_own_mean() -> None:
     assert law_of([1.0, 0, 2, 0, 1, 3, 0, 1], alike).mean == 1
 
 
-def test_nothing_before_still_has_a_law() -> None:
+def test_empty_weeks_give_a_small_mean() -> None:
     """After eight empty weeks the mean is one thing in 56 days, so that three on one day are unlikely."""
     law = law_of([0.0] * 8, scatter_of([[0.0] * 8] * 7))
     assert law == Law(1 / 56, math.inf)

@@ -128,7 +128,7 @@ def test_a_message_waits_no_longer_when_the_clock_goes_back(tmp_path: Path) -> N
         assert messages[1].next_try == later.not_before
 
 
-def test_mail_arrives_and_what_is_refused_says_why(tmp_path: Path) -> None:
+def test_mail_arrives_and_a_refused_address_gives_the_reason(tmp_path: Path) -> None:
     """A real SMTP server gets one mail with text, HTML and its own id; a mail to a refused address fails with the server's
     reply."""
     with mail_server(refuse="nobody") as (port, came):
@@ -153,7 +153,7 @@ def test_without_a_mail_server_a_mail_fails_and_says_what_to_do(tmp_path: Path) 
         assert "Set mail.host" in clocked.engine.destinations.test("hotel", made.id).why
 
 
-def test_slack_gets_words_that_mention_nobody(tmp_path: Path) -> None:
+def test_slack_texts_mention_nobody(tmp_path: Path) -> None:
     """Text from outside is escaped: a tenant's name that looks like a mention of the whole channel is plain text."""
     with service(lambda _: Reply(b"ok")) as receiver, opened(tmp_path, receiver) as clocked:
         clocked.engine.tenants.change("hotel", name="<!channel> & co")
@@ -273,7 +273,7 @@ def test_a_message_counts_for_the_day_on_which_it_arrives(tmp_path: Path) -> Non
     assert received == {"02": 0, "03": 2, "04": 1}
 
 
-def test_nobody_reads_that_it_is_over_before_it_opened(tmp_path: Path) -> None:
+def test_a_closing_message_waits_for_the_opening_message(tmp_path: Path) -> None:
     """The message of a closing waits while that of its opening is retried; once delivered, both arrive in order."""
     answers = iter([Reply(status=503)] * 3)
     with service(lambda _: next(answers, Reply())) as receiver, opened(tmp_path, receiver) as clocked:

@@ -74,7 +74,7 @@ def clocked(tmp_path: Path) -> Iterator[Clocked]:
 
 @pytest.mark.parametrize("seed", range(12 if ALL else 2))
 @pytest.mark.parametrize("at_least", [10, None])
-def test_what_the_replay_shows_is_what_happens(clocked: Clocked, seed: int, at_least: float | None) -> None:
+def test_a_rule_opens_the_incidents_of_its_replay(clocked: Clocked, seed: int, at_least: float | None) -> None:
     """Evaluated day by day as events arrive, a rule opens exactly the incidents that its replay shows later, with the same
     peaks."""
     chance = random.Random(seed)
@@ -102,7 +102,7 @@ def _weeks(clocked: Clocked, tenant: str, days: int = 63, count: int = 3) -> Non
         clocked.send(tenant, day, count)
 
 
-def test_an_incident_opens_once_goes_on_and_closes(clocked: Clocked) -> None:
+def test_an_incident_opens_once_is_updated_and_closes(clocked: Clocked) -> None:
     """Twenty messages where three are usual open one incident; a higher day updates it; two quiet days close it."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
@@ -127,7 +127,7 @@ def test_an_incident_opens_once_goes_on_and_closes(clocked: Clocked) -> None:
     assert [what for what in reversed(told) if what != "not_notified"] == ["opened", "updated", "closed"]
 
 
-def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
+def test_late_events_of_an_incident_notify_nobody(clocked: Clocked) -> None:
     """Late messages raise the incident's number and are noted in it, and open no second incident."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
@@ -144,7 +144,7 @@ def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
     assert len(late) == 1 and "from 20 to 23" in late[0].text
 
 
-def test_what_people_do_meanwhile_stays(clocked: Clocked) -> None:
+def test_an_acknowledgement_during_evaluation_stays(clocked: Clocked) -> None:
     """An incident acknowledged while its rule is evaluated stays acknowledged, though the evaluation read it before."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
@@ -195,9 +195,7 @@ def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monk
     assert clocked.engine.alerts.of(tenant).rows[0].error is None
 
 
-def test_a_window_with_a_gap_is_judged_when_the_rest_has_come(
-    clocked: Clocked, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_window_with_a_gap_is_judged_once_complete(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window with a gap of a source opens nothing and is listed with the reason; once complete, it opens an incident once."""
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
@@ -247,7 +245,7 @@ def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:
         ({"name": "x", "kind": "source", "limit": 5}, "leave the limit out"),
     ],
 )
-def test_what_cannot_work_is_refused_with_its_reason(clocked: Clocked, rule: dict[str, Any], words: str) -> None:
+def test_an_invalid_rule_is_refused_with_its_reason(clocked: Clocked, rule: dict[str, Any], words: str) -> None:
     """Unknown names come with the nearest known one, superfluous fields with what to do; nothing is stored."""
     tenant = clocked.tenant("a")
     with pytest.raises((BadInputError, BadQuestionError), match=words):
@@ -255,7 +253,7 @@ def test_what_cannot_work_is_refused_with_its_reason(clocked: Clocked, rule: dic
     assert clocked.engine.alerts.of(tenant).rows == []
 
 
-def test_who_waits_too_long_is_an_incident_until_answered(clocked: Clocked) -> None:
+def test_a_wait_past_the_limit_is_an_incident_until_answered(clocked: Clocked) -> None:
     """A conversation that waits past the limit opens an incident at the next tick; it closes three ticks after the answer."""
     tenant = clocked.tenant("a")
     clocked.engine.alerts.add(tenant, {"name": "Waits", "kind": "sla", "limit": 3_600_000})

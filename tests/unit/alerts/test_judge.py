@@ -32,7 +32,7 @@ def number(value: float | None, usual: Usual | None = None, state: str = State.S
 
 
 @given(st.sampled_from(MISSING), st.none() | st.integers(0, 10_000), st.sampled_from([CHANGE, LIMIT]))
-def test_what_is_open_or_incomplete_is_never_judged(state: State, value: int | None, rule: Rule) -> None:
+def test_live_gone_and_incomplete_windows_are_never_judged(state: State, value: int | None, rule: Rule) -> None:
     """A window that is live, gone, not fetched or has a gap neither fires nor counts as quiet, whatever its value, and says why."""
     usual = usual_among([1.0] * 8, from_zero=True)
     verdict = judged(rule, Unit.COUNT, number(value, usual, state))
@@ -80,13 +80,13 @@ def test_a_change_without_enough_weeks_is_unknown() -> None:
     ("value", "n", "fires"),
     [(0.364, 22, False), (0.364, 40, True), (0.79, 400, False), (0.0, 5, False), (0.0, 20, True)],
 )
-def test_a_share_needs_many_things_and_a_twofold_rest(value: float, n: int, fires: bool) -> None:
+def test_a_share_fires_with_enough_ratings_and_a_doubled_remainder(value: float, n: int, fires: bool) -> None:
     """Satisfaction of usually 79 % fires if at least ten ratings differ from usual and the dissatisfied share doubled."""
     usual = usual_among([0.79, 0.78, 0.8, 0.79, 0.79, 0.8, 0.78, 0.79], from_zero=True)
     assert (judged(CHANGE, Unit.SHARE, number(value, usual, n=n)).verdict is Verdict.FIRED) == fires
 
 
-def test_a_limit_on_a_share_of_few_says_nothing() -> None:
+def test_a_limit_on_a_share_of_few_messages_does_not_fire() -> None:
     """One complaint of one message is no hotspot; ten of ten are. A duration without a value is quiet."""
     rule = Rule(name="x", kind=Kind.HOTSPOT, metric="hotspot_ratio", limit=0.3)
     assert judged(rule, Unit.SHARE, number(1.0, n=1)).verdict is Verdict.QUIET

@@ -46,6 +46,6 @@ def test_a_sentence_says_what_fired_and_when(rule: dict[str, Any], start: dateti
 
 
 @pytest.mark.parametrize(("titles", "head"), [(["a"], "Any: 1 more message"), (["a", "b"], "Any: 2 more messages")])
-def test_a_summary_counts_what_was_held(titles: list[str], head: str) -> None:
+def test_a_summary_counts_the_held_messages(titles: list[str], head: str) -> None:
     """A summary's title counts the held messages, in singular and plural."""
     assert summary("Any", TENANT, titles).title == head

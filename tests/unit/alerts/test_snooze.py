@@ -40,7 +40,7 @@ def snooze(clocked: Clocked, day: int) -> str:
     return incident.id
 
 
-def test_the_end_of_a_snooze_is_told_once(clocked: Clocked) -> None:
+def test_the_end_of_a_snooze_sends_one_reminder(clocked: Clocked) -> None:
     """An incident that goes on sends one reminder when its snooze ends, and is open again."""
     id_ = snooze(clocked, 66)
     kinds = []
@@ -52,7 +52,7 @@ def test_the_end_of_a_snooze_is_told_once(clocked: Clocked) -> None:
     assert clocked.engine.incidents.get("a", id_).state == "open"
 
 
-def test_an_incident_that_closes_meanwhile_is_no_reminder(clocked: Clocked) -> None:
+def test_an_incident_that_closes_while_snoozed_sends_no_reminder(clocked: Clocked) -> None:
     """An incident that closes during its snooze sends its closing message and no reminder, and cannot be snoozed again."""
     id_ = snooze(clocked, 70)
     for day in range(64, 72):
@@ -64,7 +64,7 @@ def test_an_incident_that_closes_meanwhile_is_no_reminder(clocked: Clocked) -> N
         clocked.engine.incidents.snooze("a", id_, (BEGIN + 75 * DAY).isoformat())
 
 
-def test_the_later_word_counts(clocked: Clocked) -> None:
+def test_the_later_of_acknowledge_and_snooze_counts(clocked: Clocked) -> None:
     """Acknowledging a snoozed incident cancels its reminder; snoozing it again brings the reminder back."""
     id_ = snooze(clocked, 66)
     assert clocked.engine.incidents.acknowledge("a", id_, "Marta").state == "acknowledged"

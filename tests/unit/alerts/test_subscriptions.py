@@ -98,7 +98,9 @@ def test_the_numbers_are_those_of_report_page_and_api(clocked: Clocked) -> None:
     assert any(line.startswith("Messages received: 7") for line in document["lines"])
 
 
-def test_what_is_not_folded_is_waited_for_and_then_named(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digest_waits_for_unfolded_events_and_then_names_them(
+    clocked: Clocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A digest waits up to `wait_hours` for events that are not folded. Complete by then, it says how late it is; otherwise it says
     that it did not wait longer."""
 
@@ -169,7 +171,7 @@ def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
     assert "Nothing unusual." in usual
 
 
-def test_a_destination_that_is_sent_to_stays(clocked: Clocked) -> None:
+def test_a_destination_in_use_cannot_be_deleted(clocked: Clocked) -> None:
     """A destination can be removed once no rule and no active subscription sends to it; until then the error names them."""
     engine, daily = clocked.engine, _daily(clocked)
     rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5, "destinations": [daily.destination]}
@@ -183,7 +185,7 @@ def test_a_destination_that_is_sent_to_stays(clocked: Clocked) -> None:
     assert engine.destinations.remove("hotel", daily.destination).removed == daily.destination
 
 
-def test_what_cannot_be_sent_is_refused(clocked: Clocked) -> None:
+def test_an_invalid_subscription_is_refused(clocked: Clocked) -> None:
     """Unknown kinds, zones, hours and destinations, and files to a destination that takes none, are refused."""
     to = clocked.engine.destinations.add("hotel", "mail", "marta@hotel.example").id
     with service(lambda _: Reply()):

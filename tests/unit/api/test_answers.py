@@ -136,7 +136,7 @@ def test_a_question_that_is_no_json_object_is_a_400(arena: Face, body: bytes) ->
 
 @pytest.mark.parametrize("path", ["/v1/query", "/v1/snapshots", "/v1/ai/responses"])
 @pytest.mark.parametrize("sent", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
-def test_a_body_under_another_name_is_told_the_header(arena: Face, path: str, sent: str) -> None:
+def test_json_without_its_content_type_gets_a_400_that_names_the_header(arena: Face, path: str, sent: str) -> None:
     """JSON without its Content-Type is a 400 that names the header, and not every field as missing."""
     question = json.dumps({"metrics": ["messages"], **DAY}).encode()
     headers = arena.auth | ({"Content-Type": sent} if sent else {})
@@ -146,7 +146,7 @@ def test_a_body_under_another_name_is_told_the_header(arena: Face, path: str, se
     assert (sent or "no Content-Type") in answer.json()["detail"]
 
 
-def test_a_parameter_that_nobody_would_read_is_refused(told: Face) -> None:
+def test_an_unknown_parameter_is_refused(told: Face) -> None:
     """A mistyped parameter, or one of another route, is a 400: ignored, it would change the answer."""
     asked = "/v1/changes?metric=messages&from=2026-08-01&to=2026-08-02"
     assert told.get(asked).status_code == 200
@@ -156,7 +156,7 @@ def test_a_parameter_that_nobody_would_read_is_refused(told: Face) -> None:
         assert hint in refused.json()["detail"]
 
 
-def test_a_parameter_that_is_there_twice_is_refused(told: Face) -> None:
+def test_a_repeated_parameter_is_refused(told: Face) -> None:
     """A parameter given twice is a 400, since only the last would count; a list may be repeated."""
     asked = "/v1/changes?metric=messages&from=2026-08-01&to=2026-08-02"
     refused = told.get(f"{asked}&metric=csat")
@@ -185,7 +185,7 @@ def test_problems_are_rfc_9457(face: Face) -> None:
     assert answers[0].headers["www-authenticate"] == "Bearer"
 
 
-def test_the_unforeseen_is_a_500_that_gives_nothing_away(
+def test_an_unexpected_error_is_a_500_without_details(
     face: Face, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An unexpected error is a problem with a request id; the log has id and place, and neither has a key or a text."""
@@ -204,7 +204,7 @@ def test_the_unforeseen_is_a_500_that_gives_nothing_away(
         assert canary not in printed + answer.text
 
 
-def test_missing_things_look_alike(face: Face) -> None:
+def test_unknown_routes_and_paths_get_the_same_404(face: Face) -> None:
     """Unknown routes, and unknown paths below a route, give the same 404."""
     bodies = [face.get(p).json() for p in ("/nowhere", "/v1/nothing", "/v1/metrics/other")]
     assert {tuple(sorted((k, v) for k, v in b.items() if k != "request_id")) for b in bodies} == {
@@ -225,7 +225,7 @@ def test_health_readiness_and_metrics_need_no_key(told: Face) -> None:
     assert "acme" not in text
 
 
-def test_readiness_says_what_waits(tmp_path: Path) -> None:
+def test_readiness_gives_the_number_of_waiting_batches(tmp_path: Path) -> None:
     """Without its own refresher a server says how many batches wait, whichever process stored the last ones."""
     with open_engine(tmp_path) as engine, open_engine(tmp_path) as another:
         engine.add_tenant("acme")
@@ -279,14 +279,14 @@ def test_an_operators_key_names_no_tenant(face: Face) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
-def test_a_revoked_key_is_useless_at_once(face: Face) -> None:
+def test_a_revoked_key_is_refused_at_once(face: Face) -> None:
     """The next request with a revoked key is refused, although the key was cached."""
     assert face.get("/v1/dashboard").status_code == 200
     assert face.engine.keys.revoke(face.key.split("_")[2]).revoked_at
     assert face.get("/v1/dashboard").status_code == 401
 
 
-def test_a_key_ends_when_it_says(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_ends_at_its_expiry(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """An expired key is refused, and no key is cached beyond its expiry."""
     past = face.engine.keys.add("acme", expires=(NOW - timedelta(days=365 * 20)).isoformat()).key
     assert face.http.get("/v1/dashboard", headers={"Authorization": f"Bearer {past}"}).status_code == 401
@@ -340,6 +340,6 @@ def test_the_ends_of_time_are_a_400(arena: Face, path: str, moment: str) -> None
 
 @pytest.mark.parametrize("moment", ["2000-01-01", "2000-01-02T00:00:00Z", "2026-08-20"])
 @pytest.mark.parametrize("path", ["dashboard?at={}&days=366", "dashboard?at={}&against=week", "dashboard/now?at={}"])
-def test_what_reaches_before_the_first_day_is_answered(arena: Face, path: str, moment: str) -> None:
+def test_a_comparison_before_2000_is_never_a_500(arena: Face, path: str, moment: str) -> None:
     """A comparison that would begin before 2000 is answered or a 400, never a 500."""
     assert arena.http.get(f"/v1/{path.format(moment)}", headers=arena.auth).status_code in (200, 400)

@@ -43,7 +43,7 @@ def test_the_page_needs_no_other_host_and_no_script(face: Face) -> None:
         assert face.http.get(urljoin("/docs", address)).status_code == 200, address
 
 
-def test_kinds_are_said_in_words() -> None:
+def test_types_are_written_in_words() -> None:
     """Choices, lists, references and constants are written in words; a schema without a type is "anything"."""
     for schema, words in (
         ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "text, or null"), ({"type": "array", "items": {}}, "list of anything"),

@@ -47,7 +47,7 @@ def hits() -> float:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_kept_answer_is_the_same_bytes_with_its_age(kept: Face, path: str) -> None:
+def test_a_cached_answer_has_the_same_bytes_and_its_age(kept: Face, path: str) -> None:
     """The second answer comes from the cache with the same bytes, has headers for age and caching, and equals the operation's."""
     name, params = PATHS[path]
     kept.post([event("1", channel_id="r1"), {**event("2"), "type": "topic.classified", "topic": "complaint"}])
@@ -72,7 +72,7 @@ def test_every_rule_has_a_route(kept: Face) -> None:
     assert {name for name, _ in PATHS.values()} | {"query", "judged"} == declared | {"snapshots"}
 
 
-def test_a_question_counts_what_was_sent_before_it(kept: Face) -> None:
+def test_a_query_counts_every_event_sent_before_it(kept: Face) -> None:
     """A query is cached until the next event, and counts that event without a refresh; callers must not cache it."""
     for count in range(3):
         kept.post(event(str(count)))
@@ -100,7 +100,7 @@ def test_a_dashboard_follows_a_refresh(kept: Face) -> None:
     assert received() == 2
 
 
-def test_no_cache_is_worked_out_anew(kept: Face) -> None:
+def test_no_cache_computes_the_answer_again(kept: Face) -> None:
     """With `Cache-Control: no-cache` no cached answer is used, and the new answer is cached."""
     kept.get("/v1/dashboard")
     before = hits()
@@ -110,7 +110,7 @@ def test_no_cache_is_worked_out_anew(kept: Face) -> None:
     assert hits() == before + 1
 
 
-def test_nobody_gets_anothers_answer(kept: Face) -> None:
+def test_no_tenant_gets_the_answer_of_another(kept: Face) -> None:
     """Three tenants send the same requests in turn; each answer has the tenant's own texts and no other's."""
     faces: dict[str, Face] = {}
     for name in ("canary-one", "canary-two", "canary-three"):
@@ -127,7 +127,7 @@ def test_nobody_gets_anothers_answer(kept: Face) -> None:
             assert not [other for other in faces if other != name and other in "".join(told)]
 
 
-def test_a_key_that_may_not_read_gets_nothing_that_is_kept(kept: Face) -> None:
+def test_a_key_without_read_gets_no_cached_answer(kept: Face) -> None:
     """Cached answers need the same rights: no key, a key of another scope and an unknown key are refused."""
     kept.get("/v1/dashboard")
     row = kept.engine.keys.add("acme", ["ingest"])
@@ -138,7 +138,7 @@ def test_a_key_that_may_not_read_gets_nothing_that_is_kept(kept: Face) -> None:
     assert statuses == [401, 403, 401]
 
 
-def test_errors_are_told_each_time(kept: Face) -> None:
+def test_errors_are_not_cached(kept: Face) -> None:
     """A query without an answer is a 400 each time, without headers that allow caching."""
     for _ in range(2):
         answer = kept.ask(metrics=["nonsense"])
@@ -146,7 +146,7 @@ def test_errors_are_told_each_time(kept: Face) -> None:
         assert "age" not in answer.headers and "max-age" not in answer.headers.get("cache-control", "")
 
 
-def test_many_at_once_get_one_answer(kept: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simultaneous_requests_share_one_computation(kept: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty simultaneous requests get the same answer from one computation."""
     worked: list[str] = []
     work = kept.engine.answers.dashboard
@@ -165,7 +165,7 @@ def test_many_at_once_get_one_answer(kept: Face, monkeypatch: pytest.MonkeyPatch
     assert worked == ["acme"]
 
 
-def test_the_engine_gives_the_number_of_this_moment(kept: Face) -> None:
+def test_calls_of_the_engine_are_not_cached(kept: Face) -> None:
     """Calls of the engine itself are always computed, whatever the API has cached."""
     kept.get("/v1/dashboard")
     kept.post({"type": "message.received", "time": "2026-08-20T11:00:00Z", "id": "now"})
@@ -173,7 +173,7 @@ def test_the_engine_gives_the_number_of_this_moment(kept: Face) -> None:
 
 
 @pytest.mark.parametrize("way", ["stop", "hang"])
-def test_answers_go_on_without_redis(tmp_path: Path, redis_server: RedisServer, way: str) -> None:
+def test_answers_stay_right_without_redis(tmp_path: Path, redis_server: RedisServer, way: str) -> None:
     """While Redis is stopped or hangs, events are accepted and answers are right, and one line is logged."""
     with open_engine(tmp_path / "data", cache_url=redis_server.url) as engine:
         engine.add_tenant("acme")
@@ -200,7 +200,7 @@ def test_answers_go_on_without_redis(tmp_path: Path, redis_server: RedisServer, 
             redis_server.go_on() if way == "hang" else redis_server.start()
 
 
-def test_a_server_that_starts_keeps_nothing_of_before(tmp_path: Path, redis_server: RedisServer) -> None:
+def test_a_starting_server_uses_no_earlier_cached_answer(tmp_path: Path, redis_server: RedisServer) -> None:
     """A server that starts uses no answer that an earlier server cached in Redis, since its store may have changed."""
     for _ in range(2):
         with open_engine(tmp_path / "data", cache_url=redis_server.url) as engine:

@@ -35,7 +35,7 @@ def test_business_hours_are_set_and_read(admin: Face) -> None:
     assert put(admin, {"versions": []}).json() == none | {"changed_from": "2026-01-01"}
 
 
-def test_a_key_that_only_reads_may_not(face: Face) -> None:
+def test_a_read_key_may_not_set_business_hours(face: Face) -> None:
     """The routes need the scope admin, and an operator's key has no calendar."""
     assert face.get("/v1/calendar").status_code == 403
     assert put(face, {"versions": [VERSION]}).status_code == 403
@@ -58,7 +58,7 @@ def test_a_key_that_only_reads_may_not(face: Face) -> None:
         ({"versions": [{**VERSION, "week": {"monday": ["x" * 1000]}}]}, "monday"),
     ],
 )
-def test_what_is_wrong_is_refused_by_its_field(admin: Face, body: Any, named: str) -> None:
+def test_a_bad_calendar_is_refused_by_field(admin: Face, body: Any, named: str) -> None:
     """A bad calendar gets a 4xx whose detail names the field, and none is stored."""
     answer = put(admin, body)
     assert 400 <= answer.status_code < 500

@@ -67,7 +67,7 @@ def head(key: str, length: int) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def test_a_head_that_does_not_come_in_ends_the_connection(port: int) -> None:
+def test_a_stalled_request_head_ends_the_connection(port: int) -> None:
     """The server closes a connection without a whole head, slow ones and second ones too, and answers others."""
     assert talk(port) == b""
     assert talk(port, b"GET /healthz HTTP/1.1\r\nHos") == b""
@@ -77,7 +77,7 @@ def test_a_head_that_does_not_come_in_ends_the_connection(port: int) -> None:
     assert b"200 OK" in talk(port, whole)
 
 
-def test_a_body_that_does_not_come_in_is_a_408(port: int, tmp_path: Path) -> None:
+def test_a_stalled_body_is_a_408(port: int, tmp_path: Path) -> None:
     """A body that stalls and one that trickles get 408 with request_timeout, and the connection is closed."""
     key = (tmp_path / "key").read_text()
     still = talk(port, head(key, 1000), b"[")
@@ -86,9 +86,7 @@ def test_a_body_that_does_not_come_in_is_a_408(port: int, tmp_path: Path) -> Non
     assert b" 408 " in trickled
 
 
-def test_bodies_that_do_not_come_in_keep_nobody_waiting(
-    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stalled_bodies_delay_no_other_request(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stalled bodies, twice a tenant's share, do not delay the tenant's next request."""
     monkeypatch.setattr("hubbub.api.body.BODY_PAUSE", 60.0)
     monkeypatch.setattr("hubbub.api.body.BODY_SECONDS", 60.0)
@@ -107,7 +105,7 @@ def test_bodies_that_do_not_come_in_keep_nobody_waiting(
             one.close()
 
 
-def test_a_key_is_looked_at_before_the_body(port: int) -> None:
+def test_a_bad_key_is_refused_before_the_body_arrives(port: int) -> None:
     """A request with a bad key gets 401 before its body arrives."""
     for key, path in (("hub_live_none_of_ours", b"/v1/events"), ("", b"/v1/query")):
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as there:
@@ -131,7 +129,7 @@ def test_head_is_answered_as_get_is(port: int) -> None:
         without.close()
 
 
-def test_a_port_that_is_taken_is_said_before_anything_is_opened(
+def test_serve_on_a_taken_port_ends_before_it_makes_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`serve` on a taken port ends with 1 and one line, before it makes a folder."""
@@ -149,7 +147,7 @@ def test_a_port_that_is_taken_is_said_before_anything_is_opened(
     assert not (tmp_path / "new").exists()
 
 
-def test_no_more_files_is_said_once_a_minute(
+def test_a_lack_of_file_descriptors_is_logged_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], face: Face
 ) -> None:
     """asyncio reports thousands of failed accepts; the log has one line for all of them."""

@@ -53,7 +53,7 @@ def face_status(face: Face, path: str, **params: Any) -> int:
     return face.get(path, **params).status_code
 
 
-def test_one_conversation_is_shown_whole(talked: Face) -> None:
+def test_a_conversation_has_its_people_state_and_episodes(talked: Face) -> None:
     """A conversation has its people, state and episodes, with times in UTC; an unknown id is 404."""
     one = ask(talked, "/v1/conversations/detail", id="a")
     assert (one["messages"], one["contact_id"], one["staff_id"], len(one["episodes"])) == (2, "kim", "ada", 1)

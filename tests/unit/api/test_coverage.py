@@ -26,7 +26,7 @@ def test_a_tenant_sees_its_own_sources(face: Face) -> None:
     assert (told["freshness"]["complete"], [row["events"] for row in told["rows"]]) == (False, [0, None, None])
 
 
-def test_one_integration_of_it(face: Face) -> None:
+def test_coverage_of_one_integration_can_be_selected(face: Face) -> None:
     """`integration` selects one integration; an unknown one is 404."""
     for name in ("one", "other"):
         face.engine.integrations.add("acme", "facebook_page", "token", name, {**SETTINGS, "since": "2026-08-18"})

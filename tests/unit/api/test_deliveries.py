@@ -54,7 +54,7 @@ def with_key(face: Face, key: str) -> Face:
 MINE, NOBODY = ("acme", True), (None, False)
 
 
-def test_what_is_taken_is_counted(face: Face) -> None:
+def test_accepted_events_and_bytes_are_counted(face: Face) -> None:
     """Counts of events and the bytes of bodies add up by outcome in a row of the minute, newest first; bad filters are refused."""
     first, second = json.dumps([event("a"), event("b")]).encode(), gzip.compress(json.dumps(event("a")).encode())
     assert face.post(first).status_code == face.post(second, **{"Content-Encoding": "gzip"}).status_code == 202
@@ -77,7 +77,7 @@ def test_what_is_taken_is_counted(face: Face) -> None:
             log(face, **asked)
 
 
-def test_a_delivery_that_is_refused_whole_is_said_in_the_log(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_without_an_accepted_event_is_a_warning(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """A 202 whose events were all refused is a warning with tenant, reason and count, once a minute; other answers are not."""
     with capture_logs() as logs:
         for body in ([event("a")], [BAD, event("b")], [BAD, BAD], [BAD]):
@@ -91,7 +91,7 @@ def test_a_delivery_that_is_refused_whole_is_said_in_the_log(face: Face, monkeyp
     assert CANARY not in str(logs)
 
 
-def test_what_is_refused_whole_says_why(small: Face) -> None:
+def test_refused_bodies_are_logged_with_a_reason(small: Face) -> None:
     """Unreadable, badly packed and too large bodies are logged with the key and the most precise reason."""
     small.post(b"{")
     small.post(b"{", **{"Content-Type": "text/plain"})
@@ -109,7 +109,7 @@ def test_what_is_refused_whole_says_why(small: Face) -> None:
     assert max(row["bytes"] for row in log(small)) > 1 << 20
 
 
-def test_keys_that_are_not_good_say_why(face: Face) -> None:
+def test_refused_keys_are_logged_with_a_reason(face: Face) -> None:
     """Missing and unknown keys are logged without a tenant; expired, revoked and insufficient keys with theirs."""
     ended = face.engine.keys.add("acme", expires="2020-01-01").key
     gone = face.engine.keys.add("acme")
@@ -130,7 +130,7 @@ def test_keys_that_are_not_good_say_why(face: Face) -> None:
     assert [row["tenant"] for row in log(face, tenant="acme")] == ["acme"] * 3
 
 
-def test_what_the_server_cannot_do_is_noted(face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_of_the_server_are_logged(face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rate limits, a full disk, an unavailable store and unexpected errors are logged as deliveries."""
     with serving(tmp_path / "slow", limits={"ingests": 0.001, "burst": 1}) as slow:
         assert [slow.post(event(str(n))).status_code for n in range(3)] == [202, 429, 429]
@@ -151,7 +151,7 @@ def test_what_the_server_cannot_do_is_noted(face: Face, tmp_path: Path, monkeypa
     assert told(face) == {(503, "store_unavailable", None, MINE, 1), (500, "internal", None, MINE, 1)}
 
 
-def test_a_sender_that_goes_away_is_noted(face: Face) -> None:
+def test_a_broken_connection_is_logged_as_the_senders(face: Face) -> None:
     """A connection that ends within its body is logged as the sender's, and not as an error of the server."""
     head = [(name.lower().encode(), value.encode()) for name, value in face.auth.items()]
     scope = {
@@ -179,7 +179,7 @@ def test_a_sender_that_goes_away_is_noted(face: Face) -> None:
     assert logged == []
 
 
-def test_nothing_else_is_a_delivery(face: Face) -> None:
+def test_queries_and_other_requests_are_not_logged(face: Face) -> None:
     """Queries, other operations, methods and addresses are not logged as deliveries."""
     face.get("/v1/metrics")
     face.get("/v1/events")
@@ -188,7 +188,7 @@ def test_nothing_else_is_a_delivery(face: Face) -> None:
     assert log(face) == []
 
 
-def test_no_word_of_a_body_is_kept(face: Face) -> None:
+def test_no_text_of_a_body_or_key_is_stored(face: Face) -> None:
     """No text of a body, key, header or field name, and no key's secret, is in the log or in a file of the control data."""
     words: dict[str, Any] = {"contact_id": CANARY, "attributes": {CANARY: CANARY}}
     for body in (
@@ -207,7 +207,7 @@ def test_no_word_of_a_body_is_kept(face: Face) -> None:
     assert not any(secret in file.read_bytes() for file in files)
 
 
-def test_a_server_writes_it_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_writes_the_delivery_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server writes the log by itself; while the database fails there is one warning, and nothing is lost."""
     monkeypatch.setattr(deliveries_, "SECONDS", 0.01)
     with capture_logs() as logged, serving(tmp_path / "data") as face:
@@ -234,7 +234,7 @@ def until_written(face: Face, bodies: int) -> None:
         time.sleep(0.01)
 
 
-def test_what_was_counted_last_is_written_at_the_end(tmp_path: Path) -> None:
+def test_a_shutdown_writes_the_last_counts(tmp_path: Path) -> None:
     """An orderly shutdown writes the last counts."""
     with serving(tmp_path / "data") as face:
         face.post(event("a"))

@@ -32,7 +32,7 @@ def test_every_route_describes_its_answer(face: Face) -> None:
         assert operation["responses"]["4XX"]["content"] == operation["responses"]["5XX"]["content"] == problem
 
 
-def test_every_route_has_a_subject_and_says_what_key_it_needs(face: Face) -> None:
+def test_every_route_has_a_tag_and_names_its_key(face: Face) -> None:
     """Every tag has a text; each route names the bearer key, except open routes and those that services sign."""
     document = face.http.get("/openapi.json").json()
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
@@ -52,7 +52,7 @@ def test_posts_that_create_take_an_idempotency_key(face: Face) -> None:
             assert headers == {"Idempotency-Key"}, path
 
 
-def test_a_problem_leads_to_a_page_about_it(face: Face) -> None:
+def test_the_type_of_a_problem_is_a_page_about_it(face: Face) -> None:
     """A problem's `type` is a page without a key, with code, status and meaning; an unknown code is 404."""
     told = face.http.get("/v1/metrics").json()
     page = face.http.get(told["type"])

@@ -18,7 +18,7 @@ def eraser(face: Face) -> Face:
     return Face(face.engine, face.http, face.engine.keys.add("acme", ["erase"]).key)
 
 
-def test_a_tenant_erases_its_own(eraser: Face) -> None:
+def test_a_tenant_erases_its_own_contact(eraser: Face) -> None:
     """A dry run counts only; an erasure removes the event and is listed; another tenant is 404."""
     for dry in (True, False):
         answer = eraser.http.post("/v1/erase", json={**GUEST, "dry_run": dry}, headers=eraser.auth)
@@ -46,7 +46,7 @@ def test_an_operator_names_the_tenant(eraser: Face, tmp_path: Path) -> None:
     assert len(operator.get("/v1/erasures", tenant="acme").json()["rows"]) == 1
 
 
-def test_without_an_id_nothing_is_erased(eraser: Face) -> None:
+def test_an_erasure_without_an_id_is_refused(eraser: Face) -> None:
     """A missing, an empty and an overlong id are refused."""
     for body in ({}, {"contact_id": ""}, {"contact_id": "x" * 513}):
         assert eraser.http.post("/v1/erase", json=body, headers=eraser.auth).status_code in (400, 422)

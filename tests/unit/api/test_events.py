@@ -81,7 +81,7 @@ def test_a_rating_that_counts_nowhere_has_a_note(face: Face) -> None:
 
 
 @pytest.mark.parametrize("name", ["property_id", "propertyId", "organization_id", "team_id", "teamId"])
-def test_a_tenant_in_an_original_spelling_has_to_be_the_key_s(face: Face, name: str) -> None:
+def test_a_tenant_in_an_original_spelling_must_be_the_keys(face: Face, name: str) -> None:
     """An event that names the key's tenant is stored; one that names another is refused with its own code."""
     answer = face.post([{**event("a"), name: "acme"}, {**event("b"), name: "other"}]).json()
     assert answer["accepted"] == 1
@@ -136,7 +136,7 @@ def test_a_verdict_names_index_code_field_and_message(face: Face) -> None:
     assert "API key" in answer["rejected"][2]["message"]
 
 
-def test_one_bad_event_in_a_thousand(face: Face) -> None:
+def test_one_bad_event_of_a_thousand_is_quarantined_alone(face: Face) -> None:
     """Of 1,000 events 999 are stored and one is quarantined; once corrected, a replay stores it once."""
     batch = [event(f"e{i}", hour=i % 24) for i in range(1000)]
     batch[500] = event("e500", type="message.unheard_of")
@@ -223,7 +223,7 @@ def test_a_hostile_member_refuses_its_event_alone(arena: Face, name: str) -> Non
         b'"value":1,"value":2',
     ],
 )
-def test_odd_but_harmless_members_are_stored(arena: Face, member: bytes) -> None:
+def test_odd_but_valid_members_are_stored(arena: Face, member: bytes) -> None:
     """Odd but valid members are stored."""
     answer = arena.post(b'{"type":"message.received","time":"2026-08-01T11:00:00Z",' + member + b"}")
     assert answer.json()["accepted"] == 1
@@ -237,14 +237,14 @@ def test_odd_but_harmless_members_are_stored(arena: Face, member: bytes) -> None
     ],
     ids=lambda body: repr(body[:12]),
 )  # fmt: skip
-def test_a_body_that_is_no_json_is_a_400(arena: Face, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_a_400(arena: Face, body: bytes) -> None:
     """Empty bodies, top-level scalars, truncated JSON and other encodings are refused as a whole, with a reason."""
     answer = arena.post(body)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert answer.json()["detail"]
 
 
-def test_what_is_refused_is_kept_whole(face: Face) -> None:
+def test_refused_elements_are_quarantined_with_their_json(face: Face) -> None:
     """Each refused element is stored once with its own JSON, whatever is beside it, and can be replayed."""
     long = {**OK, "type": "unheard_of", "attributes": {"note": "\\" * 40_000}}
     odd = {**OK, "type": "unheard_of", "channel": "\ud800", "value": 2.5, "attributes": {"a": 1}}
@@ -262,7 +262,7 @@ def test_what_is_refused_is_kept_whole(face: Face) -> None:
     assert len(face.engine.quarantine.of("acme").rows) == len(again) == 7
 
 
-def test_things_that_are_no_objects_have_verdicts(arena: Face) -> None:
+def test_elements_that_are_not_objects_are_refused_by_index(arena: Face) -> None:
     """Elements of an array that are not objects are refused by index, and an empty array counts nothing."""
     answer = arena.post([1, None, "a", [], OK]).json()
     assert [(r["index"], r["code"]) for r in answer["rejected"]] == [(i, "invalid_event") for i in range(4)]
@@ -329,7 +329,7 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
             assert face.stored() == []
 
 
-def test_no_answer_holds_nan_after_all_that(arena: Face) -> None:
+def test_no_answer_holds_nan_after_extreme_events(arena: Face) -> None:
     """After hostile events every metric answers valid JSON with finite numbers, before and after folding."""
     for member in HOSTILE.values():
         arena.post(b'[{"type":"metric.observed","name":"n","time":"2026-08-01T10:00:00Z",' + member + b"}]")

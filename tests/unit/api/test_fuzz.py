@@ -105,7 +105,7 @@ def test_members_in_any_order_are_all_read(arena: Face) -> None:
         ),
     ],
 )
-def test_a_damaged_payload_is_answered_in_words(arena: Face, path: str, body: dict[str, Any]) -> None:
+def test_a_damaged_payload_is_never_a_500(arena: Face, path: str, body: dict[str, Any]) -> None:
     """A damaged payload of a job is accepted or refused with a detail, never a 500."""
     key = arena.engine.keys.add("acme", ["admin", "ingest"]).key
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

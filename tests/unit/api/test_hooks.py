@@ -98,7 +98,7 @@ def test_a_body_is_stored_once_however_often_it_comes(hook: Hook) -> None:
         (slack(message(), stamp=str(int(STAMP) - 301)), "old_signature"), ({"X-Slack-Signature": "ü"}, "bad_signature"),
     ],
 )  # fmt: skip
-def test_a_forged_body_is_401_and_leaves_no_word(hook: Hook, headers: dict[str, str], reason: str) -> None:
+def test_a_forged_body_is_401_and_leaves_no_text(hook: Hook, headers: dict[str, str], reason: str) -> None:
     """A forged body is neither stored nor quarantined; a log line and the delivery log have integration and reason, and no text."""
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in (slack(message()) | headers).items()]
     with capture_logs() as logs:
@@ -123,7 +123,7 @@ def test_every_byte_of_a_body_is_signed(hook: Hook, phone: Hook) -> None:
     assert hook.face.stored() == []
 
 
-def test_an_address_that_is_not_there_is_404(hook: Hook, face: Face) -> None:
+def test_an_unknown_address_is_404(hook: Hook, face: Face) -> None:
     """An unknown integration, another service's and one that only fetches get the same 404."""
     only = face.engine.integrations.add("acme", "slack", "xoxb-1")
     told = set()
@@ -150,7 +150,7 @@ def test_a_paused_integration_takes_nothing_until_it_is_resumed(hook: Hook) -> N
     assert hook.send(message()).json()["accepted"] == 1
 
 
-def test_challenges_are_answered_to_who_knows_the_secret(hook: Hook, phone: Hook) -> None:
+def test_challenges_with_the_secret_are_answered(hook: Hook, phone: Hook) -> None:
     """Slack's signed `url_verification` and Meta's verify token are answered; any other GET is refused."""
     asked = json.dumps({"type": "url_verification", "challenge": "c-1"}).encode()
     assert hook.send(asked).text == "c-1"
@@ -163,7 +163,7 @@ def test_challenges_are_answered_to_who_knows_the_secret(hook: Hook, phone: Hook
         assert phone.face.http.get(phone.path, params=params | wrong).status_code == 401
 
 
-def test_what_is_signed_and_no_json_is_refused_by_name(hook: Hook, phone: Hook) -> None:
+def test_a_signed_body_that_is_not_json_is_refused_with_a_code(hook: Hook, phone: Hook) -> None:
     """A signed body that is not a JSON object is 400 with a code."""
     for body in (b"", b"[]", b"{", b'{"a": ' + b"[" * 10_000, b"\xff"):
         assert hook.send(body).status_code == 400
@@ -194,7 +194,7 @@ def test_an_edit_and_a_deletion_change_the_message_that_is_stored(phone: Hook) -
     assert {row["id"]: row["time"] for row in phone.face.stored()}["wamid.9"] == 1785499000_000000
 
 
-def test_texts_are_kept_only_where_the_integration_says_so(face: Face) -> None:
+def test_texts_are_stored_only_where_the_integration_keeps_them(face: Face) -> None:
     """Texts are encrypted outside of the event, which has a reference; an edit replaces the text, a deletion empties it."""
     phone = Hook(face, "whatsapp", meta, secrets={"app_secret": SECRET}, settings={"keep_text_days": "30"})
     assert made_for(phone.row)["verify_token"]
@@ -220,7 +220,7 @@ def test_texts_are_kept_only_where_the_integration_says_so(face: Face) -> None:
     assert "text_ref" not in json.loads(face.stored()[0]["attributes"])
 
 
-def test_texts_go_when_their_days_are_over_and_with_their_integration(face: Face) -> None:
+def test_texts_are_deleted_after_their_days_and_with_their_integration(face: Face) -> None:
     """Texts are deleted after the integration's days, and all of them with the integration; events stay."""
     phones = [
         Hook(face, "whatsapp", meta, secrets={"app_secret": SECRET}, settings={"keep_text_days": days})
@@ -237,7 +237,7 @@ def test_texts_go_when_their_days_are_over_and_with_their_integration(face: Face
     assert len(face.stored()) == 2
 
 
-def test_a_read_up_to_a_moment_is_a_receipt_of_each_message_before(face: Face) -> None:
+def test_a_read_watermark_is_a_receipt_of_each_earlier_message(face: Face) -> None:
     """A watermark of Messenger is one read receipt for each message of the conversation sent until then."""
     talk = Hook(face, "messenger", meta, secrets={"app_secret": SECRET})
 
@@ -253,7 +253,7 @@ def test_a_read_up_to_a_moment_is_a_receipt_of_each_message_before(face: Face) -
     assert [row["message_id"] for row in face.stored() if row["type"] == "message.read"] == ["m0", "m1"]
 
 
-def test_no_body_is_passed_over_without_a_word(face: Face) -> None:
+def test_ignored_bodies_are_named_in_the_answer(face: Face) -> None:
     """The answer names a signed body without content, and a receipt of messages that are not stored."""
     talk = Hook(face, "messenger", meta, secrets={"app_secret": SECRET})
     error = {"error": {"message": "Error validating access token", "code": 190}}
@@ -268,7 +268,7 @@ def test_no_body_is_passed_over_without_a_word(face: Face) -> None:
     assert (answer["accepted"], answer["ignored"]) == (0, {"message.read of no stored message": 1})
 
 
-def test_what_twilio_is_not_answered_is_in_the_log(face: Face) -> None:
+def test_twilio_gets_an_empty_answer_and_the_log_has_the_counts(face: Face) -> None:
     """Twilio gets an empty answer, since it would forward a body; the log counts what was ignored, without texts."""
     url = "http://testserver/v1/hooks/twilio/"
 
@@ -306,7 +306,7 @@ def test_a_reply_makes_its_root_the_question_of_a_conversation(hook: Hook) -> No
     assert rows["C1:1785499300.000100"]["contact_id"] == "U1"
 
 
-def test_a_minute_that_slack_left_out_is_a_gap(hook: Hook) -> None:
+def test_a_minute_that_slack_omitted_is_a_gap(hook: Hook) -> None:
     """A minute lost by Slack's rate limit is one gap of one minute, and queries over it are incomplete."""
     lost = json.dumps({"type": "app_rate_limited", "minute_rate_limited": int(STAMP) - 600}).encode()
     for _ in range(2):
@@ -319,7 +319,7 @@ def test_a_minute_that_slack_left_out_is_a_gap(hook: Hook) -> None:
 
 
 @pytest.mark.parametrize("minute", [60, 4_000_000_000, None])
-def test_a_lost_minute_that_cannot_be_is_the_one_before_the_notice(hook: Hook, minute: int | None) -> None:
+def test_a_notice_with_an_impossible_minute_means_the_minute_before_it(hook: Hook, minute: int | None) -> None:
     """A notice with an impossible minute, or without one, makes a gap of the minute before the notice."""
     assert (
         hook.send(json.dumps({"type": "app_rate_limited", "minute_rate_limited": minute}).encode()).status_code == 200

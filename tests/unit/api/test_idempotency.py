@@ -67,13 +67,13 @@ def test_another_request_under_the_same_key_is_a_422(admin: Face) -> None:
     assert admin.engine.jobs.of().rows == []
 
 
-def test_what_failed_may_be_tried_again(admin: Face) -> None:
+def test_a_refused_request_can_be_corrected_under_its_key(admin: Face) -> None:
     """A refusal is not stored: the corrected request can use the same key."""
     assert send(boss(admin), "/v1/tenants", {"tenant": "new", "zone": "Mars/Olympus"}).status_code == 400
     assert send(boss(admin), "/v1/tenants", {"tenant": "new", "zone": "UTC"}).status_code == 201
 
 
-def test_keys_of_tenants_are_apart(admin: Face) -> None:
+def test_keys_of_two_tenants_are_separate(admin: Face) -> None:
     """Two tenants with the same key get separate answers; a key without the scope gets no stored answer."""
     body = {"payload": {"integration_id": "x", "date": "2026-08-01"}}
     mine = send(admin, "/v1/jobs/analytics-ingest", body).json()
@@ -86,7 +86,7 @@ def test_keys_of_tenants_are_apart(admin: Face) -> None:
     assert mine["id"] not in refused.text
 
 
-def test_many_at_once_do_it_once(admin: Face) -> None:
+def test_of_simultaneous_requests_one_does_the_work(admin: Face) -> None:
     """Of eight simultaneous requests one does the work; the others get its answer, or 409."""
     with ThreadPoolExecutor(8) as pool:
         told = list(pool.map(lambda _: send(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}), range(8)))
@@ -96,7 +96,7 @@ def test_many_at_once_do_it_once(admin: Face) -> None:
     assert len(admin.engine.jobs.of().rows) == 1
 
 
-def test_a_key_that_is_none_is_a_400(admin: Face) -> None:
+def test_an_invalid_key_is_a_400(admin: Face) -> None:
     """An empty, overlong or unprintable key is 400; without a key nothing is stored."""
     for bad in ("", '""', "x" * 256, "a\tb"):
         assert send(admin, "/v1/keys", {}, bad).status_code == 400, bad
@@ -104,7 +104,7 @@ def test_a_key_that_is_none_is_a_400(admin: Face) -> None:
     assert len(ids) == 2
 
 
-def test_a_secret_is_kept_nowhere(admin: Face) -> None:
+def test_no_file_holds_a_secret_in_the_clear(admin: Face) -> None:
     """After a request with an Idempotency-Key, no file holds the text of a key or an integration's secret in the clear."""
     text = send(admin, "/v1/keys", {}).json()["key"].split("_", 3)[3]
     send(admin, "/v1/integrations", {**CREATE["/v1/integrations"][0], "secret": "canary-of-a-secret"}, "other")

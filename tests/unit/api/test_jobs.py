@@ -48,7 +48,7 @@ def test_a_job_waits_is_cancelled_and_retried(admin: Face) -> None:
     assert post(admin, f"/v1/jobs/{job['id']}/retry").json()["state"] == "waiting"
 
 
-def test_a_job_under_an_id_of_ones_own_starts_once(admin: Face) -> None:
+def test_a_job_with_the_callers_id_starts_once(admin: Face) -> None:
     """The same id starts one job, however often it is sent; another tenant's same id starts another."""
     body = {"payload": INGEST, "id": "nightly-1"}
     first, second = (post(admin, "/v1/jobs/analytics-ingest", body).json()["id"] for _ in range(2))
@@ -81,7 +81,7 @@ def test_jobs_are_read_page_by_page_and_filtered(admin: Face) -> None:
     assert admin.get("/v1/jobs", cursor="x").status_code == 400
 
 
-def test_pages_of_jobs_stand_still_while_others_start(admin: Face) -> None:
+def test_pages_of_jobs_do_not_shift_while_others_start(admin: Face) -> None:
     """Jobs that start in a later second do not shift the following pages."""
     made = [post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}).json()["id"] for _ in range(5)]
     first = admin.get("/v1/jobs", limit=2).json()
@@ -95,7 +95,7 @@ def test_pages_of_jobs_stand_still_while_others_start(admin: Face) -> None:
     assert third["next"] is None
 
 
-def test_another_tenants_job_is_not_there(admin: Face) -> None:
+def test_another_tenants_job_is_answered_as_unknown(admin: Face) -> None:
     """Reading, cancelling and retrying another tenant's job give the answer for an unknown job."""
     job = post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}).json()["id"]
     admin.engine.add_tenant("other")
@@ -112,7 +112,7 @@ def test_another_tenants_job_is_not_there(admin: Face) -> None:
 
 
 @pytest.mark.parametrize("queue", ["aggregation", "trend-aggregation", "retention"])
-def test_a_tenant_starts_nobody_elses_work(admin: Face, queue: str) -> None:
+def test_a_tenant_starts_no_job_of_another(admin: Face, queue: str) -> None:
     """Only an operator starts jobs for all tenants; a tenant's key starts none of another tenant."""
     payload = {"relation": "monthly_summary"} if queue == "aggregation" else {}
     for_all = post(admin, f"/v1/jobs/{queue}", {"payload": payload})
@@ -125,7 +125,7 @@ def test_a_tenant_starts_nobody_elses_work(admin: Face, queue: str) -> None:
     assert post(admin, "/v1/jobs/fan-out", {"payload": {"tenant": "acme"}}).json()["tenant"] == "acme"
 
 
-def test_an_operator_says_whose_a_tenants_job_is(admin: Face) -> None:
+def test_an_operator_names_the_tenant_of_a_job(admin: Face) -> None:
     """An operator starts jobs for all tenants or for the payload's tenant; a tenant's job without its name is 400."""
     chief = operator(admin)
     nobodys = post(chief, "/v1/jobs/analytics-ingest", {"payload": INGEST})

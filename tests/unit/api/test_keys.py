@@ -57,7 +57,7 @@ def test_an_operator_makes_and_changes_tenants(face: Face) -> None:
     assert send(face, "PATCH", "/v1/tenants/nobody", {"name": "x"}, face.operator).status_code == 404
 
 
-def test_a_tenant_sees_itself_alone(face: Face) -> None:
+def test_a_tenant_sees_only_itself(face: Face) -> None:
     """A tenant's key lists and reads its own tenant; another gets the 404 of an unknown one; it changes none."""
     face.engine.add_tenant("other")
     assert [row["tenant"] for row in face.get("/v1/tenants").json()["rows"]] == ["acme"]
@@ -128,7 +128,7 @@ def test_a_tenants_admin_makes_keys_for_its_tenant_alone(admin: Face) -> None:
     ]
 
 
-def test_a_revoked_key_stops_at_once(admin: Face) -> None:
+def test_a_revoked_key_is_refused_by_the_next_request(admin: Face) -> None:
     """A key that just worked is refused right after it was revoked, by route or by engine."""
     for how in ("route", "engine"):
         made = admin.engine.keys.add("acme")
@@ -140,7 +140,7 @@ def test_a_revoked_key_stops_at_once(admin: Face) -> None:
         assert not works(admin, made.key), how
 
 
-def test_a_key_revoked_elsewhere_is_believed_for_five_seconds_at_most(
+def test_a_key_revoked_by_another_process_is_accepted_for_five_seconds_at_most(
     admin: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process refuses a revoked key after five seconds at most."""
@@ -169,7 +169,7 @@ def test_rotation_leaves_the_old_key_its_overlap(admin: Face, monkeypatch: pytes
     assert works(admin, new["key"])
 
 
-def test_rotation_without_overlap_and_of_what_is_over(admin: Face) -> None:
+def test_rotation_without_overlap_stops_the_old_key_at_once(admin: Face) -> None:
     """With no overlap the old key stops at once; a revoked or expired key, another tenant's and an absurd overlap are refused."""
     old = admin.engine.keys.add("acme", ["read"])
     assert works(admin, old.key)

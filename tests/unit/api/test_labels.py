@@ -69,7 +69,7 @@ def test_a_label_of_the_source_stays(admin: Face) -> None:
         ({"set": "mood", "label": "wifi", "message": "m1"}, 400, "set"),
     ],
 )
-def test_what_cannot_be_labelled_is_refused_with_advice(
+def test_an_invalid_label_or_target_is_refused_with_advice(
     admin: Face, body: dict[str, str], status: int, advice: str
 ) -> None:
     """An unknown label, message, conversation or set, and no target or two, are refused with advice and change nothing."""

@@ -58,13 +58,13 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert taken(limiter, "a") == 20
 
 
-def test_keys_and_kinds_have_their_own() -> None:
+def test_each_key_and_kind_has_its_own_bucket() -> None:
     """Each key, and each kind of request, has its own bucket."""
     limiter = Limiter(limits(reads=10, ingests=100, burst=2), Clock())
     assert [taken(limiter, "a"), taken(limiter, "b"), taken(limiter, "a", "ingests")] == [20, 20, 200]
 
 
-def test_the_headers_say_what_is_left() -> None:
+def test_the_headers_give_the_remaining_requests() -> None:
     """Headers have policy, remaining requests and seconds until the bucket is full; the error has the seconds to wait."""
     limiter = Limiter(limits(reads=10, ingests=100, burst=2), Clock())
     assert limiter.take(Key("a", "acme", ()), "reads") == [
@@ -80,14 +80,14 @@ def test_the_headers_say_what_is_left() -> None:
     ]  # fmt: skip
 
 
-def test_no_limit_is_no_header() -> None:
+def test_without_a_limit_no_header_is_sent() -> None:
     """A rate of 0 allows everything and sends no header."""
     limiter = Limiter(limits(reads=0, ingests=0, burst=1), Clock())
     assert taken(limiter, "a") == 10_000
     assert limiter.take(Key("a", "acme", ()), "reads") == []
 
 
-def test_slow_rates_let_one_through_at_a_time() -> None:
+def test_a_rate_below_one_a_second_allows_single_requests() -> None:
     """A rate below one a second allows a first request, and the next after its interval."""
     clock = Clock()
     limiter = Limiter(limits(reads=0.1, ingests=0, burst=1), clock)
@@ -137,7 +137,7 @@ def slow(tmp_path: Path) -> Iterator[Face]:
         yield made
 
 
-def test_one_beyond_the_limit_is_a_429(slow: Face) -> None:
+def test_a_request_beyond_the_limit_is_a_429(slow: Face) -> None:
     """The fourth read is 429 with Retry-After and limit headers; other keys, ingests and an operator are not limited by it."""
     answers = [slow.get("/v1/metrics") for _ in range(3)]
     assert [a.status_code for a in answers] == [200] * 3
@@ -170,7 +170,7 @@ def test_events_bytes_and_time_count(tmp_path: Path) -> None:
             assert Face(made.engine, made.http, made.engine.keys.add("zoo").key).post(event("1")).status_code == 202
 
 
-def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistyped_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """3,000 equal mistyped types cost one suggestion, 3,000 different ones fifty a second, a huge name none."""
     compared: list[str] = []
 
@@ -218,7 +218,7 @@ def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.Mon
         assert [one.result().status_code for one in waiting] == [200] * 5
 
 
-def test_a_refused_tenant_is_known_for_a_moment() -> None:
+def test_a_refused_tenant_counts_as_such_for_some_seconds() -> None:
     """For some seconds after a refusal all keys of the tenant count as refused lately; another tenant's do not."""
     clock = Clock()
     limiter = Limiter(limits(reads=1, burst=1), clock)

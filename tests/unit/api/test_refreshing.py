@@ -40,7 +40,7 @@ def folded(engine: Engine) -> bool:
         return not engine.store.log.behind() and not reading.value("SELECT count(*) FROM todo")
 
 
-def test_two_servers_fold_what_comes(folder: Path) -> None:
+def test_two_servers_fold_every_event_once(folder: Path) -> None:
     """Loops of two processes on one folder fold everything once, whichever accepted it, without errors."""
     with open_engine(folder) as one, open_engine(folder) as other:
         loops = [RefreshLoop(engine, 0.01) for engine in (one, other)]
@@ -78,7 +78,7 @@ def test_a_failed_refresh_is_tried_again(folder: Path, monkeypatch: pytest.Monke
         loop.stop()
 
 
-def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_names_the_error_of_a_failing_refresh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While every refresh fails `/readyz` is 200 and names the error; after a success the error is gone."""
     with open_engine(folder, refresh_seconds=0.01) as engine:
         refresh, full = engine.facts.refresh, [True]
@@ -98,7 +98,7 @@ def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.Mon
             assert http.get("/readyz").json()["error"] is None
 
 
-def test_a_loop_that_hangs_is_not_alive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_loop_is_not_alive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop is not alive before its start, and while no refresh has ended for a time; after its stop it is."""
     monkeypatch.setattr("hubbub.api.refreshing.STUCK_AFTER", 0.2)
     with open_engine(folder) as engine:

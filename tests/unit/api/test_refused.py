@@ -21,7 +21,7 @@ DAYS = "from=2026-08-01&to=2026-08-08"
         "/v1/coverage?from=2026-08-08&to=2026-08-01",
     ],
 )  # fmt: skip
-def test_questions_without_an_answer(face: Face, path: str) -> None:
+def test_queries_without_an_answer_are_refused(face: Face, path: str) -> None:
     """Unknown dimensions, empty ranges and ranges before all events are 400, also without any data."""
     answer = face.get(path)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_question"), answer.text
@@ -41,7 +41,7 @@ def test_days_to_come_have_no_news(face: Face) -> None:
         ({"direction": "up"}, "direction: 'up' is not one of"),
     ],
 )  # fmt: skip
-def test_rules_that_could_never_fire(face: Face, change: dict[str, Any], said: str) -> None:
+def test_rules_that_could_never_fire_are_refused(face: Face, change: dict[str, Any], said: str) -> None:
     """A limit that is not finite, and unknown kinds, grains and directions, are refused."""
     rule = {"name": "Many", "kind": "threshold", "metric": "messages", "grain": "day", "limit": 5, **change}
     with pytest.raises(BadInputError, match=said):
@@ -49,7 +49,7 @@ def test_rules_that_could_never_fire(face: Face, change: dict[str, Any], said: s
 
 
 @pytest.mark.parametrize("to", ["https://example.org/\0", "https://example.org/\r\nX: y", "https://example.org/a b"])
-def test_addresses_that_no_request_line_can_hold(face: Face, to: str) -> None:
+def test_addresses_that_no_request_line_can_hold_are_refused(face: Face, to: str) -> None:
     """An address with spaces or control characters is refused."""
     with pytest.raises(BadInputError, match="not an https address"):
         face.engine.destinations.add("acme", "webhook", to)

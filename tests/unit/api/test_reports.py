@@ -35,7 +35,7 @@ def start(face: Face, **body: Any) -> httpx2.Response:
     return face.http.post("/v1/reports", json=body, headers=face.auth)
 
 
-def test_a_report_is_asked_for_and_waits(face: Face) -> None:
+def test_a_requested_report_is_a_202_with_its_job(face: Face) -> None:
     """The answer is 202 with report, job, location and days; until the report is made, its location has the job's state."""
     answer = start(face, kind="weekly", sections=["summary"], formats=["json"])
     assert answer.status_code == 202, answer.text
@@ -102,7 +102,7 @@ def test_each_format_is_handed_out_as_a_file(face: Face) -> None:
     assert (part.status_code, len(part.content)) == (206, 10)
 
 
-def test_a_format_that_was_not_made_is_not_there(face: Face) -> None:
+def test_a_format_that_was_not_made_is_404(face: Face) -> None:
     """A format that was not made is 404, with the formats that were."""
     made = face.engine.reports.make("acme", "daily", formats=["csv"])
     answer = face.get(f"/v1/reports/{made.id}/download", format="html")
@@ -125,7 +125,7 @@ def test_reports_are_listed_page_by_page(face: Face) -> None:
     assert face.get("/v1/reports", cursor="../acme").status_code == 400
 
 
-def test_another_tenants_report_is_one_that_is_not_there(admin: Face, other: Face) -> None:
+def test_another_tenants_report_is_answered_as_unknown(admin: Face, other: Face) -> None:
     """Reading, downloading and deleting another tenant's report, made or waiting, give the answer for an unknown report."""
     made = admin.engine.reports.make("acme", "daily").id
     waiting = start(admin, kind="daily").json()["id"]

@@ -68,7 +68,7 @@ def send(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_comes_twice_counts_once(there: Face, name: str) -> None:
+def test_a_repeated_body_counts_once(there: Face, name: str) -> None:
     """Every body is accepted without refusals, and stores nothing the second time."""
     path = connected(there, name)
     for content, kind in contents(name):
@@ -92,7 +92,7 @@ def test_a_byte_that_flips_on_the_way_is_401(there: Face, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nobody_else_may_send(there: Face, name: str) -> None:
+def test_a_body_without_the_services_signature_is_401(there: Face, name: str) -> None:
     """A body without the service's signature is 401."""
     path = connected(there, name)
     content, kind = contents(name)[0]
@@ -208,7 +208,7 @@ def webhook(one: Mapping[str, Any], desk: Desk) -> bytes:
     return json.dumps({**one, **more, "event": "message_created", "message_type": names[one["message_type"]]}).encode()
 
 
-def test_what_webhooks_lost_is_fetched(tmp_path: Path) -> None:
+def test_messages_that_webhooks_lost_are_fetched(tmp_path: Path) -> None:
     """One message in five is lost and some come twice: after the day is fetched each is stored once, and the counts are right."""
     desk, chance = Desk(page=7), random.Random(16)
     start = int(datetime(2026, 8, 19, 6, tzinfo=UTC).timestamp())

@@ -14,7 +14,7 @@ def make(face: Face, **body: Any) -> Any:
     return face.http.post("/v1/snapshots", json=body, headers=face.auth)
 
 
-def test_what_is_made_can_be_read(face: Face) -> None:
+def test_snapshots_that_were_made_can_be_read(face: Face) -> None:
     """POST makes the engine's snapshots, and GET returns them, filtered by kind and account."""
     face.post([event("a", account_id="one"), event("b", 11)]).raise_for_status()
     made = make(face, kind="daily", date=DAY["from"]).raise_for_status().json()
@@ -28,7 +28,7 @@ def test_what_is_made_can_be_read(face: Face) -> None:
     assert make(face).json()["rows"][0]["date"] == "2026-08-19"
 
 
-def test_another_tenants_snapshots_are_not_there(face: Face) -> None:
+def test_another_tenants_snapshots_are_out_of_reach(face: Face) -> None:
     """A key makes and reads snapshots of its own tenant only."""
     face.engine.add_tenant("other")
     face.engine.record("other", event("x", account_id="secret account"))
@@ -47,13 +47,13 @@ def test_another_tenants_snapshots_are_not_there(face: Face) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_cannot_be_made_is_a_400(arena: Face, body: dict[str, Any], code: str) -> None:
+def test_a_snapshot_that_cannot_be_made_is_a_400(arena: Face, body: dict[str, Any], code: str) -> None:
     """Unknown kinds, impossible or future dates, and a tenant in the body are 400 with their code."""
     answer = make(arena, **body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_what_is_past_retention_is_a_409(face: Face) -> None:
+def test_a_snapshot_past_retention_is_a_409(face: Face) -> None:
     """A snapshot of a day past retention is 409 with the code window_frozen."""
     face.engine.tenants.change("acme", retention={"facts": 10})
     face.post(event("a")).raise_for_status()

@@ -25,7 +25,7 @@ def rule(loaded: Run, id_: str) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name not in NOT_OF_A_RULE}
 
 
-def test_it_takes_the_fields_of_the_route() -> None:
+def test_the_command_takes_the_fields_of_the_route() -> None:
     """Each field of PATCH is an option, except `paused`, which has the commands pause and resume."""
     options = set(inspect.signature(alerts.change).parameters) - {"id_", "tenant", "default", "data", "as_json"}
     assert {"destinations" if option == "to" else option for option in options} == set(RuleChange.model_fields) - {
@@ -46,7 +46,7 @@ def test_it_takes_the_fields_of_the_route() -> None:
         (("--default", "quiet", "--default", "where", "--most", "3"), {"quiet": "", "where": {}, "most": 3}),
     ],
 )
-def test_only_what_is_named_changes(loaded: Run, words: tuple[str, ...], changed: dict[str, Any]) -> None:
+def test_only_given_fields_change(loaded: Run, words: tuple[str, ...], changed: dict[str, Any]) -> None:
     """Given fields get their new values, an empty value clears a field, and all others stay."""
     id_ = loaded(*ADDED).told["id"]
     before = rule(loaded, id_)
@@ -78,7 +78,7 @@ def test_destinations_are_replaced_and_taken_away(loaded: Run) -> None:
         assert loaded("alerts", "change", id_, *TENANT, *words, "--json").told["destinations"] == destinations
 
 
-def test_a_change_that_cannot_work_changes_nothing(loaded: Run) -> None:
+def test_an_invalid_change_leaves_the_rule(loaded: Run) -> None:
     """An unknown metric, a limit of the wrong kind and another tenant's rule are refused in one line, and the rule stays."""
     id_ = loaded(*ADDED).told["id"]
     before = rule(loaded, id_)

@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import Run
 DAY = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
 
 
-def test_a_query_tells_the_parts(loaded: Run) -> None:
+def test_a_query_with_details_has_the_parts(loaded: Run) -> None:
     """`--details` adds numerator, denominator, n and state of each number to JSON, and nothing to the table."""
     (row,) = loaded("query", "messages", *DAY, "--details", "--json").told["rows"]
     assert row["details"]["messages"]["n"] == row["messages"]
@@ -28,7 +28,7 @@ def test_news_judge_metrics_over_time_and_by_dimension(loaded: Run) -> None:
     assert any(number.get("course") for number in numbers)
 
 
-def test_a_label_is_said_listed_and_undone(loaded: Run, tmp_path: Path) -> None:
+def test_a_label_is_given_listed_and_undone(loaded: Run, tmp_path: Path) -> None:
     """`labels reviewed` lists the labels of `labels review --say`; `labels undo` undoes the last one, once."""
     with open_engine(tmp_path / "hubbub-data", free_floor_mb=0) as engine:
         engine.labels.replace("acme", {"topic": {"wifi": {"words": ["wifi"]}, "food": None}})

@@ -165,7 +165,7 @@ def test_json_has_the_keys_of_the_contract(loaded: Run) -> None:
         assert ended.err == "", words
 
 
-def test_tables_say_lists_and_mappings_in_words(loaded: Run) -> None:
+def test_tables_write_lists_and_mappings_in_words(loaded: Run) -> None:
     """Cells of tables have no brackets or quotes of JSON."""
     loaded("keys", "add", "--tenant", "acme")
     assert "ingest, read" in loaded("keys", "list").out
@@ -220,7 +220,7 @@ def test_the_catalogue_is_complete(hubbub: Run) -> None:
     assert not Path("hubbub-data").exists()
 
 
-def test_doctor_says_what_to_do(loaded: Run) -> None:
+def test_doctor_gives_advice_for_a_failed_check(loaded: Run) -> None:
     """With refused records doctor names the check with advice and ends with 1; without any it ends with 0."""
     ended = loaded("doctor", "--json")
     rows = {r["check"]: r for r in ended.told["rows"]}
@@ -311,7 +311,7 @@ def test_commands_work_beside_another_process(loaded: Run) -> None:
         assert loaded("verify", "--json").told["clean"] and other.verify()["clean"]
 
 
-def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
+def test_the_installed_program_has_the_same_exit_codes(tmp_path: Path) -> None:
     """The installed entry point, as a process, prints JSON on stdout and errors on stderr, and ends with 0 or 2."""
 
     def called(*words: str) -> subprocess.CompletedProcess[str]:
@@ -328,7 +328,7 @@ def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
     assert "--tenant" in bad.stderr
 
 
-def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
+def test_doctor_names_unfolded_batches_and_broken_integrations(hubbub: Run) -> None:
     """Doctor counts batches that are not folded, and names broken integrations with advice; without jobs it has no row."""
     hubbub("tenants", "add", "acme")
     assert "jobs" not in {row["check"] for row in hubbub("doctor", "--json").told["rows"]}
@@ -351,7 +351,7 @@ def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
 
 
 @pytest.mark.parametrize("ended", ["failed", "parked"])
-def test_doctor_counts_jobs_that_ended_badly(hubbub: Run, monkeypatch: pytest.MonkeyPatch, ended: str) -> None:
+def test_doctor_counts_failed_jobs(hubbub: Run, monkeypatch: pytest.MonkeyPatch, ended: str) -> None:
     """Doctor counts failed and parked jobs, and names the commands that show and retry them."""
     hubbub("tenants", "add", "acme")
     monkeypatch.setattr(

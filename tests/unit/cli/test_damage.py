@@ -96,7 +96,7 @@ def test_every_command_names_a_damaged_file(broken: Run, file: str) -> None:
     assert broken("tenants", "list").code == 0
 
 
-def test_damaged_jobs_stop_what_is_about_jobs_alone(broken: Run) -> None:
+def test_a_damaged_jobs_database_stops_only_commands_about_jobs(broken: Run) -> None:
     """With a damaged jobs database, commands about jobs name it, doctor has a row for it, and queries are answered."""
     Path("hubbub-data/jobs.db").write_bytes(os.urandom(9000))
     for line in LINES:
@@ -141,7 +141,7 @@ def test_a_full_disk_at_start_is_named(broken: Run, disk: Path) -> None:
     assert broken("tenants", "list", "--data", data).code == 0
 
 
-def test_a_folder_that_may_only_be_read(broken: Run, disk: Path) -> None:
+def test_a_read_only_folder_is_named(broken: Run, disk: Path) -> None:
     """In a read-only folder queries are answered, and commands that write fail in one line."""
     data = disk / "data"
     shutil.copytree("hubbub-data", data)

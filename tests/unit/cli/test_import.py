@@ -114,7 +114,7 @@ def test_the_tenant_is_named_once(hubbub: Run) -> None:
     assert [r["tenant"] for r in hubbub("tenants", "list", "--json").told["rows"]] == ["acme"]
 
 
-def test_nothing_is_never_imported_in_silence(hubbub: Run) -> None:
+def test_an_import_without_a_known_row_ends_with_1(hubbub: Run) -> None:
     """An import that stores and knows no row ends with 1, and says how many rows were read, refused and left out, and why."""
     Path("rows.csv").write_text(f"id,t,c\na,{TIME},x\nb,{TIME},x\n")
     Path("never.yaml").write_text(ROWS.replace("{type", "{when: {c: y}, type"))
@@ -144,7 +144,7 @@ TICKETS = (
 TICKET = "events:\n  - {{type: {{const: custom.ticket}}, id: id, time: updated_at, status: status{}}}\n"
 
 
-def test_newer_exports_of_a_table_replace_what_they_say_otherwise(hubbub: Run) -> None:
+def test_newer_exports_replace_older_values(hubbub: Run) -> None:
     """With a revision, newer exports replace older values; without one the first stays, and contradictions are counted."""
     for name, revision, corrected, ends in (
         ("by-time", ", revision: {column: updated_at}", 1, "2020-08-03T10:00:00Z"),
@@ -186,7 +186,7 @@ def test_a_rating_that_counts_nowhere_has_a_note(hubbub: Run) -> None:
 TWICE = "id,status,t\n1,open,2020-08-01T10:00:00Z\n2,open,2020-08-01T10:00:00Z\n1,solved,2020-08-01T10:00:00Z\n"
 
 
-def test_a_file_that_tells_of_one_event_twice_corrects_it_once(hubbub: Run) -> None:
+def test_a_file_with_an_event_twice_corrects_it_once(hubbub: Run) -> None:
     """With `revision: changed` the last row of an id counts, and importing the file again corrects nothing."""
     Path("map.yaml").write_text(TICKET.format(", revision: changed").replace("updated_at", "t"))
     Path("tickets.csv").write_text(TWICE)
@@ -222,7 +222,7 @@ def test_a_file_that_was_cut_ends_with_1(hubbub: Run) -> None:
 CHAT = "31/12/19, 10:00 - Ada: hi\n31/12/19, 10:05 - Hotel: hello\n"
 
 
-def test_a_path_is_looked_at(hubbub: Run) -> None:
+def test_a_path_without_a_kind_is_described(hubbub: Run) -> None:
     """A path without a kind is only described; with a tenant it is imported, and an unknown file is refused."""
     Path("chat.txt").write_text(CHAT)
     looked = hubbub("import", "chat.txt", "--json")

@@ -32,7 +32,7 @@ def told(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     return loaded
 
 
-def test_an_account_goes_its_way(told: Run) -> None:
+def test_an_account_is_added_paused_resumed_and_removed(told: Run) -> None:
     """add, list, show, pause, resume and remove work; no output shows the token, which is read from stdin."""
     made = told(*PAGE, "--setting", "metrics=a,b", "--json")
     assert made.code == 0, made.err
@@ -64,7 +64,7 @@ def test_settings_are_changed_by_name(told: Run, tmp_path: Path) -> None:
     assert (refused.code, "settings.page_id: it stays '7'" in refused.err) == (1, True)
 
 
-def test_a_token_comes_from_a_file_too(told: Run, tmp_path: Path) -> None:
+def test_a_token_can_come_from_a_file(told: Run, tmp_path: Path) -> None:
     """`--secret-file` gives the token of a new account or a new token; a missing or empty file is refused."""
     (tmp_path / "token").write_text("from-a-file\n")
     id_ = told(*PAGE, "--secret-file", tmp_path / "token", "--json").told["id"]
@@ -110,7 +110,7 @@ def test_more_pages_are_announced(told: Run, tmp_path: Path) -> None:
     assert len(told("integrations", "list", "--cursor", ended.told["next"], "--json").told["rows"]) == 1
 
 
-def test_wrong_words_are_refused(told: Run) -> None:
+def test_invalid_arguments_are_refused(told: Run) -> None:
     """A setting without `=` is bad usage; an unknown provider, setting, state, id or tenant is an error."""
     assert told(*PAGE, "--setting", "odd").code == 2
     for words in (

@@ -33,7 +33,7 @@ def test_schedules_and_jobs_by_hand(hubbub: Run) -> None:
     assert "weekly-snapshots" in hubbub("schedules", "list").out
 
 
-def test_what_is_not_there_is_said(hubbub: Run) -> None:
+def test_an_unknown_job_or_schedule_is_one_line(hubbub: Run) -> None:
     """An unknown job or schedule ends with one line and code 1, a bad date with 2."""
     for words in (("jobs", "show", "nothing"), ("schedules", "pause", "nightly")):
         ended = hubbub(*words)

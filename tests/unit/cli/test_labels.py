@@ -52,7 +52,7 @@ def test_tables_have_labels_in_short(labelled: Run) -> None:
     assert "topic wifi (command line)" in table and "topic food (api)" in table and "version" not in table
 
 
-def test_training_says_how_to_use_a_classifier_that_is_not_used(labelled: Run, tmp_path: Path) -> None:
+def test_training_prints_the_command_to_use_a_classifier(labelled: Run, tmp_path: Path) -> None:
     """The first classifier is used at once; for the next, which no example compares, the command to use it is printed."""
     pytest.importorskip("wordllama")
     examples = [
@@ -102,7 +102,9 @@ def test_a_short_label_names_set_and_label(label: GivenLabel) -> None:
         (("wifi", "--conversation", "k"), "other", "hubbub conversations list"),
     ],
 )
-def test_what_cannot_be_labelled_is_one_line(labelled: Run, words: tuple[str, ...], tenant: str, advice: str) -> None:
+def test_an_invalid_label_or_target_is_one_line(
+    labelled: Run, words: tuple[str, ...], tenant: str, advice: str
+) -> None:
     """An unknown label, message or conversation, another tenant's, and a label of the source end with 1 and advice."""
     ended = labelled(*GIVE, *words, "--tenant", tenant)
     assert (ended.code, advice in " ".join(ended.err.split())) == (1, True), ended.err

@@ -10,7 +10,7 @@ from tests.unit.cli.conftest import Run
 SUMMARY = ("--kind", "daily", "--date", "2026-08-01", "--sections", "summary,conversations")
 
 
-def test_a_report_is_made_kept_shown_and_deleted(loaded: Run, tmp_path: Path) -> None:
+def test_a_report_is_made_stored_shown_and_deleted(loaded: Run, tmp_path: Path) -> None:
     """A report is made in the given formats and copied to `--out`; it is listed and shown until it is deleted."""
     made = loaded(
         "report",
@@ -42,7 +42,7 @@ def test_a_report_is_made_kept_shown_and_deleted(loaded: Run, tmp_path: Path) ->
     assert (gone.code, "there is no report" in gone.err) == (1, True)
 
 
-def test_people_are_told_where_the_files_are(loaded: Run) -> None:
+def test_the_command_prints_the_paths_of_the_files(loaded: Run) -> None:
     """Without `--json` the command prints the path of each file."""
     made = loaded("report", "--tenant", "acme", *SUMMARY, "--format", "csv")
     assert made.code == 0, made.err

@@ -32,7 +32,7 @@ def test_targets_are_set_listed_and_ended(loaded: Run) -> None:
     assert loaded("targets", "remove", added["id"], "--tenant", "acme", "--json").told["valid_to"] is not None
 
 
-def test_what_is_wrong_is_one_line(loaded: Run) -> None:
+def test_an_unknown_aim_is_refused_in_one_line(loaded: Run) -> None:
     """An unknown aim is refused, and the error lists the known ones."""
     told = loaded("targets", "add", "answer", "15", "--tenant", "acme")
     assert (told.code, "aim: 'answer' is not one of first_response, next_response, resolution" in told.err) == (1, True)
