@@ -262,15 +262,14 @@ def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page,
 
 
 def _csv(ask: Ask, widget: Widget) -> Response:
-    table = widget.answer(ask).table
-    if table is None:
-        raise NotFoundError("this part of the page has no table")
+    shown = widget.answer(ask)
+    if (table := shown.table) is None:
+        raise NotFoundError(ask.in_words(shown.empty) if shown.empty else "this part of the page has no table")
     whose = ask.tenant.id if ask.person.tenant is not None or ask.base.startswith(at("/t/")) else "hubbub"
     name = f"{whose}-{ask.page}-{widget.name}-{ask.view.first}.csv"
     headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(
-        answer_table(with_names(ask, table), mark=True), media_type="text/csv; charset=utf-8", headers=headers
-    )
+    text = answer_table(with_names(ask, table), mark=True, head=[column.name for column in table.columns])
+    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, action: str, form: Form) -> Response:

@@ -42,15 +42,16 @@ def write(document: Document, path: Path) -> None:
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def answer_table(rows: Iterable[Mapping[str, Any]], *, mark: bool = False) -> str:
+def answer_table(rows: Iterable[Mapping[str, Any]], *, mark: bool = False, head: Sequence[str] = ("window",)) -> str:
     """Return the rows of an answer as CSV. A comparison has its own columns; a missing value is an empty cell.
 
-    `mark`: begin with a byte order mark, for spreadsheets. A column `<name>.state` has the reasons of missing numbers.
+    `head`: the columns of a table without rows. `mark`: begin with a byte order mark, for spreadsheets. A column `<name>.state` has
+    the reasons of missing numbers.
     """
     flat = [_flat(row) for row in rows]
     text = io.StringIO(newline="")
     out = csv.writer(text)
-    names = with_states(flat[0], flat) if flat else ["window"]
+    names = with_states(flat[0], flat) if flat else head
     out.writerow(names)
     out.writerows([_cell(row.get(name)) for name in names] for row in flat)
     return (BYTE_ORDER_MARK if mark else "") + text.getvalue()

@@ -42,8 +42,12 @@ def test_a_true_nps_stands_where_people_were_asked_for_it(busy: Pages) -> None:
 
 
 def test_nothing_reads_as_nothing(pages: Pages) -> None:
-    """Without ratings each part says so; with a filter that ratings do not know, the part says that."""
+    """Without ratings each part says so, and its CSV is not found for that reason; with a filter that ratings do not know, the
+    part says that.
+    """
     http = pages.sign_in()
     for part in ("ratings", "channels", "staff"):
         assert NOT_RATED in read(http, f"/t/b/satisfaction/{part}", **VIEW)
+        refused = http.get(f"/t/b/satisfaction/{part}.csv", params=VIEW)
+        assert refused.status_code == 404 and NOT_RATED in refused.text
     assert "not known by room" in read(http, "/t/b/satisfaction/ratings", **VIEW, channel_id="x")

@@ -17,13 +17,15 @@ def part(visitor: Visitor, name: str, query: str = "") -> str:
 
 
 def test_empty_installation(visitor: Visitor) -> None:
-    """Every part says that it has nothing yet."""
+    """Every part says that it has nothing yet; a CSV without rows has the table's columns."""
     assert "No event was ever received." in part(visitor, "sources")
     assert "Nothing arrived lately." in part(visitor, "deliveries")
     assert "Nothing was refused." in part(visitor, "refused")
     assert "No account of a service is connected." in part(visitor, "accounts")
     assert [widget.name for widget in PAGE.widgets] == ["sources", "deliveries", "refused", "receiving", "accounts"]
     assert "No service sends webhooks yet" in part(visitor, "receiving")
+    empty = visitor.http.get(f"{ON}/deliveries.csv").content.decode("utf-8-sig")
+    assert empty == "minute,tenant,key,state,status,why,bodies,accepted,duplicates,rejected,bytes\r\n"
 
 
 def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
