@@ -256,7 +256,7 @@ def logs_again() -> Iterator[None]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Open a server whose tenant A is all canaries, folded; B has its own events."""
     folder = tmp_path_factory.mktemp("tenancy") / "data"
-    settings = load(data=folder, free_floor_mb=0)
+    settings = load(data=folder, free_floor_mb=0, limits={"reads": 0, "ingests": 0})
     with Engine(settings, fixed(NOW)) as engine:
         for tenant, mark in (("a-canary7f3a", CANARY), ("b", "plain")):
             engine.add_tenant(tenant, name=f"{mark} and company")
