@@ -95,7 +95,7 @@ def test_every_command_and_option_is_in_the_reference(pages: dict[str, str], ref
         assert command.help, name
         section = pages["cli"].split(f"## {name}\n", 1)[1].split("\n## ", 1)[0]
         for parameter in command.params:
-            assert getattr(parameter, "help", None), (name, parameter.name)
+            assert getattr(parameter, "help", None), f"{name}: {parameter.name} has no `help`"
             shown = parameter.opts[0] if parameter.opts[0].startswith("-") else (parameter.name or "").upper()
             assert shown in section, name
 
@@ -108,7 +108,7 @@ def test_every_route_and_parameter_is_in_the_reference(pages: dict[str, str], re
             assert route["summary"] and route["description"], path
             section = pages["http"].split(f"## {method.upper()} {path}\n", 1)[1].split("\n## ", 1)[0]
             for parameter in route.get("parameters", []):
-                assert parameter.get("description"), (path, parameter["name"])
+                assert parameter.get("description"), f"{path}: {parameter['name']} has no `description`"
                 assert f"`{parameter['name']}`" in section
 
 
