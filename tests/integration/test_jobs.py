@@ -213,7 +213,7 @@ def test_one_tenant_at_its_limit_does_not_delay_another(place: Place) -> None:
     assert sum(what.startswith("noisy") for what in place.done()) < 50
 
 
-def test_two_schedulers_start_each_period_once(place: Place) -> None:
+def test_two_workers_start_each_tick_once(place: Place) -> None:
     """Two workers start after eight hours without a tick: each schedule's jobs cover every tick once."""
     begin = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=8)
     place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))
@@ -232,7 +232,7 @@ def test_two_schedulers_start_each_period_once(place: Place) -> None:
         assert len(ticks) >= 480
 
 
-def test_a_noted_job_is_started(place: Place) -> None:
+def test_a_job_noted_by_a_dead_process_is_started(place: Place) -> None:
     """A job noted by a process that died before starting it is started by the next worker, and the note is cleared."""
     begin = datetime.now(UTC).replace(second=0, microsecond=0)
     place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))

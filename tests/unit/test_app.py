@@ -51,7 +51,7 @@ def test_public_names_load_on_first_use() -> None:
         _ = hubbub.nothing
 
 
-def test_one_event_several_or_an_iterator_can_be_recorded(engine: Engine) -> None:
+def test_record_takes_a_mapping_a_list_or_an_iterator(engine: Engine) -> None:
     """record takes a mapping, a list or an iterator, with times as text or datetime, and gives a verdict for each."""
     assert engine.record("acme", message("a"))["accepted"] == 1
     assert engine.record("acme", (message(i) for i in ("a", "b")))["duplicates"] == 1
@@ -65,7 +65,7 @@ def test_one_event_several_or_an_iterator_can_be_recorded(engine: Engine) -> Non
     assert engine.query("acme", metrics="messages", **SPAN)["rows"][0]["messages"] == 2
 
 
-def test_what_is_refused_twice_is_kept_once(engine: Engine) -> None:
+def test_a_record_refused_twice_is_quarantined_once(engine: Engine) -> None:
     """A file imported again, and an equal record beside it, add nothing to quarantine; another reason or origin does."""
     bad = json.dumps(message("a", type="unheard_of", attributes={"when": 1}))
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_a_changed_zone_moves_days_with_the_next_refresh(engine: Engine) -> None
     assert engine.verify("acme")["clean"]
 
 
-def test_a_key_is_told_once(engine: Engine) -> None:
+def test_a_key_is_shown_once(engine: Engine) -> None:
     """The text of a key is in the answer that made it and in no list."""
     made = engine.keys.add("acme", scopes=["read"], label="desk", expires="2030-01-01")
     assert plain(made.expires_at) == "2030-01-01T00:00:00Z"
@@ -197,7 +197,7 @@ def test_every_answer_can_be_written_as_json(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("file", ["hubbub.db", "log.db", "control.db"])
-def test_opening_waits_for_who_writes(tmp_path: Path, file: str) -> None:
+def test_opening_waits_for_a_writing_process(tmp_path: Path, file: str) -> None:
     """A folder in which a command is writing opens once it has finished, and accepts events."""
     with open_engine(tmp_path, free_floor_mb=0) as engine:
         engine.add_tenant("acme")

@@ -7,7 +7,7 @@ import threading
 from hubbub.background import Background
 
 
-def test_it_works_until_it_is_stopped_and_can_begin_again() -> None:
+def test_a_loop_runs_until_it_is_stopped_and_can_start_again() -> None:
     """Work is called repeatedly until the stop, and the end function once per start."""
     calls, ended = threading.Semaphore(0), []
 
@@ -33,7 +33,7 @@ def test_it_works_until_it_is_stopped_and_can_begin_again() -> None:
         assert not calls.acquire(timeout=0.05)
 
 
-def test_a_long_rest_ends_when_it_is_stopped() -> None:
+def test_a_stop_interrupts_a_rest() -> None:
     """A stop interrupts a rest at once, within work and between two calls."""
     resting, heard = threading.Event(), []
 
@@ -67,14 +67,14 @@ def test_a_wait_inside_of_work_ends_by_its_own_means() -> None:
     assert not loop.is_alive and calls == [False]
 
 
-def test_what_was_never_started_can_be_stopped() -> None:
+def test_a_loop_that_never_started_can_be_stopped() -> None:
     """A stop before a start only marks the loop as stopped."""
     loop = Background("test", lambda: 0.0)
     loop.stop()
     assert (loop.stopped, loop.started) == (True, False)
 
 
-def test_a_second_start_of_what_runs_starts_nothing() -> None:
+def test_a_second_start_of_a_running_loop_starts_nothing() -> None:
     """Two starts of a shared loop, as by two applications over one engine, run one thread, and one stop ends it."""
     ended: list[int] = []
     loop = Background("test-twice", lambda: 600.0, lambda: ended.append(1))

@@ -42,7 +42,7 @@ def score(
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_rate_of_nothing_is_none(rate: Rate) -> None:
+def test_rate_with_denominator_0_is_none(rate: Rate) -> None:
     """A denominator of 0 gives None, never 0."""
     assert rate(0, 0) is None
 
@@ -121,7 +121,7 @@ def test_change_is_never_nan(current: float, previous: float) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_change_refuses_what_is_no_number(bad: float) -> None:
+def test_change_refuses_nan_and_infinity(bad: float) -> None:
     """NaN and infinity are errors, so that they never reach a card."""
     with pytest.raises(ValueError, match="finite"):
         calc.change(bad, 1.0, unit_is_share=False)
@@ -163,7 +163,7 @@ def test_campaign_that_is_too_small_has_no_score() -> None:
     assert score(attempted=30, delivered=20, read=10, recipients=20, engaged=5, converted=1).value is not None
 
 
-def test_campaign_of_which_nothing_is_known_has_no_score() -> None:
+def test_campaign_without_components_has_no_score() -> None:
     """When every component is missing there is nothing to average."""
     assert score(delivered=None, read=None, recipients=None, engaged=None, converted=None).value is None
 
@@ -243,7 +243,7 @@ def test_contact_score_example() -> None:
     assert found.parts == pytest.approx({"conversion": 8.0, "inbound": 2.0})
 
 
-def test_contact_score_of_nothing_is_zero() -> None:
+def test_contact_score_without_activity_is_zero() -> None:
     """A contact that did nothing has 0, without a reason."""
     assert calc.contact_engagement_score({}, DAY) == calc.EngagementScore(0.0, 0.0, {})
 

@@ -178,7 +178,7 @@ def test_other_spellings_count_as_present(server: Server, event: dict[str, Any])
     assert server.posts == [[event]]
 
 
-def test_what_is_empty_counts_as_absent(server: Server) -> None:
+def test_empty_values_count_as_absent(server: Server) -> None:
     """An empty id and a time of None are replaced, as the server would do."""
     with recording(server) as (client, _):
         made = client.record(type="message.sent", id="", time=None)
@@ -224,7 +224,7 @@ def test_batches_keep_below_the_body_limit(server: Server, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("how", ["500", "503 0", "507", "408", "429 0", "reset early", "html"])
-def test_passing_trouble_is_retried(server: Server, how: str) -> None:
+def test_passing_failures_are_retried(server: Server, how: str) -> None:
     """Server errors, rate limits, broken connections and foreign answers lead to the same batch again."""
     server.script = [how, how]
     with recording(server) as (client, troubles):
@@ -285,7 +285,7 @@ def test_rejected_events_are_reported_one_by_one(server: Server) -> None:
     assert troubles == [Trouble("rejected", "'type' is required", 1, ("bad",), "missing_field", "type", 202)]
 
 
-def test_what_is_not_json_is_reported_at_once(server: Server) -> None:
+def test_an_event_that_is_not_json_is_reported_at_once(server: Server) -> None:
     """An event that cannot be written as JSON is rejected without an exception in the caller."""
     with recording(server) as (client, troubles):
         client.record(type="message.sent", id="odd", attributes=object())
@@ -293,7 +293,7 @@ def test_what_is_not_json_is_reported_at_once(server: Server) -> None:
     assert [(t.kind, t.code, t.ids) for t in troubles] == [("rejected", "not_json", ("odd",))]
 
 
-def test_slow_server_holds_nobody_up(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_slow_server_does_not_block_the_caller(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """While the server does not answer, record returns; events beyond max_queue are dropped, counted and reported."""
     server.script = ["wait"]
     with recording(server, flush_at=1, max_queue=10) as (client, troubles):
@@ -322,7 +322,7 @@ def test_timeout_is_retried_with_the_same_ids(server: Server) -> None:
     assert set(server.stored) == {"m1"}
 
 
-def test_flush_says_when_it_gave_up(server: Server) -> None:
+def test_flush_returns_false_after_its_timeout(server: Server) -> None:
     """A flush that runs out of time returns False and the events stay queued."""
     server.script = ["wait"]
     with recording(server) as (client, _):
@@ -333,7 +333,7 @@ def test_flush_says_when_it_gave_up(server: Server) -> None:
         assert client.flush(60)
 
 
-def test_flush_of_nothing_is_done(server: Server) -> None:
+def test_flush_without_events_succeeds(server: Server) -> None:
     """Without events a flush succeeds without a request."""
     with recording(server) as (client, _):
         assert client.flush()
@@ -353,7 +353,7 @@ def test_close_respects_a_long_retry_after(server: Server) -> None:
     assert [(t.kind, t.count) for t in troubles] == [("dropped", 6)]
 
 
-def test_close_sends_what_waits(server: Server) -> None:
+def test_close_sends_waiting_events(server: Server) -> None:
     """Leaving the context sends all events, due or not."""
     with Client(server.url, KEY, flush_interval=3600) as client:
         client.record(type="message.sent", id="m1")
@@ -387,7 +387,7 @@ def test_broken_on_error_stops_nothing(server: Server, caplog: pytest.LogCapture
     assert "my own mistake" in caplog.text
 
 
-def test_server_that_is_not_there(server: Server) -> None:
+def test_events_wait_while_the_server_is_unreachable(server: Server) -> None:
     """Without a server events wait, and a close drops and reports them."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -438,7 +438,7 @@ def test_a_signal_closes_clients_first(server: Server, before: str) -> None:
     assert list(server.stored) == ["waiting"]
 
 
-def test_program_that_forgets_to_close(server: Server) -> None:
+def test_a_program_without_close_sends_its_events(server: Server) -> None:
     """A program that ends without close or flush has sent its events; a forked child sends its own, once each."""
     program = (
         "import os, hubbub.client as c\n"
@@ -489,7 +489,7 @@ def test_a_note_on_stored_events_is_in_the_log(server: Server, caplog: pytest.Lo
     assert "1 event(s) stored with a note, the first: never counted" in caplog.text
 
 
-def test_the_environment_says_how_batches_are_made(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_batch_size_and_interval(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without arguments, HUBBUB_COLLECTION__BATCH_SIZE and __FLUSH_INTERVAL apply; a bad number is refused."""
     monkeypatch.setenv("HUBBUB_COLLECTION__BATCH_SIZE", "2")
     monkeypatch.setenv("HUBBUB_COLLECTION__FLUSH_INTERVAL", "3600")
@@ -510,7 +510,7 @@ def test_the_environment_says_how_batches_are_made(server: Server, monkeypatch: 
         {"timeout": 0}, {"flush_interval": -1},
     ],
 )  # fmt: skip
-def test_settings_that_cannot_work_are_refused(how: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(how: dict[str, Any]) -> None:
     """A client with a bad address, key or number is refused when it is made."""
     with pytest.raises(BadInputError):
         Client(**{"url": "https://hubbub.example.org", "key": KEY, **how})

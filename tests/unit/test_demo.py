@@ -59,7 +59,7 @@ def test_size_is_that_of_a_lively_team(tenant: str) -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 @pytest.mark.parametrize("days", [2, 90])
-def test_nothing_is_in_the_future_or_too_old(tenant: str, days: int) -> None:
+def test_every_time_lies_within_the_days_before_now(tenant: str, days: int) -> None:
     """Every time lies between now - days and now, in UTC, and every event comes from the demo."""
     for event in sample(tenant, NOW, days):
         assert NOW - timedelta(days=days) <= event.time <= NOW
@@ -134,7 +134,7 @@ def test_each_tenant_has_a_story(tenant: str) -> None:
 
 @pytest.mark.parametrize("tenant", TENANTS)
 @pytest.mark.parametrize("hours", range(0, 24, 3))
-def test_somebody_is_always_online(tenant: str, hours: int) -> None:
+def test_some_staff_are_online_at_any_hour(tenant: str, hours: int) -> None:
     """At any hour some staff are logged in and some are not."""
     state = {}
     for event in of_type(tenant, "staff.login", "staff.logout"):

@@ -9,7 +9,7 @@ import pytest
 from hubbub.memory import keep_what_is_loaded, uncollected
 
 
-def test_the_collector_pauses_and_goes_on() -> None:
+def test_the_collector_pauses_inside_nested_blocks() -> None:
     """It is off inside nested blocks, and on after the outer one, also after an error."""
     assert gc.isenabled()
     with pytest.raises(ValueError, match="stop"), uncollected():
@@ -20,7 +20,7 @@ def test_the_collector_pauses_and_goes_on() -> None:
     assert gc.isenabled()
 
 
-def test_who_has_turned_it_off_finds_it_off() -> None:
+def test_a_disabled_collector_stays_disabled() -> None:
     """If the program has disabled the collector, it stays disabled."""
     gc.disable()
     try:
@@ -31,7 +31,7 @@ def test_who_has_turned_it_off_finds_it_off() -> None:
         gc.enable()
 
 
-def test_what_is_loaded_is_looked_through_no_more() -> None:
+def test_objects_that_exist_at_a_start_are_frozen() -> None:
     """Objects that exist when a server starts are frozen, and later garbage is still collected."""
     try:
         keep_what_is_loaded()

@@ -24,7 +24,7 @@ def stepping(precedence: Precedence) -> tuple[threading.Thread, threading.Event]
     return thread, done
 
 
-def test_one_that_goes_last_waits_for_those_that_go_first() -> None:
+def test_a_thread_of_low_precedence_waits_for_requests() -> None:
     """The thread continues once no request of high precedence is left."""
     precedence = Precedence()
     precedence.first = 2
@@ -40,7 +40,7 @@ def test_one_that_goes_last_waits_for_those_that_go_first() -> None:
     thread.join()
 
 
-def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_for_requests_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside an endless request it continues after the longest wait."""
     monkeypatch.setattr("hubbub.precedence.LONGEST", 0.02)
     precedence = Precedence()
@@ -50,7 +50,7 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     thread.join()
 
 
-def test_others_do_not_step_aside() -> None:
+def test_other_threads_do_not_wait() -> None:
     """Work for another request, and after one of low precedence, returns at once."""
     precedence = Precedence()
     precedence.first = 1

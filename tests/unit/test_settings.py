@@ -127,7 +127,7 @@ def test_configuration_of_the_replaced_systems_is_read() -> None:
         ("a: [", "YAML"), ("\x00", "YAML"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_named(text: str, named: str) -> None:
+def test_invalid_settings_are_named(text: str, named: str) -> None:
     """A value out of range, an unknown setting and a broken file raise an error with their name."""
     Path("hubbub.yaml").write_text(text + "\n")
     with pytest.raises(BadSettingError, match=named.replace(".", r"\.")):

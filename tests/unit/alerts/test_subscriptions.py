@@ -171,7 +171,7 @@ def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
     assert "Nothing unusual." in usual
 
 
-def test_a_destination_in_use_cannot_be_deleted(clocked: Clocked) -> None:
+def test_a_destination_in_use_cannot_be_removed(clocked: Clocked) -> None:
     """A destination can be removed once no rule and no active subscription sends to it; until then the error names them."""
     engine, daily = clocked.engine, _daily(clocked)
     rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5, "destinations": [daily.destination]}

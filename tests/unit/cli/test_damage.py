@@ -141,7 +141,7 @@ def test_a_full_disk_at_start_is_named(broken: Run, disk: Path) -> None:
     assert broken("tenants", "list", "--data", data).code == 0
 
 
-def test_a_read_only_folder_is_named(broken: Run, disk: Path) -> None:
+def test_a_read_only_folder_answers_and_refuses_writes(broken: Run, disk: Path) -> None:
     """In a read-only folder queries are answered, and commands that write fail in one line."""
     data = disk / "data"
     shutil.copytree("hubbub-data", data)

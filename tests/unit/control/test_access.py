@@ -44,7 +44,7 @@ def come_in(access: Access, tenant: str | None, label: str, role: str = "viewer"
     return access.enter(access.invite(role, tenant, label)[1])[1]
 
 
-def test_an_installation_of_before_goes_on(tmp_path: Path, jobs_url: str) -> None:
+def test_links_and_sessions_of_an_earlier_version_still_work(tmp_path: Path, jobs_url: str) -> None:
     """Links and sessions in an earlier version's tables still work; its sessions are listed, used and ended."""
     database = Database(jobs_url)
     control = Control(database, tmp_path)
@@ -72,7 +72,9 @@ def test_an_installation_of_before_goes_on(tmp_path: Path, jobs_url: str) -> Non
     database.close()
 
 
-def test_a_session_is_seen_every_five_minutes(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_use_of_a_session_is_stored_every_five_minutes(
+    access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A session's last use is stored at most every `SEEN_SECONDS`; uses in between write nothing."""
     token, begun = come_in(access, "a", "Ada"), now()
 
@@ -88,7 +90,7 @@ def test_a_session_is_seen_every_five_minutes(access: Access, monkeypatch: pytes
     assert seen_after(2 * SEEN_SECONDS) == begun + timedelta(seconds=SEEN_SECONDS + 1)
 
 
-def test_what_is_listed_lets_nobody_in(access: Access) -> None:
+def test_a_listed_session_does_not_sign_in(access: Access) -> None:
     """A session's listed row holds no token, and its id, digest and link do not sign in."""
     token = come_in(access, "a", "Ada")
     (one,) = access.sessions("a")
@@ -120,7 +122,7 @@ def test_sessions_are_a_tenant_s_own(access: Access) -> None:
         access.end_all("nobody")
 
 
-def test_revoking_a_link_ends_what_it_let_in(access: Access) -> None:
+def test_revoking_a_link_ends_its_sessions(access: Access) -> None:
     """Revoking a link ends the sessions that began with it; sessions of another link go on."""
     link, token = access.invite("viewer", "a", "Ada")
     inside, other = access.enter(token)[1], come_in(access, "a", "Ben")

@@ -55,7 +55,7 @@ def keep(cache: Cache, key: str = "k", tags: tuple[str, ...] = TAGS, kept: Kept 
     cache.put(key, cache.get(key, tags)[1], kept, seconds)
 
 
-def test_what_is_kept_is_found_as_it_was(cache: Cache) -> None:
+def test_a_cached_answer_comes_back_unchanged(cache: Cache) -> None:
     """An answer comes back with the same bytes and time of making, and under its own key only."""
     assert cache.get("k", TAGS)[0] is None
     keep(cache)
@@ -64,7 +64,7 @@ def test_what_is_kept_is_found_as_it_was(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("dropped", TAGS)
-def test_a_dropped_tag_lets_go_of_its_answers_alone(cache: Cache, dropped: str) -> None:
+def test_a_dropped_tag_invalidates_only_its_answers(cache: Cache, dropped: str) -> None:
     """Dropping either of its two tags invalidates an answer; answers under other tags stay."""
     keep(cache)
     keep(cache, "other", ("2:numbers",))
@@ -75,7 +75,7 @@ def test_a_dropped_tag_lets_go_of_its_answers_alone(cache: Cache, dropped: str) 
     assert cache.get("k", TAGS)[0] == BODY
 
 
-def test_an_answer_that_was_begun_before_a_drop_is_not_found(cache: Cache) -> None:
+def test_an_answer_begun_before_a_drop_is_not_returned(cache: Cache) -> None:
     """An answer whose computation began before a drop is not returned when it is stored later, even after a second drop."""
     _, stamp = cache.get("k", TAGS)
     cache.drop(["1:numbers"])
@@ -86,7 +86,7 @@ def test_an_answer_that_was_begun_before_a_drop_is_not_found(cache: Cache) -> No
     assert cache.get("k", TAGS)[0] is None
 
 
-def test_what_is_too_large_or_for_no_time_is_not_kept(cache: Cache) -> None:
+def test_too_large_and_zero_second_answers_are_not_cached(cache: Cache) -> None:
     """An answer above `LARGEST`, or one with 0 seconds to live, is not cached; nothing is raised."""
     keep(cache, kept=Kept(b"x" * (LARGEST + 1), 0))
     assert cache.get("k", TAGS)[0] is None
@@ -94,7 +94,7 @@ def test_what_is_too_large_or_for_no_time_is_not_kept(cache: Cache) -> None:
     assert cache.get("k", TAGS)[0] is None
 
 
-def test_memory_lets_go_when_the_time_is_over(timer: Timer) -> None:
+def test_answers_in_memory_expire(timer: Timer) -> None:
     """An answer is valid for its own number of seconds, and not after them."""
     cache = Memory(1 << 20, timer)
     keep(cache, "short", seconds=30)
@@ -106,7 +106,7 @@ def test_memory_lets_go_when_the_time_is_over(timer: Timer) -> None:
     assert cache.get("long", TAGS)[0] is None
 
 
-def test_redis_is_told_when_the_time_is_over(redis_server: RedisServer) -> None:
+def test_every_key_in_redis_has_an_expiry(redis_server: RedisServer) -> None:
     """Every key in Redis, of answers and of tokens, has an expiry and the prefix of the installation."""
     cache = Redis(redis_server.url, "test")
     keep(cache, seconds=30)
@@ -143,7 +143,7 @@ def test_memory_stays_within_its_bound() -> None:
     assert held < 2.1 * (1 << 20)
 
 
-def test_memory_lets_go_first_of_what_was_asked_for_longest_ago() -> None:
+def test_memory_evicts_the_least_recently_used_answer() -> None:
     """With room for two answers, a third evicts the least recently used."""
     cache = Memory(2 * (BESIDE + 10))
     for key in ("a", "b"):
@@ -167,7 +167,7 @@ def test_a_lost_token_is_a_drop(redis_server: RedisServer) -> None:
 @pytest.mark.parametrize(
     "value", [b"", b"\x80\x04K\x01.", b"{}", b'{"made":1,"stamp":[]}\n{}', b'{"made":"x"}\n', b"null\nx"]
 )
-def test_what_others_wrote_is_no_answer(redis_server: RedisServer, value: bytes) -> None:
+def test_a_foreign_value_is_a_miss(redis_server: RedisServer, value: bytes) -> None:
     """A value under our key that we did not write, like a pickle, counts as a miss and raises nothing."""
     cache = Redis(redis_server.url, "test")
     _, stamp = cache.get("k", TAGS)
@@ -179,7 +179,7 @@ def test_what_others_wrote_is_no_answer(redis_server: RedisServer, value: bytes)
     cache.close()
 
 
-def test_two_installations_in_one_redis_do_not_meet(redis_server: RedisServer, tmp_path: Path) -> None:
+def test_two_installations_in_one_redis_are_separate(redis_server: RedisServer, tmp_path: Path) -> None:
     """Each store keeps its own cache space: another store's space holds neither its answers nor its drops."""
     spaces = []
     for name in ("one", "two", "one"):
@@ -209,7 +209,7 @@ for line in sys.stdin:
 """
 
 
-def test_what_one_process_drops_is_dropped_for_the_other(redis_server: RedisServer) -> None:
+def test_a_drop_holds_for_other_processes(redis_server: RedisServer) -> None:
     """Two processes on one Redis: each reads the other's answers, and neither reads an answer that one of them dropped."""
     cache = Redis(redis_server.url, "test")
     command = [sys.executable, "-c", CHILD, redis_server.url]
@@ -235,7 +235,7 @@ def test_what_one_process_drops_is_dropped_for_the_other(redis_server: RedisServ
 
 
 @pytest.mark.parametrize("way", ["stop", "hang"])
-def test_without_redis_nothing_is_found_and_little_said(redis_server: RedisServer, timer: Timer, way: str) -> None:
+def test_without_redis_lookups_miss_and_one_line_is_logged(redis_server: RedisServer, timer: Timer, way: str) -> None:
     """While Redis is stopped or hangs, lookups miss, nothing is raised, and one line is logged; later it is used again."""
     cache = Redis(redis_server.url, "test", timer)
     keep(cache)
@@ -315,7 +315,7 @@ def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
     store.close()
 
 
-def test_memory_finds_nothing_while_the_store_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_misses_while_changes_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the store cannot say whether another process changed it, lookups miss, nothing is cached, and nothing is raised."""
     store = Store(tmp_path)
     cache = Following(1 << 20, store)
@@ -333,7 +333,7 @@ def test_memory_finds_nothing_while_the_store_does_not_say(tmp_path: Path, monke
     store.close()
 
 
-def test_many_drops_are_told_in_pieces(redis_server: RedisServer) -> None:
+def test_many_drops_are_sent_in_pieces(redis_server: RedisServer) -> None:
     """Dropping 5,000 tags at once invalidates the answers of all of them."""
     cache = Redis(redis_server.url, "test")
     for number in (0, 2500, 4999):
@@ -343,13 +343,13 @@ def test_many_drops_are_told_in_pieces(redis_server: RedisServer) -> None:
     cache.close()
 
 
-def test_a_url_that_cannot_be_one_is_named() -> None:
+def test_an_invalid_url_names_its_setting() -> None:
     """A URL of Redis with a bad port is refused when the cache is made; the error names the setting."""
     with pytest.raises(BadSettingError, match="cache_url"):
         Redis("redis://localhost:port/0", "test")
 
 
-def test_what_is_forgotten_is_gone_at_once(cache: Cache, request: pytest.FixtureRequest) -> None:
+def test_a_forgotten_prefix_is_removed_at_once(cache: Cache, request: pytest.FixtureRequest) -> None:
     """Forgetting a prefix removes all answers under it at once, dropped ones too; answers under other keys stay."""
     for key in ("1:a", "1:b", "11:a", "2:1:a"):
         _, stamp = cache.get(key, TAGS)

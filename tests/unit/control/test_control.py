@@ -41,7 +41,7 @@ def control(tmp_path: Path) -> Iterator[Control]:
 # --- tenants
 
 
-def test_a_tenant_is_found_as_it_was_made(control: Control, tmp_path: Path) -> None:
+def test_a_tenant_is_read_back_unchanged(control: Control, tmp_path: Path) -> None:
     """A new tenant's name, zone and retention are stored; another opening of the same file returns the same."""
     made = control.add_tenant("beta", "Asia/Kathmandu", "Beta", Retention(raw=7, hour=None))
     other = open_(tmp_path)
@@ -67,7 +67,7 @@ def test_bad_names_and_zones_make_no_tenant(control: Control) -> None:
     assert list(control.tenants()) == ["acme"]
 
 
-def test_a_tenant_changes_what_is_given_and_nothing_else(control: Control) -> None:
+def test_only_given_fields_of_a_tenant_change(control: Control) -> None:
     """Only the given fields of zone, name and retention change; a bad zone changes nothing."""
     control.change_tenant("acme", zone="UTC")
     assert (control.tenant("acme").zone, control.tenant("acme").name) == ("UTC", "Acme Inc.")
@@ -79,7 +79,7 @@ def test_a_tenant_changes_what_is_given_and_nothing_else(control: Control) -> No
     assert control.change_tenant("acme").zone == "UTC"
 
 
-def test_a_tenant_that_is_not_there_is_not_found(control: Control) -> None:
+def test_an_unknown_tenant_is_not_found(control: Control) -> None:
     """Reading, changing or making a key for an unknown tenant raises `NotFoundError` with its name."""
     for wrong in (
         lambda: control.tenant("nobody"),
@@ -93,7 +93,7 @@ def test_a_tenant_that_is_not_there_is_not_found(control: Control) -> None:
 # --- keys
 
 
-def test_a_key_opens_what_it_was_made_for(control: Control) -> None:
+def test_a_key_leads_to_its_tenant_label_and_scopes(control: Control) -> None:
     """A key's text leads to its tenant, label and scopes, and the scopes have a fixed order."""
     key, text = control.add_key("acme", ["read", "ingest"], "the shop")
     found = control.authenticate(text)
@@ -214,7 +214,7 @@ def test_another_process_follows_what_this_one_changes(control: Control, tmp_pat
     other.database.close()
 
 
-def test_what_is_known_of_a_tenant_holds_while_the_database_is_away(
+def test_known_fields_of_a_tenant_hold_while_the_database_is_away(
     control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the database is unavailable a tenant keeps its known fields; missed changes are read once it answers."""
@@ -248,7 +248,7 @@ CHANGES: dict[str, Callable[[Control, str], object]] = {
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_whoever_changes_tenants_all_know_the_same(steps: list[tuple[int, str, str]]) -> None:
+def test_processes_follow_each_others_tenants(steps: list[tuple[int, str, str]]) -> None:
     """Two processes change tenants in any order: after `follow` each has what is stored, in the same order."""
     with TemporaryDirectory() as folder:
         both = [open_(Path(folder)) for _ in range(2)]
@@ -263,7 +263,7 @@ def test_whoever_changes_tenants_all_know_the_same(steps: list[tuple[int, str, s
             control.database.close()
 
 
-def test_a_key_that_is_used_brings_what_is_known_of_its_tenant(control: Control, tmp_path: Path) -> None:
+def test_the_first_use_of_a_key_brings_its_tenants_current_zone(control: Control, tmp_path: Path) -> None:
     """A key's first use in another process brings its tenant's current zone there, so no event is read in an old zone."""
     other = open_(tmp_path)
     assert other.tenant("acme").zone == "America/New_York"
@@ -274,7 +274,7 @@ def test_a_key_that_is_used_brings_what_is_known_of_its_tenant(control: Control,
     other.database.close()
 
 
-def test_processes_with_one_secret_key_know_each_others_keys(tmp_path: Path) -> None:
+def test_processes_with_the_same_secret_key_accept_each_others_keys(tmp_path: Path) -> None:
     """Processes without a common folder share keys through the secret key; another secret key, or none, accepts none of them."""
     url = f"sqlite:///{tmp_path / 'shared.db'}"
 

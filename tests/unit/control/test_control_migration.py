@@ -126,7 +126,7 @@ def rows_of_tenants(database: Database) -> list[str]:
         return list(con.execute(sa.text("SELECT id FROM tenants ORDER BY id")).scalars())
 
 
-def test_a_source_that_changes_meanwhile_is_named_and_nothing_is_carried(
+def test_a_change_of_the_source_during_the_copy_stops_it(
     source: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant added during the copy is noticed; the target stays empty and can be filled later."""

@@ -35,7 +35,7 @@ def test_many_write_at_once(tmp_path: Path) -> None:
         database.close()
 
 
-def test_a_table_of_before_gets_the_columns_it_lacks(jobs_url: str) -> None:
+def test_an_older_table_gets_the_missing_columns(jobs_url: str) -> None:
     """Existing rows keep their values and get the new columns' defaults; a second call changes nothing."""
     database = Database(jobs_url)
     database.make(words)
@@ -52,7 +52,7 @@ def test_a_table_of_before_gets_the_columns_it_lacks(jobs_url: str) -> None:
     database.close()
 
 
-def test_an_error_undoes_its_work_and_lets_the_next_in(tmp_path: Path) -> None:
+def test_an_error_rolls_back_and_does_not_block_the_next_writer(tmp_path: Path) -> None:
     """Writes before an error are rolled back, and the next writer is not blocked."""
     database = Database(f"sqlite:///{tmp_path / 'control.db'}")
     database.make(words)

@@ -110,7 +110,7 @@ def test_the_newest_rows_of_a_key_and_outcome_are_kept(here: Installation, monke
     ]  # fmt: skip
 
 
-def test_rows_go_after_thirty_days(here: Installation) -> None:
+def test_rows_are_deleted_after_thirty_days(here: Installation) -> None:
     """A row is deleted by the first write after 30 days, of whichever tenant."""
     log = here.process()
     log.note(HALF)
@@ -137,7 +137,7 @@ def test_memory_is_bounded(here: Installation, monkeypatch: pytest.MonkeyPatch) 
     ]  # fmt: skip
 
 
-def test_what_could_not_be_written_is_written_later_once(here: Installation) -> None:
+def test_counts_that_could_not_be_written_are_written_later_once(here: Installation) -> None:
     """While the database refuses writes, counts are held and grow; afterwards they are written once."""
     log, database = here.process(), here.database()
     with database.write() as con:
@@ -176,7 +176,7 @@ def test_pages_go_through_all_rows_newest_first(here: Installation) -> None:
             log.page(cursor=cursor)
 
 
-def test_a_field_is_one_of_the_contract(here: Installation) -> None:
+def test_only_fields_of_the_contract_are_stored(here: Installation) -> None:
     """A field's name that is not in the contract is the sender's own text, and is not stored."""
     log = here.process()
     log.note(replace(HALF, reason="unknown_field", field="canary of a contact"))

@@ -18,7 +18,7 @@ def checks(engine: Engine) -> dict[str, bool]:
     return {row["check"]: row["ok"] for row in engine.doctor()["rows"]}
 
 
-def test_doctor_looks_at_the_stores_files(tmp_path: Path) -> None:
+def test_doctor_checks_the_files_of_the_store(tmp_path: Path) -> None:
     """A new store is well; files readable by others, a missing file of identities and an old log are named."""
     with open_engine(tmp_path, clock=lambda: datetime.now(UTC), free_floor_mb=0) as engine:
         engine.add_tenant("acme")
@@ -62,7 +62,7 @@ def test_doctor_counts_by_age(tmp_path: Path) -> None:
         assert rows["jobs"]["ok"] and asked == [(now[0] - timedelta(days=7)).timestamp()]
 
 
-def test_failed_jobs_count_from_a_moment_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_jobs_count_since_a_given_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed jobs count if they ended since the given moment; parked jobs count whatever their age."""
     ended = [
         Mock(ended_at=moment)
@@ -75,7 +75,7 @@ def test_failed_jobs_count_from_a_moment_on(tmp_path: Path, monkeypatch: pytest.
         assert engine.jobs.unfinished(since) == {"failed": 2, "parked": 3}
 
 
-def test_doctor_knows_a_whole_file_of_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_checks_the_length_of_a_file_of_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of identities of several tenants is well; a truncated one and one with extra bytes are not."""
     monkeypatch.setattr("hubbub.storage.sqlite_identity.RECENT", 4)
     with open_engine(tmp_path, clock=lambda: datetime.now(UTC), free_floor_mb=0) as engine:

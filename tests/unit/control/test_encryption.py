@@ -26,7 +26,7 @@ def test_a_text_opens_for_its_owner_alone(tmp_path: Path) -> None:
     assert encryption.seal("canary", "acme", "int_1") != sealed
 
 
-def test_a_given_key_counts_and_another_one_does_not_open(tmp_path: Path) -> None:
+def test_only_the_given_key_opens_a_text(tmp_path: Path) -> None:
     """A key from the settings writes no file and works in any folder; no other key opens what it sealed."""
     sealed = Encryption(tmp_path, "ab" * 32).seal("text", "acme", "x")
     assert list(tmp_path.iterdir()) == []

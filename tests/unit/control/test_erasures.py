@@ -36,7 +36,7 @@ def event(contact: str | None, id_: str | None = "e") -> Event:
     return Event(type="message.received", time=AT, id=id_, contact_id=contact)
 
 
-def test_what_was_erased_is_known_again(database: Database, tmp_path: Path) -> None:
+def test_erased_events_are_recognised(database: Database, tmp_path: Path) -> None:
     """An erasure covers its contact's events before it, and the named events by source and id; no others, and no other tenant's."""
     erasures, control = opened(database, tmp_path)
     for tenant in ("acme", "beta"):
@@ -56,7 +56,7 @@ def test_what_was_erased_is_known_again(database: Database, tmp_path: Path) -> N
     assert erasures.of("beta") is None
 
 
-def test_other_processes_hear_of_it(database: Database, tmp_path: Path) -> None:
+def test_other_processes_know_an_erasure(database: Database, tmp_path: Path) -> None:
     """Another process knows an erasure after `follow`; digests are the same in both, and no file holds the contact's id."""
     (one, control), (other, theirs) = opened(database, tmp_path), opened(database, tmp_path)
     control.add_tenant("acme")

@@ -41,7 +41,7 @@ class Work:
         return {**self.answer, "n": self.done}
 
 
-def test_it_is_done_once(kept: Idempotency) -> None:
+def test_a_repeated_request_is_done_once(kept: Idempotency) -> None:
     """The second request gets the first answer without its hidden fields, and does no work; a key of another request is refused."""
     work = Work({"id": "é", "secret": "s"})
     assert kept.once("acme", "k", "f", work, hide=["secret"]) == ({"id": "é", "secret": "s", "n": 1}, False)
@@ -52,14 +52,14 @@ def test_it_is_done_once(kept: Idempotency) -> None:
         kept.once("acme", "k", "g", work)
 
 
-def test_what_fails_gives_its_key_back(kept: Idempotency) -> None:
+def test_a_failed_request_releases_its_key(kept: Idempotency) -> None:
     """An error is raised and not stored; the next request with the key is done, even another one."""
     with pytest.raises(ValueError):
         kept.once("acme", "k", "f", Work(ValueError("no")))
     assert kept.once("acme", "k", "g", Work({}))[1] is False
 
 
-def test_one_of_many_does_it(kept: Idempotency) -> None:
+def test_of_concurrent_requests_one_does_the_work(kept: Idempotency) -> None:
     """Of ten concurrent requests one does the work; those during it get an error, and later ones its answer."""
     work, begun, go = Work({}), threading.Event(), threading.Event()
 
@@ -85,7 +85,7 @@ def test_one_of_many_does_it(kept: Idempotency) -> None:
     assert kept.once("acme", "k", "f", work) == ({"n": 1}, True)
 
 
-def test_a_claim_of_the_dead_is_taken_over(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_of_a_dead_process_is_taken_over(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim without an answer blocks for five minutes; then a request takes it over, and the first answer is not stored."""
 
     def slow() -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_answers_live_a_day_and_are_pruned(kept: Idempotency, monkeypatch: pytes
         assert con.execute(sa.select(sa.func.count()).select_from(stored.repeats)).scalar_one() == 1
 
 
-def test_a_tenant_has_so_many_keys_a_day(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keys_of_a_tenant_are_limited_by_day(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond `MOST_KEYS` a tenant's new keys are refused before any work; its stored keys and other tenants' go on."""
     monkeypatch.setattr(stored, "MOST_KEYS", 2)
     for key in "ab":
@@ -123,7 +123,7 @@ def test_a_tenant_has_so_many_keys_a_day(kept: Idempotency, monkeypatch: pytest.
     assert kept.once("other", "c", "f", work)[1] is False
 
 
-def test_a_large_answer_is_not_kept(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_answer_is_not_stored(kept: Idempotency, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer above `LARGEST_ANSWER` is returned but not stored, so the request is done again."""
     monkeypatch.setattr(stored, "LARGEST_ANSWER", 100)
     work = Work({"text": "x" * 100})
@@ -131,7 +131,7 @@ def test_a_large_answer_is_not_kept(kept: Idempotency, monkeypatch: pytest.Monke
     assert work.done == 2
 
 
-def test_nothing_is_readable_in_the_table(kept: Idempotency) -> None:
+def test_keys_are_digests_and_answers_are_encrypted(kept: Idempotency) -> None:
     """Keys are stored as digests, and answers are encrypted."""
     kept.once("acme", "my-key", "f", Work({"word": "canary"}))
     with kept._database.read() as con:
@@ -140,7 +140,7 @@ def test_nothing_is_readable_in_the_table(kept: Idempotency) -> None:
     assert b"canary" not in bytes(row.answer)
 
 
-def test_answers_that_say_something_are_forgotten(kept: Idempotency, jobs_url: str, tmp_path: Path) -> None:
+def test_answers_that_hold_a_text_are_deleted(kept: Idempotency, jobs_url: str, tmp_path: Path) -> None:
     """Matching answers of the given owners are deleted and computed again when requested; no SQLite file keeps a byte of them."""
     for owner in ("acme", "", "other"):
         for said in ("canary", "plain"):

@@ -33,7 +33,7 @@ def add(kept: Integrations, tenant: str = "acme", **fields: str) -> Integration:
     return kept.add(tenant, fields.get("provider", "slack"), "n", {"page_id": "1"}, fields.get("secret", CANARY))
 
 
-def test_an_integration_is_found_as_it_was_made(kept: Integrations) -> None:
+def test_an_integration_is_read_back_unchanged(kept: Integrations) -> None:
     """A new integration comes back with all fields; only `secret` returns its secret, and no text form shows it."""
     made = add(kept)
     assert kept.get("acme", made.id) == made
@@ -42,7 +42,7 @@ def test_an_integration_is_found_as_it_was_made(kept: Integrations) -> None:
     assert CANARY not in repr(made) + str(kept.page())
 
 
-def test_another_tenants_is_not_found_in_the_same_words(kept: Integrations) -> None:
+def test_another_tenants_integration_is_answered_as_unknown(kept: Integrations) -> None:
     """Another tenant's id fails in every operation with the error of an unknown id, and nothing changes."""
     made = add(kept)
     for call in (kept.get, kept.pause, kept.resume, kept.remove, lambda t, i: kept.rotate(t, i, "new")):
@@ -56,7 +56,7 @@ def test_another_tenants_is_not_found_in_the_same_words(kept: Integrations) -> N
     assert kept.page("beta") == []
 
 
-def test_pages_hold_everything_once_also_what_is_added_meanwhile(kept: Integrations) -> None:
+def test_pages_hold_every_integration_once(kept: Integrations) -> None:
     """Pages return every integration once, in the order of making; one added while reading comes last."""
     made = [add(kept, "acme" if n % 3 else "beta").id for n in range(25)]
     seen: list[str] = []
@@ -89,7 +89,7 @@ def test_states_change_as_people_and_failures_want(kept: Integrations) -> None:
     assert kept.rotate("acme", made.id, "newer").state == "paused"
 
 
-def test_a_failure_of_the_former_secret_breaks_nothing(kept: Integrations) -> None:
+def test_a_failure_with_a_replaced_secret_breaks_nothing(kept: Integrations) -> None:
     """A fetch that fails with a secret replaced meanwhile does not break the integration."""
     before = add(kept)
     after = kept.rotate("acme", before.id, "new-secret")

@@ -44,7 +44,7 @@ def test_a_payload_comes_back_to_its_tenant_and_kind(kept: Payloads) -> None:
         kept.get("acme", reference, "suggestion")
 
 
-def test_the_first_one_under_an_id_stays(kept: Payloads) -> None:
+def test_the_first_payload_of_an_id_stays(kept: Payloads) -> None:
     """Writing an id again changes nothing; writing another tenant's id is refused."""
     for text in ("first", "second"):
         assert kept.put("acme", "suggestion", {"text": text}, "sug_1") == "sug_1"
@@ -53,7 +53,7 @@ def test_the_first_one_under_an_id_stays(kept: Payloads) -> None:
         kept.put("beta", "suggestion", {"text": "mine"}, "sug_1")
 
 
-def test_what_is_deleted_is_gone(kept: Payloads) -> None:
+def test_payloads_are_deleted_by_reference_or_age(kept: Payloads) -> None:
     """Payloads are deleted by reference or by age, many at once; the result is the number of deleted ones."""
     references = [kept.put("acme", "request", {"n": n}) for n in range(1203)]
     assert kept.delete([*references[:1201], "pay_none"]) == 1201
@@ -69,7 +69,7 @@ def test_no_file_holds_a_text(kept: Payloads, tmp_path: Path) -> None:
         assert CANARY.encode() not in path.read_bytes(), path.name
 
 
-def test_payloads_that_say_something_are_found(kept: Payloads) -> None:
+def test_payloads_are_found_by_their_text(kept: Payloads) -> None:
     """`naming` finds a tenant's own payloads by the text of their JSON."""
     mine = kept.put("acme", "request", {"text": CANARY})
     kept.put("acme", "request", {"text": "plain"})

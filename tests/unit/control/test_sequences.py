@@ -38,7 +38,7 @@ def holes_of(times: dict[int, datetime]) -> list[Hole]:
 
 @settings(deadline=None, max_examples=60)
 @given(numbers=st.lists(st.integers(100, 125), max_size=50))
-def test_holes_are_those_of_the_set_of_numbers(sequences: Sequences, numbers: list[int]) -> None:
+def test_holes_are_the_missing_numbers_of_the_sequence(sequences: Sequences, numbers: list[int]) -> None:
     """In any order and with any doubles, a hole is a missing number between two that came."""
     sequences.forget(BOT.id)
     times: dict[int, datetime] = {}

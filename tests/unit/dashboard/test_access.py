@@ -52,7 +52,7 @@ def test_a_role_sees_its_own_and_no_more(pages: Pages, role: str) -> None:
         assert answer.status_code < 500, path
 
 
-def test_another_tenant_is_not_there(pages: Pages) -> None:
+def test_another_tenant_is_answered_as_unknown(pages: Pages) -> None:
     """For every address of another tenant, an admin gets the answer for an unknown tenant."""
     http = pages.sign_in("admin", "a")
     for path, _ in everything("b"):
@@ -109,7 +109,7 @@ def test_a_shared_link_holds_its_view_fast(pages: Pages) -> None:
     assert http.get(home.headers["location"]).status_code == 404
 
 
-def test_links_of_another_tenant_cannot_be_withdrawn(pages: Pages) -> None:
+def test_links_of_another_tenant_cannot_be_revoked(pages: Pages) -> None:
     """A tenant cannot revoke another tenant's link."""
     shared = pages.engine.access.share_link("a", "range=7d")
     with pytest.raises(Exception, match="no such link"):
@@ -117,7 +117,7 @@ def test_links_of_another_tenant_cannot_be_withdrawn(pages: Pages) -> None:
     assert pages.engine.access.links("a").rows[0].revoked_at is None and pages.engine.access.links("b").rows == []
 
 
-def test_every_page_says_what_a_browser_may_do_with_it(pages: Pages) -> None:
+def test_every_page_forbids_framing_caching_and_foreign_scripts(pages: Pages) -> None:
     """No page, part or file can be framed, cached, or run a script from elsewhere; nor can errors and the sign-in page."""
     http = pages.sign_in()
     for path in ("/t/a/overview", "/t/a/overview/cards", "/t/a/overview/cards.csv", "/sign-in", "/t/nobody/overview"):
@@ -128,7 +128,7 @@ def test_every_page_says_what_a_browser_may_do_with_it(pages: Pages) -> None:
         assert headers["cache-control"] == "private, no-store"
 
 
-def test_an_address_that_cannot_be_read_is_a_page_that_says_so(pages: Pages) -> None:
+def test_an_invalid_address_is_an_error_page(pages: Pages) -> None:
     """A bad range gets an error page with 400; a bad metric is an error inside its part."""
     http = pages.sign_in()
     answer = http.get("/t/a/overview?range=ever")
@@ -137,7 +137,7 @@ def test_an_address_that_cannot_be_read_is_a_page_that_says_so(pages: Pages) -> 
     assert part.status_code == 200 and "failed" in part.text
 
 
-def test_static_files_are_kept_for_ever_and_compressed(pages: Pages) -> None:
+def test_static_files_are_cached_for_ever_and_compressed(pages: Pages) -> None:
     """A style sheet's address is cached for ever, its content is compressed, and an unknown file gets 404."""
     http = pages.sign_in()
     address = http.get("/t/a/overview").text.partition('rel="stylesheet" href="')[2].partition('"')[0]
@@ -147,7 +147,7 @@ def test_static_files_are_kept_for_ever_and_compressed(pages: Pages) -> None:
     assert http.get("/static/nothing.css").status_code == 404
 
 
-def test_what_just_came_is_in_the_numbers(tmp_path: Path) -> None:
+def test_numbers_include_an_event_before_it_is_folded(tmp_path: Path) -> None:
     """Numbers include an acknowledged event before anything was folded."""
     with visiting(tmp_path / "data") as visitor:
         visitor.engine.add_tenant("new")

@@ -21,7 +21,7 @@ def admin(visitor: Visitor) -> None:
     visitor.enter("acme", "admin")
 
 
-def test_only_admins_see_it(visitor: Visitor) -> None:
+def test_only_admins_see_the_access_page(visitor: Visitor) -> None:
     """Viewers, analysts and other tenants' admins get 404."""
     visitor.engine.add_tenant("other")
     assert "There is no key yet." in visitor.see(ON)
@@ -88,7 +88,7 @@ def test_a_sign_in_link_works_once(visitor: Visitor) -> None:
     assert "Maria analyst used" in plain(visitor.page(ON))
 
 
-def test_a_shared_view_is_held_and_can_be_withdrawn(visitor: Visitor) -> None:
+def test_a_shared_view_can_be_revoked(visitor: Visitor) -> None:
     """The current days and filters are shared, relative or fixed; a revoked link gets 404, and a bad duration is refused."""
     visitor.engine.record("acme", [event("a", channel="sms"), event("b", channel="web")])
     on = f"{ON}?from=2026-08-01&to=2026-08-02&channel=web"
@@ -191,7 +191,7 @@ def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:
     assert visitor.engine.access.links("acme", "share").rows == []
 
 
-def test_who_is_signed_in_can_be_sent_out(visitor: Visitor) -> None:
+def test_sessions_are_listed_and_can_be_ended(visitor: Visitor) -> None:
     """Sessions are listed by label and role; one or all others can be ended, and revoking a used link ends its session."""
     tokens = {name: come_in(visitor, "acme", name) for name in ("Ada", "Ben", "Cay")}
     text = plain(visitor.page(ON))
@@ -210,7 +210,7 @@ def test_who_is_signed_in_can_be_sent_out(visitor: Visitor) -> None:
     visitor.see(ON)
 
 
-def test_sessions_of_another_are_not_there(visitor: Visitor) -> None:
+def test_sessions_of_another_tenant_are_answered_as_unknown(visitor: Visitor) -> None:
     """An admin neither sees nor ends sessions of other tenants or operators; the answer is that for an unknown session."""
     visitor.engine.add_tenant("other")
     tokens = [come_in(visitor, "other", "Eve"), come_in(visitor, None, "Root", "operator")]

@@ -7,7 +7,7 @@ from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, rows
 from tests.unit.dashboard.conftest import Pages
 
 
-def test_its_numbers_are_the_engines(busy: Pages) -> None:
+def test_numbers_of_contacts_are_the_engines(busy: Pages) -> None:
     """Cards, days and tables equal the engine's answers; the score has no line over time, and the page says so."""
     http = busy.sign_in()
     answer = asked(busy.engine, *DRIVING, SCORE)[0]
@@ -24,7 +24,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
         )
 
 
-def test_who_they_are_is_for_analysts(busy: Pages) -> None:
+def test_only_analysts_see_the_contacts(busy: Pages) -> None:
     """Analysts see the most engaged contacts, highest score first; a viewer or a guest gets 404."""
     found = rows(busy.sign_in("analyst", "a"), "/t/a/contacts/top", **VIEW)
     scores = [float(row[SCORE]) for row in found]
@@ -38,7 +38,7 @@ def test_who_they_are_is_for_analysts(busy: Pages) -> None:
         assert "Most engaged" not in read(http, f"{path}/contacts")
 
 
-def test_under_a_filter_that_contacts_do_not_know(busy: Pages) -> None:
+def test_a_filter_by_staff_shows_no_number_of_contacts(busy: Pages) -> None:
     """Filtered by staff, the page shows no number and says that contacts are not known by staff."""
     http = busy.sign_in()
     html = read(http, "/t/a/contacts", **VIEW, staff_id="x")

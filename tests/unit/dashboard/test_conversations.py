@@ -80,7 +80,7 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
     assert len(csv) == 3 and any(",web,waits,2026-08-19T11:00:00+02:00," in line for line in csv)
 
 
-def test_who_gave_a_label_stands_beside_it(talk: Visitor) -> None:
+def test_labels_are_shown_with_their_labeller(talk: Visitor) -> None:
     """Lists and CSV have labeller and confidence of each label, the timeline marks them, and no name becomes markup."""
     label = {"type": "topic.classified", "id": "t1", "time": "2026-08-19T09:00:00Z", "conversation_id": "waits"}
     talk.engine.record("acme", {**label, "source": XSS, "topic": XSS, "confidence": 0.9}, history=True)
@@ -120,7 +120,7 @@ def test_a_person_labels_a_message_of_the_conversation(talk: Visitor) -> None:
     assert "has no label" in refused.text
 
 
-def test_what_is_not_there_is_said(talk: Visitor) -> None:
+def test_unknown_conversations_and_events_are_errors(talk: Visitor) -> None:
     """Unknown conversations and events, and addresses without an id, get an error, also with another tenant's ids."""
     talk.engine.add_tenant("other")
     assert "No event of a conversation with this id" in talk.see("/t/acme/conversation?id=none")
@@ -131,7 +131,7 @@ def test_what_is_not_there_is_said(talk: Visitor) -> None:
         assert talk.http.get(f"/t/{tenant}/files/{path}").status_code == 404
 
 
-def test_viewers_and_other_tenants_see_none_of_it(talk: Visitor) -> None:
+def test_viewers_and_other_tenants_see_no_conversation(talk: Visitor) -> None:
     """A viewer gets neither pages nor files; an analyst of another tenant gets 404."""
     paths = ("/t/acme/files/event/json?source=test&id=4", "/t/acme/files/conversation/events?id=waits")
     talk.engine.add_tenant("other")

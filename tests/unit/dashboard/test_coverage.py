@@ -34,7 +34,7 @@ def kinds(html: str) -> dict[str, str]:
     return {day: kind for kind, day in re.findall(r'<td class="(\w+)" title="(\d{4}-\d\d-\d\d):', html)}
 
 
-def test_a_calendar_tells_a_zero_from_what_is_not_known(fetched: Visitor) -> None:
+def test_a_calendar_tells_an_empty_day_from_a_missing_one(fetched: Visitor) -> None:
     """Days are shaded by their number of events; empty, failed, missing and open days each look different."""
     found = kinds(fetched.page("/t/acme/coverage/days"))
     told = {
@@ -45,7 +45,7 @@ def test_a_calendar_tells_a_zero_from_what_is_not_known(fetched: Visitor) -> Non
     assert "2026-08-12: 0 events" in fetched.see("/t/acme/coverage/days")
 
 
-def test_gaps_say_why_and_what_to_do(fetched: Visitor) -> None:
+def test_gaps_have_a_reason_and_advice(fetched: Visitor) -> None:
     """A refused day has its reason and advice; days that were never fetched are one range."""
     shown = fetched.see("/t/acme/coverage")
     assert "the service refused: (#4) too many calls" in shown
@@ -53,7 +53,7 @@ def test_gaps_say_why_and_what_to_do(fetched: Visitor) -> None:
     assert shown.count("not fetched yet") == 1
 
 
-def test_an_admin_closes_the_gaps_of_what_is_sent(visitor: Visitor) -> None:
+def test_an_admin_closes_gaps_of_webhooks(visitor: Visitor) -> None:
     """An admin's button closes gaps of a source that sends webhooks; an analyst sees the gaps."""
     engine = visitor.engine
     secrets = {"app_secret": "s", "verify_token": "v"}

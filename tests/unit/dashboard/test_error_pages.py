@@ -20,7 +20,7 @@ def break_pages(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(routes, "_frame", broken)
 
 
-def test_an_unforeseen_error_is_a_page_for_browsers(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_page_for_browsers(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser gets a page with the request's number and no text of the error; a program gets a problem document."""
     break_pages(monkeypatch, RuntimeError("a secret"))
     http = pages.sign_in()
@@ -47,7 +47,7 @@ def test_an_unknown_address_is_a_page_and_the_api_stays_json(pages: Pages) -> No
     assert http.get("/v1/nowhere", headers=BROWSER).headers["content-type"] == "application/problem+json"
 
 
-def test_a_part_that_cannot_be_drawn_leaves_the_others(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_part_does_not_affect_the_others(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error while drawing a part is shown in its place, and other parts are drawn."""
     real = names.named
 

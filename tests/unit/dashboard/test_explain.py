@@ -33,7 +33,7 @@ def test_a_number_has_its_name_and_its_parts_in_words(
     assert all(part in text for part in said), text
 
 
-def test_the_numerator_comes_first_and_by_itself(busy: Pages) -> None:
+def test_rows_of_the_numerator_have_the_first_tab(busy: Pages) -> None:
     """Rows of the numerator are the first tab and the rest the second; a count has neither tabs nor that column."""
     http = busy.sign_in()
     found = {
@@ -53,7 +53,7 @@ def part_of(part: str) -> dict[str, str]:
     return {"part": part} if part else {}
 
 
-def test_each_part_is_paged_by_itself(busy: Pages) -> None:
+def test_each_part_has_its_own_pages(busy: Pages) -> None:
     """Pages of one row return the numerator and then the rest, each row once; an unknown part is refused."""
     answers, days = busy.engine.answers, (VIEW["from"], VIEW["to"])
     whole = [row["id"] for row in answers.explain("a", "csat", *days).events.rows]
@@ -71,7 +71,7 @@ def test_each_part_is_paged_by_itself(busy: Pages) -> None:
         answers.explain("a", "csat", *days, part="some")
 
 
-def test_whether_a_number_can_be_relied_on(busy: Pages) -> None:
+def test_the_page_shows_gaps_and_changes_of_a_number(busy: Pages) -> None:
     """The page shows the number's fraction in words, its gaps, its changes since, and the command for the same answer."""
     text = unescape(read(busy.sign_in(), "/t/a/explain/rely", metric="csat", **VIEW))
     for said in (
@@ -93,7 +93,7 @@ def test_whether_a_number_can_be_relied_on(busy: Pages) -> None:
         ("conversations_resolved", "conversation_id", "Conversation"),
     ],
 )  # fmt: skip
-def test_a_row_leads_to_what_it_is(busy: Pages, metric: str, cell: str, leads: str) -> None:
+def test_a_row_links_to_its_event_or_conversation(busy: Pages, metric: str, cell: str, leads: str) -> None:
     """A row's link opens the stored event or the conversation's timeline; names from outside are escaped."""
     http = busy.sign_in()
     html = read(http, "/t/a/explain/events", metric=metric, **VIEW)

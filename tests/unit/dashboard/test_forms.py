@@ -20,7 +20,7 @@ def form_of(html: str, action: str) -> str:
     return next(one for one in forms if f"/{action}?" in one)
 
 
-def test_what_was_typed_comes_back(visitor: Visitor) -> None:
+def test_a_refused_form_keeps_its_input(visitor: Visitor) -> None:
     """Texts, choices and ticks stay, escaped; the form shows the error once, and the wrong field has the focus."""
     html = visitor.act(f"{ON}/add", ON, status=400, new="beta", name=XSS, zone="Mars/Phobos").text
     form = form_of(html, "add")
@@ -40,7 +40,7 @@ def test_what_was_typed_comes_back(visitor: Visitor) -> None:
     assert 'value="Ada"' in form and '<option value="168" selected>' in form
 
 
-def test_of_many_forms_the_one_that_was_posted(visitor: Visitor) -> None:
+def test_only_the_posted_form_opens(visitor: Visitor) -> None:
     """Of rows with the same form, only the posted one opens."""
     keys = [visitor.engine.keys.add(None, scopes=["admin"]).id for _ in range(3)]
     html = visitor.act(f"{ON}/rotate-key", ON, status=400, key=keys[1], tenant="", overlap="soon").text
@@ -48,14 +48,14 @@ def test_of_many_forms_the_one_that_was_posted(visitor: Visitor) -> None:
     assert len(opened) == 1 and keys[1] in opened[0] and "is not a number" in plain(opened[0])
 
 
-def test_an_error_of_no_form_is_said_above_the_page(visitor: Visitor) -> None:
+def test_an_error_without_a_form_is_above_the_page(visitor: Visitor) -> None:
     """The error of a button, or of a form that is not on the page, stands at the top."""
     html = visitor.act(f"{ON}/revoke-key", ON, status=404, key="none", tenant="").text
     assert 'class="done not" role="alert"' in html and "there is no key" in plain(html)
     assert html.count('role="alert"') == 1 and "autofocus" not in html
 
 
-def test_a_form_in_a_later_part_comes_back_at_once(visitor: Visitor) -> None:
+def test_a_form_of_a_later_part_is_in_the_answer(visitor: Visitor) -> None:
     """A part that is loaded after its page is included in the answer to its own form."""
     on = "/operate/freshness?tenant=acme"
     html = visitor.http.get("/operate/freshness/facts?tenant=acme").text

@@ -22,13 +22,13 @@ def test_a_page_of_the_navigation_has_a_drawing(page: Page) -> None:
     assert drawn.count(page.name) == 1
 
 
-def test_pages_about_the_installation_stand_in_a_group_of_their_own() -> None:
+def test_pages_of_operators_are_in_their_own_group() -> None:
     """Operators' pages are in the last group, and tenants' pages are not."""
     assert {page.group for page in OPERATOR.values()} <= {Group.OPERATOR, None}
     assert Group.OPERATOR not in {page.group for page in TENANT.values()}
 
 
-def test_what_is_open_is_drawn_as_open() -> None:
+def test_an_open_window_is_drawn_with_a_dotted_line() -> None:
     """A sparkline and a chart end with a dotted line to a hollow point, and the compared period stops before it."""
     spark = str(sparkline([1, 2, 3, 1], open_at=3))
     assert 'class="open"' in spark and 'class="hole"' in spark and "open" not in str(sparkline([1, 2, 3, 1]))
@@ -50,13 +50,13 @@ def test_what_is_open_is_drawn_as_open() -> None:
     assert spec["data"]["values"][-1]["at"] == "3 August, still open"
 
 
-def test_a_gap_before_what_is_open_leaves_its_end_alone() -> None:
+def test_no_line_leads_from_a_gap_to_an_open_window() -> None:
     """Without a value before the open end, no line leads to it."""
     assert 'class="open" d=""' in str(sparkline([1, 2, None, 1], open_at=3))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.group], ids=lambda page: page.name)
-def test_a_page_that_the_navigation_lacks_leads_to_one_that_it_has(page: Page) -> None:
+def test_a_page_outside_the_navigation_names_one_in_it(page: Page) -> None:
     """A page outside the navigation names one in it, of the same area and of no higher role."""
     above = (TENANT if page.tenant else OPERATOR)[page.under]
     assert above.group is not None and above.role <= page.role

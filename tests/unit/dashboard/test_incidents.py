@@ -31,7 +31,7 @@ def opened(visitor: Visitor) -> str:
     return id_
 
 
-def test_a_tenant_without_incidents_is_told_where_rules_are(visitor: Visitor) -> None:
+def test_a_page_without_incidents_names_the_page_of_rules(visitor: Visitor) -> None:
     """Without incidents the page says so, and names the page of alert rules."""
     assert "There are no incidents. Alert rules are on the page Alerts." in visitor.see(LIST)
 
@@ -59,7 +59,7 @@ def test_a_destination_is_added_and_tested(visitor: Visitor) -> None:
     assert "no mail server is set" in visitor.act(f"{page}/test", page, id=made.id).text
 
 
-def test_an_incident_shows_who_still_waits_and_what_happened(visitor: Visitor) -> None:
+def test_an_incident_shows_waiting_conversations_and_its_history(visitor: Visitor) -> None:
     """The incident's page has its number, the waiting conversations of its slice and its history; texts are escaped."""
     id_ = opened(visitor)
     assert "Many" in visitor.see(LIST)
@@ -89,7 +89,7 @@ def test_incidents_are_acknowledged_and_snoozed_by_analysts_alone(visitor: Visit
     assert visitor.engine.alerts.of("acme").rows[0].paused is True
 
 
-def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
+def test_open_incidents_are_shown_beside_the_news(visitor: Visitor) -> None:
     """Analysts see open incidents on the Overview, with buttons and links; viewers, and all once they are closed, see no box."""
     id_ = opened(visitor)
     page = visitor.page("/t/acme/overview")
@@ -108,7 +108,7 @@ def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
     assert "open incident" not in visitor.see("/t/acme/overview")
 
 
-def test_who_waits_is_not_listed_by_what_waits_are_not_counted_by(visitor: Visitor) -> None:
+def test_waiting_conversations_are_not_listed_by_room(visitor: Visitor) -> None:
     """An incident of a room says in the page's words that waiting conversations cannot be listed by room."""
     engine = visitor.engine
     rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5, "by": "channel_id"}

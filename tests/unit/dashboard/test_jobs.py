@@ -56,7 +56,7 @@ def test_a_job_can_be_cancelled_and_retried(visitor: Visitor) -> None:
     assert "only a failed, cancelled or parked job can be retried" in refused.text and "job-0" in refused.text
 
 
-def test_one_job_shows_payload_and_attempts(visitor: Visitor) -> None:
+def test_the_page_of_a_job_has_payload_and_attempts(visitor: Visitor) -> None:
     """A job's page has its payload and attempts; an unknown id is an error in its place."""
     start(visitor, 1, dates=["2026-08-01"])
     text = visitor.see("/operate/job?job=job-0")

@@ -24,7 +24,7 @@ def reviewing(visitor: Visitor) -> Visitor:
     return visitor
 
 
-def test_the_least_sure_comes_first_and_keys_stand_in_their_places(reviewing: Visitor) -> None:
+def test_the_least_sure_message_comes_first(reviewing: Visitor) -> None:
     """The unlabelled message comes before the labelled one; labels have digits in the tenant's order."""
     page = reviewing.page(ON)
     assert "hello there" in page and XSS not in page
@@ -32,7 +32,7 @@ def test_the_least_sure_comes_first_and_keys_stand_in_their_places(reviewing: Vi
     assert "2 to review, 0 done" in page
 
 
-def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> None:
+def test_a_label_counts_at_once_and_can_be_undone(reviewing: Visitor) -> None:
     """A label counts at once and brings the next message with its suggestion; Undo takes it back; an unknown label is refused."""
     answer = reviewing.act(f"{ON}/say", ON, set="topic", message="m2", label="food")
     assert "Labelled: food." in answer.text and 'data-key="Enter"' in answer.text and "Accept" in answer.text

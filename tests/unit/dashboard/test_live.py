@@ -38,7 +38,7 @@ def test_minutes_are_the_raw_events(busy: Pages) -> None:
     assert "not known by topic" in read(http, "/t/a/live/minutes", topic="x")
 
 
-def test_who_waits_is_for_analysts(busy: Pages) -> None:
+def test_only_analysts_see_waiting_conversations(busy: Pages) -> None:
     """Analysts see waiting conversations, longest first, with links; a viewer sees only their number."""
     html = read(busy.sign_in("analyst", "a"), "/t/a/live")
     assert html.index("Id </span>k1<") < html.index("Id </span>now<") < html.index("Id </span>late ")
@@ -51,7 +51,7 @@ def test_who_waits_is_for_analysts(busy: Pages) -> None:
     assert float(found[0]["waits"]) == busy.engine.states("a")["now"]["oldest_waiting_ms"]
 
 
-def test_a_link_to_other_days_says_nothing_of_today(busy: Pages) -> None:
+def test_a_link_to_other_days_shows_no_present(busy: Pages) -> None:
     """A shared link to days without today shows no present; one with today does, under its filter."""
     old = busy.engine.access.share_link("a", "from=2026-08-01&to=2026-08-02").path
     html = read(busy.window(), f"{old}/live")
@@ -60,7 +60,7 @@ def test_a_link_to_other_days_says_nothing_of_today(busy: Pages) -> None:
     assert numbers(read(busy.window(), f"{today}/live"))["waiting_conversations"] == 2
 
 
-def test_an_idle_tenant_has_a_calm_page(pages: Pages) -> None:
+def test_without_recent_events_each_part_says_so(pages: Pages) -> None:
     """Without anything in the last half hour, each part says so."""
     html = read(pages.sign_in(), "/t/b/live")
     assert "No message came or went" in html and "Nobody is logged in" in html

@@ -13,7 +13,7 @@ CAMPAIGNS = (
 )  # fmt: skip
 
 
-def test_its_numbers_are_the_engines(busy: Pages) -> None:
+def test_numbers_of_messages_are_the_engines(busy: Pages) -> None:
     """Cards, steps with their rates, and the table by channel equal the engine's answers."""
     http = busy.sign_in()
     answer = asked(busy.engine, *CARDS, *STEPS)[0]
@@ -42,7 +42,7 @@ def test_campaigns_are_the_engines(busy: Pages) -> None:
     assert states["campaigns_active"] == 1
 
 
-def test_nothing_reads_as_nothing(pages: Pages) -> None:
+def test_without_messages_each_part_says_so(pages: Pages) -> None:
     """Where nothing was sent, each part says so."""
     http = pages.sign_in()
     for part in ("funnel", "channels"):

@@ -51,7 +51,7 @@ def test_tables_show_names_and_their_csv_both(named: Visitor) -> None:
     assert "front desk" in named.see(f"/t/acme/topics/hotspots?{VIEW}")
 
 
-def test_conversations_are_found_and_told_by_name(named: Visitor) -> None:
+def test_conversations_are_found_and_shown_by_name(named: Visitor) -> None:
     """A search finds conversations by name; list and timeline show names, with ids on the conversation's own page."""
     for text, found in (("zoe", 3), ("BO", 1), ("front desk", 1), ("nobody", 0)):
         page = named.page(f"/t/acme/conversations/list?{VIEW}&find={text}")

@@ -24,7 +24,7 @@ def _heat(pages: Pages, **view: str) -> tuple[int, str]:
     return sum(int(n) for row in found for name, n in row.items() if name != "day"), text
 
 
-def test_the_heatmap_shows_the_days_that_were_asked(pages: Pages) -> None:
+def test_the_heatmap_shows_the_chosen_days(pages: Pages) -> None:
     """The heatmap shows old messages in their range; of a range beyond a year a note names the days shown."""
     at = ["2021-03-01T09:00:00Z", "2022-05-01T09:00:00Z", "2022-05-30T09:00:00Z"]
     old = [{"type": "message.received", "time": time, "id": f"old{n}"} for n, time in enumerate(at)]
@@ -64,7 +64,7 @@ def _plain(http: TestClient, path: str, **view: str) -> str:
     )
 
 
-def test_the_news_stands_on_top(pages: Pages) -> None:
+def test_the_news_are_the_apis_and_choose_the_card(pages: Pages) -> None:
     """The news' sentence is the API's; its number is red and linked, and its card is the chosen one."""
     _weeks(pages, 4)
     http = pages.sign_in()
@@ -86,7 +86,7 @@ def test_a_quiet_day_is_one_line(pages: Pages) -> None:
     assert "change worse" not in html and "change better" not in html
 
 
-def test_what_moved_a_number_is_told_once(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cause_of_a_change_is_named_once(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """Why names the channel with its share and n; all rows add up to the change, and equal the answer of `changes`."""
     _weeks(pages, 4)
     http = pages.sign_in()
@@ -141,7 +141,7 @@ def test_a_filter_without_rows_offers_the_way_back(pages: Pages) -> None:
     assert "Nothing of channel pigeon in" in html and "Remove “Channel: pigeon”" in html
 
 
-def test_chat_speaks_of_threads(chat: Pages) -> None:
+def test_a_tenant_with_slack_alone_reads_of_threads(chat: Pages) -> None:
     """A tenant with Slack only reads of threads, replies and members, and of channels without `slack`."""
     http = chat.sign_in()
     text = _plain(http, "/t/chat/overview")
@@ -161,14 +161,14 @@ def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
     assert '"style": "usual"' in html and "mark wash" in html
 
 
-def test_news_of_few_days_say_how_much_there_was(pages: Pages) -> None:
+def test_news_before_four_weeks_give_the_number_of_messages(pages: Pages) -> None:
     """Before four weeks of data the news say that nothing is usual yet, after the number of messages."""
     text, lead = _plain(pages.sign_in(), "/t/b/overview"), "What is usual is not known yet"
     messages = asked(pages.engine, "messages", tenant="b", start="2026-07-24", end="2026-08-21")[0]["messages"]
     assert re.search(rf"\b{messages:,} messages .{{0,60}}in these days. {lead}", text), text[:600]
 
 
-def test_the_news_say_how_yesterday_went_and_who_waits_now(pages: Pages) -> None:
+def test_news_compare_yesterday_and_link_waiting_conversations(pages: Pages) -> None:
     """A day of twenty messages after weeks of four is in the news with its usual value, and waiting conversations link to Live."""
     days = [(NOW - timedelta(days=ago), 20 if ago == 1 else 4) for ago in range(1, 80)]
     made = [
@@ -210,7 +210,7 @@ def test_a_number_of_yesterday_that_is_outside_by_little_is_not_called_usual(pag
     assert "All" not in text.partition("Yesterday.")[2]
 
 
-def test_a_cause_in_the_news_leads_to_its_page_and_filter(pages: Pages) -> None:
+def test_a_cause_in_the_news_links_to_its_filtered_page(pages: Pages) -> None:
     """The cause of fallen ratings links to Satisfaction filtered by that channel."""
     made = [
         {

@@ -45,7 +45,7 @@ def page(pages: Pages) -> Pages:
     return pages
 
 
-def test_the_posts_that_most_was_done_about_stand_first(page: Pages) -> None:
+def test_posts_are_sorted_by_engagement(page: Pages) -> None:
     """Posts are sorted by engagement from the latest counters, without counting likes twice; filters apply."""
     http = page.sign_in()
     table = rows(http, "/t/a/posts/top", **VIEW)
@@ -77,7 +77,7 @@ def test_a_level_is_its_last_value(page: Pages) -> None:
     assert [row["level_1"] for row in weeks if row["level_1"]][-1] == "95"
 
 
-def test_nothing_reads_as_nothing(pages: Pages) -> None:
+def test_without_posts_each_part_says_what_to_do(pages: Pages) -> None:
     """Without posts each part says what to do; a filter that counters do not know is named, or refused by the functions."""
     http = pages.sign_in()
     assert NO_POSTS in read(http, "/t/b/posts/chart", **VIEW) and NO_POSTS in read(http, "/t/b/posts/top", **VIEW)

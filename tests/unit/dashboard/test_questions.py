@@ -42,7 +42,7 @@ def test_questions_without_an_answer_are_listed_the_longest_first(visitor: Visit
     assert "/t/acme/conversation?" in visitor.page(WIDGET)
 
 
-def test_who_where_and_when_stand_for_an_id(visitor: Visitor) -> None:
+def test_a_question_without_a_text_shows_time_author_and_channel(visitor: Visitor) -> None:
     """A question without a stored text is shown by time, author and channel; its id is in the CSV only."""
     _thread(visitor, "C0ABC:1755590400.000100", 8, asks=True, answered=False)
     shown = visitor.see(WIDGET)
@@ -51,7 +51,7 @@ def test_who_where_and_when_stand_for_an_id(visitor: Visitor) -> None:
     assert "In Slack" not in shown
 
 
-def test_a_row_leads_to_its_message_in_slack(visitor: Visitor) -> None:
+def test_a_row_links_to_its_message_in_slack(visitor: Visitor) -> None:
     """With the address of its only workspace, rows link to Slack; with two workspaces they do not."""
     _thread(visitor, "C0ABC:1755590400.000100", 8, asks=True, answered=False)
     add = visitor.engine.integrations.add

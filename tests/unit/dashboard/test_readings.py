@@ -21,7 +21,7 @@ def said(http: TestClient, path: str, **view: str) -> list[dict[str, Any]]:
     return readings
 
 
-def test_each_day_says_its_number_and_opens_itself(busy: Pages) -> None:
+def test_each_day_has_a_reading_and_a_link(busy: Pages) -> None:
     """Each day has a reading with the engine's number, and n of a share; its link is the page on that day."""
     http = busy.sign_in()
     days = asked(busy.engine, "csat", grain="day")
@@ -35,7 +35,7 @@ def test_each_day_says_its_number_and_opens_itself(busy: Pages) -> None:
         assert f"from={day['window'][:10]}&to=" in reading["link"] and reading["at"][:10] == day["window"][:10]
 
 
-def test_a_comparison_and_what_is_not_over_are_said(busy: Pages) -> None:
+def test_readings_name_the_comparison_and_the_open_day(busy: Pages) -> None:
     """The compared number has its own line, and the last day says that it is not over."""
     earlier = {"type": "message.received", "time": "2026-08-02T09:00:00Z", "id": "earlier", "channel": "sms"}
     busy.engine.record("a", [earlier], history=True)

@@ -33,7 +33,7 @@ def test_a_report_is_started_as_the_api_starts_it(visitor: Visitor) -> None:
     assert "No report is being made" in visitor.see("/t/other/reports")
 
 
-def test_a_kept_report_is_shown_and_saved(visitor: Visitor) -> None:
+def test_a_stored_report_is_shown_and_saved(visitor: Visitor) -> None:
     """Every format is saved as the stored file; the page is shown in a sandbox."""
     report = kept(visitor)
     page = visitor.page(PAGE)
@@ -58,7 +58,7 @@ def test_a_report_without_a_page_of_its_own_is_only_saved(visitor: Visitor) -> N
     assert visitor.http.get(f"/t/acme/files/reports/{report}?shown=1").status_code == 404
 
 
-def test_who_may_do_what(visitor: Visitor) -> None:
+def test_admins_delete_analysts_make_and_others_are_refused(visitor: Visitor) -> None:
     """Admins delete, analysts make and read; viewers and other tenants are refused."""
     report = kept(visitor)
     visitor.engine.add_tenant("other")

@@ -7,7 +7,7 @@ from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, rows
 from tests.unit.dashboard.conftest import NOW, Pages
 
 
-def test_its_numbers_are_the_engines(busy: Pages) -> None:
+def test_numbers_of_satisfaction_are_the_engines(busy: Pages) -> None:
     """Cards, ratings from 1 to 5, and the tables by channel and staff equal the engine's answers."""
     http = busy.sign_in()
     answer = asked(busy.engine, *CARDS)[0]
@@ -23,7 +23,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
         agree(table, asked(busy.engine, *names, by=[dimension]), dimension, *names)
 
 
-def test_a_true_nps_stands_where_people_were_asked_for_it(busy: Pages) -> None:
+def test_the_nps_card_needs_answers_from_0_to_10(busy: Pages) -> None:
     """The card of the 0-to-10 NPS is there only with such answers; it equals the engine's, apart from the other NPS."""
     http = busy.sign_in()
     assert "nps10_score" not in numbers(read(http, "/t/a/satisfaction", **VIEW))
@@ -41,7 +41,7 @@ def test_a_true_nps_stands_where_people_were_asked_for_it(busy: Pages) -> None:
     assert shown["nps10_score"] == 100 and shown["nps_score"] == asked(busy.engine, "nps_score")[0]["nps_score"]
 
 
-def test_nothing_reads_as_nothing(pages: Pages) -> None:
+def test_without_ratings_each_part_says_so(pages: Pages) -> None:
     """Without ratings each part says so, and its CSV is not found for that reason; with a filter that ratings do not know, the
     part says that.
     """

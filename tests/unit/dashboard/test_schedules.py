@@ -24,7 +24,7 @@ def test_crons_in_words(cron: str, words: str) -> None:
     assert in_words(cron) == words
 
 
-def test_every_schedule_of_ours_has_words(visitor: Visitor) -> None:
+def test_every_schedule_is_written_in_words(visitor: Visitor) -> None:
     """Every schedule is listed in words, with its next run, and none as a cron line."""
     text = visitor.see("/operate/schedules")
     for one in SCHEDULES:
@@ -41,7 +41,7 @@ def test_pause_and_resume(visitor: Visitor) -> None:
     assert ">Resume</button>" not in told
 
 
-def test_run_now_and_for_past_days_lead_to_the_job(visitor: Visitor) -> None:
+def test_run_now_and_backfill_start_a_job(visitor: Visitor) -> None:
     """Both actions start one job and lead to it; a reversed range starts none and says why."""
     on = "/operate/schedules"
     led = visitor.act(f"{on}/run", on, status=303, schedule="retention").headers["location"]

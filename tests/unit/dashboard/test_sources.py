@@ -28,7 +28,7 @@ def test_empty_installation(visitor: Visitor) -> None:
     assert empty == "minute,tenant,key,state,status,why,bodies,accepted,duplicates,rejected,bytes\r\n"
 
 
-def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
+def test_sources_have_their_newest_event(visitor: Visitor) -> None:
     """Each tenant and source has its newest event, its lateness, and its number of events in the last day."""
     visitor.engine.add_tenant("other")
     visitor.engine.record("acme", [event("a"), event("b", 11), event("c", source=f"x{XSS}")])
@@ -45,7 +45,7 @@ def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
     assert XSS not in page and "19 d" in page and "2026-08-01 11:00" in page
 
 
-def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> None:
+def test_deliveries_have_their_state_and_reason(visitor: Visitor) -> None:
     """Deliveries are filtered by tenant and state, each with its reason in words; an empty list names the filter."""
     visitor.engine.add_tenant("other")
     keys = {tenant: visitor.engine.keys.add(tenant).key for tenant in ("acme", "other")}
@@ -116,7 +116,7 @@ def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:
     )
 
 
-def test_a_service_that_sends_says_what_to_do_until_it_has(visitor: Visitor) -> None:
+def test_a_webhook_service_is_listed_with_steps_until_its_first_body(visitor: Visitor) -> None:
     """A service that sends webhooks is listed with address, steps and scopes while it waits; one that is only fetched is not."""
     row = visitor.engine.integrations.add("acme", "slack", name=f"Team{XSS}", secrets={"signing_secret": "s"})
     visitor.engine.integrations.add("acme", "facebook_page", "t", settings=SETTINGS)

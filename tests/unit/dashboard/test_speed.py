@@ -10,7 +10,7 @@ from tests.unit.dashboard.busy import EVIL, VIEW, agree, asked, numbers, read, r
 from tests.unit.dashboard.conftest import Pages
 
 
-def test_its_numbers_are_the_engines(busy: Pages) -> None:
+def test_numbers_of_speed_are_the_engines(busy: Pages) -> None:
     """Cards, bands and tables equal the engine's answers for the same days and filters."""
     http = busy.sign_in()
     for where in ({}, {"channel": "sms"}, {"staff_id": EVIL}):
@@ -82,7 +82,7 @@ def test_filters_that_a_wait_does_not_know_hide_it(busy: Pages) -> None:
     assert "not known by topic" in read(http, "/t/a/speed/spread", **VIEW, topic="x")
 
 
-def test_nothing_reads_as_nothing(pages: Pages) -> None:
+def test_without_replies_each_part_says_so(pages: Pages) -> None:
     """For a tenant without replies, each part says so."""
     http = pages.sign_in()
     for part in ("bands", "spread", "channels", "staff"):

@@ -48,7 +48,7 @@ def record(visitor: Visitor, day: str, number: int = 3) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_without_a_source_a_page_says_how_to_begin(visitor: Visitor, name: str) -> None:
+def test_a_page_without_a_source_names_the_ways_to_begin(visitor: Visitor, name: str) -> None:
     """A page of numbers or rows names the three ways to begin; a page of settings has text or a form in every panel."""
     text = visitor.see(f"/t/acme/{name}")
     if PAGES[name].header:
@@ -58,7 +58,7 @@ def test_without_a_source_a_page_says_how_to_begin(visitor: Visitor, name: str) 
 
 
 @pytest.mark.parametrize("name", sorted(OPERATOR.keys() - {"job"}))
-def test_pages_of_operators_say_what_is_not_there_yet(visitor: Visitor, name: str) -> None:
+def test_pages_of_operators_on_a_new_installation_have_no_empty_panel(visitor: Visitor, name: str) -> None:
     """On a new installation no panel of operators' pages is empty or fails."""
     assert visitor.http.get(f"/operate/{name}").status_code == 200
     for widget in OPERATOR[name].widgets:
@@ -66,7 +66,7 @@ def test_pages_of_operators_say_what_is_not_there_yet(visitor: Visitor, name: st
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_data_that_ended_long_ago_is_shown_and_said(visitor: Visitor, name: str) -> None:
+def test_a_page_opens_on_the_last_days_with_data(visitor: Visitor, name: str) -> None:
     """The page opens on the last days with data, names the last day, and leads to today."""
     record(visitor, "2026-02-11")
     text = visitor.see(f"/t/acme/{name}")
@@ -75,7 +75,7 @@ def test_data_that_ended_long_ago_is_shown_and_said(visitor: Visitor, name: str)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_filter_without_rows_says_which_and_the_way_back(visitor: Visitor, name: str) -> None:
+def test_a_filter_without_rows_is_named_with_a_button_to_remove_it(visitor: Visitor, name: str) -> None:
     """The page names the filters and has a button to remove each; without the filter the notice is gone."""
     record(visitor, "2026-08-18")
     html = visitor.page(f"/t/acme/{name}?{DAYS}&channel=fax&channel=sms&account_id=none")
@@ -124,7 +124,7 @@ def test_a_gap_fails_no_page(gap: Visitor, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_days_past_retention_are_said(visitor: Visitor, name: str) -> None:
+def test_days_past_retention_are_named(visitor: Visitor, name: str) -> None:
     """For days past retention the cards say that data is no longer kept, and no panel is empty or fails."""
     record(visitor, "2026-05-04")
     record(visitor, "2026-08-18")
@@ -139,7 +139,9 @@ def test_days_past_retention_are_said(visitor: Visitor, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_fails_says_so_and_the_rest_stands(visitor: Visitor, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_panel_does_not_affect_the_others(
+    visitor: Visitor, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A panel that fails says so and offers to try again, without the error's text; the others are shown."""
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
     page = TENANT[name]
@@ -154,7 +156,7 @@ def test_what_fails_says_so_and_the_rest_stands(visitor: Visitor, name: str, mon
     assert all(f'id="{widget.name}"' in visitor.page(f"/t/acme/{name}") for widget in others)
 
 
-def test_without_scripts_the_whole_page_is_a_link_away(visitor: Visitor) -> None:
+def test_a_link_without_scripts_leads_to_the_whole_page(visitor: Visitor) -> None:
     """A link for browsers without scripts leads to the same page with all parts in it."""
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
     page = visitor.page("/t/acme/overview")

@@ -44,7 +44,7 @@ def test_a_digest_is_added_stopped_and_removed(visitor: Visitor) -> None:
     assert visitor.engine.subscriptions.of("acme").rows == []
 
 
-def test_what_cannot_be_sent_is_refused_with_its_reason(visitor: Visitor) -> None:
+def test_an_invalid_digest_is_refused_with_its_reason(visitor: Visitor) -> None:
     """A wrong number of hours, zone, time or format is refused with its reason, and nothing is stored."""
     to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example").id
     good = {"kind": "daily", "destination": to, "at": "07:00", "zone": "UTC", "wait_hours": "4"}
@@ -56,7 +56,7 @@ def test_what_cannot_be_sent_is_refused_with_its_reason(visitor: Visitor) -> Non
     assert visitor.engine.subscriptions.of("acme").rows == []
 
 
-def test_a_viewer_does_not_see_it_and_an_analyst_changes_nothing(visitor: Visitor) -> None:
+def test_viewers_do_not_see_digests_and_analysts_cannot_change_them(visitor: Visitor) -> None:
     """Viewers get 404; analysts see digests, but have no buttons and are refused."""
     to = visitor.engine.destinations.add("acme", "mail", "marta@acme.example").id
     kept = visitor.engine.subscriptions.add("acme", to, "daily")

@@ -42,7 +42,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert "canary" not in masked(control) and "canary" not in masked("redis://:canary@host/0")
 
 
-def test_others_do_not_see_it(visitor: Visitor) -> None:
+def test_only_operators_see_the_page(visitor: Visitor) -> None:
     """A tenant's admin gets 404."""
     visitor.enter("acme", "admin")
     visitor.see(ON, 404)

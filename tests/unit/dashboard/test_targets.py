@@ -43,7 +43,7 @@ def test_only_an_admin_sets_targets(visitor: Visitor) -> None:
     assert visitor.engine.targets.of("acme").rows == []
 
 
-def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
+def test_the_overview_shows_the_distance_from_the_target(visitor: Visitor) -> None:
     """With a target, a card shows the share within it and the distance in points from the wanted share."""
     wait(visitor, 60, answered=5)
     wait(visitor, 50, answered=40)
@@ -53,7 +53,7 @@ def test_the_overview_says_how_far_from_the_target(visitor: Visitor) -> None:
     assert "First response within target" in seen and "40.0 points below target · n = 2" in seen
 
 
-def test_the_news_say_when_a_target_is_missed(visitor: Visitor) -> None:
+def test_a_missed_target_is_news(visitor: Visitor) -> None:
     """Two of twelve within a target of 90 % are news with both figures; one of two may be chance, and is not."""
     visitor.engine.targets.add("acme", "first_response", 15, share=0.9, valid_from="2026-01-01")
     wait(visitor, 60, answered=5)

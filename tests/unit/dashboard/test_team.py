@@ -23,7 +23,7 @@ def formatted(row: dict[str, Any], name: str) -> str:
     return shown(row[name], find(name).unit)
 
 
-def test_its_numbers_are_the_engines(busy: Pages) -> None:
+def test_numbers_of_staff_are_the_engines(busy: Pages) -> None:
     """Cards, the table of staff and the row Everyone equal the engine's answers; staff online are named."""
     http = busy.sign_in()
     answer = asked(busy.engine, *CARDS)[0]
@@ -59,7 +59,7 @@ def test_with_a_target_the_column_is_within_it(busy: Pages) -> None:
         assert "Within target" in text and "ithin 15 min" not in text
 
 
-def test_a_name_leads_to_the_page_of_that_person(busy: Pages) -> None:
+def test_a_name_links_to_the_page_filtered_by_it(busy: Pages) -> None:
     """A staff member's name is escaped, and its link filters the page."""
     http = busy.sign_in("viewer", "a")
     html = read(http, "/t/a/team/agents", **VIEW)
@@ -69,7 +69,7 @@ def test_a_name_leads_to_the_page_of_that_person(busy: Pages) -> None:
     assert "open_conversations" not in mine
 
 
-def test_nothing_reads_as_nothing(pages: Pages) -> None:
+def test_without_activity_of_staff_each_part_says_so(pages: Pages) -> None:
     """Without any activity of staff, each part says so."""
     http = pages.sign_in()
     assert "No staff replied" in read(http, "/t/b/team", **VIEW)

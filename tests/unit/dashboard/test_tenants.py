@@ -38,7 +38,7 @@ def test_many_tenants_come_page_by_page(visitor: Visitor) -> None:
     assert "tenant=t55" in visitor.page(f"{ON}?cursor={cursor}")
 
 
-def test_keys_of_one_and_of_all(visitor: Visitor) -> None:
+def test_keys_of_one_tenant_or_of_all_are_listed(visitor: Visitor) -> None:
     """Without a tenant all keys are listed and an operator's can be made; with one, only its keys are listed."""
     visitor.engine.add_tenant("beta")
     visitor.engine.keys.add("beta", label="of beta")

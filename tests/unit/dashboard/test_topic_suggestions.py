@@ -41,7 +41,7 @@ def test_accepting_makes_a_label(suggesting: Visitor) -> None:
     assert "No topic is suggested" in suggesting.page(ON)
 
 
-def test_what_cannot_be_accepted_is_refused(suggesting: Visitor) -> None:
+def test_an_invalid_acceptance_is_refused(suggesting: Visitor) -> None:
     """An empty name, a topic below the floor and an invalid number are refused, and nothing changes."""
     before = suggesting.engine.labels.of("acme").version
     suggesting.act(f"{ON}/accept", ON, BadInputError.status, number="1", label="", words="")

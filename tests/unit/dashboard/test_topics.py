@@ -48,7 +48,7 @@ def table(visitor: Visitor, widget: str, query: str = VIEW) -> list[dict[str, st
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
-def test_every_number_is_the_engines(classified: Visitor) -> None:
+def test_numbers_of_topics_are_the_engines(classified: Visitor) -> None:
     """Topics by day, tones, movers, hotspots and alerts equal the answers of the API's operations."""
     engine = classified.engine
     asked = engine.query("acme", metrics=["classifications"], by=["topic"], start=DAYS["start"], end=DAYS["end"])[
@@ -71,7 +71,7 @@ def test_every_number_is_the_engines(classified: Visitor) -> None:
     assert [row["escalation_alerts"] for row in table(classified, "escalations")] == ["1"]
 
 
-def test_a_hotspots_messages_lead_to_their_conversations(classified: Visitor) -> None:
+def test_messages_of_a_hotspot_link_to_their_conversations(classified: Visitor) -> None:
     """The messages of the worst room, or of a chosen one, are shown and link to conversation and event."""
     page = classified.page(f"/t/acme/topics/messages?{VIEW}")
     assert page.count("/t/acme/conversation?") == 10 and page.count("/files/event/json?") == 10
@@ -79,7 +79,7 @@ def test_a_hotspots_messages_lead_to_their_conversations(classified: Visitor) ->
     assert "is one of complaints and escalations" in classified.see(f"/t/acme/topics/messages?{VIEW}&room=calm")
 
 
-def test_shares_say_how_much_they_speak_of(classified: Visitor) -> None:
+def test_shares_are_shown_with_their_coverage(classified: Visitor) -> None:
     """Coverage stands under topics, tones and intents, and equals the engine's; with a topic filter it is left out."""
     at = {"time": "2026-08-18T10:00:00Z", "source": "test", "channel": "web"}
     looked = [{**at, "type": "topic.unlabelled", "id": f"u{n}", "message_id": f"u{n}"} for n in range(30)]
@@ -113,7 +113,7 @@ def test_under_a_filter_no_unfiltered_number_is_shown(classified: Visitor) -> No
     assert "no dimension 'staff_id'" in classified.see(f"/t/acme/topics/messages?{VIEW}&staff_id=ann")
 
 
-def test_nothing_classified_says_why(classified: Visitor) -> None:
+def test_days_without_a_classification_say_so(classified: Visitor) -> None:
     """Days without a classification have a sentence in every part, and no table."""
     for widget in ("share", "topics", "tones", "movers", "escalations", "hotspots", "messages"):
         part = classified.page(f"/t/acme/topics/{widget}?from=2026-01-01&to=2026-01-03")

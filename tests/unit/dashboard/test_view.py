@@ -54,7 +54,7 @@ WORDS = st.text(min_size=1, max_size=20).filter(lambda text: text.strip("\x00"))
     bots=st.booleans(),
     business=st.booleans(),
 )
-def test_an_address_says_all_of_a_view(
+def test_a_view_is_read_back_from_its_address(
     preset: str, compare: str, where: dict[str, tuple[str, ...]], bots: bool, business: bool
 ) -> None:
     """Reading a view's own query gives the same view, whatever its filters."""
@@ -64,7 +64,7 @@ def test_an_address_says_all_of_a_view(
 
 
 @given(st.integers(-20, 20), st.sampled_from(["7d", "today", "last-month"]))
-def test_going_there_and_back_is_where_one_was(periods: int, preset: str) -> None:
+def test_moving_forth_and_back_gives_the_same_days(periods: int, preset: str) -> None:
     """Moving by some periods and back gives the same days; months stay whole months."""
     view = read(f"range={preset}")
     there = view.moved(periods)
@@ -74,7 +74,7 @@ def test_going_there_and_back_is_where_one_was(periods: int, preset: str) -> Non
         assert there.first.day == there.after.day == 1
 
 
-def test_filters_come_and_go() -> None:
+def test_filters_are_added_once_and_removed() -> None:
     """A value is added once, and removing it leaves the others."""
     view = read("channel=sms").with_filter("channel", "web").with_filter("channel", "web")
     assert view.where == {"channel": ("sms", "web")}
@@ -87,7 +87,7 @@ def test_filters_come_and_go() -> None:
     ["range=ever", "compare=never", "from=2026-02-30", "from=2026-03-01&to=2026-02-01", "from=x", "channel=" + "x" * (LONGEST + 1),
      "&".join(f"channel={n}" for n in range(21))],
 )  # fmt: skip
-def test_an_address_that_says_nothing_sensible_is_refused(query: str) -> None:
+def test_an_invalid_address_is_refused(query: str) -> None:
     """Unknown ranges and comparisons, invalid dates, and too long or too many filters are errors."""
     with pytest.raises(BadQuestionError):
         read(query)

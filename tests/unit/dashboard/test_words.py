@@ -51,7 +51,7 @@ def test_other_tenants_keep_the_common_words(chat: Pages) -> None:
 
 
 @pytest.mark.parametrize("path", ["/t/chat/live/waiting", "/t/chat/conversations/list"])
-def test_who_wrote_leads_to_the_thread(chat: Pages, path: str) -> None:
+def test_the_author_links_to_the_thread(chat: Pages, path: str) -> None:
     """A row's first cell is the author, linked to the thread; the id is last in the small print below."""
     html = chat.sign_in().get(path).text
     row = re.search(r"<tbody>.*?</tr>", html, re.DOTALL)
@@ -61,7 +61,7 @@ def test_who_wrote_leads_to_the_thread(chat: Pages, path: str) -> None:
     assert re.search(r'<small class="below">.*>Id </span>k\d</small>', first[0])
 
 
-def test_the_only_channel_is_told_apart_by_rooms(chat: Pages) -> None:
+def test_a_single_channel_is_split_by_rooms(chat: Pages) -> None:
     """For a tenant with one channel, the table by channel has a row for each room."""
     sent = {"type": "message.sent", "conversation_id": "k1", "channel": "slack", "kind": "person"}
     made = [

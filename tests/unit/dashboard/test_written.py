@@ -23,7 +23,7 @@ def test_values_are_written_as_words(dimension: str, value: str, words: str) -> 
     assert written(WORDINGS[COMMON], dimension, value) == words
 
 
-def test_no_room_is_no_channel_of_slack() -> None:
+def test_a_missing_value_is_named_in_the_tenants_words() -> None:
     """A missing value is named in the tenant's words."""
     assert written(WORDINGS[SLACK], "channel_id", NONE) == "no channel"
 
@@ -44,6 +44,6 @@ def test_a_share_of_few_is_a_count(value: float | None, n: int | None, unit: str
     ("absolute", "relative", "words"),
     [(2, 0.004, "+2"), (2, 0.005, "+2 (+0%)"), (2, 0.006, "+2 (+1%)"), (-3, -0.3, "−3 (−30%)")],
 )
-def test_a_change_of_no_percent_has_none(absolute: float, relative: float, words: str) -> None:
+def test_a_change_that_rounds_to_0_percent_is_left_out(absolute: float, relative: float, words: str) -> None:
     """A relative change that rounds to 0 % is left out."""
     assert changed(absolute, relative, "count") == words.replace(" (+0%)", "")

@@ -65,7 +65,7 @@ def test_a_survey_and_a_task_carry_two_events_at_most() -> None:
     assert {one for one in state.fold("task", [*state.carry(lives), later]) if one.until >= 50} == after
 
 
-def test_a_boundary_gives_back_what_was_written() -> None:
+def test_a_boundary_is_read_back_complete() -> None:
     """Rows written without their empty fields come back complete; before the first cut a boundary has no rows."""
     voice = Voice(5, 99, "satisfaction.survey_sent", "sms", None, "anna", None, None, None)
     assert Boundary(1, plain([voice])).rows(Voice) == [voice]

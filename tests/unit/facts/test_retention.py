@@ -76,7 +76,7 @@ def test_a_cut_is_a_local_midnight_and_nothing_young_lies_before_it(place: Place
         assert cut_of(reading, replace(ROME, retention=Retention(facts=None)), place.now) is None
 
 
-def test_a_dry_run_counts_what_goes_and_changes_nothing(place: Place) -> None:
+def test_a_dry_run_counts_rows_and_deletes_none(place: Place) -> None:
     """A dry run counts the rows by table that retention then deletes, with a note that their ids name people; a second run deletes
     none."""
     for number in range(40):
@@ -92,7 +92,7 @@ def test_a_dry_run_counts_what_goes_and_changes_nothing(place: Place) -> None:
     assert verify(place.store, [ROME]).clean
 
 
-def test_nothing_goes_while_units_are_not_folded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_deleted_while_units_are_not_folded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant with events that are not folded keeps everything, and the row says why."""
     for number in range(40):
         place.day(number)
@@ -104,7 +104,7 @@ def test_nothing_goes_while_units_are_not_folded(place: Place, monkeypatch: pyte
     assert (row.rows["event"], row.kept_back) == (0, "not all events are folded yet; refresh first")
 
 
-def test_backfill_counts_units_and_refuses_what_is_gone(place: Place) -> None:
+def test_backfill_counts_units_and_refuses_ranges_before_the_cut(place: Place) -> None:
     """Backfill counts units by kind, of one fact or all; a range wholly before the cut is refused before anything is folded."""
     for number in range(6):
         place.day(number)
@@ -117,7 +117,7 @@ def test_backfill_counts_units_and_refuses_what_is_gone(place: Place) -> None:
     assert backfill(place.store, [ROME], 0, cut + 1)
 
 
-def test_verify_names_what_differs_and_writes_nothing(place: Place) -> None:
+def test_verify_names_differences_and_writes_nothing(place: Place) -> None:
     """Verify finds a changed row, a row without events, an unknown identity and an event from before the cut; backfill repairs the
     rows."""
     for number in range(6):

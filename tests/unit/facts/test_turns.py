@@ -29,7 +29,7 @@ def send(store: Store, tenant: Tenant, first: int, count: int) -> None:
     assert Intake(store, lambda: NOW, lambda _: None).accept(tenant, made).accepted == count
 
 
-def test_who_has_nothing_new_waits_for_nobody(tmp_path: Path) -> None:
+def test_a_tenant_without_new_events_does_not_wait(tmp_path: Path) -> None:
     """A tenant without new events is refreshed at once, while another fold runs and other tenants' batches wait."""
     store = Store(tmp_path)
     send(store, CALM, 0, 3)

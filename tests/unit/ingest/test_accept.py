@@ -112,13 +112,13 @@ def test_a_bad_event_is_refused_by_code_and_field(
         {"attributes": msgspec.Raw(b'{"a": [1, 2]}')},
     ],
 )
-def test_what_lies_on_the_edge_is_stored(intake: Intake, fields: dict[str, object]) -> None:
+def test_events_at_the_limits_are_stored(intake: Intake, fields: dict[str, object]) -> None:
     """Events up to a day in the future, forty days late, and with numbers at their limits are stored."""
     outcome = intake.accept(ACME, [event("e1", **fields)])
     assert (outcome.stored, outcome.rejected) == (1, [])
 
 
-def test_history_takes_what_is_older_than_raw_events_are_kept(intake: Intake) -> None:
+def test_history_accepts_events_older_than_raw_retention(intake: Intake) -> None:
     """History accepts old events back to the year 2000; a tenant that keeps everything needs no such flag."""
     old = event("e1", time=datetime(2003, 5, 1, tzinfo=UTC))
     assert code(intake, old) == ("too_old", "time")
@@ -128,7 +128,7 @@ def test_history_takes_what_is_older_than_raw_events_are_kept(intake: Intake) ->
     assert intake.accept(forever, [old]).stored == 1
 
 
-def test_nothing_enters_what_is_gone(store: Store) -> None:
+def test_events_before_the_cut_are_too_late(store: Store) -> None:
     """Before the cut an event is too late, even as history; at the cut it is accepted."""
     until = datetime(2026, 7, 1, tzinfo=UTC)
     intake = Intake(store, fixed(NOW), lambda _: until)
@@ -138,7 +138,7 @@ def test_nothing_enters_what_is_gone(store: Store) -> None:
     assert intake.accept(ACME, [event("e2", time=datetime(2026, 7, 1, tzinfo=UTC))]).stored == 1
 
 
-def test_what_is_gone_is_named_before_an_old_event(store: Store) -> None:
+def test_too_late_takes_precedence_over_too_old(store: Store) -> None:
     """An event both before the cut and too old is too late, since history would not help."""
     until = datetime(2026, 5, 2, tzinfo=UTC)
     intake = Intake(store, fixed(NOW), lambda _: until)
@@ -147,7 +147,7 @@ def test_what_is_gone_is_named_before_an_old_event(store: Store) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
-def test_what_is_too_old_begins_at_the_tenant_s_midnight(intake: Intake, zone: str) -> None:
+def test_the_oldest_accepted_time_is_a_local_midnight(intake: Intake, zone: str) -> None:
     """An event at the first kept local midnight is accepted, at any hour of the day; one just before it is too old."""
     tenant = Tenant(1, "acme", zone)
     midnight = kept_from(tenant, 90, NOW)
@@ -156,7 +156,7 @@ def test_what_is_too_old_begins_at_the_tenant_s_midnight(intake: Intake, zone: s
     assert code(intake, before, tenant) == ("too_old", "time")
 
 
-def test_one_bad_event_in_a_thousand_costs_one(intake: Intake, store: Store) -> None:
+def test_one_bad_event_of_a_thousand_is_rejected_alone(intake: Intake, store: Store) -> None:
     """One bad event of a thousand is rejected with its index, and 999 are stored."""
     items: list[Event | Rejection] = [event(f"e{i}") for i in range(1000)]
     items[500] = event("e500", confidence=7.0)
@@ -165,7 +165,7 @@ def test_one_bad_event_in_a_thousand_costs_one(intake: Intake, store: Store) -> 
     assert rows(store, "SELECT count(*) FROM event") == [(999,)]
 
 
-def test_a_batch_of_only_bad_events_is_kept_for_replay(intake: Intake, store: Store) -> None:
+def test_a_batch_of_bad_events_is_quarantined_for_replay(intake: Intake, store: Store) -> None:
     """Rejected records are in quarantine as text that can be sent again, unreadable ones included."""
     unread = Rejection(index=0, code="invalid_json", field=None, message="no", raw="{\0")
     intake.accept(ACME, [unread, event("e1", kind="robot")], origin="upload")
@@ -174,7 +174,7 @@ def test_a_batch_of_only_bad_events_is_kept_for_replay(intake: Intake, store: St
     assert msgspec.json.decode(robot[2], type=Event).kind == "robot"
 
 
-def test_half_a_character_is_kept_as_an_escape(intake: Intake, store: Store) -> None:
+def test_a_lone_surrogate_is_quarantined_as_an_escape(intake: Intake, store: Store) -> None:
     """A record with a lone surrogate can be quarantined, as an escape."""
     intake.accept(ACME, [event("e1", contact_id="a\ud800")])
     assert "\\ud800" in rows(store, "SELECT raw FROM quarantine")[0][0]
@@ -187,18 +187,18 @@ def test_quarantine_can_be_left_out(intake: Intake, store: Store) -> None:
     assert rows(store, "SELECT count(*) FROM quarantine") == [(0,)]
 
 
-def test_a_fault_names_the_line_it_stood_on(intake: Intake) -> None:
+def test_an_error_names_its_line(intake: Intake) -> None:
     """With origins, a rejection's message begins with its record's origin."""
     outcome = intake.accept(ACME, [event("e1"), event("e2", kind="robot")], origins=["a.csv:1", "a.csv:2"])
     assert outcome.rejected[0].message.startswith("a.csv:2: ")
 
 
-def test_an_unknown_type_comes_with_the_nearest(intake: Intake) -> None:
+def test_an_unknown_type_is_rejected_with_the_nearest(intake: Intake) -> None:
     """A misspelt type is rejected with the nearest one."""
     assert "'message.received'" in intake.accept(ACME, [event(type="message.recieved")]).rejected[0].message
 
 
-def test_resent_events_are_duplicates_and_say_so(intake: Intake) -> None:
+def test_resent_events_are_duplicates(intake: Intake) -> None:
     """The same id of the same source counts once; of another source or tenant it is another event."""
     assert intake.accept(ACME, [event("e1"), event("e1")]).answer() == {
         "accepted": 1, "duplicates": 1, "corrected": 0, "rejected": [],
@@ -231,12 +231,12 @@ def test_times_are_stored_in_utc(intake: Intake, store: Store) -> None:
     ]
 
 
-def test_an_empty_text_is_an_absent_one(intake: Intake, store: Store) -> None:
+def test_an_empty_text_is_stored_as_null(intake: Intake, store: Store) -> None:
     """An empty string is stored as null."""
     assert intake.accept(ACME, [event("", channel="", kind="", contact_id=""), event("", channel=None)]).stored == 2
     assert rows(store, "SELECT DISTINCT channel, kind, contact_id FROM event") == [(None, None, None)]
 
 
-def test_an_empty_batch_is_nothing(intake: Intake) -> None:
+def test_an_empty_batch_has_no_effect(intake: Intake) -> None:
     """An empty batch has no effect."""
     assert intake.accept(ACME, []).answer() == {"accepted": 0, "duplicates": 0, "corrected": 0, "rejected": []}

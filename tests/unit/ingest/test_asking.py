@@ -31,7 +31,7 @@ def test_a_question_mark_in_addresses_code_and_quotes_asks_nothing(text: str) ->
 
 
 @pytest.mark.parametrize("text", [None, "", " \n"])
-def test_without_words_nothing_is_known(text: str | None) -> None:
+def test_without_words_the_answer_is_none(text: str | None) -> None:
     """Without words the answer is None."""
     assert asks(text) is None
 

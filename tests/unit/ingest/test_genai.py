@@ -53,7 +53,7 @@ def test_a_field_of_the_sender_stays() -> None:
     assert _filled(attributes, input_tokens=0, name="mine", value=0.0) == ("mine", 0, None, 0.0)
 
 
-def test_only_ai_replies_have_usage() -> None:
+def test_other_event_types_are_not_filled() -> None:
     """Other event types, like ratings, are not filled."""
     attributes = {"gen_ai.usage.cost": 1.0, "gen_ai.usage.input_tokens": 7}
     assert _filled(attributes, type="satisfaction.rating_received") == (None,) * 4

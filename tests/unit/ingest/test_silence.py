@@ -38,7 +38,7 @@ def test_thirty_undisturbed_days_give_at_most_one_finding() -> None:
         assert len(found) <= 1, rate
 
 
-def test_little_is_not_called_silent() -> None:
+def test_a_source_with_few_events_is_never_silent() -> None:
     """Fewer than seven expected events, less than two weeks of history, and usual quiet nights give no silence."""
     assert silences([1] * HISTORY + [0] * 6, 6) == []
     assert silences([10] * (HISTORY - 2) + [0] * 2, 2) == []

@@ -28,7 +28,7 @@ def test_a_schedule_begins_when_it_is_first_seen(ledger: Ledger) -> None:
     assert ledger.progress({"nightly": NOW + HOUR})["nightly"].done_to == NOW
 
 
-def test_of_many_that_claim_one_wins(ledger: Ledger) -> None:
+def test_concurrent_claims_take_each_tick_once(ledger: Ledger) -> None:
     """Ten threads claim the same tick of ten schedules: each tick is claimed once, and its job is noted."""
     names = [f"s{n}" for n in range(10)]
     ledger.progress(dict.fromkeys(names, NOW))
@@ -49,7 +49,7 @@ def test_of_many_that_claim_one_wins(ledger: Ledger) -> None:
         assert progress.done_to == NOW + HOUR
 
 
-def test_nothing_is_claimed_before_what_was_noted_is_started(ledger: Ledger) -> None:
+def test_a_noted_job_blocks_the_next_claim(ledger: Ledger) -> None:
     """A job that was claimed and not started stays noted, and blocks the next claim until it is started."""
     ledger.progress({"s": NOW})
     assert ledger.claim("s", NOW, NOW + HOUR, {"job": "one"})
@@ -85,7 +85,7 @@ def test_retries_come_due_in_order(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("hours", [23, 1])
-def test_what_waits_when_the_clock_goes_back_waits_no_longer(ledger: Ledger, hours: int) -> None:
+def test_a_step_back_of_the_clock_lengthens_no_pause(ledger: Ledger, hours: int) -> None:
     """After a step back a retry keeps its pause, a rhythm begins again, other schedules stay, and only the first of two processes
     does it. A clock behind by a minute or less is no step."""
     back, minute = timedelta(hours=hours), timedelta(minutes=1)
@@ -106,7 +106,7 @@ def test_what_waits_when_the_clock_goes_back_waits_no_longer(ledger: Ledger, hou
     }
 
 
-def test_beats_are_seen_until_a_process_leaves(ledger: Ledger) -> None:
+def test_the_latest_heartbeat_counts_until_a_process_leaves(ledger: Ledger) -> None:
     """The latest heartbeat of a process counts; a process that left has none."""
     ledger.heartbeat("a", NOW)
     ledger.heartbeat("b", NOW)

@@ -65,7 +65,7 @@ def test_errors_are_classed(error: Exception, kind: str) -> None:
     assert bool(failure.action) == (kind == "unknown")
 
 
-def test_what_an_error_knows_reaches_the_failure() -> None:
+def test_a_failure_has_the_errors_code_action_and_retry_after() -> None:
     """The failure has the error's code, action for people and Retry-After."""
 
     class RefusedError(HubbubError):

@@ -31,7 +31,7 @@ def suspect(jobs: Jobs, folder: Path, queue: str, job: str, status: str) -> None
     con.close()
 
 
-def test_a_queue_of_one_job_is_not_filled_by_a_dead_one(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_dead_processs_job_does_not_fill_a_queue_of_one(jobs: Jobs, tmp_path: Path) -> None:
     """If a dead process's job fills a queue of one job at a time, and another suspect waits in it, the job goes back: otherwise
     neither could ever begin."""
     suspect(jobs, tmp_path, "trend-aggregation", "waits", "ENQUEUED")
@@ -40,7 +40,7 @@ def test_a_queue_of_one_job_is_not_filled_by_a_dead_one(jobs: Jobs, tmp_path: Pa
     assert {job: jobs.row(job).state for job in ("waits", "fills")} == {"waits": "waiting", "fills": "waiting"}
 
 
-def test_suspects_are_taken_up_one_by_one(jobs: Jobs, tmp_path: Path) -> None:
+def test_suspect_jobs_run_one_at_a_time(jobs: Jobs, tmp_path: Path) -> None:
     """Of two jobs whose processes died twice, one goes back; the other waits until it is done."""
     suspect(jobs, tmp_path, "ai-responses", "first", "PENDING")
     suspect(jobs, tmp_path, "ai-responses", "second", "PENDING")

@@ -112,7 +112,7 @@ def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
 
 
 @pytest.mark.parametrize("hours", [-23, 23, -1])
-def test_a_rhythm_goes_on_after_a_step(queues: Queues, hours: int) -> None:
+def test_a_rhythm_continues_after_a_step_of_the_clock(queues: Queues, hours: int) -> None:
     """After any step of the clock a rhythm has one new job at its next tick; services hear only of steps back, once."""
     clock = Hand()
     services = Services()
@@ -212,7 +212,7 @@ def test_one_bad_schedule_stops_itself_alone(queues: Queues) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.floats(-30, 50), st.booleans(), st.integers(0, 1)), min_size=1, max_size=12))
-def test_however_it_goes_each_tick_is_in_one_job(
+def test_each_tick_is_in_one_job(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, bool, int]]
 ) -> None:
     """Two workers tick in any order while the clock steps and the queues fail now and then; in the end each tick is in one job."""

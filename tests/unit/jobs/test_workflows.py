@@ -89,7 +89,7 @@ def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
     return Workflows(**services).run(task, queue, msgspec.convert(kept, WORK[queue].payload))
 
 
-def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:
+def test_an_aggregation_updates_due_rows_or_the_given_days() -> None:
     """With ticks it updates what is due, with dates it writes each day again, and counts are added up."""
     task = Recorder({"published.aggregate": Aggregated(3, 5)})
     run("aggregation", {"relation": "monthly_summary", "ticks": ["2026-03-01T03:00:00Z"]}, task)
@@ -171,7 +171,7 @@ def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
     assert again.asked[0][1]["start"] == "2026-03-01"
 
 
-def test_a_day_is_fetched_once_whoever_asks_for_it() -> None:
+def test_a_day_is_fetched_once_for_all_callers() -> None:
     """A past day is one job an integration, whether the night, a person or the tenant itself fetches it; a tenant's run counts its
     own jobs."""
     task = Recorder({"integrations.of": pages(14)}, tenant=None)
@@ -203,7 +203,7 @@ def test_a_night_fetches_the_last_day_that_is_over_in_the_zone(zone: str, day: s
     assert [payload["date"] for queue, payload, _ in task.started.values()] == [day, day]
 
 
-def test_a_night_catches_up_what_is_not_there() -> None:
+def test_a_night_catches_up_missing_days() -> None:
     """After the night's day each integration with missing days gets one job that fetches them in order, and no second one while it
     runs; dates given by hand start no catch-up."""
     due = [DueDays("t1", "int_8", [dt.date(2026, 2, 28), dt.date(2026, 2, 26)]), DueDays("t2", "int_9", [])]
@@ -229,7 +229,7 @@ def test_a_night_catches_up_what_is_not_there() -> None:
     ]
 
 
-def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
+def test_errors_of_tenants_fail_the_job_with_its_report() -> None:
     """A report with errors fails the job as a transient failure, which carries the report."""
     report = {"processed": 1000, "created": 999, "errors": {"bad": "conversations: overflow"}}
     with pytest.raises(TenantsFailedError, match="bad: conversations: overflow") as caught:
@@ -279,7 +279,7 @@ def test_a_payload_that_does_not_fit_is_refused_by_field(queue: str, payload: di
         checked(queue, payload)
 
 
-def test_a_payload_survives_being_kept() -> None:
+def test_a_stored_payload_is_read_back_unchanged() -> None:
     """Stored dates and times come back from JSON unchanged."""
     kept = checked("fan-out", {"dates": ["2026-03-01"], "ticks": ["2026-03-02T02:00:00Z"]})
     assert msgspec.json.decode(msgspec.json.encode(kept)) == kept
@@ -308,14 +308,14 @@ def test_payloads_are_taken_in_the_original_spelling(
     assert checked(queue, told).items() >= kept.items()
 
 
-def test_a_payload_that_says_something_twice_is_refused() -> None:
+def test_a_payload_with_two_spellings_of_a_field_is_refused() -> None:
     """One date in two spellings, or one id in two, is refused by name."""
     for given in ({"date": "2026-08-01", "targetDate": "2026-08-02"}, {"jobId": "a", "job_id": "b"}):
         with pytest.raises(BadRequestError, match="occurs twice"):
             owner("analytics-aggregate", given, "acme")
 
 
-def test_a_result_of_trends_is_told_in_both_spellings() -> None:
+def test_a_result_of_trends_has_both_spellings() -> None:
     """A result of trends also has the replaced system's names `organizationsProcessed` and `trendsCreated`."""
     answer = {"tenants_processed": 3, "trends_created": 2, "errors": {}}
     told = run("trend-aggregation", {"dates": ["2026-08-01"]}, Recorder({"published.trends": answer}))

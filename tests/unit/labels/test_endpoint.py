@@ -94,7 +94,7 @@ def test_the_budget_of_a_day_stops_by_itself(engine: Engine, budget: dict[str, A
     assert engine.verify()["clean"]
 
 
-def test_injected_words_are_data_and_answers_are_kept(engine: Engine) -> None:
+def test_injected_instructions_are_ignored_and_answers_are_stored(engine: Engine) -> None:
     """A label outside the list is refused, also if a text demands it; a second run sends only texts that have no answer."""
     engine.labels.replace("acme", labels({"calls": 10}))
     assert engine.labels.run("acme").topic == {"rules": 1, "endpoint": 45}
@@ -108,7 +108,7 @@ def test_injected_words_are_data_and_answers_are_kept(engine: Engine) -> None:
     assert counts == {("wifi", "endpoint"): 45, ("food", "rules"): 1}
 
 
-def test_without_a_budget_nobody_is_asked(engine: Engine) -> None:
+def test_without_a_budget_the_endpoint_is_not_called(engine: Engine) -> None:
     """Without a budget of the tenant, labels never call the endpoint of the settings."""
     engine.labels.replace("acme", labels(None))
     engine.labels.run("acme")
@@ -120,7 +120,7 @@ def test_without_a_budget_nobody_is_asked(engine: Engine) -> None:
     ["", "no", "[", "{}", '[1, null, "wifi"]', '[{"n": 5, "label": "wifi"}]', '[{"n": true, "label": "wifi"}]',
      '[{"n": 0, "label": "x"}]', '[{"n": 0, "label": ["wifi"]}]', "[" * 100_000],
 )  # fmt: skip
-def test_an_answer_that_does_not_fit_says_nothing(answer: str) -> None:
+def test_labels_outside_the_list_are_ignored(answer: str) -> None:
     """Labels that are not in the list, or not of a requested text, are ignored, whatever the answer looks like."""
     assert read_answer(answer, 2, LABELS) == {}
 

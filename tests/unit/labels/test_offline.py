@@ -38,7 +38,7 @@ print(json.dumps([guess.label, guess.sure, language("Where do I park my car toda
 """
 
 
-def test_nothing_asks_the_network(tmp_path: Path) -> None:
+def test_labelling_opens_no_connection(tmp_path: Path) -> None:
     """No socket connects and no name is resolved, with an empty cache folder, which stays empty."""
     cache = tmp_path / "cache"
     env = os.environ | {"HF_HOME": str(cache), "XDG_CACHE_HOME": str(cache), "HOME": str(tmp_path)}

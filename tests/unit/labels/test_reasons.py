@@ -53,7 +53,7 @@ def test_placed_words_are_the_words(text: str) -> None:
 
 
 @given(st.lists(st.builds(Span, st.integers(0, 20), st.integers(0, 20)), max_size=8))
-def test_joined_spans_stand_apart_and_hold_the_same_characters(spans: list[Span]) -> None:
+def test_joined_spans_are_disjoint_and_hold_the_same_characters(spans: list[Span]) -> None:
     """No character is lost, added, or in two spans, and the spans are in order."""
     apart = joined(spans)
     assert all(first.end <= second.start for first, second in pairwise(apart))
@@ -86,7 +86,7 @@ def test_a_matched_rule_names_its_words_and_patterns() -> None:
 
 
 @pytest.mark.parametrize("label", list(SAID))
-def test_a_classifier_marks_what_it_went_by(label: str) -> None:
+def test_a_classifier_marks_the_words_of_its_label(label: str) -> None:
     """A classifier marks the words of the label and no others; without them the label is less likely."""
     said, other = SAID[label][:2], SAID["food" if label == "wifi" else "wifi"][0]
     text = f"Please help, {said[0].upper()} and the {said[1]} in the room, not the {other}"
@@ -101,7 +101,7 @@ def test_a_classifier_marks_what_it_went_by(label: str) -> None:
     assert after < before
 
 
-def test_words_that_say_nothing_are_not_marked() -> None:
+def test_common_words_are_not_marked() -> None:
     """In a text whose only known words are like "the" and "with", nothing is marked."""
     for reasons in learned().reasons(["with the and our in there"] * 2, list(SAID)):
         assert reasons.spans == ()

@@ -37,7 +37,7 @@ def test_words_and_phrases_are_found_whole_in_any_case(text: str, label: str | N
 
 
 @given(st.lists(st.sampled_from(("wifi", "bill", "tv", "x")), max_size=12))
-def test_what_is_said_most_often_wins_and_then_what_stands_first(said: list[str]) -> None:
+def test_the_most_frequent_label_wins_and_then_the_first(said: list[str]) -> None:
     """The most frequent label wins; of equally frequent ones the first in the configuration."""
     rules = topics({name: {"words": [name]} for name in ("wifi", "bill", "tv")})
     known = [word for word in said if word != "x"]
@@ -45,7 +45,7 @@ def test_what_is_said_most_often_wins_and_then_what_stands_first(said: list[str]
     assert rules.labels(" ".join(said)).get(LabelSet.TOPIC) == best
 
 
-def test_a_pattern_that_takes_too_long_says_nothing() -> None:
+def test_a_pattern_that_takes_too_long_matches_nothing() -> None:
     """A pattern that would backtrack for years is stopped and matches nothing; other patterns still match."""
     endless = r"(a+)+$"
     assert not matches(endless, "a" * 200 + "!")
@@ -61,14 +61,14 @@ def test_a_pattern_that_takes_too_long_says_nothing() -> None:
         ({"topic": {str(n): None for n in range(201)}}, "201 labels"), ({"precision": 0.1}, "precision"),
     ],
 )  # fmt: skip
-def test_what_is_no_configuration_is_refused_by_place(document: object, said: str) -> None:
+def test_an_invalid_configuration_is_refused_by_place(document: object, said: str) -> None:
     """An invalid configuration is refused, and the error names the set and label."""
     with pytest.raises(BadInputError) as refused:
         read(document)
     assert said in refused.value.message
 
 
-def test_the_starter_and_the_example_say_what_they_promise() -> None:
+def test_the_starter_and_the_example_give_their_documented_labels() -> None:
     """The starter knows tone and escalation; the example keeps the starter's tone, has its own topics, and labels thanks as
     closing."""
     rules = Rules(starter())

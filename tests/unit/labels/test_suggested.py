@@ -100,7 +100,7 @@ def test_groups_keep_their_numbers_when_a_week_is_added(theme: str, more: int, g
     assert whole <= set(gone) - {theme}
 
 
-def test_a_new_theme_is_born_and_numbers_are_not_used_twice() -> None:
+def test_a_new_theme_gets_an_unused_number() -> None:
     """A new theme gets a new number from `first` on; the others keep theirs."""
     old = [message for message in MANY if not message.key.startswith("pool")]
     before = suggested(old, {}, frozenset(), 1)
@@ -116,7 +116,7 @@ def unit(angle: float) -> list[float]:
     return [float(np.cos(angle)), float(np.sin(angle)), 0.0]
 
 
-def test_mergers_splits_and_deaths_are_told_by_where_the_texts_went() -> None:
+def test_groups_merge_and_die_by_their_texts() -> None:
     """Two centres on one cluster merge into the older; a centre without texts dies, unless it is kept."""
     heap = np.array([unit(0.0)] * 20 + [unit(3.1)] * 20, dtype=np.float32)
     east, west, north = (np.array(unit(angle), dtype=np.float32) for angle in (0.0, 3.1, 1.6))
@@ -137,7 +137,7 @@ def test_a_few_texts_or_none_have_no_group() -> None:
     assert suggested([Message(f"m{n}", n, "thanks a lot"[: n + 1]) for n in range(9)], {}, frozenset(), 1).topics == ()
 
 
-def test_a_word_that_few_people_use_names_nothing() -> None:
+def test_a_word_of_few_people_is_in_no_name_or_rule() -> None:
     """A word used by fewer than FEWEST_PEOPLE people is in no name and no rule, however often they wrote it."""
     secret = [
         Message(f"s{n}", n, f"The wifi of Ottokar Zweig is slow {ENDINGS[n % 8]}", contact_id=f"p{n % (FEWEST_PEOPLE - 1)}")
@@ -150,7 +150,7 @@ def test_a_word_that_few_people_use_names_nothing() -> None:
     ]
 
 
-def test_marks_of_chat_services_are_no_words() -> None:
+def test_markup_of_chat_services_is_removed() -> None:
     """Mentions, links, mail addresses and emoji codes are removed before a text is read."""
     assert (
         plain_text("<@U123> see <https://x.example|here> https://y.example :+1: mail a@b.example now") == "see mail now"

@@ -63,7 +63,7 @@ def test_bounds_are_shown_on_held_out_texts(
             assert max(bounds) >= precision - BELOW - 1e-9
 
 
-def test_the_promise_is_kept_on_texts_that_were_not_seen() -> None:
+def test_precision_on_unseen_texts_holds_the_promise() -> None:
     """In 200 simulations with known precision, it is more than two points below the promise in at most a tenth."""
     broken = counted = 0
     for seed in range(200):
@@ -79,7 +79,7 @@ def test_the_promise_is_kept_on_texts_that_were_not_seen() -> None:
     assert counted > 100 and broken <= counted / 10
 
 
-def test_a_label_without_evidence_abstains_and_says_so() -> None:
+def test_a_label_without_evidence_abstains_with_a_reason() -> None:
     """Three right of three do not prove a floor of 0.7; a label that is mostly wrong abstains too, and both say why."""
     few = np.array([[0.9, 0.1]] * 3 + [[0.2, 0.8]] * 40, dtype=np.float32)
     made = thresholds(few, np.array([0] * 3 + [1] * 40), 0.9)

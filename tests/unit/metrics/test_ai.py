@@ -17,7 +17,7 @@ TENANT = Tenant(1, "acme", "UTC", "", KEEP_EVERYTHING, NO_CALENDAR)
 @pytest.mark.parametrize(
     ("minutes", "episodes", "hours"), [(6.0, 142, 14.2), (6.0, 101, 10.1), (6.5, 3, 0.325), (0.1, 6, 0.01)]
 )
-def test_hours_saved_are_what_one_writes_down(minutes: float, episodes: int, hours: float) -> None:
+def test_hours_saved_are_replies_times_the_stated_minutes(minutes: float, episodes: int, hours: float) -> None:
     """142 times 6 minutes are 14.2 hours to the last digit; without stated minutes there is no factor."""
     metric, _ = METRICS["ai_hours_saved"]
     assert isinstance(metric, Stored) and metric.times is not None

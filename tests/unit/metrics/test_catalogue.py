@@ -102,7 +102,7 @@ def test_every_promised_dimension_belongs_to_a_metric() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_every_metric_says_what_it_means(name: str) -> None:
+def test_every_metric_has_a_unit_and_a_definition(name: str) -> None:
     """Each metric has a unit, and a definition that ends with a full stop."""
     metric, _ = METRICS[name]
     assert metric.doc.endswith(".") and len(metric.doc) > 10
@@ -110,13 +110,13 @@ def test_every_metric_says_what_it_means(name: str) -> None:
 
 
 @pytest.mark.parametrize("rollup", ROLLUPS, ids=lambda r: r.name)
-def test_every_rollup_measure_and_fact_says_what_it_is(rollup: Rollup) -> None:
+def test_every_rollup_measure_and_fact_has_a_description(rollup: Rollup) -> None:
     """Each rollup, its fact and each of its measures has a sentence for the reference."""
     assert all(text.endswith(".") for text in (rollup.doc, rollup.source.doc))
     assert all(m.doc.endswith(".") for m in rollup.measures.values())
 
 
-def test_no_name_means_two_things() -> None:
+def test_no_metric_rollup_or_fact_is_named_twice() -> None:
     """No metric, rollup or fact is named twice."""
     names = [name for r in ROLLUPS for name in r.metrics]
     for some in (names, [r.name for r in ROLLUPS], [f.name for f in catalogue.FACTS]):
@@ -177,7 +177,7 @@ def test_every_view_can_be_read_and_has_the_columns_that_are_declared(fact: Fact
         ("messages; DROP TABLE events", "not in the catalogue"),
     ],
 )
-def test_an_unknown_name_comes_with_the_nearest(name: str, hint: str) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest(name: str, hint: str) -> None:
     """An unknown name is refused, with the nearest known ones."""
     with pytest.raises(BadQuestionError) as caught:
         find(name)
@@ -216,9 +216,7 @@ def test_entries_are_plain_and_complete() -> None:
         ("campaigns_failed", "Campaigns failed", Better.LOWER),
     ],
 )
-def test_people_are_told_what_it_is_called_and_which_way_is_better(
-    name: str, title: str, better: Better | None
-) -> None:
+def test_titles_and_better_directions_are_given(name: str, title: str, better: Better | None) -> None:
     """Shorter waits are better, and more of them within a limit; a count of waits is neither better nor worse."""
     assert title_of(name) == title
     asked = find(name).better if "." in name or name != "response_ms" else METRICS[name][0].better

@@ -37,7 +37,7 @@ def _did(contact: str, type_: str, days: int, times: int = 1, value: float | Non
     ]  # fmt: skip
 
 
-def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
+def test_a_score_counts_all_activity_up_to_the_end(lab: Lab) -> None:
     """Activity fades by local day, at most five of a kind count, a blocked contact scores 0, and several contacts give their
     mean."""
     tenant = lab.tenant("UTC")
@@ -65,7 +65,7 @@ def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
     assert row.cells[name].n == 2
 
 
-def test_every_deed_of_the_score_has_its_measure() -> None:
+def test_every_kind_of_activity_has_its_measure() -> None:
     """The kinds of activity are those of the public function, and the measures those of the declared score."""
     score = find("contact_engagement_score")
     assert isinstance(score.declared, Score)

@@ -41,7 +41,7 @@ def tenant_of(lab: Lab, example: Example) -> Tenant:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: next(iter(one.gives)))
 @pytest.mark.parametrize("backwards", [False, True], ids=["in order", "backwards"])
-def test_an_example_gives_what_was_worked_out(lab: Lab, example: Example, backwards: bool) -> None:
+def test_an_example_gives_its_calculated_values(lab: Lab, example: Example, backwards: bool) -> None:
     """The engine gives all values of an example, queried together and one by one, whatever the order of events."""
     tenant, events = tenant_of(lab, example), example.happened()
     lab.send(tenant, reversed(events) if backwards else events)
@@ -67,7 +67,7 @@ def test_every_metric_has_an_example() -> None:
         assert {f"{name}.{s}" for s in ("avg", "sum", "min", "max", "p50", "p90", "p95", "p99", *WITHIN)} <= given
 
 
-def test_a_line_that_is_no_event_is_named() -> None:
+def test_an_invalid_line_is_quoted_in_the_error() -> None:
     """An invalid line of the file is refused, and the error quotes it."""
     (example,) = read("- {story: x, events: [yesterday message.sent], gives: {messages: [1, y]}}")
     with pytest.raises(ValueError, match="yesterday"):

@@ -33,14 +33,14 @@ def test_whole_words_change_and_keep_their_capital(text: str, slack: str) -> Non
     assert WORDINGS[SLACK].text(text) == slack
 
 
-def test_titles_are_of_metrics_that_there_are() -> None:
+def test_titles_name_existing_metrics() -> None:
     """Every title of the table names an existing metric, with its statistic if it has one."""
     for wording in WORDINGS.values():
         assert set(wording.titles) <= set(names())
         assert all(name.partition(".")[2] in ("", *STATISTICS) for name in wording.titles)
 
 
-def test_news_of_slack_speak_of_no_conversation_contact_or_room() -> None:
+def test_news_of_slack_hold_no_replaced_word() -> None:
     """No sentence of Slack's news has a word that the table replaces, and placeholders for values stay."""
     for candidate in CANDIDATES:
         own = in_words(candidate, WORDINGS[SLACK])

@@ -138,7 +138,7 @@ def test_before_the_first_change_two_calendars_are_open_alike(place: tuple[str, 
 
 @laws
 @given(st.sampled_from(PLACES), st.data())
-def test_a_calendar_reads_what_it_writes(place: tuple[str, datetime], data: st.DataObject) -> None:
+def test_a_written_calendar_is_read_back_equal(place: tuple[str, datetime], data: st.DataObject) -> None:
     """A calendar written as a document, its versions in any order, is read back equal."""
     made = data.draw(hours.calendars(place[1].date(), DAYS, least=0))
     told = document(made)
@@ -182,7 +182,7 @@ def test_a_day_that_is_open_throughout_is_as_long_as_it_is(zone: str, day: str, 
     assert between(zone, f"{eve}T12:00", f"{day}T12:00", shift) == 8 + expected - 24
 
 
-def test_versions_holidays_and_nights_by_heart() -> None:
+def test_versions_holidays_and_nights_match_a_hand_calculation() -> None:
     """Weekends are closed, holidays close or shorten a day but let the night before run out, and versions switch on
     their date.
     """
@@ -200,7 +200,7 @@ def test_versions_holidays_and_nights_by_heart() -> None:
     )
 
 
-def test_only_what_differs_changes() -> None:
+def test_a_change_applies_from_its_date_on() -> None:
     """A new version changes from its date on, a new holiday from its day on, and an equal calendar not at all."""
     one = since("2026-01-01", OFFICE, {"2026-12-25": []})
     assert first_change(of(one), of(one)) is None
@@ -249,7 +249,7 @@ BAD: Sequence[tuple[object, str]] = (
 
 
 @pytest.mark.parametrize(("told", "message"), BAD, ids=[message for _, message in BAD])
-def test_what_is_wrong_is_named_by_its_field(told: object, message: str) -> None:
+def test_an_invalid_calendar_is_refused_by_field(told: object, message: str) -> None:
     """Bad times, overlaps, repeated dates, unknown days and wrong shapes are refused with their place in the document."""
     with pytest.raises(BadInputError) as refused:
         read(told)

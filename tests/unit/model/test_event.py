@@ -82,7 +82,7 @@ def test_a_body_that_is_no_json_object_or_array_is_unreadable(raw: bytes) -> Non
     "number",
     ["1e999", "NaN", "-Infinity", "1.5"],
 )
-def test_numbers_that_are_none_refuse_one_record(number: str) -> None:
+def test_an_invalid_number_rejects_its_record_alone(number: str) -> None:
     """An infinite or missing number, or a fraction of a millisecond, rejects its own record alone."""
     raw = f'[{{"type":"message.sent","time":"2026-08-01T09:30:00Z","duration_ms":{number}}},{json.dumps(GOOD)}]'
     items = read_events(raw.encode())
@@ -90,7 +90,7 @@ def test_numbers_that_are_none_refuse_one_record(number: str) -> None:
     assert only(items[1]).type == "message.sent"
 
 
-def test_half_a_character_refuses_one_record() -> None:
+def test_a_lone_surrogate_rejects_its_record_alone() -> None:
     """A record with a lone surrogate does not affect the other one."""
     raw = (
         b'[{"type":"message.sent","time":"2026-08-01T09:30:00Z","attributes":{"x":"\\ud800"}},'
@@ -139,7 +139,7 @@ def test_other_spellings_are_read(given: dict[str, object], field: str, value: o
         ({"sentiment": {"tone": "angry", "score": 1}}, "sentiment"), ({"sentiment": {"tone": 1, "a": {}}}, "sentiment"),
     ],
 )  # fmt: skip
-def test_a_field_that_is_said_twice_is_refused(more: dict[str, object], field: str) -> None:
+def test_a_field_in_two_spellings_is_refused(more: dict[str, object], field: str) -> None:
     """Two spellings of a field with two values, and an object with more than a tone, are rejected by field."""
     item = refused(event_from({**GOOD, **more}))
     assert (item.code, item.field) == ("invalid_field", field)
@@ -174,7 +174,7 @@ def test_unknown_fields_come_with_advice() -> None:
     ("time", "word"),
     [(1754040000, "unit"), ("yesterday", "RFC 3339"), ("2026-02-30T00:00:00Z", "RFC 3339"), (True, "")],
 )
-def test_times_that_are_none_are_refused(time: object, word: str) -> None:
+def test_invalid_times_are_refused(time: object, word: str) -> None:
     """A number, a word and an impossible date are rejected with the format of a time."""
     item = refused(event_from({**GOOD, "time": time}))
     assert (item.code, item.field) == ("invalid_time", "time")

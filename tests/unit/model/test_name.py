@@ -23,7 +23,7 @@ def test_a_name_is_one_line_that_can_be_seen(name: str, kept: str) -> None:
 
 
 @given(st.text())
-def test_what_is_kept_stays(name: str) -> None:
+def test_normalizing_twice_changes_nothing(name: str) -> None:
     """Normalizing twice changes nothing, and the result is within the limit."""
     assert plain(plain(name)) == plain(name)
     assert len(plain(name)) <= LONGEST_NAME
@@ -34,7 +34,7 @@ def test_names_are_found_without_accents_and_case() -> None:
     assert searched("Ünal ÉMILE") == searched("unal emile")
 
 
-def test_an_unknown_kind_is_answered_with_the_nearest() -> None:
+def test_an_unknown_kind_is_refused_with_the_nearest() -> None:
     """A mistyped kind is refused with the nearest one."""
     with pytest.raises(BadInputError, match="did you mean 'contact'"):
         check_kind("contacts")

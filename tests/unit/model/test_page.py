@@ -16,7 +16,7 @@ WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
 
 
 @given(st.integers(-(2**62), 2**62), WORDS)
-def test_a_cursor_gives_its_place_back(number: int, word: str) -> None:
+def test_a_cursor_is_read_back(number: int, word: str) -> None:
     """Numbers and printable words are read back from a cursor that fits an address."""
     cursor = cursor_of((number, word))
     assert place_of(cursor, int, str) == (number, word)

@@ -82,7 +82,7 @@ CELL = Cell(0.5, Kind.DAILY)
 NUMBERS = Numbers("2026-03-01", {"csat": CELL}, None, [CELL], [{"csat": 0.5}])
 
 
-def test_a_field_that_may_be_absent_is_left_out_while_it_is_none() -> None:
+def test_an_absent_field_is_left_out() -> None:
     """A field marked absent is in JSON only with a value; two underscores in a name are a dot; rows marked as JSON stay
     as they are.
     """
@@ -99,7 +99,7 @@ def test_a_typed_value_comes_back_from_json(value: Numbers) -> None:
 
 
 @pytest.mark.parametrize("kind", [Part, Page[Cell], Mapping[str, Cell | Kind]])
-def test_a_type_that_cannot_be_told_from_json_is_refused(kind: Any) -> None:
+def test_a_type_that_cannot_be_read_from_json_is_refused(kind: Any) -> None:
     """Datetimes, generic dataclasses and unions of classes cannot be read back: TypeError."""
     with pytest.raises(TypeError):
         typed(kind, {"a": {}})

@@ -69,7 +69,7 @@ def test_retention_knows_every_stored_grain() -> None:
     assert all(KEEP_EVERYTHING.days(grain) is None for grain in Grain if grain is not Grain.TOTAL)
 
 
-def test_what_is_kept_begins_at_a_local_midnight() -> None:
+def test_the_kept_range_begins_at_a_local_midnight() -> None:
     """Days are counted back in the tenant's zone, also over clock changes; without a limit the range begins in 1970."""
     tenant = Tenant(1, "acme", "America/New_York")
     now = datetime(2026, 3, 10, 3, tzinfo=UTC)  # still the 9th in New York

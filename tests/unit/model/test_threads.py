@@ -10,7 +10,7 @@ from hubbub.errors import BadInputError
 from hubbub.model.threads import CHECK_MARKS, Threads, changed
 
 
-def test_a_change_leaves_what_it_does_not_name() -> None:
+def test_a_change_affects_only_named_fields() -> None:
     """Channels, signs and days can each change alone."""
     first = changed(Threads(), {"help_channels": [" C2 ", "C1", "C2"]})
     assert first == Threads(("C1", "C2"), CHECK_MARKS, 0)
@@ -38,7 +38,7 @@ def test_a_sign_is_named_with_or_without_colons_and_tones_of_skin() -> None:
         ({"silent_days": 3}, "silent_days"),
     ],
 )
-def test_what_is_not_allowed_is_named(change: dict[str, Any], named: str) -> None:
+def test_invalid_settings_are_refused_by_name(change: dict[str, Any], named: str) -> None:
     """Empty, long and too many names, days out of range, and unknown settings are refused by name."""
     with pytest.raises(BadInputError, match=named):
         changed(Threads(), change)

@@ -124,7 +124,7 @@ def test_hours_tile_their_day_and_days_their_week_and_month(moment: datetime, zo
         assert all(a.end == b.start for a, b in pairwise(parts))
 
 
-def test_an_hour_asked_in_its_middle_is_the_hour_itself() -> None:
+def test_a_range_inside_an_hour_gives_that_hour() -> None:
     """A range inside an hour gives that hour; an empty range gives none."""
     found = list(windows(utc(2026, 5, 5, 10, 20), utc(2026, 5, 5, 10, 40), Grain.HOUR, NEW_YORK))
     assert found == [Window(utc(2026, 5, 5, 10), utc(2026, 5, 5, 11))]

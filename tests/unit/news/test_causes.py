@@ -27,7 +27,7 @@ MAIL = row("email", 100, 200, 100)
 WEB = row("web", 500, 510, 10)
 
 
-def test_a_room_that_is_a_channel_is_told_once() -> None:
+def test_a_room_that_is_all_of_a_channel_is_one_cause() -> None:
     """A room that is all of a channel is one cause, with the channel's name."""
     found = causes(
         answer(110, channel=[MAIL, WEB], channel_id=[replace(MAIL, value="reservations"), row("chat", 500, 510, 10)])
@@ -36,7 +36,7 @@ def test_a_room_that_is_a_channel_is_told_once() -> None:
     assert found.left_out.endswith("Channels show the same change.")
 
 
-def test_the_whole_is_never_told() -> None:
+def test_a_dimension_with_one_row_is_no_cause() -> None:
     """A dimension with one row is no cause, and is not mentioned."""
     found = causes(answer(110, account_id=[row("one", 600, 710, 110)], channel=[MAIL, WEB]))
     assert (found.dimension, [one.value for one in found.rows]) == ("channel", ["email"])
@@ -44,7 +44,7 @@ def test_the_whole_is_never_told() -> None:
     assert causes(answer(110, account_id=[row("one", 600, 710, 110)])).rows == ()
 
 
-def test_what_is_chance_is_left_out_and_counted() -> None:
+def test_changes_within_chance_are_left_out_and_counted() -> None:
     """Changes within chance are left out and counted; a part of thousands that moved a tenth is a cause."""
     found = causes(answer(110, channel=[MAIL, WEB]))
     assert [one.value for one in found.rows] == ["email"] and found.left_out == "No clear change in 1 other channel."
@@ -52,7 +52,7 @@ def test_what_is_chance_is_left_out_and_counted() -> None:
     assert [one.value for one in causes(answer(-0.12, "share", channel=shares)).rows] == ["a"]
 
 
-def test_the_dimension_that_tells_most_is_taken() -> None:
+def test_the_dimension_that_explains_most_is_preferred() -> None:
     """One person who explains everything is preferred to rooms that explain half each; null is no cause."""
     rooms = [row("a", 100, 150, 50), row("b", 100, 150, 50)]
     staff = [row("ada", 100, 200, 100), row(None, 100, 100, 0)]
@@ -71,7 +71,7 @@ def test_no_difference_has_no_cause() -> None:
 @pytest.mark.parametrize(
     "name", [name for name in names() if isinstance(METRICS[name.partition(".")[0]][0], Quantiles)]
 )
-def test_what_stands_for_a_percentile_is_in_the_catalogue(name: str) -> None:
+def test_a_percentile_is_explained_by_the_share_within_a_limit(name: str) -> None:
     """A percentile is explained by the share within the nearest limit, every other number by itself."""
     found = made_of(name, 70_000)
     assert find(found).name == found

@@ -20,7 +20,7 @@ MESSAGES = next(one for one in CANDIDATES if one.metric == "messages")
 USUAL = Usual(0.8, 0.02, 8, 0.72, 0.88)
 
 
-def test_the_table_is_of_metrics_that_there_are() -> None:
+def test_candidates_are_metrics_of_the_catalogue() -> None:
     """Each candidate is unique, is in the catalogue with its dimension, has sentences, and has floors."""
     assert len({(one.metric, one.by) for one in CANDIDATES}) == len(CANDIDATES)
     for one in CANDIDATES:
@@ -30,7 +30,7 @@ def test_the_table_is_of_metrics_that_there_are() -> None:
         assert one.least_n >= 10 and one.least > 0
 
 
-def test_what_should_be_one_way_is_told_when_it_goes_the_other() -> None:
+def test_metrics_with_a_better_direction_have_sentences_for_the_worse() -> None:
     """A metric that should be high has a sentence for falling, and one that should be low for rising."""
     for one in CANDIDATES:
         better = find(one.metric).better
@@ -39,7 +39,7 @@ def test_what_should_be_one_way_is_told_when_it_goes_the_other() -> None:
 
 
 @given(value=st.floats(0, 1), low=st.floats(0, 0.5), high=st.floats(0.5, 1), n=st.integers(0, 500))
-def test_nothing_within_its_noise_is_told(value: float, low: float, high: float, n: int) -> None:
+def test_a_number_within_its_noise_is_no_news(value: float, low: float, high: float, n: int) -> None:
     """A share is news or beyond exactly outside its band, and has a way only there; news needs enough ratings."""
     found = judged("csat", Cell(value, n=n), Usual(0.5, 0.01, 8, low, high), None, CSAT)
     assert (found.verdict is Verdict.USUAL) == (low <= value <= high)
@@ -80,7 +80,7 @@ def test_missing_data_are_no_news(metric: str, value: float, usual: Usual, held:
     assert (found.verdict, found.held) == (Verdict.BEYOND if held else Verdict.NEWS, held)
 
 
-def test_what_holds_a_number_back_has_words() -> None:
+def test_reasons_to_hold_a_number_back_are_written_in_words() -> None:
     """Each reason for holding back has words, and no reason has none."""
     assert all(held_back(held).startswith("outside") for held in Held if held)
     assert (held_back(None), held_back("")) == ("", "")
@@ -95,7 +95,7 @@ def test_messages_are_neither_better_nor_worse(value: int, verdict: Verdict) -> 
     assert (found.verdict, found.way in (Way.UP, Way.DOWN, Way.NONE)) == (verdict, True)
 
 
-def test_without_what_is_usual_or_a_candidate() -> None:
+def test_without_usual_weeks_there_is_no_verdict() -> None:
     """With fewer than four known weeks there is no verdict; a number without a candidate has its unit's floors."""
     assert judged("csat", Cell(0.1, n=99), Usual(None, None, 2), 0.9, CSAT).verdict is Verdict.UNKNOWN
     least_n, least = FLOORS[find("csat").unit]

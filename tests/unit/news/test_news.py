@@ -65,7 +65,7 @@ def test_a_quiet_month_is_one_line(engine: Engine) -> None:
     assert found["lead"] == f"Nothing unusual. All {len(known)} numbers are within their usual range."
 
 
-def test_the_worst_stands_on_top_with_its_cause(engine: Engine) -> None:
+def test_the_worst_change_is_first_with_its_cause(engine: Engine) -> None:
     """A fall in one channel is a point with size, usual range, n and channel; its numbers equal those of query, changes
     and explain.
     """
@@ -95,7 +95,7 @@ def test_filters_and_further_metrics(engine: Engine) -> None:
     assert {one["metric"] for one in campaign["numbers"]} == {"delivery_rate"}
 
 
-def test_what_has_no_news(engine: Engine) -> None:
+def test_future_and_too_long_ranges_have_no_news(engine: Engine) -> None:
     """Future days have no numbers, more than a year is refused, and without earlier weeks the usual is not known yet."""
     assert engine.news("shop", start="2026-04-01", end="2026-04-02")["numbers"] == []
     with pytest.raises(BadQuestionError, match="366 days"):

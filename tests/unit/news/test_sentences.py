@@ -45,12 +45,12 @@ def number(metric: str, verdict: Verdict) -> Number:
         ),
     ],
 )
-def test_a_quiet_stretch_claims_no_more_than_is_so(verdicts: dict[str, Verdict], said: str) -> None:
+def test_an_unusual_number_that_is_no_news_is_named_with_its_reason(verdicts: dict[str, Verdict], said: str) -> None:
     """A number outside its usual range that is no news is named with the range and the reason."""
     assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()], PLAIN) == said
 
 
-def test_missing_days_are_said_before_that_all_is_quiet() -> None:
+def test_a_sentence_on_incomplete_days_names_their_number() -> None:
     """With incomplete numbers the sentence says so far, and how many are incomplete."""
     whole = number("csat", Verdict.USUAL)
     cut = replace(whole, metric="messages", cell=Cell(2.0, state=State.INCOMPLETE))
@@ -67,7 +67,7 @@ def test_an_unusual_number_without_a_sentence_is_named() -> None:
     )
 
 
-def test_what_stands_beside_points() -> None:
+def test_unusual_numbers_beside_the_points_are_named_once() -> None:
     """Unusual numbers beside the points are named once, without other statistics of a point; then the usual ones."""
     first = number("first_response_ms.p50", Verdict.NEWS)
     known = [
@@ -95,7 +95,7 @@ def test_slack_has_its_own_words() -> None:
 @pytest.mark.parametrize(
     ("share", "words"), [(1.2, "all"), (1.0, "all"), (0.97, "almost all"), (0.6, "mostly"), (0.31, "in part")]
 )
-def test_how_much_a_cause_explains_is_a_word(share: float, words: str) -> None:
+def test_the_share_of_a_cause_is_a_word(share: float, words: str) -> None:
     """The share of a cause is a word: all, almost all, mostly or in part."""
     cause = Cause("channel", "web", 1.0, 2.0, 3, 1.0, share)
     assert sentences.because(cause, "web", "", PLAIN) == f"{words} in the channel web"

@@ -121,7 +121,9 @@ def test_a_topic_belongs_to_a_number_of_the_same_days_and_place(
         assert [point["slice"] for point in others] == ["broken_lift"]
 
 
-def test_a_topic_names_the_days_of_a_number_that_names_none(points: Callable[[World], list[dict[str, Any]]]) -> None:
+def test_a_fall_on_most_days_is_named_with_the_days_of_its_topic(
+    points: Callable[[World], list[dict[str, Any]]],
+) -> None:
     """A fall on more than half of the days is named with the topic's days, if these carry it."""
     (fall,) = points(World(range(17, 29), range(17, 29), mild=range(13, 17)))
     assert fall["burst"]["from"][:10] == fall["topic"]["from"][:10] == "2026-02-17"

@@ -38,7 +38,7 @@ def failed(out: Outgoing, reply: Reply, **how: Any) -> HubbubError:
     return caught.value
 
 
-def test_a_call_goes_out_as_it_was_given(out: Outgoing) -> None:
+def test_a_call_arrives_unchanged(out: Outgoing) -> None:
     """Method, path, parameters, headers and JSON body arrive, and status, headers and body are returned, compressed or not."""
     with service(in_turn(Reply({"a": 1}, headers={"X-Said": "so"}), Reply({"a": 2}, packed=True))) as there:
         first = out.send("POST", f"{there.url}/x", params={"n": 1}, headers={"X-Key": "k"}, body={"b": ["ä"]})
@@ -50,7 +50,7 @@ def test_a_call_goes_out_as_it_was_given(out: Outgoing) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 529])
-def test_passing_statuses_may_be_tried_again(out: Outgoing, status: int) -> None:
+def test_passing_statuses_can_be_retried(out: Outgoing, status: int) -> None:
     """Transient statuses raise UpstreamUnavailableError with the pause of Retry-After."""
     error = failed(out, Reply(CANARY.encode(), status, {"Retry-After": "17"}))
     assert isinstance(error, UpstreamUnavailableError)
@@ -75,7 +75,7 @@ def test_redirects_are_not_followed(out: Outgoing) -> None:
     assert inner.calls == []
 
 
-def test_a_service_that_hangs_is_left(out: Outgoing) -> None:
+def test_a_timeout_or_closed_port_is_an_unavailable_service(out: Outgoing) -> None:
     """A timeout, a closed port and an unknown name raise UpstreamUnavailableError."""
     assert isinstance(failed(out, Reply(hang=True), timeout=0.3), UpstreamUnavailableError)
     with socket.socket() as probe:
@@ -87,7 +87,7 @@ def test_a_service_that_hangs_is_left(out: Outgoing) -> None:
         out.send("GET", "https://nowhere.invalid/", timeout=5)
 
 
-def test_too_much_is_not_read(out: Outgoing) -> None:
+def test_a_too_large_answer_is_refused(out: Outgoing) -> None:
     """A body beyond the limit is refused, plain or as a gzip bomb; one of exactly the limit is read."""
     for reply in (Reply(b"x" * 1001), Reply(b"\0" * 50_000_000, packed=True)):
         assert isinstance(failed(out, reply, limit=1000), UpstreamRefusedError)
@@ -105,7 +105,7 @@ def test_every_member_of_a_packed_answer_is_read(out: Outgoing) -> None:
             out.send("GET", there.url, limit=999)
 
 
-def test_broken_packing_and_no_json_may_be_tried_again(out: Outgoing) -> None:
+def test_broken_compression_and_json_can_be_retried(out: Outgoing) -> None:
     """Invalid or truncated gzip and an answer that is not JSON raise UpstreamUnavailableError."""
     whole = gzip.compress(b"{}")
     for body in (b"no gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb", whole + b"more", whole + whole[:-1]):
@@ -127,7 +127,7 @@ def test_broken_packing_and_no_json_may_be_tried_again(out: Outgoing) -> None:
         "http://example.com/", "ftp://example.com/", "file:///etc/passwd", "//example.com", "https://", "", "https://[::1",
     ],
 )  # fmt: skip
-def test_private_places_are_refused(url: str) -> None:
+def test_private_addresses_are_refused(url: str) -> None:
     """Loopback, private, link-local, metadata and mapped addresses in any spelling, and anything but https, are refused."""
     out = Outgoing()
     with pytest.raises(UpstreamRefusedError):
@@ -144,7 +144,7 @@ def test_public_addresses_are_public(text: str) -> None:
     assert is_public(ipaddress.ip_address(text))
 
 
-def test_a_name_that_changes_its_address_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name is resolved once and the connection uses the checked address; one private address among public ones is refused."""
     asked: list[str] = []
     connected: list[tuple[str, int]] = []
@@ -173,7 +173,7 @@ def test_a_name_that_changes_its_address_leads_nowhere(monkeypatch: pytest.Monke
     out.close()
 
 
-def test_what_the_setting_names_may_be_called() -> None:
+def test_hosts_of_the_setting_may_be_private() -> None:
     """A host of the setting, with its port if given, may be private and unencrypted; others may not."""
     with service(in_turn(Reply(b"in"))) as there, service(in_turn(Reply(b"other"))) as other:
         out = Outgoing([there.place])

@@ -67,7 +67,7 @@ def test_a_missing_scope_is_named(out: Outgoing) -> None:
     assert "channels:history" in error.action
 
 
-def test_limits_say_when_to_come_back(out: Outgoing) -> None:
+def test_rate_limits_give_retry_after(out: Outgoing) -> None:
     """429 gives `retry_after`; server errors and a gateway's page raise UpstreamUnavailableError too."""
     error = failed(out, Reply({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "30"}))
     assert isinstance(error, UpstreamUnavailableError)

@@ -232,7 +232,7 @@ def test_windows_are_the_tenants(desk: Desk) -> None:
 # --- when rows are written
 
 
-def test_a_late_event_rewrites_what_it_touches(desk: Desk) -> None:
+def test_a_late_event_rewrites_only_its_windows(desk: Desk) -> None:
     """Only rows of the late event's windows are written again; the others keep `published_at`."""
     first, second = NOW - timedelta(days=9), NOW - timedelta(days=3)
     desk.send(message("a", first), message("b", second, conversation_id="d"))
@@ -267,7 +267,7 @@ def test_a_new_zone_moves_all_days(desk: Desk) -> None:
     ]
 
 
-def test_rows_past_their_retention_go(desk: Desk) -> None:
+def test_rows_past_their_retention_are_deleted(desk: Desk) -> None:
     """Hours are deleted after 30 days and not written again by a late event; days stay 365, months 1,095."""
     desk.send(message("a", NOW - timedelta(days=1)))
     desk.publish()
@@ -331,7 +331,7 @@ def test_of_two_publishers_the_later_reader_writes(desk: Desk, monkeypatch: pyte
     assert desk.rows("SELECT sum(count) AS n FROM agg_message_counts_hourly") == [{"n": 2}]
 
 
-def test_one_that_fails_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenant_that_cannot_be_read_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant that cannot be read is an error and stays stale; other tenants are published, and later it is too."""
     other = Tenant(2, "other")
     desk.send(message("a", NOW))
@@ -352,7 +352,7 @@ def test_one_that_fails_does_not_stop_the_others(desk: Desk, monkeypatch: pytest
     assert len(desk.rows("SELECT 1 FROM agg_message_counts_hourly")) == 2
 
 
-def test_a_tenant_that_goes_leaves_nothing(desk: Desk) -> None:
+def test_a_forgotten_tenant_leaves_no_row(desk: Desk) -> None:
     """Every row, stale day and snapshot of a forgotten tenant is deleted; another tenant's stay."""
     other = Tenant(2, "other")
     for tenant in (desk.hotel, other):
@@ -370,7 +370,7 @@ def test_a_tenant_that_goes_leaves_nothing(desk: Desk) -> None:
 # --- stale days
 
 
-def test_one_that_cannot_be_written_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenant_that_cannot_be_written_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of tenants written together, one that fails is an error and stays stale; the others are written."""
     others = Tenant(2, "other"), Tenant(3, "third")
     for tenant in (desk.hotel, *others):
@@ -393,7 +393,7 @@ def test_one_that_cannot_be_written_does_not_stop_the_others(desk: Desk, monkeyp
 
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["by key", "whole"])
-def test_whatever_is_folded_marks_its_days(desk: Desk, monkeypatch: pytest.MonkeyPatch, by_key: bool) -> None:
+def test_folded_events_mark_their_days_as_stale(desk: Desk, monkeypatch: pytest.MonkeyPatch, by_key: bool) -> None:
     """By key or as a whole, folding marks the days of new rows, of changed rows before and after, and of new repeats as stale."""
     monkeypatch.setattr(refreshing, "MANY", 1_000_000 if by_key else 1)
     once, again = (message(id_, NOW - timedelta(days=40), message_id="m") for id_ in "ab")
@@ -425,7 +425,7 @@ def test_whatever_is_folded_marks_its_days(desk: Desk, monkeypatch: pytest.Monke
     assert changed - anchors <= found <= changed | anchors
 
 
-def test_rows_that_an_import_brings_mark_their_days(desk: Desk) -> None:
+def test_imported_rows_mark_their_days_as_stale(desk: Desk) -> None:
     """Fact rows written by an import mark their days as stale."""
     desk.send(*demo.events("hotel-aurora", NOW, days=5))
     desk.publish()

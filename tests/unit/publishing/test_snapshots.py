@@ -89,7 +89,7 @@ def test_every_field_is_a_metric_of_the_catalogue(name: str) -> None:
 
 @pytest.mark.parametrize("day", [None, "2026-11-21", "2026-11-03", "2026-10-31", "2026-11-22"])
 @pytest.mark.parametrize("kind", list(Kind))
-def test_the_demo_says_what_a_query_says(shop: Engine, kind: Kind, day: str | None) -> None:
+def test_snapshots_of_the_demo_equal_the_query(shop: Engine, kind: Kind, day: str | None) -> None:
     """On lively data every field of team and accounts equals the query; for whole, open and clock-change periods."""
     made = shop.snapshot(kind.value, day, SHOP)
     assert (made["processed"], made["created"], made["errors"]) == (1, 3, {})
@@ -110,7 +110,7 @@ def test_the_demo_says_what_a_query_says(shop: Engine, kind: Kind, day: str | No
                 assert mine == theirs, (section, field)
 
 
-def test_nothing_that_was_measured_is_null(engine: Engine) -> None:
+def test_an_empty_tenant_has_zeros_and_null_rates(engine: Engine) -> None:
     """A tenant without events has a snapshot of zeros, and null for rates and scores."""
     (row,) = engine.snapshot("daily", tenant="acme")["rows"]
     for section, fields in SECTIONS.items():
@@ -119,7 +119,7 @@ def test_nothing_that_was_measured_is_null(engine: Engine) -> None:
             assert row[section][field] == (None if divided else 0), (section, field)
 
 
-def test_the_view_has_one_row_for_each(shop: Engine) -> None:
+def test_the_view_has_one_row_for_each_snapshot(shop: Engine) -> None:
     """`analytics_snapshots` has the same documents, one row each, with the whole team as a null account."""
     shop.snapshot("daily", "2026-11-20")
     shop.snapshot("Daily", "2026-11-20", SHOP)
@@ -169,7 +169,7 @@ def test_messages_at_midnight_belong_to_the_local_day(engine: Engine) -> None:
     assert [(r["date"], r["messages"]["total"]) for r in kept(engine)] == [("2026-08-05", 1), ("2026-08-06", 1)]
 
 
-def test_what_has_not_begun_is_refused(engine: Engine, clock: Clock) -> None:
+def test_a_future_day_is_refused(engine: Engine, clock: Clock) -> None:
     """A future day is refused for one tenant, and is the error of tenants for whom it has not begun."""
     with pytest.raises(BadQuestionError, match="has not begun in Europe/Rome"):
         engine.snapshot("daily", "2026-08-21", "acme")
@@ -210,7 +210,7 @@ def test_the_state_follows_the_receipts(engine: Engine, clock: Clock) -> None:
     assert told == [("live", 0), ("provisional", 1), ("settled", 1)]
 
 
-def test_a_snapshot_says_how_it_was_made(engine: Engine) -> None:
+def test_a_snapshot_has_its_zone_version_and_time(engine: Engine) -> None:
     """A snapshot has its zone, definition version and time of making."""
     (row,) = engine.snapshot("daily", "2026-08-05", "acme")["rows"]
     assert (row["zone"], row["definition_version"], row["made_at"]) == (
@@ -255,7 +255,7 @@ def test_accounts_are_those_known_by_then(engine: Engine) -> None:
 # --- failures
 
 
-def test_who_fails_stands_alone_and_heals(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenant_that_fails_affects_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant that cannot be read keeps its old snapshot and is an error; the others' are made, and a later call makes
     its own.
     """
@@ -284,7 +284,7 @@ def test_who_fails_stands_alone_and_heals(engine: Engine, monkeypatch: pytest.Mo
 # --- retention and zones
 
 
-def test_what_is_gone_stays_as_it_was_made(engine: Engine, clock: Clock) -> None:
+def test_a_settled_snapshot_survives_its_facts(engine: Engine, clock: Clock) -> None:
     """When a period's facts are deleted its settled snapshot is kept; one not made in time is refused."""
     engine.record("acme", [message("a", "2026-06-05T10:00:00Z"), message("b", "2026-06-08T10:00:00Z")])
     (before,) = engine.snapshot("daily", "2026-06-05", "acme")["rows"]
@@ -312,7 +312,7 @@ def test_a_new_zone_is_followed_from_then_on(engine: Engine) -> None:
     assert rows[1] == old
 
 
-def test_retention_lets_snapshots_go_by_their_grain(engine: Engine, clock: Clock) -> None:
+def test_retention_deletes_snapshots_by_their_grain(engine: Engine, clock: Clock) -> None:
     """Daily, weekly and monthly snapshots are deleted by their grain's retention; a dry run deletes none."""
     engine.tenants.change("acme", retention={"day": 30, "week": 60, "month": 120})
     for kind in Kind:

@@ -84,9 +84,7 @@ def values(lab: Lab, tenant: Tenant, question: Question) -> list[Any]:
         ({"by": ("channel; DROP TABLE events",)}, "no dimension"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_with_advice(
-    lab: Lab, tenant: Tenant, changes: dict[str, Any], words: str
-) -> None:
+def test_an_invalid_query_is_refused_with_advice(lab: Lab, tenant: Tenant, changes: dict[str, Any], words: str) -> None:
     """Unknown names are refused with the nearest one, forbidden dimensions with advice, and ranges with their limits."""
     with pytest.raises(BadQuestionError) as caught:
         lab.queries.answer(tenant, replace(WEEK, **changes))
@@ -118,12 +116,12 @@ def test_gaps_are_filled_for_every_value_of_a_dimension(lab: Lab, tenant: Tenant
         ("campaign_score", None),
     ],
 )  # fmt: skip
-def test_nothing_counts_as_zero_and_divides_as_null(lab: Lab, metric: str, empty: object) -> None:
+def test_without_events_counts_are_0_and_rates_null(lab: Lab, metric: str, empty: object) -> None:
     """Without events counts are 0, and everything else is null, never 0."""
     assert values(lab, lab.tenants[1], replace(WEEK, metrics=(metric,), grain=Grain.TOTAL)) == [empty]
 
 
-def test_windows_are_cut_where_they_are_asked(lab: Lab, tenant: Tenant) -> None:
+def test_windows_begin_and_end_at_the_given_times(lab: Lab, tenant: Tenant) -> None:
     """Hours, weeks, and a range at any microsecond count the events in them, without their end."""
     hours = replace(WEEK, end=START + timedelta(hours=3), grain=Grain.HOUR)
     assert values(lab, tenant, hours) == [0, 1, 1]
@@ -134,7 +132,7 @@ def test_windows_are_cut_where_they_are_asked(lab: Lab, tenant: Tenant) -> None:
     assert values(lab, tenant, cut) == [1]
 
 
-def test_bots_are_left_out_unless_asked_for(lab: Lab, tenant: Tenant) -> None:
+def test_bots_are_left_out_unless_requested(lab: Lab, tenant: Tenant) -> None:
     """A bot's message counts with `include_bots`, or in a split by kind."""
     assert sum(values(lab, tenant, replace(WEEK, include_bots=True))) == 5
     by_kind = lab.queries.answer(tenant, replace(WEEK, grain=Grain.TOTAL, by=("kind",)))
@@ -154,7 +152,7 @@ def test_filters_take_values_and_their_absence(lab: Lab, tenant: Tenant) -> None
         assert values(lab, tenant, replace(total, where={"channel": wanted})) == [count]
 
 
-def test_one_contact_can_be_looked_at(lab: Lab, tenant: Tenant) -> None:
+def test_numbers_can_be_filtered_and_split_by_contact(lab: Lab, tenant: Tenant) -> None:
     """A tenant can filter and split by contact where the catalogue allows it."""
     question = replace(WEEK, metrics=("contact_engagement_score",), grain=Grain.TOTAL, where={"contact_id": ("k2",)})
     (score,) = values(lab, tenant, question)
@@ -183,7 +181,7 @@ def test_a_state_is_that_of_the_end_of_its_window(lab: Lab, tenant: Tenant) -> N
     assert values(lab, tenant, question)[:2] == [1, 1]
 
 
-def test_an_answer_says_how_sure_it_is(lab: Lab, tenant: Tenant) -> None:
+def test_cells_are_live_provisional_or_settled(lab: Lab, tenant: Tenant) -> None:
     """A cell is live until its window ends, provisional until its horizon has passed, and settled after that."""
     question = replace(WEEK, metrics=("messages", "delivery_rate"), end=START + timedelta(days=1), grain=Grain.DAY)
     states = []
@@ -194,7 +192,7 @@ def test_an_answer_says_how_sure_it_is(lab: Lab, tenant: Tenant) -> None:
     assert states == [("live", "live"), ("settled", "provisional"), ("settled", "settled")]
 
 
-def test_an_answer_says_where_it_comes_from(lab: Lab, tenant: Tenant) -> None:
+def test_freshness_gives_source_zone_and_method(lab: Lab, tenant: Tenant) -> None:
     """Freshness gives the source, the zone, how percentiles were computed, and the number of live windows."""
     lab.now = START + timedelta(days=2, hours=2, minutes=30)
     fresh = lab.queries.answer(tenant, WEEK).freshness
@@ -203,7 +201,7 @@ def test_an_answer_says_where_it_comes_from(lab: Lab, tenant: Tenant) -> None:
     assert fresh.complete_to == (START + timedelta(days=2, hours=2)).isoformat()
 
 
-def test_no_tenant_sees_another_ones_numbers(lab: Lab, tenant: Tenant) -> None:
+def test_no_tenant_counts_events_of_another(lab: Lab, tenant: Tenant) -> None:
     """A tenant without events has zeros, whatever other tenants have."""
     for metric in ("messages", "active_contacts", "open_conversations", "staff_online", "new_contacts", "events"):
         assert set(values(lab, lab.tenants[1], replace(WEEK, metrics=(metric,)))) == {0}
@@ -226,7 +224,7 @@ def fresh(tmp_path: Path) -> Iterator[Lab]:
     made.store.close()
 
 
-def test_a_state_now_leaves_out_what_is_dated_later(fresh: Lab) -> None:
+def test_the_present_state_leaves_out_future_events(fresh: Lab) -> None:
     """An event dated a few minutes ahead does not count in the present state, although it is folded."""
     tenant = fresh.tenants[0]
     fresh.send(tenant, [_at(1, "task.created", task_id="t1"), _at(9.1, "task.created", task_id="t2")])
@@ -267,7 +265,7 @@ def test_receipts_of_another_day_do_not_change_a_day(fresh: Lab) -> None:
     assert values(fresh, tenant, replace(both, start=START + timedelta(days=1))) == [0.0]
 
 
-def test_a_state_can_be_split_by_what_is_in_it(fresh: Lab) -> None:
+def test_active_campaigns_can_be_split_by_campaign(fresh: Lab) -> None:
     """Active campaigns can be split and filtered by campaign."""
     tenant = fresh.tenants[0]
     fresh.send(tenant, [_at(hours, "campaign.started", campaign_id=f"c{hours}") for hours in (1, 2)])
@@ -301,7 +299,7 @@ def test_no_state_is_known_of_the_future(lab: Lab, tenant: Tenant, metric: str) 
     assert found[3:] == [None] * 4
 
 
-def test_a_private_note_is_no_message(fresh: Lab) -> None:
+def test_a_private_note_does_not_count_as_a_message(fresh: Lab) -> None:
     """A private note counts neither as a message nor as an attempt, with or without bots; it is an event."""
     tenant = fresh.tenants[0]
     note = _at(2, "message.sent", conversation_id="c1", channel="email", status="private", message_id="m1")

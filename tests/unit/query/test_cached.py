@@ -92,7 +92,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     cache.close()
 
 
-def test_the_same_question_is_worked_out_once(world: World) -> None:
+def test_the_same_question_is_computed_once(world: World) -> None:
     """A repeated question is computed once, in any order of its parameters."""
     first = world.ask(start="2026-08-01", end="2026-08-02")
     assert world.ask(end="2026-08-02", start="2026-08-01") == first
@@ -116,7 +116,7 @@ def _other_number(world: World) -> None:
 
 
 @pytest.mark.parametrize("change", [_other_day, _other_zone, _other_retention, _other_number])
-def test_what_an_answer_depends_on_is_in_its_key(world: World, change: Callable[[World], None]) -> None:
+def test_the_key_has_the_tenants_day_zone_retention_and_number(world: World, change: Callable[[World], None]) -> None:
     """A new local day, and another zone, retention or number of the tenant, change the answer's key."""
     world.ask()
     change(world)
@@ -136,7 +136,7 @@ def test_other_tenants_operations_and_parameters_have_other_answers(world: World
     assert [world.ask(tenant)["tenant"] for tenant in "abab"] == ["a", "b", "a", "b"]
 
 
-def test_a_dashboard_of_days_is_kept_longer(engine: Engine) -> None:
+def test_a_dashboard_of_several_days_is_cached_longer(engine: Engine) -> None:
     """A dashboard of several days is cached longer than one of a day; a missing parameter equals its default."""
     board = engine.answers.dashboard
     calls = [
@@ -177,7 +177,7 @@ def test_a_tenants_day_is_that_of_its_zone(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_each_rule_names_a_setting_and_what_lets_go(world: World, name: str) -> None:
+def test_dropping_a_part_invalidates_the_answers_of_its_rules(world: World, name: str) -> None:
     """Dropping a part invalidates the answers of that part's rules and no others, and no other tenant's."""
     assert RULES[name].tier in SECONDS
     for part in Part:
@@ -190,7 +190,7 @@ def test_each_rule_names_a_setting_and_what_lets_go(world: World, name: str) -> 
     assert world.ask("b", name) != before
 
 
-def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> None:
+def test_fifty_concurrent_calls_share_one_computation(world: World) -> None:
     """Fifty concurrent calls get the same bytes from one computation."""
     world.gate.clear()
     call = world.call("dashboard", "a")
@@ -211,7 +211,7 @@ def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> 
     assert world.worked == 1
 
 
-def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world: World) -> None:
+def test_calls_after_a_drop_do_not_join_an_earlier_computation(world: World) -> None:
     """A computation begun before a drop answers earlier callers alone and is not cached."""
     world.gate.clear()
     call = world.call("dashboard", "a")
@@ -227,7 +227,7 @@ def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world:
     assert world.ask("a", "dashboard")["number"] == 2
 
 
-def test_who_joins_takes_no_thread(world: World) -> None:
+def test_callers_of_a_running_computation_hold_no_thread(world: World) -> None:
     """Later callers of a running computation get its future at once, and hold no thread."""
     world.gate.clear()
     call = world.call("dashboard", "a")
@@ -241,7 +241,7 @@ def test_who_joins_takes_no_thread(world: World) -> None:
         assert {one.result().body for one in joined if isinstance(one, Future)} == {first.result().body}
 
 
-def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
+def test_an_error_reaches_all_callers_and_is_not_cached(world: World) -> None:
     """An error is raised for every waiting caller and is not cached."""
     world.gate.clear()
     world.error = BadQuestionError("no such thing")
@@ -259,7 +259,7 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
     assert world.ask("a", "dashboard")["number"] == 2
 
 
-def test_a_fresh_answer_is_worked_out_and_kept(world: World) -> None:
+def test_a_fresh_answer_replaces_the_cached_one(world: World) -> None:
     """With `fresh` the answer is computed again, and replaces the cached one."""
     world.ask()
     call = world.call("trends", "a")
@@ -331,7 +331,7 @@ NUMBERS = {name for name, rule in RULES.items() if Part.NUMBERS in rule.parts}
         (lambda e: e.verify("a"), set()),
     ],
 )  # fmt: skip
-def test_what_changes_a_tenants_numbers_lets_go_of_its_answers(
+def test_each_change_invalidates_the_answers_that_it_affects(
     engine: Engine, change: Callable[[Engine], object], gone: set[str]
 ) -> None:
     """Each change invalidates the answers that it can change, and none of another tenant."""
@@ -342,7 +342,7 @@ def test_what_changes_a_tenants_numbers_lets_go_of_its_answers(
     assert kept(engine, "b") == set(RULES)
 
 
-def test_a_refresh_that_ends_in_an_error_lets_go_too(engine: Engine) -> None:
+def test_a_failed_refresh_invalidates_answers_too(engine: Engine) -> None:
     """A refresh that fails after folding invalidates the answers too."""
     kept(engine)
     engine.record("a", event("new"))
@@ -356,7 +356,7 @@ def test_a_refresh_that_ends_in_an_error_lets_go_too(engine: Engine) -> None:
     assert kept(engine) == set(RULES) - NUMBERS
 
 
-def test_a_cache_that_is_off_keeps_nothing(tmp_path: Path) -> None:
+def test_a_disabled_cache_stores_nothing(tmp_path: Path) -> None:
     """With `enabled` off, or 0 seconds, nothing is cached, and every answer is still computed."""
     for number, tiers in enumerate(
         ({"enabled": False}, dict.fromkeys(("realtime", "dashboard", "period", "snapshots"), 0))
@@ -366,7 +366,7 @@ def test_a_cache_that_is_off_keeps_nothing(tmp_path: Path) -> None:
             assert kept(engine) == kept(engine) == set()
 
 
-def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
+def test_making_snapshots_warms_the_dashboard(engine: Engine) -> None:
     """After the warmer has started, making snapshots caches the dashboard and the day's snapshots of every tenant."""
     engine.warmer.start()
     try:
@@ -385,7 +385,7 @@ def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
     assert engine.cached.look(wanted[-1]) is None
 
 
-def test_an_answer_that_fails_holds_no_other_back(engine: Engine) -> None:
+def test_a_failing_call_does_not_stop_the_warmer(engine: Engine) -> None:
     """A failing call does not keep the warmer from later ones."""
     good = engine.cached.call(engine.answers.dashboard, "b")
     engine.warmer.start()

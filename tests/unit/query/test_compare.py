@@ -171,7 +171,7 @@ def test_the_answer_names_the_period_it_was_compared_with(lab: Lab) -> None:
     assert answer.freshness.compared_with == ["2026-03-02T00:00:00-05:00", "2026-03-09T00:00:00-04:00"]
 
 
-def test_what_has_not_begun_is_compared_with_nothing(lab: Lab) -> None:
+def test_a_comparison_of_a_future_range_is_refused(lab: Lab) -> None:
     """A comparison of a future range is refused."""
     lab.empty()
     tenant = lab.tenant()

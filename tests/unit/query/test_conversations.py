@@ -118,7 +118,7 @@ def test_search_looks_at_ids_rooms_and_texts(desk: Desk, text: str, found: list[
     assert [row.conversation_id for row in every(desk, Wanted(START, NOW, text=text), "small")] == found
 
 
-def test_what_is_no_state_or_cursor_is_refused(desk: Desk) -> None:
+def test_an_invalid_state_or_cursor_is_refused(desk: Desk) -> None:
     """An unknown state and a foreign cursor are refused."""
     with pytest.raises(BadQuestionError, match="is not one of open, waiting, resolved"):
         every(desk, Wanted(START, NOW, state="asleep"))
@@ -146,7 +146,7 @@ def test_a_timeline_is_the_conversations_events_with_their_waits(desk: Desk) -> 
     assert conversation_of(desk.queries, tenant, "none") is None
 
 
-def test_another_tenants_rows_are_not_there(desk: Desk) -> None:
+def test_another_tenants_rows_are_not_found(desk: Desk) -> None:
     """No tenant finds another's conversations or events."""
     other = tenant_of(desk)
     assert every(desk, Wanted(START, NOW, text="of-a")) == []

@@ -52,7 +52,7 @@ def test_a_day_so_far_is_compared_with_the_same_part_of_another(acme: Desk) -> N
             acme.dashboard("acme", **wrong)
 
 
-def test_what_waits_and_since_when(acme: Desk) -> None:
+def test_a_conversation_waits_since_its_first_unanswered_message(acme: Desk) -> None:
     """A conversation waits since its first unanswered message, at the present and at a past moment, for a tenant and an
     account.
     """

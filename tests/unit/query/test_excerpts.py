@@ -62,7 +62,7 @@ def test_the_last_text_of_a_conversation_and_that_of_each_message(engine: Engine
     }
 
 
-def test_what_is_not_stored_has_no_excerpt(engine: Engine) -> None:
+def test_unknown_conversations_and_messages_have_no_excerpt(engine: Engine) -> None:
     """An unknown conversation or message has no excerpt, and an empty list gives none."""
     tenant = engine.control.tenant("acme")
     (found,) = excerpts(engine.queries, tenant, ["none"]).values()

@@ -109,7 +109,7 @@ def test_a_share_names_its_numerator_first(acme: Desk) -> None:
     assert (rows[0]["source"], rows[0]["conversation_id"], rows[0]["time"]) == ("test", "c2", "2026-05-04T10:30:00Z")
 
 
-def test_a_wait_says_since_when(acme: Desk) -> None:
+def test_rows_of_waits_have_their_duration_or_start(acme: Desk) -> None:
     """A fact of a distribution has its milliseconds, and a waiting conversation the time since which it waits."""
     assert [row["value"] for row in every(acme, "response_ms.p90")] == [1_800_000] * 2
     waiting = every(acme, "oldest_waiting_ms")
@@ -119,14 +119,14 @@ def test_a_wait_says_since_when(acme: Desk) -> None:
     ]
 
 
-def test_filters_keep_what_they_keep_of_the_number(acme: Desk) -> None:
+def test_filters_of_the_number_filter_its_rows(acme: Desk) -> None:
     """A filter of the number filters the listed facts, and states too."""
     assert every(acme, "messages", where={"channel": "fax"}) == []
     assert len(every(acme, "open_conversations", where={"channel": "sms"})) == 3
     assert [row["contact_id"] for row in every(acme, "active_contacts", where={"contact_id": "k1"})] == ["k1"]
 
 
-def test_what_is_no_explanation_is_refused(acme: Desk) -> None:
+def test_an_invalid_limit_or_cursor_is_refused(acme: Desk) -> None:
     """A limit out of range and a foreign cursor are refused."""
     for limit in (0, 1001):
         with pytest.raises(BadQuestionError):
@@ -135,7 +135,7 @@ def test_what_is_no_explanation_is_refused(acme: Desk) -> None:
         acme.explain("acme", "messages", *SPAN, cursor="WyJ4Il0")
 
 
-def test_of_several_ids_of_one_person_one_counts(tmp_path: Path) -> None:
+def test_linked_ids_count_as_one_person(tmp_path: Path) -> None:
     """Two linked contacts and a third are three rows, of which two count, for total and new contacts."""
     with hubbub.open(tmp_path) as engine:
         engine.add_tenant("acme")

@@ -41,7 +41,7 @@ def gap(start: int, end: int, *subjects: str, **dims: str) -> Gap:
     values=st.lists(st.integers(0, 2), min_size=7, max_size=7),
     now=st.integers(1, MINUTES + 100),
 )
-def test_windows_and_gaps_are_what_their_minutes_say(
+def test_states_of_windows_follow_their_minutes_in_gaps(
     edges: list[int], spans: list[tuple[int, int]], values: list[int], now: int
 ) -> None:
     """A window with a minute in a gap is incomplete; it is null if it counts nothing and at least half of its minutes
@@ -65,7 +65,7 @@ def test_windows_and_gaps_are_what_their_minutes_say(
         assert (column.states[number], column.values[number]) == (state, None if unknown else numbers[number])
 
 
-def test_a_gap_concerns_what_its_source_can_bring() -> None:
+def test_a_gap_affects_only_metrics_of_its_source() -> None:
     """A gap affects metrics of its source's subjects and filters of its dimensions; a source without either affects all."""
     posts, anything = gap(0, 60, "content", "metric", channel="facebook"), gap(0, 60)
     metrics = [find("messages"), find("events")]
@@ -75,7 +75,7 @@ def test_a_gap_concerns_what_its_source_can_bring() -> None:
     assert relevant([posts], metrics, Question(("events",), at(60), at(90))) == []
 
 
-def test_neighbouring_gaps_of_a_kind_are_told_as_one() -> None:
+def test_adjacent_gaps_of_a_reason_are_listed_as_one() -> None:
     """Adjacent gaps with the same reason are listed as one, cut to the question; its sentence names source and reason."""
     question = Question(("messages",), at(30), at(200))
     (one,) = listed([gap(60, 120), gap(0, 60)], question, ACME)

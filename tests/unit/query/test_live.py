@@ -59,7 +59,7 @@ def _named(lab: Lab, question: Question, **options: Any) -> list[Member]:
     return members(lab.queries, lab.tenants[0], question, **options)
 
 
-def test_as_many_are_named_as_the_metric_counts(lab: Lab) -> None:
+def test_listed_rows_are_as_many_as_the_metric_counts(lab: Lab) -> None:
     """The members of a state are as many as its metric counts, filtered too, the longest waiting first."""
     tenant = lab.tenants[0]
     for where in ({}, {"channel": ("chat",)}, {"channel": ("fax",)}):
@@ -74,7 +74,7 @@ def test_as_many_are_named_as_the_metric_counts(lab: Lab) -> None:
     assert [row.id for row in _named(lab, replace(TODAY, metrics=("staff_online",)))] == ["ada"]
 
 
-def test_what_is_no_state_has_nobody_in_it(lab: Lab) -> None:
+def test_an_invalid_live_list_is_refused(lab: Lab) -> None:
     """A metric that is no state, an unknown filter, several metrics and a limit out of range are refused."""
     for question in (
         replace(TODAY, metrics=("messages",)),
@@ -106,7 +106,7 @@ def test_minutes_add_up_to_the_answer_of_their_range(lab: Lab) -> None:
     assert rows[-1] == Minute("2026-05-06T14:00:00+02:00", {"messages_received": 0, "messages_sent": 1})
 
 
-def test_only_counts_come_by_the_minute(lab: Lab) -> None:
+def test_only_counts_are_given_by_minute(lab: Lab) -> None:
     """Rates, splits, mixed metrics and long ranges are refused."""
     base = Question(("messages",), NOW - timedelta(minutes=5), NOW)
     for question in (

@@ -28,7 +28,7 @@ def test_rows_are_shown_in_the_tenants_zone() -> None:
     assert _answer(column, "Europe/Rome").public() == Rows([shown], FRESH)
 
 
-def test_details_and_comparisons_are_shown_when_asked() -> None:
+def test_details_and_comparisons_are_in_rows_on_request() -> None:
     """With details every cell has its parts and state; a comparison is in its row."""
     column = Column(Unit.SHARE, [0.5], [1], [2], [2], [State.PROVISIONAL], {0: {"reason": "few"}})
     before = {"csat": Compared(None, Change(None, None, "n/a"))}
@@ -41,7 +41,7 @@ def test_details_and_comparisons_are_shown_when_asked() -> None:
     }  # fmt: skip
 
 
-def test_what_is_not_known_says_why() -> None:
+def test_a_null_number_has_its_state() -> None:
     """A deleted number is null with its state beside it."""
     gone = _answer(Column(Unit.SHARE, [None], [None], [None], [None], [State.GONE])).public().rows[0]
     assert (gone["csat"], gone["csat.state"]) == (None, "gone")

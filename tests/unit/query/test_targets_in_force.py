@@ -71,7 +71,7 @@ def test_no_target_is_named_where_none_can_be_drawn(
     assert _asked([TARGET], metric, by, where) == ()
 
 
-def test_a_target_is_told_whole() -> None:
+def test_a_target_in_force_has_its_days_and_terms() -> None:
     """A target in force has its days clipped to the question, its minutes, business time and wanted share."""
     (row,) = _asked([TARGET], "response_business_ms.p90")
     expected = TargetInForce(

@@ -70,7 +70,7 @@ def test_without_targets_the_longest_waits_first(lab: Lab) -> None:
     assert (found.past_target, [one.conversation_id for one in found.rows]) == (None, ["old", "over", "near"])
 
 
-def test_filters_and_limits(lab: Lab) -> None:
+def test_waiting_conversations_are_filtered_and_limited(lab: Lab) -> None:
     """A channel filter applies, and an unknown dimension is refused."""
     assert [one.conversation_id for one in told(lab, TARGETS, channel=("sms",)).rows] == ["near"]
     with pytest.raises(BadQuestionError, match="no dimension 'topic'"):
@@ -84,6 +84,6 @@ def test_filters_and_limits(lab: Lab) -> None:
         (49 * 60_000 + 59_999, "49 min over"), (177 * 60_000, "2 h 57 min over"), (44 * 3_600_000, "44 h over"),
     ],
 )  # fmt: skip
-def test_a_countdown_in_words(over: int, words: str) -> None:
+def test_a_countdown_is_written_in_whole_minutes(over: int, words: str) -> None:
     """A countdown rounds minutes left up and minutes over down."""
     assert countdown(over) == words

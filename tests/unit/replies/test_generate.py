@@ -48,7 +48,7 @@ def failed(out: Outgoing, reply: Reply, **more: Any) -> HubbubError:
     return caught.value
 
 
-def test_the_conversation_is_asked_for_its_next_message(out: Outgoing) -> None:
+def test_the_request_has_model_instructions_and_context(out: Outgoing) -> None:
     """Model, instructions, context and trigger go to chat/completions with the key; the text is trimmed and cut."""
     with service(in_turn(completion("  Sure.\n"), completion("é" * 2 * MAX_REPLY))) as there:
         assert generate(out, ai(there.url), REQUEST) == "Sure."
@@ -69,7 +69,7 @@ def test_half_characters_can_be_sent(out: Outgoing) -> None:
 
 
 @pytest.mark.parametrize("missing", ["url", "model"])
-def test_without_an_endpoint_it_fails_at_once(out: Outgoing, missing: str) -> None:
+def test_a_reply_without_an_endpoint_names_the_settings(out: Outgoing, missing: str) -> None:
     """Without URL or model UpstreamRefusedError names the settings."""
     with pytest.raises(UpstreamRefusedError) as caught:
         generate(out, ai("http://127.0.0.1:9").model_copy(update={missing: ""}), REQUEST)
@@ -104,7 +104,7 @@ def test_refusals_are_permanent(out: Outgoing, reply: Reply) -> None:
         completion("  \n"), completion(["text"]), completion("", "length"), Reply(hang=True),
     ],
 )  # fmt: skip
-def test_failures_that_pass_may_be_tried_again(out: Outgoing, reply: Reply) -> None:
+def test_passing_failures_can_be_retried(out: Outgoing, reply: Reply) -> None:
     """Rate limits, server errors, answers without text and timeouts raise UpstreamUnavailableError."""
     error = failed(out, reply, timeout=0.5)
     assert isinstance(error, UpstreamUnavailableError)

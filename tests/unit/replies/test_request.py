@@ -50,7 +50,7 @@ def test_the_payload_is_taken_in_camel_case() -> None:
         ({"context_messages": PAYLOAD["context_messages"] * (MAX_CONTEXT + 1)}, "context_messages"), ({"tenant": "x"}, "tenant"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_named_without_its_words(change: dict[str, Any], named: str) -> None:
+def test_unusable_fields_are_named_without_their_text(change: dict[str, Any], named: str) -> None:
     """A missing, empty, overlong, unknown or odd field is named, and no text of the payload is repeated."""
     with pytest.raises(BadRequestError, match=named) as caught:
         read_request(PAYLOAD | change)

@@ -173,7 +173,7 @@ def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> Non
         assert len(vars(sheet)["_charts"]) == bool(table["drawn"])
 
 
-def test_hours_of_a_workbook_tell_the_doubled_one_apart(tmp_path: Path) -> None:
+def test_hours_of_a_workbook_have_their_offset(tmp_path: Path) -> None:
     """An hourly window is a date with time, shown with its offset, so that the repeated hour of October is unambiguous."""
     hours = ["2026-10-25T00:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
     columns = [Column("row", "Row", "text"), Column("window", "Window", "text")]
@@ -209,7 +209,7 @@ def test_the_page_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
     assert "@import" not in found.text and "url(" not in found.text
 
 
-def test_the_page_begins_with_words_and_ends_with_ids(made: dict[str, Any]) -> None:
+def test_the_page_begins_with_news_and_ends_with_ids(made: dict[str, Any]) -> None:
     """Name, days and news are before the first number; id and hash are after the last table."""
     text = made["paths"]["html"].read_text(encoding="utf-8").partition("<body>")[2]
     order = [
@@ -237,7 +237,7 @@ def test_cards_are_numbers_of_the_summary(made: dict[str, Any]) -> None:
             assert card.change == f"{100 * row['absolute']:+.1f} points".replace("-", "−")
 
 
-def test_drawings_are_whole(made: dict[str, Any]) -> None:
+def test_drawings_are_well_formed(made: dict[str, Any]) -> None:
     """Every drawing is well-formed; counts are columns in proportion, durations a point each."""
     drawings = re.findall(r'<svg class="plot".*?</svg>', made["paths"]["html"].read_text(encoding="utf-8"), re.DOTALL)
     counts, times, _ = (ElementTree.fromstring(drawing) for drawing in drawings)
@@ -248,7 +248,7 @@ def test_drawings_are_whole(made: dict[str, Any]) -> None:
     assert len(times.findall(".//circle")) == 14
 
 
-def test_each_format_says_what_the_report_is(made: dict[str, Any]) -> None:
+def test_each_format_has_the_reports_identity(made: dict[str, Any]) -> None:
     """Id, tenant, zone, range, time, definition version and data hash are in every format, and the hash is the data's."""
     about = made["report"]
     assert about["hash"] == data_hash(typed(ReportData, made["data"]))

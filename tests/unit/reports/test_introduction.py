@@ -78,7 +78,7 @@ def test_the_news_of_a_report_are_those_of_the_api(engine: Engine) -> None:
     assert (introduction.name, introduction.usual("messages_received").way) == ("Hotel <Aurora>", "beyond rises")
 
 
-def test_what_needs_somebody_is_said_with_its_page(engine: Engine) -> None:
+def test_open_incidents_and_waiting_conversations_are_named_with_their_pages(engine: Engine) -> None:
     """The open incident and the waiting conversations are named with their pages; an earlier period has neither."""
     needs = {need.path: need.text for need in weekly(engine).introduction.needs}
     assert needs["/t/hotel/incident?id=inc_1"] == "Many messages: open since Saturday 28 November."
@@ -87,7 +87,7 @@ def test_what_needs_somebody_is_said_with_its_page(engine: Engine) -> None:
     assert not weekly(engine, date="2026-06-01").introduction.needs
 
 
-def test_words_change_no_hash(engine: Engine) -> None:
+def test_the_hash_covers_numbers_alone(engine: Engine) -> None:
     """The hash covers the numbers alone: an acknowledged incident does not change it."""
     first = weekly(engine)
     engine.incidents.acknowledge("hotel", "inc_1")
@@ -149,13 +149,13 @@ def _tags(html: str) -> list[str]:
         ("2025-12-29", "2026-01-05", "Monday 29 December 2025 to Sunday 4 January 2026", "29 Dec 2025 – 4 Jan 2026"),
     ],
 )
-def test_days_are_written_with_what_differs(first: str, after: str, long: str, short: str) -> None:
+def test_a_range_of_days_repeats_no_month_or_year(first: str, after: str, long: str, short: str) -> None:
     """Month and year are written once if both ends share them."""
     days = date.fromisoformat(first), date.fromisoformat(after)
     assert (long_days(*days), short_days(*days)) == (long, short)
 
 
-def test_the_doubled_hour_of_october_is_told_apart() -> None:
+def test_repeated_hours_are_written_with_their_offsets() -> None:
     """Two windows with the same time have their offsets; others do not."""
     hours = ["2026-10-25T01:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
     assert windows_in_words(hours, "hour") == ["01:00", "02:00 +02:00", "02:00 +01:00"]

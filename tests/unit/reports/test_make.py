@@ -60,7 +60,7 @@ def test_the_sections_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("name", SERIES)
-def test_a_series_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
+def test_a_series_equals_the_query(engine: Engine, tables: Tables, name: str) -> None:
     """Each day of a series, and its total, equal the query's answer, with the n of each mean."""
     metrics = SECTIONS[name].metrics
     *days, total = tables[name]
@@ -75,7 +75,7 @@ def test_a_series_is_what_a_query_says(engine: Engine, tables: Tables, name: str
 
 
 @pytest.mark.parametrize("name", RANKINGS)
-def test_a_ranking_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
+def test_a_ranking_equals_the_query(engine: Engine, tables: Tables, name: str) -> None:
     """Each value of a ranking has the query's numbers, in order of its counts; others, null and total have those of
     their own query.
     """
@@ -151,7 +151,7 @@ def test_the_hash_is_that_of_the_data_and_only_changes_with_it(engine: Engine) -
     assert engine.reports.make("acme", "weekly", sections=["summary"], formats=["json"]).hash != made[0].hash
 
 
-def test_a_report_is_read_at_one_moment(tmp_path: Path) -> None:
+def test_a_report_counts_no_event_that_arrives_meanwhile(tmp_path: Path) -> None:
     """Events that arrive and are folded while a report is made are in none of its sections."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme")
@@ -193,7 +193,7 @@ def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[str, Any], named: str) -> None:
+def test_an_invalid_report_is_refused_by_name(engine: Engine, asked_for: dict[str, Any], named: str) -> None:
     """A wrong kind, section, format, date, range or id is refused with advice, and nothing is stored."""
     before = engine.reports.kept("acme", limit=1000).rows
     with pytest.raises((BadQuestionError, BadRequestError), match=named):
@@ -232,7 +232,7 @@ def at(engine: Engine, day: str) -> None:
     )
 
 
-def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) -> None:
+def test_hours_past_retention_are_null(tmp_path: Path) -> None:
     """Every hour and the total of a day whose facts are deleted are null with the state gone, never 0."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme", retention={"facts": 10})
@@ -246,7 +246,7 @@ def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) 
         assert any("past retention" in note for note in table["notes"])
 
 
-def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> None:
+def test_a_deleted_previous_period_has_a_note(tmp_path: Path) -> None:
     """If the compared days are deleted, the previous value is null, with a note."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme", retention={"facts": 15})
@@ -263,7 +263,7 @@ def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> No
         assert any(note.startswith("Of the period before, ") for note in table["notes"]), table["notes"]
 
 
-def test_reports_can_be_switched_off_and_kept_elsewhere(tmp_path: Path) -> None:
+def test_settings_switch_reports_off_and_choose_their_folder(tmp_path: Path) -> None:
     """With `reports.enabled` false none is made; `folder` and `formats` set where and how they are stored."""
     with open_engine(tmp_path / "off", reports={"enabled": False}) as engine:
         engine.add_tenant("acme")
@@ -276,7 +276,7 @@ def test_reports_can_be_switched_off_and_kept_elsewhere(tmp_path: Path) -> None:
         assert list(made.files) == ["report.csv.zip"]
 
 
-def test_every_section_can_stand_alone(engine: Engine) -> None:
+def test_every_section_has_the_same_content_alone(engine: Engine) -> None:
     """Each section has the same content alone as among all others."""
     all_ = whole(engine, engine.reports.make("acme", "weekly", formats=["json"]).id)["data"]["sections"]
     for table in all_:
@@ -303,7 +303,7 @@ def test_targets_have_a_section(tmp_path: Path) -> None:
     assert 0 < shown[3]["first_response_within_target"] < 1
 
 
-def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
+def test_a_ranking_of_ids_has_a_column_of_names(tmp_path: Path) -> None:
     """If staff have names, a column after the ids shows them in JSON and HTML, and the numbers are unchanged."""
     with open_engine(tmp_path) as engine:
         engine.add_tenant("acme")

@@ -85,7 +85,7 @@ def test_the_pdf_holds_the_numbers_of_the_page(made: dict[str, Any]) -> None:
     assert cells > 700
 
 
-def test_the_pdf_begins_with_the_words_and_cards_of_the_page(made: dict[str, Any]) -> None:
+def test_the_pdf_begins_with_the_news_and_cards_of_the_page(made: dict[str, Any]) -> None:
     """Days, name, news, and each card with its number are on the first page, before the first section."""
     document, first = as_json.read(made["paths"]["json"]), compact(read(made["paths"]["pdf"]).pages[0].extract_text())
     words = [document.introduction.when, document.name, *document.introduction.news]
@@ -110,7 +110,7 @@ def test_the_pdf_holds_the_drawings_of_the_page(made: dict[str, Any]) -> None:
     assert titles == [table.title for table in as_json.read(made["paths"]["json"]).read]
 
 
-def test_the_pdf_says_what_the_report_is(made: dict[str, Any]) -> None:
+def test_the_pdf_has_the_reports_identity(made: dict[str, Any]) -> None:
     """Every fact of the report is in the PDF, its creation date is the report's, and every page has its number and the id."""
     text, reader = text_of(made["paths"]["pdf"]), read(made["paths"]["pdf"])
     for name, value in Document(made["report"], typed(ReportData, made["data"])).facts:
@@ -210,7 +210,7 @@ def test_no_text_of_a_pdf_leaves_its_page(hostile: Path, made: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("module", FORMATS["pdf"].needs)
-def test_without_the_extra_a_pdf_is_refused_with_what_to_install(
+def test_without_the_extra_a_pdf_is_refused_and_the_extra_named(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     """Without a library, asking for a PDF is refused with the extra to install before anything is made; other formats work."""

@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> ReportStore:
     return ReportStore(tmp_path / "reports")
 
 
-def test_a_kept_report_is_listed_shown_and_deleted(store: ReportStore) -> None:
+def test_a_stored_report_is_listed_shown_and_deleted(store: ReportStore) -> None:
     """A report is there with files and sizes, readable by its owner alone, until it is deleted without a trace."""
     about = store.put("acme", ID, filled)
     assert about == store.about("acme", ID)
@@ -89,7 +89,7 @@ def test_pages_follow_each_other_newest_first(store: ReportStore) -> None:
         store.page("acme", 3, "../x")
 
 
-def test_another_tenants_report_is_not_there(store: ReportStore) -> None:
+def test_another_tenants_report_is_answered_as_unknown(store: ReportStore) -> None:
     """Another tenant's report is not found, in the same words as an unknown one."""
     store.put("acme", ID, filled)
     for ask in (store.about, store.delete, lambda tenant, report: store.file(tenant, report, "report.json")):
@@ -105,7 +105,7 @@ def test_another_tenants_report_is_not_there(store: ReportStore) -> None:
 @pytest.mark.parametrize(
     "name", ["..", "../acme", "", ".", "rep_" + "A" * 24, "rep_" + "a" * 25, ID + "\n", ID + "/x", "\x00"]
 )
-def test_names_lead_nowhere_else(store: ReportStore, name: str) -> None:
+def test_invalid_names_never_become_a_path(store: ReportStore, name: str) -> None:
     """An invalid report id is not found, an invalid tenant is refused, and neither becomes a path."""
     store.put("acme", ID, filled)
     for ask in (store.about, store.delete):
@@ -116,7 +116,7 @@ def test_names_lead_nowhere_else(store: ReportStore, name: str) -> None:
     assert len(store.page("acme", 10).rows) == 1
 
 
-def test_a_writing_that_fails_leaves_nothing(store: ReportStore) -> None:
+def test_a_failed_write_leaves_nothing(store: ReportStore) -> None:
     """An error while writing is raised, and nothing of the report stays."""
 
     def fails(folder: Path) -> About:
@@ -128,7 +128,7 @@ def test_a_writing_that_fails_leaves_nothing(store: ReportStore) -> None:
     assert list((store.folder / "acme").iterdir()) == []
 
 
-def test_a_killed_writing_leaves_no_half_report(store: ReportStore) -> None:
+def test_a_killed_write_leaves_no_partial_report(store: ReportStore) -> None:
     """A process killed while writing leaves no listed report.
 
     While it lives its files are left alone; the next write removes them.
@@ -154,7 +154,7 @@ def test_a_killed_writing_leaves_no_half_report(store: ReportStore) -> None:
     assert sorted(path.name for path in (store.folder / "acme").iterdir()) == [ID, other]
 
 
-def test_two_that_write_the_same_report_leave_one(store: ReportStore) -> None:
+def test_two_runs_of_a_job_leave_one_report(store: ReportStore) -> None:
     """If a job runs twice at once, the first report stays and the second run returns it."""
 
     def late(folder: Path) -> About:
@@ -166,7 +166,7 @@ def test_two_that_write_the_same_report_leave_one(store: ReportStore) -> None:
     assert json.loads((store.folder / "acme" / ID / "about.json").read_text())["kind"] == "daily"
 
 
-def test_ids_sort_by_the_moment_they_were_made() -> None:
+def test_ids_sort_by_time() -> None:
     """A later id sorts after an earlier one, and two of the same time differ."""
     now = datetime(2026, 8, 20, tzinfo=UTC)
     assert (

@@ -74,7 +74,7 @@ def test_a_calendar_is_set_and_shown(engine: Engine) -> None:
     assert engine.calendar.set("acme", {"versions": []}).versions == []
 
 
-def test_answers_follow_at_once(engine: Engine) -> None:
+def test_answers_follow_a_new_calendar_at_once(engine: Engine) -> None:
     """A new version changes waits that ended from its day on, without a calendar they are null, and nothing is folded."""
     assert waits(engine) == []
     engine.calendar.set("acme", {"versions": [office("2026-01-01", closed="2026-11-18")]})
@@ -97,7 +97,7 @@ def test_a_wait_that_began_before_the_calendar_has_no_value(engine: Engine) -> N
     assert waits(engine) == [17]
 
 
-def test_explain_says_which_calendar(engine: Engine) -> None:
+def test_an_explanation_names_its_calendar(engine: Engine) -> None:
     """An explanation has the versions up to the end of the range, the zone, and the start of each wait; plain metrics
     have no calendar.
     """
@@ -111,7 +111,7 @@ def test_explain_says_which_calendar(engine: Engine) -> None:
     assert "calendar" not in engine.explain("acme", "response_ms.avg", RANGE["start"], RANGE["end"])
 
 
-def test_hours_of_what_is_gone_have_no_value(tmp_path: Path) -> None:
+def test_waits_before_the_cut_are_null_in_business_hours(tmp_path: Path) -> None:
     """Waits before the cut are null under any calendar; those after it follow the present calendar."""
     with open_engine(tmp_path, clock=fixed(datetime(2026, 11, 10, 12, tzinfo=UTC)), free_floor_mb=0) as engine:
         engine.add_tenant("acme", zone="Europe/Berlin")

@@ -92,7 +92,7 @@ def states(answer: dict[str, Any], metric: str) -> list[tuple[str, Any, Any]]:
     return [(row["window"][8:10], row[metric], row.get(f"{metric}.state")) for row in answer["rows"]]
 
 
-def test_a_token_that_is_dead_for_four_days_leaves_no_zero_and_is_caught_up(nights: Nights) -> None:
+def test_four_days_without_a_token_are_gaps_until_caught_up(nights: Nights) -> None:
     """Days that cannot be fetched are null with an action, also before the next attempt.
 
     The night after the token was replaced fetches all of them, newest first, and a day without posts is a true 0.
@@ -126,7 +126,7 @@ def test_a_token_that_is_dead_for_four_days_leaves_no_zero_and_is_caught_up(nigh
     assert "gaps" not in answer["freshness"]
 
 
-def test_a_gap_is_about_what_its_source_can_bring(nights: Nights) -> None:
+def test_a_gap_affects_only_what_its_source_can_report(nights: Nights) -> None:
     """Missing posts affect no messages, other channels, other pages or earlier days; events from elsewhere are counted,
     as incomplete.
     """
@@ -151,7 +151,7 @@ def test_a_gap_is_about_what_its_source_can_bring(nights: Nights) -> None:
     assert total["rows"][0]["events.state"] == "incomplete"
 
 
-def test_another_process_fetches_and_this_one_knows(nights: Nights, tmp_path: Path) -> None:
+def test_a_gap_closed_by_another_process_is_closed_here(nights: Nights, tmp_path: Path) -> None:
     """A gap that another process closed, or whose integration was removed, is closed in the next answer."""
     id_ = nights.page(nights.run(posts()))
     nights.now += timedelta(days=1)
@@ -176,7 +176,7 @@ def test_a_paused_integration_leaves_days_unknown_and_catches_up(nights: Nights)
     assert len(nights.night()) == 4
 
 
-def test_what_is_missing_of_a_channel_is_missing_there_alone(nights: Nights) -> None:
+def test_a_lost_channel_makes_only_its_numbers_incomplete(nights: Nights) -> None:
     """If the app loses one of two channels, only that channel's numbers are incomplete.
 
     The integration is degraded with an action, and the day is fetched again once the app is back.
@@ -212,7 +212,7 @@ def said_in(*days: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("left", ["archived", "deleted"])
-def test_a_channel_that_slack_lists_no_more_loses_nothing_silently(nights: Nights, left: str) -> None:
+def test_an_unlisted_slack_channel_is_read_or_degrades_the_integration(nights: Nights, left: str) -> None:
     """An archived channel is read to its end as long as Slack returns its messages.
 
     For a deleted or private one the integration is degraded with its name, and its second day stays incomplete; the
@@ -253,7 +253,7 @@ def test_a_channel_that_slack_lists_no_more_loses_nothing_silently(nights: Night
     assert nights.ask("messages", end="2026-08-05")["freshness"]["complete"] is True
 
 
-def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> None:
+def test_a_removed_metric_degrades_the_integration_and_opens_no_gap(nights: Nights) -> None:
     """If Facebook no longer knows one of four metrics, the day is complete, and the integration is degraded with that
     metric's name.
     """
@@ -274,7 +274,7 @@ def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> Non
 
 
 @pytest.mark.slow
-def test_sixty_days_of_history_come_at_one_call_a_minute(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sixty_days_of_history_arrive_at_one_call_a_minute(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one call a minute allowed, all messages of sixty days arrive in two nights of at most 31 days, newest first,
     in under four hours.
     """
@@ -320,7 +320,7 @@ def test_sixty_days_of_history_come_at_one_call_a_minute(nights: Nights, monkeyp
     assert elapsed < 4 * 3600
 
 
-def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Nights) -> None:
+def test_an_omitted_minute_is_a_gap_until_the_day_is_fetched(nights: Nights) -> None:
     """A minute that Slack left out is a gap, once, until the day is fetched."""
     id_ = nights.workspace(nights.run(Workspace({"a": [{"ts": f"{at(1)}.0", "user": "U1"}]})))
     one = nights.engine.integration_store.get("acme", id_)
@@ -356,7 +356,7 @@ def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
     assert (check["ok"], "Bot" in check["found"]) == (False, True)
 
 
-def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
+def test_coverage_gives_the_state_of_each_day(nights: Nights) -> None:
     """Coverage tells days before the connection, fetched, empty, missing and not over; bad parameters are refused."""
     graph = posts()
     there = nights.run(graph)
@@ -386,7 +386,7 @@ def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
             nights.engine.coverage.of(**bad)
 
 
-def test_a_snapshot_of_a_gap_says_so_and_is_made_again(nights: Nights) -> None:
+def test_a_snapshot_over_a_gap_is_incomplete_and_made_again(nights: Nights) -> None:
     """A snapshot over a gap is incomplete with null numbers; settling makes it again after the day was fetched."""
     talk = Workspace({"a": [{"ts": f"{at(1)}.0", "user": "U1"}]})
     there = nights.run(talk)

@@ -58,7 +58,7 @@ def named(engine: Engine) -> dict[str, int]:
 # --- what is deleted
 
 
-def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
+def test_an_erasure_deletes_every_event_that_names_the_contact(engine: Engine) -> None:
     """Events of the contact, and those that name it in a field, attribute or conversation id, are deleted; longer ids
     and other tenants stay.
     """
@@ -85,7 +85,7 @@ def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
     assert engine.verify()["clean"]
 
 
-def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
+def test_a_short_id_matches_whole_values_only(engine: Engine) -> None:
     """An id of fewer than six characters matches whole values only, not words, numbers or parts of ids."""
     record(
         engine,
@@ -100,7 +100,7 @@ def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
     assert ids(engine) == ["id-7", "number", "word"]
 
 
-def test_every_place_forgets_it(engine: Engine) -> None:
+def test_an_erasure_reaches_quarantine_snapshots_reports_and_replies(engine: Engine) -> None:
     """Corrected events, quarantine, numbers, snapshots, reports and replies lose the contact; the rest of each stays."""
     record(engine, event("a"), event("b", "guest-2"), event("c", "guest-2", account_id=GUEST))
     record(engine, event("a", revision=2, days=2), event("b", "guest-2", revision=2, attributes={"was": GUEST}))
@@ -140,7 +140,7 @@ def test_every_place_forgets_it(engine: Engine) -> None:
 # --- after retention
 
 
-def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
+def test_an_erasure_reaches_rows_carried_over_a_cut(engine: Engine) -> None:
     """After a cut, rows and boundaries that name the contact are deleted, and other contacts' states stay."""
     record(
         engine,
@@ -164,7 +164,7 @@ def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
 # --- later events
 
 
-def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
+def test_erased_events_are_rejected_when_resent(engine: Engine) -> None:
     """Erased events are rejected when resent, corrected or late, without quarantine; later events of the contact are stored."""
     record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
     engine.erasures.erase("acme", GUEST)
@@ -179,7 +179,7 @@ def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
     assert ids(engine) == ["from now on", "other", "other 2", "own"]
 
 
-def test_another_process_hears_of_an_erasure_at_once(engine: Engine) -> None:
+def test_another_process_rejects_erased_events_at_once(engine: Engine) -> None:
     """Another process with the same folder rejects erased events at once, and its earlier ones are deleted."""
     with open_engine(engine.settings.data, clock=lambda: NOW) as other:
         assert other.record("acme", event("own"), history=True)["accepted"] == 1
@@ -189,7 +189,7 @@ def test_another_process_hears_of_an_erasure_at_once(engine: Engine) -> None:
     assert ids(engine) == []
 
 
-def test_a_name_that_a_correction_moved_away_is_found(engine: Engine) -> None:
+def test_an_erasure_reaches_superseded_versions(engine: Engine) -> None:
     """A conversation named after the contact in a superseded version of an event is deleted too."""
     glued = f"xx{GUEST}yy"
     record(engine, event("own", conversation_id=glued), event("reply", None, conversation_id=glued))
@@ -217,7 +217,7 @@ def test_an_erasure_can_be_shown(engine: Engine) -> None:
     assert engine.erasures.erase("beta", GUEST).contact != first.contact
 
 
-def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
+def test_an_unknown_tenant_and_an_invalid_contact_are_refused(engine: Engine) -> None:
     """An unknown tenant and an invalid contact id are refused."""
     with pytest.raises(NotFoundError):
         engine.erasures.erase("nobody", GUEST)
@@ -230,7 +230,7 @@ def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("step", ["erase", "finish"])
-def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_an_interrupted_erasure_can_be_repeated(engine: Engine, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """After an error at any step, erasing the same contact again has the result of an undisturbed erasure."""
     record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
     engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), "contact_id": GUEST})

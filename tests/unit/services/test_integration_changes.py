@@ -35,7 +35,7 @@ def take(engine: Engine, id_: str, number: int) -> None:
     engine.receiving.take_trusted(engine.integration_store.get("acme", id_), delivery(telegram(message=message)))
 
 
-def test_what_arrives_is_read_with_the_settings_of_that_moment(engine: Engine) -> None:
+def test_messages_are_read_with_the_current_settings(engine: Engine) -> None:
     """A person named as staff sends from then on; earlier messages stay received."""
     id_ = engine.integrations.add("acme", "telegram", settings={"bot_id": "99"}).id
     take(engine, id_, 1)
@@ -50,7 +50,7 @@ def test_what_arrives_is_read_with_the_settings_of_that_moment(engine: Engine) -
     ]
 
 
-def test_others_stay_and_nothing_sets_one_back(engine: Engine) -> None:
+def test_only_given_settings_change_and_null_removes_one(engine: Engine) -> None:
     """A change affects only the named settings; null, an empty text and an empty list remove one; a name can change alone."""
     made = engine.integrations.add("acme", "telegram", settings={"bot_id": "99", "staff_ids": "5"}, name="Help")
     change = engine.integrations.change
@@ -72,9 +72,7 @@ def test_others_stay_and_nothing_sets_one_back(engine: Engine) -> None:
         ({"staff_ids": ["x" * 200] * 1000}, "settings: "),
     ],
 )  # fmt: skip
-def test_what_cannot_change_is_refused_and_nothing_changes(
-    engine: Engine, settings: dict[str, object], reason: str
-) -> None:
+def test_an_invalid_change_is_refused_by_name(engine: Engine, settings: dict[str, object], reason: str) -> None:
     """Another account, missing or unknown settings and unusable values are refused by name, and nothing changes."""
     made = engine.integrations.add("acme", "telegram", settings={"bot_id": "99"})
     with pytest.raises(BadInputError, match=reason):
@@ -106,7 +104,7 @@ def test_an_earlier_first_day_makes_the_days_before_due(engine: Engine) -> None:
         engine.integrations.change("acme", id_, settings={"zone": "Asia/Tokyo"})
 
 
-def test_a_repaired_setting_mends_a_broken_integration(engine: Engine) -> None:
+def test_a_changed_setting_makes_a_broken_integration_active(engine: Engine) -> None:
     """A changed setting makes a broken integration active; a new name does not."""
     id_ = engine.integrations.add("acme", "twilio", "token", settings={"account_sid": "AC" + "0" * 32}).id
     store = engine.integration_store
@@ -125,9 +123,7 @@ def test_a_repaired_setting_mends_a_broken_integration(engine: Engine) -> None:
         ("resend", "secret", WHSEC, "whsec_?"), ("standard_webhooks", "secret", WHSEC, "whsec_not-base64"),
     ],
 )  # fmt: skip
-def test_a_text_that_cannot_be_the_secret_is_refused(
-    engine: Engine, provider: str, name: str, good: str, bad: str
-) -> None:
+def test_an_unusable_secret_is_refused(engine: Engine, provider: str, name: str, good: str, bad: str) -> None:
     """A secret that could verify nothing is refused in a new integration and in a rotation, and is not repeated in the error."""
     with pytest.raises(BadInputError, match=f"secrets.{name}: it is not ") as refused:
         engine.integrations.add("acme", provider, secrets={name: bad})

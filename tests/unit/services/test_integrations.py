@@ -122,7 +122,7 @@ def test_integrations_are_listed_page_by_page_without_secrets(house: House) -> N
         house.engine.integrations.of("nobody")
 
 
-def test_what_cannot_work_is_not_added(house: House) -> None:
+def test_an_unusable_integration_is_not_added(house: House) -> None:
     """An unknown tenant, provider or setting, or a missing page id, adds no integration."""
     calls: tuple[Callable[[], object], ...] = (
         lambda: house.engine.integrations.add("nobody", "slack", "x"), lambda: house.engine.integrations.add("acme", "odd", "x"),
@@ -171,7 +171,7 @@ def test_a_counter_that_moved_is_corrected_either_way(house: House) -> None:
     assert [values[f"7_{n}:num_comments"] for n in range(5)] == [0, 50, 2, 3, 0]
 
 
-def test_what_came_before_a_failure_stays_and_the_rest_follows(house: House) -> None:
+def test_pages_before_a_failure_stay_and_the_next_attempt_completes_the_day(house: House) -> None:
     """A rate limit in the middle of a day keeps the pages before it and gives `retry_after`; the next attempt completes
     the day.
     """
@@ -277,7 +277,7 @@ def test_a_reply_is_written_stored_counted_and_handed_over(house: House) -> None
     assert "Sure" not in json.dumps(plain(answer))
 
 
-def test_a_reply_that_is_run_again_does_nothing_twice(house: House) -> None:
+def test_a_repeated_reply_repeats_no_call_event_or_message(house: House) -> None:
     """A repeated reply returns the same suggestion, without another model call, event or message."""
     there = house.with_ai(completion("first"), completion("second"))
     workspace = Workspace({})
@@ -292,7 +292,9 @@ def test_a_reply_that_is_run_again_does_nothing_twice(house: House) -> None:
 
 
 @pytest.mark.parametrize("step", ["record", "deliver"])
-def test_a_reply_broken_off_goes_on_where_it_was(house: House, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_reply_resumes_without_a_second_call(
+    house: House, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reply interrupted after its suggestion was stored needs no second model call, and ends with one event and one message."""
     there = house.with_ai(completion("first"), completion("second"))
     workspace = Workspace({})
@@ -313,7 +315,7 @@ def test_a_reply_broken_off_goes_on_where_it_was(house: House, step: str, monkey
     assert (len(there.calls), len(house.stored("id")), len(workspace.posted)) == (1, 1, 1)
 
 
-def test_a_response_address_is_used_when_there_is_one(house: House) -> None:
+def test_a_response_address_gets_an_ephemeral_answer(house: House) -> None:
     """A response address gets the text as an ephemeral answer; an expired one is a refusal."""
     house.with_ai(completion("Sure."))
     hook = house.run(in_turn(Reply(b"ok"), Reply({"ok": False, "error": "used_url"}, 404)))
@@ -355,7 +357,7 @@ def test_a_dead_slack_token_breaks_its_integration_and_a_wrong_channel_does_not(
         assert house.engine.replies.suggestion("acme", reference.replace("pay_", "sug_")).suggestion == "Sure."
 
 
-def test_without_an_endpoint_a_reply_fails_at_once(house: House) -> None:
+def test_a_reply_without_an_endpoint_is_refused(house: House) -> None:
     """Without an endpoint a reply is refused with the names of the settings, and no event is stored."""
     reference = house.engine.replies.prepare("acme", MESSAGE)
     with pytest.raises(UpstreamRefusedError, match="HUBBUB_AI__URL"):
@@ -380,7 +382,7 @@ def test_replies_belong_to_their_tenant(house: House) -> None:
         house.engine.replies.prepare("acme", {"text": "x"})
 
 
-def test_forgotten_replies_leave_nothing(house: House) -> None:
+def test_deleted_replies_leave_nothing(house: House) -> None:
     """Deleting by reference removes request, suggestion and delivery; deleting by age removes the rest."""
     house.with_ai(completion("Sure."))
     house.workspace(Workspace({}))

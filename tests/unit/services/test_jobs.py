@@ -34,7 +34,7 @@ def rows(engine: Engine) -> Sequence[JobRow]:
     return engine.jobs.of().rows
 
 
-def test_a_promised_job_can_be_read_at_once_and_is_started_once(engine: Engine) -> None:
+def test_a_promised_job_can_be_read_at_once_and_starts_once(engine: Engine) -> None:
     """The returned id is that of the job, can be read at once, and not by another tenant."""
     told = engine.reply_jobs.ask("acme", QUESTION, priority=3)
     assert engine.jobs.get(told.id, "acme").state == told.state == "waiting"
@@ -44,7 +44,7 @@ def test_a_promised_job_can_be_read_at_once_and_is_started_once(engine: Engine) 
         engine.jobs.get(told.id, "other")
 
 
-def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_promise_of_a_dead_process_becomes_one_job(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A promise of a process that died becomes one job, however often promises are kept."""
     promise = Promise(new_reference(), "acme", delay=60.0)
     reference = engine.replies.prepare("acme", QUESTION, promise)
@@ -60,7 +60,7 @@ def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypat
     ]
 
 
-def test_a_message_that_slack_tells_of_again_is_answered_once(engine: Engine) -> None:
+def test_a_repeated_message_of_slack_is_answered_once(engine: Engine) -> None:
     """The same workspace, channel and ts are one job and one stored question, also from another trigger."""
     told = [engine.reply_jobs.ask("acme", QUESTION | {"triggered_by": why}) for why in ("mention", "mention", "thread")]
     assert len({one.id for one in told}) == 1
@@ -74,7 +74,7 @@ def test_a_message_that_slack_tells_of_again_is_answered_once(engine: Engine) ->
     "other",
     [{"workspace_id": "T2"}, {"channel_id": "C2"}, {"message_ts": "1.6"}, {"triggered_by": "message_action"}],
 )
-def test_another_message_or_wish_is_another_question(engine: Engine, other: dict[str, str]) -> None:
+def test_another_message_or_instruction_is_another_job(engine: Engine, other: dict[str, str]) -> None:
     """A question that differs in any part of the key, is asked by a person, or is of another tenant is another job."""
     first = engine.reply_jobs.ask("acme", QUESTION).id
     engine.add_tenant("beta")

@@ -39,7 +39,7 @@ def topic(labels: object) -> list[GivenLabel]:
     return [label for label in labels if label.set is LabelSet.TOPIC]
 
 
-def test_lists_say_who_labelled_each_row(engine: Engine) -> None:
+def test_rows_of_lists_have_their_labeller(engine: Engine) -> None:
     """Conversations, one conversation, waiting ones and flagged messages have labels with labeller, version and confidence."""
     wanted = {"c0": [RULED], "c1": [SAID], "c2": [SENT]}
     rows = engine.conversations.of("acme", DAY["start"], DAY["end"]).rows
@@ -50,7 +50,7 @@ def test_lists_say_who_labelled_each_row(engine: Engine) -> None:
     assert {row.message_id: topic(row.labels) for row in flagged} == {"m0": [RULED], "m2": [SENT]}
 
 
-def test_events_of_a_conversation_say_who_labelled(engine: Engine) -> None:
+def test_label_events_of_a_conversation_have_their_labeller(engine: Engine) -> None:
     """Only the label event has labels, and a person's revision replaced the rules'."""
     rows = engine.conversations.events("acme", "c1").rows
     assert {row.event["type"]: topic(row.labels) for row in rows} == {
@@ -59,7 +59,7 @@ def test_events_of_a_conversation_say_who_labelled(engine: Engine) -> None:
     }
 
 
-def test_an_explanation_says_who_labelled_each_event(engine: Engine) -> None:
+def test_events_of_an_explanation_have_their_labeller(engine: Engine) -> None:
     """Events behind a label metric have labels with their labeller; events behind other metrics have none."""
     behind = engine.answers.explain("acme", "classifications", DAY["start"], DAY["end"]).events.rows
     assert [[label["by"] for label in row["labels"] if label["set"] == "topic"] for row in behind] == [
@@ -94,7 +94,7 @@ def test_a_classifier_is_named_by_its_number(engine: Engine) -> None:
         ({"type": "topic.unlabelled", "source": SOURCE, "topic": "a"}, []),
     ],
 )  # fmt: skip
-def test_an_event_says_who_gave_its_labels(
+def test_an_event_has_its_labeller(
     event: dict[str, object], labels: list[tuple[LabelSet, Labeller, str | None]]
 ) -> None:
     """Severity is a label only on an alert; without attributes an event still gives its labeller, by `name`."""

@@ -65,7 +65,7 @@ def stored(engine: Engine, columns: str = "type, topic, sentiment, revision, att
         return reading.rows(f"SELECT {columns} FROM event WHERE source = 'labels' ORDER BY time, id")
 
 
-def test_stored_messages_are_labelled_once_with_coverage_and_who_did_it(engine: Engine) -> None:
+def test_stored_messages_are_labelled_once_with_their_labeller(engine: Engine) -> None:
     """Each message with a text has one label event with labeller, version and confidence; a second run changes nothing."""
     engine.record(
         "acme", [message(0, "wifi is bad"), message(1, "Great food, thank you"), message(2, "hello"), message(3, " ")]
@@ -102,7 +102,7 @@ def test_other_rules_revise_the_same_events(engine: Engine) -> None:
     assert engine.verify("acme")["clean"]
 
 
-def test_renaming_and_merging_take_the_past_along(engine: Engine) -> None:
+def test_renaming_and_merging_change_past_labels(engine: Engine) -> None:
     """Renaming a label changes all past labels without their texts; a merged label counts with the other."""
     engine.record("acme", [message(0, "wifi"), message(1, "food"), message(2, "breakfast")])
     engine.labels.run("acme")
@@ -115,7 +115,7 @@ def test_renaming_and_merging_take_the_past_along(engine: Engine) -> None:
     assert engine.verify("acme")["clean"]
 
 
-def test_texts_that_are_not_kept_label_on_arrival(engine: Engine) -> None:
+def test_messages_without_a_stored_text_are_labelled_on_arrival(engine: Engine) -> None:
     """A message is labelled by a text that is not stored; an edit revises its label, an older export does not."""
     first = record_from(message(0, "wifi", revision=1))
     edited = record_from(message(0, "breakfast", revision=2))
@@ -128,7 +128,7 @@ def test_texts_that_are_not_kept_label_on_arrival(engine: Engine) -> None:
     assert kept == [(None,)]
 
 
-def test_what_a_source_classified_is_its_own(engine: Engine) -> None:
+def test_labels_of_the_source_take_precedence(engine: Engine) -> None:
     """A message that its source classified, before or after a run, counts once, with the source's label."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
     engine.record(
@@ -185,7 +185,7 @@ def test_the_newest_version_holds_in_whatever_order_runs_end(
         assert len(stored(engine)) == 1
 
 
-def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> None:
+def test_people_review_the_least_sure_first_and_can_undo(engine: Engine) -> None:
     """A person's label applies at once and outlasts other rules; undoing it restores the rules' label. Unsure messages
     come first.
     """
@@ -211,7 +211,7 @@ def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> 
     assert engine.verify("acme")["clean"]
 
 
-def test_people_choose_the_order_of_review_and_see_why(engine: Engine) -> None:
+def test_people_choose_the_order_of_review_and_see_reasons(engine: Engine) -> None:
     """The review order is newest first or by label, unlabelled last; each row has its rule and matched words; other
     orders are refused.
     """
@@ -235,7 +235,7 @@ def test_people_choose_the_order_of_review_and_see_why(engine: Engine) -> None:
         review.queue("acme", "topic", order="1; DROP TABLE event")
 
 
-def test_review_shows_what_the_classifier_in_use_finds_likely(engine: Engine) -> None:
+def test_review_shows_the_classifiers_likeliest_labels(engine: Engine) -> None:
     """With a classifier each message has its likeliest labels with probabilities, and the words behind the suggestion."""
     pytest.importorskip("wordllama")
     taught(engine)
@@ -248,7 +248,7 @@ def test_review_shows_what_the_classifier_in_use_finds_likely(engine: Engine) ->
     assert [row.text[span.start : span.end] for span in row.spans] == ["router", "signal"]
 
 
-def test_erasing_forgets_what_people_said_of_a_contact(engine: Engine) -> None:
+def test_erasing_a_contact_deletes_its_examples(engine: Engine) -> None:
     """Erasing a contact deletes and counts its examples."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
     engine.labels.run("acme")
@@ -400,7 +400,7 @@ def test_a_message_without_a_stored_text_is_labelled_and_keeps_its_other_labels(
     assert engine.verify("acme")["clean"]
 
 
-def test_what_a_source_labelled_is_corrected_at_the_source(engine: Engine) -> None:
+def test_a_label_of_the_source_cannot_be_changed_here(engine: Engine) -> None:
     """A label of a message that its source labelled is refused, so that the message counts once."""
     engine.record("acme", message(0, "wifi"))
     event = {**message(0, ""), "type": "topic.classified", "id": "t0", "topic": "network", "message_id": "m0"}

@@ -119,7 +119,7 @@ def test_a_time_without_a_server_is_a_gap_of_each_source_that_sends(place: Place
     assert gap["message"] == "no server was running" and "sends refused bodies again" in gap["action"]
 
 
-def test_a_gap_that_is_shorter_than_its_service_tries_closes_by_itself(place: Place) -> None:
+def test_a_gap_shorter_than_the_retries_of_its_service_closes_by_itself(place: Place) -> None:
     """A WhatsApp gap closes once its seven days of retries are over; Twilio does not retry, and its gap stays."""
     phone = place.phone()
     sms = place.connect("twilio", secrets={"auth_token": SECRET})
@@ -132,7 +132,7 @@ def test_a_gap_that_is_shorter_than_its_service_tries_closes_by_itself(place: Pl
     assert (place.gaps(phone), [why for _, _, why in place.gaps(sms)]) == ([], ["down"])
 
 
-def test_bodies_that_cannot_be_verified_are_a_gap_until_one_is_taken_again(place: Place) -> None:
+def test_unverified_bodies_are_a_gap_until_one_is_verified(place: Place) -> None:
     """Minutes with bodies that failed verification are a gap with an action; a body without a signature is none.
 
     The gap closes after the retries are over and a body was accepted.
@@ -154,7 +154,7 @@ def test_bodies_that_cannot_be_verified_are_a_gap_until_one_is_taken_again(place
     assert place.gaps(phone) == []
 
 
-def test_a_person_closes_what_nobody_else_can(place: Place) -> None:
+def test_a_person_closes_the_gap_of_a_source_that_does_not_retry(place: Place) -> None:
     """A person can close the gap of a source that does not retry, and of that source alone."""
     sms, phone = place.connect("twilio", secrets={"auth_token": SECRET}), place.phone()
     place.http.post(f"/v1/hooks/twilio/{sms}", content=b"a=b", headers={"X-Twilio-Signature": "forged"})
@@ -168,7 +168,7 @@ def test_a_person_closes_what_nobody_else_can(place: Place) -> None:
     assert place.gaps(sms) == []
 
 
-def test_setup_says_that_a_body_came_whose_events_were_refused(place: Place) -> None:
+def test_setup_names_a_body_whose_events_were_rejected(place: Place) -> None:
     """If the events of a verified body were rejected, setup says why and where they are."""
     phone = place.connect("whatsapp", secrets=META)
     body = whatsapp(text("old", 1_500_000_000))
@@ -177,7 +177,7 @@ def test_setup_says_that_a_body_came_whose_events_were_refused(place: Place) -> 
     assert (found.state, "too_old" in found.reason, "refused records" in found.reason) == ("refused", True, True)
 
 
-def test_what_a_paused_integration_was_sent_is_a_gap(place: Place) -> None:
+def test_bodies_refused_during_a_pause_are_a_gap(place: Place) -> None:
     """Bodies refused during a pause are a gap with that reason."""
     phone = place.phone()
     place.pass_(timedelta(minutes=5))
@@ -218,7 +218,7 @@ def test_a_gap_is_read_again_through_the_api(place: Place) -> None:
     assert place.gaps(id_) == [] and place.engine.fetching.lacking() == []
 
 
-def test_the_job_of_the_hour_starts_one_for_each_integration_that_lost_something(place: Place) -> None:
+def test_the_hourly_job_starts_one_reconcile_per_integration_with_a_gap(place: Place) -> None:
     """The hourly job starts one reconcile per integration with a gap and an API, and none beside a running one."""
     phone = place.phone()
     talk = place.run(Workspace({"a": []}))
@@ -308,7 +308,7 @@ def _taken(id_: str, origin: str = "twilio") -> Delivery:
     return Delivery(200, "accepted", id_[-KEY_LENGTH:], "acme", accepted=1, origin=origin)
 
 
-def test_slack_says_once_what_it_left_out(place: Place) -> None:
+def test_a_minute_that_slack_omitted_is_one_gap(place: Place) -> None:
     """A minute that Slack reports as rate-limited is one gap with that reason."""
     id_ = place.connect("slack", secrets={"signing_secret": SECRET})
     body = json.dumps({"type": "app_rate_limited", "minute_rate_limited": int(place.now.timestamp())}).encode()

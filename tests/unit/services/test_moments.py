@@ -10,7 +10,7 @@ from hubbub.model.plain import plain
 from hubbub.settings import load
 
 
-def test_moments_of_destinations_subscriptions_and_messages_end_in_z(tmp_path: Path) -> None:
+def test_times_of_destinations_subscriptions_and_messages_end_in_z(tmp_path: Path) -> None:
     """Times of destinations, subscriptions and messages end in Z, in new and listed rows."""
     with Engine(load(data=tmp_path / "data", free_floor_mb=0)) as engine:
         engine.add_tenant("acme")

@@ -60,7 +60,7 @@ def test_a_name_set_by_hand_stays(engine: Engine) -> None:
     assert engine.names.take(T, [Name("staff", "U1", "u1-handle")]) == 1
 
 
-def test_what_cannot_be_a_name_is_left_out(engine: Engine) -> None:
+def test_invalid_names_are_skipped(engine: Engine) -> None:
     """An empty name, one equal to the id, and an invalid id are skipped; valid ones beside them are stored."""
     odd = [
         Name("room", "C1", " \0 "),
@@ -72,7 +72,7 @@ def test_what_cannot_be_a_name_is_left_out(engine: Engine) -> None:
     assert kept(engine) == {("room", "C3"): "desk"}
 
 
-def test_all_is_set_or_nothing(engine: Engine) -> None:
+def test_a_bad_entry_leaves_all_names_unset(engine: Engine) -> None:
     """A bad entry is refused with its number, and nothing is set."""
     good = {"kind": "room", "id": "C1", "name": "desk"}
     for bad, said in (
@@ -87,7 +87,7 @@ def test_all_is_set_or_nothing(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["\x07", "\n", "\u202e"])
-def test_what_cannot_be_seen_is_in_no_name_that_people_give(engine: Engine, hidden: str) -> None:
+def test_names_with_control_characters_are_refused(engine: Engine, hidden: str) -> None:
     """Names of tenants and labels of keys with control characters are refused by field; joined emoji and no-break
     spaces are allowed.
     """
@@ -132,7 +132,7 @@ def test_names_of_contacts_can_be_switched_off(engine: Engine) -> None:
     assert len(kept(engine)) == 2
 
 
-def test_names_go_with_the_erased_contact(engine: Engine) -> None:
+def test_erasing_a_contact_deletes_its_names(engine: Engine) -> None:
     """Erasing a contact deletes its names; a source can name it again only after a new event of it."""
     message = {"type": "message.received", "time": "2026-01-05T10:00:00Z", "contact_id": "guest-17"}
     engine.record(T, {**message, "id": "1"})
@@ -184,7 +184,7 @@ def test_names_are_set_from_a_csv_file(engine: Engine, tmp_path: Path) -> None:
     assert len(kept(engine)) == 2
 
 
-def test_answers_say_names_where_they_are_asked_for(engine: Engine) -> None:
+def test_answers_have_names_on_request(engine: Engine) -> None:
     """`names` adds a name column after each id; rows without it are unchanged."""
     for n, staff in enumerate(("U1", "U2", None)):
         message = {"type": "message.sent", "time": "2026-01-05T10:00:00Z", "conversation_id": "k", "channel_id": "C1"}

@@ -62,7 +62,7 @@ def lost_hour(place: Place, answer: Any) -> str:
     return id_
 
 
-def test_an_interrupted_range_goes_on_at_its_page(place: Place) -> None:
+def test_an_interrupted_reconcile_resumes_at_its_page(place: Place) -> None:
     """A reconcile that failed in the middle resumes at its page, and the gap closes at the end."""
     began = int(place.now.timestamp())
     numbers = _Numbers([message(f"SM{n}", began + n) for n in range(5)])
@@ -144,7 +144,7 @@ def ids(place: Place) -> set[str]:
 
 
 @pytest.mark.parametrize("provider", list(OF))
-def test_webhooks_of_which_half_were_lost_are_whole_after_one_reconcile(place: Place, provider: str) -> None:
+def test_one_reconcile_restores_half_lost_webhooks(place: Place, provider: str) -> None:
     """Half of the webhooks arrive, each twice, and the others are lost: answers are incomplete until one reconcile.
 
     Then each event is there once, with its webhook's id, and verify finds no difference.

@@ -66,7 +66,7 @@ def _values(engine: Engine, by: tuple[str, ...]) -> dict[tuple[str, str, str], A
 
 
 @pytest.mark.parametrize("seed", range(8 if ALL else 1))
-def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: int) -> None:
+def test_first_values_and_restatements_lead_to_the_present_values(clocked: Clocked, seed: int) -> None:
     """After late events, links and erasures, each number of a closed day goes from its first value through its
     restatements to the present answer.
 
@@ -129,7 +129,7 @@ def test_the_ledger_is_read_by_days(clocked: Clocked) -> None:
             clocked.rows(first=first, after=after)
 
 
-def test_a_check_that_finds_nothing_writes_nothing(clocked: Clocked) -> None:
+def test_a_check_without_changes_writes_nothing(clocked: Clocked) -> None:
     """Without changes to closed days, after a second check, a backfill and new events, the ledger stays empty."""
     for day in range(2, 19):
         clocked.send(day)
@@ -140,7 +140,7 @@ def test_a_check_that_finds_nothing_writes_nothing(clocked: Clocked) -> None:
     assert clocked.rows() == []
 
 
-def test_a_change_says_why(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restatements_have_their_cause(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Causes are late events with their number, an erasure, and a definition; the ledger does not hold the erased contact."""
     for day in range(2, 19):
         clocked.send(day, contact="guest-secret-7")
@@ -168,7 +168,7 @@ def test_a_change_says_why(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) ->
     assert b"guest-secret-7" not in stored
 
 
-def test_the_old_value_is_what_was_known_then(clocked: Clocked) -> None:
+def test_the_old_value_equals_the_as_of_answer(clocked: Clocked) -> None:
     """`as_of` before a late event gives the old value of its restatement; the present answer is the new value."""
     for day in range(2, 19):
         clocked.send(day)
@@ -183,7 +183,7 @@ def test_the_old_value_is_what_was_known_then(clocked: Clocked) -> None:
     assert clocked.engine.query("hotel", **span, as_of=before)["rows"][0]["messages"] == row.old
 
 
-def test_a_kept_report_says_how_many_of_its_numbers_changed(clocked: Clocked) -> None:
+def test_a_stored_report_counts_its_restatements(clocked: Clocked) -> None:
     """A kept report has the number of restatements of its days since it was made; one of other days has 0."""
     for day in range(2, 19):
         clocked.send(day)

@@ -66,7 +66,7 @@ def test_an_export_holds_no_address_and_no_id(engine: Engine) -> None:
     assert marta.id not in text
 
 
-def test_what_differs_is_changed_and_what_is_not_named_stays(engine: Engine) -> None:
+def test_an_import_changes_differences_and_leaves_other_rules(engine: Engine) -> None:
     """An import changes a different limit, hour and share; rules it does not name stay."""
     document = plain(engine.rules.export(FROM))
     engine.rules.import_(TO, document)
@@ -83,7 +83,7 @@ def test_what_differs_is_changed_and_what_is_not_named_stays(engine: Engine) -> 
     assert [rule["limit"] for rule in changed["alerts"]] == [80, 0, 0]
 
 
-def test_who_unsubscribed_stays_so(engine: Engine) -> None:
+def test_a_stopped_subscription_stays_stopped(engine: Engine) -> None:
     """An import does not restart a stopped subscription."""
     document = plain(engine.rules.export(FROM))
     engine.rules.import_(TO, document)
@@ -118,7 +118,7 @@ def test_who_unsubscribed_stays_so(engine: Engine) -> None:
         ({"targets": "none"}, "targets"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_place(engine: Engine, document: dict[str, Any], words: str) -> None:
+def test_an_invalid_item_is_refused_with_its_place(engine: Engine, document: dict[str, Any], words: str) -> None:
     """The error names the item and the field, and nothing is stored."""
     before = plain(engine.rules.export(TO))
     with pytest.raises(BadInputError, match=f"(?s){words}"):
@@ -126,7 +126,7 @@ def test_what_cannot_be_is_refused_with_its_place(engine: Engine, document: dict
     assert plain(engine.rules.export(TO)) == before
 
 
-def test_every_item_that_cannot_be_is_named_and_none_is_stored(engine: Engine) -> None:
+def test_every_invalid_item_is_named_and_none_is_stored(engine: Engine) -> None:
     """Every bad item is named with place and reason, and the good ones beside them are not stored."""
     document = plain(engine.rules.export(FROM))
     document["targets"].append({"aim": "resolution", "minutes": 0, "valid_from": "2026-01-01"})
@@ -148,9 +148,7 @@ def test_every_item_that_cannot_be_is_named_and_none_is_stored(engine: Engine) -
     "limit",
     ["hubbub.control.alerts.MOST_RULES", "hubbub.control.subscriptions.MOST", "hubbub.control.targets.MOST_TARGETS"],
 )
-def test_what_fails_while_it_is_written_leaves_nothing(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
+def test_a_failing_import_is_undone(engine: Engine, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     """An import that exceeds a maximum at its last item is undone, also in cached tenants."""
     document = plain(engine.rules.export(FROM))
     document["subscriptions"].append({"destination": "mail: Marta", "kind": "weekly"})

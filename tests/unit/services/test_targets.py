@@ -113,7 +113,7 @@ def test_the_same_day_and_scope_is_replaced(engine: Engine) -> None:
         ({"aim": "resolution", "minutes": 5, "business": True}, "business: this tenant has no business hours"),
     ],
 )
-def test_what_is_wrong_is_named(engine: Engine, given: dict[str, Any], named: str) -> None:
+def test_a_bad_target_is_refused_by_field(engine: Engine, given: dict[str, Any], named: str) -> None:
     """A bad target is refused by field."""
     with pytest.raises(BadInputError, match=named):
         engine.targets.add("acme", **given)

@@ -146,7 +146,7 @@ def stored(place: Place, tenant: str) -> dict[str, list[Any]]:
     return found
 
 
-def test_every_number_is_the_same_elsewhere(here: Place, there: Place, tmp_path: Path) -> None:
+def test_every_number_is_the_same_after_a_move(here: Place, there: Place, tmp_path: Path) -> None:
     """All metrics by day and in total, settings and rows are equal under another name and number; verify is clean."""
     retention(here.store, [here.control.tenant("hotel")], here.now)
     exported = export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
@@ -166,7 +166,7 @@ def test_every_number_is_the_same_elsewhere(here: Place, there: Place, tmp_path:
         assert reading.value("SELECT count(*) FROM event WHERE tenant = 2") == 1
 
 
-def test_what_is_sent_again_or_later_counts_the_same(here: Place, there: Place, tmp_path: Path) -> None:
+def test_resent_and_new_events_count_the_same_after_a_move(here: Place, there: Place, tmp_path: Path) -> None:
     """After the move resent events are duplicates, and simultaneous new events give the same answers in both places."""
     export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
     there.take(tmp_path / "export")

@@ -240,7 +240,7 @@ def test_runs_of_two_processes_do_not_overwrite_each_other(engine: Engine) -> No
     assert topics.last_run("acme").digest == "a"
 
 
-def test_without_the_extra_a_run_says_what_to_install(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_a_run_names_the_package(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package one tenant's run is an error that names it; the weekly run skips, so that its job does not fail."""
     monkeypatch.setattr(extra, "PACKAGES", ("no_such_package",))
     with pytest.raises(BadSettingError, match="no_such_package"):
@@ -266,7 +266,7 @@ def test_resolved_conversations_give_share_and_handling_time(engine: Engine) -> 
     assert (row.unresolved, row.handling_ms, row.opportunity_ms) == (0.5, 3_600_000, 24 * 0.5 * 3_600_000)
 
 
-def test_the_stored_body_is_whole(engine: Engine) -> None:
+def test_a_stored_topic_is_read_back_complete(engine: Engine) -> None:
     """A stored topic is read back with tuples and examples."""
     filled(engine)
     for stored_topic in engine.labels.suggestions.stored.of("acme"):

@@ -82,7 +82,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     store.close()
 
 
-def test_a_backup_restores_what_was_there(folder: Path, tmp_path: Path) -> None:
+def test_a_backup_restores_events_duplicates_and_keys(folder: Path, tmp_path: Path) -> None:
     """A restored folder has the stored and waiting events, knows their duplicates, and has the keys; only the owner can
     read the backup.
     """
@@ -102,7 +102,7 @@ def test_a_backup_restores_what_was_there(folder: Path, tmp_path: Path) -> None:
     store.close()
 
 
-def test_what_moves_between_the_two_copies_is_neither_lost_nor_twice(
+def test_batches_stored_during_a_backup_count_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches stored after the log was copied are removed from the copied log, and sequence numbers continue after them."""
@@ -150,7 +150,7 @@ def test_identities_merged_meanwhile_are_copied_again(
     assert len(ids_of(tmp_path / "back")) == 600
 
 
-def test_a_restored_folder_is_a_prefix_of_what_was_acknowledged_under_load(tmp_path: Path) -> None:
+def test_a_backup_under_load_holds_every_event_acknowledged_before_it(tmp_path: Path) -> None:
     """Under load, each backup holds all events acknowledged before it, in order, and its facts equal a rebuild."""
     store, journal, stop = Store(tmp_path / "data"), [], threading.Event()
 
@@ -220,7 +220,7 @@ with backup.making(place / "backup") as new:
 
 
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 4])
-def test_a_killed_backup_is_none(folder: Path, tmp_path: Path, step: int) -> None:
+def test_a_killed_backup_cannot_be_restored(folder: Path, tmp_path: Path, step: int) -> None:
     """A killed backup has no final name, cannot be restored unless its manifest was written, and does not block the next one."""
     child = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(step)], check=False)
     assert child.returncode == -signal.SIGKILL
@@ -263,7 +263,7 @@ def test_a_damaged_or_missing_file_is_named(folder: Path, tmp_path: Path, name: 
     assert not (tmp_path / "back").exists()
 
 
-def test_keys_can_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
+def test_keys_can_be_restored_from_another_place(folder: Path, tmp_path: Path) -> None:
     """Keys removed from the backup are asked for with --keys, and read from there."""
     back_up(folder, tmp_path / "backup")
     (tmp_path / "backup" / "keys").rename(tmp_path / "safe")
@@ -284,7 +284,7 @@ def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
         back_up(folder, tmp_path / "other")
 
 
-def test_another_layout_and_names_that_lead_out_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_another_layout_and_outside_paths_are_refused(folder: Path, tmp_path: Path) -> None:
     """A backup of another layout names the version to restore with; a manifest cannot name a file outside."""
     back_up(folder, tmp_path / "backup")
     place = tmp_path / "backup" / backup.MANIFEST

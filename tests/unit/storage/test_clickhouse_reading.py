@@ -69,7 +69,7 @@ def test_rows_are_the_same_as_alone(server: Counting) -> None:
     assert server.statements == before + 1
 
 
-def test_what_depends_on_rows_is_asked_after_them(server: Counting) -> None:
+def test_a_dependent_statement_is_sent_after_its_rows(server: Counting) -> None:
     """A statement that depends on another's rows is sent after it, and none twice within a call."""
     reading = Reading(server)
 
@@ -85,7 +85,7 @@ def test_what_depends_on_rows_is_asked_after_them(server: Counting) -> None:
         assert server.statements == before + 4
 
 
-def test_together_within_together_is_one(server: Counting) -> None:
+def test_nested_calls_of_together_share_one_statement(server: Counting) -> None:
     """Nested `together` calls share one statement."""
     reading = Reading(server)
     before = server.statements

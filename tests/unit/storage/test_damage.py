@@ -70,7 +70,7 @@ def _refused(folder: Path, file: str) -> str:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_what_is_no_database_is_named(tmp_path: Path, file: str) -> None:
+def test_a_file_that_is_no_database_is_named(tmp_path: Path, file: str) -> None:
     """A foreign file, or one with flipped first bytes, is damaged and is not overwritten."""
     _filled(tmp_path)
     whole = (tmp_path / file).read_bytes()
@@ -83,7 +83,7 @@ def test_what_is_no_database_is_named(tmp_path: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_file_that_is_emptied_is_never_begun_again(tmp_path: Path, file: str) -> None:
+def test_an_emptied_file_is_refused_and_not_created_again(tmp_path: Path, file: str) -> None:
     """An empty or missing file is refused by name, not created again."""
     _filled(tmp_path)
     (tmp_path / file).write_bytes(b"")
@@ -93,7 +93,7 @@ def test_a_file_that_is_emptied_is_never_begun_again(tmp_path: Path, file: str) 
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path, file: str) -> None:
+def test_a_truncated_file_is_damaged(tmp_path: Path, file: str) -> None:
     """A file cut to half of its pages is damaged."""
     _filled(tmp_path)
     whole = (tmp_path / file).read_bytes()
@@ -102,7 +102,7 @@ def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_page_of_noise_is_damage_or_is_not_met(tmp_path: Path, file: str) -> None:
+def test_a_page_of_random_bytes_is_named_or_never_read(tmp_path: Path, file: str) -> None:
     """With any page overwritten, opening, folding and verifying succeed or raise one line that names the damaged file."""
     _filled(tmp_path / "whole")
     whole, noise = (tmp_path / "whole" / file).read_bytes(), random.Random(7)
@@ -152,7 +152,7 @@ def _remount(disk: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", disk], check=True)
 
 
-def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
+def test_a_read_only_folder_answers(disk: Path) -> None:
     """In a read-only folder answers are those of the last fold, with the reason, and every write is refused by name."""
     folder, sent = disk / "data", {"type": "message.received", "time": "2026-11-20T10:00:00Z"}
     with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:

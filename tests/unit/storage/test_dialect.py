@@ -61,7 +61,7 @@ NUMBERS = (0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 0.9999999, 1e15 + 0.5, -1e15 - 0.5, 1
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_whole_numbers_are_cut_and_rounded_alike(both: Both, number: float) -> None:
+def test_both_engines_truncate_and_round_alike(both: Both, number: float) -> None:
     """A number is truncated toward zero, and with an added half it is rounded away from zero."""
     cut = told(both, lambda d: f"SELECT {d.whole('CAST(:x AS DOUBLE PRECISION)')}", {"x": number})
     assert cut == int(number)
@@ -69,7 +69,7 @@ def test_whole_numbers_are_cut_and_rounded_alike(both: Both, number: float) -> N
     assert told(both, lambda d: f"SELECT {d.whole(half)}", {"x": number}) == int(number + (-0.5 if number < 0 else 0.5))
 
 
-def test_what_a_document_says_is_found_alike(both: Both) -> None:
+def test_both_engines_read_json_documents_alike(both: Both) -> None:
     """A text or number in a JSON document is found by path; another type, a missing value or no document gives null."""
     said = {"a": {"t": "wörd", "n": 0.25, "i": 3, "l": [1], "z": None, "o": {"n": 1}}, "b": "nul \x00, and \\u0000"}
     found = [
@@ -140,7 +140,7 @@ COMMON: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("sql", COMMON)
-def test_what_is_one_text_means_the_same(both: Both, sql: str) -> None:
+def test_one_text_means_the_same_on_both_engines(both: Both, sql: str) -> None:
     """Both engines give this row, with values of these types."""
     text = sql.replace("'ÄB'", "CAST('ÄB' AS TEXT)")
     found = []
@@ -202,7 +202,7 @@ OWN = ("sqlite", "postgresql", "dialect", "intact", "published")
 """Files of `storage` that are written for one engine; `control/` uses SQLAlchemy."""
 
 
-def test_no_statement_says_what_one_engine_knows_alone() -> None:
+def test_no_statement_uses_a_word_of_one_engine() -> None:
     """Outside the files of the engines no text of the source has a function or word of one engine alone."""
     found = []
     for path in SOURCE.rglob("*.py"):

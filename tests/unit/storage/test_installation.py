@@ -103,7 +103,7 @@ def test_a_deleted_control_database_is_refused(folder: Path) -> None:
     refused(folder, "restore control.db from a backup")
 
 
-def test_two_installations_refuse_each_others_halves(folder: Path, tmp_path: Path) -> None:
+def test_data_of_one_installation_refuses_control_data_of_another(folder: Path, tmp_path: Path) -> None:
     """Control data of another installation, and a new folder with existing control data, are refused."""
     with opened(tmp_path / "other") as other:
         other.control.add_tenant("bank")
@@ -126,7 +126,9 @@ def copy(folder: Path, to: Path, *names: str) -> None:
         (("hubbub.db", "log.db", "acknowledged"), "data is an older"),
     ],
 )
-def test_an_older_copy_of_one_is_named(folder: Path, tmp_path: Path, names: tuple[str, ...], words: str) -> None:
+def test_an_older_copy_of_data_or_control_data_is_named(
+    folder: Path, tmp_path: Path, names: tuple[str, ...], words: str
+) -> None:
     """An older copy of the control database or of the data is refused, and the error names the older one."""
     copy(folder, tmp_path, *names)
     with opened(folder, at=2) as there:
@@ -157,7 +159,7 @@ def test_another_key_is_refused(folder: Path, name: str, guarded: str) -> None:
     refused(folder, guarded)
 
 
-def test_dying_while_a_mark_is_renewed_harms_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_while_a_mark_is_renewed_harms_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a kill at any write of a renewal, both sides still match."""
     for step in range(3):
         with opened(folder, at=step) as there, monkeypatch.context() as patch:
@@ -205,7 +207,7 @@ def test_no_number_is_given_twice(tmp_path: Path) -> None:
         assert there.control.add_tenant("bank").no == 2
 
 
-def test_a_closed_tenant_is_there_for_nobody_until_it_is_opened_again(tmp_path: Path) -> None:
+def test_a_closed_tenant_is_unknown_until_it_is_reopened(tmp_path: Path) -> None:
     """A closed tenant is not found and its keys are refused, in other processes too; reopened it has them again."""
     with opened(tmp_path / "data") as there, opened(tmp_path / "data") as other:
         there.control.add_tenant("hotel", "Europe/Rome")

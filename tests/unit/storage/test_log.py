@@ -50,7 +50,7 @@ def rows(store: Store) -> list[Any]:
         return reading.rows("SELECT id, revision, time FROM event ORDER BY id")
 
 
-def test_a_correction_that_comes_while_the_event_is_stored_is_known_afterwards(
+def test_a_correction_during_the_storing_of_its_event_is_known_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A correction accepted while its event is being stored is known afterwards; later revisions are judged against it."""
@@ -110,7 +110,7 @@ def test_two_processes_on_one_folder_judge_alike(tmp_path_factory: pytest.TempPa
         store.close()
 
 
-def test_callers_that_come_at_once_are_each_answered(tmp_path: Path) -> None:
+def test_simultaneous_callers_each_get_their_verdicts(tmp_path: Path) -> None:
     """Eight threads send a shared event and their own at once: the shared one is stored once, all others too."""
     store = Store(tmp_path)
     found: list[tuple[int, int, int]] = []
@@ -133,7 +133,7 @@ def test_callers_that_come_at_once_are_each_answered(tmp_path: Path) -> None:
     store.close()
 
 
-def test_what_fails_after_a_commit_reaches_the_sender_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_after_a_commit_reaches_its_sender_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure after the commit reaches only its sender: the event is stored, and a resend is a duplicate."""
     store = Store(tmp_path)
     assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
@@ -145,7 +145,7 @@ def test_what_fails_after_a_commit_reaches_the_sender_alone(tmp_path: Path, monk
     store.close()
 
 
-def test_what_was_handed_in_cannot_be_taken_back(tmp_path: Path) -> None:
+def test_a_submitted_batch_cannot_be_cancelled(tmp_path: Path) -> None:
     """A submitted batch cannot be cancelled, and later batches are stored."""
     store = Store(tmp_path)
     verdicts(store, [event(1, 0)])

@@ -19,7 +19,7 @@ def events(**more: Any) -> list[dict[str, Any]]:
     return [given | more | {"id": f"e{n}"} for n in range(10)]
 
 
-def test_without_a_revision_nothing_that_is_stored_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resent_events_without_a_revision_read_no_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Resent events are duplicates without a read of facts; with a revision they are looked up, and corrected."""
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")

@@ -29,7 +29,7 @@ def fill(engine: Engine, batches: int) -> None:
         ])  # fmt: skip
 
 
-def test_the_log_gives_back_what_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_frees_the_space_of_stored_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a refresh and a checkpoint the log keeps only a few free pages."""
     monkeypatch.setattr("hubbub.storage.sqlite_log.FREE_PAGES", 100)
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
@@ -43,7 +43,7 @@ def test_the_log_gives_back_what_was_stored(tmp_path: Path, monkeypatch: pytest.
         assert log.path.stat().st_size < 120 * PAGE
 
 
-def test_a_log_that_kept_much_gives_it_back_a_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_log_shrinks_a_little_with_each_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log with many free pages shrinks a little with each batch, so that no sender waits for all of it."""
     monkeypatch.setattr("hubbub.storage.sqlite_log.FREE_PAGES", 100)
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
@@ -64,7 +64,7 @@ def test_a_log_that_kept_much_gives_it_back_a_little_at_a_time(tmp_path: Path, m
         assert max(gone) <= 102  # 100 pages and those that map them
 
 
-def test_retention_gives_space_back(tmp_path: Path) -> None:
+def test_retention_frees_space(tmp_path: Path) -> None:
     """Retention shrinks the file of facts."""
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")

@@ -20,7 +20,7 @@ Pairs = list[tuple[int, int | None]]
 @given(rows=st.lists(st.tuples(st.integers(0, 300), st.none() | st.integers(-9, 9)), max_size=3 * ROWS))
 @example(rows=[(n % (ROWS + 1), 1) for n in range(2 * ROWS + 1)])
 @settings(max_examples=40, deadline=None)
-def test_many_rows_are_as_one_by_one(end: str, rows: Pairs) -> None:
+def test_rows_written_in_bulk_equal_rows_written_one_by_one(end: str, rows: Pairs) -> None:
     """Table and returned count are the same, also with repeated keys."""
     with tempfile.TemporaryDirectory() as folder:
         together, singly = (Database(Path(folder) / name) for name in ("together", "singly"))

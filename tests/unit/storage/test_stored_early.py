@@ -111,7 +111,7 @@ def test_facts_that_lack_an_emptied_batch_are_refused(tmp_path: Path) -> None:
     store.close()
 
 
-def test_nothing_of_what_was_stored_early_stays_in_the_log(tmp_path: Path) -> None:
+def test_a_batch_stored_early_leaves_no_text_in_the_log(tmp_path: Path) -> None:
     """A batch stored early leaves no text in the log, so that an erasure is complete."""
     store = Store(tmp_path)
     send(store, 1, range(3))

@@ -32,13 +32,13 @@ def test_settings_are_read_and_lists_may_be_written_with_commas() -> None:
         ("slack", {"workspace_id": "x"}, "workspace_id"), ("myspace", {}, "facebook_page, slack"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_named(provider: str, given: dict[str, Any], named: str) -> None:
+def test_unusable_settings_are_refused_by_name(provider: str, given: dict[str, Any], named: str) -> None:
     """An unknown provider or setting, a missing setting and an unusable value are refused by name."""
     with pytest.raises(BadInputError, match=named):
         connector(provider).check(given)
 
 
-def test_every_connector_says_what_it_needs() -> None:
+def test_every_connector_documents_its_settings() -> None:
     """Every connector has a docstring, its own provider, and documented settings whose defaults pass their check."""
     for name, kind in CONNECTORS.items():
         assert kind.provider == name and kind.__doc__

@@ -78,7 +78,7 @@ def ids(desk: Desk, out: Outgoing) -> list[str]:
         return sorted(str(event.id) for event in fetched(ChatwootAccount(out), account(there.url)))
 
 
-def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
+def test_a_fetched_day_gives_the_events_of_its_webhooks(out: Outgoing) -> None:
     """A day's messages are the events of their webhooks, over all pages; conversations of other days are not fetched."""
     desk = Desk()
     for n in range(5):
@@ -108,7 +108,7 @@ def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
     assert (found["chatwoot:905"].status, found["chatwoot:903:read"].type) == ("private", "message.read")
 
 
-def test_who_writes_while_the_list_is_read_is_not_missed(out: Outgoing) -> None:
+def test_a_conversation_that_moves_while_the_list_is_read_is_read(out: Outgoing) -> None:
     """A conversation that moves to the front before its page was read is still read."""
     desk = Desk()
     for talk in range(200, 206):
@@ -119,7 +119,7 @@ def test_who_writes_while_the_list_is_read_is_not_missed(out: Outgoing) -> None:
     ]
 
 
-def test_a_fetch_that_broke_off_goes_on(out: Outgoing) -> None:
+def test_an_interrupted_fetch_resumes(out: Outgoing) -> None:
     """A resumed fetch does not read finished conversations again."""
     desk = Desk()
     for talk in range(200, 204):
@@ -142,7 +142,9 @@ def test_a_fetch_that_broke_off_goes_on(out: Outgoing) -> None:
         (Reply({"data": {"payload": [{"id": 1}]}}), UpstreamUnavailableError),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_of_chatwoot(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
+def test_unusable_answers_of_chatwoot_raise_the_right_error(
+    out: Outgoing, reply: Reply, error: type[Exception]
+) -> None:
     """Refusals, outages and unreadable answers raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(ChatwootAccount(out), account(there.url))

@@ -89,7 +89,7 @@ def test_insights_of_the_day_that_ended(out: Outgoing) -> None:
         (99999, {}, "settings"), (0, {}, "settings"),
     ],
 )  # fmt: skip
-def test_errors_that_stay_name_what_to_do(out: Outgoing, code: int, more: dict[str, Any], action: str) -> None:
+def test_permanent_errors_have_an_action(out: Outgoing, code: int, more: dict[str, Any], action: str) -> None:
     """Dead tokens, missing permissions, wrong settings and unknown refusals raise UpstreamRefusedError with an action."""
     for status in (400, 200):
         error = failed(out, graph_error(code, status, **more))
@@ -106,7 +106,7 @@ def test_errors_that_stay_name_what_to_do(out: Outgoing, code: int, more: dict[s
         Reply(b"<html>", 502), Reply(b"<html>"), Reply({"data": 1}), Reply({}), Reply(status=503),
     ],
 )  # fmt: skip
-def test_errors_that_pass_may_be_tried_again(out: Outgoing, reply: Reply) -> None:
+def test_passing_errors_can_be_retried(out: Outgoing, reply: Reply) -> None:
     """Rate limits, transient errors, server errors and broken answers raise UpstreamUnavailableError."""
     assert isinstance(failed(out, reply), UpstreamUnavailableError)
 
@@ -121,14 +121,14 @@ def test_errors_that_pass_may_be_tried_again(out: Outgoing, reply: Reply) -> Non
         ({"x-business-use-case-usage": "[]", "x-app-usage": "null"}, None), ({"x-app-usage": "{"}, None),
     ],
 )  # fmt: skip
-def test_limits_say_when_to_come_back(out: Outgoing, headers: dict[str, str], seconds: float | None) -> None:
+def test_rate_limits_give_retry_after(out: Outgoing, headers: dict[str, str], seconds: float | None) -> None:
     """`retry_after` is Facebook's own estimate, then Retry-After, then an hour for a full app; odd headers are ignored."""
     error = failed(out, graph_error(4, 400, headers=headers))
     assert isinstance(error, UpstreamUnavailableError)
     assert error.retry_after == seconds
 
 
-def test_pages_that_go_in_circles_end(out: Outgoing) -> None:
+def test_a_repeated_cursor_ends_the_fetch(out: Outgoing) -> None:
     """A page whose cursor repeats ends the fetch with UpstreamUnavailableError."""
     page = {"data": [{"id": "1"}], "paging": {"cursors": {"after": "same"}, "next": "https://x/?after=same"}}
     error = failed(out, Reply(page))
@@ -145,7 +145,7 @@ def test_pages_without_cursors_are_followed_by_their_parameters(out: Outgoing) -
     assert "access_token" not in there.calls[1].query
 
 
-def test_odd_posts_take_no_others_with_them(out: Outgoing) -> None:
+def test_unusable_posts_are_left_out_alone(out: Outgoing) -> None:
     """Posts without id or time, and counters that are no numbers, are left out; the others are events."""
     odd = [None, {}, {"id": 1}, {"id": "7_1", "created_time": "now"}, {"id": "7_2", "created_time": "2026-08-01T10:00:00+0000",
            "comments": "many", "shares": {"count": True}, "reactions": {"summary": {"total_count": 2}}}]  # fmt: skip
@@ -165,7 +165,7 @@ def test_counters_of_earlier_posts_are_read_again(out: Outgoing) -> None:
     assert values == {"7_old": None, "7_old:num_comments": 3, "7_old:num_shares": 0, "7_old:num_reactions": 0}
 
 
-def test_a_metric_that_facebook_took_away_is_named_and_the_others_come(out: Outgoing) -> None:
+def test_a_removed_metric_is_named_and_the_others_are_read(out: Outgoing) -> None:
     """A metric that Facebook no longer knows is named with an action; the posts and the other metrics are fetched."""
     graph = Graph([post("7_1", NOON)], [insight(name, d2026_08_01=5) for name in METRICS])
 
@@ -182,7 +182,7 @@ def test_a_metric_that_facebook_took_away_is_named_and_the_others_come(out: Outg
     assert "page_video_views" in notes.reason and "metrics" in notes.action
 
 
-def test_a_page_that_is_too_large_is_asked_for_in_halves(out: Outgoing) -> None:
+def test_a_too_large_page_is_fetched_with_half_the_limit(out: Outgoing) -> None:
     """A page that Facebook refuses as too large is fetched again with half the limit, until it works."""
     graph = Graph([post(f"7_{n}", NOON + n) for n in range(60)], page=100)
 

@@ -64,7 +64,7 @@ def webhook(one: dict[str, Any]) -> dict[str, Any]:
     return with_source("front", read)
 
 
-def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
+def test_a_fetched_day_gives_the_events_of_its_webhooks(out: Outgoing) -> None:
     """Messages, comments, steps and failures of a day equal their webhooks' events in every field, over all pages."""
     names = (
         "inbound_received",
@@ -86,7 +86,7 @@ def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
         assert {name: getattr(events[id_], name) for name in one} == one
 
 
-def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
+def test_an_interrupted_fetch_resumes_at_its_page(out: Outgoing) -> None:
     """A resumed fetch begins with the next page."""
     with service(Company([event("archive", str(n), NOON + n) for n in range(5)])) as there:
         notes, connector = Notes(), FrontCompany(out)
@@ -108,7 +108,7 @@ def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
         (Reply({"_error": {}}, 429, {"Retry-After": "600"}), UpstreamUnavailableError),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_of_front(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
+def test_unusable_answers_of_front_raise_the_right_error(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
     """Refusals, broken pages, repeated pages and long pauses raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(FrontCompany(out), integration("front", there.url))

@@ -102,7 +102,7 @@ def webhook(item: dict[str, Any], topic: str) -> dict[str, dict[str, Any]]:
     return {str(event["id"]): with_source("intercom", event) for event in events}
 
 
-def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
+def test_a_fetched_day_gives_the_events_of_its_webhooks(out: Outgoing) -> None:
     """Messages and steps of a day equal the webhooks' events in every field. Those of other days, and a deleted
     conversation, are left out.
     """
@@ -125,7 +125,7 @@ def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
         assert {name: getattr(event, name) for name in hooked[id_]} == hooked[id_]
 
 
-def test_who_writes_while_the_search_is_read_is_not_missed(out: Outgoing) -> None:
+def test_a_conversation_that_moves_while_the_search_is_read_is_read(out: Outgoing) -> None:
     """A conversation that moves to the front before its page was read is still read."""
     inbox = Inbox({str(n): (NOON + n, []) for n in range(6)})
     inbox.meanwhile = lambda: inbox.talks["0"][1].append(part(99, NOON + 3 * HOUR))
@@ -134,7 +134,7 @@ def test_who_writes_while_the_search_is_read_is_not_missed(out: Outgoing) -> Non
     assert {f"intercom:source:s{n}" for n in range(6)} | {"intercom:part:99"} <= events
 
 
-def test_a_fetch_that_broke_off_goes_on(out: Outgoing) -> None:
+def test_an_interrupted_fetch_resumes(out: Outgoing) -> None:
     """A resumed fetch does not read finished conversations again."""
     with service(Inbox({str(n): (NOON + n, []) for n in range(4)})) as there:
         notes = Notes(place={"done": ["0", "3"]})
@@ -175,7 +175,9 @@ def test_pauses_until_the_limit_is_reset(out: Outgoing) -> None:
         (Reply({"conversations": [], "pages": {"next": {"starting_after": "x"}}}), UpstreamUnavailableError),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_of_intercom(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
+def test_unusable_answers_of_intercom_raise_the_right_error(
+    out: Outgoing, reply: Reply, error: type[Exception]
+) -> None:
     """Refusals, broken pages and repeated pages raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(IntercomWorkspace(out), integration("intercom", there.url))

@@ -74,7 +74,7 @@ def test_live_history_gives_the_events_of_an_export(out: Outgoing, tmp_path: Pat
     assert "canary" not in str(events)
 
 
-def test_wanted_channels_alone_are_read(out: Outgoing) -> None:
+def test_only_chosen_channels_are_read(out: Outgoing) -> None:
     """Channels are chosen by name, with or without #, or by id; a missing one is named, and the others are read."""
     with service(Workspace({"a": [said(NOON, "U1")], "b": [said(NOON, "U1")], "c": [said(NOON, "U1")]})) as there:
         events = fetched(Slack(out), integration("slack", there.url, channels=["#a", "C0002"]))
@@ -88,7 +88,7 @@ def test_wanted_channels_alone_are_read(out: Outgoing) -> None:
             fetched(Slack(out), integration("slack", there.url, channels=["nowhere"]))
 
 
-def test_short_pauses_are_kept_and_long_ones_end_the_attempt(out: Outgoing) -> None:
+def test_short_pauses_are_waited_for_and_long_ones_end_the_attempt(out: Outgoing) -> None:
     """A short pause is waited for; a long one, or too many, ends the attempt with `retry_after`."""
     pauses: list[float] = []
     workspace = Workspace({"general": talk()})
@@ -172,7 +172,7 @@ def test_private_channels_are_read_where_the_token_may(out: Outgoing) -> None:
             of_day(Slack(out), integration("slack", there.url))
 
 
-def test_what_has_more_and_no_cursor_is_gone_on_with(out: Outgoing) -> None:
+def test_a_page_without_a_cursor_is_followed_by_older_messages(out: Outgoing) -> None:
     """Without a cursor the next page holds older messages; a page that repeats raises UpstreamUnavailableError."""
     workspace = Workspace({"a": [said(NOON + n, "U1") for n in range(9)]}, page=4)
 
@@ -188,7 +188,7 @@ def test_what_has_more_and_no_cursor_is_gone_on_with(out: Outgoing) -> None:
             of_day(Slack(out), integration("slack", there.url))
 
 
-def test_a_fetch_that_broke_off_goes_on_where_it_was(out: Outgoing) -> None:
+def test_an_interrupted_fetch_resumes(out: Outgoing) -> None:
     """However often Slack ends an attempt, all messages are fetched in the end, and attempts resume."""
     channels = {"a": [said(NOON + n, "U1") for n in range(9)], "b": talk()}
     workspace, notes, asked = Workspace(channels, page=3), Notes(), 0
@@ -217,7 +217,7 @@ def test_a_fetch_that_broke_off_goes_on_where_it_was(out: Outgoing) -> None:
     assert attempts > 2
 
 
-def test_odd_messages_are_refused_alone(out: Outgoing) -> None:
+def test_unusable_messages_are_rejected_alone(out: Outgoing) -> None:
     """A record with an unusable field is a rejection with its index; its neighbours are events."""
     odd = [said(NOON, "U1"), {**said(NOON + 1, "U1"), "user": 5}, said(NOON + 2, "U2")]
     with service(Workspace({"general": odd})) as there:
@@ -236,7 +236,7 @@ def names_of(out: Outgoing, workspace: Workspace) -> set[tuple[str, str, str]]:
     return {(one.kind, one.id, one.name) for batch in batches for one in batch if isinstance(one, Name)}
 
 
-def test_rooms_and_those_who_wrote_have_names(out: Outgoing) -> None:
+def test_channels_and_authors_have_names(out: Outgoing) -> None:
     """Channels, and the people in the day's events, have names as Slack shows them; other people have none."""
     users = [
         {"id": "U1", "name": "ada", "profile": {"display_name": "Ada", "real_name": "Ada L"}},
@@ -249,7 +249,7 @@ def test_rooms_and_those_who_wrote_have_names(out: Outgoing) -> None:
     }  # fmt: skip
 
 
-def test_a_token_that_may_not_read_users_loses_their_names_alone(out: Outgoing) -> None:
+def test_a_token_without_users_read_lacks_only_names(out: Outgoing) -> None:
     """Without the scope users:read the day is fetched whole and rooms have names; people have none."""
     workspace = Workspace({"help": [said(NOON, "U1")]}, scopes=frozenset())
     with service(workspace) as there:

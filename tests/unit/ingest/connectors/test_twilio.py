@@ -76,7 +76,7 @@ def form(one: dict[str, Any], status: str) -> dict[str, Any]:
     return with_source("twilio", event)
 
 
-def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
+def test_a_fetched_day_gives_the_events_of_its_webhooks(out: Outgoing) -> None:
     """Messages and receipts of a day, also receipts of the day before's message, equal the webhooks' events. Only the
     time differs, which a form lacks.
     """
@@ -112,7 +112,7 @@ def test_texts_are_read_only_for_labels(out: Outgoing) -> None:
     assert b"words" not in bytes(plain.attributes) and b"words" in bytes(labelled.attributes)
 
 
-def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
+def test_an_interrupted_fetch_resumes_at_its_page(out: Outgoing) -> None:
     """A resumed fetch begins with the next page and reads no earlier one."""
     numbers = Numbers([message(f"SM{n}", NOON + n) for n in range(5)])
     with service(numbers) as there:
@@ -128,7 +128,7 @@ def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
     assert rest == ["SM2", "SM3", "SM4"]
 
 
-def test_pauses_that_twilio_asks_for_are_made(out: Outgoing) -> None:
+def test_short_pauses_are_waited_for_and_long_ones_end_the_attempt(out: Outgoing) -> None:
     """Short Retry-After pauses are waited for; a long one ends the attempt with `retry_after`."""
     numbers = Numbers([message("SM1", NOON)])
     busy = [Reply({}, 429, {"Retry-After": "2"})] * 2
@@ -152,7 +152,7 @@ def test_pauses_that_twilio_asks_for_are_made(out: Outgoing) -> None:
         (Reply({"messages": [], "next_page_uri": "/?Page=1"}), UpstreamUnavailableError),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_of_twilio(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
+def test_unusable_answers_of_twilio_raise_the_right_error(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
     """Refusals, truncated answers, pages without messages and repeated pages raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(TwilioAccount(out), account(there.url))

@@ -110,7 +110,7 @@ def webhook(name: str, of: dict[str, Any], at: int, event: dict[str, Any]) -> di
     return with_source("zendesk", read)
 
 
-def test_a_day_gives_what_its_webhooks_gave(out: Outgoing) -> None:
+def test_a_fetched_day_gives_the_events_of_its_webhooks(out: Outgoing) -> None:
     """Comments, notes and steps of a day equal the webhooks' events in every field but the fraction of the second."""
     one, old = ticket(141, NOON), ticket(7, NOON - 50 * HOUR)
     desk = Account({141: one, 7: old}, [
@@ -158,7 +158,7 @@ def test_messages_of_messaging_are_missing_where_their_webhooks_are(out: Outgoin
     assert (notes.whole, notes.missing) == (not lost, {"channel": ["whatsapp"]} if lost else {})
 
 
-def test_a_fetch_that_broke_off_goes_on_at_its_page(out: Outgoing) -> None:
+def test_an_interrupted_fetch_resumes_at_its_page(out: Outgoing) -> None:
     """A resumed fetch begins at the time of the next page."""
     desk = Account({1: ticket(1, NOON)}, [audit(n, 1, NOON + n, comment(n, NOON + n, 8)) for n in range(6)])
     with service(desk) as there:
@@ -189,7 +189,7 @@ def test_an_oauth_token_is_a_bearer(out: Outgoing) -> None:
         (Reply({"error": "busy"}, 429, {"Retry-After": "600"}), UpstreamUnavailableError),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_of_zendesk(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
+def test_unusable_answers_of_zendesk_raise_the_right_error(out: Outgoing, reply: Reply, error: type[Exception]) -> None:
     """Refusals, broken pages, repeated pages and long pauses raise the right error, without the token."""
     with service(in_turn(reply)) as there, pytest.raises(error) as caught:
         fetched(ZendeskAccount(out), account(there.url), SECRET)

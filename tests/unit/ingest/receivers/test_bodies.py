@@ -40,14 +40,14 @@ def table(folder: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_body_means_what_the_table_says(path: Path) -> None:
+def test_a_body_gives_the_events_of_its_table(path: Path) -> None:
     """A body gives exactly the lines of its table."""
     service = SERVICES[path.parent.name]
     delivery = service.delivery(path.read_bytes(), NOW)
     assert list(lines(service.receiver.read(delivery, OPTIONS))) == table(path.parent.name)[path.name]
 
 
-def test_the_table_names_no_body_that_is_gone() -> None:
+def test_the_table_names_only_existing_bodies() -> None:
     """Every entry of a table has its file, and every file its entry."""
     named = {
         f"{folder}/{name}" for folder in SERVICES if (BODIES / folder / "events.txt").exists() for name in table(folder)

@@ -91,7 +91,7 @@ def test_nothing_is_verified_without_a_signature(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECEIVERS)
-def test_every_setup_says_what_to_paste_where(name: str) -> None:
+def test_every_setup_names_its_address_and_secrets(name: str) -> None:
     """Each setup names its address and the secrets we make, and documents every secret."""
     setup = RECEIVERS[name].setup
     steps = " ".join(setup.steps)

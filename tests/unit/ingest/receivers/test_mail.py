@@ -72,7 +72,7 @@ def test_the_conversation_is_the_first_mail(headers: dict[str, str], conversatio
     assert received(parse(text), OPTIONS, NOW).events[0]["conversation_id"] == conversation
 
 
-def test_what_staff_sends() -> None:
+def test_a_mail_from_staff_is_a_reply() -> None:
     """A mail from staff is a reply to the contact; one from a shared address is a reply without staff."""
     answer = written(
         From="Ada <ada@example.com>", To="support@example.com, Noor <noor@example.org>", In_Reply_To="<1@x>"
@@ -114,12 +114,12 @@ def test_staff_may_be_a_whole_domain() -> None:
         ({"Auto_Submitted": "no"}, None), ({"Return_Path": "<>"}, "system"), ({"From": "MAILER-DAEMON@example.org"}, "system"),
     ],
 )  # fmt: skip
-def test_programs_say_so(headers: dict[str, str], kind: str | None) -> None:
+def test_headers_tell_a_programs_mail(headers: dict[str, str], kind: str | None) -> None:
     """Headers tell a program's mail from a person's."""
     assert meaning(written(**headers)).events[0].get("kind") == kind
 
 
-def test_headers_in_any_letters() -> None:
+def test_headers_in_any_encoding_are_decoded() -> None:
     """An encoded name, or one in raw UTF-8 or Windows-1252 bytes, is decoded."""
     encoded, plain = b"=?utf-8?q?J=C3=BCrgen?=", "Jürgen".encode()
     for name, expected in (
@@ -133,7 +133,7 @@ def test_headers_in_any_letters() -> None:
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jun 2099 10:00:00 +0000", "Mon, 32 Foo 2026", "0"])
-def test_a_date_that_is_none(date: str) -> None:
+def test_an_unusable_date_is_replaced_by_the_time_of_receipt(date: str) -> None:
     """An unreadable date, or one in the future, is replaced by the time of receipt."""
     assert meaning(written(Date=date)).events[0]["time"] == NOW
 
@@ -238,14 +238,14 @@ def test_a_mail_is_the_same_by_any_way(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", sorted(way for way in ways(written()) if way != "ses headers"))
-def test_the_text_comes_along_where_it_may(way: str) -> None:
+def test_the_text_is_kept_if_the_integration_keeps_texts(way: str) -> None:
     """The plain text is kept if the integration keeps texts."""
     found = SERVICES[way.split()[0]].receiver.read(ways(written())[way], OPTIONS)
     assert str(found.events[0]["attributes"]).count("Is the pool open?") == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"\x00\xff" * 50, b"Subject: no sender\r\n\r\nx"])
-def test_what_is_no_mail_is_refused(body: bytes) -> None:
+def test_a_body_that_is_no_mail_is_refused(body: bytes) -> None:
     """A body that is no mail is refused."""
     delivery = Delivery("POST", "https://hub.example/", {}, {}, body, NOW)
     with pytest.raises(BadRequestError):

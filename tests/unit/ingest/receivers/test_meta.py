@@ -6,7 +6,7 @@ from hubbub.model.name import Name
 from tests.unit.ingest.receivers.bodies import AT, NOON, comment, page, read, talk
 
 
-def test_instagram_tells_both_sides_reads_and_deletions() -> None:
+def test_instagram_sends_both_sides_reads_and_deletions() -> None:
     """An echo is a sent message, a read refers to its message, and a deletion or edit changes the stored message."""
     body = talk(
         {"message": {"mid": "m1", "text": "words"}},
@@ -29,7 +29,7 @@ def test_instagram_tells_both_sides_reads_and_deletions() -> None:
     ]  # fmt: skip
 
 
-def test_a_comment_opens_a_conversation_that_its_replies_belong_to() -> None:
+def test_a_comment_and_its_replies_are_a_conversation() -> None:
     """People's comments are received, the page's are sent, edits and removals change the comment, and authors have names."""
     reply = comment(comment_id="P_1_c2", parent_id="P_1_c1", **{"from": {"id": "P", "name": "Shop"}})
     body = page(comment(), reply, comment(verb="edited"), comment(verb="remove"), comment(verb="hide"))
@@ -42,7 +42,7 @@ def test_a_comment_opens_a_conversation_that_its_replies_belong_to() -> None:
     assert found.names[0] == Name("contact", "U", "Ada")
 
 
-def test_a_post_is_the_one_that_the_connector_knows() -> None:
+def test_a_post_has_the_id_and_source_of_the_connector() -> None:
     """A page's post is content with the connector's id and source, a visitor's is a message, and a reaction refers to
     its post.
     """

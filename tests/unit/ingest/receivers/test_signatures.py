@@ -57,7 +57,7 @@ def reason(name: str, delivery: Delivery) -> str:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_the_service_signed_is_taken(name: str) -> None:
+def test_a_correctly_signed_body_is_accepted(name: str) -> None:
     """A body signed by the published rule is accepted."""
     SERVICES[name].receiver.verify(sent(name), SERVICES[name].secrets)
 
@@ -134,7 +134,7 @@ def test_segment_signs_or_shows_its_key() -> None:
     assert reason("segment", replace(good, headers=basic("hubbub", SECRET))) == "bad_signature"
 
 
-def test_front_says_its_challenge_back_when_it_is_signed() -> None:
+def test_a_signed_challenge_of_front_is_answered() -> None:
     """A signed challenge of Front is answered, an unsigned one is forged, and other deliveries are no challenge."""
     service = SERVICES["front"]
     now = datetime.now(UTC)
@@ -185,7 +185,7 @@ def test_sns_of_another_topic_is_forged() -> None:
         "https://[::1/SimpleNotificationService-0.pem", "", "file:///etc/passwd",
     ],
 )  # fmt: skip
-def test_a_certificate_comes_from_sns_alone(url: str) -> None:
+def test_certificates_are_fetched_from_sns_alone(url: str) -> None:
     """Certificates are fetched from SNS alone, and subscriptions are confirmed there alone."""
     amazon = Amazon()
     with pytest.raises(ForgedError):
@@ -211,7 +211,7 @@ def test_a_subscription_is_confirmed_where_sns_says() -> None:
     assert Ses(amazon).challenge(ses(sns("SubscriptionConfirmation")), SES) is None
 
 
-def test_nothing_is_taken_while_the_certificate_is_away() -> None:
+def test_a_delivery_fails_while_the_certificate_is_unavailable() -> None:
     """While SNS's certificate cannot be fetched, the delivery fails as unavailable, so that SNS retries."""
     amazon = Amazon()
     amazon.away = True

@@ -52,7 +52,7 @@ def events(kind: str, path: Path, **options: Any) -> list[Event]:
 
 
 @each_kind
-def test_the_same_story_comes_out(tmp_path: Path, kind: str) -> None:
+def test_every_export_gives_the_same_events(tmp_path: Path, kind: str) -> None:
     """A notice, a question and an answer have the right times, kinds, sides, texts, conversation and names."""
     path = written(tmp_path, kind)
     run = opened(kind, tmp_path, keep_text=True)
@@ -99,7 +99,7 @@ def test_a_team_that_is_named_later_corrects_the_sides(tmp_path: Path, kind: str
 
 
 @each_kind
-def test_text_stays_away_unless_asked_for(tmp_path: Path, kind: str) -> None:
+def test_texts_are_left_out_unless_requested(tmp_path: Path, kind: str) -> None:
     """Without --keep-text no attribute holds any text."""
     told = b"".join(bytes(e.attributes) for e in events(kind, written(tmp_path, kind)))
     assert ANSWER not in told.decode() and "Bitte" not in told.decode()
@@ -115,7 +115,7 @@ def test_edits_and_reactions_raise_the_revision(tmp_path: Path, kind: str) -> No
 
 
 @each_kind
-def test_a_path_says_what_it_is(tmp_path: Path, kind: str) -> None:
+def test_each_export_is_recognised_by_one_importer(tmp_path: Path, kind: str) -> None:
     """File, folder and ZIP of every export are recognised, by one importer alone."""
     written(tmp_path / kind, kind)
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
@@ -126,14 +126,14 @@ def test_a_path_says_what_it_is(tmp_path: Path, kind: str) -> None:
 
 
 @each_kind
-def test_a_byte_order_mark_hides_nothing(tmp_path: Path, kind: str) -> None:
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path, kind: str) -> None:
     """A file with a byte order mark is recognised and gives the same events."""
     marked = written(tmp_path / "marked", kind, b"\xef\xbb\xbf" + EXPORTS[kind][1])
     assert list(recognised(package_at(marked))) == [kind]
     assert events(kind, marked) == events(kind, written(tmp_path / "plain", kind))
 
 
-def test_a_folder_of_several_kinds_is_asked_about(tmp_path: Path) -> None:
+def test_a_folder_of_several_kinds_is_refused(tmp_path: Path) -> None:
     """A folder with two kinds of exports is refused, and the error names both importers."""
     written(tmp_path, "telegram"), written(tmp_path, "whatsapp")
     with pytest.raises(BadInputError, match=r"hubbub import whatsapp reads.*hubbub import telegram reads.*Choose one"):
@@ -142,7 +142,7 @@ def test_a_folder_of_several_kinds_is_asked_about(tmp_path: Path) -> None:
 
 
 @each_kind
-def test_what_is_not_of_a_kind_is_refused_with_what_was_seen(tmp_path: Path, kind: str) -> None:
+def test_a_file_of_another_kind_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     """Each importer refuses the file of another kind, and an empty folder, by name."""
     (tmp_path / "empty").mkdir()
     for path in (written(tmp_path, "telegram" if kind != "telegram" else "discord"), tmp_path / "empty"):
@@ -200,7 +200,7 @@ def test_answers_in_a_circle_end(tmp_path: Path) -> None:
 # --- single messengers
 
 
-def test_telegram_samples_hold_what_is_known_of_them() -> None:
+def test_telegram_samples_give_their_known_messages() -> None:
     """Telegram's single and batch exports give the known authors, times and texts."""
     known = json.loads((CHATS / "telegram.json").read_text())
     for name in ("telegram_single.json", "telegram_batch.json"):
@@ -212,7 +212,7 @@ def test_telegram_samples_hold_what_is_known_of_them() -> None:
         assert texts == [one["message"].replace(": https", ":https") for one in known]
 
 
-def test_a_times_zone_of_an_old_telegram_export_is_asked(tmp_path: Path) -> None:
+def test_an_old_telegram_export_needs_a_zone(tmp_path: Path) -> None:
     """Telegram exports from before 2022 have only local times: without --zone each message is refused with advice."""
     body = room((1, "ada", None)).replace(
         b'"date_unixtime": "1709283660"', b'"date": "2024-03-01T10:01:00", "x": "date_unixtime"'
@@ -232,7 +232,7 @@ def test_the_other_side_of_a_bot_is_the_bot(tmp_path: Path) -> None:
     assert [e.kind for e in found] == ["system", "bot", "person"]
 
 
-def test_an_incomplete_discord_export_is_said_to_be_so(tmp_path: Path) -> None:
+def test_an_incomplete_discord_export_has_a_rejection(tmp_path: Path) -> None:
     """A file that states more messages than it holds has a rejection, and its messages are read."""
     body = EXPORTS["discord"][1].replace(b'"messageCount": 3', b'"messageCount": 5')
     items = list(opened("discord", written(tmp_path, "discord", body)).records())
@@ -275,7 +275,7 @@ def test_the_personal_export_of_teams_is_read(tmp_path: Path) -> None:
 # --- mail
 
 
-def test_the_address_is_the_person_whatever_name_stands_beside_it(tmp_path: Path) -> None:
+def test_an_address_is_one_person_under_any_name(tmp_path: Path) -> None:
     """One address under two names is one person, so that a customer's second mail is no reply; the newest name is kept."""
     mails = [("1", "Jurgen <j@x.org>", "", ""), ("2", '"Jurgen K." <J@x.org>', "1", ""), ("3", "Desk <d@y.org>", "2", ""),
              ("4", "Desk <d@y.org>", "1", "Auto-Submitted: auto-replied\n")]  # fmt: skip

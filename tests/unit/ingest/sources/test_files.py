@@ -94,7 +94,7 @@ def test_every_format_gives_the_same_event(tmp_path: Path) -> None:
         assert event == Event(type="message.sent", time=datetime(2026, 3, 1, 12, tzinfo=UTC), id="1", value=2.5), path
 
 
-def test_one_bad_line_takes_no_other_with_it(tmp_path: Path) -> None:
+def test_a_bad_line_is_rejected_alone(tmp_path: Path) -> None:
     """A bad line is rejected with its number, and the good lines beside it are read in order."""
     lines = [json.dumps(EVENT), '{"type": "message.sent"}', "{oops", "[]", json.dumps(EVENT | {"id": "2"})]
     found = items_of(write(tmp_path / "e.jsonl", "\n".join(lines)))
@@ -149,7 +149,7 @@ def test_bytes_of_another_encoding_are_refused_or_read(tmp_path: Path) -> None:
         ('t,i,c\n{0},1,"a\n""b"" c"\n{0},2,x\n', {}, ["1", "2"]),
     ],
 )
-def test_an_open_quote_costs_its_record_alone(
+def test_an_open_quote_rejects_its_record_alone(
     tmp_path: Path, text: str, lines: dict[int, str], stored: list[str]
 ) -> None:
     """An unclosed quote is one rejection with its line, and the lines after it are read as rows."""
@@ -163,7 +163,7 @@ def test_an_open_quote_costs_its_record_alone(
 
 @pytest.mark.parametrize("spoilt", ['"name": "\\ud83d"', '"name": "\udcff"', '"duration_ms": 1e999'])
 @pytest.mark.parametrize("name", ["e.json", "e.jsonl", "one.json"])
-def test_one_bad_character_costs_its_record_alone(tmp_path: Path, name: str, spoilt: str) -> None:
+def test_a_bad_character_rejects_its_record_alone(tmp_path: Path, name: str, spoilt: str) -> None:
     """A lone surrogate, a byte that is not UTF-8 or an infinite number rejects one record, in every form of JSON."""
     records = [
         json.dumps(EVENT),
@@ -201,7 +201,7 @@ def test_headers_that_mislead_are_refused_with_advice(tmp_path: Path) -> None:
     assert len(events_of(write(tmp_path / "e.csv", "t,i,c,x,x\n2026-03-01T12:00:00Z,1,x,2,3\n"), mapped(tmp_path))) == 1
 
 
-def test_what_is_too_long_is_refused_and_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_parts_are_rejected_by_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line, cell, column or file beyond its limit is rejected by place, and the records beside it are read."""
     for module in (rows_, tables, objects):
         monkeypatch.setattr(module, "MAX_CELL", 1000)
@@ -224,7 +224,7 @@ def test_what_is_too_long_is_refused_and_never_held(tmp_path: Path, monkeypatch:
     assert [r.code for r in refusals(write(tmp_path / "e.json.gz", gzip.compress(long.encode())))] == ["too_long"]
 
 
-def test_a_parquet_value_that_python_cannot_hold_costs_its_row(tmp_path: Path) -> None:
+def test_a_parquet_value_that_python_cannot_hold_rejects_its_row(tmp_path: Path) -> None:
     """Bytes that are not UTF-8 reject their row, and the other rows of the batch are read."""
     texts = pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff", b"c"], pa.binary()).buffers())
     pq.write_table(
@@ -256,7 +256,7 @@ def test_records_under_a_path(tmp_path: Path) -> None:
         files.read([write(tmp_path / "e.csv", "t\n")], mapped(tmp_path, rows))
 
 
-def test_rows_that_give_nothing_are_counted_by_reason(tmp_path: Path) -> None:
+def test_rows_left_out_are_counted_by_reason(tmp_path: Path) -> None:
     """The summary counts rows left out by a filter, by `when` or by an empty list."""
     text = (
         "where: {i: [a, b, c]}\nevents:\n  - {when: {c: x}, each: l, type: {const: message.sent}, time: t, id: item}\n"
@@ -269,7 +269,7 @@ def test_rows_that_give_nothing_are_counted_by_reason(tmp_path: Path) -> None:
     assert (run.summary["records"], run.summary["left_out"]) == (3, {"when": 1, "each": 1, "where": 1})
 
 
-def test_a_tenant_that_a_record_names_is_the_one_asked_for(tmp_path: Path) -> None:
+def test_a_record_that_names_another_tenant_is_refused(tmp_path: Path) -> None:
     """A record that names the import's tenant, in any spelling, is accepted; one that names another is refused."""
     path = write(
         tmp_path / "e.jsonl", "\n".join(json.dumps(EVENT | {"propertyId": name}) for name in ("Acme", "other"))
@@ -384,7 +384,7 @@ def test_conversations_by_group(tmp_path: Path) -> None:
     ]
 
 
-def test_a_long_chain_is_no_recursion(tmp_path: Path) -> None:
+def test_a_long_chain_of_replies_is_followed(tmp_path: Path) -> None:
     """A thread of twenty thousand replies, each to the one before, is followed to its root."""
     rows: list[dict[str, Any]] = [{"id": n, "parent": n - 1 if n else None, "by": "u"} for n in range(20_000, -1, -1)]
     rule = "{id: id, parent: parent, author: by, carry: {brand: {column: by}}}"
@@ -448,7 +448,7 @@ def test_mail_archives(tmp_path: Path) -> None:
         ("bob @end|ng |rom ex@mp|e@org (Bob)", "Bob", "bob @end|ng |rom ex@mp|e@org"), ("", "", ""),
     ],
 )  # fmt: skip
-def test_the_address_is_the_person(text: str, name: str, address: str) -> None:
+def test_an_address_is_one_person(text: str, name: str, address: str) -> None:
     """One address is one person, whatever the name and however the archive writes it."""
     assert mails.sender(text) == (name, address)
 

@@ -137,21 +137,21 @@ def test_numbers_with_a_comma(load: Load, text: str, value: float | None) -> Non
 
 
 @pytest.mark.parametrize("text", ["many", "nan", "1e999", "-inf"])
-def test_numbers_that_are_none(load: Load, text: str) -> None:
+def test_unusable_numbers_are_rejected_by_field(load: Load, text: str) -> None:
     """A value that is not a finite number is rejected with its field."""
     item = refused(load, f"{MORE}, value: v", {"v": text})
     assert (item.code, item.field) == ("invalid_field", "value")
     assert "number" in item.message
 
 
-def test_a_value_that_the_table_lacks(load: Load) -> None:
+def test_a_value_missing_in_the_table_is_rejected(load: Load) -> None:
     """A value that is missing from a table without a default is rejected with column and value."""
     item = refused(load, f"{MORE}, contact_id: {{column: a, values: {{x: y}}}}", {"a": "z"})
     assert item.field == "contact_id"
     assert "column 'a' holds 'z'" in item.message
 
 
-def test_a_rejection_keeps_only_what_the_mapping_takes(load: Load) -> None:
+def test_a_rejection_holds_only_columns_of_the_mapping(load: Load) -> None:
     """A rejection holds only columns of the mapping, so that no text gets into quarantine."""
     item = refused(
         load, "type: {const: message.sent}, contact_id: a, time: t", {"a": "u1", "t": "x", "text": "a secret"}
@@ -224,7 +224,7 @@ def test_a_revision_is_a_number_or_a_time(load: Load, rule: str, text: str, revi
     assert event.revision == revision
 
 
-def test_a_revision_that_is_neither_refuses_its_row(load: Load) -> None:
+def test_an_invalid_revision_rejects_its_row(load: Load) -> None:
     """A revision that is no time, or has no offset, is rejected with its field."""
     for text in ("soon", "2026-08-01 12:00"):
         (refused,) = load(f"events:\n  - {{{MORE}, revision: {{column: u}}}}").events({"u": text}, 0)

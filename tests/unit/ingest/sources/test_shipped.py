@@ -115,7 +115,7 @@ def test_a_service_through_its_mapping(tmp_path: Path, name: str, form: str) -> 
     assert {event.source for event in events} == {name}
 
 
-def test_an_unknown_name_lists_those_that_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_lists_the_shipped_mappings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown mapping name is refused with the list of names; a file of that name takes precedence."""
     with pytest.raises(BadInputError, match="chatwoot, freshdesk, intercom, zendesk"):
         mapping.named(Path("zendes"))

@@ -73,7 +73,7 @@ def test_an_ordinary_message(tmp_path: Path) -> None:
     assert not bytes(event.attributes)
 
 
-def test_a_question_and_what_others_signed_it_with_are_told(tmp_path: Path) -> None:
+def test_questions_are_marked_and_reactions_of_others_kept(tmp_path: Path) -> None:
     """A text that asks is marked without being stored; reactions of others are kept by name, without skin tones."""
     thanks = {"name": "pray", "users": ["U1"], "count": 1}
     check = {"name": "white_check_mark", "users": ["U1", "U2"], "count": 2}
@@ -187,7 +187,7 @@ def test_revisions_order_snapshots() -> None:
     assert revision(reactions=[{"count": 5000}]) - plain == 999
 
 
-def test_text_is_left_out_unless_asked_for(tmp_path: Path) -> None:
+def test_texts_are_left_out_unless_requested(tmp_path: Path) -> None:
     """Text is kept only on request, without mail addresses, tokens, keys and passwords."""
     secrets = ["jane.roe@example.org", "xoxb-123-abc", "hunter2", "abcdefTOKEN", "p4ss", "AKIAIOSFODNN7EXAMPLE"]
     text = (
@@ -246,7 +246,7 @@ def test_a_bad_record_names_file_record_and_field(tmp_path: Path, record: Any, c
 
 
 @pytest.mark.parametrize("spoilt", ['"\\ud83d"', '"\udcff"', "1e999", "NaN"])
-def test_one_bad_character_costs_its_record_alone(tmp_path: Path, spoilt: str) -> None:
+def test_a_bad_character_rejects_its_record_alone(tmp_path: Path, spoilt: str) -> None:
     """A lone surrogate, a byte that is not UTF-8 or an infinite number rejects its own record; a byte order mark none."""
     path = export(tmp_path, {"a/2020-11-05.json": []})
     bad = f'{{"ts": "{T0}", "text": {spoilt}, "reply_count": {spoilt}}}'
@@ -321,7 +321,7 @@ def test_a_renamed_channel_is_the_same_channel(tmp_path: Path) -> None:
     assert (names(old), names(new)) == ({("room", "C1", "desk")}, {("room", "C1", "front")})
 
 
-def test_those_who_wrote_have_names(tmp_path: Path) -> None:
+def test_authors_have_names(tmp_path: Path) -> None:
     """Authors have Slack's display name, else the full name, else the handle, valid since the profile changed; others
     have none.
     """
@@ -431,7 +431,7 @@ def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
     assert list(events(tmp_path / "e.zip")) == [f"помощь:{T0}"]
 
 
-def test_odd_values_beside_the_point_do_no_harm(tmp_path: Path) -> None:
+def test_unknown_shapes_of_extras_add_nothing(tmp_path: Path) -> None:
     """Reactions, edits, files and counts of unknown shapes add nothing to the event."""
     odd = message(T0, reactions="many", edited=True, files={}, reply_count="3", latest_reply=7, blocks=None, root=[])
     assert facts(events(export(tmp_path, {"a/2020-11-05.json": [odd]}))[f"a:{T0}"]) == {}
@@ -484,7 +484,7 @@ def test_a_day_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "5000 bytes" in refused.message
 
 
-def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_no_export_is_refused(tmp_path: Path) -> None:
     """A missing path, a folder without channels, another file and several exports at once are refused by name."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").write_text("hello")

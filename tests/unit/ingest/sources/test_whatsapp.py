@@ -57,7 +57,7 @@ def chat(folder: Path, text: str, name: str = "WhatsApp Chat with Ada.txt") -> P
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda p: p.stem)
-def test_samples_hold_what_is_known_of_them(path: Path) -> None:
+def test_samples_give_their_known_messages(path: Path) -> None:
     """Five header forms of one chat give its six known messages, authors, times and texts."""
     known = json.loads((CHATS / "whatsapp.json").read_text())
     found = [
@@ -109,7 +109,7 @@ BRACKETS: dict[str, Callable[[str, str], str]] = {
 FORMS = list(product(DATES, "/.-", TIMES, BRACKETS))
 
 
-def test_there_are_enough_forms() -> None:
+def test_the_law_runs_over_360_forms() -> None:
     """The law below runs over 360 forms, more than the 96 that phones are known to write."""
     assert len(FORMS) == 360
 
@@ -160,7 +160,7 @@ def test_a_chat_reads_back_the_same_in_every_form(
         (("7/8/25", "7/9/25"), None),
     ],
 )
-def test_the_order_of_dates_is_inferred_or_asked(
+def test_the_order_of_dates_is_inferred_or_refused(
     tmp_path: Path, days: tuple[str, ...], order: tuple[int, int] | None
 ) -> None:
     """A date order is inferred if the other is impossible or goes back in time; an open one is refused with the options."""
@@ -181,7 +181,7 @@ def test_a_zone_must_be_given(tmp_path: Path) -> None:
         WHATSAPP.open(package_at(chat(tmp_path, "31/12/19, 10:00 - Ada: hi")), Options())
 
 
-def test_an_hour_that_the_clock_shows_twice_goes_on(tmp_path: Path) -> None:
+def test_times_in_a_repeated_hour_go_on(tmp_path: Path) -> None:
     """When summer time ends, a later line in the repeated hour has a later time."""
     times = ("2:10", "2:50", "2:05", "2:40", "3:00")
     path = chat(tmp_path, "\n".join(f"27/10/19, {time} - Ada: hi" for time in times))
@@ -309,7 +309,7 @@ def test_two_people_without_a_team_are_like_a_thread(tmp_path: Path) -> None:
     assert [(n.kind, n.id, n.name) for n in run.names] == [("contact", "491701234567", "+49 170 1234567")]
 
 
-def test_staff_that_writes_nothing_is_named(tmp_path: Path) -> None:
+def test_a_staff_name_without_messages_is_refused(tmp_path: Path) -> None:
     """A mistyped staff name is refused with the nearest one."""
     with pytest.raises(BadInputError, match=r"--staff 'adda'.*'Ada'"):
         read(chat(tmp_path, TWO), staff=("Adda",))
@@ -324,7 +324,7 @@ def test_many_people_without_a_team_only_talk(tmp_path: Path) -> None:
     assert [e.type for e in found] == ["message.received"] * 3 + ["message.sent"]
 
 
-def test_a_group_is_no_person(tmp_path: Path) -> None:
+def test_notices_under_a_groups_name_are_the_systems(tmp_path: Path) -> None:
     """An iPhone's notices under the group's name are the system's; people's attachments are theirs."""
     group = "[31/12/19, 10:00:00] Team: \u200eMessages are encrypted.\n[31/12/19, 10:00:01] Team: \u200eAda added you\n"
     said = "[31/12/19, 10:01:00] Ada: \u200eimage omitted\n[31/12/19, 10:02:00] Bob: hi\n"
@@ -356,7 +356,7 @@ def test_a_zip_is_named_as_its_chat(tmp_path: Path) -> None:
     assert str(ids[0][0]).startswith("WhatsApp Chat - Ada:")
 
 
-def test_what_is_not_read_is_named_with_its_place(tmp_path: Path) -> None:
+def test_unreadable_lines_are_rejected_by_place(tmp_path: Path) -> None:
     """Lines before the first message, and impossible dates, are rejected with file and line; the rest is read."""
     text = "a note\n31/12/19, 10:00 - Ada: hi\n32/12/19, 10:01 - Ada: lo\n31/12/19, 10:02 - Ada: there\n"
     items = list(read(chat(tmp_path, text)).records())
@@ -367,7 +367,7 @@ def test_what_is_not_read_is_named_with_its_place(tmp_path: Path) -> None:
     assert len(items) == 4
 
 
-def test_what_is_no_chat_is_refused_with_what_was_seen(tmp_path: Path) -> None:
+def test_a_file_that_is_no_chat_is_refused_with_its_beginning(tmp_path: Path) -> None:
     """A file without any header is refused, and the error shows how it begins."""
     with pytest.raises(BadInputError, match="begins with b'dear"):
         read(chat(tmp_path, "dear all\n"))
