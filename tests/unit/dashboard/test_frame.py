@@ -19,7 +19,7 @@ PAGES = [*TENANT.values(), *OPERATOR.values()]
 def test_a_page_of_the_navigation_has_a_drawing(page: Page) -> None:
     """Each page in the navigation has exactly one icon, named after it."""
     drawn = re.findall(r'<symbol id="icon-([^"]+)"', render.text("icons.html"))
-    assert drawn.count(page.name) == 1
+    assert drawn.count(page.name) == 1, f"icons.html needs one icon-{page.name}"
 
 
 def test_pages_of_operators_are_in_their_own_group() -> None:
