@@ -256,9 +256,9 @@ def contact_engagement_score(
     points: dict[str, list[float]] = {}
     for (kind, day), count in deeds.items():
         if kind not in weights:
-            raise ValueError(f"contact_engagement_score: no deed {kind!r}, there are {sorted(weights)}")
+            raise ValueError(f"contact_engagement_score: no kind of action {kind!r}, there are {sorted(weights)}")
         if count < 0:
-            raise ValueError(f"contact_engagement_score: {count} deeds of kind {kind!r}")
+            raise ValueError(f"contact_engagement_score: counts cannot be negative, got {count} of {kind!r}")
         age = (today - day).days
         if age >= 0 and count:
             worth = weights[kind] * 2.0 ** (-age / DEED_HALF_LIFE_DAYS)

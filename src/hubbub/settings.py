@@ -132,7 +132,7 @@ class Collection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(True, description="Off: events are refused with 503, and senders keep them.")
+    enabled: bool = Field(True, description="If false, events are refused with 503, and senders keep them.")
     batch_size: int = Field(100, ge=1, le=10_000, description="Events that hubbub.Client sends at once.")
     flush_interval: float = Field(5, ge=0, le=3600, description="Most seconds that an event waits in hubbub.Client.")
 
@@ -142,7 +142,7 @@ class Aggregation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(True, description="Off: published tables are written only on request.")
+    enabled: bool = Field(True, description="If false, published tables are written only on request.")
 
 
 class CacheTiers(BaseModel):
@@ -150,7 +150,7 @@ class CacheTiers(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(True, description="Off: every answer is computed on request.")
+    enabled: bool = Field(True, description="If false, every answer is computed on request.")
     realtime: float = Field(30, ge=0, le=86_400, description="Seconds that answers to questions are cached.")
     dashboard: float = Field(60, ge=0, le=86_400, description="Seconds that a dashboard of today is cached.")
     period: float = Field(300, ge=0, le=86_400, description="Seconds that answers about several days are cached.")

@@ -102,7 +102,7 @@ def checked(rule: Rule) -> RequestedMetric:
     if rule.grain not in CLOSE_AFTER:
         raise BadInputError(f"grain: {rule.grain} is not one of {', '.join(CLOSE_AFTER)}")
     if rule.limit is not None and not math.isfinite(rule.limit):
-        raise BadInputError("limit: a finite number")
+        raise BadInputError("limit: must be a finite number")
     _check_kind(rule, metric)
     for name, low, high in (("at_least", 0, 1e9), ("times", 1, 1000), ("close_after", 0, 100), ("most", 1, 1000)):
         value = getattr(rule, name)

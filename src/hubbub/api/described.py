@@ -50,7 +50,7 @@ TAGS = {
     "reports": "Files for people.",
     "calendar": "Business hours.",
     "live": "Conversations that wait for a reply now.",
-    "targets": "Within how many minutes to answer and resolve.",
+    "targets": "Minutes within which to answer or to resolve.",
     "rules": "Alert rules, subscriptions and targets as one document.",
     "jobs": "Work in the background.",
     "ai": "Suggested replies.",

@@ -235,7 +235,7 @@ async def dashboard(
     tenant: Reads,
     days: Annotated[int, Query(ge=1, le=366, description="Local days, today among them.")] = 1,
     against: Annotated[
-        str, Query(max_length=20, description="Of a single day: yesterday, or week (same weekday).")
+        str, Query(max_length=20, description="For a single day, compare with yesterday, or week (same weekday).")
     ] = "yesterday",
     account: Account = None,
     at: At = None,

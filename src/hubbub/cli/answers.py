@@ -297,7 +297,9 @@ def news(
 def dashboard(
     tenant: TenantName,
     days: Annotated[int, typer.Option("--days", help="Local days, today among them.")] = 1,
-    against: Annotated[str, typer.Option("--against", help="Of a single day: yesterday, or week.")] = "yesterday",
+    against: Annotated[
+        str, typer.Option("--against", help="For a single day, compare with yesterday, or week (same weekday).")
+    ] = "yesterday",
     account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="As it was at a past date or time.")] = None,
     data: Data = None,

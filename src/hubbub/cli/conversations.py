@@ -9,9 +9,7 @@ import typer
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Cursor, Data, From, Json, Limit, TenantName, To, Where, pairs
 
-group = typer.Typer(
-    help="Conversations, events, members of states, and counts by the minute behind the numbers.", no_args_is_help=True
-)
+group = typer.Typer(help="Conversations, events, members of states, and counts by minute.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The conversation's id, as in events.")]
 

@@ -10,7 +10,7 @@ import typer
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Cursor, Data, Id, Json, Limit, TenantName
 
-group = typer.Typer(help="Addresses of messages.", no_args_is_help=True)
+group = typer.Typer(help="Addresses for alerts and digests.", no_args_is_help=True)
 
 COLUMNS = ("id", "kind", "name", "to")
 MESSAGES = ("id", "type", "title", "destination", "state", "tries", "why", "created_at", "sent_at")

@@ -64,7 +64,7 @@ def backup(
 
     answer = _long("backing up", data, as_json, lambda engine, note: engine.backups.make(target.absolute(), note))
     if answer.keys:
-        show.say(f"{target}/keys decrypts the backup: keep it elsewhere, and safe.")
+        show.say(f"{target}/keys decrypts the backup: keep it in another, safe place.")
     for note in answer.left_out:
         show.say(note)
 

@@ -170,7 +170,7 @@ def train(
         show.say(f"It is used from now on. Next: hubbub labels run --tenant {tenant}")
     else:
         switch = f"hubbub labels switch {label_set} --to {answer.classifier} --tenant {tenant}"
-        show.say(f"It is not used: it did not prove as good as the one in use. To use it anyway: {switch}")
+        show.say(f"It is not used: it was not shown to be as good as the one in use. To use it anyway: {switch}")
 
 
 @group.command("switch")

@@ -10,7 +10,7 @@ import typer
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
-group = typer.Typer(help="Within how many minutes to answer and to resolve.", no_args_is_help=True)
+group = typer.Typer(help="Targets: minutes within which to answer or to resolve.", no_args_is_help=True)
 
 COLUMNS = ("id", "aim", "minutes", "business", "channel", "priority", "share", "valid_from", "valid_to")
 _show = partial(show_answer, columns=COLUMNS)

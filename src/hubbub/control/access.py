@@ -176,7 +176,7 @@ class Access:
         with self._database.read() as con:
             row = con.execute(sa.select(sessions).where(of_token)).first()
         if row is None or row.expires_at <= moment:
-            raise UnauthenticatedError("you are not signed in, or no longer")
+            raise UnauthenticatedError("you are not signed in, or your session has ended: open a new sign-in link")
         if row.seen_at is None or row.seen_at <= moment - timedelta(seconds=SEEN_SECONDS):
             with self._database.write() as con:
                 con.execute(sessions.update().where(of_token).values(seen_at=moment))
@@ -279,5 +279,7 @@ def _as_session(row: sa.Row[Any]) -> Session:
 
 def _bounded(seconds: float, longest: float) -> float:
     if not 1 <= seconds <= longest:
-        raise BadInputError(f"a link of this kind is valid for between a second and {longest / 86_400:.0f} days")
+        raise BadInputError(
+            f"a link of this kind is valid for at least 1 second and at most {longest / 86_400:.0f} days"
+        )
     return seconds

@@ -416,5 +416,5 @@ def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
     unknown = set(scopes) - set(SCOPES)
     if unknown or not scopes:
         named = ", ".join(repr(s[:40]) for s in sorted(unknown)[:5])
-        raise BadInputError(f"scopes: {named or 'none given'}; known are {', '.join(SCOPES)}")
+        raise BadInputError(f"scopes: {f'{named} unknown' if named else 'none given'}; known are {', '.join(SCOPES)}")
     return tuple(s for s in SCOPES if s in scopes)

@@ -90,7 +90,9 @@ class Idempotency:
                 con.execute(repeats.delete().where(repeats.c.created_at < moment - KEPT))
                 count = sa.select(sa.func.count()).select_from(repeats).where(repeats.c.owner == owner)
                 if con.execute(count).scalar_one() >= MOST_KEYS and self._find(con, owner, name) is None:
-                    raise RateLimitedError(f"{MOST_KEYS} Idempotency-Keys were used within a day", retry_after=3600)
+                    raise RateLimitedError(
+                        f"{MOST_KEYS} Idempotency-Keys a day are allowed: try again later", retry_after=3600
+                    )
                 values = {"owner": owner, "key": name, "fingerprint": fingerprint, "created_at": moment}
                 con.execute(repeats.insert().values(values))
             return moment

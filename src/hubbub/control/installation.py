@@ -185,7 +185,7 @@ def _set(writing: Transaction, key: str, value: str) -> None:
 def _check(control: Side, folder: Side, path: Path) -> None:
     if control.id is None and folder.id is not None and folder.tenants:
         raise WrongInstallationError(
-            f"{path} holds events, and the control database knows nothing of them: set control_url to the one it had, or "
+            f"{path} holds events, and the control database has no record of them: set control_url to the one it had, or "
             "restore control.db from a backup, before anything else"
         )
     if folder.id is None and control.id is not None and control.tenants:
@@ -197,8 +197,8 @@ def _check(control: Side, folder: Side, path: Path) -> None:
         return
     if control.id != folder.id and control.tenants + folder.tenants:
         raise WrongInstallationError(
-            f"{path} is of installation {folder.id[:8]}, the control database of {control.id[:8]}: set control_url, or 'data', "
-            "to the one that belongs to the other"
+            f"{path} is of installation {folder.id[:8]}, the control database of {control.id[:8]}: set control_url or 'data' "
+            "so that both are of one installation"
         )
     if control.id == folder.id and not set(control.marks) & set(folder.marks):
         older = "the control database" if max(control.marks, default=0) < max(folder.marks, default=0) else f"{path}"

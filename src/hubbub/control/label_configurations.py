@@ -89,7 +89,9 @@ class LabelConfigurations:
             with self._database.write() as con:
                 con.execute(label_configurations.insert().values(values))
         except sa.exc.IntegrityError:
-            raise ConflictError("somebody changed these labels meanwhile: read them again, then change them") from None
+            raise ConflictError(
+                "these labels were changed after they were read: read them again, then change them"
+            ) from None
         return self.current(tenant)
 
     def tenants(self) -> list[str]:

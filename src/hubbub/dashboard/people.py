@@ -61,11 +61,11 @@ async def read_form(request: Request) -> dict[str, str]:
     async for part in request.stream():
         body += part
         if len(body) > MOST_FORM:
-            raise TooLargeError(f"a form may have {MOST_FORM} bytes")
+            raise TooLargeError(f"a form may have at most {MOST_FORM} bytes")
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=200))
     except ValueError:
-        raise BadRequestError("this is not a form's body") from None
+        raise BadRequestError("the body is not a form") from None
 
 
 def same_origin(request: Request) -> None:
@@ -74,7 +74,7 @@ def same_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     ours = request.headers.get("host", "")
     if site not in (None, "same-origin", "none") or (origin is not None and urlsplit(origin).netloc != ours):
-        raise ForbiddenError("this form was on another site's page")
+        raise ForbiddenError("this form was sent from another site: open this server's page, and send it there")
 
 
 def signed(person: Person, form: dict[str, str], access: Access) -> None:

@@ -72,7 +72,7 @@ def _links(ask: Ask, report: Report) -> dict[str, str]:
 def _do_make(ask: Ask, form: Form) -> Done:
     kind = form.get("kind", "")
     if kind not in KINDS:
-        raise BadRequestError(f"a report is one of {', '.join(KINDS)}, and not {kind[:40]!r}")
+        raise BadRequestError(f"report kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
     started = ask.engine.reports.start(ask.tenant.id, kind, date=form.get("date") or None)
     return Done(
         f"The {kind} report of {started.from_} to before {started.to} is being made. It is listed below when it is ready."

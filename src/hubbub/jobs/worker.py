@@ -164,7 +164,7 @@ class Worker:
             self._jobs.ledger.leave(self._runner.process)
         except DatabaseUnavailableError as error:  # another process takes them over once the heartbeat is missing
             handed = sorted(self._runner.running)
-            log.warning("worker could not leave the ledger", error=error.message)
+            log.warning("worker could not remove its heartbeat", error=error.message)
         log.info("worker stopped", process=self._runner.process, handed_back=handed)
         return handed
 
@@ -319,7 +319,9 @@ class Worker:
             if ahead := self._ahead(now):
                 if seldom(("ahead", *ahead)):
                     log.warning(
-                        "the clocks of processes differ: set them", ahead=ahead, seconds=round(behind.total_seconds())
+                        "the clocks of processes differ: synchronize them",
+                        ahead=ahead,
+                        seconds=round(behind.total_seconds()),
                     )
                 return
             self._does.move_back(now, behind)

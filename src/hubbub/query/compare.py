@@ -106,7 +106,7 @@ def _shifted(
 def _cut(start: datetime, end: datetime, question: Question, now: datetime) -> tuple[datetime, datetime]:
     """Return the earlier range; where the question's reaches beyond now, it ends after the same elapsed time."""
     if now < question.start:
-        raise BadQuestionError("the range has not begun, so there is nothing to compare: take earlier days")
+        raise BadQuestionError("the range has not begun, so it cannot be compared: take earlier days")
     if question.start < now < question.end:
         end = min(end, start + (now - question.start))
     return start, end

@@ -53,7 +53,7 @@ def period_of(
         last = next_first_day(first, grain)
     check_order(first, last)
     if first.year < 2000:  # a week or month that began before the first day of questions
-        raise BadQuestionError(f"the period begins on {first}, and nothing before 2000 can be asked for")
+        raise BadQuestionError(f"the period begins on {first}: it must begin in 2000 or later")
     if first > today:
         raise BadQuestionError(f"the period from {first} to {last} has not begun in {tenant.zone}")
     exact = first == first_day(first, grain) and last == next_first_day(first, grain)

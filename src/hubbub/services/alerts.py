@@ -169,7 +169,7 @@ class AlertService:
         checked = rule_from(rule)
         if "contact_id" in (checked.by, *checked.where):
             raise BadInputError(
-                "by, where: a rule cannot watch single contacts, since its messages would carry their ids elsewhere"
+                "by, where: a rule cannot watch single contacts, since its messages would send their ids outside Hubbub"
             )
         for id_ in checked.destinations:
             self._outbox.destination(tenant.id, id_)

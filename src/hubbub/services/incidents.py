@@ -112,7 +112,7 @@ class IncidentService:
         owner, stored, now = self._open(tenant, incident)
         moment = parse_moment(until, owner.zone)
         if not now < moment <= now + timedelta(days=31):
-            raise BadInputError("until: a moment within the next 31 days")
+            raise BadInputError("until: must be a time within the next 31 days")
         entry = Entry(stored.id, now, "snoozed", f"Snoozed until {moment.astimezone(owner.tz):%a %d %b %H:%M}.")
         return _view(self._store.note(stored, entry, acknowledged_at=None, snoozed_until=moment), owner)
 

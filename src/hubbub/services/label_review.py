@@ -190,7 +190,7 @@ class LabelReview:
 
     def _message(self, tenant: Tenant, key: str | None, conversation: str | None) -> Message:
         if (key is None) == (conversation is None):
-            raise BadInputError("name a message or a conversation, one of them")
+            raise BadInputError("name either a message or a conversation")
         if conversation is not None:
             message = stored.first_incoming(self._store, tenant.no, conversation)
             missing = (

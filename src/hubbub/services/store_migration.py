@@ -45,7 +45,8 @@ def target_of(settings: Settings, text: str) -> Target:
         return Target(settings.data, text, text, text)
     if text.startswith(COPIES):
         raise BadInputError(
-            "ClickHouse holds a copy of what is in PostgreSQL: move there, then set control_url to it and store_url to ClickHouse"
+            "ClickHouse holds a copy of what is in PostgreSQL: move to PostgreSQL, then set control_url to it and "
+            "store_url to ClickHouse"
         )
     if "://" in text:
         raise BadInputError("a store is a folder, or postgresql://user@host/database")

@@ -207,5 +207,6 @@ def _compare(store: Store, owner: Owner, exported: Exported) -> None:
             count = table.count(reading, owner)
             if count != exported.rows[table.name]:
                 raise BadInputError(
-                    f"{table.name}: {exported.rows[table.name]} rows were exported, {count} were imported"
+                    f"{table.name}: {exported.rows[table.name]} rows were exported, {count} were imported: "
+                    "export the tenant again"
                 )

@@ -276,7 +276,7 @@ class Workflows:
 def owner_of(task: Task) -> str:
     """Return the tenant of a job of a single-tenant queue."""
     if task.tenant is None:
-        raise BadRequestError("a job of this queue is for one tenant, but this one names none")
+        raise BadRequestError("a job of this queue needs a tenant: name it")
     return task.tenant
 
 

@@ -257,7 +257,7 @@ def test_ignored_bodies_are_named_in_the_answer(face: Face) -> None:
     """The answer names a signed body without content, and a receipt of messages that are not stored."""
     talk = Hook(face, "messenger", meta, secrets={"app_secret": SECRET})
     error = {"error": {"message": "Error validating access token", "code": 190}}
-    assert talk.send(json.dumps(error).encode()).json()["ignored"] == {"a body about nothing": 1}
+    assert talk.send(json.dumps(error).encode()).json()["ignored"] == {"a body without content": 1}
     seen = {
         "sender": {"id": "U"},
         "recipient": {"id": "P"},
@@ -265,7 +265,7 @@ def test_ignored_bodies_are_named_in_the_answer(face: Face) -> None:
         "read": {"watermark": 1785499202000},
     }
     answer = talk.send(json.dumps({"object": "page", "entry": [{"id": "P", "messaging": [seen]}]}).encode()).json()
-    assert (answer["accepted"], answer["ignored"]) == (0, {"message.read of no stored message": 1})
+    assert (answer["accepted"], answer["ignored"]) == (0, {"message.read without a stored message": 1})
 
 
 def test_twilio_gets_an_empty_answer_and_the_log_has_the_counts(face: Face) -> None:

@@ -64,8 +64,8 @@ def test_a_label_of_the_source_stays(admin: Face) -> None:
         ({"set": "topic", "label": "zzz", "message": "m1"}, 400, "hubbub labels add topic"),
         ({**TOPIC, "message": "m9"}, 404, "message_id"),
         ({**TOPIC, "conversation": "c9"}, 404, "hubbub conversations list"),
-        (TOPIC, 400, "name a message or a conversation"),
-        ({**TOPIC, "message": "m1", "conversation": "c1"}, 400, "name a message or a conversation"),
+        (TOPIC, 400, "name either a message or a conversation"),
+        ({**TOPIC, "message": "m1", "conversation": "c1"}, 400, "name either a message or a conversation"),
         ({"set": "mood", "label": "wifi", "message": "m1"}, 400, "set"),
     ],
 )

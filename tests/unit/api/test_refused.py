@@ -36,7 +36,7 @@ def test_days_to_come_have_no_news(face: Face) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"limit": float("nan")}, "limit: a finite number"), ({"limit": float("inf")}, "limit: a finite number"),
+        ({"limit": float("nan")}, "limit: must be a finite number"), ({"limit": float("inf")}, "limit: must be a finite number"),
         ({"kind": "bad"}, "kind: 'bad' is not one of threshold"), ({"grain": "year"}, "grain: 'year' is not one of"),
         ({"direction": "up"}, "direction: 'up' is not one of"),
     ],

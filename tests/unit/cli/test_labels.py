@@ -97,7 +97,7 @@ def test_a_short_label_names_set_and_label(label: GivenLabel) -> None:
         (("zzz", "--message", "m1"), "acme", "hubbub labels add topic"),
         (("wifi", "--message", "m9"), "acme", "message_id"),
         (("wifi", "--conversation", "k9"), "acme", "hubbub conversations list"),
-        (("wifi",), "acme", "name a message or a conversation"),
+        (("wifi",), "acme", "name either a message or a conversation"),
         (("wifi", "--message", "m4"), "acme", "by a higher revision"),
         (("wifi", "--conversation", "k"), "other", "hubbub conversations list"),
     ],

@@ -242,7 +242,7 @@ def test_an_import_that_fails_leaves_nothing(
         there.take(tmp_path / "export", "second")
     with pytest.raises(NotFoundError, match="unpack a ZIP"):
         there.take(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(BadInputError, match="were imported"):
+    with monkeypatch.context() as patch, pytest.raises(BadInputError, match="were imported: export the tenant again"):
         patch.setattr(tenant_import, "_batches", lambda file, table: iter(()))
         there.take(tmp_path / "export")
     whole = (tmp_path / "export" / "events.parquet").read_bytes()

@@ -90,7 +90,7 @@ def test_the_same_opens_again_and_keeps_its_id(folder: Path) -> None:
 
 def test_another_control_database_is_refused_before_a_tenant_can_be_added(folder: Path, tmp_path: Path) -> None:
     """H7: a new control database on a folder with events is refused, as it would reuse the first tenant's number."""
-    refused(folder, "knows nothing of them: set control_url", url=f"sqlite:///{tmp_path / 'other.db'}")
+    refused(folder, "has no record of them: set control_url", url=f"sqlite:///{tmp_path / 'other.db'}")
     with opened(folder) as there:
         assert there.control.tenant("hotel").no == 1
 
@@ -240,5 +240,5 @@ def test_a_bound_pair_on_postgresql_refuses_the_same(tmp_path: Path, postgres: A
     with opened(tmp_path / "data", there, at=2) as one:
         assert one.control.tenant("hotel").no == 1
     refused(tmp_path / "other", "which is empty", url=there)
-    refused(tmp_path / "data", "knows nothing of them")
+    refused(tmp_path / "data", "has no record of them")
     assert sqlite3.connect(tmp_path / "data" / "hubbub.db").execute("SELECT count(*) FROM event").fetchone() == (1,)

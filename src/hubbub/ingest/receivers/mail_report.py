@@ -55,7 +55,7 @@ def received(reports: Iterable[Report]) -> Received:
         if recipient and (report.mail or report.type in _OF_CONTACTS):
             events += _events(report, recipient)
         else:
-            name = f"{report.type} of no mail or nobody"
+            name = f"{report.type} without a mail or recipient"
             ignored[name] = ignored.get(name, 0) + 1
     return Received(events=events, ignored=ignored)
 

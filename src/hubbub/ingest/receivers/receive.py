@@ -138,9 +138,9 @@ class Receiving:
         for up_to in received.up_to:
             reached = [{"source": source, **event} for event in receipts(self._store, owner.no, source, up_to)]
             events += ((event, None) for event in reached)
-            ignored[f"{up_to.type} of no stored message"] += not reached
+            ignored[f"{up_to.type} without a stored message"] += not reached
         if received.says_nothing:
-            ignored["a body about nothing"] += 1
+            ignored["a body without content"] += 1
         if ignored and receiver.setup.quiet:  # the answer cannot say so
             log.info("ignored", integration=integration.id, tenant=tenant, ignored=dict(ignored))
         separated = [separate(integration, event, revision) for event, revision in events]

@@ -47,7 +47,7 @@ class Sockets:
             self._follow()
         except HubbubError as error:  # control data may be available the next time
             if seldom(("sockets", type(error))):
-                log.error("connections were not checked", error=error.message)
+                log.error("socket connections could not be checked", error=error.message)
         return self._pause
 
     def _close(self) -> None:
@@ -67,7 +67,10 @@ class Sockets:
                 socket.close()
                 if seldom(("socket", name)):
                     log.warning(
-                        "no connection", integration=name[0], tenant=listening[name].tenant, reason=error.message
+                        "socket could not connect",
+                        integration=name[0],
+                        tenant=listening[name].tenant,
+                        reason=error.message,
                     )
                 continue
             self._open[name] = socket
