@@ -23,9 +23,6 @@ KILLS_OF_SERVERS = 40
 KILLS_OF_WORKERS = 15 if ALL else 1
 """Kills of one kind; of workers, on each of two databases."""
 
-OF_COMMANDS = 1 if ALL else 6
-"""One in this many commands is tried on each damage; every command is tried on some."""
-
 REQUESTS = 15 if ALL else 5
 """Generated requests for each route and key, valid and not."""
 

@@ -117,7 +117,7 @@ def test_every_byte_of_a_body_is_signed(hook: Hook, phone: Hook) -> None:
     """A body with one changed byte is 401 for Slack and Meta, and nothing is stored."""
     for one, body in ((hook, message()), (phone, whatsapp(text()))):
         signed = one.sign(body)
-        for place in range(0, len(body), 7):
+        for place in range(len(body)):
             forged = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
             assert one.face.http.post(one.path, content=forged, headers=signed).status_code == 401
     assert hook.face.stored() == []
