@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from hubbub.control.integrations import FETCHED
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import WEEKDAYS, Column, Done, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.conversations import local
 from hubbub.dashboard.forms import Act, data_table, parameter
 from hubbub.dashboard.person import Role
 from hubbub.ingest.connectors.catalogue import CONNECTORS
@@ -58,6 +59,7 @@ class Calendar:
     """A source with weeks as columns: `months` has the name of a month over its first week, `rows` are weekdays."""
 
     source: Covered
+    complete_to: str
     months: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Square]]]
 
@@ -80,15 +82,20 @@ def _calendars(ask: Ask) -> Shown:
         for source in page.rows for day in source.days if day.date <= today
     ]  # fmt: skip
     following = ask.link("coverage", ask.view.on(rest={"cursor": page.next})) if page.next else ""
-    data = {"calendars": [_calendar(source, today) for source in page.rows], "next": following}
+    data = {"calendars": [_calendar(ask, source, today) for source in page.rows], "next": following}
     return Shown("calendar", data, Table(columns, days), "Days of each source, by weekday and week.")
 
 
-def _calendar(source: Covered, today: date) -> Calendar:
+def _calendar(ask: Ask, source: Covered, today: date) -> Calendar:
     most = max((day.found or 0 for day in source.days), default=0)
     squares = [_square(day, most) if day.date <= today else Square("", "") for day in source.days]
     mondays = [day.date for day in source.days[::7]]
-    return Calendar(source, list(_months(mondays)), [(name, squares[n::7]) for n, name in enumerate(WEEKDAYS)])
+    return Calendar(
+        source,
+        local(ask, source.complete_to),
+        list(_months(mondays)),
+        [(name, squares[n::7]) for n, name in enumerate(WEEKDAYS)],
+    )
 
 
 def _months(mondays: Sequence[date]) -> Iterator[str]:
@@ -116,11 +123,11 @@ def _gaps(ask: Ask) -> Shown:
     page = ask.engine.coverage.of(ask.tenant.id, first.isoformat(), limit=100)
     with_source = [(source, gap) for source in page.rows for gap in _joined(source.gaps)]
     rows = [
-        {"source": source.name, "from": gap.from_.isoformat(), "to": gap.to.isoformat(), "why": gap.message, "do": gap.action}
+        {"source": source.name, "from": local(ask, gap.from_), "to": local(ask, gap.to), "why": gap.message, "do": gap.action}
         for source, gap in with_source
     ]  # fmt: skip
     columns = [
-        Column("source", "Source"), Column("from", "From", "moment"), Column("to", "To", "moment"),
+        Column("source", "Source"), Column("from", "From", "instant"), Column("to", "To", "instant"),
         Column("why", "Why", "long"), Column("do", "What to do", "long"),
     ]  # fmt: skip
     unheard = [source.name for source in page.rows if not any(day.found for day in source.days)]

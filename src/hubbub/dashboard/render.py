@@ -41,7 +41,7 @@ TITLES = {
     "bad_request": "Not understood",
     "forbidden": "Not allowed",
     "forged": "Not allowed",
-    "internal": "Something went wrong",
+    "internal": "This did not work",
     "rate_limited": "Too many requests",
 }
 """Titles of error pages whose code says little to people."""

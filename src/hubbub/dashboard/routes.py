@@ -407,7 +407,9 @@ async def sign_in(request: Request) -> Response:
         try:
             _, token = engine.access_store.enter(form.get("token", ""))
         except UnauthenticatedError as error:
-            raise ForbiddenError(error.message) from None
+            return render.page(
+                "error.html", ForbiddenError.status, title="This link does not work", message=error.message
+            )
         return people.with_session(RedirectResponse(at(_local(form.get("next", ""))), 303), token, request)
 
     return await _posted(request, act)

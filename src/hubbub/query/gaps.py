@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from hubbub.metrics.catalogue import RequestedMetric
 from hubbub.model.coverage import WORDS, Gap, Reason
@@ -152,11 +152,24 @@ def listed(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[Answ
 def sentences(freshness: Freshness, *, daily: bool = True) -> list[str]:
     """Return an answer's gaps as sentences; `daily`: include those of days that are not over."""
     return [
-        f"{gap.source}: {gap.from_[:16].replace('T', ' ')} to {gap.to[:16].replace('T', ' ')} is not complete: {gap.message}"
+        f"{gap.source} is not complete {_when(datetime.fromisoformat(gap.from_), datetime.fromisoformat(gap.to))}: {gap.message}"
         f"{'. ' + gap.action if gap.action else ''}"
         for gap in (*(freshness.gaps or ()), *(freshness.gaps_before or ()))
         if daily or gap.reason != Reason.NOT_OVER
     ]
+
+
+def _when(start: datetime, end: datetime) -> str:
+    """Write a half-open range of local times: whole days as days, others to the minute."""
+    if start.time() == end.time() == time():
+        last = end - timedelta(days=1)
+        return f"on {_day(start)}" if start.date() == last.date() else f"from {_day(start)} to {_day(last)}"
+    until = f"{end:%H:%M}" if start.date() == end.date() else f"{_day(end)}, {end:%H:%M}"
+    return f"from {_day(start)}, {start:%H:%M} to {until}"
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%a} {at.day} {at:%b} {at.year}"
 
 
 def _local(moment: datetime, tenant: Tenant) -> str:

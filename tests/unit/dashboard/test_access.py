@@ -78,7 +78,7 @@ def test_a_link_signs_in_once(pages: Pages) -> None:
     cookie = first.headers["set-cookie"].lower()
     assert "httponly" in cookie and "samesite=lax" in cookie
     again = pages.window().post("/sign-in", data={"token": token}, headers={"Origin": ORIGIN})
-    assert again.status_code == 403 and "used" in again.text
+    assert again.status_code == 403 and "<h1>This link does not work</h1>" in again.text and "used" in again.text
 
 
 def test_signing_out_ends_the_session(pages: Pages) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -51,6 +51,16 @@ def test_gaps_have_a_reason_and_advice(fetched: Visitor) -> None:
     assert "the service refused: (#4) too many calls" in shown
     assert "Wait an hour" in shown
     assert shown.count("not fetched yet") == 1
+
+
+def test_gaps_are_in_the_tenant_s_zone_to_the_minute(visitor: Visitor) -> None:
+    """A gap in seconds of UTC, and the end of what is complete, are written in the tenant's zone, without seconds."""
+    engine = visitor.engine
+    id_ = engine.integrations.add("acme", "whatsapp", name="Shop", secrets={"app_secret": "s", "verify_token": "v"}).id
+    start = datetime(2026, 8, 18, 9, 30, 11, 822_324, UTC)
+    engine.ledger.note(engine.integration_store.get("acme", id_), start, start + timedelta(hours=2), Reason.DOWN)
+    assert "Tue 18 Aug 2026, 11:30 Tue 18 Aug 2026, 13:30" in visitor.see("/t/acme/coverage")
+    assert "complete to Tue 18 Aug 2026, 11:30" in visitor.see("/t/acme/coverage/days")
 
 
 def test_an_admin_closes_gaps_of_webhooks(visitor: Visitor) -> None:

@@ -26,7 +26,11 @@ def test_an_unexpected_error_is_a_page_for_browsers(pages: Pages, monkeypatch: p
     http = pages.sign_in()
     answer = http.get("/t/a/overview", headers=BROWSER)
     assert (answer.status_code, answer.headers["content-type"]) == (500, "text/html; charset=utf-8")
-    assert "Something went wrong" in answer.text and "Its number is req_" in answer.text
+    assert (
+        "<h1>This did not work</h1>" in answer.text
+        and "Something went wrong inside" in answer.text
+        and "Its number is req_" in answer.text
+    )
     assert "a secret" not in answer.text and "default-src 'none'" in answer.headers["content-security-policy"]
     assert http.get("/t/a/overview").json()["code"] == "internal"
 

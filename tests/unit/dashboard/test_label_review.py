@@ -25,11 +25,14 @@ def reviewing(visitor: Visitor) -> Visitor:
 
 
 def test_the_least_sure_message_comes_first(reviewing: Visitor) -> None:
-    """The unlabelled message comes before the labelled one; labels have digits in the tenant's order."""
+    """The unlabelled message comes before the labelled one; labels have digits in the tenant's order; Undo comes with a label."""
     page = reviewing.page(ON)
     assert "hello there" in page and XSS not in page
     assert 'value="wifi" data-key="1"' in page and 'value="food" data-key="2"' in page
     assert "2 to review, 0 done" in page
+    assert "Undo</button>" not in page
+    reviewing.act(f"{ON}/say", ON, set="topic", message="m2", label="food")
+    assert reviewing.page(ON).count("Undo</button>") == 1, "beside Skip, once there is something to undo"
 
 
 def test_a_label_counts_at_once_and_can_be_undone(reviewing: Visitor) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from hubbub.model.coverage import Feed, Gap, Reason
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
-from hubbub.query.freshness import fresh
+from hubbub.query.freshness import AnswerGap, fresh
 from hubbub.query.gaps import listed, mark, relevant, sentences
 from hubbub.query.result import Column, State
 
@@ -82,4 +83,25 @@ def test_adjacent_gaps_of_a_reason_are_listed_as_one() -> None:
     assert (datetime.fromisoformat(one.from_), datetime.fromisoformat(one.to)) == (at(30), at(120))
     assert len(listed([gap(60, 120), gap(0, 59)], question, ACME)) == 2
     (sentence,) = sentences(replace(fresh(question, ACME, at(300), 0), gaps=[one]))
-    assert "Page" in sentence and "did not answer" in sentence
+    assert "did not answer" in sentence
+    assert sentence.startswith("Page is not complete from ")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        ("2026-11-29T12:38:11.5+01:00", "2026-11-29T19:38:00+01:00", "from Sun 29 Nov 2026, 12:38 to 19:38"),
+        (
+            "2026-11-29T12:38:00+01:00",
+            "2026-12-01T00:00:00+01:00",
+            "from Sun 29 Nov 2026, 12:38 to Tue 1 Dec 2026, 00:00",
+        ),
+        ("2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00", "on Sun 25 Oct 2026"),
+        ("2026-10-23T00:00:00+02:00", "2026-10-28T00:00:00+01:00", "from Fri 23 Oct 2026 to Tue 27 Oct 2026"),
+    ],
+)
+def test_a_gap_of_whole_days_is_written_as_days(start: str, end: str, words: str) -> None:
+    """Whole days are written with their last day, also over a clock change; other ranges to the minute, one day once."""
+    lost = AnswerGap("Page", "i", "slack", start, end, Reason.DOWN.value, "no server was running", None)
+    (sentence,) = sentences(replace(fresh(Question(("messages",), at(0), at(60)), ACME, at(300), 0), gaps=[lost]))
+    assert sentence == f"Page is not complete {words}: no server was running"
