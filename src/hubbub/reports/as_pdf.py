@@ -18,7 +18,7 @@ from hubbub.reports import charts
 from hubbub.reports.cards import Card, cards
 from hubbub.reports.document import Document
 from hubbub.reports.layout import CellShown, Layout, labels, layout, left_out
-from hubbub.reports.pdf_sheets import FONT, HEADING, LEAD, LINE, PAD, QUIET, SMALL, TEXT, TITLE, Sheets
+from hubbub.reports.pdf_sheets import FONT, HEADING, LEAD, LINE, PAD, QUIET, SMALL, TEXT, TITLE, Grid, Sheets
 from hubbub.reports.remarks import colophon, late
 from hubbub.reports.sections import SECTIONS, Ranking, Series
 from hubbub.reports.tables import Column, Table
@@ -28,6 +28,8 @@ PIXEL = 0.25
 WIDEST = 45.0
 """Largest width of a column in millimetres."""
 CARD_HEIGHT = 23.0
+FIRST = 45.0
+"""Room in millimetres for the heading of a section, and the head and first rows of its table."""
 EMPHASIS = {"total": "BOLD", "others": "ITALICS", "none": "ITALICS"}
 COLORS = {"better": (23, 105, 63), "worse": (179, 38, 30), "few": QUIET}
 """Colors of texts by the first word of `CellShown.way` or `Card.way`."""
@@ -103,7 +105,7 @@ def _end(sheets: Sheets, document: Document) -> None:
 def _section(sheets: Sheets, table: Table, document: Document) -> None:
     """Write a section; its heading is on the same page as its chart or the first table rows."""
     drawing = _drawing(table, document)
-    if sheets.will_page_break(30 + (_height(drawing) if drawing is not None else 0)):
+    if sheets.will_page_break(FIRST + (_height(drawing) if drawing is not None else 0)):
         sheets.add_page()
     else:
         sheets.ln(7)
@@ -125,16 +127,19 @@ def _table(sheets: Sheets, seen: Layout) -> None:
     widths = _widths(sheets, head, rows)
     size = SMALL * min(1.0, sheets.epw / sum(widths))
     sheets.set_font(FONT, size=size)
-    with sheets.table(
-        align=Align.L, borders_layout=TableBordersLayout.HORIZONTAL_LINES, col_widths=widths,
+    sides = [Align.R if each.is_number else Align.L for each in seen.heads]
+    grid = Grid(
+        sheets, align=Align.L, borders_layout=TableBordersLayout.HORIZONTAL_LINES, col_widths=widths,
         width=sheets.epw, line_height=sheets.font_size * LINE, padding=(0.6, PAD),
-        text_align=[Align.R if each.is_number else Align.L for each in seen.heads],
-    ) as grid:  # fmt: skip
-        grid.row(head)
-        for line, cells in zip(seen.lines, rows, strict=True):
-            row = grid.row()
-            for cell, text in zip(line.cells, cells, strict=True):
-                row.cell(text, style=_face(cell, EMPHASIS.get(line.kind)))
+    )  # fmt: skip
+    row = grid.row()
+    for title, side in zip(head, sides, strict=True):
+        row.cell(title, side)
+    for line, cells in zip(seen.lines, rows, strict=True):
+        row = grid.row()
+        for cell, text, side in zip(line.cells, cells, sides, strict=True):
+            row.cell(text, side, style=_face(cell, EMPHASIS.get(line.kind)))
+    grid.render()
 
 
 def _face(cell: CellShown, emphasis: str | None) -> FontFace | None:

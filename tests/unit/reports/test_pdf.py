@@ -236,3 +236,31 @@ def test_everything_but_pdf_works_without_the_extra(made: dict[str, Any], tmp_pa
     subprocess.run([sys.executable, "-c", program, made["paths"]["json"], tmp_path], check=True)
     assert len(list(tmp_path.iterdir())) == len(FORMATS) - 1
     assert json.loads((tmp_path / "report.json").read_text())["data"] == made["data"]
+
+
+def test_no_table_of_a_pdf_leaves_a_row_alone_on_a_page(tmp_path: Path) -> None:
+    """Tables of 2 to 55 rows begin at many heights: each page that has rows of one has two or more, the total included, and the
+    title is on the page of the first rows.
+    """
+    units = {"row": "text", "staff_id": "text", "responses": "count", "state": "text"}
+    columns = [Column(name, name, unit, "…") for name, unit in units.items()]
+    tables = []
+    for n, count in enumerate(count for k in range(36, 56) for count in (k, 2 + k % 3)):
+        rows: list[dict[str, Any]] = [
+            {"row": "value", "staff_id": f"s{n}-{k}.", "responses": 1000 * n + k, "state": "settled"}
+            for k in range(count)
+        ]
+        rows[-1]["row"] = "total"
+        tables.append(Table("staff_performance", f"Table{n}.", "=1", columns, ["responses"], [], rows))
+    data = ReportData("acme", "Europe/Berlin", "daily", "2026-08-19", "2026-08-20", "day", 1, tables)
+    document, path = Document({"made_at": "2026-08-20T14:00:00+02:00", "hash": "sha256:0"}, data), tmp_path / "r.pdf"
+    as_pdf.write(document, path)
+    pages = [compact(page.extract_text()) for page in read(path).pages]
+    broken = 0
+    for n, table in enumerate(tables):
+        told = [compact("".join(cell.text for cell in line.cells)) for line in layout(table, document).lines]
+        counts = [count for page in pages if (count := sum(page.count(line) for line in told))]
+        assert sum(counts) == len(told) and min(counts) >= 2, (n, counts)
+        broken += len(counts) > 1
+        assert any(f"Table{n}." in page and told[0] in page for page in pages), n
+    assert broken > 8
