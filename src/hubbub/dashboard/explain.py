@@ -29,14 +29,14 @@ PAGE_SIZE = 50
 PARTS = {"numerator": "In the numerator", "rest": "Not in it", "all": "All"}
 STATES = {
     "settled": "Final: only a late event can change it.",
-    "provisional": "It may still change: what it waits for may come for some days.",
+    "provisional": "It may still change: events that belong to it may arrive for some days.",
     "live": "These days are not over: it still grows.",
-    "incomplete": "A source has a gap in these days: some of it is counted.",
+    "incomplete": "A source has a gap in these days: only a part is counted.",
     "not_fetched": "Nothing is known: these days were not fetched from their source.",
     "not_known_then": "Nothing was counted at that moment.",
-    "gone": "Past what is kept of this tenant.",
+    "gone": "These days are past this tenant's retention.",
     "not_reported": "Its source reports no value for any of the rows behind it.",
-    "no_target": "No target stands for it in these days.",
+    "no_target": "No target was in force on these days.",
 }
 TITLES = {
     "counts": "Part",

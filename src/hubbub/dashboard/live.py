@@ -98,7 +98,7 @@ def _minutes(ask: Ask) -> Shown:
     rows = [{**minute.values, "window": minute.window, "at": minute.window[11:16]} for minute in counted]
     received, sent = (sum(minute.values[name] for minute in counted) for name in MESSAGES)
     if not received + sent:
-        return Shown(empty=f"No message came or went in the last {MINUTES} minutes.")
+        return Shown(empty=f"No message was received or sent in the last {MINUTES} minutes.")
     spec = charts.over_time(rows, [(MESSAGES[0], "Received"), (MESSAGES[1], "Sent")], "count", mark="bar", stacked=True)
     columns = [Column("at", "Minute"), Column(MESSAGES[0], "Received", "count"), Column(MESSAGES[1], "Sent", "count")]
     starts = [datetime.fromisoformat(minute.window) for minute in counted]

@@ -94,7 +94,7 @@ PAGE = Page(
             "topics", "Suggested topics", _topics, size="list", wide=True, still=True,
             about="Groups of unlabelled messages that are alike. Accept one as a topic, or dismiss it.",
         ),
-        Widget("history", "What became of topics", _history, size="list"),
+        Widget("history", "Changes of topics", _history, size="list"),
     ),
     role=Role.ANALYST, acts=Role.ANALYST, header=False, dated=False, group=Group.ROWS,
     actions={"accept": _do_accept, "dismiss": _do_dismiss},

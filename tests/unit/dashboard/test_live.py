@@ -34,7 +34,7 @@ def test_minutes_are_the_raw_events(busy: Pages) -> None:
         assert len(found) == 30 and answer["messages_received"] == 2
         for name in ("messages_received", "messages_sent"):
             assert sum(int(row[name]) for row in found) == answer[name]
-    assert "No message came or went" in read(http, "/t/a/live/minutes", channel="fax")
+    assert "No message was received or sent" in read(http, "/t/a/live/minutes", channel="fax")
     assert "not known by topic" in read(http, "/t/a/live/minutes", topic="x")
 
 
@@ -63,5 +63,5 @@ def test_a_link_to_other_days_shows_no_present(busy: Pages) -> None:
 def test_without_recent_events_each_part_says_so(pages: Pages) -> None:
     """Without anything in the last half hour, each part says so."""
     html = read(pages.sign_in(), "/t/b/live")
-    assert "No message came or went" in html and "Nobody is logged in" in html
+    assert "No message was received or sent" in html and "Nobody is logged in" in html
     assert 'data-again="30"' in html
