@@ -98,7 +98,7 @@ def test_every_tenant_counts_its_own_events(engine: Engine, truth: dict[str, Tab
 
 @pytest.mark.slow
 @needs(*SETS)
-def test_killed_while_loading_everything(truth: dict[str, Tables], tmp_path: Path) -> None:
+def test_kills_while_loading_change_no_row(truth: dict[str, Tables], tmp_path: Path) -> None:
     """After kills -9 at random moments of loading, a finished load has the rows of an undisturbed one."""
     draw = random.Random(SEED)
     folder = tmp_path / "data"

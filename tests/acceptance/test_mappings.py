@@ -106,7 +106,7 @@ def test_every_mapping_in_examples_is_tried_here() -> None:
 
 
 @needs(MAIL)
-def test_mails_of_each_list(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
+def test_mails_of_each_list_equal_the_archives(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
     """Mails per list equal the archives' counts; the 20 of r-announce are of 1997 and are rejected as out of range."""
     known = counts(MAIL)
     asked = by(engine, MAIL, "messages", *RANGE, "channel_id")
@@ -173,7 +173,7 @@ def test_posts_and_their_counters_count_once(
 
 
 @needs(INTENTS)
-def test_intents_of_bank_customers(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
+def test_intents_of_bank_customers_equal_the_file(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
     """10,003 questions have one of 77 intents each, as often as in the file."""
     known = counts(INTENTS)
     asked = by(engine, "banking77", "intents", *RANGE, "intent")
@@ -182,7 +182,7 @@ def test_intents_of_bank_customers(engine: Engine, data: Path, loads: dict[str, 
 
 
 @needs(INTENTS)
-def test_intents_of_hotel_guests(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
+def test_intents_of_hotel_guests_equal_the_files(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
     """The hotel's intents, several to a question or none, equal the files' counts, and so do the top eight."""
     known = counts(INTENTS)
     asked = by(engine, "nlupp-hotels", "intents", *RANGE, "intent")
@@ -221,7 +221,7 @@ def test_twilio_messages_by_direction_and_receipt(engine: Engine, data: Path, lo
 
 
 @needs(SEEDS)
-def test_zendesk_tickets_and_comments(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
+def test_zendesk_tickets_are_conversations_and_tasks(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
     """Zendesk's tickets are conversations and tasks, resolved or not; their comments are messages."""
     rows = seed(data, "ticket_data")
     done = sum(r["status"] in ("solved", "closed") for r in rows)
@@ -234,7 +234,7 @@ def test_zendesk_tickets_and_comments(engine: Engine, data: Path, loads: dict[st
 
 
 @needs(SEEDS)
-def test_facebook_pages_observations(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
+def test_metrics_of_facebook_pages_are_observations(engine: Engine, data: Path, loads: dict[str, Loaded]) -> None:
     """Page metrics are observations by name; posts are published content."""
     rows = seed(data, "facebook_pages_daily_page_metrics_total_data")
     sums = by(engine, "facebook-pages-daily", "observed_sum", *RANGE, "name")

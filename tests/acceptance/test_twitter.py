@@ -267,7 +267,9 @@ def test_first_responses_of_whole_threads(engine: Engine, support: dict[str, Loa
 
 
 @needs(SUPPORT)
-def test_first_responses_to_openings(engine: Engine, support: dict[str, Loaded], threads: Threads) -> None:
+def test_first_responses_to_openings_equal_a_recount(
+    engine: Engine, support: dict[str, Loaded], threads: Threads
+) -> None:
     """With openings as conversations, 644 were answered directly, with a median of 560.5 s."""
     waits = list(threads.openings().values())
     known = counts(SUPPORT)

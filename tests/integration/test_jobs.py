@@ -189,7 +189,7 @@ def test_a_suspended_worker_is_taken_over_and_does_no_harm_when_it_wakes(place: 
     assert len({process for process, _ in place.runs("slow@3")}) == 2
 
 
-def test_failures_follow_their_class(place: Place) -> None:
+def test_transient_failures_are_retried_and_permanent_ones_are_not(place: Place) -> None:
     """A transient failure is retried until it works, a permanent one fails at once; a manual retry runs it again."""
     place.work()
     place.reply("flaky")
@@ -244,7 +244,7 @@ def test_a_job_noted_by_a_dead_process_is_started(place: Place) -> None:
     assert place.jobs.ledger.progress({"s0": begin})["s0"].pending is None
 
 
-def test_cancelling_and_order(place: Place) -> None:
+def test_waiting_jobs_are_cancelled_and_ordered_by_priority(place: Place) -> None:
     """A waiting job can be cancelled and retried; the job with the first priority is among the first four to start."""
     late = [place.reply(f"late-{n}@0.5") for n in range(8)]
     cancelled = place.reply("cancelled")

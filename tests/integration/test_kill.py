@@ -43,7 +43,7 @@ def stored_ids(engine: Engine) -> Counter[str]:
 # --- while events come in
 
 
-def test_killed_while_ingesting(tmp_path: Path) -> None:
+def test_kills_while_ingesting_lose_no_acknowledged_event(tmp_path: Path) -> None:
     """After kills during ingestion every acknowledged event is stored once; sending all again gives exact counts and
     the same facts.
     """

@@ -89,7 +89,7 @@ def test_days_before_a_change_keep_their_numbers(lab: Lab, world: World, data: s
 
 @examples(0.3)
 @given(world=talks)
-def test_without_a_calendar_nothing_has_a_value(lab: Lab, world: World) -> None:
+def test_without_a_calendar_counts_are_0_and_the_rest_is_null(lab: Lab, world: World) -> None:
     """Without business hours every count in them is 0, and all else is null."""
     lab.empty()
     without = lab.tenant(world.zone)

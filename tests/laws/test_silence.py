@@ -73,7 +73,7 @@ def test_silence_closes_and_a_message_opens_again(lab: Lab, world: World, data: 
     assert verify(lab.store, [tenant]).differences == {}
 
 
-def test_the_last_moment_before_silence_and_the_first_of_it(lab: Lab) -> None:
+def test_a_conversation_closes_exactly_after_its_silent_days(lab: Lab) -> None:
     """A conversation is open until exactly N days have passed, closed one microsecond later, and open again after a message."""
     lab.empty()
     tenant = replace(lab.tenant(), threads=Threads(silence_days=14))

@@ -116,7 +116,7 @@ TRANSITIONS = (
 @given(
     drawn=st.lists(st.tuples(st.sampled_from(TRANSITIONS), st.integers(0, 1)), min_size=2, max_size=12), data=st.data()
 )
-def test_transitions_of_one_moment_hold_by_their_life_then_by_arrival(
+def test_of_transitions_at_one_time_the_later_in_the_life_cycle_holds(
     lab: LastingLab, drawn: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     """Of transitions at one time, the later in the life cycle holds; of equals, the last to arrive, in any batches."""

@@ -92,7 +92,7 @@ def test_average_response_time_refuses_contradictions(pair: tuple[int, int]) -> 
         (None, None, calc.Change(None, None, "n/a")),
     ],
 )
-def test_growth_rate_examples(current: float | None, previous: float | None, expected: calc.Change) -> None:
+def test_growth_rate_matches_its_examples(current: float | None, previous: float | None, expected: calc.Change) -> None:
     """Growth follows the comparison rules: from 0 is new, with missing data n/a, and negative scores compare by sign."""
     assert calc.growth_rate(current, previous) == expected
 
@@ -169,7 +169,7 @@ def test_campaign_without_components_has_no_score() -> None:
 
 
 @pytest.mark.parametrize(("leavers", "penalty"), [(0, 0.0), (1, 30 / 19), (19, 30.0), (500, 30.0)])
-def test_campaign_penalty(leavers: int, penalty: float) -> None:
+def test_campaign_penalty_grows_with_blocks_and_opt_outs(leavers: int, penalty: float) -> None:
     """2 % of the delivered blocking or opting out costs 30 points, fewer cost in proportion, more cost no more."""
     found = score(blocked=leavers // 2, opted_out=leavers - leavers // 2)
     assert found.penalty == pytest.approx(penalty)
@@ -191,7 +191,7 @@ def test_campaign_aims_can_be_set() -> None:
 
 
 @pytest.mark.parametrize("aims", [{"shine": calc.Aim(1, 1)}, {"read": calc.Aim(1, 0)}, {"read": calc.Aim(-1, 0.5)}])
-def test_campaign_refuses_senseless_aims(aims: dict[str, calc.Aim]) -> None:
+def test_campaign_refuses_invalid_aims(aims: dict[str, calc.Aim]) -> None:
     """Unknown components, targets of 0 and negative weights are errors."""
     with pytest.raises(ValueError, match="campaign_score"):
         calc.campaign_score(
@@ -235,7 +235,7 @@ def test_campaign_score_grows_with_engagement(recipients: int, engaged: int) -> 
     assert less is not None and more is not None and more >= less - 1e-9
 
 
-def test_contact_score_example() -> None:
+def test_contact_score_matches_its_example() -> None:
     """A conversion today and an inbound message 30 days ago are 8 + 2 points raw, 39.3 in score."""
     found = calc.contact_engagement_score({("conversion", DAY): 1, ("inbound", DAY - timedelta(30)): 1}, DAY)
     assert found.raw == pytest.approx(10.0)
@@ -267,7 +267,7 @@ def test_contact_score_does_not_know_the_future() -> None:
 
 
 @pytest.mark.parametrize("deeds", [{("dance", DAY): 1}, {("click", DAY): -1}])
-def test_contact_score_refuses_nonsense(deeds: dict[tuple[str, date], int]) -> None:
+def test_contact_score_refuses_unknown_kinds_and_negative_counts(deeds: dict[tuple[str, date], int]) -> None:
     """Unknown kinds and negative counts are errors."""
     with pytest.raises(ValueError, match="contact_engagement_score"):
         calc.contact_engagement_score(deeds, DAY)
@@ -288,7 +288,7 @@ def test_contact_score_ignores_order(deeds: dict[tuple[str, date], int]) -> None
     assert calc.contact_engagement_score(deeds, DAY) == calc.contact_engagement_score(turned, DAY)
 
 
-def test_wilson_examples() -> None:
+def test_wilson_bounds_match_their_examples() -> None:
     """The lower bound is 16.8 % for 4 of 10, 37 % for 400 of 1,000, and None for nothing."""
     assert calc.wilson_lower(4, 10) == pytest.approx(0.1682, abs=1e-4)
     assert calc.wilson_lower(400, 1000) == pytest.approx(0.3701, abs=1e-4)

@@ -18,7 +18,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"HUBBUB_{name}", raising=False)
 
 
-def test_defaults_work() -> None:
+def test_defaults_are_valid_without_any_settings() -> None:
     """Without any settings the defaults are the folder hubbub-data, the loopback address and port 8321."""
     settings = load()
     assert (settings.data, settings.host, settings.port) == (Path("hubbub-data"), "127.0.0.1", 8321)
@@ -159,7 +159,7 @@ def test_no_other_store_is_taken(url: str) -> None:
     assert "\n" not in caught.value.message
 
 
-def test_clickhouse_stands_beside_postgresql(tmp_path: Path) -> None:
+def test_clickhouse_needs_a_postgresql_store(tmp_path: Path) -> None:
     """With ClickHouse, writes and jobs use the PostgreSQL of `control_url`; without it the setting is refused."""
     copy, store = "clickhouse://h/hubbub", "postgresql://h/hubbub"
     for other in ("", "sqlite:////x.db"):

@@ -48,7 +48,7 @@ def test_counts_in_millions_are_judged(count: int, unlikely: bool) -> None:
 
 
 @given(COUNTS)
-def test_the_size_of_equal_weeks_is_that_of_moments(counts: list[float]) -> None:
+def test_the_size_of_equal_weeks_follows_from_mean_and_variance(counts: list[float]) -> None:
     """With one place the mean is kept, and variance beyond Poisson's gives the size; with less variance the law is Poisson's."""
     scatter, mean = scatter_of([counts]), fmean(counts)
     law = law_of(counts, scatter)

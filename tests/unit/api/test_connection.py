@@ -165,7 +165,7 @@ def test_a_lack_of_file_descriptors_is_logged_once_a_minute(
     assert (printed.out + printed.err).count("out of system resource") == 1
 
 
-def test_seldom_is_once_in_its_time_for_each_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_trouble_is_reported_once_in_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first report of a trouble passes, later ones after the interval; each trouble is separate, and memory is bounded."""
     moment = 1000.0
     monkeypatch.setattr("hubbub.telemetry.time.monotonic", lambda: moment)

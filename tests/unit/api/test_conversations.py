@@ -95,7 +95,7 @@ def test_members_are_as_many_as_the_metric_says(talked: Face) -> None:
     assert face_status(talked, "/v1/conversations/members", metric="messages") == 400
 
 
-def test_minutes_add_up(talked: Face) -> None:
+def test_counts_have_a_row_for_each_minute(talked: Face) -> None:
     """There is a row for each minute; more than 1,000 minutes, or a metric that is no count, are refused."""
     rows = ask(talked, "/v1/conversations/minutes", metric=["messages_received", "messages_sent"], minutes=1000)["rows"]
     assert len(rows) == 1000

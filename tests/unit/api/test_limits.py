@@ -112,7 +112,7 @@ def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["events", "megabytes", "seconds"])
-def test_work_is_taken_from_the_tenant(kind: str) -> None:
+def test_work_is_charged_to_the_tenant(kind: str) -> None:
     """Work overdraws the tenant's bucket, whichever key caused it, and all its requests are refused until it is refilled."""
     clock, unlimited = Clock(), {"reads": 0, "ingests": 0, "events": 0, "megabytes": 0, "seconds": 0}
     limiter = Limiter(limits(**{**unlimited, kind: 2}), clock)
@@ -230,7 +230,7 @@ def test_a_refused_tenant_counts_as_such_for_some_seconds() -> None:
     assert not limiter.refused_lately(acme)
 
 
-def test_refusals_of_a_flood_take_their_time(slow: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_of_a_flood_are_delayed(slow: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first refusal comes at once, the next is delayed while others are answered; beyond the bound none is delayed."""
     admission = "hubbub.api.admission"
     monkeypatch.setattr(f"{admission}.MOST_WAITING", 1)

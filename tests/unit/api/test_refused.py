@@ -27,7 +27,7 @@ def test_queries_without_an_answer_are_refused(face: Face, path: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_question"), answer.text
 
 
-def test_days_to_come_have_no_news(face: Face) -> None:
+def test_future_days_have_no_news(face: Face) -> None:
     """News of future days say that the days have not begun, with the given range."""
     told = face.get("/v1/news?from=2026-09-01&to=2026-09-08").json()
     assert (told["lead"], told["to"][:10]) == ("These days have not begun.", "2026-09-08")

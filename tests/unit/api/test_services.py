@@ -183,7 +183,7 @@ def test_reports_of_mails_are_receipts_in_any_order(tmp_path: Path, order: int) 
         assert sorted(sent) == [0, 60]
 
 
-def test_a_helpdesk_measures_itself(tmp_path: Path) -> None:
+def test_bodies_of_a_helpdesk_give_the_right_counts(tmp_path: Path) -> None:
     """Bodies of a helpdesk become the right counts of messages, resolutions, reads and ratings, and verify is clean."""
     with serving(tmp_path / "data") as face:
         face.engine.tenants.change("acme", retention={"raw": LONG_AGO})

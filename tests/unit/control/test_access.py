@@ -102,7 +102,7 @@ def test_a_listed_session_does_not_sign_in(access: Access) -> None:
             access.enter(told)
 
 
-def test_sessions_are_a_tenant_s_own(access: Access) -> None:
+def test_sessions_of_another_tenant_are_unknown(access: Access) -> None:
     """Another tenant's session gets the error of an unknown one; `end_all` ends no session of other tenants or operators."""
     mine, theirs, ours = come_in(access, "a", "A"), come_in(access, "b", "B"), come_in(access, None, "", "operator")
     other = access.session(theirs).id

@@ -17,7 +17,7 @@ metadata = sa.MetaData()
 words = sa.Table("words", metadata, sa.Column("word", sa.String(40), primary_key=True))
 
 
-def test_many_write_at_once(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_no_row(tmp_path: Path) -> None:
     """Threads that write through two openings of the same file lose no row."""
     url = f"sqlite:///{tmp_path / 'control.db'}"
     databases = [Database(url), Database(url)]

@@ -66,7 +66,7 @@ def test_after_a_week_without_any_the_numbers_may_begin_anywhere(
     assert [hole.count for hole in sequences.holes(BOT, WEEK)] == [2]
 
 
-def test_integrations_are_apart(sequences: Sequences) -> None:
+def test_sequences_of_two_integrations_are_separate(sequences: Sequences) -> None:
     """One bot's numbers do not affect another's."""
     sequences.forget(BOT.id)
     sequences.note(BOT, 1, AT)

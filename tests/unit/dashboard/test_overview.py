@@ -120,7 +120,7 @@ def test_channels_and_rooms_are_one_table(pages: Pages) -> None:
     assert re.search(r'change worse falls">−\d+\.\d points', read(http, "/t/b/overview/places"))
 
 
-def test_it_opens_on_days_with_data(pages: Pages) -> None:
+def test_the_overview_opens_on_days_with_data(pages: Pages) -> None:
     """A tenant with old data only opens on its last 28 days with data, and says so; an address with a range is left as it is."""
     pages.engine.add_tenant("old", zone="Europe/Rome")
     old = [{"type": "message.received", "time": f"2021-03-{day:02}T09:00:00Z", "id": f"o{day}"} for day in range(1, 20)]

@@ -19,7 +19,7 @@ from tests.unit.dashboard.visiting import Visitor
         ("0 2 1 * 1", "by the cron line 0 2 1 * 1 (UTC)"), ("0 2 * 6 *", "by the cron line 0 2 * 6 * (UTC)"),
     ],
 )  # fmt: skip
-def test_crons_in_words(cron: str, words: str) -> None:
+def test_usual_crons_are_written_in_words(cron: str, words: str) -> None:
     """Usual crons are written in words, others as they are."""
     assert in_words(cron) == words
 
@@ -33,7 +33,7 @@ def test_every_schedule_is_written_in_words(visitor: Visitor) -> None:
     assert "2026-08-21 02:00" in text
 
 
-def test_pause_and_resume(visitor: Visitor) -> None:
+def test_a_schedule_is_paused_and_resumed(visitor: Visitor) -> None:
     """A paused schedule says so and can be resumed."""
     told = visitor.act("/operate/schedules/pause", "/operate/schedules", schedule="retention").text
     assert "retention is paused" in told and ">Resume</button>" in told

@@ -16,7 +16,7 @@ def part(visitor: Visitor, name: str, query: str = "") -> str:
     return plain(visitor.page(f"{ON}/{name}?{query}"))
 
 
-def test_empty_installation(visitor: Visitor) -> None:
+def test_each_part_of_an_empty_installation_says_so(visitor: Visitor) -> None:
     """Every part says that it has nothing yet; a CSV without rows has the table's columns."""
     assert "No event was ever received." in part(visitor, "sources")
     assert "Nothing arrived lately." in part(visitor, "deliveries")

@@ -41,7 +41,7 @@ def test_the_spread_is_all_of_the_waits(busy: Pages) -> None:
     assert "metric=response_ms.within_1h" in read(http, "/t/a/speed/spread", **VIEW, metric="response_ms.p90")
 
 
-def test_without_business_hours_it_says_so(busy: Pages) -> None:
+def test_without_business_hours_the_page_says_so(busy: Pages) -> None:
     """Without business hours the page says so; with them its numbers equal the engine's."""
     http = busy.sign_in()
     assert NO_HOURS in read(http, "/t/a/speed", **VIEW, business="1")

@@ -21,7 +21,7 @@ def test_checks_are_the_doctors(visitor: Visitor) -> None:
     assert "correct the sender" in text and "need attention" in text
 
 
-def test_process_and_versions(visitor: Visitor) -> None:
+def test_the_page_shows_versions_and_folder(visitor: Visitor) -> None:
     """The page shows the versions and the folder of the operation's answer."""
     told = visitor.engine.monitoring.system()
     text = visitor.see(ON)

@@ -51,6 +51,6 @@ def test_countdowns_and_cells_use_the_same_words(ms: int) -> None:
         (156 * DAY, "156 d"), (1_200 * DAY, "1,200 d"), (-90_000, "−1 min 30 s"),
     ],
 )  # fmt: skip
-def test_examples(ms: float, text: str) -> None:
+def test_long_durations_are_written_in_hours_or_days(ms: float, text: str) -> None:
     """Up to a day is in hours, ten days and more in whole days."""
     assert duration(ms) == text

@@ -82,7 +82,7 @@ def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
     assert (burst["value"], burst["n"]) == (asked["value"], asked["n"]) and burst["value"] < burst["usual"]["low"]
 
 
-def test_the_last_days(engine: Engine) -> None:
+def test_a_burst_up_to_the_last_whole_day_has_no_end(engine: Engine) -> None:
     """A burst that reaches the last whole day lasts since its first day."""
     point = _point(engine, lambda at: 8 if at > datetime(2026, 2, 24, tzinfo=UTC) else 2)
     assert point["head"] == "Satisfaction has been low since 24 February: 20.0%"

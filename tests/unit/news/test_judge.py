@@ -60,7 +60,9 @@ def test_a_number_within_its_noise_is_no_news(value: float, low: float, high: fl
         (None, 0, 0.80, Verdict.UNKNOWN, Way.NONE, Held.NONE),
     ],
 )  # fmt: skip
-def test_satisfaction(value: float | None, n: int, previous: float, verdict: Verdict, way: Way, held: Held) -> None:
+def test_a_fall_of_satisfaction_is_news_with_enough_ratings(
+    value: float | None, n: int, previous: float, verdict: Verdict, way: Way, held: Held
+) -> None:
     """A fall is news if it has enough ratings and is new; otherwise the reason it is held back is given."""
     found = judged("csat", Cell(value, n=n), USUAL, previous, CSAT)
     assert (found.verdict, found.way, found.held) == (verdict, way, held)

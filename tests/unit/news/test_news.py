@@ -84,7 +84,7 @@ def test_the_worst_change_is_first_with_its_cause(engine: Engine) -> None:
     assert engine.explain("shop", "csat", **SPAN, where=point["where"])["numerator"] == 28
 
 
-def test_filters_and_further_metrics(engine: Engine) -> None:
+def test_news_can_be_filtered_and_judge_further_metrics(engine: Engine) -> None:
     """Under a filter, numbers are the filter's, metrics without that dimension are left out, and further metrics can be
     judged.
     """

@@ -131,7 +131,7 @@ def test_a_fall_on_most_days_is_named_with_the_days_of_its_topic(
 
 
 @given(st.integers(0, 20), st.integers(1, 20), st.integers(0, 20), st.integers(1, 20))
-def test_days_in_common(start: int, length: int, other: int, its: int) -> None:
+def test_the_common_part_of_two_sets_of_days_is_a_share(start: int, length: int, other: int, its: int) -> None:
     """The part in common is that of the sets of days: between 0 and 1, symmetric, and 1 only for equal days."""
     one = (FIRST + start * DAY, FIRST + (start + length) * DAY)
     two = (FIRST + other * DAY, FIRST + (other + its) * DAY)

@@ -94,7 +94,7 @@ def test_the_library_logs_nothing(out: Outgoing, caplog: pytest.LogCaptureFixtur
     ("file", "kind"),
     [("ratelimited", UpstreamUnavailableError), ("fatal_error", UpstreamUnavailableError), ("invalid_auth", UpstreamRefusedError)],
 )  # fmt: skip
-def test_errors_that_slack_sent(out: Outgoing, file: str, kind: type[HubbubError]) -> None:
+def test_error_bodies_of_slack_raise_the_right_error(out: Outgoing, file: str, kind: type[HubbubError]) -> None:
     """Error bodies of Slack's own test server raise the right error."""
     path: Path = DATA / "webhooks" / "slack" / f"api_error.{file}.json"
     body: dict[str, Any] = json.loads(path.read_text())

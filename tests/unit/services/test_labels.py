@@ -144,7 +144,7 @@ def test_labels_of_the_source_take_precedence(engine: Engine) -> None:
     assert ask(engine, "labelable")[0]["labelable"] == 2
 
 
-def test_tenants_never_mix(engine: Engine) -> None:
+def test_each_tenant_is_labelled_by_its_own_rules(engine: Engine) -> None:
     """Each tenant's messages are labelled by its own rules."""
     for tenant in ("acme", "other"):
         engine.record(tenant, [message(0, "wifi"), message(1, "a complaint")])

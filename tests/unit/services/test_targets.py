@@ -83,7 +83,7 @@ def test_a_removed_target_ends_with_today(engine: Engine) -> None:
         engine.targets.remove("acme", today.id)
 
 
-def test_the_most_specific_wins(engine: Engine) -> None:
+def test_the_most_specific_target_wins(engine: Engine) -> None:
     """Channel and priority win over priority, then channel, then all; priorities ignore case."""
     for minutes, channel, priority in ((40, None, None), (30, "sms", None), (5, None, "Urgent"), (15, "sms", "URGENT")):
         engine.targets.add("acme", "next_response", minutes, channel, priority, valid_from="2026-01-01")

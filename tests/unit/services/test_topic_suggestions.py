@@ -157,7 +157,7 @@ def test_a_refused_name_changes_nothing(engine: Engine) -> None:
     assert wifi.number in [row.number for row in engine.labels.suggestions.of("acme").rows]
 
 
-def test_tenants_never_mix(engine: Engine) -> None:
+def test_each_tenant_gets_topics_of_its_own_texts(engine: Engine) -> None:
     """Each tenant gets topics from its own texts, and decisions of one do not affect another."""
     engine.record("acme", said("wifi", 24))
     engine.record("other", said("parking", 24))

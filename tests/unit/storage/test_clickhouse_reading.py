@@ -105,7 +105,7 @@ def test_long_statements_are_several(server: Counting, monkeypatch: pytest.Monke
     assert server.statements == before + 2 * len(STATEMENTS)
 
 
-def test_an_error_ends_it(server: Counting) -> None:
+def test_an_error_ends_the_shared_statement(server: Counting) -> None:
     """An error of the caller or of a statement is raised, and later statements run at once again."""
     reading = Reading(server)
     with pytest.raises(ZeroDivisionError):

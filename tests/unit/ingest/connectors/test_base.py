@@ -47,7 +47,7 @@ def test_every_connector_documents_its_settings() -> None:
             assert setting.default is None or setting.read(setting.default) == setting.default
 
 
-def test_days_lie_in_their_zone() -> None:
+def test_days_are_cut_in_their_zone() -> None:
     """A day runs from local midnight to local midnight, also when clocks change."""
     day = Day.of(date(2026, 11, 1), "America/New_York")
     assert (day.start, day.end) == (datetime(2026, 11, 1, 4, tzinfo=UTC), datetime(2026, 11, 2, 5, tzinfo=UTC))

@@ -151,7 +151,7 @@ def test_unusable_answers_of_chatwoot_raise_the_right_error(
     assert TOKEN not in str(caught.value)
 
 
-def test_no_account_is_named(out: Outgoing) -> None:
+def test_a_missing_account_is_refused_by_its_setting(out: Outgoing) -> None:
     """Fetching days of an integration that only receives is refused, with the setting that is missing."""
     with pytest.raises(UpstreamRefusedError, match="account_id"):
         fetched(ChatwootAccount(out), integration("chatwoot", "http://127.0.0.1:9"))

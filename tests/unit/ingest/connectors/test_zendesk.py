@@ -196,7 +196,7 @@ def test_unusable_answers_of_zendesk_raise_the_right_error(out: Outgoing, reply:
     assert TOKEN not in str(caught.value)
 
 
-def test_no_address_is_named(out: Outgoing) -> None:
+def test_a_missing_address_is_refused_by_its_setting(out: Outgoing) -> None:
     """Fetching days of an integration that only receives is refused, with the setting that is missing."""
     nowhere = replace(integration("zendesk", ""), settings={})
     with pytest.raises(UpstreamRefusedError, match="base_url"):

@@ -236,7 +236,7 @@ def test_a_parquet_value_that_python_cannot_hold_rejects_its_row(tmp_path: Path)
     ]  # fmt: skip
 
 
-def test_records_under_a_path(tmp_path: Path) -> None:
+def test_records_under_a_json_path_are_read(tmp_path: Path) -> None:
     """Rows may lie in lists under a JSON path, and can read their parents; a path that does not exist is a rejection."""
     export = {"name": "x", "chats": [
         {"id": 7, "messages": [{"t": EVENT["time"], "i": 1}, 5]}, {"id": 8, "messages": []}, {"id": 9, "posts": []},
@@ -346,7 +346,7 @@ def threads(tmp_path: Path, rows: list[dict[str, Any]], rule: str) -> list[tuple
     return [tuple(f[c] for c in columns) for f in found]
 
 
-def test_conversations_by_parent(tmp_path: Path) -> None:
+def test_a_row_belongs_to_the_conversation_of_its_topmost_ancestor(tmp_path: Path) -> None:
     """A row belongs to its topmost ancestor, in any order of rows; a carried value applies to the whole thread."""
     rows: list[dict[str, Any]] = [
         {"id": 3, "parent": "2.0", "by": "acme", "out": True},
@@ -371,7 +371,7 @@ def test_conversations_with_missing_parents_and_loops(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_conversations_by_group(tmp_path: Path) -> None:
+def test_the_first_row_of_a_group_opens_its_conversation(tmp_path: Path) -> None:
     """With a group column the opener is the author of the group's first row by the order column."""
     rows: list[dict[str, Any]] = [
         {"id": 2, "g": "t", "at": "b", "by": "agent"},
@@ -418,7 +418,7 @@ Message-ID: <3@x>
 """
 
 
-def test_mail_archives(tmp_path: Path) -> None:
+def test_mail_archives_are_read_by_their_headers(tmp_path: Path) -> None:
     """'From ' in a body starts no mail, folded headers are joined, and either header gives the thread."""
     path = write(tmp_path / "1997.txt", MAIL)
     example = mapping.load(ROOT / "examples" / "email-r-lists.yaml")
@@ -453,7 +453,7 @@ def test_an_address_is_one_person(text: str, name: str, address: str) -> None:
     assert mails.sender(text) == (name, address)
 
 
-def test_an_mbox_of_gmail(tmp_path: Path) -> None:
+def test_an_mbox_of_gmail_is_read(tmp_path: Path) -> None:
     """Lines between mails may have a zone; two names of one address are one person, whose second mail is no reply."""
     start, date = "From 17@xxx Mon Mar 02 10:00:00 +0000 2026\n", "Date: Mon, 2 Mar 2026 10:00:00 +0000\n"
     mail = start + date + "From: {}\nMessage-ID: <{}@x>\n{}\nhi\n\n"
@@ -494,7 +494,7 @@ def waits(records: list[Record]) -> dict[str, float]:
 
 
 @real
-def test_twitter_airlines() -> None:
+def test_tweets_of_airlines_equal_the_counts() -> None:
     """Every row gives a message and a classification; topics, sentiments, confidence and airlines equal the counts."""
     expected = counts("twitter-airlines")
     records, summary = example("twitter-airlines", "twitter-airlines/Tweets.csv")
@@ -510,7 +510,7 @@ def test_twitter_airlines() -> None:
 
 
 @real
-def test_twitter_support() -> None:
+def test_tweets_of_support_teams_equal_the_counts() -> None:
     """Brands become tenants, and the 644 opening tweets with a direct answer have the counted waits.
 
     The conversation rule finds 66 answers more: 52 where the customer wrote again before the brand answered, and 14 in
@@ -544,7 +544,7 @@ def parent(event: Event) -> str:
 
 
 @real
-def test_email_lists() -> None:
+def test_mails_of_lists_equal_the_counts() -> None:
     """Every mail of the archives is read, with one reply more than counted, whose folded header the count missed."""
     expected = counts("email-r-lists")
     records, summary = example("email-r-lists", "email-r-lists/*/*.txt")
@@ -560,7 +560,7 @@ def test_email_lists() -> None:
 
 
 @real
-def test_facebook_live_sellers() -> None:
+def test_posts_of_sellers_equal_the_sums() -> None:
     """Posts and their counters equal the known sums, and the 53 repeated posts have the ids of the first."""
     expected = counts("facebook-live-sellers")
     records, summary = example("facebook-live-sellers", "facebook-live-sellers/Live.csv")
@@ -573,7 +573,7 @@ def test_facebook_live_sellers() -> None:
 
 
 @real
-def test_intents() -> None:
+def test_each_intent_is_one_event() -> None:
     """Each label of the intent data sets is one event with its own id; utterances without labels give none."""
     expected = counts("intents")
     records, summary = example("nlupp-hotels", "intents/nlupp-hotels/*.json")
@@ -598,7 +598,7 @@ def test_intents() -> None:
         ("twilio-messages", "dbt_twilio/twilio_message_data.csv", {"message.sent": 10, "message.delivered": 10}),
     ],
 )  # fmt: skip
-def test_connector_rows(name: str, file: str, types: dict[str, int]) -> None:
+def test_rows_of_warehouse_connectors_are_events(name: str, file: str, types: dict[str, int]) -> None:
     """Rows of warehouse connectors become events of the expected types, none rejected."""
     records, summary = example(name, f"connector-seeds/{file}")
     assert Counter(r.event.type for r in records) == types

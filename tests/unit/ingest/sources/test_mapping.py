@@ -72,7 +72,9 @@ def refused(load: Load, rules: str, row: dict[str, Any]) -> Rejection:
         ("{column: a, hash: true}", {"a": "Ada@Example.org "}, values.pseudonym("ada@example.org")),
     ],
 )
-def test_rules(load: Load, rule: str, row: dict[str, Any], expected: str | None) -> None:
+def test_a_rule_takes_its_text_from_each_kind_of_place(
+    load: Load, rule: str, row: dict[str, Any], expected: str | None
+) -> None:
     """A rule takes its text from column, constant, template, row number, table, slug, cut or pseudonym."""
     assert one(load, f"{MORE}, contact_id: {rule}", row, 7).contact_id == expected
 
@@ -91,7 +93,7 @@ def test_rules(load: Load, rule: str, row: dict[str, Any], expected: str | None)
         ("{const: 2026-01-01T00:00:00Z}", "", datetime(2026, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_times(load: Load, rule: str, text: str, expected: datetime) -> None:
+def test_times_are_read_in_their_format_and_zone(load: Load, rule: str, text: str, expected: datetime) -> None:
     """A time is read in its format, in its own offset or else in the given zone, to the microsecond."""
     event = one(load, f"type: {{const: message.sent}}, time: {rule}", {"t": text}, 7)
     assert event.time == expected
@@ -115,7 +117,7 @@ def test_times_that_cannot_be_read(load: Load, rule: str, text: str, code: str, 
     assert reason in item.message
 
 
-def test_numbers(load: Load) -> None:
+def test_numbers_are_read_and_scaled(load: Load) -> None:
     """Number fields are read from text and scaled; whole numbers stay whole."""
     rules = f"{MORE}, value: v, duration_ms: {{column: s, times: 1000}}, confidence: c"
     rules += ", attributes: {n: {column: v, number: true}}"
@@ -129,7 +131,7 @@ def test_numbers(load: Load) -> None:
     ("text", "value"),
     [("0,95", 0.95), ("1.234,5", 1234.5), ("1 234", 1234), ("1’234,50", 1234.5), ("-7", -7), ("", None)],
 )
-def test_numbers_with_a_comma(load: Load, text: str, value: float | None) -> None:
+def test_numbers_with_a_comma_need_the_setting_decimal(load: Load, text: str, value: float | None) -> None:
     """`decimal: ","` reads numbers with a decimal comma; without it they are rejected with that advice."""
     assert one(load, MORE + ', value: {column: v, decimal: ","}', {"v": text}).value == value
     if "," in text and "’" not in text:
@@ -175,7 +177,7 @@ def test_a_rejection_holds_only_columns_of_the_mapping(load: Load) -> None:
         ("a: x, n: 4", [False, False, False]),
     ],
 )
-def test_conditions(load: Load, when: str, fits: list[bool]) -> None:
+def test_a_template_applies_if_all_its_conditions_hold(load: Load, when: str, fits: list[bool]) -> None:
     """A template applies if all its conditions hold: equal, one of several, not, empty, a truth value, a number."""
     rows: list[dict[str, Any]] = [
         {"a": "x", "b": "True", "n": "3.0"},
@@ -232,7 +234,7 @@ def test_an_invalid_revision_rejects_its_row(load: Load) -> None:
         assert refused.field == "revision"
 
 
-def test_tenant_of_a_row(load: Load) -> None:
+def test_a_mapping_may_give_the_tenant_of_a_row(load: Load) -> None:
     """A mapping may give the tenant per row, as a slug; an empty column gives none."""
     made = load(f"tenant_from: airline\nevents:\n  - {{{MORE}}}")
     assert [made.tenant_of({"airline": a}, 0) for a in ("Virgin America", "", None)] == ["virgin-america", None, None]

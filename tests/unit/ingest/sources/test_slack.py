@@ -63,7 +63,7 @@ def rejections(path: Path) -> list[Rejection]:
     return [item for item in slack.read(path).records() if isinstance(item, Rejection)]
 
 
-def test_an_ordinary_message(tmp_path: Path) -> None:
+def test_a_message_outside_threads_has_no_conversation(tmp_path: Path) -> None:
     """A message outside threads is received from its author, at the time of its `ts`, without a conversation."""
     event = events(export(tmp_path, {"general/2020-11-05.json": [message(T0)]}))[f"general:{T0}"]
     assert (event.type, event.kind, event.contact_id, event.staff_id) == ("message.received", "person", "U1", None)
@@ -126,7 +126,7 @@ def test_a_thread_stays_in_its_channel(tmp_path: Path) -> None:
     assert found[f"b:{T0}"].conversation_id is None
 
 
-def test_orphan_replies(tmp_path: Path) -> None:
+def test_a_reply_without_its_root_is_sent_by_staff(tmp_path: Path) -> None:
     """A reply with a missing root is sent by staff; its contact is known only if the reply names the root's author."""
     days = {"a/2020-11-05.json": [message(T1, "U2", thread_ts=T0), message(T2, "U3", thread_ts="1604573000.000100",
             parent_user_id="U9")]}  # fmt: skip
@@ -154,7 +154,7 @@ def test_orphan_replies(tmp_path: Path) -> None:
         ({"subtype": "tombstone"}, "system"),
     ],
 )
-def test_kinds(tmp_path: Path, more: dict[str, Any], kind: str) -> None:
+def test_the_kind_follows_from_subtype_bot_id_and_user(tmp_path: Path, more: dict[str, Any], kind: str) -> None:
     """The kind follows from subtype, bot id and user, in old and new exports; only people are contacts."""
     event = events(export(tmp_path, {"a/2020-11-05.json": [message(T0) | more]}))[f"a:{T0}"]
     assert event.kind == kind
