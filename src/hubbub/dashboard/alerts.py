@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hubbub.alerts.replay import Variant
 from hubbub.control.outbox import KINDS
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
-from hubbub.dashboard.forms import Act, Field, data_table, facts
+from hubbub.dashboard.forms import Act, Field, as_typed, data_table
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import FILTERS
-from hubbub.errors import HubbubError
+from hubbub.errors import BadInputError
 from hubbub.metrics.catalogue import find
 from hubbub.model.alert import Direction, Kind
 from hubbub.model.plain import JsonObject, plain
@@ -20,22 +21,19 @@ from hubbub.reports.formatting import near, shown
 from hubbub.services.alerts import AlertView, Tried
 
 GRAINS = {"day": "day", "hour": "hour", "week": "week"}
-DIRECTIONS = {
-    Direction.ABOVE.value: "rises above",
-    Direction.BELOW.value: "falls below",
-    Direction.EITHER.value: "changes either way",
-}
+WAYS = {Direction.ABOVE.value: "rises above", Direction.BELOW.value: "falls below"}
 KIND_TITLES = {
-    Kind.THRESHOLD.value: "A number is beyond a limit",
-    Kind.CHANGE.value: "A number is unusual",
-    Kind.HOTSPOT.value: "A room has many complaints",
-    Kind.SLA.value: "Somebody waits past the target, or past a limit",
-    Kind.SOURCE.value: "Events stopped coming",
-    Kind.BUDGET.value: "A month's count is above a limit",
+    Kind.THRESHOLD: "Above or below a limit",
+    Kind.CHANGE: "Unusual change",
+    Kind.HOTSPOT: "Hotspot",
+    Kind.SLA: "Target missed",
+    Kind.SOURCE: "Source silent",
+    Kind.BUDGET: "Budget",
 }
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
 """Fields of the rule form, and parameters of the address of a tried rule."""
 NUMBERS = ("limit", "at_least", "times")
+MINUTE_MS = 60_000
 MOST_RUNS = 25
 
 
@@ -77,45 +75,88 @@ def _may(ask: Ask) -> bool:
 
 
 def _new(ask: Ask) -> Shown:
+    kind = _kind(ask.refused.form.get("kind", "") if ask.refused else ask.param("kind"))
+    tabs = [
+        (title, ask.link("alerts", ask.view.on(rest={"kind": one.value})), one is kind)
+        for one, title in KIND_TITLES.items()
+    ]
     destinations = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
-    kinds = {kind: ask.in_words(title) for kind, title in KIND_TITLES.items()}
-    fields = (  # in the order of a sentence: when messages of each day rise above the limit, tell somebody
-        Field("kind", "When", "select", ask.param("kind", Kind.CHANGE), kinds),
-        Field(
-            "metric", "the number", value=ask.param("metric", "messages"),
-            hint="of threshold, change, budget; like next_response_breaches",
-        ),
-        Field("grain", "of each", "select", ask.param("grain", "day"), GRAINS),
-        Field("by", "separately by", value=ask.param("by"), hint="like channel"),
-        Field("direction", "and it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
-        Field("limit", "the limit", value=ask.param("limit"), hint="in the metric's unit"),
-        Field("times", "or the usual number times", value=ask.param("times", "2")),
-        Field("at_least", "and is at least", value=ask.param("at_least"), hint="empty: set for you"),
-        Field("destination", "then notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
-        Field("quiet", "but not from – to", value=ask.param("quiet"), hint="like 22:00-07:00"),
-        Field("name", "The rule is called", value=ask.param("name"), required=True),
-    )  # fmt: skip
-    return facts(ask, (), forms=[Act("try", "Try it on the past year", fields=fields)])
+    fields = (
+        *_watched(ask, kind),
+        Field("destination", "notify", "select", ask.param("destination"), {"": "nobody", **destinations}, after=","),
+        Field("quiet", "but not during", value=ask.param("quiet"), hint="like 22:00-07:00", after="."),
+        Field("name", "The rule is called", value=ask.param("name"), required=True, after="."),
+    )
+    form = Act("try", "Try it on the past year", {"kind": kind.value}, fields, sentence=True)
+    return Shown("rule", {"tabs": tabs, "forms": [as_typed(ask, form)]})
+
+
+def _watched(ask: Ask, kind: Kind) -> tuple[Field, ...]:
+    """Return the fields that a kind of rule has, in the order of a sentence."""
+    metric = Field("metric", "When the number", value=ask.param("metric", "messages"))
+    grain = Field("grain", "of each", "select", ask.param("grain", "day"), GRAINS, after=",")
+    by = Field("by", "separately by", value=ask.param("by"), hint="like channel", after=",")
+    limit = Field("limit", "rises above", value=ask.param("limit"), hint="in its unit", after=",", required=True)
+    floor = Field(
+        "at_least", "with at least", value=ask.param("at_least"), hint="set for you", after="messages or ratings"
+    )
+    direction = ask.param("direction", Direction.ABOVE)
+    match kind:
+        case Kind.THRESHOLD:
+            return (
+                metric, grain, by, Field("direction", "it", "select", direction, WAYS), replace(limit, title="", after=""),
+                replace(floor, hint="10 for shares", after="messages or ratings,"),
+            )  # fmt: skip
+        case Kind.CHANGE:
+            ways = {**WAYS, Direction.EITHER.value: "leaves"}
+            return (
+                metric, grain, by, Field("direction", "it", "select", direction, ways, after="its usual range,"),
+                floor, Field("times", "and", "number", ask.param("times", "2"), after="times the usual number,"),
+            )  # fmt: skip
+        case Kind.HOTSPOT:
+            share = replace(
+                limit, title=ask.in_words("the complaints in a room rise above a share of"), hint="0.3", required=False
+            )
+            return replace(grain, title="When on one", after=""), share
+        case Kind.SLA:
+            wait = replace(
+                limit, title="waits for a reply longer than", hint="the target", after="minutes,", required=False
+            )
+            return replace(by, title="When somebody, separately by", after=""), wait
+        case Kind.SOURCE:
+            return (replace(by, title="When expected events stop coming or an integration is broken, separately by"),)
+        case Kind.BUDGET:
+            return replace(metric, after="since the month began,"), by, limit
 
 
 def _read(values: Mapping[str, str]) -> JsonObject:
-    """Return a rule from form values; empty fields get the defaults."""
+    """Return a rule from form values; empty fields get the defaults. Raises BadInputError for a number that is none."""
     rule: dict[str, Any] = {name: values[name].strip() for name in RULE if values.get(name, "").strip()}
     for name in NUMBERS:
         if name in rule:
-            rule[name] = float(rule[name])
+            rule[name] = _number(name, rule[name])
     if destination := rule.pop("destination", None):
         rule["destinations"] = [destination]
-    if find_kind(rule.get("kind", "")) not in (Kind.THRESHOLD, Kind.CHANGE, Kind.BUDGET):
+    kind = _kind(rule.get("kind", ""))
+    if kind not in (Kind.THRESHOLD, Kind.CHANGE, Kind.BUDGET):
         rule.pop("metric", None)
-    if rule.get("kind") in (Kind.CHANGE, Kind.SOURCE):
+    if kind in (Kind.CHANGE, Kind.SOURCE):
         rule.pop("limit", None)
+    if kind is Kind.SLA and "limit" in rule:
+        rule["limit"] *= MINUTE_MS
     return rule
 
 
-def find_kind(text: str) -> Kind | None:
-    """Return the kind of a name, or None."""
-    return Kind(text) if text in list(Kind) else None
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadInputError(f"{name}: {text[:40]!r} is not a number") from None
+
+
+def _kind(text: str) -> Kind:
+    """Return the kind of a name; that of a change for any other text."""
+    return Kind(text) if text in list(Kind) else Kind.CHANGE
 
 
 def _tried(ask: Ask) -> Shown:
@@ -184,30 +225,14 @@ def _destinations(ask: Ask) -> Shown:
 
 
 def _do_try(ask: Ask, form: Form) -> Done:
-    rule = _typed(form)
-    if isinstance(rule, Done):
-        return rule
-    try:
-        ask.engine.alerts.try_(ask.tenant.id, rule)
-    except HubbubError as error:
-        return Done(error.message, failed=True)
+    ask.engine.alerts.try_(ask.tenant.id, _read(form))
     typed = {name: form[name] for name in RULE if form.get(name)}
     return Done("Below are the times at which it would have fired.", ask.link("alerts", ask.view.on(rest=typed)))
 
 
 def _do_add(ask: Ask, form: Form) -> Done:
-    rule = _typed(form)
-    if isinstance(rule, Done):
-        return rule
-    added = ask.engine.alerts.add(ask.tenant.id, rule)
+    added = ask.engine.alerts.add(ask.tenant.id, _read(form))
     return Done(f"{added.name} judges windows that end from now on.", ask.link("alerts", ask.view.on(rest={})))
-
-
-def _typed(form: Form) -> JsonObject | Done:
-    try:
-        return _read(form)
-    except ValueError:
-        return Done("Limit, at least and times are numbers.", failed=True)
 
 
 def _do_pause(ask: Ask, form: Form) -> Done:

@@ -32,6 +32,8 @@ class Field:
     options: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     hint: str = ""
+    after: str = ""
+    """Words behind the field, in a form that is a sentence."""
     fault: bool = False
     """Whether an error is about this field."""
 
@@ -40,7 +42,8 @@ class Field:
 class Act:
     """A form, or without fields a button: its action, and the values it sends.
 
-    `title`: the form is folded under it. `danger`: hard to undo. `error`: why it was refused.
+    `title`: the form is folded under it. `danger`: hard to undo. `error`: why it was refused. `sentence`: fields and their titles
+    are read as one sentence.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Act:
     title: str = ""
     danger: bool = False
     error: str = ""
+    sentence: bool = False
 
 
 @dataclass(frozen=True)

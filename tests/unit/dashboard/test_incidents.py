@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from hubbub.control.alerts import Decision, Entry, Incident
 from hubbub.control.database import new_id
 from tests.unit.api.conftest import NOW
-from tests.unit.dashboard.visiting import XSS, Visitor
+from tests.unit.dashboard.visiting import XSS, Visitor, plain
 
 LIST = "/t/acme/incidents"
 
@@ -47,8 +49,37 @@ def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:
     made = visitor.engine.alerts.of("acme").rows[0]
     assert (made.name, made.limit, made.by) == ("Many", 5, "channel")
     assert "Many" in visitor.see(page)
-    refused = visitor.act(f"{page}/try", page, **{**rule, "metric": "mesages"})
-    assert "not in the catalogue" in refused.text
+    for wrong, why in (
+        ({"metric": "mesages"}, "not in the catalogue"),
+        ({"limit": "ten"}, "limit: 'ten' is not a number"),
+    ):
+        refused = visitor.act(f"{page}/try?kind=threshold", page, status=400, **{**rule, **wrong}).text
+        assert why in plain(refused) and 'name="name" value="Many"' in refused
+        assert re.findall(r'name="(\w+)"[^>]* autofocus', refused) == list(wrong)
+
+
+SENTENCES = {
+    "threshold": "When the number … of each …, separately by …, it … … with at least … messages or ratings, notify",
+    "change": "When the number … of each …, separately by …, it … its usual range, with at least … messages or ratings"
+    " and … times the usual number, notify",
+    "hotspot": "When on one … the complaints in a room rise above a share of …, notify",
+    "sla": "When somebody, separately by … waits for a reply longer than … minutes, notify",
+    "source": "When expected events stop coming or an integration is broken, separately by …, notify",
+    "budget": "When the number … since the month began, separately by …, rises above …, notify",
+}
+
+
+@pytest.mark.parametrize("kind", SENTENCES)
+def test_the_form_of_each_kind_of_rule_is_a_sentence(visitor: Visitor, kind: str) -> None:
+    """A kind's form has its own fields alone, and reads as a sentence; saved, it is a rule of that kind."""
+    page = f"/t/acme/alerts?kind={kind}"
+    form = re.findall(r'<form method="post" class="sentence".*?</form>', visitor.page(page), re.DOTALL)[0]
+    words = plain(re.sub(r"<select.*?</select>|<input (?!type=.hidden).*?>", "…", form, flags=re.DOTALL))
+    assert words == f"{SENTENCES[kind]} …, but not during …. The rule is called …. Try it on the past year"
+    typed = {"kind": kind, "name": "Watch", **({"limit": "20"} if 'name="limit"' in form else {})}
+    visitor.act(page.replace("?", "/add?"), page, status=303, **typed, metric="messages")
+    (made,) = visitor.engine.alerts.of("acme").rows
+    assert (made.kind, made.limit) == (kind, {"change": None, "source": None, "sla": 20 * 60_000}.get(kind, 20))
 
 
 def test_a_destination_is_added_and_tested(visitor: Visitor) -> None:
