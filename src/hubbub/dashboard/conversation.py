@@ -21,7 +21,7 @@ from hubbub.model.label import SOURCE, GivenLabel, LabelSet
 from hubbub.model.plain import JsonObject
 from hubbub.query.conversations import conversation_of
 from hubbub.query.timeline import ConversationEvent, episodes, timeline
-from hubbub.reports.formatting import instant, plain, shown
+from hubbub.reports.formatting import in_words, instant, plain, shown
 
 GONE = "No event of a conversation with this id is stored."
 LONGEST_TEXT, MOST_DETAILS, LONGEST_CHOICE = 4_000, 8, 60
@@ -121,7 +121,7 @@ def _label(ask: Ask, form: Form) -> Done:
 def _given(label: GivenLabel) -> str:
     """Return a label with who gave it, and how surely."""
     confidence = "" if label.confidence is None else f", {label.confidence:.0%} sure"
-    return f"{plain(label.label)} (by {labelled_by(label)}{confidence})"
+    return f"{in_words(label.set.value, plain(label.label))} (by {labelled_by(label)}{confidence})"
 
 
 def _called(ask: Ask, dimension: str, id_: str) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Table
+from hubbub.dashboard.labelled import LABELS
 from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.written import written
 from hubbub.model.name import KIND_OF
-from hubbub.reports.formatting import WRITTEN
+from hubbub.reports.formatting import WRITTEN, in_words
 
 
 def labels(ask: Ask, dimension: str, ids: Iterable[str]) -> Mapping[str, str]:
@@ -33,12 +34,14 @@ def labels(ask: Ask, dimension: str, ids: Iterable[str]) -> Mapping[str, str]:
 
 
 def named(ask: Ask, table: Table | None) -> Table | None:
-    """Return a table with names in place of ids, and titles in the tenant's words."""
+    """Return a table with names in place of ids, labels as words, and titles in the tenant's words."""
     if table is None:
         return None
     table = replace(table, columns=[replace(column, title=ask.in_words(column.title)) for column in table.columns])
     values = [column for column in table.columns if column.holds in {*KIND_OF, *FILTERS, *WRITTEN}]
     shown = {column.name: labels(ask, column.holds, _ids(table, column)) for column in values}
+    if LABELS[0].name in {column.name for column in table.columns}:
+        shown[LABELS[0].name] = {given: in_words("topic", given) for given in _ids(table, LABELS[0])}
     if not shown:
         return table
     rows = [

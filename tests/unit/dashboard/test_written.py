@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Table
+from hubbub.dashboard.labelled import LABELS
+from hubbub.dashboard.names import named, with_names
 from hubbub.dashboard.written import written
 from hubbub.metrics.wording import COMMON, SLACK, WORDINGS
 from hubbub.model.question import NONE
@@ -21,6 +28,15 @@ from hubbub.reports.formatting import changed, of_few
 def test_values_are_written_as_words(dimension: str, value: str, words: str) -> None:
     """Topics and intents lose their underscores, ids stay as they are, and a missing value has a name."""
     assert written(WORDINGS[COMMON], dimension, value) == words
+
+
+def test_labels_of_a_row_are_written_as_words() -> None:
+    """The cell with all labels of a row loses its underscores on a page, as topics do; the CSV keeps the labels as given."""
+    ask = cast(Ask, SimpleNamespace(in_words=str))
+    table = Table(LABELS, [{"labels": "late_check_in, negative"}, {"labels": None}])
+    shown = named(ask, table)
+    assert shown is not None and [row["labels"] for row in shown.rows] == ["late check in, negative", None]
+    assert [row["labels"] for row in with_names(ask, table)] == ["late_check_in, negative", None]
 
 
 def test_a_missing_value_is_named_in_the_tenants_words() -> None:
