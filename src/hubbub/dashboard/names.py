@@ -18,6 +18,7 @@ from hubbub.dashboard.labelled import LABELS
 from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.written import written
 from hubbub.model.name import KIND_OF
+from hubbub.model.question import NONE
 from hubbub.reports.formatting import WRITTEN, in_words
 
 
@@ -38,7 +39,11 @@ def named(ask: Ask, table: Table | None) -> Table | None:
     if table is None:
         return None
     table = replace(table, columns=[replace(column, title=ask.in_words(column.title)) for column in table.columns])
-    values = [column for column in table.columns if column.holds in {*KIND_OF, *FILTERS, *WRITTEN}]
+    values = [
+        column
+        for column in table.columns
+        if column.holds in {*KIND_OF, *FILTERS, *WRITTEN} or NONE in _ids(table, column)
+    ]
     shown = {column.name: labels(ask, column.holds, _ids(table, column)) for column in values}
     if LABELS[0].name in {column.name for column in table.columns}:
         shown[LABELS[0].name] = {given: in_words("topic", given) for given in _ids(table, LABELS[0])}

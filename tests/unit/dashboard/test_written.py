@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Table
+from hubbub.dashboard.components import Column, Table
 from hubbub.dashboard.labelled import LABELS
 from hubbub.dashboard.names import named, with_names
 from hubbub.dashboard.written import written
@@ -37,6 +37,14 @@ def test_labels_of_a_row_are_written_as_words() -> None:
     shown = named(ask, table)
     assert shown is not None and [row["labels"] for row in shown.rows] == ["late check in, negative", None]
     assert [row["labels"] for row in with_names(ask, table)] == ["late_check_in, negative", None]
+
+
+def test_a_missing_value_of_any_dimension_is_written_as_words() -> None:
+    """A table's missing reason of a hand-off is "no reason", though no filter has that dimension; other reasons stay as given."""
+    called = SimpleNamespace(in_words=str, wording=WORDINGS[COMMON], called=lambda _: {})
+    table = Table([Column("reason", "Reason")], [{"reason": NONE}, {"reason": "not_understood"}])
+    shown = named(cast(Ask, called), table)
+    assert shown is not None and [row["reason"] for row in shown.rows] == ["no reason", "not_understood"]
 
 
 def test_a_missing_value_is_named_in_the_tenants_words() -> None:
