@@ -220,6 +220,6 @@ def test_the_news_find_the_story(tenant: str, tmp_path: Path) -> None:
         points = engine.news(tenant, start="2026-07-23", end="2026-08-20")["points"]
     metric, where = STORIES[tenant]
     assert (points[0]["metric"], points[0]["where"]) == (metric, where)
-    topics = [point for point in points if point["dimension"] == "topic"]
-    assert [point["slice"] for point in topics] == [SCENARIOS[tenant].story.topic]
-    assert topics[0]["where"]["channel_id"] == [SCENARIOS[tenant].story.room[1]]
+    story = SCENARIOS[tenant].story
+    assert (points[0]["topic"]["name"], points[0]["topic"]["room"]) == (story.topic, story.room[1])
+    assert not [point for point in points if point["dimension"] == "topic"]

@@ -107,6 +107,13 @@ class Restatements:
                 for row in con.execute(sa.select(closed_days).where(*in_days))
             }
 
+    def first_closed(self, tenant: str) -> date | None:
+        """Return a tenant's earliest closed day."""
+        earliest = sa.select(sa.func.min(closed_days.c.day)).where(closed_days.c.tenant == tenant)
+        with self._database.read() as con:
+            day: date | None = con.execute(earliest).scalar()
+        return day
+
     def write(self, tenant: str, days: Sequence[Closed], changes: Sequence[Restatement]) -> None:
         """Store days with their current numbers, and the changes, in one transaction."""
         with self._database.write() as con:

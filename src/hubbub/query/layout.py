@@ -106,15 +106,21 @@ def _fill(column: Column, cells: Mapping[Key, Cell], slices: Sequence[Dims], unk
             column.states[row] = cell.state
 
 
-def _without_facts(metric: RequestedMetric, window: Window, now: datetime, tenant: Tenant) -> int | None:
-    """Return the value of a window without facts: 0 for counts, null for quotients, scores and states of the future."""
+def counts(metric: RequestedMetric, tenant: Tenant) -> bool:
+    """Whether a metric counts something, so that without facts it is 0; quotients and scores are null then."""
     declared = metric.declared
-    counted = isinstance(declared, Distinct | State | First) or metric.statistic == "count"
+    if isinstance(declared, Score):
+        return False
     if isinstance(declared, Stored) and declared.measure not in ("observed_min", "observed_max"):
-        counted = declared.times is None or declared.times(tenant) is not None
-    if isinstance(declared, State) and (window.start >= now or declared.age):
-        counted = False
-    return 0 if counted and not isinstance(declared, Score) else None
+        return declared.times is None or declared.times(tenant) is not None
+    return isinstance(declared, Distinct | State | First) or metric.statistic == "count"
+
+
+def _without_facts(metric: RequestedMetric, window: Window, now: datetime, tenant: Tenant) -> int | None:
+    """Return the value of a window without facts: also null for states of the future."""
+    if isinstance(metric.declared, State) and (window.start >= now or metric.declared.age):
+        return None
+    return 0 if counts(metric, tenant) else None
 
 
 def _freshness(

@@ -10,12 +10,13 @@ from datetime import date, datetime, timedelta
 
 from hubbub.control.restatements import Closed, Numbers, Restatement
 from hubbub.facts.moments import micros
-from hubbub.metrics.catalogue import DEFINITION_VERSION, METRICS, askable
+from hubbub.metrics.catalogue import DEFINITION_VERSION, METRICS, askable, find
 from hubbub.metrics.definition import Distinct, Quantiles, Ratio, Stored
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of, local_midnight
 from hubbub.query.answering import Ask
+from hubbub.query.layout import counts
 from hubbub.query.result import State
 from hubbub.storage.transaction import Transaction
 
@@ -51,13 +52,15 @@ def seen(ask: Ask, tenant: Tenant, first: date, after: date) -> dict[date, dict[
     return by_day
 
 
-def changed(was: Numbers, now: Numbers) -> Iterator[tuple[str, str, float | int | None, float | int | None]]:
-    """Yield metric, slice, old and new value of closed numbers that changed; a missing slice of a count is 0."""
+def changed(
+    was: Numbers, now: Numbers, tenant: Tenant
+) -> Iterator[tuple[str, str, float | int | None, float | int | None]]:
+    """Yield metric, slice, old and new value of closed numbers that changed; a missing slice of a count is 0, of others null."""
     for metric, old in was.items():
         new = now.get(metric)
         if new is None:  # not settled or unknown now
             continue
-        nothing = 0 if isinstance(old.get("", new.get("")), int) else None
+        nothing = 0 if counts(find(metric), tenant) else None
         for slice_ in sorted({*old, *new}):
             before, after = old.get(slice_, nothing), new.get(slice_, nothing)
             if before != after:
@@ -78,7 +81,7 @@ def compare(
         if before is None:
             days.append(Closed(day, tenant.zone, DEFINITION_VERSION, now, numbers))
             continue
-        differences = list(changed(before.numbers, numbers))
+        differences = list(changed(before.numbers, numbers, tenant))
         merged = {**before.numbers, **numbers}
         if differences:
             cause, events = _cause(reading, tenant, before, erased_at)

@@ -291,7 +291,7 @@ def test_twilio_gets_an_empty_answer_and_the_log_has_the_counts(face: Face) -> N
 
 
 def test_a_reply_makes_its_root_the_question_of_a_conversation(hook: Hook) -> None:
-    """A reply puts its root into the same conversation, whichever comes first."""
+    """A reply puts its root into the same conversation, whichever comes first; a late root's text is read."""
     hook.send(message())
     reply = {"thread_ts": "1785499200.000100", "parent_user_id": "U1", "user": "U2"}
     hook.send(message("1785499260.000100", **reply))
@@ -304,6 +304,12 @@ def test_a_reply_makes_its_root_the_question_of_a_conversation(hook: Hook) -> No
     rows = {row["id"]: row for row in hook.face.stored()}
     assert rows["C1:1785499300.000100"]["conversation_id"] == "C1:1785499300.000100"
     assert rows["C1:1785499300.000100"]["contact_id"] == "U1"
+    for ts, question in (("1785499400.000100", True), ("1785499500.000100", False)):
+        hook.send(message(str(float(ts) + 60), **{**reply, "thread_ts": ts}))
+        for _ in range(2):
+            hook.send(message(ts, text="When do you open?" if question else "We are open."))
+        root = next(row for row in hook.face.stored() if row["id"] == f"C1:{ts}")
+        assert (root["asks"], root["conversation_id"]) == (question, f"C1:{ts}")
 
 
 def test_a_minute_that_slack_omitted_is_a_gap(hook: Hook) -> None:

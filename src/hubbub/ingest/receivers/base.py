@@ -83,7 +83,8 @@ class Received:
 
     `events` have the fields of the contract and stable ids; an event without `source` gets the provider's name.
     A text is in `attributes.text`, when the options store texts. `ignored` counts what is not about conversations, by name.
-    `number` is the delivery's number, when the service numbers its deliveries.
+    `number` is the delivery's number, when the service numbers its deliveries. `after_stand_in` are changes for the case that the
+    events replaced the stand-in of a change that came first: what that change said, and the events do not.
     """
 
     events: Sequence[Mapping[str, object]] = ()
@@ -91,6 +92,7 @@ class Received:
     names: Sequence[Name] = ()
     gaps: Sequence[Gap] = ()
     changes: Sequence[Change] = ()
+    after_stand_in: Sequence[Change] = ()
     up_to: Sequence[UpTo] = ()
     number: int | None = None
 

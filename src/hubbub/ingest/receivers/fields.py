@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from hubbub.errors import BadRequestError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = 4_102_444_800
 """The year 2100, in seconds."""
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,13 @@ def objects_of(body: bytes) -> list[Fields]:
 
 
 def _parsed(body: bytes) -> object:
+    """Return a body's JSON; None if it has none. A lone surrogate, which no text can be stored with, becomes U+FFFD."""
     try:
         parsed: object = json.loads(body)
+        text = json.dumps(parsed, ensure_ascii=False)
+        return json.loads(_LONE.sub("\ufffd", text)) if _LONE.search(text) else parsed
     except (ValueError, RecursionError):
         return None
-    return parsed
 
 
 def rfc3339(moment: datetime | None) -> str | None:

@@ -16,8 +16,9 @@ from cachetools import TTLCache
 from hubbub.control.integrations import Integration, Integrations
 from hubbub.control.payloads import Payloads
 from hubbub.errors import ForgedError, IntegrationPausedError, NotFoundError
+from hubbub.facts.refresh import store_waiting
 from hubbub.ingest.accept import Outcome
-from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply, with_source
+from hubbub.ingest.receivers.base import Change, Delivery, Gap, Options, Receiver, Reply, with_source
 from hubbub.ingest.receivers.catalogue import receivers
 from hubbub.ingest.receivers.stored import applied, receipts
 from hubbub.ingest.receivers.texts import separate, store
@@ -146,6 +147,8 @@ class Receiving:
         separated = [separate(integration, event, revision) for event, revision in events]
         items = [_item(event, index, tenant) for index, (event, _) in enumerate(separated)]
         outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
+        if outcome.corrected and received.after_stand_in:
+            self._change_again(owner, integration.provider, received.after_stand_in)
         if _labelled(integration):
             self._label(tenant, [_item(event, index, tenant) for index, (event, _) in enumerate(events)])
         self._hear(tenant, received.names)
@@ -162,6 +165,14 @@ class Receiving:
             if text is not None and index not in refused:
                 store(self._payloads, integration, text)
         return Taken(None, outcome, +ignored, tuple(received.names))
+
+    def _change_again(self, owner: Tenant, source: str, changes: Sequence[Change]) -> None:
+        """Apply changes to messages that were stored just now in place of their stand-ins."""
+        store_waiting(self._store, owner.no)
+        changed = [event for change in changes if (event := applied(self._store, owner.no, source, change)) is not None]
+        items = [_item({"source": source, **event}, index, owner.id) for index, event in enumerate(changed)]
+        if items:
+            self._accept(owner.id, items, source)
 
     def _hear(self, tenant: str, names: Sequence[Name]) -> None:
         """Store names, each at most once in HEARD_SECONDS, because every message carries its sender's name."""

@@ -3,7 +3,7 @@
 - The importer of exports and the daily connector make the same event of a message (`sources/slack_message.py`), with the
   channel's id, so that all three count it once. An `app_mention` repeats a message.
 - Slack reports a reply, but not that its root became a thread. So a reply also changes its root, which becomes the question of a
-  conversation; when the root is not stored, it is made from the reply.
+  conversation; when the root is not stored, a stand-in is made from the reply, which the root replaces when it arrives.
 - An edit is a revision. So is a deletion: the message was sent and stays counted, without its text.
 """
 
@@ -50,6 +50,9 @@ MINUTE = timedelta(minutes=1)
 RECENT = timedelta(days=1)
 """A notice comes within this time of the lost minute. One that names another minute is wrong: the minute before it is used."""
 CHANNELS = ("channel_rename", "channel_created", "group_rename")
+_BY_REPLY = 999
+"""How far the revision of a message that a reply changed is above that of the message alone: the same whichever reply changes it,
+and below that of what the daily connector sees later."""
 USERS = ("team_join", "user_change", "user_profile_changed")
 
 WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A-Z0-9]{1,20}", fixed=True)
@@ -163,8 +166,17 @@ def _message(event: Fields, options: Options) -> Received:
         return Received([_mapping(stored_event, max(stored_event.revision or 0, micros(at) * 1000), {"deleted": True})])
     text = {"text": mask_text(message.text)} if options.keep_text and message.text else {}
     return Received(
-        [_mapping(stored_event, stored_event.revision or 0, text)], changes=_root(channel, message, threads)
-    )
+        [_mapping(stored_event, stored_event.revision or 0, text)], changes=_root(channel, message, threads),
+        after_stand_in=_own_thread(stored_event),
+    )  # fmt: skip
+
+
+def _own_thread(message: Event) -> list[Change]:
+    """Return the change that a message's replies made before it arrived: only their stand-in has a lower revision."""
+    first = micros(str(message.id).partition(":")[2]) * 1000
+    if message.conversation_id is not None or message.revision != first:
+        return []
+    return [Change(str(message.id), first + _BY_REPLY, {"conversation_id": message.id})]
 
 
 def _own_root(message: Message) -> str | None:
@@ -187,11 +199,9 @@ def _root(channel: str, reply: Message, threads: Mapping[str, Thread]) -> list[C
         ),
         threads,
     )
-    revision = (
-        micros(root) * 1000 + 999
-    )  # the same whichever reply says so; what the daily connector sees counts above it
-    otherwise = _mapping(opening, revision, {})
-    return [Change(identity, revision, {"conversation_id": identity}, otherwise if author else {})]
+    first = micros(root) * 1000
+    otherwise = _mapping(opening, first - 1, {})  # its text is missing, so the message itself replaces it
+    return [Change(identity, first + _BY_REPLY, {"conversation_id": identity}, otherwise if author else {})]
 
 
 def _reaction(event: Fields, moment: str, options: Options) -> Received:
