@@ -29,7 +29,7 @@ ALL = 0
 AT_ONCE = 100_000
 """Rows in one insert."""
 TRIES = 3
-FEWEST = 400_000
+FEWEST = 150_000
 """ClickHouse answers questions over at least this many events; for fewer, PostgreSQL is faster by its index."""
 _MADE = "SELECT value FROM meta WHERE key = 'copy'"
 _ID = "CREATE TABLE copy (id String) ENGINE = MergeTree ORDER BY id"
