@@ -375,7 +375,7 @@ def test_a_person_labels_one_message_or_conversation_above_rules(engine: Engine)
     engine.labels.run("acme")
     assert json.loads(stored(engine, "attributes")[0][0])["labels"]["topic"]["who"] == "bo"
     for message_, conversation in ((None, None), ("m0", "c0")):
-        with pytest.raises(BadInputError, match="one of them"):
+        with pytest.raises(BadInputError, match="either a message or a conversation"):
             say("acme", "topic", message_, "wifi", conversation=conversation)
     for unknown in ({"message": "m9"}, {"message": None, "conversation": "c9"}):
         with pytest.raises(NotFoundError):
