@@ -216,6 +216,7 @@ def _point(ask: Ask, point: NewsPoint) -> dict[str, Any]:
     return {
         "start": start, "value": value, "end": rest, "change": point.change, "because": point.because,
         "usual": (point.in_words or "").partition(";")[0], "way": point.way or "", "things": things,
+        "dot": "" if point.burst and not point.burst.lasts else point.way or "",
         "rows": ask.explained(point.metric, where=where), "page": _page(ask, point),
     }  # fmt: skip
 

@@ -3,12 +3,15 @@
 Days are a burst if
 
 - they are at most half of the days,
+- the first and the last of them are each unusual in the direction of the change,
 - their own number is news, by the same floors as any number (`news/judge.py`), and
-- the days before them and the days after them are each within the usual range of as many things (`query/usual_stretch.py`).
+- the days before them and the days after them are each within the usual range of as many things (`query/usual_stretch.py`), or
+  without any.
 
 One run of days is tested: the one with the greatest sum of distances beyond the usual range, each day weighted by its number of
 things (durations as logarithms, so that a single wait does not decide). The days of a topic are tested for other numbers, too
-(`news/story.py`).
+(`news/story.py`). Both may begin or end with days that are not unusual themselves: these are cut off. A day is unusual outside its
+own usual range; one of too few things to be judged alone (`FEW`) outside that of all days.
 
 A range of up to a week has no bursts: eight usual weeks say too little about parts of a week. Neither have distinct counts, since
 those of days do not add up.
@@ -27,8 +30,8 @@ from hubbub.metrics.definition import Distinct, Unit
 from hubbub.model.question import Question
 from hubbub.model.window import Grain, window_of
 from hubbub.news.about import About
-from hubbub.news.candidates import Candidate
-from hubbub.news.judge import Judged, Verdict, judged
+from hubbub.news.candidates import FEW, Candidate
+from hubbub.news.judge import Judged, Verdict, judged, of_window
 from hubbub.news.number import Number
 from hubbub.query.result import Cell, State
 from hubbub.query.usual import WEEK, Usual, UsualRow, usual_of_each
@@ -47,7 +50,7 @@ class Burst:
     cell: Cell
     usual: Usual
     lasts: bool
-    """Whether it reaches the last whole day; otherwise the days after it are as usual."""
+    """Whether it reaches the last whole day with any things; otherwise the days after it are as usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Bursts:
     @cached_property
     def farthest(self) -> Burst | None:
         """The burst of the run farthest beyond the usual range, or None."""
-        return self._carrying(*farthest(self._excesses())) if self._has_parts else None
+        return self._carrying(*farthest(self._excesses)) if self._has_parts else None
 
     def of(self, start: datetime, end: datetime) -> Burst | None:
         """Return the burst of the whole days in a range (aware), or None."""
@@ -101,6 +104,14 @@ class Bursts:
         whole = sum(weights)
         return [weight / whole for weight in weights] if whole else [1 / len(weights)] * len(weights)
 
+    @cached_property
+    def _unusual(self) -> list[bool]:
+        """Whether each day is unusual in the direction of the change."""
+        rises, pairs = self.number.rises, zip(self._days, self._excesses, strict=True)
+        return [excess > 0 if (way := way_of_day(self.number.metric, day)) is None else way == (1 if rises else -1)
+                for day, excess in pairs]  # fmt: skip
+
+    @cached_property
     def _excesses(self) -> list[float]:
         """Return the distance of each day beyond the usual range of the whole, weighted; below 0: within it."""
         usual, unit, rises = self.number.usual, self.number.unit, self.number.rises
@@ -115,8 +126,9 @@ class Bursts:
         return far if rises else [-excess for excess in far]
 
     def _carrying(self, first: int, after: int) -> Burst | None:
-        """Return the days `[first, after)` as a burst, or None if they do not account for the change."""
+        """Return the days `[first, after)`, trimmed, as a burst, or None if they do not account for the change."""
         days, weights, name = self._days, self._weights, self.number.metric
+        first, after = trimmed(first, after, self._unusual)
         if not 0 < after - first <= MOST_DAYS * len(days):
             return None
         ends = [day.start for day in days] + [window_of(days[-1].start, Grain.DAY, self.about.tenant.tz).end]
@@ -128,15 +140,34 @@ class Bursts:
             for cut, end, row in zip(cuts, cuts[1:], answer.each(), strict=False)
         }
         burst = parts.pop(first)
-        quiet = all(part.judged.verdict is Verdict.USUAL for part in parts.values())
+        quiet = all(part.judged.verdict in (Verdict.USUAL, Verdict.UNKNOWN) for part in parts.values())
         if burst.judged.verdict is not Verdict.NEWS or not quiet:
             return None
-        return Burst(ends[first], ends[after], burst.cell, burst.usual, after == len(days))
+        lasts = after not in parts or parts[after].judged.verdict is Verdict.UNKNOWN
+        return Burst(ends[first], ends[after], burst.cell, burst.usual, lasts)
 
     def _part(self, cell: Cell, share: float) -> _Part:
         name = self.number.metric
         known = usual_of_part(name, self.number.usual, cell, share)
         return _Part(cell, known, judged(name, cell, known, None, self.candidate))
+
+
+def way_of_day(metric: str, day: UsualRow) -> int | None:
+    """Return 1 for a day above its own usual range, -1 below, 0 within it; None for too few things, or without a range."""
+    value, middle = day.cell.value, day.usual.median
+    if value is None or middle is None:
+        return None
+    things = max(value, middle) if find(metric).unit is Unit.COUNT else day.cell.n or 0
+    verdict = of_window(metric, day).verdict
+    if things < FEW or verdict is Verdict.UNKNOWN:
+        return None
+    return 0 if verdict is Verdict.USUAL else 1 if value > middle else -1
+
+
+def trimmed(first: int, after: int, unusual: Sequence[bool]) -> tuple[int, int]:
+    """Return a run `[first, after)` without the days at its ends that are not unusual; an empty one if none is."""
+    kept = [place for place in range(first, after) if unusual[place]]
+    return (kept[0], kept[-1] + 1) if kept else (first, first)
 
 
 def farthest(excesses: Sequence[float]) -> tuple[int, int]:

@@ -42,7 +42,7 @@ def words_of(
     """Return the head of a point, its change, and the usual range if the change does not have it."""
     if burst is not None:
         head_ = burst_head(candidate, number, burst, named, zone)
-        return head_, burst_change(number, burst), of_all_days(candidate, number, burst)
+        return head_, burst_change(number, burst), of_all_days(candidate, number, burst, zone)
     different = change(number)
     return head(candidate, number, named), different or expected(number), usual(candidate, number) if different else ""
 
@@ -80,9 +80,10 @@ def burst_change(number: Number, burst: Burst) -> str:
     return f"where {_range(burst.usual, number.unit)} is usual"
 
 
-def of_all_days(candidate: Candidate, number: Number, burst: Burst) -> str:
-    """Return the number of all days of a point with a burst, unless it is the burst's, and its usual range."""
-    over = "" if burst.lasts else "Since then as usual. "
+def of_all_days(candidate: Candidate, number: Number, burst: Burst, zone: tzinfo) -> str:
+    """Return since when a burst is over, the number of all days, unless it is the burst's, and its usual range."""
+    back = burst.end.astimezone(zone)
+    over = "" if burst.lasts else f"Back to the usual range since {back.day} {back:%B}. "
     if number.cell.value == burst.cell.value:
         return f"{over}{usual(candidate, number)}"
     different = change(number)

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.app import Engine
-from hubbub.news.burst import farthest
+from hubbub.news.burst import farthest, trimmed, way_of_day
+from hubbub.query.result import Cell
+from hubbub.query.usual import Usual, UsualRow
 from hubbub.settings import load
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -31,6 +33,34 @@ def test_the_farthest_run_has_the_greatest_sum(excesses: list[int]) -> None:
     ends = combinations_with_replacement(range(len(excesses) + 1), 2)
     assert sum(excesses[first:after]) == max(sum(excesses[low:high]) for low, high in ends)
     assert first == after or (excesses[first] > 0 and excesses[after - 1] > 0)
+
+
+@given(st.lists(st.booleans(), max_size=12), st.integers(0, 12), st.integers(0, 12))
+def test_a_trimmed_run_begins_and_ends_with_unusual_days(unusual: list[bool], one: int, other: int) -> None:
+    """A trimmed run has unusual days at both ends, and without the days cut off it is the same run."""
+    first, after = sorted(min(end, len(unusual)) for end in (one, other))
+    low, high = trimmed(first, after, unusual)
+    assert first <= low <= high <= after
+    assert low == high or (unusual[low] and unusual[high - 1])
+    assert low == high or not any([*unusual[first:low], *unusual[high:after]])
+    assert (low == high) == (not any(unusual[first:after]))
+    if low < high:
+        assert trimmed(low, high, unusual) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "n", "way"),
+    [
+        ("csat", 0.2, 40, -1), ("csat", 0.95, 400, 1), ("csat", 0.78, 40, 0), ("csat", 0.2, 19, None), ("csat", None, 0, None),
+        ("messages", 90.0, 90, 1), ("messages", 0.0, 0, -1), ("first_response_ms.p90", 9.0, 20, 1),
+    ],
+)  # fmt: skip
+def test_a_day_is_compared_with_its_own_range(metric: str, value: float | None, n: int, way: int | None) -> None:
+    """A day is above, below or within its own usual range; of fewer than 20 things, or without a value, it is not judged."""
+    usual = {"csat": Usual(0.8, 0.02, 8, 0.75, 0.85), "messages": Usual(40.0, 2.0, 8, 35.0, 45.0)}
+    day = UsualRow(NOW, (), Cell(value, n=n), usual.get(metric, Usual(3.0, 0.1, 8, 2.0, 4.0)))
+    assert way_of_day(metric, day) == way
+    assert way_of_day(metric, UsualRow(NOW, (), day.cell, Usual(None, None, 0))) is None
 
 
 @pytest.fixture
@@ -72,7 +102,7 @@ def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
     assert point["head"] == "Satisfaction was low from 10 to 14 February: 10.0%"
     assert point["change"].startswith("where ") and point["change"].endswith(" is usual")
     assert point["in_words"].startswith(
-        "Since then as usual. All of these days: 67.5%, 12.5 points less than before. Usual for as many days:"
+        "Back to the usual range since 15 February. All of these days: 67.5%, 12.5 points less than before. Usual for as many days:"
     )
     asked = engine.query("shop", metrics=["csat"], start="2026-02-10", end="2026-02-15", details=True)["rows"][0][
         "details"

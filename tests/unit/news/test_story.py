@@ -130,6 +130,14 @@ def test_a_fall_on_most_days_is_named_with_the_days_of_its_topic(
     assert fall["head"].startswith("Satisfaction was low from 17 to 28 February: ")
 
 
+def test_usual_days_of_a_topic_are_no_days_of_the_fall(points: Callable[[World], list[dict[str, Any]]]) -> None:
+    """Days of the topic before and after the fall, with usual ratings, are cut off; the fall is then over."""
+    (fall,) = points(World(range(17, 26), range(15, 28), mild=range(11, 15)))
+    assert fall["head"].startswith("Satisfaction was low from 17 to 25 February: ")
+    assert fall["in_words"].startswith("Back to the usual range since 26 February. ") and not fall["burst"]["lasts"]
+    assert (fall["topic"]["from"][:10], fall["topic"]["to"][:10]) == ("2026-02-15", "2026-02-28")
+
+
 @given(st.integers(0, 20), st.integers(1, 20), st.integers(0, 20), st.integers(1, 20))
 def test_the_common_part_of_two_sets_of_days_is_a_share(start: int, length: int, other: int, its: int) -> None:
     """The part in common is that of the sets of days: between 0 and 1, symmetric, and 1 only for equal days."""
