@@ -112,7 +112,7 @@ def _lead(answer: NewsAnswer) -> str:
         f"{near(number.value, Unit.COUNT)} {in_sentence(wording.title(name))}"
         for name in COUNTS if (number := numbers.get(name)) and number.value
     ]  # fmt: skip
-    return f"{' and '.join(there)} in these days. {answer.lead}" if there else answer.lead
+    return f"{' and '.join(there)}. {answer.lead}" if there else answer.lead
 
 
 def missed_target(ask: Ask) -> str:
@@ -123,7 +123,9 @@ def missed_target(ask: Ask) -> str:
         return ""
     assert number.value is not None and number.goal is not None and number.n
     share, goal = near(number.value, Unit.SHARE), round(100 * number.goal, 1)
-    return f"{ask.title(name)}: {round(number.value * number.n):,} of {number.n:,} ({share}), {goal:g}% wanted."
+    return (
+        f"{ask.title(name)}: {share} ({round(number.value * number.n):,} of {number.n:,}), below the {goal:g}% wanted."
+    )
 
 
 def yesterday(ask: Ask, answer: NewsAnswer) -> str:
@@ -169,7 +171,7 @@ def _counted(known: Sequence[NumberOfDay], beyond: Sequence[NumberOfDay], wordin
 
 
 def _happened(number: NewsNumber, value: float | None, wording: Wording) -> str:
-    """Return a day's number in words: "9 in 10 got a first response within 2 h 5 min", or its title and value."""
+    """Return a day's number in words: "1 in 10 waited longer than 2 h 5 min for a first response", or its title and value."""
     written, candidate = near(value, number.unit), candidate_of(number.metric)
     both_ways = candidate.up if candidate and candidate.up == candidate.down else ""
     title = wording.title(number.metric)

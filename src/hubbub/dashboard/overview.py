@@ -19,7 +19,7 @@ from hubbub.metrics.wording import SLACK, kind_of
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer
 from hubbub.news.number import NewsNumber
-from hubbub.news.sentences import moved
+from hubbub.news.sentences import called, moved
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
 FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
@@ -102,8 +102,9 @@ def _chart(ask: Ask) -> Shown:
 
 
 def _over_time(ask: Ask) -> str:
-    """Return the title of the chart: "Satisfied over time"."""
-    return f"{ask.title(_chosen(ask))} over time"
+    """Return the title of the chart, with the number's name of the news: "Slowest first responses over time"."""
+    name = called(_chosen(ask), ask.wording)
+    return f"{name[:1].upper()}{name[1:]} over time"
 
 
 def _why(ask: Ask) -> Shown:
@@ -182,7 +183,7 @@ PAGE = Page(
         Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
         Widget(
             "places", "Channels and rooms", _places, size="list", wide=True, lazy=True,
-            about="A change is shown where it is beyond what is usual for its row; numbers from fewer than 20 things are grey.",
+            about="Changes are shown only where they are unusual for the row. Grey: fewer than 20 things.",
         ),
     ),
     group=Group.NOW,

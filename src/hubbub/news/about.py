@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.wording import Wording
@@ -29,6 +30,11 @@ class About:
     now: datetime
     label: Label
     wording: Wording
+
+    @property
+    def days(self) -> int:
+        """Number of the range's days up to `now`; a day that has begun counts."""
+        return math.ceil((min(self.question.end, self.now) - self.question.start) / timedelta(days=1))
 
     def narrowed(self, metric: str, where: Mapping[str, Sequence[str]]) -> Question:
         """Return the question of one metric over the whole range, with these filters."""

@@ -53,9 +53,9 @@ CANDIDATES: tuple[Candidate, ...] = (
         burst="The median first response {was} {level} {days}: {value}",
     ),
     Candidate(
-        "first_response_ms.p90", "slowest first responses", "9 in 10 got a first response within {value}",
-        "9 in 10 got a first response within {value}", least_n=40, least=1.25, things="conversations",
-        burst="The slowest first responses {were} {level} {days}: 9 in 10 within {value}",
+        "first_response_ms.p90", "slowest first responses", "1 in 10 waited longer than {value} for a first response",
+        "1 in 10 waited longer than {value} for a first response", least_n=40, least=1.25, things="conversations",
+        burst="The slowest first responses {were} {level} {days}: 1 in 10 waited longer than {value}",
     ),
     Candidate(
         "escalation_rate", "escalations", "Escalations rose to {value} of conversations",

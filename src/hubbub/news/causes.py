@@ -159,7 +159,7 @@ def _left_out(dimension: str, shown: int, quiet: int, others: Sequence[str]) -> 
         other = name.removesuffix("s") if quiet == 1 else name
         parts.append(f"No clear change in {quiet} other {other}." if shown else f"None of the {name} stands out.")
     if others and shown:
-        parts.append(f"{_and([NAMES.get(other, other) for other in others]).capitalize()} show the same change.")
+        parts.append(f"The split by {_and([NAMES.get(other, other) for other in others])} shows the same.")
     return " ".join(parts)
 
 

@@ -53,7 +53,7 @@ class Held(StrEnum):
 
 
 _HELD = {
-    Held.NONE: "", Held.INCOMPLETE: "outside, but data are missing", Held.FEW: "outside, of too few",
+    Held.NONE: "", Held.INCOMPLETE: "outside, but data are missing", Held.FEW: "outside, but too few to tell",
     Held.LITTLE: "outside by little", Held.BEFORE: "outside, as before",
 }  # fmt: skip
 

@@ -55,7 +55,7 @@ def _point_of(about: About, number: Number, numbers: Sequence[Number]) -> Point:
     if candidate.burst and knows(number.metric, list(where)):
         burst = story[1] if story else bursts.farthest
     named = about.label(number.dimension, number.slice) if number.dimension else ""
-    head, changed, usual = sentences.words_of(candidate, number, burst, named, about.tenant.tz)
+    head, changed, usual = sentences.words_of(candidate, number, burst, named, about.tenant.tz, about.days)
     rows = {**where, **({cause.dimension: (cause.value,)} if cause else {})}
     return Point(
         number, head, changed, usual, _because(about, number, metric, cause, topic), cause,
@@ -72,7 +72,7 @@ def _because(about: About, number: Number, metric: str, cause: Cause | None, top
         own = cause is not None and (cause.dimension, cause.value) == (ROOM, topic.room)
         room = "" if own or not topic.room else about.label(ROOM, topic.room)
         parts.append(sentences.at_the_same_time(topic.messages, about.label(TOPIC, topic.name), room))
-    return ", ".join(parts)
+    return "; ".join(parts)
 
 
 def _cause(about: About, change: Changes, number: Number) -> Cause | None:

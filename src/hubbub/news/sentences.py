@@ -20,7 +20,7 @@ from hubbub.query.usual import Usual
 from hubbub.reports.formatting import about, between, in_sentence, in_words, near, plain
 
 QUIET = "Nothing unusual"
-NO_NEWS = "Outside the usual range, but no news"
+NO_NEWS = "Outside the usual range, but not clearly"
 LACKING = (State.INCOMPLETE, State.NOT_FETCHED)
 """States of numbers with missing data."""
 _WHERE = {
@@ -37,14 +37,18 @@ _CALLED = {candidate.metric: candidate.name for candidate in CANDIDATES if not c
 
 
 def words_of(
-    candidate: Candidate, number: Number, burst: Burst | None, named: str, zone: tzinfo
+    candidate: Candidate, number: Number, burst: Burst | None, named: str, zone: tzinfo, days: int
 ) -> tuple[str, str, str]:
-    """Return the head of a point, its change, and the usual range if the change does not have it."""
+    """Return the head of a point of some days, its change, and the usual range if the change does not have it."""
     if burst is not None:
         head_ = burst_head(candidate, number, burst, named, zone)
-        return head_, burst_change(number, burst), of_all_days(candidate, number, burst, zone)
+        return head_, burst_change(number, burst), of_all_days(candidate, number, burst, zone, days)
     different = change(number)
-    return head(candidate, number, named), different or expected(number), usual(candidate, number) if different else ""
+    return (
+        head(candidate, number, named),
+        different or expected(number),
+        usual(candidate, number, days) if different else "",
+    )
 
 
 def head(candidate: Candidate, number: Number, named: str) -> str:
@@ -80,15 +84,16 @@ def burst_change(number: Number, burst: Burst) -> str:
     return f"where {_range(burst.usual, number.unit)} is usual"
 
 
-def of_all_days(candidate: Candidate, number: Number, burst: Burst, zone: tzinfo) -> str:
+def of_all_days(candidate: Candidate, number: Number, burst: Burst, zone: tzinfo, days: int) -> str:
     """Return since when a burst is over, the number of all days, unless it is the burst's, and its usual range."""
     back = burst.end.astimezone(zone)
     over = "" if burst.lasts else f"Back to the usual range since {back.day} {back:%B}. "
     if number.cell.value == burst.cell.value:
-        return f"{over}{usual(candidate, number)}"
+        return f"{over}{usual(candidate, number, days)}"
     different = change(number)
     value = f"{near(number.cell.value, number.unit)}{f', {different}' if different else ''}"
-    return f"{over}All of these days: {value}. {usual(candidate, number)}"
+    subject = _sentence([candidate.name]) if not number.dimension else "Messages about it"
+    return f"{over}{subject} over all {days} days: {value}. {usual(candidate, number, days)}"
 
 
 def quoted(topic: str) -> str:
@@ -111,11 +116,11 @@ def expected(number: Number) -> str:
     return f"where {_range(number.usual, number.unit)} is usual"
 
 
-def usual(candidate: Candidate, number: Number) -> str:
-    """Return the usual range of a point, and its number of things, as text."""
+def usual(candidate: Candidate, number: Number, days: int) -> str:
+    """Return the usual range of a point of some days, and its number of things, as text."""
     n = number.cell.n
     of = f"; {n:,} {candidate.things}" if candidate.things and n is not None else ""
-    return f"Usual for as many days: {_range(number.usual, number.unit)}{of}"
+    return f"Usual for {f'{days} days' if days > 1 else 'such a day'}: {_range(number.usual, number.unit)}{of}"
 
 
 def _range(usual_: Usual, unit: Unit) -> str:
@@ -173,26 +178,26 @@ def there(cause: Cause, metric: str) -> str:
 def at_the_same_time(messages: int, topic: str, room: str) -> str:
     """Return the topic of a point as text; `room`: the room of its messages, if the sentence does not name it yet."""
     where = f" in {plain(room)}" if room else ""
-    return f"at the same time as {messages:,} messages about {quoted(topic)}{where}"
+    return f"at the same time, {messages:,} messages{where} were about {quoted(topic)}"
 
 
 def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
-    """Return the lead: the first point with its cause; else a sentence about what is unusual, missing, or that nothing is."""
+    """Return the lead: the first point with its cause; else a sentence about what is unusual, missing, or that nothing is.
+
+    Numbers that are outside their usual range, but no news, are in `rest`.
+    """
     if points:
         return points[0].sentence
     if not known:
-        return "What is usual is not known yet: that needs four weeks of data before these days."
+        return "Too early to say what is usual: that takes four weeks of data before these days."
     if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:
-        return _joined(_and_more(unusual, wording), _outside(known, wording))
+        return _and_more(unusual, wording)
     lacking = sum(number.cell.state in LACKING for number in known)
     if lacking:
-        so_far = f"{QUIET} so far: {lacking} of {len(known)} numbers {'is' if lacking == 1 else 'are'} not complete."
-        return _joined(so_far, _outside(known, wording))
+        return f"{QUIET} so far: {lacking} of {len(known)} numbers {'is' if lacking == 1 else 'are'} not complete."
     count = {1: "The only number", 2: "Both numbers"}.get(len(known), f"All {len(known)} numbers")
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
-    if outside := _outside(known, wording):
-        return f"{QUIET}. {outside}"
-    return f"{QUIET}. {count} {verb}."
+    return f"{QUIET}." if _outside(known, wording) else f"{QUIET}. {count} {verb}."
 
 
 def _and_more(unusual: Sequence[Number], wording: Wording) -> str:
@@ -204,7 +209,7 @@ def _and_more(unusual: Sequence[Number], wording: Wording) -> str:
 
 def _too(numbers: Sequence[Number], wording: Wording) -> str:
     """Return a sentence with further unusual numbers and their usual ranges; empty if none."""
-    return f"Unusual, too: {_listed([_beside(number, wording) for number in numbers])}." if numbers else ""
+    return f"Also unusual: {_listed([_beside(number, wording) for number in numbers])}." if numbers else ""
 
 
 def _outside(known: Sequence[Number], wording: Wording) -> str:
@@ -231,9 +236,9 @@ def _joined(*texts: str) -> str:
 
 
 def rest(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
-    """Return a text about other numbers that are unusual, outside or within their usual range; empty without points."""
+    """Return a text about other numbers that are unusual, outside or, beside points, within their usual range."""
     if not points:
-        return ""
+        return _outside(known, wording)
     kinds = {_kind(point.number.metric) for point in points}
     news = [n for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds]
     usual_ = [called(n.metric, wording) for n in known if n.judged.verdict is Verdict.USUAL and n.metric in _CALLED]

@@ -62,7 +62,9 @@ def test_a_missed_target_is_news(visitor: Visitor) -> None:
     wait(visitor, 61, answered=5)
     for minute in range(9):
         wait(visitor, 51 + minute, answered=40)
-    assert "First response within target: 2 of 12 (16.7%), 90% wanted." in visitor.see("/t/acme/overview?range=today")
+    assert "First response within target: 16.7% (2 of 12), below the 90% wanted." in visitor.see(
+        "/t/acme/overview?range=today"
+    )
 
 
 def test_live_counts_down(visitor: Visitor) -> None:

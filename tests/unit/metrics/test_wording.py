@@ -23,7 +23,10 @@ def test_the_common_kind_changes_no_text(text: str) -> None:
     [
         ("New conversations rose to {value}", "New threads rose to {value}"),
         ("Conversations and rooms", "Threads and channels"),
-        ("9 in 10 got a first response within {value}", "9 in 10 got a first reply within {value}"),
+        (
+            "1 in 10 waited longer than {value} for a first response",
+            "1 in 10 waited longer than {value} for a first reply",
+        ),
         ("The slowest first responses", "The slowest first replies"),
         ("bathrooms, conversational", "bathrooms, conversational"),
     ],

@@ -102,7 +102,8 @@ def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
     assert point["head"] == "Satisfaction was low from 10 to 14 February: 10.0%"
     assert point["change"].startswith("where ") and point["change"].endswith(" is usual")
     assert point["in_words"].startswith(
-        "Back to the usual range since 15 February. All of these days: 67.5%, 12.5 points less than before. Usual for as many days:"
+        "Back to the usual range since 15 February. Satisfaction over all 28 days: 67.5%, 12.5 points less than before."
+        " Usual for 28 days:"
     )
     asked = engine.query("shop", metrics=["csat"], start="2026-02-10", end="2026-02-15", details=True)["rows"][0][
         "details"
@@ -116,7 +117,7 @@ def test_a_burst_up_to_the_last_whole_day_has_no_end(engine: Engine) -> None:
     """A burst that reaches the last whole day lasts since its first day."""
     point = _point(engine, lambda at: 8 if at > datetime(2026, 2, 24, tzinfo=UTC) else 2)
     assert point["head"] == "Satisfaction has been low since 24 February: 20.0%"
-    assert point["in_words"].startswith("All of these days: ") and point["burst"]["lasts"]
+    assert point["in_words"].startswith("Satisfaction over all 28 days: ") and point["burst"]["lasts"]
 
 
 @pytest.mark.parametrize(

@@ -36,18 +36,21 @@ def number(metric: str, verdict: Verdict) -> Number:
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.USUAL},
-            "Nothing unusual. Outside the usual range, but no news: satisfaction 200.0% (usual 50 – 150%, outside by little).",
+            "Nothing unusual. Outside the usual range, but not clearly: satisfaction 200.0% (usual 50 – 150%, outside by little).",
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.BEYOND},
-            "Nothing unusual. Outside the usual range, but no news: satisfaction 200.0% (usual 50 – 150%, outside by little)"
+            "Nothing unusual. Outside the usual range, but not clearly: satisfaction 200.0% (usual 50 – 150%, outside by little)"
             " and messages 2 (usual 0 – 2, outside by little).",
         ),
     ],
 )
 def test_an_unusual_number_that_is_no_news_is_named_with_its_reason(verdicts: dict[str, Verdict], said: str) -> None:
-    """A number outside its usual range that is no news is named with the range and the reason."""
-    assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()], PLAIN) == said
+    """A number outside its usual range that is no news is named after the first sentence, with the range and the reason."""
+    known = [number(metric, verdict) for metric, verdict in verdicts.items()]
+    first, rest = sentences.lead((), known, PLAIN), sentences.rest((), known, PLAIN)
+    assert f"{first} {rest}".strip() == said
+    assert (first == "Nothing unusual.") == bool(rest)
 
 
 def test_a_sentence_on_incomplete_days_names_their_number() -> None:
@@ -63,7 +66,7 @@ def test_an_unusual_number_without_a_sentence_is_named() -> None:
     assert sentences.lead((), known, PLAIN) == "Ratings: 2, where 0 – 2 is usual."
     both = [*known, number("questions", Verdict.NEWS)]
     assert (
-        sentences.lead((), both, PLAIN) == "Ratings: 2, where 0 – 2 is usual. Unusual, too: questions 2 (usual 0 – 2)."
+        sentences.lead((), both, PLAIN) == "Ratings: 2, where 0 – 2 is usual. Also unusual: questions 2 (usual 0 – 2)."
     )
 
 
@@ -76,10 +79,11 @@ def test_unusual_numbers_beside_the_points_are_named_once() -> None:
     ]  # fmt: skip
     point = Point(first, "", "", "", "", None, {})
     assert sentences.rest((point,), known, PLAIN) == (
-        "Unusual, too: messages 2 (usual 0 – 2). Outside the usual range, but no news:"
+        "Also unusual: messages 2 (usual 0 – 2). Outside the usual range, but not clearly:"
         " escalations 200.0% (usual 50 – 150%, outside by little). Satisfaction is within the usual range."
     )
-    assert sentences.rest((), known, PLAIN) == ""
+    beyond = "Outside the usual range, but not clearly: escalations 200.0% (usual 50 – 150%, outside by little)."
+    assert sentences.rest((), known, PLAIN) == beyond
 
 
 def test_slack_has_its_own_words() -> None:
@@ -118,11 +122,11 @@ def test_the_topic_of_a_story_is_said_to_come_at_the_same_time() -> None:
     """
     assert (
         sentences.at_the_same_time(1206, "recall_brakes", "")
-        == "at the same time as 1,206 messages about “recall brakes”"
+        == "at the same time, 1,206 messages were about “recall brakes”"
     )
     assert (
         sentences.at_the_same_time(30, "SSO login", "desk")
-        == "at the same time as 30 messages about “SSO login” in desk"
+        == "at the same time, 30 messages in desk were about “SSO login”"
     )
 
 

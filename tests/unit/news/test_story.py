@@ -114,7 +114,11 @@ def test_a_topic_belongs_to_a_number_of_the_same_days_and_place(
         assert [point["dimension"] for point in others] == []
         messages = (world.web + world.mail) * len(world.topic)
         assert fall["topic"]["name"] == "broken_lift" and fall["topic"]["messages"] == messages
-        assert f"the channel web, at the same time as {messages} messages about “broken lift”" in fall["sentence"]
+        room = "" if world.mail else " in web-room"
+        assert (
+            f"the channel web; at the same time, {messages} messages{room} were about “broken lift”."
+            in fall["sentence"]
+        )
         assert "because" not in fall["sentence"]
     else:
         assert fall["topic"] is None and "at the same time" not in fall["sentence"]
