@@ -311,7 +311,13 @@ def first_event(engine: Engine, tenant: Tenant) -> datetime | None:
     return moment(first).replace(tzinfo=None) if first is not None else None
 
 
+def first_day(engine: Engine, tenant: Tenant) -> date | None:
+    """Return a tenant's first local day with data, or None without events."""
+    first = first_event(engine, tenant)
+    return day_of(first.replace(tzinfo=UTC), tenant.tz) if first is not None else None
+
+
 def begins(engine: Engine, tenant: Tenant, day: date) -> bool:
     """Whether a tenant has no event before a local day."""
-    first = first_event(engine, tenant)
-    return first is not None and day_of(first.replace(tzinfo=UTC), tenant.tz) >= day
+    first = first_day(engine, tenant)
+    return first is not None and first >= day

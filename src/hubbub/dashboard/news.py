@@ -18,7 +18,7 @@ from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import misses, share_within
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
-from hubbub.metrics.wording import WORDINGS, Wording
+from hubbub.metrics.wording import SLACK, WORDINGS, Wording
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, day_of
 from hubbub.news.answer import NewsAnswer, NewsPoint
@@ -37,6 +37,7 @@ PAGES: Mapping[str, str] = {
 
 COUNTS = ("messages", "conversations_started")
 """What says in numbers how much there was."""
+UNANSWERED = "questions_unanswered"
 NumberOfDay = tuple[NewsNumber, CourseRow]
 """A number, and its day."""
 
@@ -97,6 +98,7 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
         "when": _when(ask, answer), "points": points, "lead": _lead(answer), "rest": answer.rest,
         "missed": missed_target(ask), "yesterday": yesterday(ask, answer), "day_before": _day_before(ask),
         "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
+        "questions": open_questions(ask) if answer.wording == SLACK else None,
         "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
@@ -197,6 +199,17 @@ def waiting_now(ask: Ask, wording: Wording, *, quiet: bool) -> str:
     who = "1 conversation waits" if count == 1 else f"{count:,} conversations wait"
     who = wording.text(who)
     return f"{who} {how.replace('their', 'its') if count == 1 else how}, the longest for {near(longest, Unit.MS)}."
+
+
+def open_questions(ask: Ask) -> tuple[str, str] | None:
+    """Return how many questions of these days have no answer, and the address that lists them; None where none is open."""
+    counts = ask.query([UNANSWERED])
+    count = 0 if counts.unfiltered else counts.number(UNANSWERED).value
+    if not count:
+        return None
+    return f"{count:,} questions have no answer." if count > 1 else "1 question has no answer.", ask.explained(
+        UNANSWERED
+    )
 
 
 def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:

@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from hubbub.app import Engine
 from hubbub.dashboard import people, render
-from hubbub.dashboard.ask import Ask, Form, Refused, begins, first_event, last_event
+from hubbub.dashboard.ask import Ask, Form, Refused, begins, first_day, first_event, last_event
 from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import Done, Page, Shown, Widget
 from hubbub.dashboard.names import labels, named, with_names
@@ -130,7 +130,7 @@ def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, 
         if person.locked or chooses_days(params) or not (page.header and page.dated)
         else _ended(engine, tenant, view)
     )
-    view = last_days(view, ended) if ended else view
+    view = last_days(view, first_day(engine, tenant) or ended, ended) if ended else view
     if page.header and page.dated and view.compared:
         view = replace(view, begins=begins(engine, tenant, view.first))
     ask = Ask(engine, person, tenant, view, page.name, now, refused)

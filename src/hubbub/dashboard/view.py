@@ -151,10 +151,10 @@ def chooses_days(params: Params) -> bool:
     return any(name in ("range", "from", "to") for name, _ in params)
 
 
-def last_days(view: View, last: date) -> View:
-    """Return the view of as many days, up to and including `last`."""
+def last_days(view: View, oldest: date, last: date) -> View:
+    """Return the view of as many days, up to and including `last`, without days before `oldest`."""
     after = last + timedelta(days=1)
-    return view.on(range="custom", first=after - timedelta(days=view.days), after=after)
+    return view.on(range="custom", first=max(oldest, after - timedelta(days=view.days)), after=after)
 
 
 def read_view(params: Params, tenant: Tenant, now: datetime, *, oldest: date | None = None) -> View:

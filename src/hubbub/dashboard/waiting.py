@@ -53,7 +53,11 @@ def unanswered(ask: Ask) -> Shown:
     older = len(waiting) - len(since)
     also = f"{older}{'' if len(waiting) < MOST else ' or more'} have waited since before these days." if older else ""
     if not since:
-        return Shown(empty=ask.in_words(f"No conversation of these days waits for a reply. {also}".strip()))
+        begun_here = ask.query(["conversations_started"]).number("conversations_started").value
+        none = (
+            "No conversation of these days waits for a reply." if begun_here else "No conversation began in these days."
+        )
+        return Shown(empty=ask.in_words(f"{none} {also}".strip()))
     sees_rows = ask.person.may(Role.ANALYST)
     people = excerpts(ask.engine.queries, ask.tenant, [member.id for member in since]) if sees_rows else {}
     rows = [

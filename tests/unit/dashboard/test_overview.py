@@ -121,17 +121,31 @@ def test_channels_and_rooms_are_one_table(pages: Pages) -> None:
 
 
 def test_the_overview_opens_on_days_with_data(pages: Pages) -> None:
-    """A tenant with old data only opens on its last 28 days with data, and says so; an address with a range is left as it is."""
+    """A tenant with old data only opens on its last days with data, at most 28, and says so; a range in the address stays."""
     pages.engine.add_tenant("old", zone="Europe/Rome")
     old = [{"type": "message.received", "time": f"2021-03-{day:02}T09:00:00Z", "id": f"o{day}"} for day in range(1, 20)]
     pages.engine.record("old", old, history=True)
     http = pages.sign_in()
     text = _plain(http, "/t/old/overview")
-    assert "The data of old ends on 19 March 2021. You see its last 28 days. Go to today" in text
+    assert "The data of old ends on 19 March 2021. You see its last 19 days. Go to today" in text
     assert re.search(r'data-number="messages" data-value="19"', http.get("/t/old/overview").text)
     assert "ends on" not in _plain(http, "/t/old/overview", range="28d") and "ends on" not in _plain(
         http, "/t/b/overview"
     )
+
+
+def test_days_without_conversations_do_not_say_that_none_waits(pages: Pages) -> None:
+    """Where no conversation began the page says so, and not that none waits for a reply."""
+    pages.engine.add_tenant("old", zone="Europe/Rome")
+    alone = {"type": "message.received", "time": "2026-08-18T09:00:00Z", "id": "alone", "channel": "web"}
+    pages.engine.record("old", alone, history=True)
+    http = pages.sign_in()
+    text = _plain(http, "/t/old/overview/unanswered")
+    assert "No conversation began in these days." in text and "waits for a reply" not in text
+    talk = [{**alone, "id": "q", "conversation_id": "c"}, {**alone, "type": "message.sent", "id": "a", "conversation_id": "c",
+            "time": "2026-08-18T09:05:00Z"}]  # fmt: skip
+    pages.engine.record("old", talk, history=True)
+    assert "No conversation of these days waits for a reply." in _plain(http, "/t/old/overview/unanswered")
 
 
 def test_a_filter_without_rows_offers_the_way_back(pages: Pages) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from hubbub.dashboard.source_links import slack_link
@@ -40,6 +42,18 @@ def test_questions_without_an_answer_are_listed_the_longest_first(visitor: Visit
     assert shown.index("Wed 19 Aug 2026, 10:00") < shown.index("Wed 19 Aug 2026, 11:00")
     assert "2026, 09:00" not in shown and "2026, 08:00" not in shown
     assert "/t/acme/conversation?" in visitor.page(WIDGET)
+
+
+def test_the_news_name_unanswered_questions(visitor: Visitor) -> None:
+    """The news count the questions without an answer and link to them, though nothing is unusual; none without such a question."""
+    news = WIDGET.replace("unanswered?", "news?")
+    _thread(visitor, "q-done", 7, asks=True, answered=True)
+    assert "have no answer" not in visitor.see(news) and "has no answer" not in visitor.see(news)
+    _thread(visitor, "q-early", 8, asks=True, answered=False)
+    assert "Questions. 1 question has no answer. Show them" in visitor.see(news)
+    _thread(visitor, "q-late", 9, asks=True, answered=False)
+    assert "Questions. 2 questions have no answer. Show them" in visitor.see(news)
+    assert re.search(r'href="/t/acme/explain\?[^"]*metric=questions_unanswered[^"]*">Show them', visitor.page(news))
 
 
 def test_a_question_without_a_text_shows_time_author_and_channel(visitor: Visitor) -> None:
