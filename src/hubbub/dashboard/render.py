@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +15,12 @@ from typing import Any
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from hubbub.dashboard.base_path import at
 from hubbub.dashboard.runtime import VEGA, vega
 from hubbub.errors import HubbubError
-from hubbub.reports.formatting import day, instant, moment, plain, shown
+from hubbub.reports.formatting import day, instant, moment, plain, shown, unbroken
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -109,6 +111,10 @@ def _packed(packs: bool) -> dict[str, str]:
     return {"Content-Encoding": "gzip"} if packs else {}
 
 
+_TEXTS = re.compile("(?<=>)[^<>]+(?=<)")
+"""Texts between tags."""
+
+
 @cache
 def environment() -> Environment:
     """Return the templates; all values are escaped."""
@@ -116,9 +122,21 @@ def environment() -> Environment:
         loader=PackageLoader("hubbub.dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
-    templates.filters |= {"shown": _shown, "moment": moment, "instant": instant, "day": day, "plain": plain}
+    templates.filters |= {
+        "shown": _shown,
+        "moment": moment,
+        "instant": instant,
+        "day": day,
+        "plain": plain,
+        "unbroken": _unbroken,
+    }
     templates.globals |= {"static": lambda name: at(static_url(name)), "at": at, "vega": VEGA, "keys": KEYS}
     return templates
+
+
+def _unbroken(html: Markup) -> Markup:
+    """Return HTML whose texts have no-break spaces inside durations and ranges; tags, like the paths of drawings, stay."""
+    return Markup(_TEXTS.sub(lambda text: unbroken(text[0]), html))
 
 
 def _shown(value: Any, unit: str) -> str:

@@ -17,6 +17,10 @@ _UNWRITABLE = re.compile(
 )
 """Controls, lone surrogates, and marks that change the direction of text."""
 _LINES = re.compile("(\r\n|[\r\n\v\f\x85\u2028\u2029])")
+_DURATION = r"\d[\d.,]* (?:ms|s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?"
+_NUMBER = rf"(?:{_DURATION}|\d[\d.,]*%?)"
+_TOGETHER = re.compile(rf"{_NUMBER} – {_NUMBER}|{_DURATION}")
+"""Durations, and ranges of numbers or durations."""
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 FEWEST = 5
 """Fewest things of which a share is written in percent."""
@@ -31,6 +35,11 @@ NAMES = {"others": "others", "none": "not given", "total": "total"}
 def plain(text: str) -> str:
     """Replace characters that text files cannot hold, or that change the direction of text."""
     return _UNWRITABLE.sub("\ufffd", text)
+
+
+def unbroken(text: str) -> str:
+    """Return a text with no-break spaces inside durations and ranges: "7 h 49 min" and "66 – 85%" stay on one line."""
+    return _TOGETHER.sub(lambda number: number[0].replace(" ", "\xa0"), text)
 
 
 def harmless(text: str) -> str:

@@ -221,7 +221,7 @@ def test_a_number_of_yesterday_that_is_outside_by_little_is_not_called_usual(pag
     pages.engine.record("b", made, history=True)
     text = re.sub(r"<[^>]*>", "", read(pages.sign_in(), "/t/b/overview/news"))
     assert re.search(
-        r"Outside the usual range, but not clearly: 1 in 10 waited longer than 3 h for a first response"
+        r"Outside the usual range, but not clearly: 1 in 10 waited longer than 3\xa0h for a first response"
         r" \(usual [^)]*, outside, but too few to tell\)",
         text,
     ), text

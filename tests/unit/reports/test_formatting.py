@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.reports.formatting import between, day, in_sentence, instant
+from hubbub.reports.formatting import between, day, in_sentence, instant, shown, unbroken
 
 
 def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
@@ -31,6 +31,33 @@ def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
 def test_a_range_has_no_more_digits_than_it_is_wide(low: float, high: float, unit: str, text: str) -> None:
     """Counts are whole; shares have a decimal only if the range is narrow; ends that read alike are written once."""
     assert between(low, high, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "together"),
+    [
+        ("within 7 h 49 min, where 7 min 53 s – 38 min is usual", ["7 h 49 min", "7 min 53 s – 38 min"]),
+        ("33%, where 66 – 85% is usual; 1,206 – 1,445 of 3 d 15 h", ["66 – 85%", "1,206 – 1,445", "3 d 15 h"]),
+        ("4.2 s or 250 ms, 3 min", ["4.2 s", "250 ms", "3 min"]),
+        ("from 27 to 30 November, 5 days; 12 hours – none; 2 seats", []),
+    ],
+)
+def test_durations_and_ranges_stay_on_one_line(text: str, together: list[str]) -> None:
+    """Spaces inside durations and ranges are no-break spaces, all others stay; the characters are otherwise the same."""
+    written = unbroken(text)
+    assert written.replace("\xa0", " ") == text
+    assert all(part.replace(" ", "\xa0") in written for part in together)
+    assert written.count("\xa0") == sum(part.count(" ") for part in together)
+
+
+@pytest.mark.parametrize(
+    "ms", [250, 4_200, 59_999, 200_000, 3_599_999, 5_000_000, 90_300_000, 302_400_000, 8_121_600_000]
+)
+def test_no_written_duration_can_break(ms: int) -> None:
+    """A duration written by us has no space at which a line can break, alone and as an end of a range."""
+    assert " " not in unbroken(shown(ms, "ms")) and " " not in unbroken(between(0.5 * ms, ms, "ms")).replace(
+        "up to ", ""
+    )
 
 
 def test_a_title_inside_a_sentence_keeps_its_abbreviation() -> None:
