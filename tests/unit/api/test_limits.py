@@ -164,8 +164,9 @@ def test_events_bytes_and_time_count(tmp_path: Path) -> None:
         with serving(tmp_path / kind, limits={kind: limit}) as made:
             answers = [made.post(mistyped(500, distinct=True)) for _ in range(6)]
             assert [a.status_code for a in answers[:2]] == [202, 202 if kind == "events" else answers[1].status_code]
-            assert (answers[-1].status_code, answers[-1].json()["code"]) == (429, "rate_limited")
-            assert answers[-1].headers["ratelimit"].startswith(f'"{kind}";r=0')
+            refused = [a for a in answers if a.status_code != 202]  # a slow machine may accept one after a refused one
+            assert {(a.status_code, a.json()["code"]) for a in refused} == {(429, "rate_limited")}
+            assert all(a.headers["ratelimit"].startswith(f'"{kind}";r=0') for a in refused)
             made.engine.add_tenant("zoo")
             assert Face(made.engine, made.http, made.engine.keys.add("zoo").key).post(event("1")).status_code == 202
 
