@@ -5,7 +5,7 @@ Equal documents give equal bytes. Text is shaped for its script; a character tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from hubbub.reports import charts
 from hubbub.reports.cards import Card, cards
 from hubbub.reports.document import Document
 from hubbub.reports.layout import CellShown, Layout, labels, layout, left_out
-from hubbub.reports.pdf_sheets import FONT, HEADING, LEAD, LINE, PAD, QUIET, SMALL, TEXT, TITLE, Grid, Sheets
+from hubbub.reports.pdf_sheets import FONT, HEADING, LEAD, LINE, PAD, QUIET, SMALL, TEXT, TITLE, Sheets
 from hubbub.reports.remarks import colophon, late
 from hubbub.reports.sections import SECTIONS, Ranking, Series
 from hubbub.reports.tables import Column, Table
@@ -28,6 +28,8 @@ PIXEL = 0.25
 WIDEST = 45.0
 """Largest width of a column in millimetres."""
 CARD_HEIGHT = 23.0
+TIE = 0.1
+"""Width in millimetres of a last column without text: its cells span rows that stay on one page, since no page ends in a cell."""
 FIRST = 45.0
 """Room in millimetres for the heading of a section, and the head and first rows of its table."""
 EMPHASIS = {"total": "BOLD", "others": "ITALICS", "none": "ITALICS"}
@@ -127,19 +129,27 @@ def _table(sheets: Sheets, seen: Layout) -> None:
     widths = _widths(sheets, head, rows)
     size = SMALL * min(1.0, sheets.epw / sum(widths))
     sheets.set_font(FONT, size=size)
-    sides = [Align.R if each.is_number else Align.L for each in seen.heads]
-    grid = Grid(
-        sheets, align=Align.L, borders_layout=TableBordersLayout.HORIZONTAL_LINES, col_widths=widths,
+    with sheets.table(
+        align=Align.L, borders_layout=TableBordersLayout.HORIZONTAL_LINES, col_widths=[*widths, TIE],
         width=sheets.epw, line_height=sheets.font_size * LINE, padding=(0.6, PAD),
-    )  # fmt: skip
-    row = grid.row()
-    for title, side in zip(head, sides, strict=True):
-        row.cell(title, side)
-    for line, cells in zip(seen.lines, rows, strict=True):
-        row = grid.row()
-        for cell, text, side in zip(line.cells, cells, sides, strict=True):
-            row.cell(text, side, style=_face(cell, EMPHASIS.get(line.kind)))
-    grid.render()
+        text_align=[*(Align.R if each.is_number else Align.L for each in seen.heads), Align.L],
+    ) as grid:  # fmt: skip
+        grid.row([*head, ""])
+        tied = _tied(len(rows))
+        for number, (line, cells) in enumerate(zip(seen.lines, rows, strict=True)):
+            row = grid.row()
+            for cell, text in zip(line.cells, cells, strict=True):
+                row.cell(text, style=_face(cell, EMPHASIS.get(line.kind)))
+            if number in tied:
+                row.cell("", rowspan=tied[number], padding=(0, 0, 0, 0))
+
+
+def _tied(count: int) -> Mapping[int, int]:
+    """Return which of `count` rows stay on one page with rows after them, and how many: the first two, and the last two.
+
+    Three rows of the longest texts fit on a page.
+    """
+    return {0: count} if count in (2, 3) else {0: 2, count - 2: 2} if count > 3 else {}
 
 
 def _face(cell: CellShown, emphasis: str | None) -> FontFace | None:

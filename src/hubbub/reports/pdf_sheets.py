@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -12,7 +10,6 @@ import pymupdf_fonts
 from fpdf import FPDF
 from fpdf.enums import Align, XPos, YPos
 from fpdf.fonts import TTFFont
-from fpdf.table import RowLayoutInfo, Table
 
 from hubbub.reports.document import Document
 from hubbub.reports.formatting import plain
@@ -94,20 +91,3 @@ class Sheets(FPDF):
         self.set_xy(x, y)
         self.cell(wide, size / self.k * LINE, words)
         self.set_text_color(0)
-
-
-class Grid(Table):
-    """A table that leaves no row alone on a page: its first two rows stay together, and its last two."""
-
-    def _compute_rows_info(self) -> Iterator[RowLayoutInfo]:
-        """Yield the layout of each row, the heading first; a row that keeps the next one needs the room of both.
-
-        The library breaks a page before a row that lacks room, which may be the total. Rows higher than half a page stand alone,
-        since the library refuses what is higher than a page.
-        """
-        rows = list(super()._compute_rows_info())
-        for n in reversed(range(1, len(rows) - 1)):
-            both = rows[n].pagebreak_height + rows[n + 1].pagebreak_height
-            if (n == 1 or n == len(rows) - 2) and both < self._fpdf.eph / 2:
-                rows[n] = replace(rows[n], pagebreak_height=both)
-        yield from rows

@@ -264,3 +264,15 @@ def test_no_table_of_a_pdf_leaves_a_row_alone_on_a_page(tmp_path: Path) -> None:
         broken += len(counts) > 1
         assert any(f"Table{n}." in page and told[0] in page for page in pages), n
     assert broken > 8
+
+
+def test_three_rows_of_the_longest_texts_fit_on_a_page(tmp_path: Path) -> None:
+    """Rows that stay together are written even if their texts are as long and wide as can be."""
+    columns = [Column(name, name, unit, "…") for name, unit in (("staff_id", "text"), ("responses", "count"))]
+    rows: list[dict[str, Any]] = [
+        {"row": "value", "staff_id": "W" * 500, "responses": k, "state": "settled"} for k in range(3)
+    ]
+    tables = [Table("staff_performance", "Long", "=1", columns, ["responses"], [], rows)]
+    data = ReportData("acme", "Europe/Berlin", "daily", "2026-08-19", "2026-08-20", "day", 1, tables)
+    as_pdf.write(Document({"made_at": "2026-08-20T14:00:00+02:00", "hash": "sha256:0"}, data), tmp_path / "r.pdf")
+    assert sum(page.extract_text().count("W") for page in read(tmp_path / "r.pdf").pages) == 3 * 500
