@@ -130,7 +130,7 @@ def _watched(ask: Ask, kind: Kind) -> tuple[Field, ...]:
 
 
 def _read(values: Mapping[str, str]) -> JsonObject:
-    """Return a rule from form values; empty fields get the defaults. Raises BadInputError for a number that is none."""
+    """Return a rule from form values; empty fields get the defaults. Raises BadInputError for text in place of a number."""
     rule: dict[str, Any] = {name: values[name].strip() for name in RULE if values.get(name, "").strip()}
     for name in NUMBERS:
         if name in rule:

@@ -87,9 +87,9 @@ class RestatementService:
         with self._queries.asking(tenant) as (ask, reading, now):
             since = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
             today = day_of(now, tenant.tz)
-            days_of_events = [day_of(moment(since), tenant.tz)] if since is not None else []
-            closed = self.store.first_closed(tenant.id)  # an erasure may leave no event of the first days
-            first = max(min(*days_of_events, closed or today, today), today - LONGEST)
+            first_of_events = day_of(moment(since), tenant.tz) if since is not None else today
+            first_closed = self.store.first_closed(tenant.id) or today  # an erasure may leave no event of the first days
+            first = max(min(first_of_events, first_closed), today - LONGEST)
             while first < today:
                 after = min(first + timedelta(days=AT_ONCE), today)
                 was = self.store.closed(tenant.id, first, after)

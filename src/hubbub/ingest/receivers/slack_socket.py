@@ -10,6 +10,8 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from threading import Thread
+from time import monotonic
 from urllib.parse import urlsplit
 
 from slack_sdk.socket_mode.builtin import SocketModeClient
@@ -25,6 +27,7 @@ from hubbub.outgoing.slack_client import SlackClient, ask
 from hubbub.telemetry import log, seldom
 
 SLACK = ".slack.com"
+CLOSE_SECONDS = 10.0
 _quiet = logging.getLogger("hubbub.slack_socket")
 _quiet.setLevel(logging.CRITICAL + 1)  # the SDK writes payloads, and so texts, into its log
 Take = Callable[[Delivery], object]
@@ -43,8 +46,17 @@ class SlackSocket:
         self._client.connect()
 
     def close(self) -> None:
-        """Close it; unacknowledged events arrive again over another connection."""
-        self._client.close()
+        """Close it; unacknowledged events arrive again over another connection. Takes at most CLOSE_SECONDS.
+
+        The SDK waits for its thread that receives, which clears `terminated` as it begins: one that begins during the call would
+        never end, and nor would the call.
+        """
+        closing = Thread(target=self._client.close, name="hubbub-slack-close", daemon=True)
+        closing.start()
+        end = monotonic() + CLOSE_SECONDS
+        while closing.is_alive() and monotonic() < end:
+            self._client.current_session_state.terminated = True
+            closing.join(0.05)
 
     def _heard(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
         if request.type == "events_api" and not self._stored(request.payload, self._clock()):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slack_sdk.socket_mode.builtin.connection import Connection, ConnectionState
 
 from hubbub.app import Engine
 from hubbub.errors import UpstreamRefusedError
@@ -154,6 +155,31 @@ def test_connections_follow_the_integrations(engine: Engine, slack: Slack) -> No
     finally:
         sockets.stop()
     assert not sockets.connected
+
+
+def test_a_connection_that_just_began_to_receive_is_closed(
+    engine: Engine, slack: Slack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call to close ends, and so do the SDK's threads, although the SDK begins to receive only after it disconnected."""
+    receives, begins = Connection.run_until_completion, threading.Event()
+
+    def late(self: Connection, state: ConnectionState) -> None:
+        begins.set()
+        eventually(lambda: not self.is_active())
+        state.terminated = False  # as the SDK does before it begins
+        receives(self, state)
+
+    monkeypatch.setattr(Connection, "run_until_completion", late)
+    before = threading.active_count()
+    connection = engine.listening.open(engine.integration_store.get("acme", engine.integrations.of("acme").rows[0].id))
+    connection.connect()
+    assert begins.wait(30)
+    closing = threading.Thread(target=connection.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    slack.close()
+    eventually(lambda: threading.active_count() <= before)
 
 
 def test_only_an_address_of_slacks_is_connected_to(engine: Engine, slack: Slack) -> None:
