@@ -88,7 +88,7 @@ class RestatementService:
             since = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
             today = day_of(now, tenant.tz)
             first_of_events = day_of(moment(since), tenant.tz) if since is not None else today
-            first_closed = self.store.first_closed(tenant.id) or today  # an erasure may leave no event of the first days
+            first_closed = self.store.first_closed(tenant.id) or today  # an erasure may empty the first days
             first = max(min(first_of_events, first_closed), today - LONGEST)
             while first < today:
                 after = min(first + timedelta(days=AT_ONCE), today)
