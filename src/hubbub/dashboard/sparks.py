@@ -78,7 +78,7 @@ def middle_bar(share: float) -> Markup:
     left = 50 if share > 0 else 50 - width
     return Markup(
         f'<svg class="from-middle" aria-hidden="true"><rect class="line" x="50%" width="1" height="100%"/>'
-        f'<rect class="{"more" if share > 0 else "less"}" x="{left:.1f}%" width="{width:.1f}%" y="15%" height="70%"/></svg>'
+        f'<rect class="part" x="{left:.1f}%" width="{width:.1f}%" y="15%" height="70%"/></svg>'
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hubbub.news import sentences
 from hubbub.news.about import About, knows
-from hubbub.news.burst import Bursts
+from hubbub.news.burst import Burst, Bursts
 from hubbub.news.candidates import candidate_of, in_words
 from hubbub.news.causes import Cause, causes, in_one_place, made_of, only
 from hubbub.news.number import Number
@@ -22,20 +22,22 @@ LEAST_CAUSE = 0.3
 def points_of(about: About, worst: Sequence[Number], numbers: Sequence[Number], most: int) -> tuple[Point, ...]:
     """Return the points of the first `most` of the worst numbers, in their order; `numbers`: all judged ones.
 
-    Only the first number without a slice can have a topic; that topic is then no point of its own.
+    Only the first number without a slice can have a topic; that topic is then no point of its own. A burst with the days of the
+    point before says so, and does not name them again.
     """
     points: list[Point] = []
     for number in worst[: most + 1]:  # one more, in place of a topic that belongs to a point
         has_topic = any(point.topic for point in points)
-        points.append(_point_of(about, number, () if number.dimension or has_topic else numbers))
+        before = points[-1].burst if points and points[-1].number.dimension != TOPIC else None  # a topic may not stay
+        points.append(_point_of(about, number, () if number.dimension or has_topic else numbers, before))
     topics = {point.topic.name for point in points if point.topic}
     return tuple(point for point in points if point.number.dimension != TOPIC or point.number.slice not in topics)[
         :most
     ]
 
 
-def _point_of(about: About, number: Number, numbers: Sequence[Number]) -> Point:
-    """Return the point of a number; `numbers`: numbers of topics that may belong to it."""
+def _point_of(about: About, number: Number, numbers: Sequence[Number], before: Burst | None) -> Point:
+    """Return the point of a number; `numbers`: numbers of topics that may belong to it; `before`: the burst before it."""
     candidate = candidate_of(number.metric, number.dimension)
     assert candidate is not None
     candidate = in_words(candidate, about.wording)
@@ -55,7 +57,8 @@ def _point_of(about: About, number: Number, numbers: Sequence[Number]) -> Point:
     if candidate.burst and knows(number.metric, list(where)):
         burst = story[1] if story else bursts.farthest
     named = about.label(number.dimension, number.slice) if number.dimension else ""
-    head, changed, usual = sentences.words_of(candidate, number, burst, named, about.tenant.tz, about.days)
+    same = burst is not None and before is not None and (burst.start, burst.end) == (before.start, before.end)
+    head, changed, usual = sentences.words_of(candidate, number, burst, named, about.tenant.tz, about.days, same=same)
     rows = {**where, **({cause.dimension: (cause.value,)} if cause else {})}
     return Point(
         number, head, changed, usual, _because(about, number, metric, cause, topic), cause,

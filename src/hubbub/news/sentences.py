@@ -21,6 +21,7 @@ from hubbub.reports.formatting import about, between, in_sentence, in_words, nea
 
 QUIET = "Nothing unusual"
 NO_NEWS = "Outside the usual range, but not clearly"
+SAME = "in the same days"
 LACKING = (State.INCOMPLETE, State.NOT_FETCHED)
 """States of numbers with missing data."""
 _WHERE = {
@@ -37,17 +38,31 @@ _CALLED = {candidate.metric: candidate.name for candidate in CANDIDATES if not c
 
 
 def words_of(
-    candidate: Candidate, number: Number, burst: Burst | None, named: str, zone: tzinfo, days: int
+    candidate: Candidate,
+    number: Number,
+    burst: Burst | None,
+    named: str,
+    zone: tzinfo,
+    days: int,
+    *,
+    same: bool = False,
 ) -> tuple[str, str, str]:
-    """Return the head of a point of some days, its change, and the usual range if the change does not have it."""
+    """Return the head of a point of some days, its change, and the usual range if the change does not have it.
+
+    `same`: the point before it has the days of this burst, so that they are not said again.
+    """
     if burst is not None:
-        head_ = burst_head(candidate, number, burst, named, zone)
-        return head_, burst_change(number, burst), of_all_days(candidate, number, burst, zone, days)
+        head_ = burst_head(candidate, number, burst, named, SAME if same else _days(burst, zone))
+        return (
+            head_,
+            burst_change(number, burst),
+            of_all_days(candidate, number, burst, "" if same else _over(burst, zone), days),
+        )
     different = change(number)
     return (
         head(candidate, number, named),
         different or expected(number),
-        usual(candidate, number, days) if different else "",
+        usual(candidate, number, days, "" if number.dimension else candidate.name) if different else "",
     )
 
 
@@ -58,11 +73,11 @@ def head(candidate: Candidate, number: Number, named: str) -> str:
     return plain(text.replace("{value}", value).replace("{slice}", quoted(named)))
 
 
-def burst_head(candidate: Candidate, number: Number, burst: Burst, named: str, zone: tzinfo) -> str:
+def burst_head(candidate: Candidate, number: Number, burst: Burst, named: str, days: str) -> str:
     """Return the head of a point with a burst: the days and their number."""
     words = {
         "{was}": "has been" if burst.lasts else "was", "{were}": "have been" if burst.lasts else "were",
-        "{level}": _LEVELS.get(number.unit, _LEVEL)[number.rises], "{days}": _days(burst, zone),
+        "{level}": _LEVELS.get(number.unit, _LEVEL)[number.rises], "{days}": days,
         "{value}": near(burst.cell.value, number.unit), "{slice}": quoted(named),
     }  # fmt: skip
     return plain(re.sub(r"\{\w+\}", lambda place: words[place[0]], candidate.burst))
@@ -84,10 +99,14 @@ def burst_change(number: Number, burst: Burst) -> str:
     return f"where {_range(burst.usual, number.unit)} is usual"
 
 
-def of_all_days(candidate: Candidate, number: Number, burst: Burst, zone: tzinfo, days: int) -> str:
-    """Return since when a burst is over, the number of all days, unless it is the burst's, and its usual range."""
+def _over(burst: Burst, zone: tzinfo) -> str:
+    """Return since when a burst is over as text; empty if it lasts."""
     back = burst.end.astimezone(zone)
-    over = "" if burst.lasts else f"Back to the usual range since {back.day} {back:%B}. "
+    return "" if burst.lasts else f"Back to the usual range since {back.day} {back:%B}. "
+
+
+def of_all_days(candidate: Candidate, number: Number, burst: Burst, over: str, days: int) -> str:
+    """Return `over`, the number of all days, unless it is the burst's, and its usual range."""
     if number.cell.value == burst.cell.value:
         return f"{over}{usual(candidate, number, days)}"
     different = change(number)
@@ -116,11 +135,12 @@ def expected(number: Number) -> str:
     return f"where {_range(number.usual, number.unit)} is usual"
 
 
-def usual(candidate: Candidate, number: Number, days: int) -> str:
-    """Return the usual range of a point of some days, and its number of things, as text."""
+def usual(candidate: Candidate, number: Number, days: int, name: str = "") -> str:
+    """Return the usual range of a point of some days, with a name, if given, and its number of things, as text."""
     n = number.cell.n
     of = f"; {n:,} {candidate.things}" if candidate.things and n is not None else ""
-    return f"Usual for {f'{days} days' if days > 1 else 'such a day'}: {_range(number.usual, number.unit)}{of}"
+    of_days = f"{days} days" if days > 1 else "such a day"
+    return f"Usual{f' {name}' if name else ''} for {of_days}: {_range(number.usual, number.unit)}{of}"
 
 
 def _range(usual_: Usual, unit: Unit) -> str:

@@ -167,7 +167,7 @@ def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
     clocked.send(3)
     clocked.at("2026-03-04T06:00:00+00:00")
     usual, unusual = (document["title"] for document in _documents(clocked))
-    assert "Messages rose to 30, 27 more than before. Usual for such a day: 0 – 8." in unusual
+    assert "Messages rose to 30, 27 more than before. Usual messages for such a day: 0 – 8." in unusual
     assert "Nothing unusual." in usual
 
 

@@ -122,7 +122,11 @@ def test_a_topic_belongs_to_a_number_of_the_same_days_and_place(
         assert "because" not in fall["sentence"]
     else:
         assert fall["topic"] is None and "at the same time" not in fall["sentence"]
-        assert [point["slice"] for point in others] == ["broken_lift"]
+        (other,) = others
+        assert other["slice"] == "broken_lift"
+        same = world.bad == world.topic
+        assert (fall["burst"]["from"] == other["burst"]["from"]) == ("in the same days" in other["head"]) == same
+        assert ("Back to the usual range" in other["in_words"]) != same
 
 
 def test_a_fall_on_most_days_is_named_with_the_days_of_its_topic(
