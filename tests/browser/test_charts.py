@@ -97,12 +97,14 @@ def test_the_arrow_keys_read_a_chart(visitor: Visitor) -> None:
 
 @pytest.mark.slow
 def test_charts_of_all_pages_are_read_in_the_same_way(visitor: Visitor) -> None:
-    """Each chart over time has one reader with its last window, and axe finds nothing serious."""
+    """Each chart over time has one reader with its last window, says "Enter opens" if it does, and axe finds nothing serious."""
     for name in ("speed", "satisfaction", "team", "messages", "contacts", "live"):
         visitor.visit(f"/t/{HOTEL}/{name}")
         readers = visitor.page.locator(".reader")
         for number in range(readers.count()):
             assert readers.nth(number).get_attribute("aria-valuetext")
+            label = str(readers.nth(number).get_attribute("aria-label"))
+            assert label.endswith("Enter opens") == (name != "live"), "minutes have no page of their own"
         assert readers.count() or name == "live", name
         found = Axe().run(visitor.page).response["violations"]
         assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")], name

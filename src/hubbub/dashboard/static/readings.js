@@ -18,7 +18,8 @@ class Reader {
     this.element = part("div", "reader");
     this.element.tabIndex = 0;
     this.element.role = "slider";
-    this.element.ariaLabel = `${plot.dataset.title}: arrow keys move, Enter opens`;
+    const opens = readings.some(({ link }) => link) ? ", Enter opens" : "";
+    this.element.ariaLabel = `${plot.dataset.title}: arrow keys move${opens}`;
     this.element.ariaValueMin = "1";
     this.element.ariaValueMax = String(readings.length);
     this.element.append(this.line, this.tip);
