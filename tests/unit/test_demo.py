@@ -212,7 +212,8 @@ STORIES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("tenant", TENANTS)
 def test_the_news_find_the_story(tenant: str, tmp_path: Path) -> None:
-    """Each tenant's story is the first of its news of four weeks, with its cause and topic."""
+    """Each tenant's story is the first of its news of four weeks, with its cause and topic; the days of the row before are not
+    said again."""
     zone = next(zone for name, zone, _ in demo.tenants() if name == tenant)
     with Engine(load(tmp_path / "data", free_floor_mb=0), lambda: NOW) as engine:
         engine.add_tenant(tenant, zone=zone)
@@ -223,3 +224,6 @@ def test_the_news_find_the_story(tenant: str, tmp_path: Path) -> None:
     story = SCENARIOS[tenant].story
     assert (points[0]["topic"]["name"], points[0]["topic"]["room"]) == (story.topic, story.room[1])
     assert not [point for point in points if point["dimension"] == "topic"]
+    days = [point["burst"] and (point["burst"]["from"], point["burst"]["to"]) for point in points]
+    for before, own, point in zip(days, days[1:], points[1:], strict=False):
+        assert ("in the same days" in point["head"]) == (own is not None and own == before)

@@ -28,12 +28,18 @@ def points_of(about: About, worst: Sequence[Number], numbers: Sequence[Number], 
     points: list[Point] = []
     for number in worst[: most + 1]:  # one more, in place of a topic that belongs to a point
         has_topic = any(point.topic for point in points)
-        before = points[-1].burst if points and points[-1].number.dimension != TOPIC else None  # a topic may not stay
+        kept = _without_told_topics(points)
+        before = (
+            kept[-1].burst if kept and kept[-1].number.dimension != TOPIC else None
+        )  # a later point may tell the topic
         points.append(_point_of(about, number, () if number.dimension or has_topic else numbers, before))
-    topics = {point.topic.name for point in points if point.topic}
-    return tuple(point for point in points if point.number.dimension != TOPIC or point.number.slice not in topics)[
-        :most
-    ]
+    return tuple(_without_told_topics(points)[:most])
+
+
+def _without_told_topics(points: Sequence[Point]) -> list[Point]:
+    """Return the points without those of topics that belong to another point."""
+    told = {point.topic.name for point in points if point.topic}
+    return [point for point in points if point.number.dimension != TOPIC or point.number.slice not in told]
 
 
 def _point_of(about: About, number: Number, numbers: Sequence[Number], before: Burst | None) -> Point:
