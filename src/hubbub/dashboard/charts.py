@@ -7,7 +7,8 @@ Colors, fonts and sizes are the page's (`static/charts.js`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from hubbub.dashboard.components import Cells
@@ -75,7 +76,7 @@ def over_time(
     ends = open_at if open_at in known and len(known) > 1 else None
     layers = _lines(encoding, len(rows), ends) if mark == "line" else [_solid(mark, encoding, len(rows))]
     if usual:
-        layers.insert(0, _usual(rows, unit, top))
+        layers.insert(0, _usual(rows, unit, top, bars=mark == "bar"))
     if before:
         past = [{"t": wall(row["window"]), "v": row[before]} for number, row in enumerate(rows) if number != open_at]
         layers.insert(
@@ -86,29 +87,47 @@ def over_time(
                 "encoding": {"y": _value("v", unit, None, top)},
             },
         )
-    return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(rows)}})
+    behind = _gaps(rows, bars=mark == "bar")
+    return _spec(values, {"layer": [*behind, *layers], "encoding": {"x": _time(rows, bars=mark == "bar")}})
 
 
-def _usual(rows: Sequence[Cells], unit: str, top: float) -> Spec:
-    """Draw the usual range behind; cut it far above all values, so that it does not flatten them."""
+def _usual(rows: Sequence[Cells], unit: str, top: float, *, bars: bool) -> Spec:
+    """Draw the usual range behind, not across windows without one; cut it far above all values, so that it flattens none."""
     room = 1.0 if unit == Unit.SHARE else top * 1.5 or 1.0
-    values = [
-        {"t": wall(row["window"]), "low": row["low"], "high": min(row["high"], max(room, row["low"]))}
-        for row in rows if row["low"] is not None and row["high"] is not None
-    ]  # fmt: skip
+    values: list[Cells] = []
+    stretch = 0
+    for row, (start, end) in zip(rows, _places(rows, bars=bars), strict=True):
+        if row["low"] is None or row["high"] is None:
+            stretch += 1
+            continue
+        reach = {"low": row["low"], "high": min(row["high"], max(room, row["low"])), "stretch": stretch}
+        values += [{"t": start, **reach}, {"t": end, **reach}]
     return {
         "data": {"values": values},
-        "mark": {"type": "area", "style": "usual", "interpolate": "step", "tooltip": None},
-        "encoding": {"y": _value("low", unit, None, top), "y2": {"field": "high"}},
-    }
+        "mark": {"type": "area", "style": "usual", "interpolate": "linear", "tooltip": None},
+        "encoding": {
+            "y": _value("low", unit, None, top), "y2": {"field": "high"}, "detail": {"field": "stretch"},
+        },
+    }  # fmt: skip
 
 
-def _gaps(rows: Sequence[Cells]) -> list[Spec]:
+def _places(rows: Sequence[Cells], *, bars: bool) -> list[tuple[str, str]]:
+    """Return from where to where each window is drawn: around its beginning, the outer ones of lines on one side alone."""
+    starts = [datetime.fromisoformat(row["window"][:19]) for row in rows]
+    steps = [after - before for before, after in pairwise(starts)]
+    outer = (max(steps) / 2 if steps else timedelta(hours=1)) if bars else timedelta(0)
+    inner = [start + step / 2 for start, step in zip(starts, steps, strict=False)]
+    edges = [f"{edge.isoformat()}Z" for edge in (starts[0] - outer, *inner, starts[-1] + outer)]
+    return list(pairwise(edges))
+
+
+def _gaps(rows: Sequence[Cells], *, bars: bool = False) -> list[Spec]:
     """Draw incomplete windows (`gap`: a source has a gap there) as a background."""
     starts = [wall(row["window"]) for row in rows]
+    spans = _places(rows, bars=True) if bars else zip(starts, [*starts[1:], None], strict=True)
     gaps = [
         {"t": start, "until": following, "at": row["at"], "shown": "a source has a gap here"}
-        for row, start, following in zip(rows, starts, [*starts[1:], None], strict=True)
+        for row, (start, following) in zip(rows, spans, strict=True)
         if row.get("gap")
     ]
     if not gaps:
@@ -331,8 +350,8 @@ def _spec(values: Sequence[Cells], what: Spec) -> Spec:
     return {"$schema": SCHEMA, "data": {"values": list(values)}, **size, **what}
 
 
-def _time(rows: Sequence[Cells]) -> Spec:
-    """Return the axis of the rows' windows: hours, days, or months, as long as they reach."""
+def _time(rows: Sequence[Cells], *, bars: bool = False) -> Spec:
+    """Return the axis of the rows' windows: hours, days, or months, as long as they reach; with room for the outer bars."""
     labels = _HOURS_OR_DAYS if len(rows) < 2 or _reach(rows) <= MOST_DAYS_BY_DAY else "utcFormat(datum.value, '%b %Y')"
     axis = {
         "title": None,
@@ -341,7 +360,11 @@ def _time(rows: Sequence[Cells]) -> Spec:
         "labelOverlap": "greedy",
         "labelSeparation": 8,
     }
-    return {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
+    scale: Spec = {"type": "utc"}
+    if bars and rows:
+        places = _places(rows, bars=True)
+        scale |= {"domain": [places[0][0], places[-1][1]]}
+    return {"field": "t", "type": "temporal", "scale": scale, "axis": axis}
 
 
 def _reach(rows: Sequence[Cells]) -> int:

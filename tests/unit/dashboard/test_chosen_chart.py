@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from hubbub.dashboard import charts
 from tests.unit.dashboard.busy import read
 from tests.unit.dashboard.conftest import Pages
 from tests.unit.dashboard.test_overview import _weeks
@@ -89,3 +90,37 @@ def test_waits_have_a_log_scale(busy: Pages) -> None:
     drawing = spec(busy.sign_in(), "/t/a/speed/bands", **{"from": "2026-08-01", "to": "2026-08-21"})
     scales = [layer["encoding"]["y"]["scale"] for layer in drawing["layer"] if "y" in layer["encoding"]]
     assert scales and all(scale["type"] == "log" and scale["domain"][0] > 0 for scale in scales)
+
+
+def _of_days(*values: int, unknown: int | None = None) -> list[dict[str, Any]]:
+    """Return rows of a chart for days from 1 August 2026, of which one (`unknown`) has no usual range."""
+    usual = [(None, None) if number == unknown else (1, 5) for number in range(len(values))]
+    return [
+        {"window": f"2026-08-{number + 1:02}T00:00:00+02:00", "at": str(number), "value": value, "low": low, "high": high}
+        for number, (value, (low, high)) in enumerate(zip(values, usual, strict=True))
+    ]  # fmt: skip
+
+
+def test_the_outer_bars_are_within_the_plot() -> None:
+    """The axis of bars reaches half a window beyond the first and last one's beginning; the axis of lines ends there."""
+    days = _of_days(3, 0, 4)
+    drawn = charts.over_time(days, [("value", "Messages")], "count", mark="bar", usual=True)
+    ends = ["2026-07-31T12:00:00Z", "2026-08-03T12:00:00Z"]
+    assert drawn["encoding"]["x"]["scale"]["domain"] == ends
+    wash = [row["t"] for row in drawn["layer"][0]["data"]["values"]]
+    assert [wash[0], wash[-1]] == ends
+    lines = charts.over_time(days, [("value", "Share")], "share", usual=True)
+    wash = [row["t"] for row in lines["layer"][0]["data"]["values"]]
+    assert [wash[0], wash[-1]] == ["2026-08-01T00:00:00Z", "2026-08-03T00:00:00Z"]
+
+
+def test_a_usual_range_is_not_drawn_across_a_window_without_one() -> None:
+    """Each stretch of windows with a known usual range is an area of its own, which ends half way to the unknown window."""
+    drawn = charts.over_time(_of_days(3, 0, 4, 2, unknown=1), [("value", "Messages")], "count", mark="bar", usual=True)
+    layer = drawn["layer"][0]
+    assert layer["encoding"]["detail"] == {"field": "stretch"}
+    first, second = (
+        [row["t"][5:16] for row in layer["data"]["values"] if row["stretch"] == number] for number in (0, 1)
+    )
+    assert first == ["07-31T12:00", "08-01T12:00"]
+    assert second == ["08-02T12:00", "08-03T12:00", "08-03T12:00", "08-04T12:00"]
