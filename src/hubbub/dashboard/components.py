@@ -62,7 +62,8 @@ class Table:
 class Shown:
     """The content of a widget: a template of `templates/parts/` with data, the same as a table, and a summary for screen readers.
 
-    `empty`: why there is nothing to show, in place of the rest. `note`: a remark below.
+    `empty`: why there is nothing to show, in place of the rest. `note`: a remark below. `more`: links behind either, as title and
+    address; one without an address is left out.
     """
 
     part: str = "table"
@@ -71,6 +72,7 @@ class Shown:
     summary: str = ""
     note: str = ""
     empty: str = ""
+    more: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,12 @@ PLACE = (Column("channel_id", "Room"), Column("channel", "Channel"), Column("acc
 SMALL = (*PLACE, Column("id", "Id"))
 
 
+def days_of_silence(ask: Ask) -> str:
+    """Return after how many days without a message a conversation counts as closed, like "14 days"; empty where none does."""
+    days = ask.tenant.threads.silence_days
+    return f"{days} day{'s' * (days != 1)}" if days else ""
+
+
 def with_small_print(
     ask: Ask, columns: Sequence[Column], rows: Sequence[Cells], small: Sequence[Column] = SMALL
 ) -> list[Column]:

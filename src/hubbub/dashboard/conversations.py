@@ -8,12 +8,13 @@ from urllib.parse import parse_qsl, urlencode
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, PLACE, ways, with_small_print
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, PLACE, days_of_silence, ways, with_small_print
 from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.widgets import NOTHING_HERE
+from hubbub.dashboard.written import STATE, STATES
 from hubbub.model.window import local_midnight
-from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
+from hubbub.query.conversations import ConversationRow, Wanted, conversations
 from hubbub.query.excerpts import excerpts
 
 STATE_TITLES = {
@@ -30,7 +31,7 @@ _COLUMNS = (
     Column("staff_id", "Staff"),
     Column("messages", "Messages", "count"),
     Column("escalated", "Escalated"),
-    Column("state", "State"),
+    Column("state", "State", of=STATE),
     Column("waits_ms", "Waits", "ms"),
     *LABELS,
 )
@@ -85,7 +86,7 @@ def _list(ask: Ask) -> Shown:
         {"next": following, "total": None, "beside": empty},
         Table(columns, rows, links),
         summary,
-        ask.in_words(_note(wanted)),
+        ask.in_words(f"{_note(wanted)} {_silence(ask)}".strip()),
     )
 
 
@@ -100,7 +101,15 @@ def _row(ask: Ask, row: ConversationRow, until: datetime) -> Cells:
 def _why_none(wanted: Wanted) -> str:
     if wanted.text:
         return "No conversation of these days and filters matches. The search covers ids, names, and stored texts."
-    return f"No conversation is {wanted.state} at the end of these days." if wanted.state in STATES else NOTHING_HERE
+    state = STATES.get(wanted.state, wanted.state)
+    return f"No conversation is {state} at the end of these days." if wanted.state else NOTHING_HERE
+
+
+def _silence(ask: Ask) -> str:
+    """Return what closes a silent conversation; empty where silence closes none."""
+    if not (days := days_of_silence(ask)):
+        return ""
+    return f"A conversation without a message for {days} counts as closed by silence; a new message opens it again."
 
 
 def _note(wanted: Wanted) -> str:

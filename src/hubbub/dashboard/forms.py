@@ -116,15 +116,16 @@ def data_table(
     following: str | None = None,
     cursor: str = "cursor",
     note: str = "",
+    more: Sequence[tuple[str, str]] = (),
 ) -> Shown:
-    """Show rows with the actions of each (`acts`, by row) and of all (`forms`); `nothing`: text without rows.
+    """Show rows with the actions of each (`acts`, by row) and of all (`forms`).
 
-    A column without any value is in the CSV alone.
+    `nothing`: text without rows. `more`: links behind it, or behind the note. A column without any value is in the CSV alone.
 
     `following`: cursor of the next page, for the parameter `cursor` of the address.
     """
     if not (rows or forms or choices):
-        return Shown(empty=nothing)
+        return Shown(empty=nothing, more=more)
     chosen = {field_.name for field_ in choices} | {cursor}
     data = {
         "filled": [c.name for n, c in enumerate(columns) if not n or any(row.get(c.name) not in (None, "") for row in rows)],
@@ -135,7 +136,7 @@ def data_table(
         "first": _here(ask, cursor, None) if ask.param(cursor) else "",
     }  # fmt: skip
     summary = f"{len(rows)} on this page" if following or ask.param(cursor) else f"{len(rows)} in all"
-    return Shown("data_table", data, Table(columns, rows, links), summary, note)
+    return Shown("data_table", data, Table(columns, rows, links), summary, note, more=more)
 
 
 def _here(ask: Ask, name: str, value: str | None) -> str:

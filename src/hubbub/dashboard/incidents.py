@@ -43,7 +43,8 @@ def _list(ask: Ask) -> Shown:
     return data_table(
         ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in page.rows],
         acts=[_acts(row) for row in page.rows], choices=[choice(ask, "state", "State", {"open": "Open", "closed": "Closed"})],
-        following=page.next, nothing="There are no incidents. Alert rules are on the page Alerts.",
+        following=page.next, nothing="There are no incidents. An alert rule opens one when it fires.",
+        more=[("Alert rules", ask.link("alerts"))],
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Table
 from hubbub.dashboard.labelled import LABELS
 from hubbub.dashboard.view import FILTERS
-from hubbub.dashboard.written import written
+from hubbub.dashboard.written import STATE, written
 from hubbub.model.name import KIND_OF
 from hubbub.model.question import NONE
 from hubbub.reports.formatting import WRITTEN, in_words
@@ -42,7 +42,7 @@ def named(ask: Ask, table: Table | None) -> Table | None:
     values = [
         column
         for column in table.columns
-        if column.holds in {*KIND_OF, *FILTERS, *WRITTEN} or NONE in _ids(table, column)
+        if column.holds in {*KIND_OF, *FILTERS, *WRITTEN, STATE} or NONE in _ids(table, column)
     ]
     shown = {column.name: labels(ask, column.holds, _ids(table, column)) for column in values}
     if LABELS[0].name in {column.name for column in table.columns}:

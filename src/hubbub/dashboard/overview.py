@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from hubbub.dashboard import news
@@ -9,8 +10,9 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import WEEKDAYS, Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import days_of_silence
 from hubbub.dashboard.places import places
-from hubbub.dashboard.questions import unanswered_questions
+from hubbub.dashboard.questions import asked, unanswered_questions
 from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
 from hubbub.dashboard.widgets import NOTHING_HERE
@@ -28,18 +30,18 @@ TEAM = ("messages", "conversations_started", FIRST, IN_TIME, "csat", "ratings")
 """Columns of channels and rooms; with a target the share within it replaces that within 15 minutes."""
 FEW_A_DAY = 10
 """Fewest things a day to draw a share by day; with fewer it jumps and is drawn by week."""
-ANSWERED = "question_answer_rate"
+ANSWERED, UNANSWERED = "question_answer_rate", "questions_unanswered"
+WAITING = "waiting_conversations"
 SLACK_CARDS = (
     "messages",
     "conversations_started",
-    "waiting_conversations",
+    WAITING,
     "first_response_ms.p50",
     ANSWERED,
     "active_contacts",
 )
 SLACK_ROOMS = (
-    "messages", "conversations_started", "questions", "questions_unanswered", "first_response_ms.p50",
-    "first_response_ms.within_1d",
+    "messages", "conversations_started", "questions", UNANSWERED, "first_response_ms.p50", "first_response_ms.within_1d",
 )  # fmt: skip
 HEAT_DAYS = 366
 """Most days of the heatmap, up to the last with messages: older habits say little about the present."""
@@ -92,8 +94,20 @@ def _news(ask: Ask) -> Shown:
 
 
 def _cards(ask: Ask) -> Shown:
-    drawn = cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask))
-    return with_distance(ask, drawn)
+    drawn = with_distance(ask, cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask)))
+    return _with_counted(ask, drawn) if _is_slack(ask) else drawn
+
+
+def _with_counted(ask: Ask, drawn: Shown) -> Shown:
+    """Add what is counted as a thread, as waiting and as a question: the three numbers differ."""
+    silence = days_of_silence(ask)
+    closed = f"; after {silence} of silence it counts as closed" if silence else ""
+    note = (
+        "A thread is a message with replies, and counts where it began. At the end of these days it waits for a reply if nobody "
+        f"has replied since its author last wrote{closed}. Questions are counted one by one, in a thread or not."
+    )
+    ways = [(f"How “{ask.title(name)}” is counted", ask.explained(name)) for name in (WAITING, UNANSWERED)]
+    return replace(drawn, note=note, more=[*drawn.more, *ways])
 
 
 def _chart(ask: Ask) -> Shown:
@@ -126,10 +140,15 @@ def _places(ask: Ask) -> Shown:
 
 
 def _unanswered(ask: Ask) -> Shown:
-    """Show who waits; with Slack alone questions without an answer, or without questions threads without a reply."""
+    """Show who waits; with Slack alone questions without an answer, or without questions threads that wait for a reply."""
     if not _is_slack(ask):
         return unanswered(ask)
     return unanswered_questions(ask) or unanswered(ask)
+
+
+def _unanswered_title(ask: Ask) -> str:
+    """Return what the panel of those who wait lists with Slack alone: questions, where any was asked."""
+    return ask.title(UNANSWERED) if _is_slack(ask) and asked(ask) else ""
 
 
 def _heat_days(ask: Ask) -> tuple[date, date]:
@@ -177,8 +196,8 @@ PAGE = Page(
         Widget("chart", "Over time", _chart, fact=_over_time),
         Widget("why", "Why", _why, size="list", lazy=True, fact=_moved),
         Widget(
-            "unanswered", "Waiting for a reply", _unanswered, size="list", lazy=True,
-            about="Begun in these days, the longest first.",
+            "unanswered", "Waiting for a reply", _unanswered, size="list", lazy=True, fact=_unanswered_title,
+            about="Of these days, the longest first.",
         ),
         Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
         Widget(

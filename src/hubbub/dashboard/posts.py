@@ -6,7 +6,9 @@ from datetime import datetime
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.person import Role
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.widgets import filter_first
 from hubbub.model.plain import plain
@@ -17,11 +19,15 @@ from hubbub.reports.formatting import moment, shown
 OBSERVED = "observed_sum"
 TOP = 20
 MOST_LINES = 5
-NO_POSTS = (
-    "There are no posts in these days and filters. Connect a page, or import its posts: see the how-to on sources."
-)
+NO_POSTS = "There are no posts in these days and filters. They come from a connected page, which an operator adds, or an import."
 NO_LEVELS = "There are no counts of followers in these days and filters."
 LAST = "The service's latest counts: counters of posts are read again every night for 28 days."
+
+
+def _none(ask: Ask) -> Shown:
+    """Show that there are no posts, and to an operator where to connect a page."""
+    sources = at(f"/operate/sources?tenant={ask.tenant.id}") if ask.person.may(Role.OPERATOR) else ""
+    return Shown(empty=NO_POSTS, more=[("Connect a page", sources)])
 
 
 def _over_time(ask: Ask) -> Shown:
@@ -30,7 +36,7 @@ def _over_time(ask: Ask) -> Shown:
     if answer.unfiltered:
         return filter_first(ask, OBSERVED, answer)
     if not any(row.value(OBSERVED) for row in answer.rows):
-        return Shown(empty=NO_POSTS)
+        return _none(ask)
     by_window: dict[str, dict[str | None, float | None]] = {}
     for row in answer.rows:
         by_window.setdefault(row.window, {})[row.dim("name")] = row.value(OBSERVED)
@@ -56,7 +62,7 @@ def _top(ask: Ask) -> Shown:
     start, end = _span(ask)
     top = posts(ask.engine.queries, ask.tenant, start, end, ask.view.where, TOP)
     if not top:
-        return Shown(empty=NO_POSTS)
+        return _none(ask)
     rows = [
         {
             "message_id": post.message_id, "account_id": post.account_id, "channel": post.channel,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from hubbub.dashboard.answer_rows import PageAnswer
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.conversation_rows import with_small_print
@@ -20,10 +21,16 @@ _COLUMNS = (Column("text", "Question", "long"), Column("asked", "Asked", "instan
 _SMALL = (Column("channel_id", "Room"), Column("contact_id", "By"), Column("id", "Question"))
 
 
+def asked(ask: Ask) -> PageAnswer | None:
+    """Return how many questions were asked in these days, and how many have no answer; None without a question."""
+    counts = ask.query(["questions", "questions_unanswered"])
+    return counts if not counts.unfiltered and counts.number("questions").value else None
+
+
 def unanswered_questions(ask: Ask) -> Shown | None:
     """Show questions without an answer, the longest first, with their rooms; None where no question was asked in these days."""
-    counts = ask.query(["questions", "questions_unanswered"])
-    if counts.unfiltered or not counts.number("questions").value:
+    counts = asked(ask)
+    if counts is None:
         return None
     unanswered = counts.number("questions_unanswered").value
     if not unanswered:
@@ -48,8 +55,17 @@ def unanswered_questions(ask: Ask) -> Shown | None:
     links = [_links(ask, row["source"], row["id"], known.get(row["id"])) for row in explanation.events.rows]
     table = with_source(ask, Table(columns, rows, links))
     summary = f"{unanswered:,} of {counts.number('questions').value:,} questions have no answer"
-    note = f"{unanswered - SHOWN:,} more: see the explanation of the number." if unanswered > SHOWN else ""
-    return Shown("few", {"most": SHOWN, "beside": ("id",)}, table, summary, note)
+    note = "A question is answered when somebody else replies in its thread or reacts with an answering sign, like a check mark."
+    ways = [
+        (f"Show all {unanswered:,}" if unanswered > SHOWN else "How questions are counted", ask.explained("questions_unanswered")),
+        (ask.in_words("Conversations that wait for a reply"), _waiting_threads(ask)),
+    ]  # fmt: skip
+    return Shown("few", {"most": SHOWN, "beside": ("id",)}, table, summary, note, more=ways)
+
+
+def _waiting_threads(ask: Ask) -> str:
+    """Return the address of the threads that wait; empty for those who see no rows."""
+    return ask.link("conversations", state="waiting") if ask.person.may(Role.ANALYST) else ""
 
 
 def _links(ask: Ask, source: str, id_: str, excerpt: Excerpt | None) -> Mapping[str, str]:

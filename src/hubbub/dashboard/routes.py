@@ -240,7 +240,8 @@ def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
     if ask.kept_from:
         shown = beyond(shown, ask.kept_from)
     if gaps := ask.gaps if shown.empty else [text for text in ask.lost if text not in ask.named_gaps]:
-        shown = lacking(shown, gaps)
+        may = ask.person.session and ask.person.may(Role.ANALYST)
+        shown = lacking(shown, gaps, ask.link("coverage") if may else "")
     part, table = "empty" if shown.empty else shown.part, named(ask, shown.table)
     return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=table, **shown.data)
 

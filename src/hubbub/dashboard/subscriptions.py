@@ -40,7 +40,8 @@ def _subscriptions(ask: Ask) -> Shown:
     may = ask.person.may(Role.ADMIN)
     return data_table(
         ask, columns, rows, acts=acts if may else [], forms=[_form(ask, names)] if may and names else [],
-        nothing="Nobody gets a digest yet." + ("" if names else " Add a destination on the page Alerts first."),
+        nothing="Nobody gets a digest yet." + ("" if names else " It needs a destination first."),
+        more=() if names or rows else [("Add a destination", ask.link("alerts"))],
         note="A digest of incomplete days waits, then goes out and says what is missing. Its link to stop it needs no sign-in.",
     )  # fmt: skip
 

@@ -68,14 +68,13 @@ def unanswered(ask: Ask) -> Shown:
     links = [ways(ask, row, "since") if sees_rows else {} for row in rows]
     table = with_source(ask, Table(columns, rows, links))
     summary = ask.in_words(f"{len(rows)} conversations wait" if len(rows) > 1 else "1 conversation waits")
-    note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
-    return Shown(
-        "few",
-        {"most": SHOWN, "beside": _TOO_MANY},
-        table,
-        summary,
-        note.strip(),
+    rest = (
+        [(f"Show all {len(rows)}", ask.link("conversations", state="waiting"))]
+        if len(rows) > SHOWN and sees_rows
+        else []
     )
+    note = f"The first {SHOWN} of {len(rows)}; all are in the CSV. {also}" if len(rows) > SHOWN else also
+    return Shown("few", {"most": SHOWN, "beside": _TOO_MANY}, table, summary, note.strip(), more=rest)
 
 
 def who(excerpt: Excerpt | None) -> dict[str, str | None]:

@@ -45,13 +45,14 @@ def beyond(part: Shown, kept_from: str) -> Shown:
     return replace(part, note=" ".join(filter(None, (part.note, missing))))
 
 
-def lacking(part: Shown, gaps: Sequence[str]) -> Shown:
-    """Add a note on sources with gaps in the widget's days."""
-    more = f" {len(gaps) - MOST_GAPS} more gaps: see Sources." if len(gaps) > MOST_GAPS else ""
-    listed = f"{'. '.join(gaps[:MOST_GAPS])}.{more}"
+def lacking(part: Shown, gaps: Sequence[str], coverage: str = "") -> Shown:
+    """Add a note on sources with gaps in the widget's days. `coverage`: address of all gaps, for those who may see them."""
+    left = len(gaps) - MOST_GAPS
+    listed = f"{'. '.join(gaps[:MOST_GAPS])}.{f' {left} more gaps.' if left > 0 else ''}"
+    more = [*part.more, *([("Show all gaps", coverage)] if left > 0 else [])]
     if part.empty:
-        return replace(part, empty=f"{NOT_KNOWN if part.empty == NOTHING_HERE else part.empty} {listed}")
-    return replace(part, note=" ".join(filter(None, (part.note, listed))))
+        return replace(part, empty=f"{NOT_KNOWN if part.empty == NOTHING_HERE else part.empty} {listed}", more=more)
+    return replace(part, note=" ".join(filter(None, (part.note, listed))), more=more)
 
 
 def chosen(ask: Ask, metrics: Sequence[str]) -> str:

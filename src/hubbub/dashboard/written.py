@@ -7,9 +7,15 @@ from hubbub.metrics.wording import Wording
 from hubbub.model.question import NONE
 from hubbub.reports.formatting import in_words
 
+STATE = "conversation_state"
+"""The dimension of a column with states of conversations."""
+STATES = {"waiting": "waiting for an answer", "resolved": "resolved or closed", "silent": "closed by silence"}
+
 
 def written(wording: Wording, dimension: str, value: str) -> str:
     """Return a value of a dimension as words, without regard to its name."""
+    if dimension == STATE:
+        return STATES.get(value, value)
     if value == NONE:
         return wording.text(f"no {FILTERS.get(dimension, dimension).lower()}")
     return in_words(dimension, value)

@@ -44,12 +44,12 @@ WORDINGS: Mapping[str, Wording] = {
     SLACK: Wording(
         titles={
             "conversations_started": "Threads",
-            "waiting_conversations": "Threads without a reply",
+            "waiting_conversations": "Threads waiting",
             "first_response_ms.p50": "First reply, median",
             "first_response_ms.p90": "First reply, 9 in 10 within",
             "first_response_ms.within_1d": "Replied within a day",
             "question_answer_rate": "Questions answered",
-            "questions_unanswered": "Without an answer",
+            "questions_unanswered": "Questions without an answer",
             "active_contacts": "Members who wrote",
         },
         words={

@@ -80,6 +80,19 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
     assert len(csv) == 3 and any(",web,waits,2026-08-19T11:00:00+02:00," in line for line in csv)
 
 
+def test_the_list_says_what_closes_a_silent_conversation(talk: Visitor) -> None:
+    """States are written in words, the CSV keeps their codes; with closing by silence the list says after how many days."""
+    listed, code = f"/t/acme/conversations/list?{VIEW}", f"/t/acme/conversations/list.csv?{VIEW}"
+    assert "waiting for an answer" in talk.see(listed) and ",waiting," in talk.page(code)
+    assert "silence" not in talk.see(listed)
+    talk.engine.tenants.change("acme", threads={"silence_days": 1})
+    shown = talk.see("/t/acme/conversations/list?from=2026-08-18&to=2026-08-21")
+    assert (
+        "closed by silence" in shown
+        and "A conversation without a message for 1 day counts as closed by silence" in shown
+    )
+
+
 def test_labels_are_shown_with_their_labeller(talk: Visitor) -> None:
     """Lists and CSV have labeller and confidence of each label, the timeline marks them, and no name becomes markup."""
     label = {"type": "topic.classified", "id": "t1", "time": "2026-08-19T09:00:00Z", "conversation_id": "waits"}

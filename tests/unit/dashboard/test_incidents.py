@@ -35,7 +35,8 @@ def opened(visitor: Visitor) -> str:
 
 def test_a_page_without_incidents_names_the_page_of_rules(visitor: Visitor) -> None:
     """Without incidents the page says so, and names the page of alert rules."""
-    assert "There are no incidents. Alert rules are on the page Alerts." in visitor.see(LIST)
+    assert "There are no incidents. An alert rule opens one when it fires. Alert rules" in visitor.see(LIST)
+    assert re.search(r'<a href="/t/acme/alerts\?[^"]*">Alert rules</a>', visitor.page(LIST))
 
 
 def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:

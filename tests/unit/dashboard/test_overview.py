@@ -159,7 +159,14 @@ def test_a_tenant_with_slack_alone_reads_of_threads(chat: Pages) -> None:
     """A tenant with Slack only reads of threads, replies and members, and of channels without `slack`."""
     http = chat.sign_in()
     text = _plain(http, "/t/chat/overview")
-    assert "Members who wrote" in text and "Threads without a reply" in text and "Satisfied" not in text
+    assert "Members who wrote" in text and "Threads waiting" in text and "Satisfied" not in text
+    assert (
+        "nobody has replied since its author last wrote. Questions are counted one by one, in a thread or not." in text
+    )
+    chat.engine.tenants.change("chat", threads={"silence_days": 14})
+    assert "its author last wrote; after 14 days of silence it counts as closed." in _plain(http, "/t/chat/overview")
+    assert "How “Threads waiting” is counted" in text
+    assert "metric=waiting_conversations" in http.get("/t/chat/overview").text
     assert [row["room"] for row in rows(http, "/t/chat/overview/places")] == ["C0", "C1"]
     assert "slack" not in _plain(http, "/t/chat/overview/places").partition("Table")[0]
     waiting = rows(http, "/t/chat/overview/unanswered")

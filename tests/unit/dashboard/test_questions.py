@@ -39,6 +39,8 @@ def test_questions_without_an_answer_are_listed_the_longest_first(visitor: Visit
         _thread(visitor, name, hour, asks=asks, answered=answered)
     shown = visitor.see(WIDGET)
     assert "2 of 3 questions have no answer" in shown
+    assert "Threads that wait for a reply" in shown and "state=waiting" in visitor.page(WIDGET)
+    assert ">Questions without an answer</h2>" in visitor.page(f"/t/acme/overview?{VIEW}")
     assert shown.index("Wed 19 Aug 2026, 10:00") < shown.index("Wed 19 Aug 2026, 11:00")
     assert "2026, 09:00" not in shown and "2026, 08:00" not in shown
     assert "/t/acme/conversation?" in visitor.page(WIDGET)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.unit.dashboard.visiting import XSS, Visitor
 
 PAGE = "/t/acme/subscriptions"
@@ -10,7 +12,8 @@ PAGE = "/t/acme/subscriptions"
 def test_without_a_destination_the_page_says_where_one_is_added(visitor: Visitor) -> None:
     """Without a destination there is no form, and the page names the next step."""
     shown = visitor.see(PAGE)
-    assert "Add a destination on the page Alerts first." in shown
+    assert "Nobody gets a digest yet. It needs a destination first. Add a destination" in shown
+    assert re.search(r'<a href="/t/acme/alerts\?[^"]*">Add a destination</a>', visitor.page(PAGE))
     assert f'action="{PAGE}/add' not in visitor.page(PAGE)
 
 
