@@ -85,7 +85,18 @@ def cards(
     totals = _totals(ask, metrics, beside)
     lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
     drawn = [_card(ask, name, totals[name], lines.get(name, ""), driving, page) for name in metrics]
-    return shown_cards([_judged(card, beside[card.name]) if card.name in beside else card for card in drawn])
+    judged_ = [_judged(card, beside[card.name]) if card.name in beside else card for card in drawn]
+    return replace(shown_cards(judged_), note=_which_usual(ask, judged_))
+
+
+def _which_usual(ask: Ask, cards_: Sequence[Card]) -> str:
+    """Say of which days the usual ranges of cards are, and of which the band behind a line; empty without any."""
+    if not any("usual " in (card.foot or "") for card in cards_):
+        return ""
+    days = ask.view.days
+    whole = f"all {days} days" if days > 1 else "such a day"
+    band = f" The grey band: for each {ask.grain}." if any('class="usual"' in card.spark for card in cards_) else ""
+    return f"Usual: for {whole}, by the weeks before.{band}"
 
 
 def _totals(ask: Ask, metrics: Sequence[str], beside: Mapping[str, NewsNumber]) -> Mapping[str, PageNumber]:
@@ -105,11 +116,11 @@ def _of_news(ask: Ask, number: NewsNumber) -> PageNumber:
 
 
 def _courses(ask: Ask, beside: Mapping[str, NewsNumber]) -> dict[str, Markup]:
-    """Draw the course of numbers over their usual range."""
+    """Draw the course of numbers over their usual range; without that of all days there is no band."""
     return {
         name: sparkline(
             [row.value for row in number.course], open_window([row.window for row in number.course], ask),
-            [(row.low, row.high) for row in number.course],
+            [(row.low, row.high) for row in number.course] if number.usual.low is not None else (),
         )
         for name, number in beside.items() if number.course
     }  # fmt: skip
@@ -141,6 +152,8 @@ def _judged(card: Card, number: NewsNumber) -> Card:
     unit, usual = number.unit, beside_usual(number.usual.low, number.usual.high, number.unit, number.held)
     if number.verdict == Verdict.UNKNOWN and card.change:  # a large change in grey needs a word
         usual = "usual range not known"
+    if not (card.spark or number.value or number.previous or number.usual.median):  # always 0: nothing to compare
+        usual = ""
     n = f"n\u00a0=\u00a0{number.n:,}" if unit != Unit.COUNT and number.n else ""
     if unit == Unit.SHARE and number.n and FEWEST <= number.n < FEW and number.value is not None:
         n = f"{round(number.value * number.n)} of {number.n}"

@@ -15,7 +15,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.usual_ranges import judged
-from hubbub.dashboard.widgets import over_time, unit_of, windows_of
+from hubbub.dashboard.widgets import over_time, unit_of, usual_of, windows_of
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
@@ -66,7 +66,7 @@ def _weekly(ask: Ask, name: str, title: str) -> Shown:
     read = readings(ask, rows, {name: title, "week": "Its week"}, unit, "day", before=before)
     data = {
         "spec": charts.weekly(weeks, rows, name, "before", unit), "title": f"{title}, by week", "before": bool(before),
-        "usual": bool(usual), "days": True, "readings": plain(read),
+        "usual": usual_of("week") if usual else "", "days": True, "readings": plain(read),
     }  # fmt: skip
     links = [{name: ask.explained(name, span)} for span in windows_of([row.window for row in days.rows], ask)]
     words = ", ".join(f"{week['at']} {week[f'{name}_shown']}" for week in weeks)

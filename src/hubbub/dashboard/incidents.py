@@ -14,6 +14,7 @@ from hubbub.dashboard.person import Role
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.view import FILTERS
 from hubbub.dashboard.waiting import rows_of, who
+from hubbub.dashboard.widgets import usual_of
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
@@ -163,7 +164,14 @@ def _drawn(ask: Ask) -> Shown:
     ]  # fmt: skip
     summary = f"{title} around the incident, beside what was usual"
     read = readings(ask, rows, {"value": title}, unit, "minute")
-    data = {"spec": spec, "title": title, "mark": mark, "before": False, "usual": True, "readings": plain(read)}
+    data = {
+        "spec": spec,
+        "title": title,
+        "mark": mark,
+        "before": False,
+        "usual": usual_of(rule.grain),
+        "readings": plain(read),
+    }
     return Shown("chart", data, Table(columns, rows), summary)
 
 

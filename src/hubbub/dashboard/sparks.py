@@ -16,10 +16,10 @@ def sparkline(values: Sequence[float | int | None], open_at: int | None = None, 
     """Draw values in order; a missing one breaks the line. The numbers are beside it as text.
 
     The line to the open window (`open_at`) is dotted with a hollow end. `usual`: the range behind each value, cut far beyond all
-    values.
+    values. Nothing is drawn of fewer than two values, nor where all values and ranges are 0.
     """
     known = [float(value) for value in values if value is not None]
-    if len(known) < 2:
+    if len(known) < 2 or not (any(known) or any(high for _, high in usual)):
         return Markup("")
     low, high = _bounds(known, usual)
     step, span = (WIDTH - 8) / max(len(values) - 1, 1), (high - low) or 1.0

@@ -142,10 +142,16 @@ def over_time(
         ask, rows, {name: names[name] for name in known}, unit, grain or ask.grain, before=before, open_at=open_at
     )
     data = {
-        "spec": spec, "title": names[known[0]] if compare else "", "mark": mark, "before": bool(before), "usual": bool(course),
+        "spec": spec, "title": names[known[0]] if compare else "", "mark": mark, "before": bool(before),
+        "usual": usual_of(grain or ask.grain) if course else "",
         "readings": plain(read), "bands": [names[name] for name in known] if mark == "bands" else [], "aimed": aimed,
     }  # fmt: skip
     return Shown("chart", data, Table(columns, rows, links), _summary(names, known, rows, unit))
+
+
+def usual_of(grain: str) -> str:
+    """Return the name of a chart's usual range in its legend."""
+    return f"usual for {'an' if grain == 'hour' else 'a'} {grain}"
 
 
 def _aim(targets: Sequence[TargetInForce], day: str) -> int | None:

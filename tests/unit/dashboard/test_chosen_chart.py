@@ -10,6 +10,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from hubbub.dashboard import charts
+from hubbub.dashboard.sparks import sparkline
 from tests.unit.dashboard.busy import read
 from tests.unit.dashboard.conftest import Pages
 from tests.unit.dashboard.test_overview import _weeks
@@ -90,6 +91,42 @@ def test_waits_have_a_log_scale(busy: Pages) -> None:
     drawing = spec(busy.sign_in(), "/t/a/speed/bands", **{"from": "2026-08-01", "to": "2026-08-21"})
     scales = [layer["encoding"]["y"]["scale"] for layer in drawing["layer"] if "y" in layer["encoding"]]
     assert scales and all(scale["type"] == "log" and scale["domain"][0] > 0 for scale in scales)
+
+
+def test_a_band_is_drawn_where_the_card_names_a_range(pages: Pages) -> None:
+    """A sparkline has the usual range only of a card that names one, and the strip says which days each is of."""
+    _weeks(pages, 1)
+    http = pages.sign_in()
+    drawn: dict[tuple[str, str], int] = {}
+    for first in ("2026-07-24", "2026-06-15"):  # eight known weeks before, and two
+        for page in ("overview", "satisfaction", "contacts", "team"):
+            html = read(http, f"/t/b/{page}/cards", **{"from": first, "to": "2026-08-21"})
+            cards = re.findall(r'<li class="card.*?</li>', html, re.DOTALL)
+            assert cards
+            for card in cards:
+                named = re.search(r'<p class="n">.*?usual (?:up to )?\d', card, re.DOTALL) is not None
+                assert named >= ('class="usual"' in card), card
+                drawn[first, page] = drawn.get((first, page), 0) + ('class="usual"' in card)
+            note = "Usual: for all 28 days, by the weeks before. The grey band: for each day."
+            assert (note in html) == (first == "2026-07-24" and drawn[first, page] > 0), (page, html)
+    assert drawn["2026-07-24", "overview"] > 1 and not any(
+        n for (first, _), n in drawn.items() if first == "2026-06-15"
+    )
+    chart = read(http, "/t/b/overview/chart", **{"from": "2026-06-15", "to": "2026-08-21", "metric": "messages"})
+    assert "usual for a day" in chart  # its later days have four known weeks before them
+
+
+def test_a_number_that_is_always_0_has_no_range_and_no_line(pages: Pages) -> None:
+    """Without a task since last year, tasks completed have neither a sparkline nor a usual range; a drop to 0 has both."""
+    _weeks(pages, 1)
+    old = {"time": "2025-09-01T09:00:00Z", "task_id": "t1", "staff_id": "ada"}
+    made = [{"type": f"task.{what}", "id": what, **old} for what in ("created", "completed")]
+    assert not pages.engine.record("b", made, history=True)["rejected"]
+    cards = re.findall(r'<li class="card.*?</li>', read(pages.sign_in(), "/t/b/team/cards", **VIEW), re.DOTALL)
+    (tasks,) = (card for card in cards if 'data-number="tasks_completed"' in card)
+    assert 'data-value="0"' in tasks and "<svg" not in tasks and "usual" not in tasks
+    assert not sparkline([0, 0, None], None, [(0.0, 0.0)] * 3)
+    assert "usual" in sparkline([0, 0, None], None, [(3.0, 5.0)] * 3)
 
 
 def _of_days(*values: int, unknown: int | None = None) -> list[dict[str, Any]]:
