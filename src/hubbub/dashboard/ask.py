@@ -29,11 +29,17 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
+from hubbub.query.reported import unreported
 
 T = TypeVar("T")
 P = ParamSpec("P")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
 """Measures that also exist in business hours."""
+UNREPORTED = {
+    "satisfaction": "surveys or ratings", "task": "tasks", "campaign": "campaigns", "staff": "who of the staff is online",
+    "receipt": "what became of sent messages",
+}  # fmt: skip
+"""What sources may report (`query.reported`) -> its name in sentences."""
 NEWEST = 1000
 """Newest events whose channels say which words a tenant uses."""
 
@@ -169,6 +175,29 @@ class Ask:
         known = {name for name, column in dimensions_of(rollup).items() if _asked_by(rollup, column)}
         missing = (n for n in (self.view.where if where is None else where) if n not in known)
         return self.in_words(next((FILTERS.get(n, n) for n in missing), ""))
+
+    @cached_property
+    def unreported(self) -> frozenset[str]:
+        """What no source of the tenant ever reported: see `query.reported`."""
+        return unreported(self.engine.queries, self.tenant)
+
+    def reported(self, metrics: Iterable[str]) -> list[str]:
+        """Return the metrics of events that a source of the tenant ever reported: of others nobody knows that they are 0."""
+        return [name for name in metrics if not self._missing(name)]
+
+    def not_reported(self, metrics: Iterable[str]) -> str:
+        """Return a sentence on what no source reported of the events of some metrics; empty where all are reported."""
+        return self.never(*(what for name in metrics if (what := self._missing(name))))
+
+    def never(self, *what: str) -> str:
+        """Return a sentence on which of some things (keys of `UNREPORTED`, or empty) no source ever reported; empty for none."""
+        names = [UNREPORTED[name] for name in dict.fromkeys(filter(None, what)) if name in self.unreported]
+        return self.in_words(f"No source here reports {' or '.join(names)}.") if names else ""
+
+    def _missing(self, metric: str) -> str:
+        """Return the subject of a metric's events if no source ever reported one, else nothing."""
+        subjects = find(metric).rollup.source.subjects
+        return subjects[0] if subjects and self.unreported.issuperset(subjects) else ""
 
     def timed(self, metric: str) -> str:
         """Return a wait's metric in the view's time: all hours, or business hours."""

@@ -79,14 +79,18 @@ def cards(
 ) -> Shown:
     """Show metrics with change, direction, sparkline, usual range and n. `driving`: the metric of the chart below.
 
-    `beside`: the same numbers from the news, if known. Noise decides the color of a change.
+    `beside`: the same numbers from the news, if known. Noise decides the color of a change. Numbers of what no source ever reported
+    are left out, and a note says so.
     """
-    beside = beside or judged(ask, metrics)
+    shown_, missing = ask.reported(metrics), ask.not_reported(metrics)
+    if not shown_:
+        return Shown(empty=missing)
+    metrics, beside = shown_, beside or judged(ask, shown_)
     totals = _totals(ask, metrics, beside)
     lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
     drawn = [_card(ask, name, totals[name], lines.get(name, ""), driving, page) for name in metrics]
     judged_ = [_judged(card, beside[card.name]) if card.name in beside else card for card in drawn]
-    return replace(shown_cards(judged_), note=_which_usual(ask, judged_))
+    return replace(shown_cards(judged_), note=" ".join(filter(None, (_which_usual(ask, judged_), missing))))
 
 
 def _which_usual(ask: Ask, cards_: Sequence[Card]) -> str:

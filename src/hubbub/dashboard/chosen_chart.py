@@ -30,6 +30,8 @@ FEW_A_DAY = 10
 
 def chosen_chart(ask: Ask, name: str, number: NewsNumber | None = None) -> Shown:
     """Show a card's number over time beside the compared period and its usual range; `number`: as judged, if it is known."""
+    if missing := ask.not_reported([name]):
+        return Shown(empty=missing)
     number = number or judged(ask, [name]).get(name)
     title = ask.title(name)
     days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days

@@ -132,5 +132,7 @@ class Page:
     actions: Mapping[str, Callable[[Ask, Form], Done]] = field(default_factory=dict)
     acts: Role = Role.ADMIN
     """The role for its forms."""
+    subject: str = ""
+    """What all its numbers are of (`query.reported`): a tenant whose sources never reported it sees a sentence."""
     fresh_seconds: int = 0
     """Seconds between refreshes; 0: none."""

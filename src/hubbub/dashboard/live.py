@@ -74,7 +74,7 @@ def _cards(ask: Ask) -> Shown:
             "" if name in unfiltered else ask.explained(name, _today(ask)), unfiltered=unfiltered.get(name, ""),
             why=states.why(name),
         )
-        for name in STATES
+        for name in ask.reported(STATES)
     ])  # fmt: skip
 
 
@@ -160,6 +160,8 @@ def online(ask: Ask) -> Shown:
     """Show the staff who are logged in."""
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
+    if missing := ask.not_reported(["staff_online"]):
+        return Shown(empty=missing)
     staff = _named(ask, "staff_online", MOST_STAFF)
     if staff is None:
         return Shown(empty="Staff who are online cannot be filtered like this: remove the filter to see them.")

@@ -9,10 +9,12 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, chosen_over_time, filter_first, over_time
+from hubbub.dashboard.widgets import NOTHING_HERE, breakdown, chosen, filter_first, over_time
 from hubbub.reports.formatting import shown
 
 CARDS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "failure_rate", "engagement_rate")
+BARE_CARDS = ("messages", "messages_received", "messages_sent")
+"""The cards where no channel ever gave a receipt."""
 STEPS = {
     "messages_attempted": ("Sent", ""), "messages_delivered": ("Delivered", "delivery_rate"),
     "messages_read": ("Read", "read_rate"), "messages_replied": ("Replied", "reply_rate"),
@@ -24,19 +26,33 @@ RECEIPTS = (
     "Delivered and failed are shares of messages sent on channels with receipts; read and replied, of delivered ones. "
     "The last 72 hours may still change."
 )
-NO_RECEIPTS = "No channel here gives receipts: delivered, read and replied shares are unknown."
+NO_RECEIPTS = "No channel of these days gives receipts: what was delivered, read, replied to or failed is not known."
 NOT_SENT = "No message was sent in these days and filters."
 
 
+def _metrics(ask: Ask) -> tuple[str, ...]:
+    return BARE_CARDS if ask.never("receipt") else CARDS
+
+
 def _cards(ask: Ask) -> Shown:
-    return cards(ask, CARDS, driving=chosen(ask, CARDS))
+    return cards(ask, _metrics(ask), driving=_chosen(ask))
+
+
+def _chosen(ask: Ask) -> str:
+    return chosen(ask, _metrics(ask))
 
 
 def _chart(ask: Ask) -> Shown:
-    return chosen_chart(ask, chosen(ask, CARDS))
+    return chosen_chart(ask, _chosen(ask))
+
+
+def _over_time(ask: Ask) -> str:
+    return f"{ask.title(_chosen(ask))} over time"
 
 
 def _funnel(ask: Ask) -> Shown:
+    if missing := ask.never("receipt"):
+        return Shown(empty=missing)
     rates = [rate for _, rate in STEPS.values() if rate]
     answer = ask.query([*STEPS, *rates])
     if answer.unfiltered:
@@ -59,11 +75,15 @@ def _funnel(ask: Ask) -> Shown:
 
 
 def _channels(ask: Ask) -> Shown:
+    if ask.never("receipt"):
+        return breakdown(ask, "channel", BARE_CARDS)
     names = ["messages_attempted", "delivery_rate", "read_rate", "reply_rate", "messages_failed", "failure_rate"]
     return breakdown(ask, "channel", names, titles={"messages_attempted": "Sent"}, nothing=NOT_SENT)
 
 
 def _failures(ask: Ask) -> Shown:
+    if missing := ask.never("receipt"):
+        return Shown(empty=missing)
     chart = over_time(ask, ["messages_failed"], mark="bar")
     return (
         replace(chart, empty="No message failed in these days and filters.") if chart.empty == NOTHING_HERE else chart
@@ -72,7 +92,7 @@ def _failures(ask: Ask) -> Shown:
 
 def _states(ask: Ask) -> Shown:
     drawn = cards(ask, STATES)
-    any_ = any(card.value or card.previous for card in drawn.data["cards"])
+    any_ = drawn.empty or any(card.value or card.previous for card in drawn.data["cards"])
     return drawn if any_ else Shown(empty="There is no campaign.")
 
 
@@ -81,7 +101,7 @@ def _campaigns(ask: Ask) -> Shown:
         "campaign_messages_sent": "Sent", "campaign_recipients": "Recipients", "campaign_delivery_rate": "Delivered",
         "campaign_read_rate": "Read", "reply_rate": "Replied", "conversion_rate": "Converted", "campaign_score": "Score",
     }  # fmt: skip
-    nothing = "No campaign sent a message in these days and filters."
+    nothing = ask.never("campaign") or "No campaign sent a message in these days and filters."
     return breakdown(
         ask, "campaign_id", list(titles), title="Campaign", titles=titles, most=30, compare=False, only_ranked=True,
         nothing=nothing,
@@ -92,7 +112,7 @@ PAGE = Page(
     "messages", "Messages",
     (
         Widget("cards", "Sent messages", _cards, size="cards", wide=True),
-        Widget("chart", "Over time", _chart, wide=True, fact=chosen_over_time(CARDS)),
+        Widget("chart", "Over time", _chart, wide=True, fact=_over_time),
         Widget("funnel", "Outcomes", _funnel),
         Widget("failures", "Failed", _failures, lazy=True),
         Widget("channels", "By channel", _channels, size="list", wide=True, lazy=True),

@@ -73,7 +73,7 @@ def _metrics(ask: Ask) -> list[str]:
     swap = {FIRST: SLOWEST} if news.leading(_news_of(ask), [ask.timed(SLOWEST)]) else {}
     if (within := share_within(ask)) is not None:
         swap["active_contacts"] = within
-    return [ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS)]
+    return ask.reported(ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS))
 
 
 def _chosen(ask: Ask) -> str:
@@ -107,7 +107,7 @@ def _with_counted(ask: Ask, drawn: Shown) -> Shown:
         f"has replied since its author last wrote{closed}. Questions are counted one by one, in a thread or not."
     )
     ways = [(f"How “{ask.title(name)}” is counted", ask.explained(name)) for name in (WAITING, UNANSWERED)]
-    return replace(drawn, note=note, more=[*drawn.more, *ways])
+    return replace(drawn, note=f"{drawn.note} {note}".strip(), more=[*drawn.more, *ways])
 
 
 def _chart(ask: Ask) -> Shown:
@@ -136,7 +136,7 @@ def _places(ask: Ask) -> Shown:
     slack = _is_slack(ask)
     within, title = share_in_time(ask, IN_TIME)
     names = [within if name == IN_TIME else ask.timed(name) for name in (SLACK_ROOMS if slack else TEAM)]
-    return places(ask, names, {within: title} if title else {}, alone=SLACK if slack else "")
+    return places(ask, ask.reported(names), {within: title} if title else {}, alone=SLACK if slack else "")
 
 
 def _unanswered(ask: Ask) -> Shown:

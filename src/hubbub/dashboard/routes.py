@@ -125,12 +125,9 @@ def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, 
     view = read_view(params, tenant, now, oldest=first.date() if first else None)
     if person.locked:
         view = _held(view, read_view(parse_qsl(person.locked), tenant, now))
-    ended = (
-        None
-        if person.locked or chooses_days(params) or not (page.header and page.dated)
-        else _ended(engine, tenant, view)
-    )
-    view = last_days(view, first_day(engine, tenant) or ended, ended) if ended else view
+    follows = page.header and not person.locked and not chooses_days(params)
+    ended = _ended(engine, tenant, view) if follows else None
+    view = last_days(view, first_day(engine, tenant) or ended, ended) if ended and page.dated else view
     if page.header and page.dated and view.compared:
         view = replace(view, begins=begins(engine, tenant, view.first))
     ask = Ask(engine, person, tenant, view, page.name, now, refused)
@@ -192,14 +189,17 @@ def _show(
     lazy = refused is None and not ask.param("whole")
     worded = [_in_words(ask, widget) for widget in page.widgets if person.may(widget.role)]
     ask.named_gaps = ask.missing  # the page names its gaps on top
-    parts = [(widget, "" if widget.lazy and lazy else _part(ask, widget)) for widget in worded]
+    unreported = ask.never(page.subject)
+    widgets = () if unreported or (ask.ended and not page.dated) else worded  # the page says why
+    parts = [(widget, "" if widget.lazy and lazy else _part(ask, widget)) for widget in widgets]
     if ask.refused is not None:  # no widget shows the form
         done = Done(ask.refused.error.message, failed=True)
     nothing = no_rows(ask) if tenant is not None and page.header and page.dated else None
     posted, status = bool(done or refused), refused.error.status if refused else 200
     return render.page(
-        "page.html", status, **_frame(request, ask, page), parts=parts, done=done, posted=posted, nothing=nothing
-    )
+        "page.html", status, **_frame(request, ask, page), parts=parts, done=done, posted=posted, nothing=nothing,
+        unreported=unreported,
+    )  # fmt: skip
 
 
 def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:

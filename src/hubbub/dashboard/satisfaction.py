@@ -70,5 +70,5 @@ PAGE = Page(
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("staff", "By staff", _staff, size="list", lazy=True),
     ),
-    group=Group.NUMBERS,
+    group=Group.NUMBERS, subject="satisfaction",
 )  # fmt: skip

@@ -56,10 +56,11 @@ def lacking(part: Shown, gaps: Sequence[str], coverage: str = "") -> Shown:
 
 
 def chosen(ask: Ask, metrics: Sequence[str]) -> str:
-    """Return the metric that the address chooses (`metric=`), in the view's time; else the first."""
+    """Return the metric that the address chooses (`metric=`), in the view's time; else the first that sources reported."""
     timed = [ask.timed(name) for name in metrics]
+    known = ask.reported(timed) or timed
     metric = ask.timed(ask.param("metric"))
-    return metric if metric in timed else timed[0]
+    return metric if metric in known else known[0]
 
 
 def unit_of(metric: str) -> str:
@@ -221,7 +222,11 @@ def breakdown(
 
     `titles`: titles of columns. `nothing`: text without rows. `only_ranked`: leave out rows without a value of `rank`.
     """
-    rank, dimension = rank or metrics[0], _rooms_if_alone(ask, dimension, metrics)
+    rank = rank or metrics[0]
+    if missing := ask.not_reported([rank]):
+        return Shown(empty=missing)
+    metrics = ask.reported(metrics)
+    dimension = _rooms_if_alone(ask, dimension, metrics)
     if dimension == "channel" and ask.wording.only_channel:
         return Shown(empty=ask.in_words("These numbers are not known by room."))
     answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)

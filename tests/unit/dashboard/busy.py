@@ -62,6 +62,27 @@ def read(http: TestClient, path: str, **params: str) -> str:
     return answer.text
 
 
+_SENT = {"message_id": "m1", "channel": "sms", "contact_id": "c1"}
+LONG_AGO: dict[str, list[dict[str, Any]]] = {
+    "satisfaction": [{"type": "satisfaction.rating_received", "survey_id": "s1", "value": 5}],
+    "task": [{"type": "task.created", "task_id": "t1"}],
+    "campaign": [{"type": "campaign.created", "campaign_id": "c1"}],
+    "staff": [{"type": "staff.login", "staff_id": "p1"}],
+    "receipt": [{"type": f"message.{what}", **_SENT} for what in ("sent", "delivered")],
+}  # fmt: skip
+"""What sources may report -> the events of one report."""
+
+
+def report(engine: Engine, tenant: str, *what: str) -> None:
+    """Store an event of some of `LONG_AGO`, before the days of the tests."""
+    made = [
+        {**event, "time": "2026-01-10T10:00:00Z", "id": f"long-ago-{event['type']}"}
+        for name in what
+        for event in LONG_AGO[name]
+    ]
+    assert not engine.record(tenant, made, history=True)["rejected"]
+
+
 def numbers(html: str) -> dict[str, float | None]:
     """Return the values of a page's cards by metric."""
     found = re.findall(r'data-number="([^"]+)" data-value="([^"]*)"', html)

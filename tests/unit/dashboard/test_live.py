@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbub.dashboard.live import OTHER_DAYS, STATES
-from tests.unit.dashboard.busy import EVIL, numbers, read, rows
+from tests.unit.dashboard.busy import EVIL, numbers, read, report, rows
 from tests.unit.dashboard.conftest import Pages
 
 
@@ -62,6 +62,10 @@ def test_a_link_to_other_days_shows_no_present(busy: Pages) -> None:
 
 def test_without_recent_events_each_part_says_so(pages: Pages) -> None:
     """Without anything in the last half hour, each part says so."""
+    report(pages.engine, "b", "staff")
+    pages.engine.record(
+        "b", {"type": "staff.logout", "staff_id": "p1", "time": "2026-01-10T11:00:00Z", "id": "out"}, history=True
+    )
     html = read(pages.sign_in(), "/t/b/live")
     assert "No message was received or sent" in html and "Nobody is logged in" in html
     assert 'data-again="30"' in html

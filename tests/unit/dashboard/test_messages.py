@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbub.dashboard.messages import CARDS, NO_RECEIPTS, NOT_SENT, STATES, STEPS
-from tests.unit.dashboard.busy import CAMPAIGN, VIEW, agree, asked, numbers, read, rows
+from tests.unit.dashboard.busy import CAMPAIGN, VIEW, agree, asked, numbers, read, report, rows
 from tests.unit.dashboard.conftest import Pages
 
 CHANNELS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "messages_failed", "failure_rate")
@@ -44,6 +44,7 @@ def test_campaigns_are_the_engines(busy: Pages) -> None:
 
 def test_without_messages_each_part_says_so(pages: Pages) -> None:
     """Where nothing was sent, each part says so."""
+    report(pages.engine, "b", "receipt")
     http = pages.sign_in()
     for part in ("funnel", "channels"):
         assert NOT_SENT in read(http, f"/t/b/messages/{part}", **VIEW)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbub.dashboard.satisfaction import CARDS, NOT_RATED
-from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, rows
+from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, report, rows
 from tests.unit.dashboard.conftest import NOW, Pages
 
 
@@ -45,6 +45,7 @@ def test_without_ratings_each_part_says_so(pages: Pages) -> None:
     """Without ratings each part says so, and its CSV is not found for that reason; with a filter that ratings do not know, the
     part says that.
     """
+    report(pages.engine, "b", "satisfaction")
     http = pages.sign_in()
     for part in ("ratings", "channels", "staff"):
         assert NOT_RATED in read(http, f"/t/b/satisfaction/{part}", **VIEW)

@@ -18,6 +18,7 @@ from hubbub.facts.moments import micros
 from hubbub.facts.retention import cut_at
 from hubbub.model.coverage import Reason
 from tests.unit.api.conftest import NOW
+from tests.unit.dashboard.busy import report
 from tests.unit.dashboard.visiting import Visitor, plain
 
 DAYS = "from=2026-08-10&to=2026-08-21"
@@ -144,6 +145,7 @@ def test_a_failing_panel_does_not_affect_the_others(
 ) -> None:
     """A panel that fails says so and offers to try again, without the error's text; the others are shown."""
     record(visitor, (NOW - timedelta(days=1)).date().isoformat())
+    report(visitor.engine, "acme", "satisfaction")
     page = TENANT[name]
     first, *others = page.widgets
 

@@ -8,7 +8,7 @@ from typing import Any
 from hubbub.dashboard.team import CARDS
 from hubbub.metrics.catalogue import find
 from hubbub.reports.formatting import shown
-from tests.unit.dashboard.busy import EVIL, VIEW, agree, asked, numbers, read, rows
+from tests.unit.dashboard.busy import EVIL, VIEW, agree, asked, numbers, read, report, rows
 from tests.unit.dashboard.conftest import Pages
 
 COLUMNS = (
@@ -71,6 +71,10 @@ def test_a_name_links_to_the_page_filtered_by_it(busy: Pages) -> None:
 
 def test_without_activity_of_staff_each_part_says_so(pages: Pages) -> None:
     """Without any activity of staff, each part says so."""
+    report(pages.engine, "b", "staff")
+    pages.engine.record(
+        "b", {"type": "staff.logout", "staff_id": "p1", "time": "2026-01-10T11:00:00Z", "id": "out"}, history=True
+    )
     http = pages.sign_in()
     assert "No staff replied" in read(http, "/t/b/team", **VIEW)
     assert "Nobody is logged in" in read(http, "/t/b/team/online", **VIEW)

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 
 from hubbub.dashboard.registry import TENANT
-from tests.unit.dashboard.busy import rows
+from tests.unit.dashboard.busy import report, rows
 from tests.unit.dashboard.conftest import Pages
 from tests.unit.dashboard.visiting import plain
 
@@ -68,7 +68,7 @@ def test_a_single_channel_is_split_by_rooms(chat: Pages) -> None:
         {**sent, "time": f"2026-08-15T10:0{n}:00Z", "id": f"s{n}", "channel_id": "C0" if n else "C1"} for n in range(3)
     ]
     chat.engine.record("chat", made, history=True)
-    found = {row["name"]: row["messages_attempted"] for row in rows(chat.sign_in(), "/t/chat/messages/channels")}
+    found = {row["name"]: row["messages_sent"] for row in rows(chat.sign_in(), "/t/chat/messages/channels")}
     assert found == {"C0": "2", "C1": "1"}
 
 
@@ -82,4 +82,5 @@ def test_a_step_without_receipts_is_not_zero(chat: Pages) -> None:
         "channel": "slack",
     }
     chat.engine.record("chat", [{**sent, "kind": "person"}], history=True)
+    report(chat.engine, "chat", "receipt")
     assert [row["step"] for row in rows(chat.sign_in(), "/t/chat/messages/funnel")] == ["Sent"]
