@@ -44,7 +44,7 @@ def test_campaigns_are_the_engines(busy: Pages) -> None:
 
 def test_without_messages_each_part_says_so(pages: Pages) -> None:
     """Where nothing was sent, each part says so."""
-    report(pages.engine, "b", "receipt")
+    report(pages.engine, "b", "receipt", "campaign")
     http = pages.sign_in()
     for part in ("funnel", "channels"):
         assert NOT_SENT in read(http, f"/t/b/messages/{part}", **VIEW)
