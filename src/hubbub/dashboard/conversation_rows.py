@@ -1,4 +1,7 @@
-"""Conversations as rows of a table: who wrote comes first and leads to the conversation; the place and the id stand small below."""
+"""Conversations as rows of a table: who wrote comes first and leads to the conversation; the place and the id stand small below.
+
+For a tenant with threads alone the first message comes first, with the room and who began it below; the id is in the CSV alone.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from dataclasses import replace
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column
+from hubbub.query.excerpts import Excerpt, excerpts
 
 CONTACT = Column("contact_id", "Contact")
-MESSAGE = Column("text", "Last message", "long")
+MESSAGE, OPENING = Column("text", "Last message", "long"), Column("text", "First message", "long")
 PLACE = (Column("channel_id", "Room"), Column("channel", "Channel"), Column("account_id", "Account"))
-SMALL = (*PLACE, Column("id", "Id"))
 
 
 def days_of_silence(ask: Ask) -> str:
@@ -20,8 +23,31 @@ def days_of_silence(ask: Ask) -> str:
     return f"{days} day{'s' * (days != 1)}" if days else ""
 
 
+def texts_of(ask: Ask, conversations: Sequence[str]) -> Mapping[str, Excerpt]:
+    """Return excerpts of conversations by id, with the text of the last message, or of a thread's first one."""
+    return excerpts(ask.engine.queries, ask.tenant, conversations, first=_threads(ask))
+
+
+def conversation_columns(ask: Ask, columns: Sequence[Column], rows: Sequence[Cells], id_: str = "id") -> list[Column]:
+    """Return the columns of rows of conversations that have values, with the small ones; `id_`: the name of that with the id."""
+    id_column = Column(id_, "Id")
+    if not _threads(ask):
+        return with_small_print(ask, columns, rows, (*PLACE, id_column))
+    others = [column for column in columns if column not in (CONTACT, MESSAGE)]
+    return with_small_print(ask, (OPENING, *others), rows, (PLACE[0], CONTACT, *PLACE[1:], id_column))
+
+
+def csv_only(ask: Ask, id_: str = "id") -> tuple[str, ...]:
+    """Return the columns of rows of conversations that are in the CSV alone: the ids of threads."""
+    return (id_,) if _threads(ask) else ()
+
+
+def _threads(ask: Ask) -> bool:
+    return bool(ask.wording.only_channel)
+
+
 def with_small_print(
-    ask: Ask, columns: Sequence[Column], rows: Sequence[Cells], small: Sequence[Column] = SMALL
+    ask: Ask, columns: Sequence[Column], rows: Sequence[Cells], small: Sequence[Column]
 ) -> list[Column]:
     """Return the columns that have values; those of `small`, like the place and the id, stand below the first one."""
     first, *others = _filled(ask, columns, rows)
@@ -38,6 +64,7 @@ def _filled(ask: Ask, columns: Sequence[Column], rows: Sequence[Cells]) -> list[
 
 
 def ways(ask: Ask, row: Cells, always: str, id_: str = "id") -> Mapping[str, str]:
-    """Return the links of a row: who wrote, and the column `always`, which every row has, lead to the conversation."""
+    """Return the links of a row: its first column, and the column `always`, which every row has, lead to the conversation."""
     way = ask.link("conversation", id=row[id_])
-    return {always: way, **({CONTACT.name: way} if row.get(CONTACT.name) is not None else {})}
+    first = OPENING.name if _threads(ask) else CONTACT.name
+    return {always: way, **({first: way} if row.get(first) is not None else {})}

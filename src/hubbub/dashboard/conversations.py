@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlencode
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, PLACE, days_of_silence, ways, with_small_print
+from hubbub.dashboard.conversation_rows import (
+    CONTACT,
+    MESSAGE,
+    conversation_columns,
+    csv_only,
+    days_of_silence,
+    texts_of,
+    ways,
+)
 from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.written import STATE, STATES
 from hubbub.model.window import local_midnight
 from hubbub.query.conversations import ConversationRow, Wanted, conversations
-from hubbub.query.excerpts import excerpts
 
 STATE_TITLES = {
     "": "Any",
@@ -71,23 +79,33 @@ def _list(ask: Ask) -> Shown:
     if not page.rows:
         return Shown(empty=ask.in_words(_why_none(wanted)))
     until = min(wanted.end, ask.now)
-    texts = excerpts(ask.engine.queries, ask.tenant, [row.conversation_id for row in page.rows])
+    texts = texts_of(ask, [row.conversation_id for row in page.rows])
     rows = [{**_row(ask, row, until), "text": texts[row.conversation_id].text} for row in page.rows]
-    columns = with_small_print(ask, _COLUMNS, rows, (*PLACE, Column("conversation_id", "Id")))
+    columns = conversation_columns(ask, _COLUMNS, rows, "conversation_id")
     links = [ways(ask, row, "last_at", "conversation_id") for row in rows]
     following = ask.link(cursor=page.next) if page.next else ""
-    waiting = sum(row["state"] == "waiting" for row in rows)
-    summary = ask.in_words(
-        f"Conversations on this page: {len(rows)}, the newest first; waiting for an answer: {waiting}"
-    )
+    summary = ask.in_words(_how_many(rows, more=bool(page.next or ask.param("cursor"))))
     empty = [column.name for column in _COLUMNS if all(row.get(column.name) is None for row in rows)]
     return Shown(
         "rows",
-        {"next": following, "total": None, "beside": empty},
+        {
+            "next": following,
+            "first": ask.link(cursor=None) if ask.param("cursor") else "",
+            "counts": True,
+            "beside": (*empty, *csv_only(ask, "conversation_id")),
+        },
         Table(columns, rows, links),
         summary,
-        ask.in_words(f"{_note(wanted)} {_silence(ask)}".strip()),
+        ask.in_words(" ".join(filter(None, (_note(wanted), _silence(ask), _without_texts(rows))))),
     )
+
+
+def _how_many(rows: Sequence[Cells], *, more: bool) -> str:
+    """Return how many conversations are listed, of all or of a page, and how many of them wait."""
+    count = f"{len(rows)} conversation{'s' * (len(rows) != 1)}"
+    waiting = sum(row["state"] == "waiting" for row in rows)
+    waits = f"{waiting} wait{'s' * (waiting == 1)} for an answer" if waiting else "none waits for an answer"
+    return f"{count}{' on this page' if more else ''}, the newest first; {waits}"
 
 
 def _row(ask: Ask, row: ConversationRow, until: datetime) -> Cells:
@@ -103,6 +121,10 @@ def _why_none(wanted: Wanted) -> str:
         return "No conversation of these days and filters matches. The search covers ids, names, and stored texts."
     state = STATES.get(wanted.state, wanted.state)
     return f"No conversation is {state} at the end of these days." if wanted.state else NOTHING_HERE
+
+
+def _without_texts(rows: Sequence[Cells]) -> str:
+    return "" if any(row["text"] for row in rows) else "No text of these messages is stored."
 
 
 def _silence(ask: Ask) -> str:

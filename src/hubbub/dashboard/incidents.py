@@ -8,7 +8,7 @@ from datetime import timedelta
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Cells, Column, Done, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, conversation_columns, csv_only, texts_of, ways
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.readings import readings
@@ -20,7 +20,6 @@ from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import JsonObject, plain
 from hubbub.model.question import Question
-from hubbub.query.excerpts import excerpts
 from hubbub.query.live import members
 from hubbub.reports.formatting import moment, shown
 from hubbub.services.incidents import IncidentView, OneIncident
@@ -194,13 +193,13 @@ def _waiting(ask: Ask) -> Shown:
         return Shown(empty=f"{ask.in_words('Waiting conversations')} cannot be listed by {_in_words(ask, where)}.")
     if not waiting:
         return Shown(empty=ask.in_words("No conversation waits for a reply."))
-    known = excerpts(ask.engine.queries, ask.tenant, [member.id for member in waiting])
+    known = texts_of(ask, [member.id for member in waiting])
     rows = [{**row, **who(known.get(row["id"]))} for row in rows_of(waiting, ask.now)]
-    columns = with_small_print(ask, (CONTACT, MESSAGE, Column("waits", "Waits for", "ms")), rows)
+    columns = conversation_columns(ask, (CONTACT, MESSAGE, Column("waits", "Waits for", "ms")), rows)
     links = [ways(ask, waiter, "waits") for waiter in rows]
     return Shown(
         "table",
-        {},
+        {"beside": csv_only(ask)},
         Table(columns, rows, links),
         ask.in_words(
             "1 conversation waits for a reply"

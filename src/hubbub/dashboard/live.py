@@ -13,7 +13,7 @@ from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import Card, shown_cards
 from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
-from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, conversation_columns, csv_only, texts_of, ways
 from hubbub.dashboard.labelled import LABELS, cells
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.readings import readings
@@ -23,7 +23,7 @@ from hubbub.dashboard.widgets import unit_of
 from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.window import day_of
-from hubbub.query.excerpts import Excerpt, excerpts
+from hubbub.query.excerpts import Excerpt
 from hubbub.query.live import Member, lately, members
 from hubbub.query.waiting import METRIC, Waiting, live
 from hubbub.reports.formatting import COUNTDOWN, about
@@ -128,14 +128,14 @@ def _waiting(ask: Ask) -> Shown:
     waiting = live(ask.engine.queries, ask.tenant, question, limit=MOST)
     if not waiting.rows:
         return Shown(empty="Nobody waits for an answer.")
-    known = excerpts(ask.engine.queries, ask.tenant, [conversation.conversation_id for conversation in waiting.rows])
+    known = texts_of(ask, [conversation.conversation_id for conversation in waiting.rows])
     rows = [_row(conversation, known[conversation.conversation_id]) for conversation in waiting.rows]
-    columns = with_small_print(ask, _COLUMNS, rows)
+    columns = conversation_columns(ask, _COLUMNS, rows)
     links = [ways(ask, row, "waits") for row in rows]
     over = f"{waiting.past_target} are past their target" if waiting.past_target is not None else "no target is set"
     summary = ask.in_words(f"{waiting.waiting} conversations wait for an answer; {over}")
     note = f"The first {MOST} of {waiting.waiting}." if waiting.waiting > MOST else ""
-    return Shown("table", {}, Table(columns, rows, links), summary, note)
+    return Shown("table", {"beside": csv_only(ask)}, Table(columns, rows, links), summary, note)
 
 
 def _row(waiting: Waiting, excerpt: Excerpt) -> Cells:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Shown, Table
-from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, ways, with_small_print
+from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, conversation_columns, texts_of, ways
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.source_links import with_source
 from hubbub.errors import HubbubError
 from hubbub.model.question import Question
 from hubbub.model.window import local_midnight
-from hubbub.query.excerpts import Excerpt, excerpts
+from hubbub.query.excerpts import Excerpt
 from hubbub.query.live import MOST, Member, members
 
 SHOWN = 5
@@ -59,12 +59,12 @@ def unanswered(ask: Ask) -> Shown:
         )
         return Shown(empty=ask.in_words(f"{none} {also}".strip()))
     sees_rows = ask.person.may(Role.ANALYST)
-    people = excerpts(ask.engine.queries, ask.tenant, [member.id for member in since]) if sees_rows else {}
+    people = texts_of(ask, [member.id for member in since]) if sees_rows else {}
     rows = [
         {**row, "since": _local(ask, member.since), **who(people.get(member.id))}
         for member, row in zip(since, rows_of(since, min(after, ask.now)), strict=True)
     ]  # fmt: skip
-    columns = with_small_print(ask, _COLUMNS, rows)
+    columns = conversation_columns(ask, _COLUMNS, rows)
     links = [ways(ask, row, "since") if sees_rows else {} for row in rows]
     table = with_source(ask, Table(columns, rows, links))
     summary = ask.in_words(f"{len(rows)} conversations wait" if len(rows) > 1 else "1 conversation waits")

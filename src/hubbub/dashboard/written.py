@@ -9,7 +9,8 @@ from hubbub.reports.formatting import in_words
 
 STATE = "conversation_state"
 """The dimension of a column with states of conversations."""
-STATES = {"waiting": "waiting for an answer", "resolved": "resolved or closed", "silent": "closed by silence"}
+STATES = {"silent": "closed by silence"}
+"""States whose names need more words."""
 
 
 def written(wording: Wording, dimension: str, value: str) -> str:

@@ -1,7 +1,8 @@
-"""Texts for lists: of the last message of each conversation, or of single messages, where stored."""
+"""Texts for lists: of the last or first message of each conversation, or of single messages, where stored."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,8 @@ from hubbub.storage.transaction import Bound, Row
 
 LONGEST = 80
 """The most characters of a text."""
+_MARKED = re.compile(r"<(?:(https?://[^\s|<>]+)|([@#!])([^\s|<>]+))(?:\|([^<>]*))?>")
+"""Links and mentions as chat services mark them: <https://example.com|our page>, <@U123|ada>, <#C123|help>, <!here>."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,14 @@ class Excerpt:
     text: str | None
 
 
-def excerpts(queries: Queries, tenant: Tenant, conversations: Sequence[str]) -> Mapping[str, Excerpt]:
-    """Return excerpts of conversations by id: people and room of their newest events, the text of the last public message."""
+def excerpts(
+    queries: Queries, tenant: Tenant, conversations: Sequence[str], *, first: bool = False
+) -> Mapping[str, Excerpt]:
+    """Return excerpts of conversations by id: people and room of their newest events, the text of the last public message.
+
+    `first`: the text of the first public message.
+    """
+    order = "ASC" if first else "DESC"
     if not conversations:
         return {}
     params: Bound = {"tenant": tenant.no}
@@ -41,7 +50,7 @@ def excerpts(queries: Queries, tenant: Tenant, conversations: Sequence[str]) -> 
                 SELECT n.attributes FROM event AS n {reading.dialect.by_index("event_conversation")}
                 WHERE n.tenant = :tenant AND n.conversation_id = c.id AND n.type IN ('message.received', 'message.sent')
                     AND coalesce(n.status, '') <> 'private' AND n.attributes LIKE '%"text"%'
-                ORDER BY n.time DESC, n.seq DESC LIMIT 1
+                ORDER BY n.time {order}, n.seq {order} LIMIT 1
             ) AS attributes FROM ({values}) AS c""",
             params,
         )
@@ -76,5 +85,10 @@ def _text(row: Row) -> str | None:
     text = attributes_of(row).get("text")
     if not isinstance(text, str) or not text.strip():
         return None
-    line = " ".join(text.split())
+    line = " ".join(_MARKED.sub(_unmarked, text).split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST].rstrip()}…"
+
+
+def _unmarked(marked: re.Match[str]) -> str:
+    link, sign, of, name = marked.groups()
+    return name or link if link else f"{'@' if sign == '!' else sign}{name or of}"

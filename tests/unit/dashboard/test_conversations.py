@@ -80,15 +80,46 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
     assert len(csv) == 3 and any(",web,waits,2026-08-19T11:00:00+02:00," in line for line in csv)
 
 
+def test_a_list_of_threads_begins_with_their_first_messages(visitor: Visitor) -> None:
+    """A thread is listed by its first message, channel and author, and leads to it; its id is in the CSV alone."""
+    root = {
+        "type": "message.received", "id": "C01:1755590400.000100", "conversation_id": "C01:1755590400.000100",
+        "time": "2026-08-19T08:00:00Z", "source": "slack", "channel": "slack", "channel_id": "C01", "contact_id": "U1",
+        "attributes": {"text": "Who has\n<https://example.com/key|the key>, <@U2|ada>?"},
+    }  # fmt: skip
+    reply = {
+        **root,
+        "type": "message.sent",
+        "id": "r",
+        "time": "2026-08-19T09:00:00Z",
+        "staff_id": "U2",
+        "contact_id": None,
+    }
+    visitor.engine.record("acme", [root, reply | {"attributes": {"text": "I do"}}], history=True)
+    visitor.engine.names.set(
+        "acme", [{"kind": "room", "id": "C01", "name": "help"}, {"kind": "contact", "id": "U1", "name": "Grace"}]
+    )
+    listed = visitor.page(f"/t/acme/conversations/list?{VIEW}")
+    assert re.search(r'<a href="/t/acme/conversation\?[^"]*">Who has the key, @ada\?</a><small class="below">', listed)
+    shown = visitor.see(f"/t/acme/conversations/list?{VIEW}")
+    assert "1 thread, the newest first; none waits for an answer." in shown and "Channel help · Member Grace" in shown
+    assert "I do" not in shown and "First message" in shown and ">C01:1755590400.000100<" not in listed
+    assert "C01:1755590400.000100" in visitor.page(f"/t/acme/conversations/list.csv?{VIEW}")
+    again = {**root, "id": "q", "time": "2026-08-19T09:30:00Z", "attributes": {"text": "Thanks, and the door?"}}
+    visitor.engine.record("acme", again, history=True)
+    assert "Who has the key" in visitor.see("/t/acme/live/waiting")
+
+
 def test_the_list_says_what_closes_a_silent_conversation(talk: Visitor) -> None:
     """States are written in words, the CSV keeps their codes; with closing by silence the list says after how many days."""
     listed, code = f"/t/acme/conversations/list?{VIEW}", f"/t/acme/conversations/list.csv?{VIEW}"
-    assert "waiting for an answer" in talk.see(listed) and ",waiting," in talk.page(code)
-    assert "silence" not in talk.see(listed)
+    assert "2 conversations, the newest first; 1 waits for an answer." in talk.see(listed)
+    assert ",waiting," in talk.page(code) and "silence" not in talk.see(listed)
     talk.engine.tenants.change("acme", threads={"silence_days": 1})
     shown = talk.see("/t/acme/conversations/list?from=2026-08-18&to=2026-08-21")
     assert (
         "closed by silence" in shown
+        and ",silent," in talk.page(code.replace("08-20", "08-21"))
         and "A conversation without a message for 1 day counts as closed by silence" in shown
     )
 

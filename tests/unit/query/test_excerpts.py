@@ -38,7 +38,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4))
 def test_the_last_text_of_a_conversation_and_that_of_each_message(engine: Engine, texts: list[str | None]) -> None:
-    """A conversation has its last stored text on one line, None without one, never a private note; each message has its own."""
+    """A conversation has its last or first stored text on one line, never a private note; each message has its own."""
     id_ = f"c{next(NUMBERS)}"
     events: list[dict[str, Any]] = [
         {
@@ -54,6 +54,8 @@ def test_the_last_text_of_a_conversation_and_that_of_each_message(engine: Engine
     (found,) = excerpts(engine.queries, tenant, [id_]).values()
     assert (found.conversation_id, found.contact_id, found.channel_id, found.staff_id) == (id_, "ann", "desk", "bo")
     assert found.text == expected(next((text for text in reversed(texts) if text is not None), None))
+    (opening,) = excerpts(engine.queries, tenant, [id_], first=True).values()
+    assert opening.text == expected(next((text for text in texts if text is not None), None))
     alone = messages(
         engine.queries, tenant, [(datetime(2026, 8, 19, 10, n, tzinfo=UTC), f"{id_}-{n}") for n in range(len(texts))]
     )
@@ -69,3 +71,19 @@ def test_unknown_conversations_and_messages_have_no_excerpt(engine: Engine) -> N
     assert (found.contact_id, found.text) == (None, None)
     assert excerpts(engine.queries, tenant, []) == messages(engine.queries, tenant, []) == {}
     assert messages(engine.queries, tenant, [(NOW, "none")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("See <https://example.com/a?b=1|our page> or <https://example.com>", "See our page or https://example.com"),
+        ("<@U1|ada>, <@U2>: ask <!here> or in <#C1|help>", "@ada, @U2: ask @here or in #help"),
+        ("a < b > c, <b>bold</b>, <x@example.com>", "a < b > c, <b>bold</b>, <x@example.com>"),
+    ],
+)
+def test_links_and_mentions_of_chats_are_readable(engine: Engine, text: str, line: str) -> None:
+    """A marked link is its title or address, a mention its name; other angle brackets stay."""
+    event = {"type": "message.received", "time": "2026-08-19T10:00:00Z", "id": f"m{next(NUMBERS)}"}
+    engine.record("acme", {**event, "conversation_id": event["id"], "attributes": {"text": text}}, history=True)
+    (found,) = excerpts(engine.queries, engine.control.tenant("acme"), [event["id"]]).values()
+    assert found.text == line
