@@ -190,6 +190,10 @@ def bands(rows: Sequence[Cells], names: Sequence[tuple[str, str]], unit: str) ->
         }
         for i in range(len(names) - 1)
     ]
+    single = _between_unknown(values)
+    for i in range(len(names) - 1):
+        ends = {"y": _decades(f"v{i}", unit, known), "y2": {"field": f"v{i + 1}"}}
+        layers += _layer(single, {"type": "rule", "strokeWidth": 6, "opacity": 0.34 / (i + 1)}, ends)
     line = {"type": "line", "point": len(rows) <= 62}
     layers.append({"mark": line, "encoding": {"y": _decades("v0", unit, known)}})
     if any(each["target"] for each in targets):
@@ -200,6 +204,15 @@ def bands(rows: Sequence[Cells], names: Sequence[tuple[str, str]], unit: str) ->
     return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(rows)}})
 
 
+def _between_unknown(values: Sequence[Cells]) -> list[Cells]:
+    """Return the windows with a value between two without one, where a line has no length and a band no width."""
+    around = zip([None, *values], values, [*values[1:], None], strict=False)
+    return [
+        here for before, here, after in around
+        if here["v0"] is not None and all(side is None or side["v0"] is None for side in (before, after))
+    ]  # fmt: skip
+
+
 def _decades(name: str, unit: str, known: Sequence[float]) -> Spec:
     """Return the axis of durations on a log scale, with its lines at 1 s, 10 s, 1 min, 10 min, 1 h, 10 h, 4 d."""
     low, high = min(known, default=1.0), max(known, default=1.0)
@@ -207,7 +220,7 @@ def _decades(name: str, unit: str, known: Sequence[float]) -> Spec:
     last = next((n for n, tick in enumerate(_DECADES) if tick >= high and n > first), len(_DECADES) - 1)
     ticks = list(_DECADES[min(first, last - 1) : last + 1])
     value = _value(name, unit, None)
-    axis = value["axis"] | {"values": ticks, "labelOverlap": False}
+    axis = value["axis"] | {"values": ticks, "tickCount": len(ticks), "labelOverlap": False}
     return value | {
         "scale": {"type": "log", "domain": [ticks[0], ticks[-1]], "clamp": True, "nice": False},
         "axis": axis,
@@ -275,8 +288,8 @@ FEW_BARS, WIDEST_BAR = 4, 36
 """With fewer bars than these each is so many pixels wide, and does not fill the panel."""
 
 
-def bars(rows: Sequence[Cells], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
-    """Draw a column as horizontal bars by the names in another: for names with an order, like steps or ranges.
+def bars(rows: Sequence[Cells], name: str, value: str, things: str, *, order: Sequence[str] = ()) -> Spec:
+    """Draw a column of counts of `things` as horizontal bars by the names in another, which have an order, like steps or ranges.
 
     The text beside a bar is `<value>_shown`, if rows have it.
     """
@@ -291,7 +304,8 @@ def bars(rows: Sequence[Cells], name: str, value: str, unit: str, *, order: Sequ
     }
     tooltip = [{"field": "n", "title": "What"}, {"field": "shown", "title": "Value"}]
     room = {"domainMin": 0, "domainMax": _top(rows, [value]) * 1.5 or 1}
-    along = _value("v", unit, None, _top(rows, [value])) | {"scale": room}
+    along = _value("v", Unit.COUNT, None) | {"scale": room}
+    along["axis"] |= {"title": things}
     labels = {"mark": {"type": "text", "align": "left", "dx": 5}, "encoding": {"text": {"field": "shown"}}}
     bar = {"type": "bar", "tooltip": True, **({"size": WIDEST_BAR} if len(rows) < FEW_BARS else {})}
     layers: list[Spec] = [{"mark": bar, "encoding": {"tooltip": tooltip}}, labels]
@@ -406,6 +420,7 @@ def _value(name: str, unit: str, stack: str | None, top: float = 0) -> Spec:
         axis["labelExpr"] = _LABELS[Unit(unit)]
         if unit == Unit.MS and 1000 <= top <= _STEPS[-1] * 5:
             axis["values"] = _ticks(top)
+            axis["tickCount"] = len(axis["values"])  # with fewer, Vega leaves out every other
     elif unit == Unit.COUNT:
         axis["labelExpr"] = "datum.value % 1 ? '' : format(datum.value, ',.0f')"  # there is no half of a thing
     return {"field": name, "type": "quantitative", "stack": stack, "axis": axis}

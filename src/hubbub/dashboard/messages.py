@@ -69,7 +69,7 @@ def _funnel(ask: Ask) -> Shown:
         links.append({"n": ask.explained(name), **({"rate": ask.explained(rate)} if rate else {})})
     columns = [Column("step", "Step"), Column("n", "Messages", "count"), Column("rate", "Rate", "share")]
     summary = ", ".join(f"{str(row['step']).lower()} {row['n_shown']}" for row in rows)
-    spec = charts.bars(rows, "step", "n", "count", order=[title for title, _ in STEPS.values()])
+    spec = charts.bars(rows, "step", "n", "Messages", order=[title for title, _ in STEPS.values()])
     note = RECEIPTS if answer.number("delivery_rate").value is not None else NO_RECEIPTS
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), f"Messages {summary}", note)
 

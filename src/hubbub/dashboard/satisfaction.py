@@ -44,7 +44,7 @@ def _ratings(ask: Ask) -> Shown:
     columns = [Column("rating", "Rating"), Column("n", "Ratings", "count"), Column("share", "Share", "share")]
     links = [{"n": ask.explained(name)} for name in RATINGS]
     summary = f"{whole:,} ratings: " + ", ".join(f"{row['n']:,} of {row['rating']}" for row in rows)
-    spec = charts.bars(rows, "rating", "n", "count", order=list(RATINGS.values()))
+    spec = charts.bars(rows, "rating", "n", "Ratings", order=list(RATINGS.values()))
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary)
 
 

@@ -13,7 +13,7 @@ Range = tuple[float | None, float | None]
 
 
 def sparkline(values: Sequence[float | int | None], open_at: int | None = None, usual: Sequence[Range] = ()) -> Markup:
-    """Draw values in order; a missing one breaks the line. The numbers are beside it as text.
+    """Draw values in order; a missing one breaks the line, and one alone is a dot. The numbers are beside it as text.
 
     The line to the open window (`open_at`) is dotted with a hollow end. `usual`: the range behind each value, cut far beyond all
     values. Nothing is drawn of fewer than two values, nor where all values and ranges are 0.
@@ -28,7 +28,7 @@ def sparkline(values: Sequence[float | int | None], open_at: int | None = None, 
         y = HEIGHT - 4 - (HEIGHT - 8) * (value - low) / span if high > low else HEIGHT / 2
         return f"{4 + number * step:.1f} {y:.1f}"
 
-    solid, dotted, pen = "", "", "M"
+    solid, dotted, lone, pen = "", "", "", "M"
     for number, value in enumerate(values):
         if value is None:
             pen = "M"
@@ -41,8 +41,12 @@ def sparkline(values: Sequence[float | int | None], open_at: int | None = None, 
                 f'<path class="open" d="{way}"/><path class="end" d="M{here}h0"/><path class="hole" d="M{here}h0"/>'
             )
             break
+        if pen == "M" and all(side is None for side in values[number + 1 : number + 2]):
+            lone += f"M{here}h0"
         solid, pen = f"{solid}{pen}{here}", "L"
     drawn = f'{_wash(usual, low, high, at)}<path d="{solid}"/>{dotted}'
+    if lone:
+        drawn += f'<path class="lone" d="{lone}"/>'
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none"'
     return Markup(f'<svg class="spark" {box} aria-hidden="true">{drawn}</svg>')
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
@@ -23,8 +25,9 @@ def _wait(ask: Ask) -> str:
     return chosen(ask, CARDS).partition(".")[0]
 
 
-def _waits_over_time(ask: Ask) -> str:
-    return f"{ask.title(_wait(ask))} over time"
+def _of_wait(what: str) -> Callable[[Ask], str]:
+    """Return what titles a part about the chosen wait: "First response by channel"."""
+    return lambda ask: f"{ask.title(_wait(ask))}{ask.in_words(what)}"
 
 
 def _no_hours(ask: Ask) -> Shown | None:
@@ -68,14 +71,9 @@ def _spread(ask: Ask) -> Shown:
     summary = f"{ask.title(wait)}: {whole:,} waits; " + ", ".join(
         f"{row['step']} {shown(row['share'], 'share')}" for row in rows
     )
-    note = "A response time of exactly the limit is within it; percentiles are exact."
-    return Shown(
-        "chart",
-        {"spec": charts.bars(rows, "step", "n", "count", order=STEPS)},
-        Table(columns, rows, links),
-        summary,
-        note,
-    )
+    note = "A wait of exactly 5 minutes counts as 1 to 5 min."
+    spec = charts.bars(rows, "step", "n", "Waits", order=STEPS)
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary, note)
 
 
 def _by(ask: Ask, dimension: str) -> Shown:
@@ -97,11 +95,11 @@ PAGE = Page(
     "speed", "Speed",
     (
         Widget("cards", "Waits", _cards, size="cards", wide=True),
-        Widget("bands", "Over time", _bands, wide=True, fact=_waits_over_time,
-               about="Half of the replies were faster than the line."),
-        Widget("spread", "Distribution of response times", _spread, wide=True, lazy=True),
-        Widget("channels", "By channel", _channels, size="list", lazy=True),
-        Widget("staff", "By staff", _staff, size="list", lazy=True, about="By who replied."),
+        Widget("bands", "Over time", _bands, wide=True, fact=_of_wait(" over time"),
+               about="Half of the waits were shorter than the line."),
+        Widget("spread", "Distribution", _spread, wide=True, lazy=True, fact=_of_wait(", distribution")),
+        Widget("channels", "By channel", _channels, size="list", lazy=True, fact=_of_wait(" by channel")),
+        Widget("staff", "By staff", _staff, size="list", lazy=True, about="By who replied.", fact=_of_wait(" by staff")),
     ),
     group=Group.NUMBERS,
 )  # fmt: skip

@@ -85,7 +85,7 @@ def _row(ask: Ask, row: Cause, unit: str, top: float) -> Cells:
 def _others(rest: float, unit: str, top: float) -> Cells:
     """Return the row of all that is not shown, so that the contributions add up to the change."""
     return {
-        "what": "all others", "before": None, "after": None, "n": None, "moved": _whole(rest, unit), "same": "",
+        "what": "all others together", "before": None, "after": None, "n": None, "moved": _whole(rest, unit), "same": "",
         "bar": middle_bar(max(-1.0, min(1.0, rest / top))), "shown": _signed(rest, unit),
     }  # fmt: skip
 

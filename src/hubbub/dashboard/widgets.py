@@ -130,13 +130,10 @@ def over_time(
         spec = charts.over_time(
             rows, series, unit, mark=mark, stacked=stacked, before=before, open_at=open_at, usual=bool(course)
         )
-    columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
-    if before:
-        columns.append(Column(before, "Before", unit))
-    if aimed:
-        columns.append(Column("target", "Target", unit))
-    if course:
-        columns += [Column("low", "Usual from", unit), Column("high", "to", unit)]
+    more = {"target": "Target"} if aimed else {}
+    more |= {"low": "Usual from", "high": "to"} if course else {}
+    titled = {name: names[name] for name in known} | ({before: "Before"} if before else {}) | more
+    columns = [Column("window", "From", "moment"), *(Column(name, title, unit) for name, title in titled.items())]
     span = windows_of(starts, ask)
     links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
     read = readings(
@@ -147,7 +144,16 @@ def over_time(
         "usual": usual_of(grain or ask.grain) if course else "",
         "readings": plain(read), "bands": [names[name] for name in known] if mark == "bands" else [], "aimed": aimed,
     }  # fmt: skip
-    return Shown("chart", data, Table(columns, rows, links), _summary(names, known, rows, unit))
+    note = "" if mark == "bar" else _breaks(rows, known[0], grain or ask.grain)
+    return Shown("chart", data, Table(columns, rows, links), _summary(names, known, rows, unit), note)
+
+
+def _breaks(rows: Sequence[Cells], name: str, grain: str) -> str:
+    """Say why a line breaks, if a window between two with a value has none; hatched ones say it themselves."""
+    known = [number for number, row in enumerate(rows) if row[name] is not None]
+    between = rows[known[0] : known[-1]] if known else ()
+    broken = any(row[name] is None and not row["gap"] for row in between)
+    return f"The line breaks where {'an' if grain == 'hour' else 'a'} {grain} has no value." if broken else ""
 
 
 def usual_of(grain: str) -> str:

@@ -156,8 +156,10 @@ def _left_out(dimension: str, shown: int, quiet: int, others: Sequence[str]) -> 
     """Return a text about rows that are not shown, and dimensions that show the same change."""
     name, parts = NAMES.get(dimension, dimension), []
     if quiet > 0:
-        other = name.removesuffix("s") if quiet == 1 else name
-        parts.append(f"No clear change in {quiet} other {other}." if shown else f"None of the {name} stands out.")
+        alone = f"None of the {quiet} other {name} changed clearly by itself."
+        if quiet == 1:
+            alone = f"The change of the other {name.removesuffix('s')} is not clear by itself."
+        parts.append(alone if shown else f"None of the {name} stands out.")
     if others and shown:
         parts.append(f"The split by {_and([NAMES.get(other, other) for other in others])} shows the same.")
     return " ".join(parts)

@@ -96,10 +96,10 @@ def test_the_cause_of_a_change_is_named_once(pages: Pages, monkeypatch: pytest.M
     told = answer["dimensions"]["channel"]["rows"][0]
     web = found[0]
     assert (web["what"], float(web["moved"]), int(web["n"])) == ("web", told["contribution"], told["n"])
-    assert found[-1]["what"] == "all others"
+    assert found[-1]["what"] == "all others together"
     assert sum(float(row["moved"]) for row in found) == pytest.approx(answer["difference"], abs=1e-9)
     text = _plain(http, "/t/b/overview/why", metric="csat")
-    assert "No clear change in 1 other channel." in text
+    assert "The change of the other channel is not clear by itself." in text
     assert "is within its usual range" in _plain(http, "/t/b/overview/why", metric="messages")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hubbub.dashboard import charts
+from hubbub.dashboard.sparks import sparkline
 from hubbub.dashboard.speed import BANDS, CARDS, NO_HOURS, STEPS
 from hubbub.metrics.definition import WITHIN
 from tests.unit.dashboard.busy import EVIL, VIEW, agree, asked, numbers, read, rows
@@ -87,3 +89,42 @@ def test_without_replies_each_part_says_so(pages: Pages) -> None:
     http = pages.sign_in()
     for part in ("bands", "spread", "channels", "staff"):
         assert "Nothing in these days and filters." in read(http, f"/t/b/speed/{part}", **VIEW)
+
+
+def test_parts_name_the_chosen_wait(busy: Pages) -> None:
+    """The distribution counts the chosen wait, and titles name it; its axis names what it counts."""
+    http = busy.sign_in()
+    for wait, title in (("first_response_ms", "First response"), ("response_ms", "Response")):
+        view = {**VIEW, "metric": f"{wait}.p50"}
+        html = read(http, "/t/a/speed", **view)
+        for part in (" over time", ", distribution", " by channel", " by staff"):
+            assert f">{title}{part}</h2>" in html
+        count = asked(busy.engine, f"{wait}.count")[0][f"{wait}.count"]
+        assert sum(int(row["n"]) for row in rows(http, "/t/a/speed/spread", **view)) == count
+        assert '"title": "Waits"' in read(http, "/t/a/speed/spread", **view)
+
+
+def test_a_broken_line_says_why(busy: Pages) -> None:
+    """Days without a wait between two with one break the line, and the chart says so; a day alone is a dot."""
+    http = busy.sign_in()
+    for id_, at in (("b1", "2026-08-03"), ("b2", "2026-08-06")):
+        who = {"conversation_id": id_, "contact_id": id_, "channel": "sms"}
+        busy.engine.record("a", [
+            {"type": "message.received", "time": f"{at}T09:00:00Z", "id": f"{id_}in", **who},
+            {"type": "response.staff_sent", "time": f"{at}T09:05:00Z", "id": f"{id_}out", "staff_id": "ada", **who},
+        ], history=True)  # fmt: skip
+    html = read(http, "/t/a/speed/bands", **VIEW, metric="response_ms.p50")
+    assert "The line breaks where a day has no value." in html
+    days = read(http, "/t/a/speed/bands", **{"from": "2026-08-03", "to": "2026-08-04"}, metric="response_ms.p50")
+    assert "The line breaks" not in days
+    assert 'class="lone" d="M' in sparkline([None, 2, None, 3, 4]) and "lone" not in sparkline([None, 3, 4])
+
+
+def test_an_axis_of_waits_has_a_line_at_each_step() -> None:
+    """No tick of a log axis is left out: Vega thins ticks that are more than the wanted number."""
+    rows = [
+        {"window": f"2026-08-0{day}", "at": "", "a": 90_000 * day, "b": 9_000_000 * day, "a_shown": "", "b_shown": ""}
+        for day in (1, 2)
+    ]  # fmt: skip
+    axis = charts.bands(rows, [("a", "Half"), ("b", "Most")], "ms")["layer"][0]["encoding"]["y"]["axis"]
+    assert axis["values"] == [60_000, 600_000, 3_600_000, 36_000_000] and axis["tickCount"] == 4

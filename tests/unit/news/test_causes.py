@@ -47,7 +47,11 @@ def test_a_dimension_with_one_row_is_no_cause() -> None:
 def test_changes_within_chance_are_left_out_and_counted() -> None:
     """Changes within chance are left out and counted; a part of thousands that moved a tenth is a cause."""
     found = causes(answer(110, channel=[MAIL, WEB]))
-    assert [one.value for one in found.rows] == ["email"] and found.left_out == "No clear change in 1 other channel."
+    assert [one.value for one in found.rows] == ["email"] and found.left_out == (
+        "The change of the other channel is not clear by itself."
+    )
+    rooms = [row("a", 100, 200, 100), row("b", 500, 506, 6), row("c", 500, 504, 4)]
+    assert causes(answer(110, channel_id=rooms)).left_out == "None of the 2 other rooms changed clearly by itself."
     shares = [row("a", 0.8, 0.5, -0.1), row("b", 0.8, 0.7, -0.02, n=20)]
     assert [one.value for one in causes(answer(-0.12, "share", channel=shares)).rows] == ["a"]
 
