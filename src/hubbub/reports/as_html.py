@@ -14,7 +14,7 @@ from pathlib import Path
 from hubbub.reports import charts
 from hubbub.reports.cards import cards
 from hubbub.reports.document import Document
-from hubbub.reports.formatting import plain
+from hubbub.reports.formatting import plain, unbroken
 from hubbub.reports.layout import CellShown, Head, Line, labels, layout, left_out
 from hubbub.reports.remarks import colophon, late
 from hubbub.reports.sections import SECTIONS, Ranking
@@ -130,4 +130,4 @@ def _end(document: Document) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    return escape(plain(value))
+    return escape(unbroken(plain(value)))

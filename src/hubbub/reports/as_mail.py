@@ -11,7 +11,7 @@ from html import escape
 from hubbub.metrics.definition import Unit
 from hubbub.reports.cards import Card, cards
 from hubbub.reports.document import Document
-from hubbub.reports.formatting import plain, shown
+from hubbub.reports.formatting import plain, shown, unbroken
 from hubbub.reports.layout import labels
 from hubbub.reports.sections import SECTIONS, Ranking, Summary
 from hubbub.reports.tables import Column, Row, Table
@@ -154,4 +154,4 @@ def _end(document: Document, base: str, stop: str) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    return escape(plain(value))
+    return escape(unbroken(plain(value)))

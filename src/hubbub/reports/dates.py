@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 BEFORE = {"day": "the day before", "week": "the week before", "month": "the month before"}
 
@@ -29,6 +29,14 @@ def short_days(first: date, after: date) -> str:
     if first.year != last.year:
         return f"{first.day} {first:%b %Y} – {end}"
     return f"{first.day} – {end}" if first.month == last.month else f"{first.day} {first:%b} – {end}"
+
+
+def span(start: str, end: str) -> str:
+    """Return a range of local times (RFC 3339) as text: as days, where it begins and ends at midnight."""
+    first, after = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    if first.time() == after.time() == time():
+        return short_days(first.date(), after.date())
+    return f"{start[:16]} to {end[:16]}".replace("T", " ")
 
 
 def windows_in_words(windows: Sequence[str], step: str) -> list[str]:

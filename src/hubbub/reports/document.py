@@ -46,8 +46,18 @@ class Document:
 
     @property
     def read(self) -> Iterator[Table]:
-        """The sections for reading: in the tenant's wording, with the summary last, since cards show its first numbers."""
-        yield from sorted(map(self._in_words, self.tables), key=lambda table: table.name == "summary")
+        """The sections for reading: in the tenant's wording, with the summary last, since cards show its first numbers.
+
+        Those without a number other than 0 are left out (`nothing`).
+        """
+        some = (table for table in self.tables if table.name == "summary" or table.has_any(table.columns))
+        yield from sorted(map(self._in_words, some), key=lambda table: table.name == "summary")
+
+    @property
+    def nothing(self) -> list[str]:
+        """The titles of the sections that `read` leaves out."""
+        shown = {table.name for table in self.read}
+        return [self._in_words(table).title for table in self.tables if table.name not in shown]
 
     def _in_words(self, table: Table) -> Table:
         words = WORDINGS[self.introduction.wording]

@@ -19,8 +19,10 @@ _UNWRITABLE = re.compile(
 _LINES = re.compile("(\r\n|[\r\n\v\f\x85\u2028\u2029])")
 _DURATION = r"\d[\d.,]* (?:ms|s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?"
 _NUMBER = rf"(?:{_DURATION}|\d[\d.,]*%?)"
-_TOGETHER = re.compile(rf"{_NUMBER} – {_NUMBER}|{_DURATION}")
-"""Durations, and ranges of numbers or durations."""
+_TOGETHER = re.compile(rf"{_NUMBER} – {_NUMBER}|{_DURATION}|\bn = \d")
+"""Durations, ranges of numbers or durations, and "n = 5"."""
+JOINER = "\u2060"
+"""Forbids a break after a dash, where a no-break space alone does not."""
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 FEWEST = 5
 """Fewest things of which a share is written in percent."""
@@ -38,8 +40,8 @@ def plain(text: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Return a text with no-break spaces inside durations and ranges: "7 h 49 min" and "66 – 85%" stay on one line."""
-    return _TOGETHER.sub(lambda number: number[0].replace(" ", "\xa0"), text)
+    """Return a text without breaks inside durations and ranges: "7 h 49 min" and "66 – 85%" stay on one line."""
+    return _TOGETHER.sub(lambda number: number[0].replace(" – ", f" –{JOINER} ").replace(" ", "\xa0"), text)
 
 
 def harmless(text: str) -> str:

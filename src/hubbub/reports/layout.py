@@ -5,7 +5,7 @@ Every cell has its text and the exact number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hubbub.metrics.definition import Unit
@@ -14,9 +14,11 @@ from hubbub.reports.dates import windows_in_words
 from hubbub.reports.document import Document, named
 from hubbub.reports.formatting import between, changed, in_words, reason, shown, unit_of
 from hubbub.reports.introduction import Beside, Introduction
-from hubbub.reports.sections import SECTIONS, Ranking, Summary
+from hubbub.reports.sections import SECTIONS, Ranking, Series, Summary
 from hubbub.reports.tables import Column, Row, Table
 
+MONTH = 31
+"""Most steps of a series that are all shown; of longer ones those without anything are left out."""
 FEW = 10
 """Least number of facts behind a mean, a share or a percentile that is not shown in grey."""
 
@@ -72,8 +74,20 @@ def layout(table: Table, document: Document) -> Layout:
     lines = [
         Line(str(row["row"]), (CellShown(label), *(_cell(row, column, longest) for column in columns)))
         for row, label in zip(table.rows, labels(table, document), strict=True)
+        if not _is_bare(row, table, columns)
     ]
     return Layout(heads, tuple(lines))
+
+
+def bare_steps(document: Document) -> bool:
+    """Whether a series leaves out steps without anything."""
+    return any(_is_bare(row, table, brief(table)) for table in document.read for row in table.rows)
+
+
+def _is_bare(row: Row, table: Table, columns: Sequence[Column]) -> bool:
+    """Whether a step of a long series has nothing but zeros and unknown numbers."""
+    is_long = isinstance(SECTIONS[table.name], Series) and len(table.rows) > MONTH + 1
+    return is_long and row["row"] == "window" and not any(row[column.name] for column in columns)
 
 
 def labels(table: Table, document: Document) -> list[str]:
@@ -88,9 +102,10 @@ def labels(table: Table, document: Document) -> list[str]:
 
 
 def brief(table: Table) -> list[Column]:
-    """Return the columns for people, in the order that the section declares."""
+    """Return the columns for people, in the order that the section declares; without those of which no number is known."""
     by_name = {column.name: column for column in table.columns}
-    return [by_name[name] for name in SECTIONS[table.name].brief if name in by_name]
+    declared = [by_name[name] for name in SECTIONS[table.name].brief if name in by_name]
+    return [column for column in declared if any(row[column.name] is not None for row in table.rows)]
 
 
 def left_out(document: Document) -> int:

@@ -23,6 +23,7 @@ from hubbub.query.gaps import sentences
 from hubbub.query.queries import Queries
 from hubbub.query.result import UNKNOWN, Answer, Cell, Compared, State, with_state
 from hubbub.query.result import Row as AnswerRow
+from hubbub.reports.dates import span
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
 from hubbub.reports.tables import Column, ReportData, Row, Table, named_by
@@ -144,8 +145,8 @@ def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> It
 def _summary(ask: Ask, base: Question, metrics: Sequence[RequestedMetric], notes: list[str]) -> Iterator[Row]:
     answer = ask(replace(base, compare="previous"))
     _note(answer, notes)
-    start, end = answer.freshness.compared_with or ("", "")
-    notes.append(f"Compared with {start} to {end}.")
+    if answer.freshness.compared_with:
+        notes.append(f"Compared with {span(*answer.freshness.compared_with)}.")
     (row,) = answer.rows
     for metric in metrics:
         cell, compared = row.cells[metric.name], (row.compare or {})[metric.name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.query.result import State
 from hubbub.reports.document import Document
-from hubbub.reports.layout import summary_rows
+from hubbub.reports.layout import bare_steps, summary_rows
 
 WAITING = (State.LIVE, State.INCOMPLETE, State.NOT_FETCHED)
 
@@ -42,6 +42,10 @@ def colophon(document: Document, left_out: int) -> list[str]:
         lines.append("A change in color is beyond its usual noise. Numbers of fewer than 10 things are grey.")
     if any(row.get("state") == State.LIVE for table in document.tables for row in table.rows):
         lines.append("* These days are not over: the number still grows.")
+    if document.nothing:
+        lines.append(f"Nothing in this period, and so left out: {', '.join(document.nothing)}.")
+    if bare_steps(document):
+        lines.append("Tables leave out steps of time without anything.")
     if left_out:
         lines.append(f"Workbook, CSV and JSON have {left_out} more columns.")
     return [*lines, *filter(None, [unsettled(document)]), *document.notes]

@@ -49,6 +49,10 @@ class Table:
         """The columns for a chart, in drawing order."""
         return [column for name in self.drawn for column in self.columns if column.name == name]
 
+    def has_any(self, columns: Sequence[Column]) -> bool:
+        """Whether some row has a number other than 0 in one of these columns."""
+        return any(row[column.name] for row in self.rows for column in columns if column.unit != "text")
+
     def labelled_by(self, dimension: str) -> str:
         """Return the column that labels a ranking's rows: the names of ids if it has any, else the values."""
         name = named_by(dimension)

@@ -32,7 +32,7 @@ from hubbub.reports.formatting import NAMES, harmless, moment, plain, shown, spr
 from hubbub.reports.sections import SECTIONS, Ranking
 from hubbub.reports.tables import Column, ReportData, Table, data_hash
 from hubbub.settings import REPORT_FORMATS, Reports
-from tests.unit.reports.conftest import whole
+from tests.unit.reports.conftest import open_engine, whole
 
 HOSTILE = (
     "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "  =1", "\xa0=1", "ok\n=1+1", "ok\r\n@x", "＝1",
@@ -113,7 +113,7 @@ def made(engine: Engine) -> dict[str, Any]:
 
 
 def seen(made: dict[str, Any], table: dict[str, Any]) -> Iterator[list[Any]]:
-    """Yield the rows of a section as people read it: label and brief numbers; of the summary value, previous and change."""
+    """Yield the rows of a section as people read it: label and known brief numbers; of the summary value, previous and change."""
     if table["name"] == "summary":
         for row in table["rows"]:
             yield [title_of(row["metric"]), row["value"], row["previous"], row["absolute"]]
@@ -124,7 +124,8 @@ def seen(made: dict[str, Any], table: dict[str, Any]) -> Iterator[list[Any]]:
             label = words(row, section.by)
         else:
             label = windows_in_words([row["window"]], step)[0] if row["window"] else "Total"
-        yield [label, *(row[name] for name in section.brief)]
+        known = [name for name in section.brief if any(other[name] is not None for other in table["rows"])]
+        yield [label, *(row[name] for name in known)]
 
 
 LABELS = {"window", *(section.by for section in SECTIONS.values() if isinstance(section, Ranking))}
@@ -207,6 +208,28 @@ def test_the_page_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
     policies = [attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes]
     assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
     assert "@import" not in found.text and "url(" not in found.text
+
+
+def test_the_page_leaves_out_what_has_nothing(tmp_path: Path) -> None:
+    """Without ratings, intents and staff the page has none of their sections and columns, and half a year only the days with
+    messages; it names what it left out. The JSON has all.
+    """
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("chat", zone="UTC")
+        sent = {"type": "message.received", "contact_id": "c1", "channel": "sms"}
+        days = [
+            {**sent, "time": f"2026-0{n}-10T10:00:00Z", "id": f"{n}", "conversation_id": f"k{n}"} for n in range(1, 7)
+        ]
+        engine.record("chat", days, history=True)
+        report = engine.reports.make("chat", "daily", start="2026-01-01", end="2026-07-01")
+        found = page(Path(engine.reports.file("chat", report.id, "html").path))
+        sections = whole(engine, report.id, "chat")["data"]["sections"]
+    assert set(found.rows) == {"conversations", "channel_breakdown", "summary"}
+    shown_days = [row[0] for row in found.rows["conversations"]]
+    assert [day.split()[-1] for day in shown_days] == ["When", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Total"]
+    assert len(sections) == 7 and max(len(section["rows"]) for section in sections) == 182
+    assert "Nothing in this period, and so left out: Response times, Staff, Satisfaction, Top intents." in found.text
+    assert "AI resolution" not in found.text.partition("Summary")[0]
 
 
 def test_the_page_begins_with_news_and_ends_with_ids(made: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.reports.formatting import between, day, in_sentence, instant, shown, unbroken
+from hubbub.reports.formatting import JOINER, between, day, in_sentence, instant, shown, unbroken
 
 
 def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
@@ -38,13 +38,16 @@ def test_a_range_has_no_more_digits_than_it_is_wide(low: float, high: float, uni
     [
         ("within 7 h 49 min, where 7 min 53 s – 38 min is usual", ["7 h 49 min", "7 min 53 s – 38 min"]),
         ("33%, where 66 – 85% is usual; 1,206 – 1,445 of 3 d 15 h", ["66 – 85%", "1,206 – 1,445", "3 d 15 h"]),
+        ("usual 0 – 4, of n = 57 or n = none", ["0 – 4", "n = 57"]),
         ("4.2 s or 250 ms, 3 min", ["4.2 s", "250 ms", "3 min"]),
         ("from 27 to 30 November, 5 days; 12 hours – none; 2 seats", []),
     ],
 )
 def test_durations_and_ranges_stay_on_one_line(text: str, together: list[str]) -> None:
-    """Spaces inside durations and ranges are no-break spaces, all others stay; the characters are otherwise the same."""
-    written = unbroken(text)
+    """Spaces inside durations and ranges are no-break spaces, and no dash ends a line; the characters are otherwise the same."""
+    joined = unbroken(text)
+    assert joined.count(f"–{JOINER}") == joined.count("\xa0–") == sum(part.count("–") for part in together)
+    written = joined.replace(JOINER, "")
     assert written.replace("\xa0", " ") == text
     assert all(part.replace(" ", "\xa0") in written for part in together)
     assert written.count("\xa0") == sum(part.count(" ") for part in together)

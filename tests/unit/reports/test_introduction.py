@@ -17,7 +17,7 @@ from hubbub.app import Engine
 from hubbub.clock import fixed
 from hubbub.control.alerts import Decision, Entry, Incident
 from hubbub.reports import as_json
-from hubbub.reports.dates import long_days, short_days, windows_in_words
+from hubbub.reports.dates import long_days, short_days, span, windows_in_words
 from hubbub.reports.digest import digest
 from hubbub.reports.document import Document
 from hubbub.reports.formatting import shown
@@ -185,3 +185,9 @@ def test_reports_and_mails_of_slack_alone_speak_of_threads(engine: Engine) -> No
     assert not re.search(r"\b(conversations?|contacts?)\b", words, re.IGNORECASE)
     mail = digest(engine.reports.document("chat", report.id), (), "", "")
     assert not re.search(r"\b(conversations?|contacts?)\b", " ".join(mail.lines), re.IGNORECASE)
+
+
+def test_a_range_of_whole_days_is_written_as_days() -> None:
+    """What a report is compared with is written as days where it begins and ends at midnight, else to the minute."""
+    assert span("2021-07-01T00:00:00+02:00", "2022-01-01T00:00:00+01:00") == "1 Jul – 31 Dec 2021"
+    assert span("2021-07-01T00:00:00+02:00", "2021-07-01T09:30:00+02:00") == "2021-07-01 00:00 to 2021-07-01 09:30"
