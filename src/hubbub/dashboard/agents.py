@@ -13,6 +13,7 @@ from hubbub.dashboard.names import labels
 from hubbub.dashboard.ranges import Range, apart, range_of, range_plot, spread_plot
 from hubbub.dashboard.widgets import breakdown, unit_of
 from hubbub.dashboard.within_target import share_in_time
+from hubbub.dashboard.written import NO_STAFF
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
 from hubbub.query.result import Number
@@ -21,7 +22,8 @@ MOST = 30
 FEW = 10
 """Fewest ratings of a share that is not grey."""
 NO_CHANGE: Mapping[str, str] = {"change": "", "way": ""}
-NOBODY = "No staff replied, did a task or was rated in these days."
+NOBODY = "Nobody replied, did a task or was rated in these days."
+NO_PERSON = f"The row “{NO_STAFF}” has what AI did, or an author whom the source does not name."
 HANDLED, SATISFIED, RATINGS = "conversations_handled", "csat", "ratings"
 KINDS: Mapping[str, str] = {
     "response": "answers", "first_response": "first responses", "next_response": "answers", SATISFIED: "ratings",
@@ -65,7 +67,8 @@ def agents(ask: Ask) -> Shown:
         **shown.data, "plots": {name: title for name, title in plots.items() if name in known}, "everyone": everyone,
         "lead": summary, "beside": ("low", "high"),
     }  # fmt: skip
-    note = ". ".join(filter(None, (shown.note, _left_out(absent))))
+    nobody = NO_PERSON if any(row["name"] == NONE for row in rows) else ""
+    note = " ".join(filter(None, (shown.note, nobody, _left_out(ask.reported(absent)))))
     return replace(shown, table=replace(shown.table, columns=columns, rows=rows), data=data, summary=summary, note=note)
 
 

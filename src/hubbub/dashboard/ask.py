@@ -36,7 +36,7 @@ P = ParamSpec("P")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
 """Measures that also exist in business hours."""
 UNREPORTED = {
-    "satisfaction": "surveys or ratings", "task": "tasks", "campaign": "campaigns", "staff": "who of the staff is online",
+    "satisfaction": "surveys or ratings", "task": "tasks", "campaign": "campaigns", "staff": "who is online",
     "receipt": "what became of sent messages",
 }  # fmt: skip
 """What sources may report (`query.reported`) -> its name in sentences."""

@@ -1,10 +1,12 @@
 """Conversations as rows of a table: who wrote comes first and leads to the conversation; the place and the id stand small below.
 
-For a tenant with threads alone the first message comes first, with the room and who began it below; the id is in the CSV alone.
+For a tenant with threads alone the first message comes first where its text is stored, with the room and who began it below; the
+id is in the CSV alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from hubbub.dashboard.components import Cells, Column
 from hubbub.query.excerpts import Excerpt, excerpts
 
 CONTACT = Column("contact_id", "Contact")
+_MENTION = re.compile(r"([@#])([CUW][A-Z0-9]{2,20})\b")
 MESSAGE, OPENING = Column("text", "Last message", "long"), Column("text", "First message", "long")
 PLACE = (Column("channel_id", "Room"), Column("channel", "Channel"), Column("account_id", "Account"))
 
@@ -25,13 +28,29 @@ def days_of_silence(ask: Ask) -> str:
 
 def texts_of(ask: Ask, conversations: Sequence[str]) -> Mapping[str, Excerpt]:
     """Return excerpts of conversations by id, with the text of the last message, or of a thread's first one."""
-    return excerpts(ask.engine.queries, ask.tenant, conversations, first=_threads(ask))
+    return with_mentions(ask, excerpts(ask.engine.queries, ask.tenant, conversations, first=_threads(ask)))
+
+
+def with_mentions(ask: Ask, known: Mapping[str, Excerpt]) -> Mapping[str, Excerpt]:
+    """Return excerpts with the names of mentioned people and channels of Slack in place of their ids."""
+    ids = {id_ for excerpt in known.values() for _, id_ in _MENTION.findall(excerpt.text or "")}
+    if not ids:
+        return known
+    names = {id_: name for (_, id_), name in ask.called({"contact": ids, "staff": ids, "room": ids}).items()}
+
+    def named(mention: re.Match[str]) -> str:
+        return f"{mention[1]}{names.get(mention[2], mention[2])}"
+
+    return {
+        id_: replace(excerpt, text=_MENTION.sub(named, excerpt.text)) if excerpt.text else excerpt
+        for id_, excerpt in known.items()
+    }
 
 
 def conversation_columns(ask: Ask, columns: Sequence[Column], rows: Sequence[Cells], id_: str = "id") -> list[Column]:
     """Return the columns of rows of conversations that have values, with the small ones; `id_`: the name of that with the id."""
     id_column = Column(id_, "Id")
-    if not _threads(ask):
+    if not _threads(ask) or all(row.get(OPENING.name) is None for row in rows):
         return with_small_print(ask, columns, rows, (*PLACE, id_column))
     others = [column for column in columns if column not in (CONTACT, MESSAGE)]
     return with_small_print(ask, (OPENING, *others), rows, (PLACE[0], CONTACT, *PLACE[1:], id_column))
@@ -66,5 +85,5 @@ def _filled(ask: Ask, columns: Sequence[Column], rows: Sequence[Cells]) -> list[
 def ways(ask: Ask, row: Cells, always: str, id_: str = "id") -> Mapping[str, str]:
     """Return the links of a row: its first column, and the column `always`, which every row has, lead to the conversation."""
     way = ask.link("conversation", id=row[id_])
-    first = OPENING.name if _threads(ask) else CONTACT.name
+    first = OPENING.name if _threads(ask) and row.get(OPENING.name) is not None else CONTACT.name
     return {always: way, **({first: way} if row.get(first) is not None else {})}

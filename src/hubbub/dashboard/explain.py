@@ -105,10 +105,18 @@ def _number(ask: Ask) -> Shown:
     share = answer.value if unit == Unit.SHARE and answer.value is not None else None
     data = {
         "metric": metric, "title": ask.title(metric), "found": answer, "value": shown(answer.value, unit),
-        "why": UNKNOWN.get(answer.state, ""), "where": _where(ask), "days": _days(start, end),
+        "why": UNKNOWN.get(answer.state, ""), "where": _where_in_words(ask), "days": _days(start, end),
         "bar": share_bar(share) if share is not None else "", "sentence": _sentence(answer) if share is not None else "",
     }  # fmt: skip
     return Shown("number", data, summary=f"{ask.title(metric)}: {data['value']}")
+
+
+def _where_in_words(ask: Ask) -> list[str]:
+    """Return each filter of the number with its values, by their names."""
+    return [
+        f"{ask.in_words(_title(name))} {', '.join(ask.label(name, value) for value in values)}"
+        for name, values in _where(ask).items()
+    ]
 
 
 def _days(start: str, end: str) -> str:

@@ -164,14 +164,14 @@ def online(ask: Ask) -> Shown:
         return Shown(empty=missing)
     staff = _named(ask, "staff_online", MOST_STAFF)
     if staff is None:
-        return Shown(empty="Staff who are online cannot be filtered like this: remove the filter to see them.")
+        return Shown(empty="Who is online cannot be filtered like this: remove the filter to see it.")
     if not staff:
         return Shown(empty="Nobody is logged in.")
     columns, rows = [Column("id", "Staff", of="staff_id")], rows_of(staff, ask.now)
     if any(row["account_id"] is not None for row in rows):
         columns.append(Column("account_id", "Account"))
     links = [{"id": ask.link("team", ask.view.with_filter("staff_id", member.id).on(rest={}))} for member in staff]
-    return Shown("table", {}, Table(columns, rows, links), f"Staff who are logged in: {len(staff)}")
+    return Shown("table", {}, Table(columns, rows, links), f"Logged in: {len(staff)}")
 
 
 PAGE = Page(

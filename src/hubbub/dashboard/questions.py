@@ -8,7 +8,7 @@ from datetime import datetime
 from hubbub.dashboard.answer_rows import PageAnswer
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Shown, Table
-from hubbub.dashboard.conversation_rows import with_small_print
+from hubbub.dashboard.conversation_rows import with_mentions, with_small_print
 from hubbub.dashboard.conversations import local, raw_event
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.source_links import with_source
@@ -81,4 +81,4 @@ def _excerpts(ask: Ask, ids: Sequence[tuple[datetime, str]]) -> Mapping[str, Exc
     """Return who asked, and the stored texts of questions, for those who may see rows."""
     if not ask.person.may(Role.ANALYST):
         return {}
-    return messages(ask.engine.queries, ask.tenant, ids)
+    return with_mentions(ask, messages(ask.engine.queries, ask.tenant, ids))

@@ -27,8 +27,8 @@ PAGE = Page(
     "team", "Team",
     (
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
-        Widget("agents", "Staff", agents, size="list", wide=True,
-               about='Replies without a person, like those of AI, are in the row "no staff". A change is shown where it is '
+        Widget("agents", "By person", agents, size="list", wide=True,
+               about="A change is shown where it is "
                "better or worse beyond what is usual; numbers from fewer than 10 ratings are grey."),
         Widget("chart", "Over time", _chart, fact=chosen_over_time(CARDS)),
         Widget("online", "Online now", online, size="list", lazy=True),

@@ -13,10 +13,16 @@ STATES = {"silent": "closed by silence"}
 """States whose names need more words."""
 
 
+NO_STAFF = "no known person"
+"""Replies and ratings that name none of the staff."""
+
+
 def written(wording: Wording, dimension: str, value: str) -> str:
     """Return a value of a dimension as words, without regard to its name."""
     if dimension == STATE:
         return STATES.get(value, value)
+    if value == NONE and dimension == "staff_id":
+        return NO_STAFF
     if value == NONE:
         return wording.text(f"no {FILTERS.get(dimension, dimension).lower()}")
     return in_words(dimension, value)

@@ -1,4 +1,5 @@
-"""The words of a kind of source: in Slack a conversation is a thread, a contact a member, a room a channel.
+"""The words of a kind of source: in Slack a conversation is a thread, a contact a member, a room a channel, one of
+the staff a replier: whoever replies in a thread that somebody else began.
 
 News, cards, reports and mails share this table. It changes only Hubbub's own texts, never names from outside.
 """
@@ -14,10 +15,14 @@ from hubbub.metrics.catalogue import title_of
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The wording for a kind of tenant: titles of metrics, and common word (in lower case) -> word in its place."""
+    """The wording for a kind of tenant: titles of metrics, and common word (in lower case) -> word in its place.
+
+    `alone`: texts that are replaced as a whole, where a word has another form as a title.
+    """
 
     titles: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    alone: Mapping[str, str] = field(default_factory=dict)
     only_channel: str = ""
     """The only channel of these tenants, which pages need not name; empty: they may have any channels."""
 
@@ -29,6 +34,8 @@ class Wording:
         """Return one of our texts in these words."""
         if not self.words:
             return text
+        if text in self.alone:
+            return self.alone[text]
         longest_first = sorted(self.words, key=len, reverse=True)
         return re.sub(rf"\b({'|'.join(longest_first)})\b", self._word, text, flags=re.IGNORECASE)
 
@@ -56,7 +63,9 @@ WORDINGS: Mapping[str, Wording] = {
             "conversation": "thread", "conversations": "threads", "contact": "member", "contacts": "members",
             "room": "channel", "rooms": "channels", "first response": "first reply", "first responses": "first replies",
             "channels and rooms": "channels", "channel · room": "channel", "channel with one room": "channel",
+            "staff": "repliers", "by staff": "by replier", "staff member": "replier",
         },
+        alone={"Staff": "Replier"},
         only_channel=SLACK,
     ),
 }  # fmt: skip

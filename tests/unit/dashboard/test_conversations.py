@@ -85,7 +85,7 @@ def test_a_list_of_threads_begins_with_their_first_messages(visitor: Visitor) ->
     root = {
         "type": "message.received", "id": "C01:1755590400.000100", "conversation_id": "C01:1755590400.000100",
         "time": "2026-08-19T08:00:00Z", "source": "slack", "channel": "slack", "channel_id": "C01", "contact_id": "U1",
-        "attributes": {"text": "Who has\n<https://example.com/key|the key>, <@U2|ada>?"},
+        "attributes": {"text": "Who has\n<https://example.com/key|the key>, <@U2|ada> or <@U20>?"},
     }  # fmt: skip
     reply = {
         **root,
@@ -97,10 +97,18 @@ def test_a_list_of_threads_begins_with_their_first_messages(visitor: Visitor) ->
     }
     visitor.engine.record("acme", [root, reply | {"attributes": {"text": "I do"}}], history=True)
     visitor.engine.names.set(
-        "acme", [{"kind": "room", "id": "C01", "name": "help"}, {"kind": "contact", "id": "U1", "name": "Grace"}]
+        "acme",
+        [
+            {"kind": "room", "id": "C01", "name": "help"},
+            {"kind": "contact", "id": "U1", "name": "Grace"},
+            {"kind": "contact", "id": "U20", "name": "Jo <b>"},
+        ],
     )
     listed = visitor.page(f"/t/acme/conversations/list?{VIEW}")
-    assert re.search(r'<a href="/t/acme/conversation\?[^"]*">Who has the key, @ada\?</a><small class="below">', listed)
+    assert re.search(
+        r'<a href="/t/acme/conversation\?[^"]*">Who has the key, @ada or @Jo &lt;b&gt;\?</a><small class="below">',
+        listed,
+    )
     shown = visitor.see(f"/t/acme/conversations/list?{VIEW}")
     assert "1 thread, the newest first; none waits for an answer." in shown and "Channel help · Member Grace" in shown
     assert "I do" not in shown and "First message" in shown and ">C01:1755590400.000100<" not in listed

@@ -21,7 +21,7 @@ from hubbub.reports.formatting import changed, of_few
     ("dimension", "value", "words"),
     [
         ("topic", "late_check_in", "late check in"), ("intent", "book_room", "book room"), ("topic", "___", "___"),
-        ("channel_id", "front_desk", "front_desk"), ("topic", NONE, "no topic"), ("staff_id", NONE, "no staff"),
+        ("channel_id", "front_desk", "front_desk"), ("topic", NONE, "no topic"), ("staff_id", NONE, "no known person"),
         ("channel_id", NONE, "no room"),
     ],
 )  # fmt: skip

@@ -28,6 +28,10 @@ def test_the_common_kind_changes_no_text(text: str) -> None:
             "1 in 10 waited longer than {value} for a first reply",
         ),
         ("The slowest first responses", "The slowest first replies"),
+        ("First response by staff", "First reply by replier"),
+        ("Staff", "Replier"),
+        ("Staff online", "Repliers online"),
+        ("ratings of each staff member", "ratings of each replier"),
         ("bathrooms, conversational", "bathrooms, conversational"),
     ],
 )
