@@ -103,6 +103,20 @@ def test_pages_fit_a_phone(browser: Browser, server: Server) -> None:
     assert not wide
 
 
+def test_a_phone_shows_the_bars_of_causes(browser: Browser, server: Server) -> None:
+    """At 390 px each row of "Why" has its name, contribution and bar, inside the panel."""
+    with visiting(browser, server, width=390) as visitor:
+        visitor.visit(f"/t/{HOTEL}/overview?metric=messages")
+        rows = visitor.page.locator("#why tbody tr")
+        assert rows.count() > 1
+        for number in range(rows.count()):
+            name, bar, moved = (
+                rows.nth(number).locator(part).bounding_box() for part in ("th", ".from-middle", "td:last-child")
+            )
+            assert name and bar and moved and bar["width"] > 60 and bar["y"] > moved["y"]
+            assert max(bar["x"] + bar["width"], moved["x"] + moved["width"]) < 390
+
+
 WIDTHS = (320, 390, 600, 720, 721, 800, 900, 961, 1024, 1180, 1280, 1281, 1366, 1440, 1920)
 """Phones, tablets and screens, and both sides of each width where the layout changes."""
 
@@ -120,6 +134,39 @@ def test_no_page_is_wider_than_its_window(browser: Browser, server: Server) -> N
                 if (needs := visitor.page.evaluate("document.documentElement.scrollWidth")) > width:
                     wide[name, width] = needs
     assert not wide
+
+
+HOLES = """() => {
+  const grid = document.querySelector(".widgets");
+  if (!grid) return [];
+  const rows = new Map(), whole = grid.getBoundingClientRect().right;
+  for (const one of grid.querySelectorAll(":scope > .widget")) {
+    const box = one.getBoundingClientRect(), row = rows.get(Math.round(box.top)) ?? [];
+    rows.set(Math.round(box.top), [...row, { name: one.id, right: box.right, bottom: box.bottom }]);
+  }
+  return [...rows.values()].filter((row) => Math.max(...row.map(({ right }) => right)) < whole - 1 ||
+    new Set(row.map(({ bottom }) => Math.round(bottom))).size > 1).map((row) => row.map(({ name }) => name).join(", "));
+}"""
+"""Rows of panels that leave a part of the page's width, or end at different heights."""
+
+
+@pytest.mark.slow
+def test_panels_leave_no_hole_between_them(browser: Browser, server: Server) -> None:
+    """Each row of panels fills the width and ends at one height, with data and without."""
+    found = {}
+    with visiting(browser, server, width=1440) as visitor:
+        for tenant in (HOTEL, "empty"):
+            for name, path in addresses(server, tenant):
+                if name in ("conversation", "incident") and tenant == "empty":
+                    continue
+                visitor.visit(path)
+                for width in (1440, 1024, 1600):
+                    visitor.page.set_viewport_size({"width": width, "height": 900})
+                    visitor.page.wait_for_timeout(50)
+                    if holes := visitor.page.evaluate(HOLES):
+                        found[tenant, name, width] = holes
+                visitor.page.set_viewport_size({"width": 1440, "height": 900})
+    assert not found
 
 
 @pytest.mark.slow

@@ -68,6 +68,8 @@ def _funnel(ask: Ask) -> Shown:
         rows.append({"step": title, "n": n, "n_shown": label, "rate": share})
         links.append({"n": ask.explained(name), **({"rate": ask.explained(rate)} if rate else {})})
     columns = [Column("step", "Step"), Column("n", "Messages", "count"), Column("rate", "Rate", "share")]
+    if len(rows) == 1:  # a single bar says no more than its number
+        return Shown(table=Table(columns, rows, links), empty=f"{rows[0]['n_shown']} messages were sent. {NO_RECEIPTS}")
     summary = ", ".join(f"{str(row['step']).lower()} {row['n_shown']}" for row in rows)
     spec = charts.bars(rows, "step", "n", "Messages", order=[title for title, _ in STEPS.values()])
     note = RECEIPTS if answer.number("delivery_rate").value is not None else NO_RECEIPTS

@@ -61,6 +61,7 @@ def _plain(http: TestClient, path: str, **view: str) -> str:
         " ".join(unescape(re.sub(r"<[^>]*>", " ", read(http, path, **view))).split())
         .replace(" ,", ",")
         .replace(" .", ".")
+        .replace(" ;", ";")
     )
 
 

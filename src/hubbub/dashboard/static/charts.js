@@ -64,5 +64,8 @@ async function draw(plot) {
 
 const all = (within) => within.querySelectorAll("[data-chart]").forEach((plot) => draw(plot));
 all(document);
-document.addEventListener("part", (event) => all(event.target));
+document.addEventListener("part", (event) => {
+  all(event.target);
+  dispatchEvent(new Event("resize")); // a part that came may have moved others: charts fit their panels again
+});
 document.addEventListener("theme", () => all(document));
