@@ -21,9 +21,20 @@ NO_HAND_OFFS = "AI handed no conversation to people in these days and filters."
 NO_REPLIES = "No reply by AI was reported in these days and filters."
 
 
+def _without(ask: Ask) -> str:
+    """Return that AI did nothing in these days; empty where it did something."""
+
+    def look() -> str:
+        answer = ask.query(["ai_involved", "ai_replies"])
+        did = any(row.value(name) for row in answer.rows for name in ("ai_involved", "ai_replies"))
+        return "" if did or answer.unfiltered else NO_AI
+
+    return ask.in_words(ask.once("without AI", look))
+
+
 def _cards(ask: Ask) -> Shown:
-    if not ask.query(["ai_involved"]).number("ai_involved").value:
-        return Shown(empty=ask.in_words(NO_AI))
+    if nothing := _without(ask):
+        return Shown(empty=nothing)
     return cards(ask, CARDS, driving=_chosen(ask))
 
 
@@ -32,6 +43,8 @@ def _chosen(ask: Ask) -> str:
 
 
 def _chart(ask: Ask) -> Shown:
+    if nothing := _without(ask):
+        return Shown(empty=nothing)
     return over_time(ask, [_chosen(ask)], compare=True)
 
 
@@ -61,16 +74,24 @@ def _lasting(ask: Ask) -> Shown:
 
 
 def _hand_offs(ask: Ask) -> Shown:
-    return breakdown(ask, "handed_off_by", ["ai_hand_offs"], title="Handed off by", nothing=ask.in_words(NO_HAND_OFFS))
+    return breakdown(
+        ask,
+        "handed_off_by",
+        ["ai_hand_offs"],
+        title="Handed off by",
+        nothing=_without(ask) or ask.in_words(NO_HAND_OFFS),
+    )
 
 
 def _reasons(ask: Ask) -> Shown:
-    return breakdown(ask, "reason", ["ai_hand_offs"], title="Reason", nothing=ask.in_words(NO_HAND_OFFS))
+    return breakdown(
+        ask, "reason", ["ai_hand_offs"], title="Reason", nothing=_without(ask) or ask.in_words(NO_HAND_OFFS)
+    )
 
 
 def _usage(ask: Ask) -> Shown:
     names = ["ai_replies", "ai_input_tokens", "ai_output_tokens", "ai_cost"]
-    return breakdown(ask, "model", names, title="Model", compare=False, nothing=NO_REPLIES)
+    return breakdown(ask, "model", names, title="Model", compare=False, nothing=_without(ask) or NO_REPLIES)
 
 
 def _channels(ask: Ask) -> Shown:

@@ -29,13 +29,14 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
-from hubbub.query.reported import unreported
+from hubbub.query.reported import needed, unreported
 
 T = TypeVar("T")
 P = ParamSpec("P")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
 """Measures that also exist in business hours."""
 UNREPORTED = {
+    "conversation": "which messages belong to one conversation",
     "satisfaction": "surveys or ratings", "task": "tasks", "campaign": "campaigns", "staff": "who is online",
     "receipt": "what became of sent messages",
 }  # fmt: skip
@@ -191,13 +192,14 @@ class Ask:
 
     def never(self, *what: str) -> str:
         """Return a sentence on which of some things (keys of `UNREPORTED`, or empty) no source ever reported; empty for none."""
-        names = [UNREPORTED[name] for name in dict.fromkeys(filter(None, what)) if name in self.unreported]
-        return self.in_words(f"No source here reports {' or '.join(names)}.") if names else ""
+        names = sorted({UNREPORTED[name] for name in what if name and name in self.unreported}, key=len)
+        listed = " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+        return self.in_words(f"No source here reports {listed}.") if names else ""
 
     def _missing(self, metric: str) -> str:
-        """Return the subject of a metric's events if no source ever reported one, else nothing."""
-        subjects = find(metric).rollup.source.subjects
-        return subjects[0] if subjects and self.unreported.issuperset(subjects) else ""
+        """Return what a metric needs if no source ever reported it, else nothing."""
+        what = needed(metric)
+        return what if what and what in self.unreported else ""
 
     def timed(self, metric: str) -> str:
         """Return a wait's metric in the view's time: all hours, or business hours."""

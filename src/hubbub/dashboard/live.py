@@ -67,6 +67,8 @@ def _states(ask: Ask) -> tuple[PageRow, Mapping[str, str]]:
 def _cards(ask: Ask) -> Shown:
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
+    if not ask.reported(STATES):
+        return Shown(empty=ask.not_reported(STATES))
     states, unfiltered = _states(ask)
     return shown_cards([
         Card(
@@ -120,6 +122,8 @@ def _named(ask: Ask, metric: str, limit: int) -> list[Member] | None:
 def _waiting(ask: Ask) -> Shown:
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
+    if missing := ask.not_reported([METRIC]):
+        return Shown(empty=missing)
     question = _question(ask, (METRIC,), ask.now - timedelta(days=1), ask.now)
     if question is None:
         return Shown(

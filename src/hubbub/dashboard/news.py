@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.ask import Ask, newest_channels
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.person import Role
@@ -25,7 +25,7 @@ from hubbub.news.answer import NewsAnswer, NewsPoint
 from hubbub.news.candidates import candidate_of
 from hubbub.news.judge import Verdict
 from hubbub.news.number import CourseRow, NewsNumber
-from hubbub.news.sentences import NO_NEWS, beside_usual
+from hubbub.news.sentences import NO_NEWS, beside_usual, in_part
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import in_sentence, near
 
@@ -198,7 +198,23 @@ def waiting_now(ask: Ask, wording: Wording, *, quiet: bool) -> str:
         return ""
     who = "1 conversation waits" if count == 1 else f"{count:,} conversations wait"
     who = wording.text(who)
-    return f"{who} {how.replace('their', 'its') if count == 1 else how}, the longest for {near(longest, Unit.MS)}."
+    where = _most_wait(ask, "waiting_past_target" if past is not None else "waiting_conversations", int(count), wording)
+    return (
+        f"{who} {how.replace('their', 'its') if count == 1 else how}{where}, the longest for {near(longest, Unit.MS)}."
+    )
+
+
+def _most_wait(ask: Ask, metric: str, count: int, wording: Wording) -> str:
+    """Return the channel where most of the waiting conversations are; empty where it is less than half, or the only channel."""
+    today = day_of(ask.now, ask.tenant.tz)
+    rows = ask.query([metric], by=["channel"], span=(today, today + timedelta(days=1))).rows
+    most = max(rows, key=lambda row: row.value(metric) or 0, default=None)
+    share = (most.value(metric) or 0) / count if most is not None else 0.0
+    channel = most.dim("channel") if most is not None else None
+    if count == 1 or share < 0.5 or channel is None or len(newest_channels(ask.engine, ask.tenant)) < 2:
+        return ""
+    share = share if share == 1 else min(share, 0.99)  # not "all" where one waits elsewhere
+    return f", {in_part(share, 'channel', ask.label('channel', channel), wording)}"
 
 
 def open_questions(ask: Ask) -> tuple[str, str] | None:

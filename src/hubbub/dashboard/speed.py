@@ -101,5 +101,5 @@ PAGE = Page(
         Widget("channels", "By channel", _channels, size="list", lazy=True, fact=_of_wait(" by channel")),
         Widget("staff", "By staff", _staff, size="list", lazy=True, about="By who replied.", fact=_of_wait(" by staff")),
     ),
-    group=Group.NUMBERS,
+    group=Group.NUMBERS, subject="conversation",
 )  # fmt: skip

@@ -38,6 +38,8 @@ def unanswered(ask: Ask) -> Shown:
     """Show conversations that wait at the end of the view's days, longest first, with their places."""
     first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
     where = {name: tuple(values) for name, values in ask.view.where.items()}
+    if missing := ask.not_reported(["oldest_waiting_ms"]):
+        return Shown(empty=missing)
     if why := ask.unfiltered("oldest_waiting_ms"):
         return Shown(empty=f"{ask.in_words('Waiting conversations')} are not known by {why.lower()}.")
     if first >= ask.now:

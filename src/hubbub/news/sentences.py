@@ -179,9 +179,14 @@ def moved(number: NewsNumber, wording: Wording) -> str:
 
 def because(cause: Cause, named: str, there: str, wording: Wording) -> str:
     """Return the cause as text. `there`: its values of another measure; empty if the change has the same measure."""
-    part = next(words for least, words in _PARTS if cause.share >= least)
-    where = f"{part} {wording.text(_WHERE.get(cause.dimension, ''))}{plain(named)}"
+    where = in_part(cause.share, cause.dimension, named, wording)
     return f"{where} ({there})" if there else where
+
+
+def in_part(share: float, dimension: str, named: str, wording: Wording) -> str:
+    """Return how much of something belongs to a dimension's value: "almost all in the channel WhatsApp"."""
+    part = next(words for least, words in _PARTS if share >= least)
+    return f"{part} {wording.text(_WHERE.get(dimension, ''))}{plain(named)}"
 
 
 def there(cause: Cause, metric: str) -> str:

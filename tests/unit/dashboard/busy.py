@@ -64,6 +64,7 @@ def read(http: TestClient, path: str, **params: str) -> str:
 
 _SENT = {"message_id": "m1", "channel": "sms", "contact_id": "c1"}
 LONG_AGO: dict[str, list[dict[str, Any]]] = {
+    "conversation": [{"type": "message.received", "conversation_id": "old", "contact_id": "c1", "channel": "sms"}],
     "satisfaction": [{"type": "satisfaction.rating_received", "survey_id": "s1", "value": 5}],
     "task": [{"type": "task.created", "task_id": "t1"}],
     "campaign": [{"type": "campaign.created", "campaign_id": "c1"}],

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from hubbub.dashboard.why import LEAST
-from tests.unit.dashboard.busy import asked, read, rows
+from tests.unit.dashboard.busy import asked, read, report, rows
 from tests.unit.dashboard.conftest import NOW, Pages
 
 
@@ -140,6 +140,7 @@ def test_days_without_conversations_do_not_say_that_none_waits(pages: Pages) -> 
     pages.engine.add_tenant("old", zone="Europe/Rome")
     alone = {"type": "message.received", "time": "2026-08-18T09:00:00Z", "id": "alone", "channel": "web"}
     pages.engine.record("old", alone, history=True)
+    report(pages.engine, "old", "conversation")
     http = pages.sign_in()
     text = _plain(http, "/t/old/overview/unanswered")
     assert "No conversation began in these days." in text and "waits for a reply" not in text
@@ -208,7 +209,10 @@ def test_news_compare_yesterday_and_link_waiting_conversations(pages: Pages) -> 
     text = re.sub(r"<[^>]*>", "", read(http, "/t/b/overview/news"))
     assert re.search(r"Yesterday\. .*essages: 2[01] \(usual 4\)", text), text
     waiting = asked(pages.engine, "waiting_conversations", tenant="b", start="2026-08-20", end="2026-08-21")[0]
-    assert f"{waiting['waiting_conversations']:,} conversations wait for a reply, the longest for" in text
+    assert (
+        f"{waiting['waiting_conversations']:,} conversations wait for a reply, almost all in the channel web, the longest for"
+        in text
+    )
     assert "Show who waits" in text and "/t/b/overview?range=yesterday" in read(http, "/t/b/overview/news")
     days_before = {"from": "2026-07-01", "to": "2026-08-01", "compare": "none"}
     assert "Show who waits" not in read(http, "/t/b/overview/news", **days_before)

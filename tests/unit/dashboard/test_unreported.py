@@ -15,9 +15,10 @@ from tests.unit.dashboard.conftest import Pages
 from tests.unit.dashboard.visiting import visiting
 
 OF: dict[str, tuple[str, ...]] = {
-    "team": ("tasks_completed", "staff_online"), "live": ("staff_online",), "satisfaction": ("ratings", "csat", "surveys_sent"),
+    "team": ("tasks_completed", "staff_online", "responses"), "live": ("staff_online", "open_conversations"),
+    "speed": ("response_ms.p50", "resolution_ms.p90"), "satisfaction": ("ratings", "csat", "surveys_sent"),
     "messages": ("delivery_rate", "failure_rate", "read_rate"), "messages/states": ("campaigns_total", "campaigns_active"),
-    "overview": ("csat",),
+    "overview": ("csat", "conversations_started", "escalation_rate"),
 }  # fmt: skip
 """Page or part -> numbers that need a report."""
 NEEDS = {
@@ -26,6 +27,7 @@ NEEDS = {
     "campaigns_total": "campaign",
     "campaigns_active": "campaign",
 }
+NEEDS |= dict.fromkeys((*OF["speed"], *OF["overview"][1:], "responses", "open_conversations"), "conversation")
 NEEDS |= dict.fromkeys(OF["satisfaction"], "satisfaction") | dict.fromkeys(OF["messages"], "receipt")
 
 
@@ -52,14 +54,18 @@ def test_numbers_are_shown_of_what_was_ever_reported(reported: set[str]) -> None
 
 @pytest.mark.parametrize(("path", "what"), [
     ("satisfaction", "satisfaction"), ("team", "task"), ("team", "staff"), ("team/online", "staff"), ("live/online", "staff"),
-    ("messages/states", "campaign"), ("messages/funnel", "receipt"), ("messages/failures", "receipt"),
+    ("messages/states", "campaign"), ("speed", "conversation"), ("live/waiting", "conversation"),
+    ("overview/unanswered", "conversation"), ("messages/funnel", "receipt"), ("messages/failures", "receipt"),
 ])  # fmt: skip
 def test_the_page_says_what_no_source_reports(pages: Pages, path: str, what: str) -> None:
     """A page or part names what no source reports; with the first event it does not."""
+    pages.engine.add_tenant("new", zone="Europe/Rome")
+    sent = {"type": "message.received", "time": "2026-08-19T10:00:00Z", "id": "1", "channel": "sms", "contact_id": "c1"}
+    pages.engine.record("new", sent)
     http = pages.sign_in()
-    assert UNREPORTED[what] in read(http, f"/t/b/{path}", **VIEW)
-    report(pages.engine, "b", what)
-    assert f"No source here reports {UNREPORTED[what]}" not in read(http, f"/t/b/{path}", **VIEW)
+    assert UNREPORTED[what] in read(http, f"/t/new/{path}", **VIEW)
+    report(pages.engine, "new", what)
+    assert f"No source here reports {UNREPORTED[what]}" not in read(http, f"/t/new/{path}", **VIEW)
 
 
 def test_live_without_events_for_weeks_states_no_zeros(pages: Pages) -> None:
