@@ -147,5 +147,5 @@ PAGE = Page(
         Widget("list", "Conversations", _list, size="tall", lazy=True, wide=True),
     ),
     role=Role.ANALYST,
-    group=Group.ROWS,
+    group=Group.ROWS, subject="conversation",
 )  # fmt: skip

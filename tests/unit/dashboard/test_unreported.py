@@ -54,7 +54,7 @@ def test_numbers_are_shown_of_what_was_ever_reported(reported: set[str]) -> None
 
 @pytest.mark.parametrize(("path", "what"), [
     ("satisfaction", "satisfaction"), ("team", "task"), ("team", "staff"), ("team/online", "staff"), ("live/online", "staff"),
-    ("messages/states", "campaign"), ("speed", "conversation"), ("live/waiting", "conversation"),
+    ("messages/states", "campaign"), ("speed", "conversation"), ("conversations", "conversation"), ("live/waiting", "conversation"),
     ("overview/unanswered", "conversation"), ("messages/funnel", "receipt"), ("messages/failures", "receipt"),
 ])  # fmt: skip
 def test_the_page_says_what_no_source_reports(pages: Pages, path: str, what: str) -> None:
