@@ -6,7 +6,7 @@ A secret is shown once, by the page that made it, and never stored or listed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from urllib.parse import parse_qsl
 
 from hubbub.control.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROLES, SEEN_SECONDS, Link
@@ -19,6 +19,7 @@ from hubbub.dashboard.view import FILTERS, PRESETS
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
 from hubbub.model.window import utc_naive
+from hubbub.reports.dates import short_days
 from hubbub.services.keys import KeyView
 
 PAGE_SIZE = 50
@@ -177,7 +178,7 @@ def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
 def _sharing(ask: Ask) -> Act:
     view, of = ask.view, _here(ask)
     days = {"following": f"as they come: {view.title.lower()}"} if view.range != "custom" else {}
-    fixed = {"fixed": f"these: {view.first} to before {view.after}"}
+    fixed = {"fixed": f"these: {view.dates}"}
     titles = {page.name: ask.in_words(page.title) for page in NUMBERS.values()}
     return Act(
         "share", "Share", title=f"Share these numbers: {_described(ask, of, view.on(rest={}).query())}",
@@ -201,11 +202,17 @@ def _described(ask: Ask, page: str, query: str) -> str:
     days = (
         PRESETS.get(params.get("range", "28d"), "").lower()
         if "from" not in params
-        else f"{params['from']} to before {params.get('to', '')}"
+        else _dates(params["from"], params.get("to", ""))
     )
     filters = [f"{ask.in_words(FILTERS[name]).lower()} {value}" for name, value in pairs if name in FILTERS]
     ticks = [words for name, words in (("bots", "with bots"), ("business", "business hours")) if name in params]
     return ", ".join([ask.in_words(NUMBERS[page].title) if page in NUMBERS else page, days, *filters, *ticks])
+
+
+def _dates(first: str, after: str) -> str:
+    """Return the days of an address in words."""
+    start = date.fromisoformat(first)
+    return short_days(start, date.fromisoformat(after) if after else start + timedelta(days=1))
 
 
 def _links(ask: Ask, tenant: str | None, kind: str) -> Sequence[Link]:

@@ -37,7 +37,9 @@ def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = Non
 
 def _nothing(tenant: str | None, state: str | None) -> str:
     whose = f" of {tenant}" if tenant is not None else ""
-    return f"Nothing{whose} arrived lately." if state is None else f"No delivery{whose} was {state}."
+    if state is not None:
+        return f"No delivery{whose} was {state}."
+    return f"No events{whose} came over HTTP in the last 30 days. Imported files and fetched days are not listed here."
 
 
 def _why(row: DeliveryRow) -> str | None:

@@ -105,6 +105,11 @@ class Ask:
         return self._tenant
 
     @property
+    def of_tenant(self) -> bool:
+        """Whether the page is about a single tenant."""
+        return self._tenant is not None
+
+    @property
     def period_after(self) -> View | None:
         """The view of the next period, if it has begun."""
         after = self.view.moved(1)

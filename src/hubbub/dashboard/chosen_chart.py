@@ -22,7 +22,7 @@ from hubbub.model.plain import plain
 from hubbub.model.window import day_of
 from hubbub.news.number import NewsNumber
 from hubbub.query.result import State
-from hubbub.reports.formatting import moment, shown
+from hubbub.reports.formatting import moment, shown, window_start
 
 FEW_A_DAY = 10
 """Fewest things a day of a share that is drawn day by day."""
@@ -71,7 +71,7 @@ def _weekly(ask: Ask, name: str, title: str) -> Shown:
         "usual": usual_of("week") if usual else "", "days": True, "readings": plain(read),
     }  # fmt: skip
     links = [{name: ask.explained(name, span)} for span in windows_of([row.window for row in days.rows], ask)]
-    words = ", ".join(f"{week['at']} {week[f'{name}_shown']}" for week in weeks)
+    words = ", ".join(f"{window_start(week['window'])} {week[f'{name}_shown']}" for week in weeks)
     return Shown("chart", data, Table(columns, rows, links), f"{title} by week: {words}")
 
 

@@ -26,7 +26,7 @@ class Group(StrEnum):
 @dataclass(frozen=True)
 class Column:
     """A column of a table: `unit` as in `reports.formatting.shown`, or `text`, `moment` (a window), `instant` (the time of
-    an event; all untrusted texts).
+    an event), `date` (a day; all untrusted texts).
 
     In tables with actions (`forms.data_table`) also `utc`, `state`, and `long` for wide texts.
     """

@@ -74,7 +74,7 @@ def _calendars(ask: Ask) -> Shown:
     if not page.rows:
         return Shown(empty="No source is connected: sent and imported events have no days to fetch.")
     columns = [
-        Column("source", "Source"), Column("date", "Day"), Column("state", "State"), Column("found", "Events", "count"),
+        Column("source", "Source"), Column("date", "Day", "date"), Column("state", "State"), Column("found", "Events", "count"),
         Column("message", "Why"),
     ]  # fmt: skip
     days = [

@@ -23,7 +23,7 @@ from hubbub.model.question import parse_moment
 from hubbub.query.explain import Explanation
 from hubbub.query.result import UNKNOWN
 from hubbub.reports.dates import short_days
-from hubbub.reports.formatting import in_sentence, moment, shown
+from hubbub.reports.formatting import day, in_sentence, shown, window_start
 
 PAGE_SIZE = 50
 PARTS = {"numerator": "In the numerator", "rest": "Not in it", "all": "All"}
@@ -123,7 +123,7 @@ def _days(start: str, end: str) -> str:
     """Return the range of the number in words: days, or moments as they were asked for."""
     if len(start) == len(end) == len("2026-12-01"):
         return short_days(date.fromisoformat(start), date.fromisoformat(end))
-    return f"{moment(start)} to before {moment(end)}"
+    return f"{window_start(start)} to {window_start(end)}"
 
 
 def _sentence(answer: Explanation) -> str:
@@ -200,7 +200,8 @@ def _restated(ask: Ask) -> str:
         return ""
     last, unit = in_range[0], unit_of(_metric(ask))
     times = "Once" if len(in_range) == 1 else f"{len(in_range)} times"
-    return f"{times}. Last: {last.window} went from {shown(last.old, unit)} to {shown(last.new, unit)} ({last.cause})."
+    change = f"{day(last.window.isoformat())} went from {shown(last.old, unit)} to {shown(last.new, unit)}"
+    return f"{times}. Last: {change} ({last.cause})."
 
 
 def _command(ask: Ask) -> str:

@@ -21,7 +21,7 @@ def _tenants(ask: Ask) -> Shown:
     )
     columns = [
         Column("tenant", "Tenant"), Column("state", "State", "state"), Column("behind", "Waiting", "count"),
-        Column("newest", "Newest day"),
+        Column("newest", "Newest day", "date"),
     ]  # fmt: skip
     choices = [
         choice(ask, "state", "State", {state: state for state in STATES}),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
@@ -38,6 +39,7 @@ def named(ask: Ask, table: Table | None) -> Table | None:
     """Return a table with names in place of ids, labels as words, and titles in the tenant's words."""
     if table is None:
         return None
+    table = _in_zone(ask, table)
     table = replace(table, columns=[replace(column, title=ask.in_words(column.title)) for column in table.columns])
     values = [
         column
@@ -54,6 +56,27 @@ def named(ask: Ask, table: Table | None) -> Table | None:
         for row in table.rows
     ]
     return replace(table, rows=rows)
+
+
+def _in_zone(ask: Ask, table: Table) -> Table:
+    """Return a table of a tenant's page with its times in UTC as times of the tenant's zone, like all others there."""
+    utc = {column.name for column in table.columns if column.unit == "utc"}
+    if not utc or not ask.of_tenant:
+        return table
+    columns = [
+        replace(column, unit="instant", title=column.title.removesuffix(" (UTC)")) if column.name in utc else column
+        for column in table.columns
+    ]
+    rows = [
+        {name: _local(ask, value) if name in utc and value else value for name, value in row.items()}
+        for row in table.rows
+    ]
+    return replace(table, columns=columns, rows=rows)
+
+
+def _local(ask: Ask, at: datetime | str) -> str:
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(ask.tenant.tz).isoformat(timespec="seconds")
 
 
 def with_names(ask: Ask, table: Table) -> list[Cells]:

@@ -23,7 +23,7 @@ def _names(ask: Ask) -> Shown:
     ]
     columns = [
         Column("name", "Name"), Column("kind", "What"), Column("id", "Id"), Column("from", "From"),
-        Column("valid_from", "Since (UTC)", "utc"),
+        Column("valid_from", "Name since", "date"),
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
     titles = {kind: ask.in_words(title) for kind, title in TITLES.items()}
@@ -59,6 +59,7 @@ def _forget(ask: Ask, form: Form) -> Done:
 PAGE = Page(
     "names", "Names",
     (Widget("names", "Names of ids", _names, size="tall", wide=True,
-            about="A name is a label of an id. Changing it changes no number."),),
+            about="A name is a label of an id. Changing it changes no number. “Name since” is when its source "
+                  "last changed or first sent it: often later than the first message."),),
     role=Role.ANALYST, header=False, actions={"call": _call, "forget": _forget}, group=Group.SET_UP,
 )  # fmt: skip

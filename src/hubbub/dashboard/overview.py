@@ -22,6 +22,7 @@ from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer
 from hubbub.news.number import NewsNumber
 from hubbub.news.sentences import called, moved
+from hubbub.reports.dates import short_days
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
 FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
@@ -184,7 +185,7 @@ def _heat(ask: Ask) -> Shown:
     columns = [Column("day", "Day"), *(Column(str(hour), f"{hour}:00", "count") for hour in range(24))]
     table = Table(columns, [{"day": day, **{str(hour): n for hour, n in enumerate(hours)}} for day, hours in rows])
     whole = span == (ask.view.first, ask.view.after)
-    note = "" if whole else f"From {span[0]} to before {span[1]}: a year up to the last month with messages."
+    note = "" if whole else f"{short_days(*span)}: a year up to the last month with messages."
     return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, summary, note)
 
 

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,7 +20,7 @@ from markupsafe import Markup
 from hubbub.dashboard.base_path import at
 from hubbub.dashboard.runtime import VEGA, vega
 from hubbub.errors import HubbubError
-from hubbub.reports.formatting import day, instant, moment, plain, shown, unbroken
+from hubbub.reports.formatting import day, instant, plain, shown, unbroken, window_start
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -111,6 +111,8 @@ def _packed(packs: bool) -> dict[str, str]:
     return {"Content-Encoding": "gzip"} if packs else {}
 
 
+_TIMES: Mapping[str, Callable[[str], str]] = {"moment": window_start, "instant": instant, "utc": instant, "date": day}
+"""Units of columns with times, and how they are written."""
 _TEXTS = re.compile("(?<=>)[^<>]+(?=<)")
 """Texts between tags."""
 
@@ -124,7 +126,6 @@ def environment() -> Environment:
     )  # fmt: skip
     templates.filters |= {
         "shown": _shown,
-        "moment": moment,
         "instant": instant,
         "day": day,
         "plain": plain,
@@ -140,13 +141,9 @@ def _unbroken(html: Markup) -> Markup:
 
 
 def _shown(value: Any, unit: str) -> str:
-    """Write a value for people as reports do, with moments to the minute (`utc`: the column's title says UTC)."""
-    if unit == "moment":
-        return moment(str(value)) if value else "–"
-    if unit == "instant":
-        return instant(str(value)) if value else "–"
-    if unit == "utc":
-        return str(value)[:16].replace("T", " ") if value else "–"
+    """Write a value for people as reports do, with times to the minute (`utc`: the column's title says UTC)."""
+    if unit in _TIMES:
+        return _TIMES[unit](str(value)) if value else "–"
     return shown(value, unit if unit not in ("text", "row") else "")
 
 

@@ -75,7 +75,7 @@ def _do_make(ask: Ask, form: Form) -> Done:
         raise BadRequestError(f"report kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
     started = ask.engine.reports.start(ask.tenant.id, kind, date=form.get("date") or None)
     return Done(
-        f"The {kind} report of {started.from_} to before {started.to} is being made. It is listed below when it is ready."
+        f"The {kind} report of {short_days(started.from_, started.to)} is being made. It is listed below when it is ready."
     )
 
 

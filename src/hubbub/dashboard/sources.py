@@ -80,7 +80,7 @@ def _accounts(ask: Ask) -> Shown:
     rows = page.rows
     columns = [
         Column("name", "Account"), Column("tenant", "Tenant"), Column("provider", "Service"), Column("state", "State", "state"),
-        Column("last_ok", "Last day fetched"), Column("reason", "Reason", "long"), Column("action", "What to do", "long"),
+        Column("last_ok", "Last day fetched", "date"), Column("reason", "Reason", "long"), Column("action", "What to do", "long"),
         Column("changed_at", "Changed (UTC)", "utc"),
     ]  # fmt: skip
     if not any(row.reason for row in rows):

@@ -27,7 +27,7 @@ def _subscriptions(ask: Ask) -> Shown:
     ]  # fmt: skip
     columns = [
         Column("kind", "Digest"), Column("to", "To", "long"), Column("sent", "Sent at", "long"),
-        Column("wait_hours", "Waits, hours", "count"), Column("files", "Files"), Column("sent_to", "Sent up to"),
+        Column("wait_hours", "Waits, hours", "count"), Column("files", "Files"), Column("sent_to", "Sent up to", "date"),
         Column("state", "State", "state"), Column("waits_for", "Waits for", "long"),
     ]  # fmt: skip
     acts = [

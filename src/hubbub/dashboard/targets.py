@@ -19,7 +19,7 @@ def _targets(ask: Ask) -> Shown:
     rows = ask.engine.targets.of(ask.tenant.id).rows
     columns = [
         Column("aim", "What"), Column("within", "Within"), Column("channel", "Channel"), Column("priority", "Priority"),
-        Column("share", "Share wanted"), Column("valid_from", "From"), Column("valid_to", "To, not included"),
+        Column("share", "Share wanted"), Column("valid_from", "From", "date"), Column("valid_to", "To, not included", "date"),
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
     acts = [[Act("end", "End", {"target": row.id}, danger=True)] if row.valid_to is None else [] for row in rows]
@@ -30,12 +30,12 @@ def _targets(ask: Ask) -> Shown:
     )  # fmt: skip
 
 
-def _row(ask: Ask, row: TargetView) -> dict[str, str]:
+def _row(ask: Ask, row: TargetView) -> dict[str, str | None]:
     return {
         "aim": ask.in_words(AIMS[row.aim]), "within": f"{row.minutes} min {HOURS['yes' if row.business else '']}",
         "channel": row.channel or "all", "priority": row.priority or "all",
         "share": f"{row.share:.0%}" if row.share is not None else "–", "valid_from": row.valid_from,
-        "valid_to": row.valid_to or "–",
+        "valid_to": row.valid_to,
     }  # fmt: skip
 
 

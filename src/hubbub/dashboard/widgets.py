@@ -29,7 +29,7 @@ from hubbub.news.candidates import FEW
 from hubbub.news.number import NewsNumber
 from hubbub.query.result import State
 from hubbub.query.targets_in_force import TargetInForce
-from hubbub.reports.formatting import changed, in_sentence, moment, of_few, shown
+from hubbub.reports.formatting import changed, in_sentence, moment, of_few, shown, window_start
 
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "There are no data of these days and filters."
@@ -39,7 +39,9 @@ MOST_GAPS = 3
 
 def beyond(part: Shown, kept_from: str) -> Shown:
     """Add a note that numbers before a moment are not known."""
-    missing = f"Nothing before {moment(kept_from)} is kept of this tenant: numbers of that time are not known (–)."
+    missing = (
+        f"Nothing before {window_start(kept_from)} is kept of this tenant: numbers of that time are not known (–)."
+    )
     if part.empty:
         return replace(part, empty=missing if part.empty == NOTHING_HERE else f"{part.empty} {missing}")
     return replace(part, note=" ".join(filter(None, (part.note, missing))))
@@ -201,10 +203,10 @@ def _summary(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Cell
         seen = [row for row in rows if row[name] is not None]
         if seen:
             top = max(seen, key=lambda row: row[name])
-            parts.append(
-                f"{names[name]}: {seen[0][f'{name}_shown']} at first ({seen[0]['at']}), {seen[-1][f'{name}_shown']} at last "
-                f"({seen[-1]['at']}), most {top[f'{name}_shown']} ({top['at']})"
+            first, last, most = (
+                f"{row[f'{name}_shown']} ({window_start(row['window'])})" for row in (seen[0], seen[-1], top)
             )
+            parts.append(f"{names[name]}: at first {first}, at last {last}, most {most}")
     return ". ".join(parts)
 
 

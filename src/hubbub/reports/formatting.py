@@ -168,6 +168,11 @@ def day(text: str) -> str:
     return f"{at:%a} {at.day} {at:%b} {at.year}"
 
 
+def window_start(text: str) -> str:
+    """Format the beginning of a window (RFC 3339): midnight as its day, others with the offset, for hours that repeat."""
+    return day(text) if text[10:19] in ("", "T00:00:00") else f"{instant(text)} {text[19:]}".rstrip()
+
+
 def instant(text: str) -> str:
     """Format an RFC 3339 time: Sat 28 Nov 2026, 17:19."""
     return f"{day(text)}, {datetime.fromisoformat(text):%H:%M}"

@@ -78,6 +78,8 @@ def test_names_are_searched_and_set_on_their_page(named: Visitor) -> None:
     assert "front desk" in named.see("/t/acme/names/names?find=FRONT") and "Bo" not in named.see(
         "/t/acme/names/names?find=FRONT"
     )
+    assert "same Channel C2 its source Thu 20 Aug 2026 same Channel C3" in named.see("/t/acme/names/names?kind=room")
+    assert "“Name since” is when its source last changed or first sent it" in named.see("/t/acme/names")
     named.enter("acme", "admin")
     named.act("/t/acme/names/call", "/t/acme/names", kind="room", id="C1", name="Reception")
     assert "Reception" in named.see(f"/t/acme/overview/places?{VIEW}")

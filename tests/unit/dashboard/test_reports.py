@@ -24,7 +24,7 @@ def test_a_report_is_started_as_the_api_starts_it(visitor: Visitor) -> None:
     """The form starts a job for the week of the date, and names it; a wrong kind or date is refused."""
     assert "There is no report yet" in visitor.see(PAGE) and "No report is being made" in visitor.see(PAGE)
     answer = visitor.act(f"{PAGE}/make", PAGE, kind="weekly", date="2026-08-05").text
-    assert "report of 2026-08-03 to before 2026-08-10 is being made" in answer
+    assert "report of 3 – 9 Aug 2026 is being made" in answer
     (job,) = visitor.engine.jobs.of("reports", tenant="acme").rows
     assert job.state == "waiting" and job.id.partition(":")[2] in answer
     assert "yearly" in visitor.act(f"{PAGE}/make", PAGE, status=400, kind="yearly").text

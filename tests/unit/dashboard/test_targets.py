@@ -28,7 +28,7 @@ def test_a_target_is_set_shown_and_ended(visitor: Visitor) -> None:
     (made,) = visitor.engine.targets.of("acme").rows
     assert (made.aim, made.minutes, made.share, made.valid_from) == ("first_response", 15, 0.9, "2026-01-01")
     seen = visitor.see(PAGE)
-    assert "15 min around the clock" in seen and "90%" in seen
+    assert "15 min around the clock" in seen and "90%" in seen and "Thu 1 Jan 2026" in seen
     assert "whole number" in visitor.act(f"{PAGE}/set", PAGE, aim="resolution", minutes="soon").text
     visitor.act(f"{PAGE}/end", PAGE, target=made.id)
     assert visitor.engine.targets.of("acme").rows[0].valid_to is not None

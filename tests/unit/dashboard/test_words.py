@@ -13,6 +13,7 @@ from tests.unit.dashboard.conftest import Pages
 from tests.unit.dashboard.visiting import plain
 
 COMMON_WORDS = re.compile(r"\b(conversations?|contacts?|rooms?|first responses?|staff)\b", re.IGNORECASE)
+DIGITS = re.compile(r"\b20\d\d-\d\d-\d\d")
 DEFINITIONS = {"explain"}
 """Pages that show definitions, which are the same for all tenants."""
 OWN = re.compile(r"<(script|pre|code)\b.*?</\1>", re.DOTALL)
@@ -27,7 +28,7 @@ def chat(chat: Pages) -> Pages:
 
 @pytest.mark.parametrize("name", sorted(TENANT.keys() - DEFINITIONS))
 def test_no_page_of_chat_says_conversation_contact_or_room(chat: Pages, name: str) -> None:
-    """No text, title or label of a page has a common word, except in a channel's own name."""
+    """No text, title or label of a page has a common word, except in a channel's own name; days are not written in digits alone."""
     http, page = chat.sign_in(), TENANT[name]
     query = {"conversation": "?id=k1"}.get(name, "")
     paths = [f"/t/chat/{name}{query}", *(f"/t/chat/{name}/{widget.name}{query}" for widget in page.widgets)]
@@ -36,6 +37,7 @@ def test_no_page_of_chat_says_conversation_contact_or_room(chat: Pages, name: st
         labels = " | ".join(unescape(text) for text in re.findall(r'(?:title|aria-label|placeholder)="([^"]*)"', html))
         text = f"{plain(html)} | {labels}".replace("contact room", "")
         assert not COMMON_WORDS.findall(text), (path, text)
+        assert not DIGITS.findall(text), (path, text)
 
 
 def test_a_channel_s_name_keeps_its_words(chat: Pages) -> None:

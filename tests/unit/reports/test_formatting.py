@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.reports.formatting import JOINER, between, day, in_sentence, instant, shown, unbroken
+from hubbub.reports.formatting import JOINER, between, day, in_sentence, instant, shown, unbroken, window_start
 
 
 def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
     """A time is formatted in its own offset, whatever the machine's zone."""
     assert instant("2026-11-28T17:19:59+01:00") == "Sat 28 Nov 2026, 17:19"
-    assert day("2026-11-28") == "Sat 28 Nov 2026"
+    assert day("2026-11-28") == window_start("2026-11-28T00:00:00+01:00") == "Sat 28 Nov 2026"
+    assert window_start("2026-10-25T02:00:00+01:00") == "Sun 25 Oct 2026, 02:00 +01:00"
 
 
 @pytest.mark.parametrize(
