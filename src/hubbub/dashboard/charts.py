@@ -19,7 +19,7 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 _LABELS = {
     Unit.MS: (
-        "datum.value >= 172800000 ? format(datum.value / 86400000, ',.1~f') + ' d' : datum.value >= 3600000 ? "
+        "datum.value >= 86400000 ? format(datum.value / 86400000, ',.1~f') + ' d' : datum.value >= 3600000 ? "
         "format(datum.value / 3600000, ',.1~f') + ' h' : datum.value >= 60000 ? format(datum.value / 60000, ',.1~f') + ' min' : "
         "format(datum.value / 1000, ',.1~f') + ' s'"
     ),

@@ -276,7 +276,7 @@ def _when(ask: Ask, answer: NewsAnswer) -> str:
     """Return moment, days and compared days in words."""
     now = ask.now.astimezone(ask.tenant.tz)
     days = PRESETS[ask.view.range].lower() if ask.view.range in PRESETS else ask.view.title
-    words = f"{now:%A} {now.day} {now:%B}, {now:%H:%M} · {days}"
+    words = f"{now:%A} {now.day} {now:%B} {now.year}, {now:%H:%M} · {days}"
     if answer.before is None or ask.view.begins:
         return words
     first, last = (datetime.fromisoformat(text) for text in answer.before)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 """In ms."""
-_LONGEST_IN_HOURS, _LONGEST_WITH_HOURS = 2 * DAY, 10 * DAY
+_LONGEST_WITH_HOURS = 10 * DAY
 _STEPS = (
-    (HOUR, MINUTE, "min", SECOND, "s"), (_LONGEST_IN_HOURS, HOUR, "h", MINUTE, "min"), (_LONGEST_WITH_HOURS, DAY, "d", HOUR, "h"),
+    (HOUR, MINUTE, "min", SECOND, "s"), (DAY, HOUR, "h", MINUTE, "min"), (_LONGEST_WITH_HOURS, DAY, "d", HOUR, "h"),
 )  # fmt: skip
 """Below which duration which two units are written."""
 
@@ -14,7 +14,7 @@ _STEPS = (
 def duration(ms: float) -> str:
     """Write milliseconds rounded down, in at most two units and without zeros; a negative duration has a minus sign.
 
-    250 ms, 4.2 s, 3 min 20 s, 25 h 5 min, 3 d 12 h, 94 d.
+    250 ms, 4.2 s, 3 min 20 s, 23 h 5 min, 1 d 1 h, 94 d. From 24 hours on, days.
     """
     if ms < 0:
         return f"−{duration(-ms)}"

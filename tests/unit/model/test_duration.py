@@ -47,10 +47,11 @@ def test_countdowns_and_cells_use_the_same_words(ms: int) -> None:
     ("ms", "text"),
     [
         (0, "0 ms"), (999.9, "999 ms"), (5_000, "5 s"), (59_990, "59.9 s"), (60_000, "1 min"), (200_000, "3 min 20 s"),
-        (25 * HOUR + 5 * MINUTE, "25 h 5 min"), (24 * HOUR, "24 h"), (2 * DAY, "2 d"), (3.5 * DAY, "3 d 12 h"),
+        (23 * HOUR + 5 * MINUTE, "23 h 5 min"), (24 * HOUR, "1 d"), (25 * HOUR + 5 * MINUTE, "1 d 1 h"),
+        (2 * DAY, "2 d"), (3.5 * DAY, "3 d 12 h"),
         (156 * DAY, "156 d"), (1_200 * DAY, "1,200 d"), (-90_000, "−1 min 30 s"),
     ],
 )  # fmt: skip
 def test_long_durations_are_written_in_hours_or_days(ms: float, text: str) -> None:
-    """Up to a day is in hours, ten days and more in whole days."""
+    """Less than a day is in hours, from a day on it is in days, from ten days on without hours."""
     assert duration(ms) == text

@@ -81,7 +81,7 @@ def test_waiting_conversations_are_filtered_and_limited(lab: Lab) -> None:
     ("over", "words"),
     [
         (-3 * 60_000, "3 min left"), (-2 * 60_000 - 1, "3 min left"), (0, "0 min left"), (1, "under 1 min over"),
-        (49 * 60_000 + 59_999, "49 min over"), (177 * 60_000, "2 h 57 min over"), (44 * 3_600_000, "44 h over"),
+        (49 * 60_000 + 59_999, "49 min over"), (177 * 60_000, "2 h 57 min over"), (44 * 3_600_000, "1 d 20 h over"),
     ],
 )  # fmt: skip
 def test_a_countdown_is_written_in_whole_minutes(over: int, words: str) -> None:
