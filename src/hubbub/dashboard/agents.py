@@ -19,8 +19,6 @@ from hubbub.model.question import NONE
 from hubbub.query.result import Number
 
 MOST = 30
-FEW = 10
-"""Fewest ratings of a share that is not grey."""
 NO_CHANGE: Mapping[str, str] = {"change": "", "way": ""}
 NOBODY = "Nobody replied, did a task or was rated in these days."
 NO_PERSON = f"The row “{NO_STAFF}” has what AI did, or an author whom the source does not name."
@@ -97,10 +95,9 @@ def _row(ask: Ask, row: Cells, within: Range | None, whole: float | None, waits:
         ask.timed(FIRST): spread_plot(median, slowest, *waits) if median and slowest else Markup(""),
         SATISFIED: range_plot(within, whole) if within else Markup(""),
     }
-    few = (SATISFIED, RATINGS) if within is not None and row[RATINGS] < FEW else ()
     changes = {name: change if _is_judged(change["way"]) else NO_CHANGE for name, change in row["changes"].items()}
     return {
-        **row, "plots": plots, "few": few, "changes": changes, "low": within and within.low, "high": within and within.high,
+        **row, "plots": plots, "changes": changes, "low": within and within.low, "high": within and within.high,
     }  # fmt: skip
 
 

@@ -25,6 +25,12 @@ from hubbub.news.sentences import beside_usual
 from hubbub.query.result import UNKNOWN, Number, State
 from hubbub.reports.formatting import FEWEST, of_few, shown
 
+SCALES = {
+    "contact_engagement_score": "0 to 100", "campaign_score": "0 to 100", "rating_avg": "1 to 5", "nps_score": "−100 to 100",
+    "nps10_score": "−100 to 100",
+}  # fmt: skip
+"""Scores -> their scale, which the number alone does not tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -90,7 +96,16 @@ def cards(
     lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
     drawn = [_card(ask, name, totals[name], lines.get(name, ""), driving, page) for name in metrics]
     judged_ = [_judged(card, beside[card.name]) if card.name in beside else card for card in drawn]
+    judged_ = [_scaled(card) for card in judged_]
     return replace(shown_cards(judged_), note=" ".join(filter(None, (_which_usual(ask, judged_), missing))))
+
+
+def _scaled(card: Card) -> Card:
+    """Return the card of a score with its scale before the foot."""
+    if card.name not in SCALES:
+        return card
+    n = f"n\u00a0=\u00a0{card.n:,}" if card.n is not None else ""
+    return replace(card, foot=" · ".join(filter(None, (SCALES[card.name], n if card.foot is None else card.foot))))
 
 
 def _which_usual(ask: Ask, cards_: Sequence[Card]) -> str:

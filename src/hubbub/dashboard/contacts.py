@@ -65,7 +65,8 @@ PAGE = Page(
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("accounts", "By account", _accounts, size="list", lazy=True),
         Widget("top", "Most engaged", _top, size="list", lazy=True, role=Role.ANALYST,
-               about="By the score at the end of these days: recent messages, clicks, reads, good ratings and conversions."),
+               about="By the score (0 to 100) at the end of these days: recent messages, clicks, reads, good "
+               "ratings and conversions."),
     ),
     group=Group.ROWS,
 )  # fmt: skip

@@ -203,7 +203,7 @@ PAGE = Page(
         Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
         Widget(
             "places", "Channels and rooms", _places, size="list", wide=True, lazy=True,
-            about="Changes are shown only where they are unusual for the row. Grey: fewer than 20 things.",
+            about="Changes are shown only where they are unusual for the row.",
         ),
     ),
     group=Group.NOW,

@@ -11,11 +11,9 @@ from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.news import sliced
 from hubbub.dashboard.sparks import share_bar
-from hubbub.dashboard.widgets import NOTHING_HERE, change_in_words, filter_first, unit_of
+from hubbub.dashboard.widgets import NOTHING_HERE, change_in_words, filter_first, is_few, note_of_few, unit_of
 from hubbub.metrics.catalogue import askable, find
-from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
-from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
 from hubbub.news.number import NewsNumber
 from hubbub.query.result import Number
@@ -70,7 +68,8 @@ def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone
     summary = f"{len(rows)} row{'s' * (len(rows) != 1)}; most {in_sentence(ask.title(rank))}: " + ", ".join(
         f"{called.get(str(row.room), row.room or row.channel)} {row.value(rank) or 0:,}" for row in rows[:3]
     )
-    note = f"{len(rows) - MOST} more in the table below" if len(rows) > MOST else ""
+    left = f"{len(rows) - MOST} more in the table below." if len(rows) > MOST else ""
+    note = " ".join(filter(None, (left, note_of_few(shown[:MOST]))))
     return Shown("places", {"most": MOST, "rank": rank}, Table(columns, shown, links), summary, note)
 
 
@@ -114,13 +113,13 @@ def _shown(
 ) -> Cells:
     """Return a row for display: a change within its noise is hidden, one beyond has a color."""
     dimension, value = ("channel_id", place.room) if place.level or place.room else ("channel", place.channel)
-    few = {name: unit_of(name) != Unit.COUNT and (place.number(name).n or 0) < FEW for name in known}
+    few = [name for name in known if is_few(place.number(name), name)]
     changes = {}
     for name in known:
         beside = noise.get((name, dimension, value))
         if beside is None and not place.level:
             beside = noise.get((name, "channel", place.channel))
-        way = way_beyond(beside) if beside is not None and name in place.numbers and not few[name] else ""
+        way = way_beyond(beside) if beside is not None and name in place.numbers and name not in few else ""
         text = change_in_words(place.number(name), unit_of(name))
         changes[name] = {"change": text if way else "", "way": way}
     counts = {name: of_few(place.value(name), place.number(name).n, unit_of(name)) for name in known}

@@ -28,8 +28,7 @@ PAGE = Page(
     (
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
         Widget("agents", "By person", agents, size="list", wide=True,
-               about="A change is shown where it is "
-               "better or worse beyond what is usual; numbers from fewer than 10 ratings are grey."),
+               about="A change is shown where it is better or worse beyond what is usual."),
         Widget("chart", "Over time", _chart, fact=chosen_over_time(CARDS)),
         Widget("online", "Online now", online, size="list", lazy=True),
     ),

@@ -272,7 +272,7 @@ def breakdown(
         f"{called[row['name']]} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
     )
     left = len(rows) - most
-    note = f"{left} more in the table below" if left > 0 else ""
+    note = " ".join(filter(None, (f"{left} more in the table below." if left > 0 else "", note_of_few(rows[:most]))))
     return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), summary, note)
 
 
@@ -282,17 +282,31 @@ def _rooms_if_alone(ask: Ask, dimension: str, metrics: Sequence[str]) -> str:
     return "channel_id" if alone and all("channel_id" in askable(find(name).rollup) for name in metrics) else dimension
 
 
+def is_few(number: PageNumber, metric: str) -> bool:
+    """Whether a number is of so few things that it says little: a share, wait or mean of fewer than `FEW`, but not a count."""
+    return unit_of(metric) != Unit.COUNT and number.value is not None and number.n is not None and number.n < FEW
+
+
+def note_of_few(rows: Sequence[Cells]) -> str:
+    """Return what grey numbers are, where some of these rows are `few`; else nothing."""
+    return f"Grey: numbers of fewer than {FEW}, which say little." if any(row["few"] for row in rows) else ""
+
+
 def _slice(
     row: PageRow, value: str, names: Sequence[str], bar: Markup, ways: Mapping[tuple[str, str], str]
 ) -> dict[str, Any]:
-    """Return a row of a breakdown: its numbers with n and change, whose look is in `ways`."""
+    """Return a row of a breakdown: its numbers with n and change, whose look is in `ways`; none for few things."""
     numbers = {name: row.number(name) for name in names}
     counts = {name: text for name, number in numbers.items() if (text := of_few(number.value, number.n, unit_of(name)))}
     return {
         "name": value, "bar": bar, "counts": counts, **{name: number.value for name, number in numbers.items()},
         **{f"{name}_n": number.n for name, number in numbers.items()},
+        "few": [name for name, number in numbers.items() if is_few(number, name)],
         "changes": {
-            name: {"change": change_in_words(number, unit_of(name)), "way": ways.get((name, value), "")}
+            name: {
+                "change": "" if is_few(number, name) else change_in_words(number, unit_of(name)),
+                "way": "" if is_few(number, name) else ways.get((name, value), ""),
+            }
             for name, number in numbers.items()
         },
     }  # fmt: skip

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from hubbub.dashboard.contacts import DRIVING, SCORE
 from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, rows
 from tests.unit.dashboard.conftest import Pages
 
 
 def test_numbers_of_contacts_are_the_engines(busy: Pages) -> None:
-    """Cards, days and tables equal the engine's answers; the score has no line over time, and the page says so."""
+    """Cards, days and tables equal the engine's answers; the score names its scale, and says that it has no line over time."""
     http = busy.sign_in()
     answer = asked(busy.engine, *DRIVING, SCORE)[0]
     assert numbers(read(http, "/t/a/contacts", **VIEW)) == {name: answer[name] for name in (*DRIVING, SCORE)}
     assert answer["blocked_contacts"] == 1
+    assert re.search(
+        r'data-number="contact_engagement_score".*?<p class="n">0 to 100',
+        read(http, "/t/a/contacts", **VIEW),
+        re.DOTALL,
+    )
     days = asked(busy.engine, "new_contacts", grain="day")
     found = rows(http, "/t/a/contacts/chart", **VIEW, metric="new_contacts")
     assert [int(row["new_contacts"]) for row in found] == [row["new_contacts"] for row in days]

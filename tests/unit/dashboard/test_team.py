@@ -106,4 +106,12 @@ def test_people_whose_ranges_do_not_overlap_are_named(pages: Pages) -> None:
     """A pair whose ranges do not overlap is named with its shares; a person in between is not."""
     _rated(pages, {"ann": (39, 40), "bob": (8, 40), "cy": (3, 5)})
     text = read(pages.sign_in(), "/t/b/team/agents", **VIEW)
+    grey = dict(
+        re.findall(
+            r'<tr role="row">.*?>(ann|bob|cy)</a>.*?<td class="number( few)?"[^>]*data-label="Satisfied"',
+            text,
+            re.DOTALL,
+        )
+    )
+    assert grey == {"ann": "", "bob": "", "cy": " few"} and "Grey: numbers of fewer than 20, which say little." in text
     assert "Ratings tell apart ann (97.5%) above bob (20.0%)" in text and "cy (60.0%) above" not in text
