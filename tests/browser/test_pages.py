@@ -117,6 +117,19 @@ def test_a_phone_shows_the_bars_of_causes(browser: Browser, server: Server) -> N
             assert max(bar["x"] + bar["width"], moved["x"] + moved["width"]) < 390
 
 
+def test_panels_with_the_same_sentence_are_one(operator: Visitor, server: Server) -> None:
+    """On days without messages, Topics has one panel, in which no sentence stands twice and no title is missing."""
+    operator.visit(f"/t/{HOTEL}/topics?from=2001-01-01&to=2001-02-01")
+    page = operator.page
+    page.locator(".nothing").wait_for()
+    assert page.locator(".widgets > .widget").count() == 1
+    said = page.locator(".nothing .empty").all_inner_texts()
+    assert len(said) == len(set(said)) < page.locator(".nothing header h2").count()
+    assert set(page.locator(".nothing header h2").all_inner_texts()) == {
+        widget.title for widget in TENANT["topics"].widgets
+    }
+
+
 WIDTHS = (320, 390, 600, 720, 721, 800, 900, 961, 1024, 1180, 1280, 1281, 1366, 1440, 1920)
 """Phones, tablets and screens, and both sides of each width where the layout changes."""
 

@@ -14,8 +14,26 @@ async function fill(section, address) {
   }
   section.removeAttribute("aria-busy");
   announce(section);
+  gather();
 }
 
+// When all have come, panels that are only a sentence stand in one panel at the end, each sentence once under the titles that it is about.
+function gather() {
+  const grid = document.querySelector(".widgets:not([data-again], :has(> [aria-busy], > .nothing))");
+  const alone = grid?.querySelectorAll(":scope > .widget:has(> .part > .empty:only-child)") ?? [];
+  if (alone.length < 2) return;
+  const place = grid.appendChild(Object.assign(document.createElement("section"), { className: "widget wide nothing", innerHTML: "<h2>Nothing to show</h2>" }));
+  for (const widget of alone) {
+    const sentence = widget.querySelector(".empty").innerHTML;
+    const same = [...place.querySelectorAll(".empty")].find((other) => other.innerHTML === sentence);
+    if (!same) { place.append(widget); continue; }
+    same.closest(".widget").querySelector("header").append(widget.querySelector("h2"));
+    widget.remove();
+  }
+  dispatchEvent(new Event("resize"));
+}
+
+gather();
 for (const section of document.querySelectorAll("[data-part]")) fill(section, section.dataset.part);
 
 const again = document.querySelector("[data-again]");
