@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from hubbub.control.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROLES, SEEN_SECONDS, Link
 from hubbub.control.control import SCOPES
 from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import Cells, Column, Done, Shown
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.dashboard.number_pages import FIRST, NUMBERS
@@ -144,11 +145,18 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
         [] if session.id == own else [Act("end-session", "End", {"session": session.id, **sends}, danger=True)]
         for session in active[:MOST_LISTED]
     ]
-    others = [Act("end-sessions", "End all others", sends, danger=True)] if any(acts) else []
+    listed = any(session.id == own for session in active)
+    others = (
+        [Act("end-sessions", "End all others" if listed else "End all of these", sends, danger=True)]
+        if any(acts)
+        else []
+    )
+    mine = "" if listed else " Your own session is an operator's, so it is not listed here."
     more = f" The newest {MOST_LISTED} of {len(active)} are listed." if len(active) > MOST_LISTED else ""
     return data_table(
-        ask, columns, rows, acts=acts, forms=others, nothing="Nobody is signed in.",
-        note=f"Last seen is accurate to {SEEN_SECONDS // 60} minutes.{more}",
+        ask, columns, rows, acts=acts, forms=others, nothing=f"Nobody is signed in to this tenant alone.{mine}",
+        note=f"Last seen is accurate to {SEEN_SECONDS // 60} minutes.{mine}{more}",
+        more=() if listed else [("Sessions of operators", at("/operate/tenants"))],
     )  # fmt: skip
 
 

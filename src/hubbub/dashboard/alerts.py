@@ -30,6 +30,19 @@ KIND_TITLES = {
     Kind.SOURCE: "Source silent",
     Kind.BUDGET: "Budget",
 }
+_FLOOR = "A case is what the number counts, like a message, a wait or a rating."
+ABOUT = {
+    Kind.THRESHOLD: f"Fires for an hour, day or week whose number is beyond the limit. {_FLOOR}",
+    Kind.CHANGE: "Fires for an hour, day or week outside its usual range, which is that of the same weekday and hour of the last "
+    f"eight weeks. {_FLOOR} Without a least number, it fires only for what chance brings on at most eight days a year.",
+    Kind.HOTSPOT: "A hotspot is a room in which unusually many messages are complaints. Without a share, it is above 0.3 (30 %) of "
+    "at least 10 messages.",
+    Kind.SLA: "Fires while a conversation waits for a reply longer than these minutes, or without minutes longer than its target.",
+    Kind.SOURCE: "Fires when no event came where at least 7 were expected, or when a connected service can no longer be read.",
+    Kind.BUDGET: "A budget is a limit for a sum since the month began, like messages sent or tokens of AI: it fires on the day "
+    "that passes it.",
+}
+"""What a kind of rule does, below its tabs."""
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
 """Fields of the rule form, and parameters of the address of a tried rule."""
 NUMBERS = ("limit", "at_least", "times")
@@ -88,24 +101,22 @@ def _new(ask: Ask) -> Shown:
         Field("name", "The rule is called", value=ask.param("name"), required=True, after="."),
     )
     form = Act("try", "Try it on the past year", {"kind": kind.value}, fields, sentence=True)
-    return Shown("rule", {"tabs": tabs, "forms": [as_typed(ask, form)]})
+    return Shown("rule", {"tabs": tabs, "forms": [as_typed(ask, form)], "about": ask.in_words(ABOUT[kind])})
 
 
 def _watched(ask: Ask, kind: Kind) -> tuple[Field, ...]:
     """Return the fields that a kind of rule has, in the order of a sentence."""
     metric = Field("metric", "When the number", value=ask.param("metric", "messages"))
     grain = Field("grain", "of each", "select", ask.param("grain", "day"), GRAINS, after=",")
-    by = Field("by", "separately by", value=ask.param("by"), hint="like channel", after=",")
+    by = Field("by", "watched", "select", ask.param("by"), _separately(ask), after=",")
     limit = Field("limit", "rises above", value=ask.param("limit"), hint="in its unit", after=",", required=True)
-    floor = Field(
-        "at_least", "with at least", value=ask.param("at_least"), hint="set for you", after="messages or ratings"
-    )
+    floor = Field("at_least", "with at least", value=ask.param("at_least"), hint="beyond chance", after="cases")
     direction = ask.param("direction", Direction.ABOVE)
     match kind:
         case Kind.THRESHOLD:
             return (
                 metric, grain, by, Field("direction", "it", "select", direction, WAYS), replace(limit, title="", after=""),
-                replace(floor, hint="10 for shares", after="messages or ratings,"),
+                replace(floor, hint="10 for shares", after="cases,"),
             )  # fmt: skip
         case Kind.CHANGE:
             ways = {**WAYS, Direction.EITHER.value: "leaves"}
@@ -122,11 +133,19 @@ def _watched(ask: Ask, kind: Kind) -> tuple[Field, ...]:
             wait = replace(
                 limit, title="waits for a reply longer than", hint="the target", after="minutes,", required=False
             )
-            return replace(by, title="When somebody, separately by", after=""), wait
+            return replace(by, title="When somebody, watched"), wait
         case Kind.SOURCE:
-            return (replace(by, title="When expected events stop coming or an integration is broken, separately by"),)
+            return (replace(by, title="When expected events stop coming or an integration is broken, watched"),)
         case Kind.BUDGET:
             return replace(metric, after="since the month began,"), by, limit
+
+
+def _separately(ask: Ask) -> Mapping[str, str]:
+    """Return the dimensions by which a rule may watch separately, with that of the address."""
+    names = dict.fromkeys([*ask.filters, *filter(None, [ask.param("by")])])
+    return {"": "all together"} | {
+        name: f"separately by {ask.in_words(FILTERS.get(name, name)).lower()}" for name in names
+    }
 
 
 def _read(values: Mapping[str, str]) -> JsonObject:

@@ -195,6 +195,7 @@ def test_sessions_are_listed_and_can_be_ended(visitor: Visitor) -> None:
     """Sessions are listed by label and role; one or all others can be ended, and revoking a used link ends its session."""
     tokens = {name: come_in(visitor, "acme", name) for name in ("Ada", "Ben", "Cay")}
     text = plain(visitor.page(ON))
+    assert "End all others" in text and "Your own session" not in text
     assert "you admin" in text and "Ada viewer" in text and not any(token in text for token in tokens.values())
     ids = {row.label: row.id for row in visitor.engine.access.sessions("acme").rows}
     assert "of Ada has ended" in plain(visitor.act(f"{ON}/end-session", ON, session=ids["Ada"]).text)
@@ -208,6 +209,18 @@ def test_sessions_are_listed_and_can_be_ended(visitor: Visitor) -> None:
             visitor.engine.access_store.session(token)
     assert "End all others" not in visitor.page(ON)
     visitor.see(ON)
+
+
+def test_an_operator_is_told_where_the_own_session_is(visitor: Visitor) -> None:
+    """On a tenant's page an operator's session is not listed: the button ends all of these, and a link leads to the operators'."""
+    come_in(visitor, "acme", "Ada")
+    visitor.enter()
+    shown, html = visitor.see(ON), visitor.page(ON)
+    assert "End all of these" in shown and "End all others" not in shown
+    assert '<a href="/operate/tenants">Sessions of operators</a>' in html
+    visitor.act(f"{ON}/end-sessions", ON)
+    assert "Nobody is signed in to this tenant alone. Your own session is an operator's" in visitor.see(ON)
+    assert visitor.engine.access.sessions("acme").rows == [] and "you operator" in visitor.see("/operate/tenants")
 
 
 def test_sessions_of_another_tenant_are_answered_as_unknown(visitor: Visitor) -> None:

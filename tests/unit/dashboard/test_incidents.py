@@ -11,6 +11,8 @@ import pytest
 
 from hubbub.control.alerts import Decision, Entry, Incident
 from hubbub.control.database import new_id
+from hubbub.dashboard.alerts import ABOUT
+from hubbub.model.alert import Kind
 from tests.unit.api.conftest import NOW
 from tests.unit.dashboard.visiting import XSS, Visitor, plain
 
@@ -60,22 +62,23 @@ def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:
 
 
 SENTENCES = {
-    "threshold": "When the number … of each …, separately by …, it … … with at least … messages or ratings, notify",
-    "change": "When the number … of each …, separately by …, it … its usual range, with at least … messages or ratings"
+    "threshold": "When the number … of each …, watched …, it … … with at least … cases, notify",
+    "change": "When the number … of each …, watched …, it … its usual range, with at least … cases"
     " and … times the usual number, notify",
     "hotspot": "When on one … the complaints in a room rise above a share of …, notify",
-    "sla": "When somebody, separately by … waits for a reply longer than … minutes, notify",
-    "source": "When expected events stop coming or an integration is broken, separately by …, notify",
-    "budget": "When the number … since the month began, separately by …, rises above …, notify",
+    "sla": "When somebody, watched …, waits for a reply longer than … minutes, notify",
+    "source": "When expected events stop coming or an integration is broken, watched …, notify",
+    "budget": "When the number … since the month began, watched …, rises above …, notify",
 }
 
 
 @pytest.mark.parametrize("kind", SENTENCES)
 def test_the_form_of_each_kind_of_rule_is_a_sentence(visitor: Visitor, kind: str) -> None:
-    """A kind's form has its own fields alone, and reads as a sentence; saved, it is a rule of that kind."""
+    """A kind has a sentence on what it does, and a form of its own fields that reads as one; saved, it is a rule of that kind."""
     page = f"/t/acme/alerts?kind={kind}"
     form = re.findall(r'<form method="post" class="sentence".*?</form>', visitor.page(page), re.DOTALL)[0]
     words = plain(re.sub(r"<select.*?</select>|<input (?!type=.hidden).*?>", "…", form, flags=re.DOTALL))
+    assert ABOUT[Kind(kind)] in visitor.see(page) and ('value="staff_id"' in form) == ('name="by"' in form)
     assert words == f"{SENTENCES[kind]} …, but not during …. The rule is called …. Try it on the past year"
     typed = {"kind": kind, "name": "Watch", **({"limit": "20"} if 'name="limit"' in form else {})}
     visitor.act(page.replace("?", "/add?"), page, status=303, **typed, metric="messages")
