@@ -95,7 +95,7 @@ def cards(
     totals = _totals(ask, metrics, beside)
     lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
     drawn = [_card(ask, name, totals[name], lines.get(name, ""), driving, page) for name in metrics]
-    judged_ = [_judged(card, beside[card.name]) if card.name in beside else card for card in drawn]
+    judged_ = [_judged(card, beside[card.name], ask.view.days) if card.name in beside else card for card in drawn]
     judged_ = [_scaled(card) for card in judged_]
     return replace(shown_cards(judged_), note=" ".join(filter(None, (_which_usual(ask, judged_), missing))))
 
@@ -108,9 +108,13 @@ def _scaled(card: Card) -> Card:
     return replace(card, foot=" · ".join(filter(None, (SCALES[card.name], n if card.foot is None else card.foot))))
 
 
+NOT_KNOWN = "usual range not known"
+
+
 def _which_usual(ask: Ask, cards_: Sequence[Card]) -> str:
     """Say of which days the usual ranges of cards are, and of which the band behind a line; empty without any."""
-    if not any("usual " in (card.foot or "") for card in cards_):
+    feet = [card.foot or "" for card in cards_]
+    if not any("usual " in foot and NOT_KNOWN not in foot for foot in feet):
         return ""
     days = ask.view.days
     whole = f"all {days} days" if days > 1 else "such a day"
@@ -166,11 +170,11 @@ def _card(ask: Ask, name: str, number: PageNumber, spark: str, driving: str | No
     )  # fmt: skip
 
 
-def _judged(card: Card, number: NewsNumber) -> Card:
+def _judged(card: Card, number: NewsNumber, days: int) -> Card:
     """Give a card color and foot: a number outside its usual range has a color, is bold, or says what holds it back."""
     unit, usual = number.unit, beside_usual(number.usual.low, number.usual.high, number.unit, number.held)
     if number.verdict == Verdict.UNKNOWN and card.change:  # a large change in grey needs a word
-        usual = "usual range not known"
+        usual = f"{NOT_KNOWN} for {days} days" if days > 1 else NOT_KNOWN
     if not (card.spark or number.value or number.previous or number.usual.median):  # always 0: nothing to compare
         usual = ""
     n = f"n\u00a0=\u00a0{number.n:,}" if unit != Unit.COUNT and number.n else ""

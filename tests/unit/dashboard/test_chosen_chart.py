@@ -112,7 +112,9 @@ def test_a_band_is_drawn_where_the_card_names_a_range(pages: Pages) -> None:
     assert drawn["2026-07-24", "overview"] > 1 and not any(
         n for (first, _), n in drawn.items() if first == "2026-06-15"
     )
-    chart = read(http, "/t/b/overview/chart", **{"from": "2026-06-15", "to": "2026-08-21", "metric": "messages"})
+    old = {"from": "2026-06-15", "to": "2026-08-21"}
+    assert "usual range not known for 67 days" in read(http, "/t/b/overview/cards", **old)
+    chart = read(http, "/t/b/overview/chart", **old, metric="messages")
     assert "usual for a day" in chart  # its later days have four known weeks before them
 
 
