@@ -24,10 +24,18 @@ WHO = {
     Labeller.PERSON: "a person", Labeller.SOURCE: "its source", Labeller.RULES: "the rules", Labeller.CLASSIFIER: "the classifier",
     Labeller.ENDPOINT: "the model",
 }  # fmt: skip
+REVIEWED = "No label waits for review: all messages of this set are reviewed."
 NOTHING = (
-    "No label waits for review. Labelled messages with a stored text appear here: store texts ('--keep-text'), then run "
-    "'hubbub labels run'."
+    "No label waits for review. Here people check the labels of messages, one by one; a message comes here once its text is stored "
+    "and it was labelled. "
 )
+NEXT = {
+    False: "Ask an operator to store texts and to label them.",
+    True: "Next: store the texts of new messages, or import again with texts, and label them.",
+}
+"""The next step, by whether it is the person's own."""
+NO_LABELS = "There are no labels of the set {} yet. Add the first with “Another label” below."
+COMMANDS = "hubbub import PATH --tenant {tenant} --keep-text\nhubbub labels run --tenant {tenant}"
 
 
 def _set(ask: Ask) -> LabelSet:
@@ -36,12 +44,14 @@ def _set(ask: Ask) -> LabelSet:
 
 def _next(ask: Ask) -> Shown:
     chosen, order = _set(ask), ReviewOrder(parameter(ask, "order", list(ReviewOrder)) or ReviewOrder.UNSURE)
+    operates = ask.person.may(Role.OPERATOR)
     queue = ask.engine.labels.review.queue(ask.tenant.id, chosen, 1, order)
     sets = Field("set", "Label set", "select", chosen.value, {name.value: name.value.capitalize() for name in LabelSet})
     orders = Field("order", "Order", "select", order.value, {name.value: title for name, title in ORDERS.items()})
     data: dict[str, Any] = {
         "choices": [sets, orders], "stays": [], "set": chosen.value, "left": queue.left, "done": queue.done, "message": None,
-        "labels": [], "nothing": NOTHING if queue.labels else f"There are no labels of {chosen} yet.",
+        "labels": [], "nothing": REVIEWED if queue.done else NOTHING + NEXT[operates] if queue.labels else NO_LABELS.format(chosen),
+        "commands": COMMANDS.format(tenant=ask.tenant.id) if operates and queue.labels and not queue.done else "",
     }  # fmt: skip
     if queue.rows:
         row = queue.rows[0]
@@ -104,7 +114,13 @@ def _done(ask: Ask) -> Shown:
     another = Act(
         "add", "Add", {"set": _set(ask).value}, (Field("label", "Label", required=True),), title="Another label"
     )
-    return data_table(ask, columns, rows, forms=[another], nothing="People have labelled nothing yet.")
+    return data_table(
+        ask,
+        columns,
+        rows,
+        forms=[another],
+        nothing="People have labelled nothing yet. Labels given above appear here.",
+    )
 
 
 def _suggestion(was: str | None, label: str) -> str:
@@ -138,7 +154,7 @@ def _right(ask: Ask) -> Shown:
     if any(row["abstains"] for row in rows):
         columns.append(Column("abstains", "Abstains because", "long"))
     return data_table(
-        ask, columns, rows, nothing="No suggestion was checked yet.",
+        ask, columns, rows, nothing="No suggestion was checked yet. Each label that you accept or change counts here.",
         note="Below “used from”, no number counts a classifier's suggestion; it appears here.",
     )  # fmt: skip
 

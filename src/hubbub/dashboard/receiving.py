@@ -35,7 +35,7 @@ def receiving(ask: Ask) -> Shown:
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, following=page.next, cursor="receiving", forms=[CONNECT],
-        nothing="No service sends webhooks yet: 'hubbub integrations add' connects one.",
+        nothing="No service sends webhooks yet. “Connect a service” adds one.",
     )  # fmt: skip
 
 

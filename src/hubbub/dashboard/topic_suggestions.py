@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hubbub.dashboard import label_review
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table
@@ -11,9 +12,15 @@ from hubbub.services.topic_suggestion_views import SuggestedTopic, TopicTurn
 
 SHOWN_EXAMPLES, LONGEST = 3, 160
 NOTHING = (
-    "No topic is suggested. Topics appear here once enough unlabelled messages with a stored text are alike; they are looked for "
-    "each Monday, or by 'hubbub labels suggest' (extra 'labels')."
+    "No topic is suggested. A topic is suggested once enough messages are alike that have a stored text and no topic. The search "
+    "runs each Monday."
 )
+NEXT = {
+    False: " Ask an operator to store texts, or to search now.",
+    True: " Next: store texts, label them, and search now if Monday is far.",
+}
+"""The next step, by whether it is the person's own."""
+COMMANDS = f"{label_review.COMMANDS}\nhubbub labels suggest --tenant {{tenant}}    # needs the extra 'labels'"
 ABOUT = "Opportunity: messages × unresolved × handling time."
 
 
@@ -26,10 +33,12 @@ def _topics(ask: Ask) -> Shown:
     ]  # fmt: skip
     acts = [[_accept(row), Act("dismiss", "Dismiss", {"number": str(row.number)}, danger=True)] for row in answer.rows]
     below = f" {answer.below} more have too few messages or people." if answer.below else ""
-    return data_table(
-        ask, columns, [_row(row) for row in answer.rows], acts=acts, nothing=NOTHING + below,
-        note=f"{ABOUT} They are of {answer.read:,} unlabelled messages.{below}" if answer.rows else "",
-    )  # fmt: skip
+    if not answer.rows:
+        operates = ask.person.may(Role.OPERATOR)
+        data = {"commands": COMMANDS.format(tenant=ask.tenant.id) if operates else ""}
+        return Shown(data=data, empty=NOTHING + below + NEXT[operates])
+    note = f"{ABOUT} They are of {answer.read:,} unlabelled messages.{below}"
+    return data_table(ask, columns, [_row(row) for row in answer.rows], acts=acts, note=note)
 
 
 def _row(row: SuggestedTopic) -> dict[str, object]:
@@ -58,7 +67,7 @@ def _history(ask: Ask) -> Shown:
         {"at": turn.at, "number": turn.number, "fate": _fate(turn), "by": turn.by or "weekly run"} for turn in turns
     ]
     columns = [Column("at", "When (UTC)", "utc"), Column("number", "Topic"), Column("fate", "What"), Column("by", "By")]
-    return data_table(ask, columns, rows, nothing="Nothing happened yet.")
+    return data_table(ask, columns, rows, nothing="No topic was suggested, accepted or dismissed yet.")
 
 
 def _fate(turn: TopicTurn) -> str:

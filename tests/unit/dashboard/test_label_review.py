@@ -42,7 +42,7 @@ def test_a_label_counts_at_once_and_can_be_undone(reviewing: Visitor) -> None:
     assert "was unlabelled" in answer.text
     reviewing.act(f"{ON}/say", ON, set="topic", message="m1", label="food")
     page = reviewing.page(ON)
-    assert "No label waits" in page and "was wifi" in page
+    assert "No label waits for review: all messages of this set are reviewed." in page and "was wifi" in page
     assert "Undone: food; 1 more" in reviewing.act(f"{ON}/undo", ON, set="topic").text
     assert "1 to review, 1 done" in reviewing.page(ON)
     refused = reviewing.act(f"{ON}/say", ON, BadInputError.status, set="topic", message="m1", label="x")
@@ -74,3 +74,22 @@ def test_viewers_see_no_texts(reviewing: Visitor) -> None:
     assert reviewing.http.get(ON).status_code == 404
     reviewing.enter("acme", "analyst")
     assert reviewing.http.get(ON).status_code == 200
+
+
+def test_an_empty_queue_says_why_and_what_to_do(visitor: Visitor) -> None:
+    """Without labelled texts the page says what would come here; an operator gets the commands, an analyst whom to ask."""
+    visitor.engine.record("acme", {"type": "message.received", "id": "m", "time": "2026-08-19T10:00:00Z"}, history=True)
+    shown = visitor.see(ON)
+    assert "once its text is stored and it was labelled. Next: store the texts" in shown
+    assert "hubbub import PATH --tenant acme --keep-text hubbub labels run --tenant acme" in shown
+    topics = visitor.see("/t/acme/suggestions")
+    assert (
+        "No topic is suggested. A topic is suggested once" in topics and "hubbub labels suggest --tenant acme" in topics
+    )
+    visitor.enter("acme", "analyst")
+    for page, next_ in (
+        (ON, "Ask an operator to store texts and to label them."),
+        ("/t/acme/suggestions", "Ask an operator to store texts, or"),
+    ):
+        shown = visitor.see(page)
+        assert next_ in shown and "hubbub " not in shown and "--keep-text" not in shown
