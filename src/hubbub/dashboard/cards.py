@@ -19,7 +19,7 @@ from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Score, Unit
 from hubbub.news.candidates import FEW
 from hubbub.news.direction import way_beyond
-from hubbub.news.judge import Verdict
+from hubbub.news.judge import Verdict, held_back
 from hubbub.news.number import NewsNumber
 from hubbub.news.sentences import beside_usual
 from hubbub.query.result import UNKNOWN, Number, State
@@ -172,7 +172,7 @@ def _card(ask: Ask, name: str, number: PageNumber, spark: str, driving: str | No
 
 def _judged(card: Card, number: NewsNumber, days: int) -> Card:
     """Give a card color and foot: a number outside its usual range has a color, is bold, or says what holds it back."""
-    unit, usual = number.unit, beside_usual(number.usual.low, number.usual.high, number.unit, number.held)
+    unit, usual = number.unit, beside_usual(number.usual.low, number.usual.high, number.unit, held_back(number.held))
     if number.verdict == Verdict.UNKNOWN and card.change:  # a large change in grey needs a word
         usual = f"{NOT_KNOWN} for {days} days" if days > 1 else NOT_KNOWN
     if not (card.spark or number.value or number.previous or number.usual.median):  # always 0: nothing to compare

@@ -17,17 +17,19 @@ from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import misses, share_within
 from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
 from hubbub.metrics.wording import SLACK, WORDINGS, Wording
 from hubbub.model.plain import plain
 from hubbub.model.window import Grain, day_of
 from hubbub.news.answer import NewsAnswer, NewsPoint
-from hubbub.news.candidates import candidate_of
-from hubbub.news.judge import Verdict
+from hubbub.news.candidates import FEW, candidate_of
+from hubbub.news.judge import Verdict, reason
 from hubbub.news.number import CourseRow, NewsNumber
 from hubbub.news.sentences import NO_NEWS, beside_usual, in_part
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import in_sentence, near
+from hubbub.reports.formatting import plain as plain_text
 
 PAGES: Mapping[str, str] = {
     "csat": "satisfaction", "first_response": "speed", "response_ms": "speed", "resolution_ms": "speed",
@@ -125,9 +127,26 @@ def missed_target(ask: Ask) -> str:
         return ""
     assert number.value is not None and number.goal is not None and number.n
     share, goal = near(number.value, Unit.SHARE), round(100 * number.goal, 1)
-    return (
-        f"{ask.title(name)}: {share} ({round(number.value * number.n):,} of {number.n:,}), below the {goal:g}% wanted."
-    )
+    within = f"{share} ({round(number.value * number.n):,} of {number.n:,})"
+    return f"{ask.title(name)}: {within}, below the {goal:g}% wanted{_lowest(ask, name, number.value)}."
+
+
+def _lowest(ask: Ask, name: str, whole: float) -> str:
+    """Return the room, or else the channel, with the lowest share of enough waits, if it is below that of the whole."""
+    for by in ("channel_id", "channel"):
+        if by not in askable(find(name).rollup):
+            continue
+        answer = ask.query([name], by=[by])
+        shares = {
+            where: row.value(name) or 0.0
+            for row in answer.rows
+            if (row.number(name).n or 0) >= FEW and (where := row.dim(by))
+        }
+        if len(shares) > 1:
+            worst = min(shares, key=lambda where: shares[where])
+            lowest = f"; lowest in {plain_text(ask.label(by, worst))}: {near(shares[worst], Unit.SHARE)}"
+            return lowest if shares[worst] < whole else ""
+    return ""
 
 
 def yesterday(ask: Ask, answer: NewsAnswer) -> str:
@@ -160,7 +179,7 @@ def yesterday(ask: Ask, answer: NewsAnswer) -> str:
 def _beside_usual(number: NewsNumber, row: CourseRow, wording: Wording) -> str:
     """Return a number of a day beside its usual range, in words."""
     happened = _happened(number, row.value, wording)
-    return f"{happened} ({beside_usual(row.low, row.high, number.unit, row.held)})"
+    return f"{happened} ({beside_usual(row.low, row.high, number.unit, reason(row.held))})"
 
 
 def _counted(known: Sequence[NumberOfDay], beyond: Sequence[NumberOfDay], wording: Wording) -> str:
@@ -223,9 +242,9 @@ def open_questions(ask: Ask) -> tuple[str, str] | None:
     count = 0 if counts.unfiltered else counts.number(UNANSWERED).value
     if not count:
         return None
-    return f"{count:,} questions have no answer." if count > 1 else "1 question has no answer.", ask.explained(
-        UNANSWERED
-    )
+    of = "" if ask.view.after > day_of(ask.now, ask.tenant.tz) else " of these days"
+    text = f"{count:,} questions{of} have no answer." if count > 1 else f"1 question{of} has no answer."
+    return text, ask.explained(UNANSWERED)
 
 
 def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import product
+from math import ceil
 
 from hubbub.dashboard import news
 from hubbub.dashboard.ask import Ask
@@ -17,12 +19,14 @@ from hubbub.dashboard.waiting import unanswered
 from hubbub.dashboard.why import why
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import share_in_time, share_within, with_distance
+from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.wording import SLACK, kind_of
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.news.answer import NewsAnswer
 from hubbub.news.number import NewsNumber
 from hubbub.news.sentences import called, moved
 from hubbub.reports.dates import short_days
+from hubbub.reports.formatting import near
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
 FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
@@ -137,6 +141,8 @@ def _places(ask: Ask) -> Shown:
     slack = _is_slack(ask)
     within, title = share_in_time(ask, IN_TIME)
     names = [within if name == IN_TIME else ask.timed(name) for name in (SLACK_ROOMS if slack else TEAM)]
+    if (chosen := _chosen(ask)) not in names and "channel" in askable(find(chosen).rollup):
+        names.append(chosen)
     return places(ask, ask.reported(names), {within: title} if title else {}, alone=SLACK if slack else "")
 
 
@@ -169,24 +175,26 @@ def _heat(ask: Ask) -> Shown:
     answer = ask.query(["messages_received"], grain="hour", span=span)
     if answer.unfiltered:
         return Shown(empty="Messages are not known by that filter.")
-    counts: dict[tuple[int, int], float] = {}
+    known: dict[tuple[int, int], list[float]] = {}
     for row in answer.rows:
-        if (received := row.value("messages_received")) is not None:  # an unknown hour is left out of the sum
+        if (received := row.value("messages_received")) is not None:  # an unknown hour is left out
             at = datetime.fromisoformat(row.window)
-            counts[at.weekday(), at.hour] = counts.get((at.weekday(), at.hour), 0) + received
-    top = max(counts.values(), default=0)
-    if not top:
+            known.setdefault((at.weekday(), at.hour), []).append(received)
+    means = {place: sum(counts) / len(counts) for place, counts in known.items()}
+    busiest = max(means, key=lambda place: means[place], default=None)
+    if busiest is None or not (top := means[busiest]):
         return Shown(empty=NOTHING_HERE)
-    rows: list[tuple[str, list[float]]] = [
-        (day, [counts.get((number, hour), 0) for hour in range(24)]) for number, day in enumerate(WEEKDAYS)
-    ]
-    busiest = max(counts, key=lambda key: counts[key])
-    summary = f"Busiest: {WEEKDAYS[busiest[0]]} at {busiest[1]}:00 with {counts[busiest]} messages received."
+    rows = [
+        (day, [(sum(known.get(place, ())), ceil(LEVELS * means.get(place, 0) / top)) for place in product((number,), range(24))])
+        for number, day in enumerate(WEEKDAYS)
+    ]  # fmt: skip
+    average = f"{near(top, 'count')} messages received on average"
+    summary = f"Busiest: {WEEKDAYS[busiest[0]]} at {busiest[1]}:00 with {average}."
     columns = [Column("day", "Day"), *(Column(str(hour), f"{hour}:00", "count") for hour in range(24))]
-    table = Table(columns, [{"day": day, **{str(hour): n for hour, n in enumerate(hours)}} for day, hours in rows])
+    table = Table(columns, [{"day": day, **{str(hour): n for hour, (n, _) in enumerate(hours)}} for day, hours in rows])
     whole = span == (ask.view.first, ask.view.after)
     note = "" if whole else f"{short_days(*span)}: a year up to the last month with messages."
-    return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, summary, note)
+    return Shown("heat", {"rows": rows}, table, summary, note)
 
 
 PAGE = Page(
@@ -200,7 +208,10 @@ PAGE = Page(
             "unanswered", "Waiting for a reply", _unanswered, size="list", lazy=True, fact=_unanswered_title,
             about="Of these days, the longest first.",
         ),
-        Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
+        Widget(
+            "heat", "When people write", _heat, size="list", lazy=True,
+            about="Received by weekday and hour; darker: more on average.",
+        ),
         Widget(
             "places", "Channels and rooms", _places, size="list", wide=True, lazy=True,
             about="Changes are shown only where they are unusual for the row.",

@@ -50,14 +50,14 @@ WORDINGS: Mapping[str, Wording] = {
     COMMON: Wording(),
     SLACK: Wording(
         titles={
-            "conversations_started": "Threads",
+            "conversations_started": "New threads",
             "waiting_conversations": "Threads waiting",
             "first_response_ms.p50": "First reply, median",
             "first_response_ms.p90": "First reply, 9 in 10 within",
             "first_response_ms.within_1d": "Replied within a day",
             "question_answer_rate": "Questions answered",
             "questions_unanswered": "Questions without an answer",
-            "active_contacts": "Members who wrote",
+            "active_contacts": "Active members",
         },
         words={
             "conversation": "thread", "conversations": "threads", "contact": "member", "contacts": "members",

@@ -49,6 +49,8 @@ class Burst:
     end: datetime
     cell: Cell
     usual: Usual
+    days_since: int
+    """Whole days after it."""
     lasts: bool
     """Whether it reaches the last whole day with any things; otherwise the days after it are as usual."""
 
@@ -144,7 +146,7 @@ class Bursts:
         if burst.judged.verdict is not Verdict.NEWS or not quiet:
             return None
         lasts = after not in parts or parts[after].judged.verdict is Verdict.UNKNOWN
-        return Burst(ends[first], ends[after], burst.cell, burst.usual, lasts)
+        return Burst(ends[first], ends[after], burst.cell, burst.usual, len(days) - after, lasts)
 
     def _part(self, cell: Cell, share: float) -> _Part:
         name = self.number.metric

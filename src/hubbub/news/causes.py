@@ -161,7 +161,7 @@ def _left_out(dimension: str, shown: int, quiet: int, others: Sequence[str]) -> 
             alone = f"The change of the other {name.removesuffix('s')} is not clear by itself."
         parts.append(alone if shown else f"None of the {name} stands out.")
     if others and shown:
-        parts.append(f"The split by {_and([NAMES.get(other, other) for other in others])} shows the same.")
+        parts.append(f"By {_and([NAMES.get(other, other) for other in others])} it looks the same.")
     return " ".join(parts)
 
 

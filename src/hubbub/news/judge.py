@@ -53,9 +53,10 @@ class Held(StrEnum):
 
 
 _HELD = {
-    Held.NONE: "", Held.INCOMPLETE: "outside, but data are missing", Held.FEW: "outside, but too few to tell",
-    Held.LITTLE: "outside by little", Held.BEFORE: "outside, as before",
+    Held.NONE: ("", ""), Held.INCOMPLETE: ("outside, but ", "data are missing"), Held.FEW: ("outside, but ", "too few to tell"),
+    Held.LITTLE: ("outside ", "by little"), Held.BEFORE: ("outside, ", "as before"),
 }  # fmt: skip
+"""Why a number outside its usual range is no news: how the text begins, and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,12 @@ def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candid
 
 def held_back(held: str | None) -> str:
     """Return the reason why a number outside its usual range is no news, as text after the range; empty for others."""
-    return _HELD[Held(held or "")]
+    return "".join(_HELD[Held(held or "")])
+
+
+def reason(held: str | None) -> str:
+    """Return the same without "outside", for lists of numbers that are."""
+    return _HELD[Held(held or "")][1]
 
 
 def of_window(metric: str, row: UsualRow) -> Judged:

@@ -67,15 +67,18 @@ def _point_of(about: About, number: Number, numbers: Sequence[Number], before: B
     head, changed, usual = sentences.words_of(candidate, number, burst, named, about.tenant.tz, about.days, same=same)
     rows = {**where, **({cause.dimension: (cause.value,)} if cause else {})}
     return Point(
-        number, head, changed, usual, _because(about, number, metric, cause, topic), cause,
+        number, head, changed, usual, _because(about, number, metric, cause, topic, about.days if burst else None), cause,
         rows if knows(number.metric, list(rows)) else where, candidate.things, burst, topic,
     )  # fmt: skip
 
 
-def _because(about: About, number: Number, metric: str, cause: Cause | None, topic: Topic | None) -> str:
+def _because(
+    about: About, number: Number, metric: str, cause: Cause | None, topic: Topic | None, days: int | None
+) -> str:
+    """Return the cause and topic as text; `days`: number of all days, of which the cause is, where the point is of some."""
     parts = []
     if cause:
-        there = sentences.there(cause, metric) if metric != number.metric else ""
+        there = sentences.there(cause, metric, days) if metric != number.metric else ""
         parts.append(sentences.because(cause, about.label(cause.dimension, cause.value), there, about.wording))
     if topic:
         own = cause is not None and (cause.dimension, cause.value) == (ROOM, topic.room)

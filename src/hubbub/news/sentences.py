@@ -12,7 +12,7 @@ from hubbub.metrics.wording import Wording
 from hubbub.news.burst import Burst
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
-from hubbub.news.judge import Verdict, held_back
+from hubbub.news.judge import Verdict, reason
 from hubbub.news.number import NewsNumber, Number
 from hubbub.news.point import Point
 from hubbub.query.result import State
@@ -55,7 +55,7 @@ def words_of(
         head_ = burst_head(candidate, number, burst, named, SAME if same else _days(burst, zone))
         return (
             head_,
-            burst_change(number, burst),
+            burst_change(number, burst, zone),
             of_all_days(candidate, number, burst, "" if same else _over(burst, zone), days),
         )
     different = change(number)
@@ -94,15 +94,19 @@ def _days(burst: Burst, zone: tzinfo) -> str:
     return f"from {first.day}{month} to {last.day} {last:%B}"
 
 
-def burst_change(number: Number, burst: Burst) -> str:
-    """Return the usual range of as many things as a burst has, as text."""
-    return f"where {_range(burst.usual, number.unit)} is usual"
+def burst_change(number: Number, burst: Burst, zone: tzinfo) -> str:
+    """Return the usual range of as many days and things as a burst has, as text."""
+    days = (burst.end.astimezone(zone).date() - burst.start.astimezone(zone).date()).days
+    return f"where {_range(burst.usual, number.unit)} is usual for {f'{days} days' if days > 1 else 'such a day'}"
 
 
 def _over(burst: Burst, zone: tzinfo) -> str:
-    """Return since when a burst is over as text; empty if it lasts."""
+    """Return since when a burst is over as text, or the only day after it; empty if it lasts."""
     back = burst.end.astimezone(zone)
-    return "" if burst.lasts else f"Back to the usual range since {back.day} {back:%B}. "
+    if burst.lasts:
+        return ""
+    day = f"{back.day} {back:%B}"
+    return f"{day} was as usual again. " if burst.days_since == 1 else f"Back to the usual range since {day}. "
 
 
 def of_all_days(candidate: Candidate, number: Number, burst: Burst, over: str, days: int) -> str:
@@ -189,14 +193,18 @@ def in_part(share: float, dimension: str, named: str, wording: Wording) -> str:
     return f"{part} {wording.text(_WHERE.get(dimension, ''))}{plain(named)}"
 
 
-def there(cause: Cause, metric: str) -> str:
-    """Return a cause's values of the metric that explains a percentile: "34% answered within 15 min, before 84%"."""
+def there(cause: Cause, metric: str, days: int | None) -> str:
+    """Return a cause's values of the metric that explains a percentile: "34% answered within 15 min, before 84%".
+
+    `days`: number of all days, where the sentence is about some of them.
+    """
     unit, statistic = find(metric).unit, metric.rpartition(".")[2]
     now, before = (
         f"{value:.0%}" if unit is Unit.SHARE and value is not None else about(value, unit)
         for value in (cause.after, cause.before)
     )
     measure = f"{now} answered {STATISTICS[statistic]}" if statistic in WITHIN else f"on average {now}"
+    measure += f" over all {days} days" if days is not None else ""
     return measure if cause.before is None else f"{measure}, before {before}"
 
 
@@ -244,16 +252,17 @@ def _outside(known: Sequence[Number], wording: Wording) -> str:
 
 
 def _beside(number: Number, wording: Wording) -> str:
-    """Return a number with its usual range: "messages 4,411 (usual 3,640 – 4,207, outside by little)"."""
+    """Return a number with its usual range, and why it is no news: "messages 4,411 (usual 3,640 – 4,207, by little)"."""
     name, value = called(number.metric, wording), near(number.cell.value, number.unit)
-    return f"{name} {value} ({beside_usual(number.usual.low, number.usual.high, number.unit, number.judged.held)})"
+    held = reason(number.judged.held)
+    return f"{name} {value} ({beside_usual(number.usual.low, number.usual.high, number.unit, held)})"
 
 
-def beside_usual(low: float | None, high: float | None, unit: str, held: str | None) -> str:
-    """Return a usual range as text, with the reason why a number outside it is no news; empty if unknown."""
+def beside_usual(low: float | None, high: float | None, unit: str, held: str) -> str:
+    """Return a usual range as text, with a text of why a number outside it is no news; empty if unknown."""
     if low is None or high is None:
         return ""
-    return ", ".join(filter(None, (f"usual {between(low, high, unit)}", held_back(held))))
+    return ", ".join(filter(None, (f"usual {between(low, high, unit)}", held)))
 
 
 def _joined(*texts: str) -> str:

@@ -11,10 +11,10 @@ from tests.unit.dashboard.visiting import Visitor
 PAGE = "/t/acme/targets"
 
 
-def wait(visitor: Visitor, minutes: int, answered: int | None = None) -> None:
+def wait(visitor: Visitor, minutes: int, answered: int | None = None, channel: str = "chat") -> None:
     """Record a message from some minutes ago, and its answer after some minutes if given."""
     begun = NOW - timedelta(minutes=minutes)
-    event = {"channel": "chat", "conversation_id": f"c-{minutes}", "id": f"q-{minutes}"}
+    event = {"channel": channel, "conversation_id": f"c-{minutes}", "id": f"q-{minutes}"}
     visitor.engine.record("acme", {**event, "type": "message.received", "time": begun})
     if answered is not None:
         reply = {**event, "type": "message.sent", "time": begun + timedelta(minutes=answered), "id": f"a-{minutes}"}
@@ -65,6 +65,17 @@ def test_a_missed_target_is_news(visitor: Visitor) -> None:
     assert "First response within target: 16.7% (2 of 12), below the 90% wanted." in visitor.see(
         "/t/acme/overview?range=today"
     )
+
+
+def test_a_missed_target_names_where_it_is_missed_most(visitor: Visitor) -> None:
+    """Of two channels with enough waits the one with the lower share is named; one with few waits is not."""
+    visitor.engine.targets.add("acme", "first_response", 15, share=0.9, valid_from="2026-01-01")
+    for minute in range(100, 120):
+        wait(visitor, minute, answered=40 if minute % 2 else 5)
+        wait(visitor, minute + 100, answered=5, channel="web")
+    wait(visitor, 300, answered=40, channel="few")
+    seen = visitor.see("/t/acme/overview?range=today")
+    assert "First response within target: 73.2% (30 of 41), below the 90% wanted; lowest in chat: 50.0%." in seen
 
 
 def test_live_counts_down(visitor: Visitor) -> None:

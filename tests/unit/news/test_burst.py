@@ -94,13 +94,22 @@ def _point(engine: Engine, bad: Bad) -> dict[str, Any]:
     return dict(point)
 
 
+def test_a_single_day_after_a_burst_is_named_as_one(engine: Engine) -> None:
+    """Where only one whole day has followed, the text says that it was as usual, and not that all is since then."""
+    point = _point(
+        engine, lambda at: 9 if datetime(2026, 2, 25, tzinfo=UTC) < at < datetime(2026, 3, 1, tzinfo=UTC) else 2
+    )
+    assert point["head"] == "Satisfaction was low from 25 to 28 February: 10.0%"
+    assert point["in_words"].startswith("1 March was as usual again. ") and not point["burst"]["lasts"]
+
+
 def test_a_burst_is_named_by_its_days(engine: Engine) -> None:
     """Days that carry the change are named with their own number and range, followed by the number of all days."""
     point = _point(
         engine, lambda at: 9 if datetime(2026, 2, 10, tzinfo=UTC) < at < datetime(2026, 2, 15, tzinfo=UTC) else 2
     )
     assert point["head"] == "Satisfaction was low from 10 to 14 February: 10.0%"
-    assert point["change"].startswith("where ") and point["change"].endswith(" is usual")
+    assert point["change"].startswith("where ") and point["change"].endswith(" is usual for 5 days")
     assert point["in_words"].startswith(
         "Back to the usual range since 15 February. Satisfaction over all 28 days: 67.5%, 12.5 points less than before."
         " Usual for 28 days:"

@@ -36,12 +36,12 @@ def number(metric: str, verdict: Verdict) -> Number:
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.USUAL},
-            "Nothing unusual. Outside the usual range, but not clearly: satisfaction 200.0% (usual 50 – 150%, outside by little).",
+            "Nothing unusual. Outside the usual range, but not clearly: satisfaction 200.0% (usual 50 – 150%, by little).",
         ),
         (
             {"csat": Verdict.BEYOND, "messages": Verdict.BEYOND},
-            "Nothing unusual. Outside the usual range, but not clearly: satisfaction 200.0% (usual 50 – 150%, outside by little)"
-            " and messages 2 (usual 0 – 2, outside by little).",
+            "Nothing unusual. Outside the usual range, but not clearly: satisfaction 200.0% (usual 50 – 150%, by little)"
+            " and messages 2 (usual 0 – 2, by little).",
         ),
     ],
 )
@@ -80,9 +80,9 @@ def test_unusual_numbers_beside_the_points_are_named_once() -> None:
     point = Point(first, "", "", "", "", None, {})
     assert sentences.rest((point,), known, PLAIN) == (
         "Also unusual: messages 2 (usual 0 – 2). Outside the usual range, but not clearly:"
-        " escalations 200.0% (usual 50 – 150%, outside by little). Satisfaction is within the usual range."
+        " escalations 200.0% (usual 50 – 150%, by little). Satisfaction is within the usual range."
     )
-    beyond = "Outside the usual range, but not clearly: escalations 200.0% (usual 50 – 150%, outside by little)."
+    beyond = "Outside the usual range, but not clearly: escalations 200.0% (usual 50 – 150%, by little)."
     assert sentences.rest((), known, PLAIN) == beyond
 
 
@@ -108,12 +108,12 @@ def test_the_share_of_a_cause_is_a_word(share: float, words: str) -> None:
 def test_a_cause_in_another_measure_has_both_of_its_figures() -> None:
     """A percentile's cause has the share within the limit in that place, now and before."""
     cause = Cause("channel_id", "C-API", 0.84, 0.343, 253, -0.13, 0.9)
-    there = sentences.there(cause, "first_response_ms.within_15min")
+    there = sentences.there(cause, "first_response_ms.within_15min", None)
     assert there == "34% answered within 15 min, before 84%"
     words = "almost all in the room C-API (34% answered within 15 min, before 84%)"
     assert sentences.because(cause, "C-API", there, PLAIN) == words
     new = replace(cause, before=None)
-    assert sentences.there(new, "first_response_ms.within_15min") == "34% answered within 15 min"
+    assert sentences.there(new, "first_response_ms.within_15min", 28) == "34% answered within 15 min over all 28 days"
 
 
 def test_the_topic_of_a_story_is_said_to_come_at_the_same_time() -> None:

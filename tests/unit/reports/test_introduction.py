@@ -181,7 +181,7 @@ def test_reports_and_mails_of_slack_alone_speak_of_threads(engine: Engine) -> No
     assert engine.reports.document("chat", report.id).introduction.wording == "slack"
     page = engine.reports.file("chat", report.id, "html").path.read_text(encoding="utf-8")
     words = re.sub(r"<[^>]+>", " ", page.partition("<body>")[2]).partition(" sections ")[0]
-    assert "Members who wrote" in words and "threads wait for a reply" in words
+    assert "Active members" in words and "threads wait for a reply" in words
     assert not re.search(r"\b(conversations?|contacts?)\b", words, re.IGNORECASE)
     mail = digest(engine.reports.document("chat", report.id), (), "", "")
     assert not re.search(r"\b(conversations?|contacts?)\b", " ".join(mail.lines), re.IGNORECASE)
