@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from shlex import quote
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Page, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import csv_only, texts_of, with_mentions
 from hubbub.dashboard.conversations import raw_event
 from hubbub.dashboard.forms import Fact, facts
 from hubbub.dashboard.labelled import GIVEN_BY, cells
@@ -20,6 +22,7 @@ from hubbub.metrics.definition import State, Unit
 from hubbub.model.label import GivenLabel
 from hubbub.model.plain import JsonRow, typed
 from hubbub.model.question import parse_moment
+from hubbub.query.excerpts import messages
 from hubbub.query.explain import Explanation
 from hubbub.query.result import UNKNOWN
 from hubbub.reports.dates import short_days
@@ -229,16 +232,36 @@ def _events(ask: Ask) -> Shown:
     fields = dict.fromkeys(name for row in page.rows for name in row)
     left_out = ("counts", "labels", *(["channel"] if ask.wording.only_channel else []))
     names = [*(name for name in fields if name not in left_out), *(["counts"] if split else [])]
-    units = {"time": "instant", "value": Unit.MS.value}  # rows have a value where they are waits
+    units = {"time": "instant", "since": "utc", "value": Unit.MS.value}  # rows have a value where they are waits
     columns = [Column(name, _title(name), units.get(name, "text")) for name in names]
     columns += GIVEN_BY if "labels" in fields else ()
+    links = [_links(ask, row) for row in page.rows]
+    hidden: tuple[str, ...] = ()
+    if texts := _texts(ask, page.rows):
+        columns.insert(1, Column("text", ask.in_words("Message"), "long"))
+        rows = [{**row, "text": texts.get(str(row.get("id")))} for row in rows]
+        links = [
+            {**link, "time": link["id"], **({"text": link["id"]} if row["text"] else {})} if "id" in link else link
+            for link, row in zip(links, rows, strict=True)
+        ]
+        hidden = csv_only(ask)
     following = ask.link(cursor=page.next) if page.next else ""
     first = f", {sum(row['counts'] for row in page.rows)} of them in the numerator" if split else ""
     return Shown(
-        "rows", {"next": following, "total": page.total, "tabs": tabs},
-        Table(columns, rows, [_links(ask, row) for row in page.rows]),
+        "rows", {"next": following, "total": page.total, "tabs": tabs, "beside": hidden},
+        Table(columns, rows, links),
         f"{page.total} rows behind it; {len(rows)} on this page{first}",
     )  # fmt: skip
+
+
+def _texts(ask: Ask, rows: Sequence[JsonRow]) -> Mapping[str, str]:
+    """Return the stored texts of messages, or of the messages of conversations, by the ids of their rows."""
+    if _of_conversations(ask):
+        known = texts_of(ask, [row["id"] for row in rows])
+    else:
+        ids = [(datetime.fromisoformat(row["time"]), row["id"]) for row in rows if "id" in row]
+        known = with_mentions(ask, messages(ask.engine.queries, ask.tenant, ids))
+    return {id_: excerpt.text for id_, excerpt in known.items() if excerpt.text}
 
 
 def _given(row: JsonRow) -> dict[str, str | None]:

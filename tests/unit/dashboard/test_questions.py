@@ -103,3 +103,10 @@ def test_a_question_outside_any_thread_leads_to_its_event(visitor: Visitor) -> N
     shown, html = visitor.see(WIDGET), visitor.page(WIDGET)
     assert "Who has the key?" in shown and "U7" in shown
     assert "/files/event/json?source=slack&amp;id=q-alone" in html and "/t/acme/conversation?" not in html
+    behind = f"/t/acme/explain/events{{}}?metric=questions_unanswered&start=2026-08-18&end=2026-08-21&{VIEW}"
+    listed = visitor.page(behind.format(""))
+    assert re.search(r'<a href="/t/acme/files/event/json[^"]*id=q-alone">Who has the key\?</a>', listed)
+    assert ">q-alone<" not in listed and "q-alone" in visitor.page(behind.format(".csv"))
+    _thread(visitor, "chat", 6, asks=False, answered=False)
+    waiting = behind.format("").replace("questions_unanswered", "waiting_conversations")
+    assert "Wed 19 Aug 2026, 08:00" in visitor.see(waiting) and "2026-08-19" not in visitor.see(waiting)
