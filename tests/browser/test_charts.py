@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -35,6 +35,11 @@ def rows(visitor: Visitor) -> list[list[str]]:
     return [[cell.inner_text() for cell in line.locator("td").all()] for line in lines]
 
 
+def day_of(written: str) -> datetime:
+    """Read a day as pages write it: Fri 27 Nov 2026."""
+    return datetime.strptime(written, "%a %d %b %Y").replace(tzinfo=UTC)
+
+
 def test_every_place_of_the_plot_answers_the_pointer(visitor: Visitor) -> None:
     """From left to right the tip names each day once and in order, with the number of the table."""
     reader = chart(visitor)
@@ -47,7 +52,7 @@ def test_every_place_of_the_plot_answers_the_pointer(visitor: Visitor) -> None:
     for x in range(int(box["width"])):
         visitor.page.mouse.move(box["x"] + x, box["y"] + box["height"] * (x % 3 + 0.5) / 3)
         seen[reader.locator(".tip b").inner_text()] = reader.locator(".tip span").first.inner_text()
-    days = [datetime.strptime(day, "%a %d %b %Y") for day in told]
+    days = [day_of(day) for day in told]
     assert list(seen) == list(told) == [f"{day:%a} {day.day} {day:%b} {day.year}" for day in days]
     assert list(seen.values()) == [f"Messages: {number}" for number in told.values()]
     assert reader.locator(".tip").is_visible()
@@ -75,7 +80,7 @@ def test_the_arrow_keys_read_a_chart(visitor: Visitor) -> None:
     reader = chart(visitor)
     page, address = visitor.page, visitor.page.url
     page.locator("#chart .as-table summary").click()
-    first = datetime.strptime(rows(visitor)[0][0], "%a %d %b %Y")
+    first = day_of(rows(visitor)[0][0])
     page.locator("#chart .as-table summary").focus()
     page.keyboard.press("Shift+Tab")
     assert page.evaluate("document.activeElement.className").startswith("reader")
