@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hubbub.dashboard.agents import agents
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
@@ -14,9 +16,13 @@ CARDS = (
     "conversations_handled", "responses", "tasks_completed", "open_conversations", "waiting_conversations", "staff_online",
 )  # fmt: skip
 
+HANDLED = "Handled: conversations that staff answered in these days, whenever they began."
+
 
 def _cards(ask: Ask) -> Shown:
-    return cards(ask, CARDS, driving=chosen(ask, CARDS))
+    drawn = cards(ask, CARDS, driving=chosen(ask, CARDS))
+    note = " ".join(filter(None, (ask.in_words(HANDLED), drawn.note)))
+    return replace(drawn, note=note, more=[("How it is counted", ask.explained(CARDS[0]))])
 
 
 def _chart(ask: Ask) -> Shown:

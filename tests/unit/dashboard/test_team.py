@@ -28,6 +28,9 @@ def test_numbers_of_staff_are_the_engines(busy: Pages) -> None:
     http = busy.sign_in()
     answer = asked(busy.engine, *CARDS)[0]
     assert numbers(read(http, "/t/a/team", **VIEW)) == {name: answer[name] for name in CARDS}
+    assert "Handled: conversations that staff answered in these days, whenever they began." in read(
+        http, "/t/a/team", **VIEW
+    )
     table = rows(http, "/t/a/team/agents", **VIEW)
     agree(table, asked(busy.engine, *COLUMNS, by=["staff_id"]), "staff_id", *COLUMNS)
     whole = asked(busy.engine, *COLUMNS)[0]
