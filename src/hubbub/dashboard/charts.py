@@ -6,6 +6,7 @@ Colors, fonts and sizes are the page's (`static/charts.js`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -366,19 +367,25 @@ def _spec(values: Sequence[Cells], what: Spec) -> Spec:
 
 def _time(rows: Sequence[Cells], *, bars: bool = False) -> Spec:
     """Return the axis of the rows' windows: hours, days, or months, as long as they reach; with room for the outer bars."""
-    labels = _HOURS_OR_DAYS if len(rows) < 2 or _reach(rows) <= MOST_DAYS_BY_DAY else "utcFormat(datum.value, '%b %Y')"
-    axis = {
-        "title": None,
-        "tickCount": min(len(rows), 8),
-        "labelExpr": labels,
-        "labelOverlap": "greedy",
-        "labelSeparation": 8,
-    }
+    axis: Spec = {"title": None, "labelOverlap": "parity", "labelSeparation": 8}
+    if len(rows) < 2 or _reach(rows) <= MOST_DAYS_BY_DAY:
+        named = rows[:: max(1, math.ceil(len(rows) / MOST_TICKS))]
+        axis |= {"values": [_moment(row["window"]) for row in named], "labelExpr": _HOURS_OR_DAYS}
+    else:
+        axis |= {"tickCount": min(len(rows), MOST_TICKS), "labelExpr": "utcFormat(datum.value, '%b %Y')"}
     scale: Spec = {"type": "utc"}
     if bars and rows:
         places = _places(rows, bars=True)
         scale |= {"domain": [places[0][0], places[-1][1]]}
     return {"field": "t", "type": "temporal", "scale": scale, "axis": axis}
+
+
+def _moment(window: str) -> Spec:
+    """Return a window's wall-clock start (RFC 3339), read as UTC, as Vega-Lite names moments."""
+    at = datetime.fromisoformat(window[:19])
+    return {
+        "utc": True, "year": at.year, "month": at.month, "date": at.day, "hours": at.hour, "minutes": at.minute,
+    }  # fmt: skip
 
 
 def _reach(rows: Sequence[Cells]) -> int:
@@ -387,6 +394,8 @@ def _reach(rows: Sequence[Cells]) -> int:
     return (last - first).days
 
 
+MOST_TICKS = 8
+"""Most windows that an axis of hours or days names: the first, and others at equal distances; or most months."""
 MOST_DAYS_BY_DAY = 150
 """Most days of an axis that names days; a longer one names months."""
 _HOURS_OR_DAYS = (

@@ -139,7 +139,8 @@ def _waiting(ask: Ask) -> Shown:
     over = f"{waiting.past_target} are past their target" if waiting.past_target is not None else "no target is set"
     summary = ask.in_words(f"{waiting.waiting} conversations wait for an answer; {over}")
     note = f"The first {MOST} of {waiting.waiting}." if waiting.waiting > MOST else ""
-    return Shown("table", {"beside": csv_only(ask)}, Table(columns, rows, links), summary, note)
+    rest = [(f"Show all {waiting.waiting}", ask.link("conversations", state="waiting"))] if note else []
+    return Shown("table", {"beside": csv_only(ask)}, Table(columns, rows, links), summary, note, more=rest)
 
 
 def _row(waiting: Waiting, excerpt: Excerpt) -> Cells:

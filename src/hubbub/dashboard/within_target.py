@@ -40,7 +40,7 @@ def with_distance(ask: Ask, cards: Shown) -> Shown:
     if number.goal is None or number.value is None:
         return cards
     points = 100 * (number.value - number.goal)
-    aim = f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} target"
+    aim = f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} the {100 * number.goal:g}% wanted"
     missed = "worse" if misses(number) else ""
     drawn = [replace(card, aim=aim, aim_way=missed) if card.name == name else card for card in cards.data["cards"]]
     return replace(cards, data={**cards.data, "cards": drawn})

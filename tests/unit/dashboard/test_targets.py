@@ -50,7 +50,7 @@ def test_the_overview_shows_the_distance_from_the_target(visitor: Visitor) -> No
     assert "First response within target" not in visitor.see("/t/acme/overview?range=today")
     visitor.engine.targets.add("acme", "first_response", 15, share=0.9, valid_from="2026-01-01")
     seen = visitor.see("/t/acme/overview?range=today")
-    assert "First response within target" in seen and "40.0 points below target · n = 2" in seen
+    assert "First response within target" in seen and "40.0 points below the 90% wanted · n = 2" in seen
 
 
 def test_a_missed_target_is_news(visitor: Visitor) -> None:
