@@ -62,7 +62,8 @@ PAGE = Page(
     (
         Widget("cards", "People", _cards, size="cards", wide=True),
         Widget("chart", "Over time", _chart, wide=True, fact=chosen_over_time((*DRIVING, SCORE))),
-        Widget("channels", "By channel", _channels, size="list", lazy=True),
+        Widget("channels", "By channel", _channels, size="list", lazy=True,
+               about="A contact who writes in two channels is active in both, and new where it was seen first."),
         Widget("accounts", "By account", _accounts, size="list", lazy=True),
         Widget("top", "Most engaged", _top, size="list", lazy=True, role=Role.ANALYST,
                about="By the score (0 to 100) at the end of these days: recent messages, clicks, reads, good "

@@ -182,6 +182,13 @@ def _unquoted(text: str) -> str:
     return text.replace("`", "")
 
 
+def _covered(ask: Ask) -> str:
+    """Return what is known where no gap is: nothing, of a tenant without connected sources."""
+    if ask.engine.integrations.of(ask.tenant.id, limit=1).rows:
+        return "No source has a gap in these days."
+    return "No source is connected: whether something sent or imported is missing is not known."
+
+
 def _reliable(ask: Ask) -> Shown:
     """Show whether the number can still change, what is missing in it, what changed in it, and how to ask for it elsewhere."""
     answer = _explained(ask)
@@ -189,7 +196,7 @@ def _reliable(ask: Ask) -> Shown:
     changed = _restated(ask)
     return facts(ask, [
         Fact("State", STATES.get(answer.state, answer.state)),
-        Fact("Coverage", ". ".join(ask.gaps) if ask.gaps else "No source has a gap in these days."),
+        Fact("Coverage", ". ".join(ask.gaps) or _covered(ask)),
         Fact("Changed since", changed or "No closed day of it has changed."),
     ], texts={"On the command line": _command(ask)})  # fmt: skip
 

@@ -31,7 +31,8 @@ def _tenants(ask: Ask) -> Shown:
         ask, columns, plain(page.rows),
         links=[{"tenant": ask.link(tenant=row.tenant, cursor=None)} for row in page.rows], choices=choices,
         nothing="No tenant matches.", following=page.next,
-        note=f"{page.tenants} tenants, those behind first. Choose a tenant to fold its days again.",
+        note=f"{page.tenants} tenants, those behind first. Fresh: all that arrived is counted; whether a source still sends, "
+        "Sources says. Choose a tenant to fold its days again.",
     )  # fmt: skip
 
 
@@ -76,8 +77,8 @@ def _done(text: str, errors: Mapping[str, str]) -> Done:
 PAGE = Page(
     "freshness", "Freshness",
     (
-        Widget("facts", "By kind", _units, size="list", wide=True, lazy=True),
         Widget("tenants", "By tenant", _tenants, size="list", wide=True, lazy=True),
+        Widget("facts", "By kind", _units, size="list", wide=True, lazy=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR, actions={"refold": _refold, "refresh": _refresh},
     group=Group.OPERATOR,

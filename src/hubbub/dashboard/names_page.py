@@ -38,10 +38,11 @@ def _names(ask: Ask) -> Shown:
             Field("name", "Name", required=True),
         ),
     )  # fmt: skip
+    none = "There is no such name." if ask.param("find") or ask.param("kind") else "There is no name yet."
     return data_table(
         ask, columns, rows, acts=acts, forms=[give] if may else [], following=page.next,
         choices=[choice(ask, "kind", "What", titles), Field("find", "Name or id", value=ask.param("find"))],
-        nothing="There is no such name. Slack exports, mails and integrations bring names, and people can set them.",
+        nothing=f"{none} Slack exports, mails and integrations bring names, and people can set them.",
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def test_the_page_shows_gaps_and_changes_of_a_number(busy: Pages) -> None:
     """The page shows the number's fraction in words, its gaps, its changes since, and the command for the same answer."""
     text = unescape(read(busy.sign_in(), "/t/a/explain/rely", metric="csat", **VIEW))
     for said in (
-        "No source has a gap in these days.",
+        "No source is connected: whether something sent or imported is missing is not known.",
         "No closed day of it has changed.",
         "hubbub explain csat --tenant a",
     ):
