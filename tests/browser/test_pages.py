@@ -117,6 +117,15 @@ def test_a_phone_shows_the_bars_of_causes(browser: Browser, server: Server) -> N
             assert max(bar["x"] + bar["width"], moved["x"] + moved["width"]) < 390
 
 
+def test_the_rail_has_the_way_out_on_one_screen(browser: Browser, server: Server) -> None:
+    """At 1024 by 900 pixels the button that signs out is within the window, beside all links of an operator."""
+    with visiting(browser, server, width=1024) as visitor:
+        visitor.visit(f"/t/{HOTEL}/targets")
+        visitor.page.mouse.move(700, 400)
+        box = visitor.page.get_by_role("button", name="Sign out").bounding_box()
+        assert box is not None and box["y"] + box["height"] <= 900
+
+
 def test_panels_with_the_same_sentence_are_one(operator: Visitor, server: Server) -> None:
     """On days without messages, Topics has one panel, in which no sentence stands twice and no title is missing."""
     operator.visit(f"/t/{HOTEL}/topics?from=2001-01-01&to=2001-02-01")
