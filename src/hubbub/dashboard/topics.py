@@ -270,7 +270,7 @@ def _hotspots(ask: Ask) -> Shown:
     if not any(row["flagged_count"] for row in rows):
         return Shown(
             empty=f"None of {classified:,} messages with a topic is one of {_flagged_as(ask)}: "
-            f"{ask.in_words('no room is a hotspot')}."
+            f"{ask.in_words('no room is a hotspot')}. {rule_text(ask.tenant.hotspot_tones)}"
         )
     hot = sum(row["hotspot"] for row in rows)
     note = (
