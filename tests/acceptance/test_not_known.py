@@ -228,7 +228,7 @@ def test_a_report_as_pdf_is_made(report: Mapping[str, Path]) -> None:
 def test_pages_name_the_kept_range_in_place_of_zeros(world: World, part: str) -> None:
     """For deleted days no part of a page shows a 0: it says since when data is kept."""
     shown = world.part(part, GONE)
-    assert "Nothing before 2026-07-21 is kept of this tenant" in shown
+    assert "Nothing before Tue 21 Jul 2026 is kept of this tenant" in shown
     assert ">0<" not in shown
     assert "is kept of this tenant" not in world.part(part, KEPT)
 
