@@ -199,7 +199,10 @@ class Ask:
         """Return a sentence on which of some things (keys of `UNREPORTED`, or empty) no source ever reported; empty for none."""
         names = sorted({UNREPORTED[name] for name in what if name and name in self.unreported}, key=len)
         listed = " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-        return self.in_words(f"No source here reports {listed}.") if names else ""
+        if not names:
+            return ""
+        self.query(["messages"])  # notes where facts begin: what was reported before that is not known
+        return self.in_words(f"No source here reports {listed}.")
 
     def _missing(self, metric: str) -> str:
         """Return what a metric needs if no source ever reported it, else nothing."""
