@@ -36,7 +36,7 @@ P = ParamSpec("P")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
 """Measures that also exist in business hours."""
 UNREPORTED = {
-    "conversation": "which messages belong to one conversation",
+    "conversation": "any conversation",
     "satisfaction": "surveys or ratings", "task": "tasks", "campaign": "campaigns", "staff": "who is online",
     "receipt": "what became of sent messages",
 }  # fmt: skip
