@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from hubbub.dashboard.components import Cells
+from hubbub.dashboard.marked_days import bands as marked_bands
 from hubbub.metrics.definition import Unit
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -49,6 +50,7 @@ def over_time(
 
     A missing value breaks the line. `<column>_shown` is the text of the tooltip. `open_at`: index of the row that is not
     over: its bar is pale, its line dotted with a hollow end. `usual`: draw the usual range behind, `low` to `high` of the rows.
+    Rows with an `incident` have a band under its name.
     """
     values = [
         {
@@ -76,20 +78,21 @@ def over_time(
     known = [number for number, row in enumerate(rows) if any(row[name] is not None for name, _ in series)]
     ends = open_at if open_at in known and len(known) > 1 else None
     layers = _lines(encoding, len(rows), ends) if mark == "line" else [_solid(mark, encoding, len(rows))]
-    if usual:
-        layers.insert(0, _usual(rows, unit, top, bars=mark == "bar"))
     if before:
         past = [{"t": wall(row["window"]), "v": row[before]} for number, row in enumerate(rows) if number != open_at]
         layers.insert(
-            int(usual) if mark == "line" else len(layers),
+            0 if mark == "line" else len(layers),
             {
                 "data": {"values": past},
                 "mark": {"type": "line", "style": "before", "tooltip": None},
                 "encoding": {"y": _value("v", unit, None, top)},
             },
         )
-    behind = _gaps(rows, bars=mark == "bar")
-    return _spec(values, {"layer": [*behind, *layers], "encoding": {"x": _time(rows, bars=mark == "bar")}})
+    bars = mark == "bar"
+    wash = [_usual(rows, unit, top, bars=bars)] if usual else []
+    behind, above = marked_bands(rows, _places(rows, bars=bars)) if rows else ([], [])
+    layers = [*_gaps(rows, bars=bars), *wash, *behind, *layers, *above]
+    return _spec(values, {"layer": layers, "encoding": {"x": _time(rows, bars=bars)}})
 
 
 def _usual(rows: Sequence[Cells], unit: str, top: float, *, bars: bool) -> Spec:
@@ -238,7 +241,7 @@ def weekly(weeks: Sequence[Cells], days: Sequence[Cells], name: str, before: str
     """Draw a share of few things by week, as steps with their values, over faint days whose size is their n.
 
     Each week has `window`, `until`, its value by `name`, by `before` that of the compared period, `low` and `high` if known, and
-    `open`; each day has `window` and `<name>_n`.
+    `open`; each day has `window` and `<name>_n`, and may have an `incident`.
     """
     drawn = [
         {
@@ -277,7 +280,10 @@ def weekly(weeks: Sequence[Cells], days: Sequence[Cells], name: str, before: str
             {"y": y, "text": {"field": "shown"}},
         ),
     ]
-    return _spec(drawn, {"layer": [*_gaps(days), *layers], "encoding": {"x": _time(days)}})
+    ends = [f"{(datetime.fromisoformat(day['window'][:10]) + timedelta(days=1)).isoformat()}Z" for day in days]
+    behind, above = marked_bands(days, [(wall(day["window"]), end) for day, end in zip(days, ends, strict=True)])
+    wash, lines = (layers[:1], layers[1:]) if layers[0]["mark"].get("style") == "usual" else ([], layers)
+    return _spec(drawn, {"layer": [*_gaps(days), *wash, *behind, *lines, *above], "encoding": {"x": _time(days)}})
 
 
 def _layer(values: Sequence[Cells], mark: Spec, encoding: Spec) -> list[Spec]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageRow
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Shown, Table
+from hubbub.dashboard.marked_days import TITLE, MarkedDays, marked_in_words, with_incidents
 from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.usual_ranges import judged
-from hubbub.dashboard.widgets import over_time, unit_of, usual_of, windows_of
+from hubbub.dashboard.widgets import ends_of, over_time, unit_of, usual_of, windows_of
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
@@ -28,8 +30,11 @@ FEW_A_DAY = 10
 """Fewest things a day of a share that is drawn day by day."""
 
 
-def chosen_chart(ask: Ask, name: str, number: NewsNumber | None = None) -> Shown:
-    """Show a card's number over time beside the compared period and its usual range; `number`: as judged, if it is known."""
+def chosen_chart(ask: Ask, name: str, number: NewsNumber | None = None, marked: Sequence[MarkedDays] = ()) -> Shown:
+    """Show a card's number over time beside the compared period and its usual range.
+
+    `number`: as judged, if it is known. `marked`: days with a name.
+    """
     if missing := ask.not_reported([name]):
         return Shown(empty=missing)
     number = number or judged(ask, [name]).get(name)
@@ -37,22 +42,22 @@ def chosen_chart(ask: Ask, name: str, number: NewsNumber | None = None) -> Shown
     days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days
     few = number is not None and number.unit == Unit.SHARE and (number.n or 0) < FEW_A_DAY * days
     if few and ask.grain == "day" and days > 7:
-        drawn = _weekly(ask, name, title)
+        drawn = _weekly(ask, name, title, marked)
         return drawn if drawn.empty else replace(drawn, note=_why(number, days))
     mark = "bar" if unit_of(name) == Unit.COUNT else "line"
-    return over_time(ask, [name], titles=[title], compare=True, mark=mark, usual=number)
+    return over_time(ask, [name], titles=[title], compare=True, mark=mark, usual=number, marked=marked)
 
 
 def _why(number: NewsNumber | None, days: int) -> str:
     return f"Drawn by week: a day has {((number and number.n) or 0) / days:.0f} on average."
 
 
-def _weekly(ask: Ask, name: str, title: str) -> Shown:
+def _weekly(ask: Ask, name: str, title: str, marked: Sequence[MarkedDays]) -> Shown:
     answer = ask.query([name], grain="week", compare=ask.view.compared)
     days = ask.query([name], grain="day")
     unit = unit_of(name)
     if answer.unfiltered or not any(row.value(name) is not None for row in answer.rows):
-        return over_time(ask, [name], titles=[title])
+        return over_time(ask, [name], titles=[title], marked=marked)
     usual = _usual(ask, name)
     spans = windows_of([row.window for row in answer.rows], ask)
     weeks = [
@@ -60,19 +65,23 @@ def _weekly(ask: Ask, name: str, title: str) -> Shown:
         for row, (_, until) in zip(answer.rows, spans, strict=True)
     ]
     rows = [_day(row, name, unit, weeks) for row in days.rows]
+    day_spans = windows_of([row.window for row in days.rows], ask)
+    ends = ends_of(day_spans, ask)
+    has_incidents = with_incidents(rows, ends, marked)
     before = "before" if any(week["before"] is not None for week in weeks) else ""
     columns = [
         Column("window", "From", "moment"), Column(name, title, unit), Column("n", "n", "count"), Column("week", "Its week", unit),
-        *([Column("before", "Before", unit)] if before else []),
+        *([Column("before", "Before", unit)] if before else []), *([Column("incident", TITLE)] if has_incidents else []),
     ]  # fmt: skip
     read = readings(ask, rows, {name: title, "week": "Its week"}, unit, "day", before=before)
     data = {
         "spec": charts.weekly(weeks, rows, name, "before", unit), "title": f"{title}, by week", "before": bool(before),
         "usual": usual_of("week") if usual else "", "days": True, "readings": plain(read),
     }  # fmt: skip
-    links = [{name: ask.explained(name, span)} for span in windows_of([row.window for row in days.rows], ask)]
+    links = [{name: ask.explained(name, span)} for span in day_spans]
     words = ", ".join(f"{window_start(week['window'])} {week[f'{name}_shown']}" for week in weeks)
-    return Shown("chart", data, Table(columns, rows, links), f"{title} by week: {words}")
+    summary = ". ".join(filter(None, (f"{title} by week: {words}", marked_in_words(rows, ends))))
+    return Shown("chart", data, Table(columns, rows, links), summary)
 
 
 def _week(row: PageRow, name: str, unit: str) -> Cells:
@@ -83,7 +92,7 @@ def _week(row: PageRow, name: str, unit: str) -> Cells:
     }  # fmt: skip
 
 
-def _day(row: PageRow, name: str, unit: str, weeks: Sequence[Cells]) -> Cells:
+def _day(row: PageRow, name: str, unit: str, weeks: Sequence[Cells]) -> dict[str, Any]:
     week = next(week for week in reversed(weeks) if week["window"][:10] <= row.window[:10])
     number = row.number(name)
     n = n_beside(number, unit)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Cells, Column, Done, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversation_rows import CONTACT, MESSAGE, conversation_columns, csv_only, texts_of, ways
 from hubbub.dashboard.forms import Act, Fact, Field, choice, data_table, facts, parameter
+from hubbub.dashboard.marked_days import TITLE, MarkedDays, marked_in_words, with_incidents
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.readings import readings
 from hubbub.dashboard.view import FILTERS
@@ -28,6 +29,7 @@ PAGE = 50
 MOST_WAITING = 50
 AROUND = {"hour": timedelta(days=3), "day": timedelta(days=42), "week": timedelta(weeks=26)}
 """Time before an incident in its chart."""
+LENGTHS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 OPEN = ("open", "acknowledged", "snoozed")
 
 
@@ -155,13 +157,18 @@ def _drawn(ask: Ask) -> Shown:
     ]
     unit = answer.unit
     title = ask.title(rule.metric)
+    starts = [datetime.fromisoformat(window["window"]) for window in rows]
+    ends = [*starts[1:], *(start + LENGTHS[rule.grain] for start in starts[-1:])]
+    has_incidents = with_incidents(rows, ends, [MarkedDays("Incident", row.from_, row.to)])
     mark = "bar" if unit == Unit.COUNT else "line"
     spec = charts.over_time(rows, [("value", title)], unit, mark=mark, usual=True)
     columns = [
         Column("window", "Window", "moment"), Column("value", title, unit), Column("usual", "Usual", unit),
-        Column("low", "Usual from", unit), Column("high", "to", unit),
+        Column("low", "Usual from", unit), Column("high", "to", unit), *([Column("incident", TITLE)] if has_incidents else []),
     ]  # fmt: skip
-    summary = f"{title} around the incident, beside what was usual"
+    summary = ". ".join(
+        filter(None, (f"{title} around the incident, beside what was usual", marked_in_words(rows, ends)))
+    )
     read = readings(ask, rows, {"value": title}, unit, "minute")
     data = {
         "spec": spec,

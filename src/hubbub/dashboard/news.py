@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.dashboard.ask import Ask, newest_channels
-from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.incidents import still_open
+from hubbub.dashboard.marked_days import MarkedDays
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.dashboard.widgets import NOTHING_HERE
@@ -101,9 +102,39 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
         "missed": missed_target(ask), "yesterday": yesterday(ask, answer), "day_before": _day_before(ask),
         "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
         "questions": open_questions(ask) if answer.wording == SLACK else None,
-        "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
+        "incidents": _incidents(ask),
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
+
+
+def _incidents(ask: Ask) -> list[Cells]:
+    """Return the open incidents beside the news, for those who may see them."""
+    return still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else []
+
+
+def marked_days(ask: Ask, answer: NewsAnswer | None, metric: str) -> list[MarkedDays]:
+    """Return what the chart of a metric marks: days that the news name, and those of the open incidents beside the news.
+
+    A point with a topic names its days for every number, another only for its own.
+    """
+    found = []
+    for point in answer.points if answer else ():
+        days = point.burst or point.topic
+        topic = point.topic.name if point.topic else point.slice if point.dimension == "topic" else None
+        if days is None or not (topic or (point.metric, point.dimension) == (metric, None)):
+            continue
+        name = ask.label("topic", topic) if topic else f"unusually {'high' if _is_high(point) else 'low'}"
+        start, end = (datetime.fromisoformat(text) for text in (days.from_, days.to))
+        found.append(MarkedDays(f"{name[:1].upper()}{name[1:]}", start, end, point.way or ""))
+    for one in _incidents(ask):
+        start, end = (datetime.fromisoformat(one[name]) for name in ("from", "to"))
+        found.append(MarkedDays(one["title"], start, end))
+    return found
+
+
+def _is_high(point: NewsPoint) -> bool:
+    value, usual = (point.burst.value, point.burst.usual.median) if point.burst else (None, None)
+    return (value or 0) > (usual or 0)
 
 
 def _lead(answer: NewsAnswer) -> str:

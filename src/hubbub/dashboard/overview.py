@@ -117,7 +117,7 @@ def _with_counted(ask: Ask, drawn: Shown) -> Shown:
 
 def _chart(ask: Ask) -> Shown:
     name = _chosen(ask)
-    return chosen_chart(ask, name, _beside(ask).get(name))
+    return chosen_chart(ask, name, _beside(ask).get(name), news.marked_days(ask, _news_of(ask), name))
 
 
 def _over_time(ask: Ask) -> str:

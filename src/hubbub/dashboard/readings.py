@@ -40,7 +40,7 @@ def readings(
     """Return what a chart of columns (`names`: column and title) over the windows of `rows` says at each.
 
     `before`: the column of the compared period. `open_at`: number of the window that is not over. A row may have `<column>_n`,
-    and `low` and `high`, its usual range.
+    `low` and `high`, its usual range, and the name of an `incident`.
     """
     return [
         Reading(
@@ -60,6 +60,8 @@ def _lines(row: Cells, names: Mapping[str, str], unit: str, before: str, *, is_o
         yield f"Before: {shown(row[before], unit)}"
     if row.get("low") is not None:
         yield f"Usual: {about(row['low'], unit)} – {about(row['high'], unit)}"
+    if incident := row.get("incident"):
+        yield incident
     if is_open:
         yield "Not over yet"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageAnswer, PageNumber, PageRow
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Shown, Table
+from hubbub.dashboard.marked_days import TITLE, MarkedDays, marked_in_words, with_incidents
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.sparks import share_bar
@@ -95,11 +96,14 @@ def over_time(
     compare: bool = False,
     usual: NewsNumber | None = None,
     grain: str = "",
+    marked: Sequence[MarkedDays] = (),
 ) -> Shown:
     """Show metrics of one unit over the view's windows, one of them beside the compared period.
 
     `usual`: the first metric's number of the news, with the usual range of each window. `mark`: as in Vega-Lite, or `bands`: the
     first as a line, with the space up to each next one, and the target of the first where one is in force.
+
+    `marked`: days with a name.
     """
     unit = unit_of(metrics[0])
     answer = ask.query(metrics, grain=grain or ask.grain, compare=ask.view.compared if compare else None)
@@ -109,15 +113,8 @@ def over_time(
     names = dict(zip(metrics, titles or [ask.title(name) for name in metrics], strict=True))
     starts = [row.window for row in answer.rows]
     rows = [_point(row, known, unit) for row in answer.rows]
-    aims = [target for target in answer.targets if target.metric == known[0]] if mark == "bands" else []
-    targets = [_aim(aims, start[:10]) for start in starts]
-    aimed = any(targets)
-    for row, aim in zip(rows, targets, strict=True):
-        row["target"] = aim
-    course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
-    for row in rows if course else ():
-        beside = course.get(row["window"])
-        row |= {"low": beside and beside.low, "high": beside and beside.high}
+    aimed = mark == "bands" and _with_target(rows, [target for target in answer.targets if target.metric == known[0]])
+    course = _with_usual(rows, usual)
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
     seen = [row[name] for row in rows for name in known if row[name] is not None]
     if not seen or (unit == Unit.COUNT and not any(seen)):  # a share of 0 is a number, a count of 0 is nothing to draw
@@ -126,17 +123,22 @@ def over_time(
         before = ""
     series = [(name, names[name]) for name in known]
     open_at = open_window(starts, ask)
+    span = windows_of(starts, ask)
+    ends = ends_of(span, ask)
+    has_incidents = with_incidents(rows, ends, marked)
     if mark == "bands":
         spec = charts.bands(rows, series, unit)
     else:
         spec = charts.over_time(
-            rows, series, unit, mark=mark, stacked=stacked, before=before, open_at=open_at, usual=bool(course)
+            rows, series, unit, mark=mark, stacked=stacked, before=before, open_at=open_at, usual=course
         )
     more = {"target": "Target"} if aimed else {}
     more |= {"low": "Usual from", "high": "to"} if course else {}
     titled = {name: names[name] for name in known} | ({before: "Before"} if before else {}) | more
-    columns = [Column("window", "From", "moment"), *(Column(name, title, unit) for name, title in titled.items())]
-    span = windows_of(starts, ask)
+    columns = [
+        Column("window", "From", "moment"), *(Column(name, title, unit) for name, title in titled.items()),
+        *([Column("incident", TITLE)] if has_incidents else []),
+    ]  # fmt: skip
     links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
     read = readings(
         ask, rows, {name: names[name] for name in known}, unit, grain or ask.grain, before=before, open_at=open_at
@@ -147,7 +149,24 @@ def over_time(
         "readings": plain(read), "bands": [names[name] for name in known] if mark == "bands" else [], "aimed": aimed,
     }  # fmt: skip
     note = "" if mark == "bar" else _breaks(rows, known[0], grain or ask.grain)
-    return Shown("chart", data, Table(columns, rows, links), _summary(names, known, rows, unit), note)
+    summary = ". ".join(filter(None, (_summary(names, known, rows, unit), marked_in_words(rows, ends))))
+    return Shown("chart", data, Table(columns, rows, links), summary, note)
+
+
+def _with_target(rows: Sequence[dict[str, Any]], targets: Sequence[TargetInForce]) -> bool:
+    """Write the target of each window into the rows (`target`, in ms); return whether any has one."""
+    for row in rows:
+        row["target"] = _aim(targets, row["window"][:10])
+    return any(row["target"] for row in rows)
+
+
+def _with_usual(rows: Sequence[dict[str, Any]], usual: NewsNumber | None) -> bool:
+    """Write the usual range of each window into the rows (`low`, `high`); return whether any is known."""
+    course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
+    for row in rows if course else ():
+        beside = course.get(row["window"])
+        row |= {"low": beside and beside.low, "high": beside and beside.high}
+    return bool(course)
 
 
 def _breaks(rows: Sequence[Cells], name: str, grain: str) -> str:
@@ -180,6 +199,12 @@ def windows_of(starts: Sequence[str], ask: Ask) -> list[tuple[datetime | date, d
     """Return `[start, end)` of successive windows, given by their beginnings."""
     begun = [datetime.fromisoformat(start) for start in starts]
     return list(zip(begun, [*begun[1:], ask.view.after], strict=True))
+
+
+def ends_of(spans: Sequence[tuple[datetime | date, datetime | date]], ask: Ask) -> list[datetime]:
+    """Return the ends (aware) of successive windows."""
+    ends = [end for _, end in spans]
+    return [end if isinstance(end, datetime) else datetime.combine(end, time(), ask.tenant.tz) for end in ends]
 
 
 def _point(row: PageRow, names: Sequence[str], unit: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ function colors() {
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const names = ["accent", "before", "grid", "good", "ink", "ink-2", "ink-3", "line-2", "second", "surface", "usual"];
+  const names = ["accent", "bad", "before", "grid", "good", "ink", "ink-2", "ink-3", "line-2", "second", "surface", "usual"];
   const all = Object.fromEntries(names.map((name) => [name, found(`--${name}`)]));
   probe.remove();
   return all;
@@ -44,6 +44,8 @@ function config() {
       before: { color: color.before, stroke: color.before, strokeWidth: 1.5, strokeDash: [4, 3] },
       usual: { color: color.usual, fill: color.usual },
       target: { color: color.good, stroke: color.good, strokeWidth: 1.5, strokeDash: [6, 4] },
+      incident: { color: color.bad, fill: color.bad, stroke: color.bad },
+      marked: { color: color["ink-3"], fill: color["ink-3"], stroke: color["ink-3"] },
       open: { filled: true, fill: color.surface, strokeWidth: 2, size: 60 },
     },
     text: { color: color.ink },
