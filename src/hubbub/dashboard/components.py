@@ -136,3 +136,5 @@ class Page:
     """What all its numbers are of (`query.reported`): a tenant whose sources never reported it sees a sentence."""
     fresh_seconds: int = 0
     """Seconds between refreshes; 0: none."""
+    called: Callable[[Ask], str] | None = None
+    """The name of the one thing that it shows, as its heading; else `title` is."""

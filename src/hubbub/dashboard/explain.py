@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import date, datetime
 from shlex import quote
 
+from markupsafe import Markup
+
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import Column, Page, Shown, Table, Widget
+from hubbub.dashboard.chosen_chart import chosen_chart
+from hubbub.dashboard.components import Cells, Column, Page, Shown, Table, Widget
 from hubbub.dashboard.conversation_rows import csv_only, texts_of, with_mentions
 from hubbub.dashboard.conversations import raw_event
 from hubbub.dashboard.forms import Fact, facts
 from hubbub.dashboard.labelled import GIVEN_BY, cells
 from hubbub.dashboard.person import Role
+from hubbub.dashboard.ranges import range_of, range_plot
 from hubbub.dashboard.sparks import share_bar
 from hubbub.dashboard.view import FILTERS
-from hubbub.dashboard.widgets import unit_of
+from hubbub.dashboard.widgets import breakdown, unit_of
 from hubbub.errors import BadRequestError
-from hubbub.metrics.catalogue import find
+from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import State, Unit
 from hubbub.model.label import GivenLabel
 from hubbub.model.plain import JsonRow, typed
@@ -107,7 +113,7 @@ def _number(ask: Ask) -> Shown:
     unit = unit_of(metric)
     share = answer.value if unit == Unit.SHARE and answer.value is not None else None
     data = {
-        "metric": metric, "title": ask.title(metric), "found": answer, "value": shown(answer.value, unit),
+        "metric": metric, "found": answer, "value": shown(answer.value, unit),
         "why": UNKNOWN.get(answer.state, ""), "where": _where_in_words(ask), "days": _days(start, end),
         "bar": share_bar(share) if share is not None else "", "sentence": _sentence(answer) if share is not None else "",
     }  # fmt: skip
@@ -220,6 +226,78 @@ def _command(ask: Ask) -> str:
     return f"hubbub explain {_metric(ask)} --tenant {ask.tenant.id} --from {start} --to {end}{where}"
 
 
+def _called(ask: Ask) -> str:
+    """Return the title of the number. Raises UnknownMetricError."""
+    return ask.title(find(_metric(ask)).name)
+
+
+def _of_days(ask: Ask) -> Ask | None:
+    """Return questions under the number's own days and filters; None where it is of a part of a day."""
+    zone = ask.tenant.tz
+    start, end = (parse_moment(text, ask.tenant.zone).astimezone(zone) for text in _span(ask))
+    if start.time() != datetime.min.time() or end.time() != datetime.min.time():
+        return None
+    own = copy(ask)
+    rest = {"metric": _metric(ask)}
+    where = {name: tuple(values) for name, values in _where(ask).items()}
+    own.view = ask.view.on(range="custom", first=start.date(), after=end.date(), where=where, rest=rest)
+    return own
+
+
+def _over_time(ask: Ask) -> Shown:
+    """Show the number by day, beside its usual range and the days before."""
+    days = _of_days(ask)
+    return chosen_chart(days, _metric(ask)) if days else Shown(empty="This number is of a part of a day.")
+
+
+SPLITS = ("channel_id", "channel", "staff_id")
+"""Dimensions that a number is split by: the first one that it knows and is not filtered by."""
+
+
+def _split(ask: Ask) -> tuple[str, Shown]:
+    """Return a dimension, and the number by its values."""
+    days, metric = _of_days(ask), _metric(ask)
+    if days is None:
+        return "", Shown(empty="This number is of a part of a day.")
+    known, where = askable(find(metric).rollup), _where(ask)
+    inside = {"channel": "channel_id"}  # who chose a room has chosen its channel
+    free = [name for name in SPLITS if name in known and not {name, inside.get(name, name)} & {*where}]
+    shown = Shown(empty="This number is not known by room, channel or staff.")
+    for dimension in free:
+        shown = breakdown(days, dimension, [metric], compare=False)
+        if not shown.empty:
+            return dimension, _with_ranges(shown, metric)
+    return "", shown
+
+
+def _with_ranges(shown: Shown, metric: str) -> Shown:
+    """Return a breakdown with `n`, and of a share with its range of each row."""
+    assert shown.table is not None
+    if unit_of(metric) == Unit.COUNT:
+        return shown
+    rows = [{**row, "n": row[f"{metric}_n"], "plots": _plots(row, metric)} for row in shown.table.rows]
+    name, value, *_ = shown.table.columns
+    columns = [name, Column("n", "n", "count"), value]
+    plots = {metric: "95 % range"} if any(row["plots"] for row in rows) else {}
+    return replace(shown, table=replace(shown.table, columns=columns, rows=rows), data={**shown.data, "plots": plots})
+
+
+def _plots(row: Cells, metric: str) -> Mapping[str, Markup]:
+    """Return the drawing of a row's share; nothing for other numbers."""
+    within = range_of(row["name"], row[metric], row[f"{metric}_n"]) if find(metric).unit is Unit.SHARE else None
+    return {metric: range_plot(within, None)} if within else {}
+
+
+def _slices(ask: Ask) -> Shown:
+    return ask.once("split", lambda: _split(ask))[1]
+
+
+def _by_what(ask: Ask) -> str:
+    """Return what titles the number's slices: "By room"; empty without any."""
+    dimension, _ = ask.once("split", lambda: _split(ask))
+    return ask.in_words(f"By {FILTERS[dimension].lower()}") if dimension else ""
+
+
 def _events(ask: Ask) -> Shown:
     explanation = _explained(ask)
     page = explanation.events
@@ -319,8 +397,10 @@ PAGE = Page(
     (
         Widget("number", "The number", _number, size="small"),
         Widget("rely", "Can I rely on it?", _reliable, size="small"),
-        Widget("counted", "Definition and formula", _counted, size="small", wide=True),
+        Widget("days", "Over time", _over_time, wide=True, lazy=True),
+        Widget("slices", "By room, channel or staff", _slices, size="list", lazy=True, fact=_by_what),
+        Widget("counted", "How it is counted", _counted, size="small"),
         Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
     ),
-    header=False, under="overview",
+    header=False, under="overview", called=_called,
 )  # fmt: skip

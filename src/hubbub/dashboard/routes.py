@@ -207,6 +207,7 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
     person, house = ask.person, house_of(request)
     return {
         "ask": ask, "page": page, "person": person, "view": ask.view,
+        "heading": page.called(ask) if page.called else ask.in_words(page.title),
         "tenant": ask.tenant if page.tenant else None,
         "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
         "groups": navigation(ask, page),

@@ -109,7 +109,7 @@ class View:
             pairs.append(("range", self.range))
         if self.compare != "previous":
             pairs.append(("compare", self.compare))
-        pairs += [(name, value) for name, values in self.where.items() for value in values]
+        pairs += [(_param(name), value) for name, values in self.where.items() for value in values]
         pairs += [(name, "1") for name, on in (("bots", self.bots), ("business", self.business)) if on]
         rest = {**self.rest, **changes}
         pairs += [(name, value) for name, value in rest.items() if value is not None]
@@ -144,6 +144,11 @@ class View:
         left = tuple(other for other in self.where.get(name, ()) if other != value)
         where = {**self.where, name: left} if left else {k: v for k, v in self.where.items() if k != name}
         return self.on(where=where)
+
+
+def _param(dimension: str) -> str:
+    """Return the parameter of a dimension in addresses: only the filters of all pages have one of their own name."""
+    return dimension if dimension in FILTERS else f"d.{dimension}"
 
 
 def chooses_days(params: Params) -> bool:

@@ -162,8 +162,8 @@ def test_a_link_can_show_all_pages_of_numbers(visitor: Visitor) -> None:
     number = f"{path}/explain/number?metric=messages"
     for more in ("", "&start=2026-07-01&end=2026-09-01", "&d.channel=sms", "&channel=sms&range=all"):
         text = visitor.see(number + more)
-        assert "Messages 2 " in text and text.startswith("1 Aug 2026 "), text
-    assert "Messages 0 " in visitor.see(f"{number}&start=2026-08-01T00:00:00Z&end=2026-08-01T00:01:00Z")
+        assert text.endswith(" 2") and text.startswith("1 Aug 2026 "), text
+    assert visitor.see(f"{number}&start=2026-08-01T00:00:00Z&end=2026-08-01T00:01:00Z").endswith(" 0")
 
 
 def test_a_link_under_two_values_explains_each(visitor: Visitor) -> None:
@@ -180,7 +180,7 @@ def test_a_link_under_two_values_explains_each(visitor: Visitor) -> None:
         ("&channel=telegram", 2),
         ("&channel=telegram&channel=sms", 1),
     ):
-        assert f"Messages {messages} " in visitor.see(number + more), more
+        assert visitor.see(number + more).endswith(f" {messages}"), more
 
 
 def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:

@@ -28,9 +28,30 @@ def test_a_number_has_its_name_and_its_parts_in_words(
 ) -> None:
     """The page shows the metric's name, and its numerator and denominator in words with their sizes."""
     html = read(busy.sign_in(), "/t/a/explain", metric=metric, **VIEW)
-    assert f'<h3 data-metric="{metric}">{title}</h3>' in html
+    assert f"<h1>{title}</h1>" in html
     text = unescape(html)
     assert all(part in text for part in said), text
+
+
+def test_a_number_is_shown_by_day_and_by_room(busy: Pages) -> None:
+    """Its chart and its rows by room are of its own days and filters: they add up to it; a share has `n` and its range."""
+    http = busy.sign_in()
+    days = "2026-08-10", "2026-08-20"
+    asked = {"metric": "messages", "start": days[0], "end": days[1], "channel": "whatsapp"}
+    whole = busy.engine.answers.explain("a", "messages", *days, {"channel": ["whatsapp"]}).value
+    assert whole
+    for part in ("days", "slices"):
+        assert sum(int(row["messages"] or 0) for row in rows(http, f"/t/a/explain/{part}", **asked)) == whole
+    share = read(http, "/t/a/explain/slices", metric="csat", **VIEW)
+    assert "95 % range" in share and ">n</th>" in share
+    hour = asked | {"start": "2026-08-20T10:00:00Z", "end": "2026-08-20T11:00:00Z"}
+    assert "This number is of a part of a day." in read(http, "/t/a/explain/days", **hour)
+
+
+def test_an_unknown_number_has_no_page(busy: Pages) -> None:
+    """A metric that the catalogue does not have is refused once, with those of similar names."""
+    answer = busy.sign_in().get("/t/a/explain", params={"metric": "mesages"})
+    assert answer.status_code == 400 and "did you mean" in answer.text
 
 
 def test_rows_of_the_numerator_have_the_first_tab(busy: Pages) -> None:
