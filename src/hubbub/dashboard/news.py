@@ -14,6 +14,7 @@ from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.marked_days import MarkedDays
 from hubbub.dashboard.person import Role
+from hubbub.dashboard.to_do import PAST_TARGET, open_incidents, waiters
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import misses, share_within
@@ -97,12 +98,13 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
         {"what": WORDINGS[answer.wording].title(n.metric), "value": n.value, **plain(n.usual), "unit": n.unit, "verdict": n.verdict}
         for n in answer.numbers if n.dimension is None
     ]  # fmt: skip
+    incidents = _incidents(ask)
     data = {
         "when": _when(ask, answer), "points": points, "lead": _lead(answer), "rest": answer.rest,
         "missed": missed_target(ask), "yesterday": yesterday(ask, answer), "day_before": _day_before(ask),
         "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
         "questions": open_questions(ask) if answer.wording == SLACK else None,
-        "incidents": _incidents(ask),
+        "incidents": incidents, "open": open_incidents(ask) if incidents else None,
     }  # fmt: skip
     return Shown("news", data, Table(columns, rows), answer.lead)
 
@@ -238,17 +240,14 @@ def waiting_now(ask: Ask, wording: Wording, *, quiet: bool) -> str:
     view, today = ask.view, day_of(ask.now, ask.tenant.tz)
     if view.where or not view.first <= today < view.after:
         return ""
-    now = ask.kept(ask.engine.answers.states).now
-    past, waiting, longest = (
-        value if isinstance(value := now.get(name), int | float) else None
-        for name in ("waiting_past_target", "waiting_conversations", "oldest_waiting_ms")
-    )
-    count, how = (past, "past their target") if past is not None else (waiting, "for a reply")
-    if not count or longest is None or (quiet and past is None):
+    states = ask.kept(ask.engine.answers.states)
+    (count, how), longest = waiters(states), states.now.get("oldest_waiting_ms")
+    past = how == PAST_TARGET
+    if not count or not isinstance(longest, int | float) or (quiet and not past):
         return ""
     who = "1 conversation waits" if count == 1 else f"{count:,} conversations wait"
     who = wording.text(who)
-    where = _most_wait(ask, "waiting_past_target" if past is not None else "waiting_conversations", int(count), wording)
+    where = _most_wait(ask, "waiting_past_target" if past else "waiting_conversations", count, wording)
     return (
         f"{who} {how.replace('their', 'its') if count == 1 else how}{where}, the longest for {near(longest, Unit.MS)}."
     )

@@ -30,6 +30,7 @@ from hubbub.dashboard.no_rows import counted, no_rows
 from hubbub.dashboard.number_pages import FIRST, NUMBERS
 from hubbub.dashboard.person import Person, Role
 from hubbub.dashboard.registry import OPERATOR, TENANT
+from hubbub.dashboard.to_do import to_do
 from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS, View, chooses_days, last_days, read_view
 from hubbub.dashboard.widgets import beyond, lacking
 from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, UnauthenticatedError
@@ -210,7 +211,7 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
         "heading": page.called(ask) if page.called else ask.in_words(page.title),
         "tenant": ask.tenant if page.tenant else None,
         "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
-        "groups": navigation(ask, page),
+        "groups": navigation(ask, page), "to_do": to_do(ask),
         "presets": PRESETS, "compared": COMPARED, "filters": ask.filters, "roles": Role,
         "theme": request.cookies.get("theme", ""),
     }  # fmt: skip

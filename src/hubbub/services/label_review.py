@@ -25,6 +25,7 @@ from hubbub.model.event import nearest
 from hubbub.model.label import FIELDS, SOURCE, LabelSet
 from hubbub.model.page import check_limit
 from hubbub.model.tenant import Tenant
+from hubbub.query.cached import cacheable
 from hubbub.services.label_review_views import (
     Reviewed,
     ReviewedLabel,
@@ -75,10 +76,7 @@ class LabelReview:
         Raises BadInputError for an unknown order.
         """
         owner, chosen = self._control.tenant(tenant), set_named(label_set)
-        refresh(self._store, owner.no)
-        suggestions = self._waiting(owner, chosen, _order_named(order))
-        reviewed = self._examples.seen(owner.id, chosen, list(suggestions))
-        left = [key for key in suggestions if key not in reviewed]
+        left, suggestions = self._left(owner, chosen, _order_named(order))
         messages = stored.of_keys(self._store, owner.no, left[: check_limit(limit)])
         suggested = [suggestions[message.key] for message in messages]
         why = self._why(owner, chosen, [message.text for message in messages], [one.label for one in suggested])
@@ -86,6 +84,17 @@ class LabelReview:
         done = self._examples.of(owner.id, chosen)
         labelled = sum(example.label is not None for example in done)
         return ReviewQueue(owner.id, chosen.value, self._names(owner, chosen), len(left), labelled, rows)
+
+    @cacheable("period")
+    def left(self, tenant: str, label_set: str) -> int:
+        """Return the number of messages of a set to review, as `queue` does; 0 for a set without labels.
+
+        No change of data drops a cached count: it reads all labels, and is asked with every page.
+        """
+        owner, chosen = self._control.tenant(tenant), set_named(label_set)
+        if not self._names(owner, chosen):
+            return 0
+        return len(self._left(owner, chosen, ReviewOrder.UNSURE)[0])
 
     def say(
         self, tenant: str, label_set: str, message: str | None, label: str | None, by: str = "", *,
@@ -160,6 +169,13 @@ class LabelReview:
         ]
         rows = [_reviewed_label(example, label) for example, label in labelled[: check_limit(limit)]]
         return ReviewHistory(rows, _right([example for example, _ in labelled]))
+
+    def _left(self, tenant: Tenant, label_set: LabelSet, order: ReviewOrder) -> tuple[list[str], dict[str, Suggestion]]:
+        """Return the messages that nobody reviewed, in an order, and the suggestions of all."""
+        refresh(self._store, tenant.no)
+        suggestions = self._waiting(tenant, label_set, order)
+        reviewed = self._examples.seen(tenant.id, label_set, list(suggestions))
+        return [key for key in suggestions if key not in reviewed], suggestions
 
     def _waiting(self, tenant: Tenant, label_set: LabelSet, order: ReviewOrder) -> dict[str, Suggestion]:
         """Return labels that no person gave, by message, in an order."""
