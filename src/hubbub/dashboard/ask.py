@@ -246,6 +246,20 @@ class Ask:
         year = f" {at.year}" if at.year != now.year else ""
         return f"{at:%a} {at.day} {at:%b}{year}, {at:%H:%M}"
 
+    @cached_property
+    def silent(self) -> str:
+        """Which source has sent nothing since when, far longer than usual; empty for none, and for days before."""
+        cached, tz = self.engine.cached, self.tenant.tz
+        found = cached.value(cached.call(self.engine.monitoring.silent, self.tenant.id))
+        sources = [(one.source, datetime.fromisoformat(one.since)) for one in found]
+        now = [(source, since) for source, since in sources if since.date() < self.view.after]
+        if not now:
+            return ""
+        source, at = now[0]
+        day = "" if at.date() == self.now.astimezone(tz).date() else f"{at:%a} {at.day} {at:%b}, "
+        more = f", nor from {len(now) - 1} more" if len(now) > 1 else ""
+        return f"No events from {source} since {day}{at:%H:%M}{more}"
+
     # --- words
 
     @cached_property

@@ -19,14 +19,18 @@ from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.control.deliveries import Deliveries, state_of
 from hubbub.errors import BadInputError
-from hubbub.facts.moments import DAY, in_utc, micros, moment
+from hubbub.facts.moments import DAY, HOUR, in_utc, micros, moment
 from hubbub.facts.refresh import refresh
 from hubbub.facts.units import UNITS
+from hubbub.ingest.silence import WEEKS, silences
 from hubbub.model.page import Page, check_limit, cursor_of, place_of
 from hubbub.model.window import day_of
+from hubbub.query.cached import cacheable
 from hubbub.settings import Settings, documented
 from hubbub.storage.store import Store
 
+SEEN = (WEEKS + 2) * 7 * 24
+"""Hours up to now in which sources are looked for: one that sent nothing in them has ended."""
 STATES = ("behind", "fresh", "empty")
 """States of a tenant, the worst first: units to fold, none to fold, no events."""
 
@@ -85,6 +89,15 @@ class SourceRow:
     silent_seconds: float
     events_day: int
     """Events that arrived in the last 24 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilentSource:
+    """A source that has sent nothing for longer than usual (`ingest/silence.py`)."""
+
+    source: str
+    since: str
+    """Time of its newest event, RFC 3339 in the tenant's zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +234,28 @@ class MonitoringService:
             for no, source, last, arrived, received, day in known[skipped : skipped + check_limit(limit)]
         ]  # fmt: skip
         return Page(rows, cursor_of((skipped + limit,)) if len(known) > skipped + limit else None)
+
+    @cacheable("period")
+    def silent(self, tenant: str) -> Sequence[SilentSource]:
+        """Return the sources of a tenant that are silent now, by the whole hours up to now."""
+        owner, end = self._control.tenant(tenant), micros(self._clock()) // HOUR
+        refresh(self._store, owner.no)
+        with self._store.facts.read() as reading:
+            rows = reading.rows(
+                "SELECT source, time / 3600000000, count(*), max(time) FROM event WHERE tenant = ? AND time >= ? AND time < ? "
+                "GROUP BY 1, 2", (owner.no, (end - SEEN) * HOUR, micros(self._clock())),
+            )  # fmt: skip
+        hours: dict[str, dict[int, int]] = {}
+        newest: dict[str, int] = {}
+        for source, hour, count, last in rows:
+            hours.setdefault(source, {})[hour] = count
+            newest[source] = max(last, newest.get(source, 0))
+        found = []
+        for source, counts in sorted(hours.items()):
+            known = [counts.get(hour, 0) for hour in range(min(counts), end)]
+            if silences(known, end - 1 - max(counts)):
+                found.append(SilentSource(source, moment(newest[source]).astimezone(owner.tz).isoformat()))
+        return found
 
     def deliveries(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
