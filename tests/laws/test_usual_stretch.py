@@ -47,7 +47,7 @@ def _weeks(hours: list[int], days: int) -> list[list[int]]:
     return [[hour for hour in hours if low <= hour < low + length] for low in lows]
 
 
-@given(zone=st.sampled_from(ZONES), hours=HOURS, days=st.sampled_from([1, 2, 4, 7, 14, 28]))
+@given(zone=st.sampled_from(ZONES), hours=HOURS, days=st.sampled_from([1, 2, 4, 7, 14, 28, 56]))
 def test_counts_add_up(lab: Lab, zone: str, hours: list[int], days: int) -> None:
     """Median and spread of a count are those of the same weekdays of eight weeks, scaled for stretches longer than a week."""
     lab.empty()
@@ -93,3 +93,16 @@ def test_distinct_members_are_compared_with_the_stretch_before(lab: Lab, hours: 
         assert found.usual.median == len(before)
     else:
         assert found.usual.median is None
+
+
+@given(zone=st.sampled_from(ZONES), hours=HOURS, days=st.integers(50, 70))
+def test_more_than_eight_weeks_have_no_usual_range(lab: Lab, zone: str, hours: list[int], days: int) -> None:
+    """A stretch longer than the eight weeks of "usual" has its number and no range, whatever its metric; one of eight weeks has."""
+    lab.empty()
+    for found in _ask(lab, zone, days, hours, "messages", "active_contacts"):
+        known = days <= 7 * WEEKS and len(_weeks(hours, days)) >= LEAST
+        if days > 7 * WEEKS:
+            assert (found.usual.median, found.usual.low, found.usual.high) == (None, None, None)
+        elif found.metric == "messages":
+            assert (found.usual.high is not None) == known
+    assert found.cell.value is not None

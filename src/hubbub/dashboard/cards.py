@@ -13,8 +13,8 @@ from hubbub.dashboard.answer_rows import Moved, PageNumber
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.sparks import sparkline
-from hubbub.dashboard.usual_ranges import judged
-from hubbub.dashboard.widgets import change_in_words, open_window, unit_of
+from hubbub.dashboard.usual_ranges import judged, so_far
+from hubbub.dashboard.widgets import THIS, change_in_words, open_window, unit_of
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Score, Unit
 from hubbub.news.candidates import FEW
@@ -95,7 +95,7 @@ def cards(
     totals = _totals(ask, metrics, beside)
     lines = _sparks(ask, [name for name in metrics if name not in beside]) | _courses(ask, beside)
     drawn = [_card(ask, name, totals[name], lines.get(name, ""), driving, page) for name in metrics]
-    judged_ = [_judged(card, beside[card.name], ask.view.days) if card.name in beside else card for card in drawn]
+    judged_ = [_judged(card, beside[card.name], ask) if card.name in beside else card for card in drawn]
     judged_ = [_scaled(card) for card in judged_]
     return replace(shown_cards(judged_), note=" ".join(filter(None, (_which_usual(ask, judged_), missing))))
 
@@ -170,8 +170,9 @@ def _card(ask: Ask, name: str, number: PageNumber, spark: str, driving: str | No
     )  # fmt: skip
 
 
-def _judged(card: Card, number: NewsNumber, days: int) -> Card:
+def _judged(card: Card, number: NewsNumber, ask: Ask) -> Card:
     """Give a card color and foot: a number outside its usual range has a color, is bold, or says what holds it back."""
+    days = ask.view.days
     unit, usual = number.unit, beside_usual(number.usual.low, number.usual.high, number.unit, held_back(number.held))
     if number.verdict == Verdict.UNKNOWN and card.change:  # a large change in grey needs a word
         usual = f"{NOT_KNOWN} for {days} days" if days > 1 else NOT_KNOWN
@@ -180,7 +181,15 @@ def _judged(card: Card, number: NewsNumber, days: int) -> Card:
     n = f"n\u00a0=\u00a0{number.n:,}" if unit != Unit.COUNT and number.n else ""
     if unit == Unit.SHARE and number.n and FEWEST <= number.n < FEW and number.value is not None:
         n = f"{round(number.value * number.n)} of {number.n}"
-    return replace(card, way=way_beyond(number), foot=" · ".join(filter(None, (usual, n))))
+    return replace(card, way=way_beyond(number), foot=" · ".join(filter(None, (usual, n, _so_far(ask, number)))))
+
+
+def _so_far(ask: Ask, number: NewsNumber) -> str:
+    """Say that the window in progress, the hollow end of the card's line, is not as usual so far; else empty."""
+    course = number.course or ()
+    open_at = open_window([row.window for row in course], ask)
+    far = so_far(course[open_at], number.unit) if open_at is not None and len(course) > 1 else ""
+    return f"{THIS[ask.grain]} {far}" if far else ""
 
 
 def shown_cards(drawn: Sequence[Card]) -> Shown:

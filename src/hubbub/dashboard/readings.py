@@ -40,7 +40,8 @@ def readings(
     """Return what a chart of columns (`names`: column and title) over the windows of `rows` says at each.
 
     `before`: the column of the compared period. `open_at`: number of the window that is not over. A row may have `<column>_n`,
-    `low` and `high`, its usual range, and the name of an `incident`.
+    `low` and `high`, its usual range, the name of an `incident`, and what
+    is unusual `so_far`.
     """
     return [
         Reading(
@@ -63,7 +64,7 @@ def _lines(row: Cells, names: Mapping[str, str], unit: str, before: str, *, is_o
     if incident := row.get("incident"):
         yield incident
     if is_open:
-        yield "Not over yet"
+        yield "Not over yet" + (f", {far}" if (far := row.get("so_far")) else "")
 
 
 def _when(at: datetime, grain: str) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from hubbub.dashboard.ask import Ask
 from hubbub.errors import BadQuestionError
+from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
 from hubbub.model.window import Grain
 from hubbub.news.direction import way_beyond
-from hubbub.news.number import NewsNumber
+from hubbub.news.judge import Verdict
+from hubbub.news.number import CourseRow, NewsNumber
 from hubbub.query.usual import GRAINS
 
 
@@ -25,6 +27,17 @@ def ways_of_slices(
     """Return how the change of each slice of a dimension looks, by metric and value: empty within its noise."""
     numbers = _answer(ask, metrics, Grain.TOTAL.value, (dimension,), where)
     return {(number.metric, NONE if number.slice is None else number.slice): way_beyond(number) for number in numbers}
+
+
+def so_far(row: CourseRow, unit: str) -> str:
+    """Say that a window that is not over is not as usual so far, beyond chance and the floors of news; else empty.
+
+    A count that is low so far may still grow.
+    """
+    rises = (row.value or 0) > (row.median or 0)
+    if row.verdict != Verdict.NEWS or (unit == Unit.COUNT and not rises):
+        return ""
+    return f"{'above' if rises else 'below'} usual so far"
 
 
 def _answer(

@@ -18,7 +18,7 @@ from hubbub.dashboard.marked_days import TITLE, MarkedDays, marked_in_words, wit
 from hubbub.dashboard.names import labels
 from hubbub.dashboard.readings import n_beside, readings
 from hubbub.dashboard.sparks import share_bar
-from hubbub.dashboard.usual_ranges import ways_of_slices
+from hubbub.dashboard.usual_ranges import so_far, ways_of_slices
 from hubbub.dashboard.view import FILTERS
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
@@ -114,7 +114,8 @@ def over_time(
     starts = [row.window for row in answer.rows]
     rows = [_point(row, known, unit) for row in answer.rows]
     aimed = mark == "bands" and _with_target(rows, [target for target in answer.targets if target.metric == known[0]])
-    course = _with_usual(rows, usual)
+    open_at = open_window(starts, ask)
+    course = _with_usual(rows, usual, open_at)
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
     seen = [row[name] for row in rows for name in known if row[name] is not None]
     if not seen or (unit == Unit.COUNT and not any(seen)):  # a share of 0 is a number, a count of 0 is nothing to draw
@@ -122,7 +123,6 @@ def over_time(
     if before and all(row[before] is None for row in rows):
         before = ""
     series = [(name, names[name]) for name in known]
-    open_at = open_window(starts, ask)
     span = windows_of(starts, ask)
     ends = ends_of(span, ask)
     has_incidents = with_incidents(rows, ends, marked)
@@ -145,7 +145,7 @@ def over_time(
     )
     data = {
         "spec": spec, "title": names[known[0]] if compare else "", "mark": mark, "before": bool(before),
-        "usual": usual_of(grain or ask.grain) if course else "",
+        "usual": usual_of(grain or ask.grain) if course else "", "so_far": in_progress(rows, grain or ask.grain),
         "readings": plain(read), "bands": [names[name] for name in known] if mark == "bands" else [], "aimed": aimed,
     }  # fmt: skip
     note = "" if mark == "bar" else _breaks(rows, known[0], grain or ask.grain)
@@ -160,12 +160,16 @@ def _with_target(rows: Sequence[dict[str, Any]], targets: Sequence[TargetInForce
     return any(row["target"] for row in rows)
 
 
-def _with_usual(rows: Sequence[dict[str, Any]], usual: NewsNumber | None) -> bool:
-    """Write the usual range of each window into the rows (`low`, `high`); return whether any is known."""
+def _with_usual(rows: Sequence[dict[str, Any]], usual: NewsNumber | None, open_at: int | None) -> bool:
+    """Write the usual range of each window into the rows (`low`, `high`); return whether any is known.
+
+    The window that is not over (`open_at`) also says whether it is not as usual so far (`so_far`).
+    """
     course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
-    for row in rows if course else ():
+    for number, row in enumerate(rows if course else ()):
         beside = course.get(row["window"])
-        row |= {"low": beside and beside.low, "high": beside and beside.high}
+        far = so_far(beside, usual.unit) if beside and usual and number == open_at else ""
+        row |= {"low": beside and beside.low, "high": beside and beside.high, "so_far": far}
     return bool(course)
 
 
@@ -175,6 +179,14 @@ def _breaks(rows: Sequence[Cells], name: str, grain: str) -> str:
     between = rows[known[0] : known[-1]] if known else ()
     broken = any(row[name] is None and not row["gap"] for row in between)
     return f"The line breaks where {'an' if grain == 'hour' else 'a'} {grain} has no value." if broken else ""
+
+
+THIS = {"hour": "this hour", "day": "today", "week": "this week"}
+
+
+def in_progress(rows: Sequence[Cells], grain: str) -> str:
+    """Return for a chart's legend that the window in progress is not as usual so far; else empty."""
+    return next((f"{THIS[grain]} {far}" for row in rows if (far := row.get("so_far"))), "")
 
 
 def usual_of(grain: str) -> str:

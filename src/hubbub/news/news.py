@@ -27,7 +27,7 @@ from hubbub.query.answering import Ask
 from hubbub.query.freshness import Freshness, fresh
 from hubbub.query.result import Row
 from hubbub.query.usual import UsualRow, usual_of_each
-from hubbub.query.usual_stretch import Stretch, usual_of_stretch
+from hubbub.query.usual_stretch import Stretch, too_long, usual_of_stretch
 from hubbub.storage.transaction import Reading
 
 MOST = 3
@@ -75,9 +75,10 @@ def news(
     span = freshness.compared_with
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
     known = [number for number in numbers if not number.dimension and number.judged.verdict is not Verdict.UNKNOWN]
+    longer = too_long(question.start, min(question.end, now), tenant)
     return News(
         question.start, min(question.end, now) if begun else question.end, before,
-        sentences.lead(points, known, wording) if begun else "These days have not begun.", points,
+        sentences.lead(points, known, wording, too_long=longer) if begun else "These days have not begun.", points,
         sentences.rest(points, known, wording), tuple(numbers), freshness, kind,
     )  # fmt: skip
 

@@ -214,13 +214,15 @@ def at_the_same_time(messages: int, topic: str, room: str) -> str:
     return f"at the same time, {messages:,} messages{where} were about {quoted(topic)}"
 
 
-def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
+def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording, *, too_long: bool = False) -> str:
     """Return the lead: the first point with its cause; else a sentence about what is unusual, missing, or that nothing is.
 
-    Numbers that are outside their usual range, but no news, are in `rest`.
+    Numbers that are outside their usual range, but no news, are in `rest`. `too_long`: no usual range reaches so far.
     """
     if points:
         return points[0].sentence
+    if too_long:
+        return "What is usual is known for up to eight weeks; these days are more."
     if not known:
         return "Too early to say what is usual: that takes four weeks of data before these days."
     if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:

@@ -6,6 +6,8 @@ median and spread for as many weeks as the stretch has; of others (shares, means
 shrinks by the root of that number. Distinct members do not add up over weeks: their median is the number of the stretch before,
 their spread that of the weeks.
 
+A stretch longer than the eight weeks that it could be compared with has no usual range (`too_long`).
+
 The range is never narrower than chance alone: a count of n differs by more than three times the root of n, a share of n things by
 more than three times its standard error. For up to a week it includes the number of each of these weeks: eight numbers of a few
 days each say too little about the spread.
@@ -49,6 +51,12 @@ def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer,
     elapsed = min(question.end, now) - question.start
     if elapsed <= timedelta(0):
         return []
+    if too_long(question.start, question.start + elapsed, tenant):
+        unknown = Usual(None, None, 0)
+        columns = answer.columns.items()
+        return [
+            Stretch(name, dims, col.cell(row), unknown) for name, col in columns for row, dims in enumerate(answer.dims)
+        ]
     starts, rests = (
         [local_earlier(moment, back * WEEK, tenant.tz) for back in range(1, LOOK_BACK + 1)]
         for moment in (question.start, question.start + elapsed)
@@ -64,6 +72,11 @@ def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer,
             middle = before.get((name, dims)) if isinstance(metric.declared, Distinct) else None
             stretches.append(Stretch(name, dims, cell, _usual(metric, values, cell, elapsed / WEEK, middle)))
     return stretches
+
+
+def too_long(start: datetime, end: datetime, tenant: Tenant) -> bool:
+    """Whether a stretch `[start, end)` (aware) is longer than the weeks that "usual" looks at, by the tenant's clocks."""
+    return local_earlier(end, WEEKS * WEEK, tenant.tz) > start
 
 
 def _before(ask: Ask, question: Question, elapsed: timedelta, tenant: Tenant) -> dict[tuple[str, Dims], float]:

@@ -274,3 +274,35 @@ def test_a_cause_in_the_news_links_to_its_filtered_page(pages: Pages) -> None:
     link = re.search(r'<a href="(/t/b/satisfaction\?[^"]*channel=web[^"]*)">all in the channel web<', html)
     assert link is not None, html
     assert http.get(unescape(link[1])).status_code == 200
+
+
+def test_a_day_in_progress_that_is_far_above_usual_says_so(pages: Pages) -> None:
+    """Messages of today beyond the usual range of a whole day are said on the card, in the legend and in the reading of today."""
+    _weeks(pages, 1)
+    http = pages.sign_in()
+    quiet = http.get("/t/b/overview", params={"metric": "messages"}).text
+    assert "usual so far" not in quiet and "Not over yet" in quiet
+    now = [
+        {"type": "message.received", "time": NOW - timedelta(minutes=n), "id": f"now{n}", "channel": "web"}
+        for n in range(60)
+    ]
+    pages.engine.record("b", now)
+    html = http.get("/t/b/overview", params={"metric": "messages"}).text
+    legend = re.search(r'<p class="legend">.*?</p>', html)
+    assert legend and "today above usual so far" in legend.group()
+    assert "Not over yet, above usual so far" in html
+    foot = re.search(r'data-number="messages" .*?<p class="n">(.*?)</p>', html, re.S)
+    assert foot and "today above usual so far" in foot.group(1)
+
+
+def test_half_a_year_has_no_usual_range(pages: Pages) -> None:
+    """Of more days than the eight weeks that are usual, cards and news say that no range is known; of eight weeks they know it."""
+    _weeks(pages, 4)
+    http = pages.sign_in()
+    long = _plain(http, "/t/b/overview", **{"from": "2026-06-24", "to": "2026-08-20"})
+    assert "What is usual is known for up to eight weeks; these days are more." in long
+    assert "usual range not known for 57 days" in long
+    known = _plain(http, "/t/b/overview", **{"from": "2026-06-25", "to": "2026-08-20"})
+    assert "usual is known for up to" not in known and "usual range not known" not in known.replace(
+        "not known for 56", "?"
+    )
