@@ -14,7 +14,7 @@ from hubbub.api.parameters import Cursor, From, Limit, To, Where, where_of
 from hubbub.api.work import Counted
 from hubbub.model.page import Page
 from hubbub.query.classified import FlaggedMessage
-from hubbub.query.conversations import Conversation, ConversationRow
+from hubbub.query.conversations import Conversation, Listed
 from hubbub.query.timeline import ConversationEvent
 from hubbub.services.conversations import Members, Minutes, StoredEvent
 
@@ -35,7 +35,7 @@ def conversations(
     include_bots: Annotated[bool, Query(description="Also conversations in which only programs wrote.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[ConversationRow]:
+) -> Listed:
     """Return conversations with an event in a range, and their state at its end."""
     return engine.conversations.of(
         tenant, start, end, where_of(where), text, state, include_bots=include_bots, limit=limit, cursor=cursor

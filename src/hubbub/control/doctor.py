@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hubbub.control.control import Control
 from hubbub.control.integrations import Integrations
 from hubbub.errors import NOT_NOW, StoreDamagedError
+from hubbub.model.size import size
 from hubbub.settings import Settings
 from hubbub.storage.store import Store
 
@@ -65,8 +66,8 @@ def doctor(
         _row("store", True, f"{_counted(events, 'event')} of {_counted(owners, 'tenant')} in {store.facts.name}", ""),
         _row("tenants", tenants > 0, _counted(tenants, "tenant"), "create one: hubbub tenants add NAME --zone ZONE"),
         _row(
-            "disk", free > settings.free_floor_mb, f"{free:,} MiB free",
-            f"free space: below {settings.free_floor_mb} MiB events are refused",
+            "disk", free > settings.free_floor_mb, f"{size(free << 20)} free",
+            f"free space: below {size(settings.free_floor_mb << 20)} events are refused",
         ),
         _row(
             "freshness", not batches and not units, f"{batches:,} batches in the log and {units:,} units not folded yet",
@@ -79,8 +80,8 @@ def doctor(
         _log(store, now),
         _row(
             "quarantine", not lately,
-            f"{lately} records refused in the last {LATELY} days" + (f", for example {example}" if lately else "")
-            + f"; {refused} are kept",
+            f"{lately:,} records refused in the last {LATELY} days" + (f", for example {example}" if lately else "")
+            + f"; {refused:,} are kept",
             "hubbub quarantine list --tenant NAME, correct the sender, then: hubbub quarantine replay",
         ),
         _row(
@@ -171,7 +172,7 @@ def _some(problems: list[str], what: str) -> str:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _many(count: int) -> str:

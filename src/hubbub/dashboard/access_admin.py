@@ -102,7 +102,7 @@ def _key_acts(key: KeyView, now: datetime) -> Sequence[Act]:
 
 def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
     """Show the sign-in links of a tenant, or of operators, with a form for a new one."""
-    links = _links(ask, tenant, "sign-in")
+    links, left = _links(ask, tenant, "sign-in")
     inside = {session.link for session in ask.engine.access.sessions(tenant).rows if session.id != _mine(ask)}
     columns = [
         Column("label", "For", "long"), Column("role", "Role"), Column("state", "State", "state"),
@@ -121,7 +121,7 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
         ask, columns, [{**row, "label": row["label"] or "not named"} for row in _rows(ask, links)],
         acts=[_link_acts(ask, link, link.id in inside) for link in links], forms=[form],
         nothing="There is no sign-in link yet.",
-        note="A link signs in once. The session lasts up to 14 days; revoking the link ends it too.",
+        note=f"A link signs in once. The session lasts up to 14 days; revoking the link ends it too.{left}",
     )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
         else []
     )
     mine = "" if listed else " Your own session is an operator's, so it is not listed here."
-    more = f" The newest {MOST_LISTED} of {len(active)} are listed." if len(active) > MOST_LISTED else ""
+    more = _newest(len(active))
     return data_table(
         ask, columns, rows, acts=acts, forms=others, nothing=f"Nobody is signed in to this tenant alone.{mine}",
         note=f"Last seen is accurate to {SEEN_SECONDS // 60} minutes.{mine}{more}",
@@ -167,7 +167,7 @@ def _mine(ask: Ask) -> str:
 
 def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
     """Show a tenant's shared links; `offers`: also a form to share the present view."""
-    links = _links(ask, tenant, "share")
+    links, left = _links(ask, tenant, "share")
     rows = [
         {**row, "view": _described(ask, link.page, link.view), "pages": PAGES[link.alone]}
         for row, link in zip(_rows(ask, links), links, strict=True)
@@ -179,7 +179,7 @@ def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
     forms = [_sharing(ask)] if offers else []
     return data_table(
         ask, columns, rows, acts=[_link_acts(ask, link) for link in links], forms=forms, nothing="There is no shared link yet.",
-        note="A person with a shared link sees these numbers, for its days and filters, and never the rows behind them.",
+        note=f"A person with a shared link sees these numbers, for its days and filters, and never the rows behind them.{left}",
     )  # fmt: skip
 
 
@@ -223,8 +223,14 @@ def _dates(first: str, after: str) -> str:
     return short_days(start, date.fromisoformat(after) if after else start + timedelta(days=1))
 
 
-def _links(ask: Ask, tenant: str | None, kind: str) -> Sequence[Link]:
-    return ask.engine.access.links(tenant, kind).rows[:MOST_LISTED]
+def _links(ask: Ask, tenant: str | None, kind: str) -> tuple[Sequence[Link], str]:
+    """Return the newest links, and a sentence on how many are left out; empty where all are there."""
+    links = ask.engine.access.links(tenant, kind).rows
+    return links[:MOST_LISTED], _newest(len(links))
+
+
+def _newest(count: int) -> str:
+    return f" The newest {MOST_LISTED} of {count:,} are listed." if count > MOST_LISTED else ""
 
 
 def _rows(ask: Ask, links: Sequence[Link]) -> list[Cells]:

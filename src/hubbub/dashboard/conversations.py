@@ -23,7 +23,7 @@ from hubbub.dashboard.person import Role
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.written import STATE, STATES
 from hubbub.model.window import local_midnight
-from hubbub.query.conversations import ConversationRow, Wanted, conversations
+from hubbub.query.conversations import ConversationRow, Listed, Wanted, conversations
 
 STATE_TITLES = {
     "": "Any",
@@ -84,7 +84,7 @@ def _list(ask: Ask) -> Shown:
     columns = conversation_columns(ask, _COLUMNS, rows, "conversation_id")
     links = [ways(ask, row, "last_at", "conversation_id") for row in rows]
     following = ask.link(cursor=page.next) if page.next else ""
-    summary = ask.in_words(_how_many(rows, more=bool(page.next or ask.param("cursor"))))
+    summary = ask.in_words(_how_many(page, rows))
     empty = [column.name for column in _COLUMNS if all(row.get(column.name) is None for row in rows)]
     return Shown(
         "rows",
@@ -100,12 +100,14 @@ def _list(ask: Ask) -> Shown:
     )
 
 
-def _how_many(rows: Sequence[Cells], *, more: bool) -> str:
-    """Return how many conversations are listed, of all or of a page, and how many of them wait."""
-    count = f"{len(rows)} conversation{'s' * (len(rows) != 1)}"
+def _how_many(page: Listed, rows: Sequence[Cells]) -> str:
+    """Return which conversations are listed, of how many, and how many of these wait."""
+    count = f"{page.total:,} conversation{'s' * (page.total != 1)}"
+    if page.total > len(rows):
+        count = f"{page.before + 1:,}–{page.before + len(rows):,} of {count}"
     waiting = sum(row["state"] == "waiting" for row in rows)
     waits = f"{waiting} wait{'s' * (waiting == 1)} for an answer" if waiting else "none waits for an answer"
-    return f"{count}{' on this page' if more else ''}, the newest first; {waits}"
+    return f"{count}, the newest first; {waits}{' on this page' * (page.total > len(rows))}"
 
 
 def _row(ask: Ask, row: ConversationRow, until: datetime) -> Cells:

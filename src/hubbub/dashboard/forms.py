@@ -136,6 +136,8 @@ def data_table(
         "first": _here(ask, cursor, None) if ask.param(cursor) else "",
     }  # fmt: skip
     summary = f"{len(rows)} on this page" if following or ask.param(cursor) else f"{len(rows)} in all"
+    if following and not ask.param(cursor):
+        note = f"{note} These are the first {len(rows)}.".lstrip()
     return Shown("data_table", data, Table(columns, rows, links), summary, note, more=more)
 
 

@@ -35,17 +35,17 @@ def labelled_by(label: GivenLabel) -> str:
 def cells(labels: Sequence[GivenLabel]) -> dict[str, str | None]:
     """Return the cells of a row: its labels, who gave them, and how surely; None without labels.
 
-    Where the sets differ, each names its set.
+    Where the sets differ, each names its set. A label without a confidence is left out of the last cell.
     """
     return {
         "labels": ", ".join(plain(label.label) for label in labels) or None,
         "labelled_by": _joined(labels, labelled_by),
-        "confidence": _joined(labels, _confidence),
+        "confidence": _joined([label for label in labels if label.confidence is not None], _confidence),
     }
 
 
 def _confidence(label: GivenLabel) -> str:
-    return "–" if label.confidence is None else f"{label.confidence:.2f}"
+    return f"{label.confidence:.0%} sure"
 
 
 def _joined(labels: Sequence[GivenLabel], words: Callable[[GivenLabel], str]) -> str | None:

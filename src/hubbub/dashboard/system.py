@@ -8,8 +8,8 @@ from hubbub.dashboard.forms import Fact, data_table, facts
 from hubbub.dashboard.person import Role
 from hubbub.model.duration import duration
 from hubbub.model.plain import plain
+from hubbub.model.size import size
 
-MIB = 1 << 20
 NAMES = {"dbos": "DBOS", "fastapi": "FastAPI", "pyarrow": "PyArrow", "sqlalchemy": "SQLAlchemy"}
 """Names of packages as their authors write them."""
 
@@ -38,17 +38,13 @@ def _process(ask: Ask) -> Shown:
     return facts(
         ask,
         [
-            Fact("Runs for", duration(1000 * process.seconds)), Fact("Memory", _mib(process.memory)),
+            Fact("Runs for", duration(1000 * process.seconds)), Fact("Memory", size(process.memory)),
             Fact("Threads", process.threads, "count"), Fact("Process", str(process.id)),
-            Fact("Data folder", folder.path), Fact("Size of the folder", _mib(folder.bytes)),
-            Fact("Free space", _mib(folder.free)),
+            Fact("Data folder", folder.path), Fact("Size of the folder", size(folder.bytes)),
+            Fact("Free space", size(folder.free)),
             *(Fact(NAMES.get(name, name.capitalize()), version) for name, version in answer.versions.items()),
         ],
     )  # fmt: skip
-
-
-def _mib(size: int) -> str:
-    return f"{size / MIB / 1024:,.0f} GiB" if size >= 10 * 1024 * MIB else f"{size / MIB:,.0f} MiB"
 
 
 def _settings(ask: Ask) -> Shown:

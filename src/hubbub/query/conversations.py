@@ -103,6 +103,16 @@ class Conversation:
     """The newest label of each set, with who gave it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed(page.Page[ConversationRow]):
+    """A page of conversations."""
+
+    total: int = 0
+    """Conversations on all pages."""
+    before: int = 0
+    """Conversations on the pages before this one."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which conversations a list has: those with an event in `[start, end)` whose events match every filter of `where`.
@@ -133,7 +143,7 @@ def _stood(tenant: Tenant, of: str = "TRUE") -> str:
 
 def conversations(
     queries: Queries, tenant: Tenant, wanted: Wanted, *, limit: int = PAGE, cursor: str | None = None
-) -> page.Page[ConversationRow]:
+) -> Listed:
     """Return a page of up to `limit` conversations after `cursor`.
 
     Raises BadQuestionError for an unknown filter or state, BadRequestError for an invalid cursor.
@@ -154,10 +164,13 @@ def conversations(
     with queries.reading(tenant) as (reading, now):
         params["at"] = min(params["high"], micros(now))
         summaries = reading.dicts(
-            f"""WITH stood AS MATERIALIZED ({_stood(tenant)}), p AS MATERIALIZED (
+            f"""WITH stood AS MATERIALIZED ({_stood(tenant)}), matching AS MATERIALIZED (
                 SELECT c.*, s.state, s.since FROM ({_seen(reading, wanted, params)}) AS c
                     LEFT JOIN stood AS s ON s.id = c.conversation_id
-                WHERE {of_state} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit
+                WHERE {of_state}
+            ), p AS MATERIALIZED (
+                SELECT m.*, count(*) OVER () AS remaining, (SELECT count(*) FROM matching) AS total FROM matching AS m
+                WHERE {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit
             )
             SELECT p.*, {newest(reading, "p.conversation_id", _heard("n", wanted))} FROM p
             ORDER BY last_at DESC, conversation_id DESC""",
@@ -165,9 +178,13 @@ def conversations(
         )
         rows, following = page.cut(summaries, limit, lambda row: (row["last_at"], row["conversation_id"]))
         labels = of_conversations(reading, tenant, [row["conversation_id"] for row in rows])
-    return page.Page(
-        [ConversationRow(**converted(row), labels=labels.get(row["conversation_id"], ())) for row in rows], following
-    )
+    total, remaining = (summaries[0]["total"], summaries[0]["remaining"]) if summaries else (0, 0)
+    for row in rows:
+        del row["total"], row["remaining"]
+    return Listed(
+        [ConversationRow(**converted(row), labels=labels.get(row["conversation_id"], ())) for row in rows],
+        following, total, total - remaining,
+    )  # fmt: skip
 
 
 def conversation_of(queries: Queries, tenant: Tenant, conversation: str) -> Conversation | None:

@@ -15,7 +15,7 @@ from hubbub.model.question import Question, parse_moment, parse_range
 from hubbub.model.tenant import Tenant
 from hubbub.query.checks import check_range
 from hubbub.query.classified import FlaggedMessage, flagged
-from hubbub.query.conversations import Conversation, ConversationRow, Wanted, conversation_of, conversations
+from hubbub.query.conversations import Conversation, Listed, Wanted, conversation_of, conversations
 from hubbub.query.live import MOST, Member, Minute, lately, members
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import ConversationEvent, event, timeline
@@ -56,7 +56,7 @@ class ConversationService:
     def of(
         self, tenant: str, start: str, end: str, where: Where | None = None, text: str = "", state: str = "", *,
         include_bots: bool = False, limit: int = 50, cursor: str | None = None,
-    ) -> Page[ConversationRow]:  # fmt: skip
+    ) -> Listed:  # fmt: skip
         """List conversations with an event in a range, the latest event first.
 
         `text` is part of an id, a name or an event; `state` is open, waiting, resolved or silent at the range's end, or empty.

@@ -191,6 +191,17 @@ def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:
     assert visitor.engine.access.links("acme", "share").rows == []
 
 
+def test_a_long_list_of_links_says_how_many_are_left_out(visitor: Visitor) -> None:
+    """Of more than 100 sign-in or shared links the newest are listed, with how many there are; of fewer nothing is said."""
+    assert "are listed" not in visitor.see("/t/acme/access")
+    for _ in range(101):
+        visitor.engine.access.sign_in_link("acme", "viewer")
+        visitor.engine.access.share_link("acme", "from=2026-08-01&to=2026-08-02")
+    signs = len(visitor.engine.access.links("acme", "sign-in").rows)
+    text = visitor.see("/t/acme/access")
+    assert f"The newest 100 of {signs} are listed." in text and "The newest 100 of 101 are listed." in text
+
+
 def test_sessions_are_listed_and_can_be_ended(visitor: Visitor) -> None:
     """Sessions are listed by label and role; one or all others can be ended, and revoking a used link ends its session."""
     tokens = {name: come_in(visitor, "acme", name) for name in ("Ada", "Ben", "Cay")}

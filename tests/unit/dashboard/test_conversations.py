@@ -129,6 +129,21 @@ def test_the_list_says_what_closes_a_silent_conversation(talk: Visitor) -> None:
     assert "A conversation without a message for 1 day counts as closed by silence" in shown
 
 
+def test_a_list_says_which_of_how_many_it_shows(talk: Visitor) -> None:
+    """A first page says that it is the first 50 of all, and the next one where it goes on."""
+    made = [
+        {"type": "message.received", "id": f"m{n}", "conversation_id": f"n{n}", "time": f"2026-08-19T09:{n:02}:00Z"}
+        for n in range(58)
+    ]
+    talk.engine.record("acme", made, history=True)
+    listed = f"/t/acme/conversations/list?{VIEW}"
+    total = len(talk.engine.conversations.of("acme", "2026-08-01", "2026-08-21", limit=1000).rows)
+    assert total > 58 and f"1–50 of {total} conversations, the newest first; " in talk.see(listed)
+    following = unescape(re.findall(r'href="([^"]*cursor=[^"]*)"[^>]*>Next page', talk.page(listed))[0])
+    on = following.replace("/conversations?", "/conversations/list?")
+    assert f"51–{total} of {total} conversations, the newest first; " in talk.see(on)
+
+
 def test_labels_are_shown_with_their_labeller(talk: Visitor) -> None:
     """Lists and CSV have labeller and confidence of each label, the timeline marks them, and no name becomes markup."""
     label = {"type": "topic.classified", "id": "t1", "time": "2026-08-19T09:00:00Z", "conversation_id": "waits"}
@@ -141,12 +156,12 @@ def test_labels_are_shown_with_their_labeller(talk: Visitor) -> None:
     assert by_id["waits"] == [
         f"{XSS}, cross",
         f"topic: source {XSS}; tone: rules, version 1",
-        "topic: 0.90; tone: 1.00",
+        "topic: 90% sure; tone: 100% sure",
     ]
     table = talk.page(f"/t/acme/conversations/list?{VIEW}")
     assert "Labelled by</th>" not in table and XSS not in table
     seen = " ".join(talk.see(f"/t/acme/conversations/list?{VIEW}").split())
-    assert "tone: rules, version 1 · Confidence topic: 0.90; tone: 1.00" in seen
+    assert "tone: rules, version 1 · Confidence topic: 90% sure; tone: 100% sure" in seen
     address = f"/t/acme/conversation?id=waits&{VIEW}"
     page, text = talk.page(address), talk.see(address)
     assert XSS not in page and f"topic by source {XSS}" in text and "tone by rules, version 1" in text

@@ -63,6 +63,20 @@ def every(desk: Desk, wanted: Wanted, tenant: str = "", limit: int = 7) -> list[
             return rows
 
 
+def test_a_page_says_how_many_conversations_there_are(desk: Desk) -> None:
+    """Every page has the same total, which is that of all pages, and how many conversations the pages before it have."""
+    wanted, cursor, seen = Wanted(START, NOW), None, 0
+    whole = len(every(desk, wanted))
+    assert whole > 14
+    while True:
+        found = conversations(desk.queries, tenant_of(desk), wanted, limit=7, cursor=cursor)
+        assert (found.total, found.before) == (whole, seen)
+        seen += len(found.rows)
+        if (cursor := found.next) is None:
+            break
+    assert seen == whole
+
+
 def test_states_are_those_that_the_metrics_count(desk: Desk) -> None:
     """Open and waiting conversations, and the oldest wait, equal the metrics, at the present and at past moments."""
     waited = [_waiting_as_counted(desk, NOW - timedelta(hours=hours)) for hours in (0, 5, 51, 64)]
