@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.widgets import breakdown, chosen, chosen_over_time, filter_first, over_time
 from hubbub.metrics.conversations import LASTING
+from hubbub.model.window import day_of
 
 CARDS = (
     "ai_resolution_rate",
@@ -70,6 +73,8 @@ def _lasting(ask: Ask) -> Shown:
         f"{row['share']:.1%} resolved for {row['lasting']}" for row in rows
     )
     note = "Resolved: a resolve ended it, and nobody came in. Assumed: nobody wrote again after AI's reply, and no resolve came."
+    if day_of(ask.now, ask.tenant.tz) - timedelta(days=7) < ask.view.after:
+        note += " Of the last 7 days, a conversation counts as lasting as long as nobody comes back to it."
     return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 

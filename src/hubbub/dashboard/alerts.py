@@ -14,7 +14,7 @@ from hubbub.dashboard.forms import Act, Field, as_typed, data_table
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadInputError
-from hubbub.metrics.catalogue import find
+from hubbub.metrics.catalogue import find, names
 from hubbub.model.alert import Direction, Kind
 from hubbub.model.plain import JsonObject, plain
 from hubbub.reports.formatting import near, shown
@@ -106,7 +106,8 @@ def _new(ask: Ask) -> Shown:
 
 def _watched(ask: Ask, kind: Kind) -> tuple[Field, ...]:
     """Return the fields that a kind of rule has, in the order of a sentence."""
-    metric = Field("metric", "When the number", value=ask.param("metric", "messages"))
+    known = {name: ask.title(name) for name in names()}
+    metric = Field("metric", "When the number", value=ask.param("metric", "messages"), options=known)
     grain = Field("grain", "of each", "select", ask.param("grain", "day"), GRAINS, after=",")
     by = Field("by", "watched", "select", ask.param("by"), _separately(ask), after=",")
     limit = Field("limit", "rises above", value=ask.param("limit"), hint="in its unit", after=",", required=True)

@@ -266,7 +266,7 @@ def weekly(weeks: Sequence[Cells], days: Sequence[Cells], name: str, before: str
             {"type": "rect", "style": "usual"},
             {"x2": until, "y": _value("low", unit, None), "y2": {"field": "high"}},
         ),
-        *_layer(points, {"type": "circle", "opacity": 0.28}, {"y": y, "size": size}),
+        *_layer(points, {"type": "circle", "opacity": 0.4}, {"y": y, "size": size}),
         *_layer(
             [week for week in drawn if week["before"] is not None],
             {"type": "rule", "style": "before"},

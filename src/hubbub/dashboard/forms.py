@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Shown, Table
@@ -23,7 +25,9 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a form: `kind` as in HTML (text, date, number, checkbox), or `select` among `options`."""
+    """A field of a form: `kind` as in HTML (text, date, number, checkbox), or `select` among `options`;
+    of a text they are suggestions.
+    """
 
     name: str
     title: str
@@ -64,6 +68,12 @@ class Fact:
     value: Any
     unit: str = "text"
     link: str = ""
+
+
+@cache
+def zones() -> Mapping[str, str]:
+    """Return the time zones that a field suggests."""
+    return {zone: zone for zone in sorted(available_timezones()) if "/" in zone and not zone.startswith("Etc/")}
 
 
 def choice(ask: Ask, name: str, title: str, options: Mapping[str, str]) -> Field:

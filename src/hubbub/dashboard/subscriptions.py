@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
-from hubbub.dashboard.forms import Act, Field, data_table
+from hubbub.dashboard.forms import Act, Field, data_table, zones
 from hubbub.dashboard.person import Role
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
@@ -53,7 +53,7 @@ def _form(ask: Ask, destinations: dict[str, str]) -> Act:
             Field("kind", "Digest", "select", options={kind: kind for kind in KINDS}),
             Field("destination", "To", "select", options=destinations),
             Field("at", "At", value="07:00", hint="on the day after the period"),
-            Field("zone", "Time zone", value=ask.tenant.zone),
+            Field("zone", "Time zone", value=ask.tenant.zone, options=zones()),
             Field("wait_hours", "Waits, hours", "number", WAIT_HOURS, hint="for missing data, at most 24"),
             Field("files", "Files", hint=f"with a mail: some of {', '.join(FORMATS)}"),
         ),

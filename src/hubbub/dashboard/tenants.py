@@ -7,7 +7,7 @@ from typing import Any
 from hubbub.dashboard import access_admin
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
-from hubbub.dashboard.forms import Act, Field, data_table, parameter
+from hubbub.dashboard.forms import Act, Field, data_table, parameter, zones
 from hubbub.dashboard.person import Role
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
@@ -46,7 +46,7 @@ _ADD = Act(
     "add", "Make", title="Create a tenant",
     fields=(
         Field("new", "Id (a-z, 0-9, hyphens)", required=True), Field("name", "Name"),
-        Field("zone", "Time zone", hint="Europe/Rome"),
+        Field("zone", "Time zone", hint="Europe/Rome", options=zones()),
     ),
 )  # fmt: skip
 

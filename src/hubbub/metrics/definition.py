@@ -229,6 +229,11 @@ class State(Metric):
     age: bool = False
     past_target: bool = False
 
+    @property
+    def only_grows(self) -> bool:
+        """Whether it counts all that was ever known: earlier weeks do not say how much is usual."""
+        return self.held[1] == "known"
+
 
 @dataclass(frozen=True)
 class First(Metric):

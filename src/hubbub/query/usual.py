@@ -1,7 +1,7 @@
 """Usual ranges: median and spread of the same weekday, and hour where asked, of the last eight settled weeks.
 
 Alert rules, reports and pages all use this meaning of "usual". A window without enough known weeks has no usual value: null,
-never 0. Weeks before a tenant's first event are unknown.
+never 0. Weeks before a tenant's first event are unknown. A number that only grows, such as all contacts ever known, has none.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from statistics import median
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import State as CurrentState
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import AS_JSON, JsonRow
 from hubbub.model.question import Question
@@ -159,7 +160,9 @@ class History:
         """Values before `since` are unknown: the tenant had no events yet (None: it has none)."""
         self._tz, self._by_hour = tenant.tz, answer.question.grain is Grain.HOUR
         self._hours = [time(hour) for hour in range(24)] if self._by_hour else [None]
-        column = answer.columns[metric or answer.question.metrics[0]]
+        name = metric or answer.question.metrics[0]
+        column, declared = answer.columns[name], find(name).declared
+        self._only_grows = isinstance(declared, CurrentState) and declared.only_grows
         self._counts = column.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
         self._at: dict[Dims, dict[_Place, float]] = {}
         for start, dims, value, state in zip(answer.starts, answer.dims, column.values, column.states, strict=True):
@@ -196,7 +199,7 @@ class History:
     def usual(self, start: datetime, dims: Dims) -> Usual:
         """Return the usual range of a window."""
         values = [value for value in self.earlier(start, dims) if value is not None][:WEEKS]
-        return usual_among(values, from_zero=self._counts)
+        return Usual(None, None, len(values)) if self._only_grows else usual_among(values, from_zero=self._counts)
 
 
 def usual_among(values: list[float], *, from_zero: bool) -> Usual:

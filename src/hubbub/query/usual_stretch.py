@@ -6,7 +6,8 @@ median and spread for as many weeks as the stretch has; of others (shares, means
 shrinks by the root of that number. Distinct members do not add up over weeks: their median is the number of the stretch before,
 their spread that of the weeks.
 
-A stretch longer than the eight weeks that it could be compared with has no usual range (`too_long`).
+A number that only grows, such as all contacts ever known, has no usual range, nor has a stretch longer than the eight weeks that it
+could be compared with (`too_long`).
 
 The range is never narrower than chance alone: a count of n differs by more than three times the root of n, a share of n things by
 more than three times its standard error. For up to a week it includes the number of each of these weeks: eight numbers of a few
@@ -22,6 +23,7 @@ from datetime import datetime, timedelta
 
 from hubbub.metrics.catalogue import RequestedMetric, find
 from hubbub.metrics.definition import Distinct, Extreme, First, Stored, Unit
+from hubbub.metrics.definition import State as CurrentState
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_earlier
@@ -124,6 +126,8 @@ class _History:
 
 def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
     """Return the usual range of a stretch of `weeks`, from the numbers of single weeks (or of the same part of each)."""
+    if isinstance(metric.declared, CurrentState) and metric.declared.only_grows:
+        return Usual(None, None, len(values))
     from_zero = metric.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
     week = usual_among(list(values), from_zero=from_zero)
     if week.median is None or week.spread is None:

@@ -39,10 +39,25 @@ def test_outcomes_reasons_and_usage_are_shown(visitor: Visitor) -> None:
     reasons = visitor.page(f"/t/acme/ai/reasons?{VIEW}")
     assert "refund" in reasons
     assert XSS not in reasons
-    assert "24 hours 1 0 50.0%" in _widget(visitor, "lasting")
+    lasting, young = (
+        _widget(visitor, "lasting"),
+        "Of the last 7 days, a conversation counts as lasting as long as nobody comes",
+    )
+    assert "24 hours 1 0 50.0%" in lasting and young in lasting
     assert "small 1 1,234 56" in _widget(visitor, "usage")
     cards = visitor.http.get(f"/t/acme/ai/cards.csv?{VIEW}").text
     assert "Hours saved by AI (assumed),0.5" in cards
+
+
+def test_only_days_that_are_young_say_that_they_are(visitor: Visitor) -> None:
+    """Where all days are older than the longest time that a resolution must last, no note says that it is not known yet."""
+    at = {"channel": "web", "conversation_id": "old"}
+    visitor.engine.record("acme", [
+        {**at, "type": "message.received", "id": "q", "time": "2026-08-03T09:00:00Z"},
+        {**at, "type": "response.ai_generated", "id": "a", "time": "2026-08-03T09:01:00Z"},
+    ], history=True)  # fmt: skip
+    old = visitor.see("/t/acme/ai/lasting?from=2026-08-01&to=2026-08-13")
+    assert "7 days" in old and "Of the last 7 days" not in old
 
 
 def test_a_cost_that_nobody_reported_says_so(visitor: Visitor) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from hubbub.dashboard.contacts import DRIVING, SCORE
 from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, rows
-from tests.unit.dashboard.conftest import Pages
+from tests.unit.dashboard.conftest import NOW, Pages
 
 
 def test_numbers_of_contacts_are_the_engines(busy: Pages) -> None:
@@ -51,3 +52,19 @@ def test_a_filter_by_staff_shows_no_number_of_contacts(busy: Pages) -> None:
     html = read(http, "/t/a/contacts", **VIEW, staff_id="x")
     assert not numbers(html) and "not known by staff" in html
     assert "not known by staff" in read(http, "/t/a/contacts/top", **VIEW, staff_id="x")
+
+
+def test_a_total_that_only_grows_has_no_usual_range(pages: Pages) -> None:
+    """All contacts ever known are more than in earlier weeks in any week: no range is claimed, neither of days nor of all."""
+    sent = [
+        {"type": "message.received", "time": NOW - timedelta(days=day, hours=1), "id": f"m{day}", "contact_id": f"c{day}"}
+        for day in range(84)
+    ]  # fmt: skip
+    pages.engine.record("b", sent, history=True)
+    days = ("2026-08-07", "2026-08-20")
+    total, new = pages.engine.answers.judged("b", *days, ["total_contacts", "new_contacts"], "day").numbers
+    assert new.usual.median is not None and all(row.low is not None for row in new.course or ())
+    assert (total.usual.low, total.way, {row.low for row in total.course or ()}) == (None, None, {None})
+    assert "usual range not known for 14 days" in read(
+        pages.sign_in(), "/t/b/contacts/cards", **{"from": days[0], "to": "2026-08-21"}
+    )

@@ -77,3 +77,14 @@ def test_a_password_is_never_echoed() -> None:
     again = as_typed(cast(Ask, ask), act)
     assert [(one.value, one.fault) for one in again.fields] == [("Ada", False), ("", True)]
     assert again.error == "password: too short" and ask.refused is None
+
+
+def test_fields_with_known_values_suggest_them(visitor: Visitor) -> None:
+    """A rule's number is suggested from the catalogue with its title, a time zone from those that exist."""
+    page = visitor.page("/t/acme/alerts")
+    assert (
+        re.search(r'name="metric"[^>]* list="known-metric"', page) and page.count('<datalist id="known-metric">') == 1
+    )
+    assert '<option value="first_response_ms.p50" label="First response, median">' in page
+    page = visitor.page(ON)
+    assert page.count('<datalist id="known-zone">') == 1 and '<option value="Europe/Rome">' in page

@@ -118,3 +118,10 @@ def test_people_whose_ranges_do_not_overlap_are_named(pages: Pages) -> None:
     )
     assert grey == {"ann": "", "bob": "", "cy": " few"} and "Grey: numbers of fewer than 20, which say little." in text
     assert "Ratings tell apart ann (97.5%) above bob (20.0%)" in text and "cy (60.0%) above" not in text
+
+
+def test_the_range_of_ratings_is_also_drawn_below_its_number(pages: Pages) -> None:
+    """Each person's range is drawn in a column of its own and, for narrow screens, below the share."""
+    _rated(pages, {"ann": (9, 10), "bob": (5, 10)})
+    html = read(pages.sign_in(), "/t/b/team/agents", **VIEW)
+    assert len(re.findall(r'<span class="below"[^>]*><svg class="range"', html)) == 2
