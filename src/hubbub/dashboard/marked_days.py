@@ -32,8 +32,10 @@ class MarkedDays:
 def with_incidents(rows: Sequence[dict[str, Any]], ends: Sequence[datetime], marked: Sequence[MarkedDays]) -> bool:
     """Write the names of marked days into the rows that overlap them (`incident`, `incident_way`); return whether any does.
 
-    `ends`: the end (aware) of each row's window.
+    `ends`: the end (aware) of each row's window. Days that all rows overlap tell nothing apart, and are left out.
     """
+    starts = [datetime.fromisoformat(row["window"]) for row in rows]
+    marked = [mark for mark in marked if starts and not (mark.start <= starts[0] and starts[-1] < mark.end)]
     for row, end in zip(rows, ends, strict=True):
         start = datetime.fromisoformat(row["window"])
         here = [mark for mark in marked if mark.start < end and start < mark.end]

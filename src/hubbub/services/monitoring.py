@@ -253,7 +253,8 @@ class MonitoringService:
         found = []
         for source, counts in sorted(hours.items()):
             known = [counts.get(hour, 0) for hour in range(min(counts), end)]
-            if silences(known, end - 1 - max(counts)):
+            watched = end - 1 - max(counts)  # of a source that has sent something in this hour, -1
+            if watched > 0 and silences(known, watched):
                 found.append(SilentSource(source, moment(newest[source]).astimezone(owner.tz).isoformat()))
         return found
 

@@ -77,6 +77,8 @@ def test_marked_days_are_whole_windows_of_the_chart() -> None:
     assert with_incidents(made, ends, [high, low]) and not with_incidents(
         [{"window": start.isoformat()}], ends[:1], [high]
     )
+    whole = MarkedDays("Whole", start, ends[-1])
+    assert not with_incidents([{"window": row["window"]} for row in made], ends, [whole])
     assert [row["incident"] for row in made] == ["", "High", "High", "", "", "Low"]
     assert marked_in_words(made, ends) == "High: 2 – 3 Feb 2026. Low: 6 Feb 2026"
     behind, above = bands(made, [(str(day), str(day + 1)) for day in range(6)])

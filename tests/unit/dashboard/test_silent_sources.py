@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+import pytest
+
 from tests.unit.dashboard.conftest import NOW, Pages
 
 
@@ -28,7 +30,7 @@ def test_a_silent_source_is_named_and_is_not_green(pages: Pages) -> None:
     assert "Complete to" in http.get("/t/a/overview").text
 
 
-def test_a_source_that_is_often_quiet_is_not_silent(pages: Pages) -> None:
+def test_a_source_that_is_often_quiet_is_not_silent(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """A night without events is usual where all nights are; two weeks are needed to expect anything."""
     times = [NOW - timedelta(hours=hour) for hour in range(1, 24 * 24)]
     sent = [
@@ -39,5 +41,10 @@ def test_a_source_that_is_often_quiet_is_not_silent(pages: Pages) -> None:
         {"type": "message.received", "time": at, "id": f"w{at}", "source": "new", "channel": "web"}
         for at in times[48 : 10 * 24]
     ]
-    pages.engine.record("b", [*sent, *new], history=True)
+    just_now = {"type": "message.received", "time": NOW, "id": "now", "source": "busy", "channel": "web"}
+    busy = [{**just_now, "time": at, "id": f"b{at}"} for at in times]
+    pages.engine.record("b", [*sent, *new, *busy, just_now], history=True)
+    monkeypatch.setattr(
+        pages.engine.monitoring, "_clock", lambda: NOW + timedelta(minutes=30)
+    )  # within an hour with an event
     assert pages.engine.monitoring.silent("b") == []

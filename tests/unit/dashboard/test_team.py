@@ -124,4 +124,4 @@ def test_the_range_of_ratings_is_also_drawn_below_its_number(pages: Pages) -> No
     """Each person's range is drawn in a column of its own and, for narrow screens, below the share."""
     _rated(pages, {"ann": (9, 10), "bob": (5, 10)})
     html = read(pages.sign_in(), "/t/b/team/agents", **VIEW)
-    assert len(re.findall(r'<span class="below"[^>]*><svg class="range"', html)) == 2
+    assert len(re.findall(r'<span class="range-below"[^>]*><svg class="range"', html)) == 2
