@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -35,12 +35,21 @@ NONE = Boundary()
 _KEEP = schema.upsert("boundary")
 
 
-def boundary_of(reading: Transaction, tenant: int, unit: str, key: str) -> Boundary:
-    """Return the boundary of a key, NONE without one."""
+def boundaries_of(reading: Transaction, tenant: int, unit: str, keys: Sequence[str]) -> dict[str, Boundary]:
+    """Return the boundary of each key, NONE without one."""
     rows = reading.rows(
-        "SELECT until, carried FROM boundary WHERE tenant = ? AND unit = ? AND key = ?", (tenant, unit, key)
+        f"SELECT key, until, carried FROM boundary WHERE tenant = ? AND unit = ? AND key IN {reading.dialect.texts('?')}",
+        (tenant, unit, json.dumps(keys)),
     )
-    return Boundary(rows[0][0], json.loads(rows[0][1])) if rows else NONE
+    return dict.fromkeys(keys, NONE) | {key: Boundary(until, json.loads(carried)) for key, until, carried in rows}
+
+
+def by_until(begins: Mapping[str, Boundary]) -> list[tuple[int, list[str]]]:
+    """Return the keys whose folds begin at the same moment, with that moment (microseconds)."""
+    keys: dict[int, list[str]] = {}
+    for key, begin in begins.items():
+        keys.setdefault(begin.until, []).append(key)
+    return list(keys.items())
 
 
 def plain(rows: Iterable[NamedTuple]) -> list[Row]:

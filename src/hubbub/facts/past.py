@@ -17,7 +17,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.facts import whole
 from hubbub.facts.moments import moment
 from hubbub.facts.rebuild import units_of
-from hubbub.facts.units import UNITS, Touched, fold
+from hubbub.facts.units import Touched, by_kind, fold
 from hubbub.storage import schema, sqlite, sqlite_schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.sqlite import errors_of
@@ -82,10 +82,6 @@ def _fold(facts: Transaction, tenant: int) -> None:
     if not cut and facts.value("SELECT count(*) FROM event") <= whole.AT_MOST:
         whole.write(facts, tenant, whole.fold(whole.read(facts, tenant)))
         todo = {item for item in todo if item[0] == "person"}
-    while todo:
-        first = next(unit for unit in UNITS if any(item[0] == unit for item in todo))
-        chosen = {item for item in todo if item[0] == first}
-        todo -= chosen
-        done: Touched = set()
-        for unit, no, key in sorted(chosen):
-            todo |= fold(facts, unit, no, key, done)
+    done: Touched = set()
+    for unit, keys in by_kind(todo):
+        todo |= fold(facts, unit, tenant, keys, done)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from random import sample
@@ -28,6 +29,8 @@ from hubbub.storage.transaction import Row, Transaction
 
 AT_ONCE = 200
 """Units in one transaction: other writers wait until it ends."""
+AT_FIRST = 10
+"""Units that are folded at once before it is known how long they take."""
 MANY, EACH, MOST, MOST_ON_SERVER = 20, 10, 2, 5
 """A tenant with at least MANY units to fold, and at most EACH events for each unit, is folded whole. With more than EVENTS_AT_ONCE
 events, the limit is MOST events for each unit, or MOST_ON_SERVER where each statement goes to a database server."""
@@ -106,8 +109,8 @@ def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iter
         yield f"{count} batches stored"
     for count in _fold_whole(store, tenant, done):
         yield f"{count} units folded"
-    only = _units_of(store, tenant) if tenant is not None else None
-    while count := _fold(store, tenant, done, only):
+    only, pace = _units_of(store, tenant) if tenant is not None else None, Pace()
+    while count := _fold(store, tenant, done, only, pace):
         yield f"{count} units folded"
 
 
@@ -226,7 +229,7 @@ def _quarantined(entry: Entry, place: int, refused: Refused) -> Row:
     }  # fmt: skip
 
 
-def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None) -> int:
+def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None, pace: Pace) -> int:
     """Fold some units in one turn; returns how many.
 
     `only`: the units to fold; folded ones are removed, follow-ups added. Units of events that arrive meanwhile are left.
@@ -240,7 +243,7 @@ def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None)
         def over() -> bool:
             return store.settling.is_over(background=tenant is None) or monotonic() >= until
 
-        while some := _fold_some(writing, tenant, done, only, over):
+        while some := _fold_some(writing, tenant, done, only, over, pace):
             count += some
             if count >= AT_ONCE or over():
                 break
@@ -248,7 +251,7 @@ def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None)
 
 
 def _fold_some(
-    writing: Transaction, tenant: int | None, done: Refreshed, only: Units | None, over: Callable[[], bool]
+    writing: Transaction, tenant: int | None, done: Refreshed, only: Units | None, over: Callable[[], bool], pace: Pace
 ) -> int:
     """Fold units of the first kind that has any, at least one and until the turn is over; returns how many."""
     for unit in UNITS:
@@ -257,8 +260,12 @@ def _fold_some(
             continue
         again: Touched = set()
         folded: Touched = set()
-        for no, key in keys:
-            again |= fold(writing, unit, no, key, folded)
+        while keys:
+            no = keys[0][0]
+            some = [key for of, key in keys[: pace.size(unit)] if of == no]
+            del keys[: len(some)]
+            with pace.measured(unit, len(some)):
+                again |= fold(writing, unit, no, some, folded)
             done.tenants.add(no)
             if over():
                 break
@@ -274,11 +281,32 @@ def _fold_some(
     return 0
 
 
+class Pace:
+    """How many units of a kind are folded at once: as many as take half a turn, by the time that the last ones took."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+
+    def size(self, unit: str) -> int:
+        """Return how many units to fold at once now."""
+        return self._sizes.get(unit, AT_FIRST)
+
+    @contextmanager
+    def measured(self, unit: str, count: int) -> Iterator[None]:
+        """Fold this many units in this context."""
+        began = monotonic()
+        yield
+        took = max(monotonic() - began, 1e-6)
+        self._sizes[unit] = max(1, min(AT_ONCE, 4 * count, int(count * TURN / 2 / took)))
+
+
 def _keys(writing: Transaction, unit: str, tenant: int | None, only: Units | None) -> list[tuple[Any, ...]]:
     """Return tenant and key of some units of a kind to fold; removes units from `only` that others have folded."""
     if only is None:
         of_tenant, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
-        return writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{of_tenant} LIMIT {AT_ONCE}", (unit, *params))
+        return writing.rows(
+            f"SELECT tenant, key FROM todo WHERE unit = ?{of_tenant} ORDER BY tenant LIMIT {AT_ONCE}", (unit, *params)
+        )
     sql = f"SELECT tenant, key FROM todo WHERE unit = ? AND tenant = ? AND key IN {writing.dialect.texts('?')}"
     while some := list(islice(only[unit], AT_ONCE)):
         if rows := writing.rows(sql, (unit, tenant, json.dumps(some))):

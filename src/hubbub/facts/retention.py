@@ -21,7 +21,7 @@ from hubbub.facts import boundary
 from hubbub.facts.message import HORIZON
 from hubbub.facts.moments import DAY, micros, moment
 from hubbub.facts.refresh import refresh, waits
-from hubbub.facts.units import CARRIES, GIVES, UNITS, Touched, touched
+from hubbub.facts.units import CARRIES, GIVES, UNITS, Touched, by_kind, touched
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.plain import JsonRow
 from hubbub.model.tenant import Tenant, kept_from
@@ -201,17 +201,17 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
         units: Touched = set()
         rows = writing.scan(f"SELECT {', '.join(EVENT)} FROM event WHERE {GOES}", params)
         units.update(("contact", *contact) for contact in touched(rows, units))
-        for unit, no, key in units:
-            begin = boundary.boundary_of(writing, no, unit, key)
-            boundary.write(writing, no, unit, key, cut, CARRIES[unit](writing, no, key, begin, cut))
+        for unit, keys in by_kind(units):
+            begins = boundary.boundaries_of(writing, tenant.no, unit, keys)
+            for key, carried in CARRIES[unit](writing, tenant.no, begins, cut):
+                boundary.write(writing, tenant.no, unit, key, cut, carried)
         for (channel,) in writing.rows("SELECT channel FROM receipt_channel WHERE tenant = ?", (tenant.no,)):
             if writing.rows(GIVES.replace(" LIMIT 1", " AND time < ? LIMIT 1"), (tenant.no, channel, cut)):
                 boundary.write(writing, tenant.no, "channel", channel, cut, True)
         writing.run(f"DELETE FROM event WHERE {GOES}", params)
         writing.run(f"DELETE FROM former_version WHERE {FACTS['former_version']}", {"tenant": tenant.no, "cut": cut})
-        for unit, fold in UNITS.items():
-            for _, no, key in sorted(item for item in units if item[0] == unit):
-                fold(writing, no, key)
+        for unit, keys in by_kind(units):
+            UNITS[unit](writing, tenant.no, keys)
 
 
 def _attributes(store: Store, tenant: Tenant, before: int, cut: int, dry_run: bool) -> int:

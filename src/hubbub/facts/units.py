@@ -1,19 +1,23 @@
 """Units: the events that are folded together, like those of one conversation. An event may belong to several units.
 
-Folding a unit reads the events of its key, computes its facts, compares them with the stored rows, and writes the difference. Kinds
-of units are folded in the order of `UNITS`: conversations leave out repeats of messages, and credit ratings of surveys. After a cut
-of retention, a fold begins at the unit's boundary, and reads only later events.
+Folding units reads the events of their keys, computes their facts, compares them with the stored rows, and writes the difference.
+Units of one kind are folded several at once, with the same statements. Kinds are folded in the order of `UNITS`: conversations
+leave out repeats of messages, and credit ratings of surveys. After a cut of retention, a fold begins at the unit's boundary, and
+reads only later events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
-from hubbub.facts import boundary, conversation, message, person, state, survey
-from hubbub.facts.boundary import Boundary, boundary_of
-from hubbub.facts.turn import Episode, Response, Turn
+from hubbub.facts import boundary, conversation, message, person, state, stored, survey
+from hubbub.facts.boundary import boundaries_of
+from hubbub.facts.stored import Begins, Events
+from hubbub.facts.turn import Turn
 from hubbub.storage import published, schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.transaction import Transaction
@@ -76,62 +80,77 @@ def touched(rows: Iterable[Row], units: Touched) -> dict[tuple[int, str], list[R
 def new_sights(writing: Transaction, sights: Mapping[tuple[int, str], Sequence[Row]], units: Touched) -> None:
     """Add to `units` the contacts with an event earlier than all known in its channel and account."""
     time, channel, account = _COLUMN["time"], _COLUMN["channel"], _COLUMN["account_id"]
+    known = _known(writing, sights)
+    never = schema.FOREVER, schema.FOREVER
     for (tenant, contact), rows in sights.items():
-        known = {
-            (where, account): (since, schema.FOREVER if began is None else began)
-            for since, began, where, account in writing.each(
-                "SELECT since, began, channel, account_id FROM state WHERE tenant = ? AND entity = 'contact' AND id = ? "
-                "AND state = 'known'", (tenant, contact),
-            )
-        }  # fmt: skip
-        never = schema.FOREVER, schema.FOREVER
-        if any(
-            row[time] < known.get((row[channel], row[account]), never)[row[_TYPE] in _SEEN]
-            or row[time] < known.get((row[channel], row[account]), never)[0]
-            for row in rows
-        ):
-            units.add(("contact", tenant, contact))
+        for row in rows:
+            since, began = known.get((tenant, contact, row[channel], row[account]), never)
+            if row[time] < since or (row[_TYPE] in _SEEN and row[time] < began):
+                units.add(("contact", tenant, contact))
+                break
 
 
-def _select(columns: Sequence[str], where: str) -> str:
-    """Return SQL for the events of a key in `[since, before)`; the plus keeps the planner on the key's index."""
-    return f"SELECT {', '.join(columns)} FROM event WHERE tenant = ? AND {where} AND +time >= ? AND +time < ?"
+def _known(
+    reading: Transaction, contacts: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str, str | None, str | None], tuple[int, int]]:
+    """Return when contacts were known, and when first seen, by tenant, contact, channel and account."""
+    sql = (
+        "SELECT id, channel, account_id, since, coalesce(began, ?) FROM state WHERE tenant = ? AND entity = 'contact' "
+        f"AND id IN {reading.dialect.texts('?')} AND state = 'known'"
+    )
+    known = {}
+    for tenant, of_tenant in groupby(sorted(contacts), key=itemgetter(0)):
+        ids = json.dumps([contact for _, contact in of_tenant])
+        for contact, channel, account, since, began in reading.each(sql, (schema.FOREVER, tenant, ids)):
+            known[tenant, contact, channel, account] = since, began
+    return known
 
 
 def _in(types: Iterable[str]) -> str:
     return f"type IN ({', '.join(repr(type_) for type_ in types)})"
 
 
-_MESSAGES = _select(message.Report._fields, f"coalesce(message_id, id) = ? AND {schema.OF_MESSAGES}")
+_PERSON = "contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person'"
+_REPORTS = Events(message.Report, "coalesce(message_id, id)", schema.OF_MESSAGES)
+_TURNS = Events(
+    Turn, "conversation_id", f"conversation_id IS NOT NULL AND repeats IS NULL AND {_in(conversation.TYPES)}"
+)
+_VOICES = Events(survey.Voice, "coalesce(survey_id, id)", schema.OF_SURVEYS)
+_SIGHTS = Events(
+    state.Sight, "contact_id", f"{_PERSON} AND {_in(CONTACT_TYPES)}",
+    columns=f"channel, account_id, min(time), min(CASE WHEN {_in(_SEEN)} THEN time END)", grouped="channel, account_id",
+)  # fmt: skip
+_TRANSITIONS = {
+    "contact": Events(state.Transition, "contact_id", f"{_PERSON} AND {_in(state.TYPES['contact'])}"),
+    "task": Events(state.Transition, "task_id", schema.OF_TASKS),
+    "campaign": Events(state.Transition, "campaign_id", schema.OF_CAMPAIGNS),
+    "staff": Events(state.Transition, "staff_id", schema.OF_STAFF),
+}
+"""Entity -> the events that set its state."""
+_LINKS = tuple(Events(person.Link, column, schema.OF_LINKS) for column in ("contact_id", "name"))
 
 
-def reports(
-    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
-) -> list[message.Report]:
-    """Return the stored events of a message's key, before a moment (microseconds)."""
-    return [message.Report._make(row) for row in reading.rows(_MESSAGES, (tenant, key, begin.until, before))]
-
-
-def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one message's reports and receipts; returns the conversation and channel to fold next, if their facts may change."""
-    begin = boundary_of(writing, tenant, "message", key)
-    stored = reports(writing, tenant, key, begin)
-    fates = message.fold([*begin.rows(message.Report), *stored])
+def fold_messages(writing: Transaction, tenant: int, keys: Sequence[str]) -> Touched:
+    """Fold the reports and receipts of messages; returns the conversations and channels whose facts may change by it."""
+    begins = boundaries_of(writing, tenant, "message", keys)
     again: Touched = set()
-    changed = []
-    for report in stored:
-        if report.type not in _SPOKEN:
-            continue
-        fate = fates.get((report.time, report.ident), message.NOTHING)
-        if fate == (report.repeats, report.delivered_at, report.receipts):
-            continue
-        changed.append((*fate, fate.repeats, tenant, report.time, report.ident))
-        if fate.repeats != report.repeats:
-            published.mark(writing, tenant, [report.time])
-            if report.conversation_id is not None:
-                again.add(("conversation", tenant, report.conversation_id))
-        if ((fate.receipts or 0) ^ (report.receipts or 0)) & message.RECEIPTED:
-            again.add(("channel", tenant, report.channel or ""))
+    changed, moments = [], []
+    for key, reports in _REPORTS.of(writing, tenant, begins).items():
+        fates = message.fold([*begins[key].rows(message.Report), *reports])
+        for report in reports:
+            if report.type not in _SPOKEN:
+                continue
+            fate = fates.get((report.time, report.ident), message.NOTHING)
+            if fate == (report.repeats, report.delivered_at, report.receipts):
+                continue
+            changed.append((*fate, fate.repeats, tenant, report.time, report.ident))
+            if fate.repeats != report.repeats:
+                moments.append(report.time)
+                if report.conversation_id is not None:
+                    again.add(("conversation", tenant, report.conversation_id))
+            if ((fate.receipts or 0) ^ (report.receipts or 0)) & message.RECEIPTED:
+                again.add(("channel", tenant, report.channel or ""))
+    published.mark(writing, tenant, moments)
     writing.many(
         "UPDATE event SET repeats = ?, delivered_at = ?, receipts = ?, "
         "answered_at = CASE WHEN ? = 1 THEN NULL ELSE answered_at END WHERE tenant = ? AND time = ? AND ident = ?", changed,
@@ -145,300 +164,235 @@ GIVES = (
 )
 
 
-def fold_channel(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Store whether a channel gives receipts: whether any of its messages ever had one."""
-    gives = boundary_of(writing, tenant, "channel", key).until > 0 or bool(writing.rows(GIVES, (tenant, key)))
-    known = bool(writing.rows("SELECT 1 FROM receipt_channel WHERE tenant = ? AND channel = ?", (tenant, key)))
-    if gives and not known:
-        writing.many("INSERT INTO receipt_channel VALUES (?, ?)", [(tenant, key)])
-    elif known and not gives:
-        writing.many("DELETE FROM receipt_channel WHERE tenant = ? AND channel = ?", [(tenant, key)])
+def fold_channels(writing: Transaction, tenant: int, keys: Sequence[str]) -> Touched:
+    """Store which channels give receipts: whether any of their messages ever had one."""
+    for key, begin in boundaries_of(writing, tenant, "channel", keys).items():
+        gives = begin.until > 0 or bool(writing.rows(GIVES, (tenant, key)))
+        known = bool(writing.rows("SELECT 1 FROM receipt_channel WHERE tenant = ? AND channel = ?", (tenant, key)))
+        if gives and not known:
+            writing.many("INSERT INTO receipt_channel VALUES (?, ?)", [(tenant, key)])
+        elif known and not gives:
+            writing.many("DELETE FROM receipt_channel WHERE tenant = ? AND channel = ?", [(tenant, key)])
     return set()
 
 
-_TURNS = _select(Turn._fields, f"conversation_id = ? AND repeats IS NULL AND {_in(conversation.TYPES)}")
-
-
-def turns_of(reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER) -> list[Turn]:
-    """Return the stored events of a conversation, before a moment (microseconds)."""
-    return conversation.turns_of(reading.rows(_TURNS, (tenant, key, begin.until, before)))
-
-
-def fold_conversation(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one conversation; returns the surveys whose rating is now credited to another staff member."""
-    begin = boundary_of(writing, tenant, "conversation", key)
-    turns = turns_of(writing, tenant, key, begin)
-    folded = conversation.fold(key, turns, begin.carried, begin.until)
-    _replace(writing, _RESPONSES, tenant, key, folded.responses)
-    _replace(writing, _EPISODES, tenant, key, folded.episodes)
-    _replace_states(writing, tenant, "conversation", key, folded.states, begin.until)
-    again: Touched = set()
-    changed = []
-    for turn in turns:
-        place = turn.time, turn.ident
-        answered, credited = folded.answered.get(place), folded.credited.get(place)
-        escalated = 1 if place in folded.escalated else None
-        if (answered, escalated, credited) != (turn.answered_at, turn.escalated, turn.credited_staff_id):
-            changed.append((answered, escalated, credited, tenant, *place))
-            if escalated != turn.escalated:
-                published.mark(writing, tenant, [turn.time])
-            if credited != turn.credited_staff_id:
-                (survey_key,) = writing.rows(
-                    "SELECT coalesce(survey_id, id) FROM event WHERE tenant = ? AND time = ? AND ident = ?",
-                    (tenant, *place),
-                )[0]
-                again.add(("survey", tenant, survey_key))
+def fold_conversations(writing: Transaction, tenant: int, keys: Sequence[str]) -> Touched:
+    """Fold conversations; returns the surveys whose rating is now credited to another staff member."""
+    begins = boundaries_of(writing, tenant, "conversation", keys)
+    turns = _TURNS.of(writing, tenant, begins)
+    folded = {key: conversation.fold(key, turns[key], begin.carried, begin.until) for key, begin in begins.items()}
+    stored.RESPONSES.replace(writing, tenant, keys, chain.from_iterable(one.responses for one in folded.values()))
+    stored.EPISODES.replace(writing, tenant, keys, chain.from_iterable(one.episodes for one in folded.values()))
+    stored.replace_states(writing, tenant, "conversation", begins, {key: one.states for key, one in folded.items()})
+    changed, moments, credited = [], [], set()
+    for key, one in folded.items():
+        for turn in turns[key]:
+            place = turn.time, turn.ident
+            escalated = 1 if place in one.escalated else None
+            new = one.answered.get(place), escalated, one.credited.get(place)
+            if new != (turn.answered_at, turn.escalated, turn.credited_staff_id):
+                changed.append((*new, tenant, *place))
+                if escalated != turn.escalated:
+                    moments.append(turn.time)
+                if new[2] != turn.credited_staff_id:
+                    credited.add(place)
+    published.mark(writing, tenant, moments)
     writing.many(
         "UPDATE event SET answered_at = ?, escalated = ?, credited_staff_id = ? WHERE tenant = ? AND time = ? AND ident = ?",
         changed,
     )
-    return again
+    return _surveys_of(writing, tenant, keys, credited)
 
 
-_VOICES = _select(survey.Voice._fields, f"coalesce(survey_id, id) = ? AND {schema.OF_SURVEYS}")
+def _surveys_of(reading: Transaction, tenant: int, keys: Sequence[str], places: Collection[tuple[int, int]]) -> Touched:
+    """Return the surveys of these conversations' ratings at (time, ident)."""
+    if not places:
+        return set()
+    sql = (
+        "SELECT coalesce(survey_id, id), time, ident FROM event WHERE tenant = ? AND conversation_id IS NOT NULL "
+        f"AND conversation_id IN {reading.dialect.texts('?')} AND {schema.OF_SURVEYS}"
+    )
+    ratings = reading.each(sql, (tenant, json.dumps(keys)))
+    return {("survey", tenant, key) for key, *place in ratings if tuple(place) in places}
 
 
-def voices(
-    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
-) -> list[survey.Voice]:
-    """Return the stored events of a survey, before a moment (microseconds)."""
-    return [survey.Voice._make(row) for row in reading.rows(_VOICES, (tenant, key, begin.until, before))]
-
-
-def fold_survey(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one survey; without stored events it has no row."""
-    begin = boundary_of(writing, tenant, "survey", key)
-    stored = voices(writing, tenant, key, begin)
-    rows = [survey.fold(key, [*begin.rows(survey.Voice), *stored])] if stored else []
-    _replace(writing, _SURVEYS, tenant, key, rows)
+def fold_surveys(writing: Transaction, tenant: int, keys: Sequence[str]) -> Touched:
+    """Fold surveys; one without stored events has no row."""
+    begins = boundaries_of(writing, tenant, "survey", keys)
+    rows = [
+        survey.fold(key, [*begins[key].rows(survey.Voice), *voices])
+        for key, voices in _VOICES.of(writing, tenant, begins).items()
+        if voices
+    ]
+    stored.SURVEYS.replace(writing, tenant, keys, rows)
     return set()
 
 
-_SIGHTS = (
-    "SELECT channel, account_id, min(time), min(CASE WHEN type IN ('message.received', 'contact.created') THEN time END) "
-    f"FROM event WHERE tenant = ? AND contact_id = ? AND coalesce(kind, 'person') = 'person' AND {_in(CONTACT_TYPES)} "
-    "AND +time >= ? AND +time < ? GROUP BY channel, account_id"
-)
-_TRANSITIONS = {
-    "contact": _select(
-        state.Transition._fields,
-        f"contact_id = ? AND coalesce(kind, 'person') = 'person' AND {_in(state.TYPES['contact'])}",
-    ),
-    "task": _select(state.Transition._fields, f"task_id = ? AND {schema.OF_TASKS}"),
-    "campaign": _select(state.Transition._fields, f"campaign_id = ? AND {schema.OF_CAMPAIGNS}"),
-    "staff": _select(state.Transition._fields, f"staff_id = ? AND {schema.OF_STAFF}"),
-}
-"""Entity -> SQL for the events that set its state."""
+def _transitions(
+    reading: Transaction, entity: str, tenant: int, begins: Begins, before: int = schema.FOREVER
+) -> dict[str, list[state.Transition]]:
+    """Return the transitions of an entity's keys, before a moment (microseconds), carried ones included."""
+    return {
+        key: [*begins[key].rows(state.Transition, "transitions"), *rows]
+        for key, rows in _TRANSITIONS[entity].of(reading, tenant, begins, before).items()
+    }
 
 
-def transitions(
-    reading: Transaction, entity: str, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
-) -> list[state.Transition]:
-    """Return the transitions of an entity, before a moment (microseconds), carried ones included."""
-    rows = reading.rows(_TRANSITIONS[entity], (tenant, key, begin.until, before))
-    carried = begin.rows(state.Transition, "transitions")
-    return [*carried, *map(state.Transition._make, rows)]
+def _sights(
+    reading: Transaction, tenant: int, begins: Begins, before: int = schema.FOREVER
+) -> dict[str, list[state.Sight]]:
+    """Return the sights of contacts, before a moment (microseconds), carried ones included."""
+    return {
+        key: state.merged([*begins[key].rows(state.Sight, "sights"), *rows])
+        for key, rows in _SIGHTS.of(reading, tenant, begins, before).items()
+    }
 
 
-def sights(
-    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
-) -> list[state.Sight]:
-    """Return a contact's sights, before a moment (microseconds), carried ones included."""
-    rows = reading.rows(_SIGHTS, (tenant, key, begin.until, before))
-    return state.merged([*begin.rows(state.Sight, "sights"), *map(state.Sight._make, rows)])
-
-
-def fold_contact(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one contact."""
-    begin = boundary_of(writing, tenant, "contact", key)
-    seen, status = sights(writing, tenant, key, begin), transitions(writing, "contact", tenant, key, begin)
-    _replace_states(writing, tenant, "contact", key, state.fold_contact(seen, status), begin.until)
+def fold_contacts(writing: Transaction, tenant: int, keys: Sequence[str]) -> Touched:
+    """Fold contacts."""
+    begins = boundaries_of(writing, tenant, "contact", keys)
+    sights, statuses = _sights(writing, tenant, begins), _transitions(writing, "contact", tenant, begins)
+    rows = {key: state.fold_contact(sights[key], statuses[key]) for key in begins}
+    stored.replace_states(writing, tenant, "contact", begins, rows)
     return set()
 
 
-def _stateful(entity: str) -> Callable[[Transaction, int, str], Touched]:
-    def fold(writing: Transaction, tenant: int, key: str) -> Touched:
-        begin = boundary_of(writing, tenant, entity, key)
-        rows = state.fold(entity, transitions(writing, entity, tenant, key, begin))
-        _replace_states(writing, tenant, entity, key, rows, begin.until)
+def _stateful(entity: str) -> Fold:
+    def fold(writing: Transaction, tenant: int, keys: Sequence[str]) -> Touched:
+        begins = boundaries_of(writing, tenant, entity, keys)
+        transitions = _transitions(writing, entity, tenant, begins)
+        rows = {key: state.fold(entity, several) for key, several in transitions.items()}
+        stored.replace_states(writing, tenant, entity, begins, rows)
         return set()
 
     return fold
 
 
-_LINKS = {
-    column: (
-        f"SELECT time, type, contact_id, name FROM event WHERE tenant = ? AND {column} = ? AND {schema.OF_LINKS} "
-        "AND +time >= ? AND +time < ?"
-    )
-    for column in ("contact_id", "name")
-}
+def _links(
+    reading: Transaction, tenant: int, begins: Begins, before: int = schema.FOREVER
+) -> dict[str, list[person.Link]]:
+    """Return the link events of contacts, before a moment (microseconds), carried ones included."""
+    links = {key: begin.rows(person.Link) for key, begin in begins.items()}
+    for events in _LINKS:
+        for key, rows in events.of(reading, tenant, begins, before).items():
+            links[key] += rows
+    return links
 
 
-def links(
-    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
-) -> list[person.Link]:
-    """Return the link events of a contact, before a moment (microseconds), carried ones included."""
-    rows = [row for sql in _LINKS.values() for row in reading.rows(sql, (tenant, key, begin.until, before))]
-    return [*begin.rows(person.Link), *map(person.Link._make, rows)]
-
-
-def fold_person(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Find all contacts of a contact's person, and store the smallest id as their root.
+def fold_persons(writing: Transaction, tenant: int, keys: Sequence[str]) -> Touched:
+    """Find all contacts of these contacts' persons, and store the smallest id as their root.
 
     Returns these units, which need no further fold.
     """
 
     def linked(contact: str) -> set[str]:
-        return person.linked(contact, links(writing, tenant, contact, boundary_of(writing, tenant, "person", contact)))
+        begins = boundaries_of(writing, tenant, "person", [contact])
+        return person.linked(contact, _links(writing, tenant, begins)[contact])
 
-    new = person.roots(key, linked)
-    for contact, root in new.items():
-        _replace(writing, _PERSONS, tenant, contact, [(contact, root)] if len(new) > 1 else [])
+    new: dict[str, str] = {}
+    for key in keys:
+        if key not in new:
+            new |= person.roots(key, linked)
+    several = {root for contact, root in new.items() if contact != root}
+    stored.PERSONS.replace(writing, tenant, list(new), [pair for pair in new.items() if pair[1] in several])
     return {("person", tenant, contact) for contact in new}
 
 
-UNITS: Mapping[str, Callable[[Transaction, int, str], Touched]] = {
-    "message": fold_message,
-    "channel": fold_channel,
-    "conversation": fold_conversation,
-    "survey": fold_survey,
-    "contact": fold_contact,
+Fold = Callable[[Transaction, int, Sequence[str]], Touched]
+UNITS: Mapping[str, Fold] = {
+    "message": fold_messages,
+    "channel": fold_channels,
+    "conversation": fold_conversations,
+    "survey": fold_surveys,
+    "contact": fold_contacts,
     "task": _stateful("task"),
     "campaign": _stateful("campaign"),
     "staff": _stateful("staff"),
-    "person": fold_person,
+    "person": fold_persons,
 }
-"""Unit -> the function that folds one key of a tenant, in the order of folding. It returns the units to fold next; for a
-person, the units that are folded with it."""
+"""Unit -> the function that folds keys of a tenant, in the order of folding. It returns the units to fold next; for persons,
+the units that are folded with them."""
 
 
-def fold(writing: Transaction, unit: str, tenant: int, key: str, done: Touched) -> Touched:
-    """Fold one unit unless it is in `done`; returns units to fold next. Adds what it folded to `done`."""
-    if (unit, tenant, key) in done:
+def fold(writing: Transaction, unit: str, tenant: int, keys: Iterable[str], done: Touched) -> Touched:
+    """Fold units of a kind that are not in `done`; returns units to fold next. Adds what it folded to `done`."""
+    new = [key for key in keys if (unit, tenant, key) not in done]
+    if not new:
         return set()
-    done.add((unit, tenant, key))
-    more = UNITS[unit](writing, tenant, key)
+    done.update((unit, tenant, key) for key in new)
+    more = UNITS[unit](writing, tenant, new)
     if unit != "person":
         return more
     done |= more
     return set()
 
 
+AT_ONCE = 100
+"""Units that are folded at once where their sizes are not known."""
+
+
+def by_kind(units: Touched) -> Iterator[tuple[str, list[str]]]:
+    """Yield the kind and keys of one tenant's units, in the order of folding, at most AT_ONCE keys at a time.
+
+    Units that are added meanwhile are included: a fold touches only later kinds.
+    """
+    for kind in UNITS:
+        keys = sorted(key for unit, _, key in units if unit == kind)
+        for at in range(0, len(keys), AT_ONCE):
+            yield kind, keys[at : at + AT_ONCE]
+
+
 # --- what is carried over a cut
 
 
-def _carry_message(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
-    known = [*begin.rows(message.Report), *reports(reading, tenant, key, begin, cut)]
-    return boundary.plain(message.carry(known, cut))
+def _carry_messages(reading: Transaction, tenant: int, begins: Begins, cut: int) -> Carries:
+    for key, reports in _REPORTS.of(reading, tenant, begins, cut).items():
+        yield key, boundary.plain(message.carry([*begins[key].rows(message.Report), *reports], cut))
 
 
-def _carry_conversation(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
-    return conversation.carry(key, turns_of(reading, tenant, key, begin, cut), begin.carried)
+def _carry_conversations(reading: Transaction, tenant: int, begins: Begins, cut: int) -> Carries:
+    for key, turns in _TURNS.of(reading, tenant, begins, cut).items():
+        yield key, conversation.carry(key, turns, begins[key].carried)
 
 
-def _carry_survey(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
-    return boundary.plain(survey.carry([*begin.rows(survey.Voice), *voices(reading, tenant, key, begin, cut)]))
+def _carry_surveys(reading: Transaction, tenant: int, begins: Begins, cut: int) -> Carries:
+    for key, voices in _VOICES.of(reading, tenant, begins, cut).items():
+        yield key, boundary.plain(survey.carry([*begins[key].rows(survey.Voice), *voices]))
 
 
-def _carry_contact(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
-    last = state.setting(transitions(reading, "contact", tenant, key, begin, cut))
-    return {
-        "sights": boundary.plain(sights(reading, tenant, key, begin, cut)),
-        "transitions": boundary.plain([last] if last else []),
-    }
+def _carry_contacts(reading: Transaction, tenant: int, begins: Begins, cut: int) -> Carries:
+    sights = _sights(reading, tenant, begins, cut)
+    for key, several in _transitions(reading, "contact", tenant, begins, cut).items():
+        last = state.setting(several)
+        yield key, {"sights": boundary.plain(sights[key]), "transitions": boundary.plain([last] if last else [])}
 
 
 def _carries(entity: str) -> Carry:
-    def carry(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
-        rows = state.carry(transitions(reading, entity, tenant, key, begin, cut))
-        return {"transitions": boundary.plain(rows)} if rows else None
+    def carry(reading: Transaction, tenant: int, begins: Begins, cut: int) -> Carries:
+        for key, several in _transitions(reading, entity, tenant, begins, cut).items():
+            rows = state.carry(several)
+            yield key, {"transitions": boundary.plain(rows)} if rows else None
 
     return carry
 
 
-def _carry_person(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
-    return boundary.plain(person.carry(links(reading, tenant, key, begin, cut)))
+def _carry_persons(reading: Transaction, tenant: int, begins: Begins, cut: int) -> Carries:
+    for key, links in _links(reading, tenant, begins, cut).items():
+        yield key, boundary.plain(person.carry(links))
 
 
-Carry = Callable[[Transaction, int, str, Boundary, int], Any]
+Carries = Iterator[tuple[str, Any]]
+"""Keys, with what each carries."""
+Carry = Callable[[Transaction, int, Begins, int], Carries]
 CARRIES: Mapping[str, Carry] = {
-    "message": _carry_message,
-    "conversation": _carry_conversation,
-    "survey": _carry_survey,
-    "contact": _carry_contact,
+    "message": _carry_messages,
+    "conversation": _carry_conversations,
+    "survey": _carry_surveys,
+    "contact": _carry_contacts,
     "task": _carries("task"),
     "campaign": _carries("campaign"),
     "staff": _carries("staff"),
-    "person": _carry_person,
+    "person": _carry_persons,
 }
-"""Unit -> the function that returns what a key carries at a cut, from its boundary and earlier events. `retention.py` writes the
+"""Unit -> the function that returns what keys carry at a cut, from their boundaries and earlier events. `retention.py` writes the
 boundaries of channels."""
-
-
-# --- what is stored
-
-
-@dataclass(frozen=True, slots=True)
-class _Statements:
-    """SQL to read, write and delete the rows of one key; a row's first `keys` columns identify it.
-
-    `moments`: the places of the columns whose days become stale (see `storage/published.py`).
-    """
-
-    keys: int
-    read: str
-    write: str
-    delete: str
-    moments: tuple[int, ...]
-
-
-def _statements(table: str, columns: Sequence[str], key: str, keys: Sequence[str]) -> _Statements:
-    names = ", ".join(columns)
-    return _Statements(
-        len(keys),
-        f"SELECT {names} FROM {table} WHERE tenant = ? AND {key} = ?",
-        schema.upsert(table, ("tenant", *columns)),
-        f"DELETE FROM {table} WHERE tenant = ? AND {' AND '.join(f'{name} = ?' for name in keys)}",
-        tuple(columns.index(name) for name in published.MOMENTS.get(table, ())),
-    )
-
-
-_RESPONSES = _statements("response", Response._fields, "conversation_id", ("anchor", "ident"))
-_EPISODES = _statements("episode", Episode._fields, "conversation_id", ("anchor", "conversation_id"))
-_SURVEYS = _statements("survey", survey.Survey._fields, "survey", ("survey",))
-_PERSONS = _statements("person", ("contact_id", "root"), "contact_id", ("contact_id",))
-
-
-def _replace(writing: Transaction, to: _Statements, tenant: int, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Replace the stored rows of a key, writing only the difference."""
-    old = {row[: to.keys]: row for row in writing.rows(to.read, (tenant, key))}
-    new = {row[: to.keys]: row for row in rows}
-    writing.many(to.delete, [(tenant, *place) for place in old if place not in new])
-    changed = [row for place, row in new.items() if old.get(place) != row]
-    writing.many(to.write, [(tenant, *row) for row in changed])
-    replaced = [old[row[: to.keys]] for row in changed if row[: to.keys] in old]
-    published.mark(writing, tenant, (row[place] for row in (*changed, *replaced) for place in to.moments))
-
-
-_STRETCHES = f"SELECT {', '.join(state.Stretch._fields)} FROM state WHERE tenant = ? AND entity = ? AND id = ?"
-_ADD_STRETCH = schema.insert("state", ("tenant", "entity", "id", *state.Stretch._fields))
-END_STRETCH = (
-    "DELETE FROM state WHERE tenant = ? AND entity = ? AND id = ? AND state = ? AND since = ? AND until = ? "
-    "AND coalesce(channel, '') = ? AND coalesce(account_id, '') = ?"
-)
-
-
-def stretch_key(entity: str, key: str, row: state.Stretch) -> tuple[Any, ...]:
-    """Return the parameters of `END_STRETCH` after the tenant."""
-    return entity, key, row.state, row.since, row.until, row.channel or "", row.account_id or ""
-
-
-def _replace_states(
-    writing: Transaction, tenant: int, entity: str, key: str, rows: Sequence[state.Stretch], since: int
-) -> None:
-    """Replace the stored stretches of a key, without those that ended before its boundary."""
-    old = set(map(state.Stretch._make, writing.rows(_STRETCHES, (tenant, entity, key))))
-    new = {row for row in rows if row.until >= since}
-    writing.many(END_STRETCH, [(tenant, *stretch_key(entity, key, row)) for row in old - new])
-    writing.many(_ADD_STRETCH, [(tenant, entity, key, *row) for row in new - old])

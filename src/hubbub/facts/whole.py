@@ -12,8 +12,9 @@ from operator import itemgetter
 from typing import Any
 
 from hubbub.facts import conversation, message, state, survey
+from hubbub.facts.stored import END_STRETCH, stretch_key
 from hubbub.facts.turn import Episode, Response, Turn
-from hubbub.facts.units import CONTACT_TYPES, END_STRETCH, stretch_key
+from hubbub.facts.units import CONTACT_TYPES
 from hubbub.storage import published, schema
 from hubbub.storage.schema import FOLDED
 from hubbub.storage.transaction import Transaction
