@@ -38,7 +38,7 @@ _KEEP = schema.upsert("boundary")
 def boundaries_of(reading: Transaction, tenant: int, unit: str, keys: Sequence[str]) -> dict[str, Boundary]:
     """Return the boundary of each key, NONE without one."""
     rows = reading.rows(
-        f"SELECT key, until, carried FROM boundary WHERE tenant = ? AND unit = ? AND key IN {reading.dialect.texts('?')}",
+        f"SELECT key, until, carried FROM boundary WHERE tenant = ? AND unit = ? AND key {reading.dialect.in_texts('?')}",
         (tenant, unit, json.dumps(keys)),
     )
     return dict.fromkeys(keys, NONE) | {key: Boundary(until, json.loads(carried)) for key, until, carried in rows}

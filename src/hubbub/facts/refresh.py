@@ -307,7 +307,7 @@ def _keys(writing: Transaction, unit: str, tenant: int | None, only: Units | Non
         return writing.rows(
             f"SELECT tenant, key FROM todo WHERE unit = ?{of_tenant} ORDER BY tenant LIMIT {AT_ONCE}", (unit, *params)
         )
-    sql = f"SELECT tenant, key FROM todo WHERE unit = ? AND tenant = ? AND key IN {writing.dialect.texts('?')}"
+    sql = f"SELECT tenant, key FROM todo WHERE unit = ? AND tenant = ? AND key {writing.dialect.in_texts('?')}"
     while some := list(islice(only[unit], AT_ONCE)):
         if rows := writing.rows(sql, (unit, tenant, json.dumps(some))):
             return rows

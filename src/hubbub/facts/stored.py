@@ -44,7 +44,7 @@ class Events(Generic[Row]):
         columns = self.columns or ", ".join(self.row._fields)
         grouped = f" GROUP BY {self.key}, {self.grouped}" if self.grouped else ""
         sql = (  # the plus keeps the planner on the key's index
-            f"SELECT {self.key}, {columns} FROM event WHERE tenant = ? AND {self.key} IN {reading.dialect.texts('?')} "
+            f"SELECT {self.key}, {columns} FROM event WHERE tenant = ? AND {self.key} {reading.dialect.in_texts('?')} "
             f"AND {self.where} AND +time >= ? AND +time < ?{grouped}"
         )
         for until, keys in by_until(begins):
@@ -69,7 +69,7 @@ class Facts:
         def identified(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
             return {tuple(row[place] for place in places): row for row in rows}
 
-        read = f"SELECT {', '.join(self.columns)} FROM {self.table} WHERE tenant = ? AND {self.of} IN {writing.dialect.texts('?')}"
+        read = f"SELECT {', '.join(self.columns)} FROM {self.table} WHERE tenant = ? AND {self.of} {writing.dialect.in_texts('?')}"
         old, new = identified(writing.rows(read, (tenant, json.dumps(list(keys))))), identified(rows)
         writing.many(
             f"DELETE FROM {self.table} WHERE tenant = ? AND {' AND '.join(f'{name} = ?' for name in self.identity)}",
@@ -103,7 +103,7 @@ def replace_states(
 ) -> None:
     """Replace the stored stretches of an entity's keys, without those that ended before the key's boundary."""
     columns = ", ".join(Stretch._fields)
-    read = f"SELECT id, {columns} FROM state WHERE tenant = ? AND entity = ? AND id IN {writing.dialect.texts('?')}"
+    read = f"SELECT id, {columns} FROM state WHERE tenant = ? AND entity = ? AND id {writing.dialect.in_texts('?')}"
     old = {(key, Stretch._make(row)) for key, *row in writing.rows(read, (tenant, entity, json.dumps(list(begins))))}
     new = {(key, row) for key, begin in begins.items() for row in rows[key] if row.until >= begin.until}
     writing.many(END_STRETCH, [(tenant, *stretch_key(entity, key, row)) for key, row in old - new])

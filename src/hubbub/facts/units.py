@@ -96,7 +96,7 @@ def _known(
     """Return when contacts were known, and when first seen, by tenant, contact, channel and account."""
     sql = (
         "SELECT id, channel, account_id, since, coalesce(began, ?) FROM state WHERE tenant = ? AND entity = 'contact' "
-        f"AND id IN {reading.dialect.texts('?')} AND state = 'known'"
+        f"AND id {reading.dialect.in_texts('?')} AND state = 'known'"
     )
     known = {}
     for tenant, of_tenant in groupby(sorted(contacts), key=itemgetter(0)):
@@ -210,7 +210,7 @@ def _surveys_of(reading: Transaction, tenant: int, keys: Sequence[str], places: 
         return set()
     sql = (
         "SELECT coalesce(survey_id, id), time, ident FROM event WHERE tenant = ? AND conversation_id IS NOT NULL "
-        f"AND conversation_id IN {reading.dialect.texts('?')} AND {schema.OF_SURVEYS}"
+        f"AND conversation_id {reading.dialect.in_texts('?')} AND {schema.OF_SURVEYS}"
     )
     ratings = reading.each(sql, (tenant, json.dumps(keys)))
     return {("survey", tenant, key) for key, *place in ratings if tuple(place) in places}

@@ -59,7 +59,7 @@ def stored(store: Store, tenant: int, rows: Iterable[Row], *, anywhere: bool = F
                 missing.append(row[IDENT])
         if missing and anywhere:
             events += reading.rows(
-                f"SELECT {_COLUMNS} FROM event WHERE tenant = ? AND ident IN {reading.dialect.numbers('?')}",
+                f"SELECT {_COLUMNS} FROM event WHERE tenant = ? AND ident {reading.dialect.in_numbers('?')}",
                 (tenant, json.dumps(missing)),
             )
     return events

@@ -263,11 +263,11 @@ def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
         if written in (attributes or "").casefold() or any(text in (id_ or "").casefold() for id_ in ids)
     }
     params["held"] = json.dumps(sorted(held))
-    return f"e.conversation_id IN {reading.dialect.texts(':held')}"
+    return f"e.conversation_id {reading.dialect.in_texts(':held')}"
 
 
 def _called(reading: Transaction, text: str, params: Bound) -> str:
     """Return the condition that an event has the id of a person, room or account whose name contains a text."""
     params["called"] = json.dumps(names.find(reading, params["tenant"], text, _NAMED))
-    of = reading.dialect.texts(":called")
-    return "(" + " OR ".join(f"coalesce(e.{column}, '') IN {of}" for column in _NAMED.values()) + ")"
+    of = reading.dialect.in_texts(":called")
+    return "(" + " OR ".join(f"coalesce(e.{column}, '') {of}" for column in _NAMED.values()) + ")"

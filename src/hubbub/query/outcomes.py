@@ -26,19 +26,19 @@ class Outcome:
 def outcomes(reading: Transaction, tenant: Tenant, conversations: Iterable[str], now: datetime) -> dict[str, Outcome]:
     """Return the outcomes of conversations at `now`, by id; those without a known state are absent."""
     params = {"tenant": tenant.no, "at": micros(now), "ids": json.dumps(sorted(set(conversations)))}
-    of = reading.dialect.texts(":ids")
+    of = reading.dialect.in_texts(":ids")
     states = reading.rows(
         "SELECT id, max(CASE WHEN state IN ('open', 'waiting') THEN 1 ELSE 0 END), "
         "max(CASE WHEN state = 'silent' THEN 1 ELSE 0 END) "
         f"FROM {conversations_after_silence(tenant, ':at')} AS s WHERE tenant = :tenant AND entity = 'conversation' "
-        f"AND state IN ('open', 'waiting', 'closed', 'silent') AND since < :at AND until >= :at AND id IN {of} GROUP BY id",
+        f"AND state IN ('open', 'waiting', 'closed', 'silent') AND since < :at AND until >= :at AND id {of} GROUP BY id",
         params,
     )
     handled = {
         id_: (replied, took)
         for id_, replied, took in reading.rows(
             "SELECT conversation_id, count(first_reply_at), avg(resolved_at - anchor) FROM episode "
-            f"WHERE tenant = :tenant AND anchor < :at AND conversation_id IN {of} GROUP BY conversation_id",
+            f"WHERE tenant = :tenant AND anchor < :at AND conversation_id {of} GROUP BY conversation_id",
             params,
         )
     }

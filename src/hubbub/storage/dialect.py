@@ -33,14 +33,15 @@ class Dialect:
 class FullDialect(Dialect):
     """The SQL of an engine that holds a store.
 
-    `row`: the place of a row in a table without a key, valid within one transaction. `numbers`, `texts`: the items of a JSON list
-    that is bound as text. `text_at`, `number_at`: the value of a JSON document at a path, null where it is missing or of another
-    type. `by_index`: the text after a table's name that makes the planner use an index; may be empty.
+    `row`: the place of a row in a table without a key, valid within one transaction. `in_numbers`, `in_texts`: the condition, after
+    a column, that it is among the items of a JSON list that is bound as text. `text_at`, `number_at`: the value of a JSON document
+    at a path, null where it is missing or of another type. `by_index`: the text after a table's name that makes the planner use an
+    index; may be empty.
     """
 
     row: str
-    numbers: Callable[[str], str]
-    texts: Callable[[str], str]
+    in_numbers: Callable[[str], str]
+    in_texts: Callable[[str], str]
     text_at: Callable[[str, Sequence[str]], str]
     number_at: Callable[[str, Sequence[str]], str]
     by_index: Callable[[str], str]
@@ -84,8 +85,8 @@ SQLITE = FullDialect(
     correlated=True,
     at_rank=None,
     row="rowid",
-    numbers=lambda sql: f"(SELECT value FROM json_each({sql}))",
-    texts=lambda sql: f"(SELECT value FROM json_each({sql}))",
+    in_numbers=lambda sql: f"IN (SELECT value FROM json_each({sql}))",
+    in_texts=lambda sql: f"IN (SELECT value FROM json_each({sql}))",
     text_at=lambda sql, names: _sqlite_at(sql, names, "'text'"),
     number_at=lambda sql, names: f"CAST({_sqlite_at(sql, names, _NUMBERS)} AS REAL)",
     by_index=lambda name: f"INDEXED BY {name}",
@@ -99,8 +100,8 @@ POSTGRESQL = FullDialect(
     correlated=True,
     at_rank=None,
     row="ctid",
-    numbers=lambda sql: f"(SELECT CAST(jsonb_array_elements_text(CAST({sql} AS JSONB)) AS BIGINT))",
-    texts=lambda sql: f"(SELECT jsonb_array_elements_text(CAST({sql} AS JSONB)))",
+    in_numbers=lambda sql: f"= ANY (ARRAY(SELECT CAST(jsonb_array_elements_text(CAST({sql} AS JSONB)) AS BIGINT)))",
+    in_texts=lambda sql: f"= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({sql} AS JSONB))))",
     text_at=lambda sql, names: _postgresql_at(sql, names, "string"),
     number_at=lambda sql, names: f"CAST({_postgresql_at(sql, names, 'number')} AS DOUBLE PRECISION)",
     by_index=lambda _: "",

@@ -129,9 +129,9 @@ class Log(log.Log):
                     held[key] = (-1 if at[0][0] is None else at[0][0], at[0][1])
             elsewhere = [row[IDENT] for key, row in rows.items() if key not in held]
             if elsewhere:
-                numbers = reading.dialect.numbers("?")
+                numbers = reading.dialect.in_numbers("?")
                 for ident, revision, time in reading.each(
-                    f"SELECT ident, revision, time FROM event WHERE tenant = ? AND ident IN {numbers}",
+                    f"SELECT ident, revision, time FROM event WHERE tenant = ? AND ident {numbers}",
                     (batch.tenant, json.dumps(elsewhere)),
                 ):
                     held[key_of(batch.tenant, ident)] = (-1 if revision is None else revision, time)

@@ -95,9 +95,9 @@ def test_lists_are_bound_as_one_text(both: Both) -> None:
         return lambda d: f"SELECT count(*) FROM (SELECT 5 AS n, 'a\"b' AS t) AS x WHERE {within(d)}"
 
     for numbers, n in (([5, -(2**63), 2**63 - 1], 1), ([4], 0), ([], 0)):
-        assert told(both, count(lambda d: f"n IN {d.numbers(':x')}"), {"x": json.dumps(numbers)}) == n
+        assert told(both, count(lambda d: f"n {d.in_numbers(':x')}"), {"x": json.dumps(numbers)}) == n
     for texts, n in ((['a"b', "ü"], 1), (["a"], 0), ([], 0)):
-        assert told(both, count(lambda d: f"t IN {d.texts(':x')}"), {"x": json.dumps(texts)}) == n
+        assert told(both, count(lambda d: f"t {d.in_texts(':x')}"), {"x": json.dumps(texts)}) == n
 
 
 def test_rows_without_a_key_have_a_place(both: Both) -> None:
