@@ -254,7 +254,8 @@ def write(writing: Transaction, tenant: int, whole: Whole) -> int:
             schema.insert(difference.table, ("tenant", *names)),
             [(tenant, *row) for row in sorted(difference.missing, key=_IN_ORDER)],
         )
-        published.mark(writing, tenant, published.moments_of(difference.table, names, difference.missing))
+        rows = difference.missing | difference.wrong
+        published.mark(writing, tenant, published.moments_of(difference.table, names, rows))
         changed += len(difference.wrong) + len(difference.missing)
     return changed
 
