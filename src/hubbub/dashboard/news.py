@@ -15,6 +15,7 @@ from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.marked_days import MarkedDays
 from hubbub.dashboard.person import Role
 from hubbub.dashboard.to_do import PAST_TARGET, open_incidents, waiters
+from hubbub.dashboard.unusual_window import unusual_window
 from hubbub.dashboard.view import COMPARED, PRESETS
 from hubbub.dashboard.widgets import NOTHING_HERE
 from hubbub.dashboard.within_target import misses, share_within
@@ -28,7 +29,7 @@ from hubbub.news.answer import NewsAnswer, NewsPoint
 from hubbub.news.candidates import FEW, candidate_of
 from hubbub.news.judge import Verdict, reason
 from hubbub.news.number import CourseRow, NewsNumber
-from hubbub.news.sentences import NO_NEWS, beside_usual, in_part
+from hubbub.news.sentences import AMOUNTS, NO_NEWS, amount, beside_usual, in_part
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import in_sentence, near
 from hubbub.reports.formatting import plain as plain_text
@@ -39,8 +40,6 @@ PAGES: Mapping[str, str] = {
 }  # fmt: skip
 """The page of numbers of a kind, by the beginning of their metric; of all others the Overview."""
 
-COUNTS = ("messages", "conversations_started")
-"""What says in numbers how much there was."""
 UNANSWERED = "questions_unanswered"
 NumberOfDay = tuple[NewsNumber, CourseRow]
 """A number, and its day."""
@@ -100,8 +99,9 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
     ]  # fmt: skip
     incidents = _incidents(ask)
     data = {
-        "when": _when(ask, answer), "points": points, "lead": _lead(answer), "rest": answer.rest,
+        "when": _when(ask, answer), "points": points, "lead": answer.lead, "rest": answer.rest,
         "missed": missed_target(ask), "yesterday": yesterday(ask, answer), "day_before": _day_before(ask),
+        "unusual": unusual_window(ask, answer),
         "now": waiting_now(ask, WORDINGS[answer.wording], quiet=not points),
         "questions": open_questions(ask) if answer.wording == SLACK else None,
         "incidents": incidents, "open": open_incidents(ask) if incidents else None,
@@ -137,19 +137,6 @@ def marked_days(ask: Ask, answer: NewsAnswer | None, metric: str) -> list[Marked
 def _is_high(point: NewsPoint) -> bool:
     value, usual = (point.burst.value, point.burst.usual.median) if point.burst else (None, None)
     return (value or 0) > (usual or 0)
-
-
-def _lead(answer: NewsAnswer) -> str:
-    """Return the first sentence; where nothing is known to be usual, after what there was."""
-    numbers = by_metric(answer)
-    if any(number.verdict != Verdict.UNKNOWN for number in numbers.values()):
-        return answer.lead
-    wording = WORDINGS[answer.wording]
-    there = [
-        f"{near(number.value, Unit.COUNT)} {in_sentence(wording.title(name))}"
-        for name in COUNTS if (number := numbers.get(name)) and number.value
-    ]  # fmt: skip
-    return f"{' and '.join(there)}. {answer.lead}" if there else answer.lead
 
 
 def missed_target(ask: Ask) -> str:
@@ -219,9 +206,7 @@ def _counted(known: Sequence[NumberOfDay], beyond: Sequence[NumberOfDay], wordin
     """Return how many messages and conversations a day had, as far as they are not said to be unusual."""
     unusual = {number.metric for number, _ in beyond}
     values = {number.metric: row.value for number, row in known if number.metric not in unusual}
-    return ", ".join(
-        f"{near(values[name], Unit.COUNT)} {in_sentence(wording.title(name))}" for name in COUNTS if name in values
-    )
+    return ", ".join(amount(name, values[name], wording) for name in AMOUNTS if name in values)
 
 
 def _happened(number: NewsNumber, value: float | None, wording: Wording) -> str:

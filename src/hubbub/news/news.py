@@ -26,7 +26,7 @@ from hubbub.news.points import points_of
 from hubbub.query.answering import Ask
 from hubbub.query.freshness import Freshness, fresh
 from hubbub.query.result import Row
-from hubbub.query.usual import UsualRow, usual_of_each
+from hubbub.query.usual import UsualRow, known_from, usual_of_each
 from hubbub.query.usual_stretch import Stretch, too_long, usual_of_stretch
 from hubbub.storage.transaction import Reading
 
@@ -74,12 +74,14 @@ def news(
     points = points_of(About(ask, reading, tenant, question, now, label, wording), worst, numbers, most)
     span = freshness.compared_with
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
-    known = [number for number in numbers if not number.dimension and number.judged.verdict is not Verdict.UNKNOWN]
+    began = known_from(reading, tenant, Grain.DAY)
+    compares = began is not None and began <= question.start  # else there was nothing before these days
+    of_whole = [n if compares else replace(n, previous=None) for n in numbers if not n.dimension]
     longer = too_long(question.start, min(question.end, now), tenant)
     return News(
         question.start, min(question.end, now) if begun else question.end, before,
-        sentences.lead(points, known, wording, too_long=longer) if begun else "These days have not begun.", points,
-        sentences.rest(points, known, wording), tuple(numbers), freshness, kind,
+        sentences.lead(points, of_whole, wording, too_long=longer) if begun else "These days have not begun.", points,
+        sentences.rest(points, of_whole, wording, too_long=longer) if begun else "", tuple(numbers), freshness, kind,
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from hubbub.reports.formatting import about, between, in_sentence, in_words, nea
 QUIET = "Nothing unusual"
 NO_NEWS = "Outside the usual range, but not clearly"
 SAME = "in the same days"
+AMOUNTS = ("messages", "conversations_started")
+"""Numbers that say how much there was."""
 LACKING = (State.INCOMPLETE, State.NOT_FETCHED)
 """States of numbers with missing data."""
 _WHERE = {
@@ -214,17 +216,17 @@ def at_the_same_time(messages: int, topic: str, room: str) -> str:
     return f"at the same time, {messages:,} messages{where} were about {quoted(topic)}"
 
 
-def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording, *, too_long: bool = False) -> str:
+def lead(points: Sequence[Point], numbers: Sequence[Number], wording: Wording, *, too_long: bool = False) -> str:
     """Return the lead: the first point with its cause; else a sentence about what is unusual, missing, or that nothing is.
 
-    Numbers that are outside their usual range, but no news, are in `rest`. `too_long`: no usual range reaches so far.
+    Where nothing is known to be usual, it says how much there was. Numbers that are outside their usual range, but no news, are
+    in `rest`. `numbers`: those of the whole. `too_long`: no usual range reaches so far.
     """
     if points:
         return points[0].sentence
-    if too_long:
-        return "What is usual is known for up to eight weeks; these days are more."
+    known = [number for number in numbers if number.judged.verdict is not Verdict.UNKNOWN]
     if not known:
-        return "Too early to say what is usual: that takes four weeks of data before these days."
+        return amounts(numbers, wording) or unknown(too_long=too_long)
     if unusual := [number for number in known if number.judged.verdict is Verdict.NEWS]:
         return _and_more(unusual, wording)
     lacking = sum(number.cell.state in LACKING for number in known)
@@ -233,6 +235,31 @@ def lead(points: Sequence[Point], known: Sequence[Number], wording: Wording, *, 
     count = {1: "The only number", 2: "Both numbers"}.get(len(known), f"All {len(known)} numbers")
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
     return f"{QUIET}." if _outside(known, wording) else f"{QUIET}. {count} {verb}."
+
+
+def unknown(*, too_long: bool) -> str:
+    """Return why nothing is known to be usual."""
+    if too_long:
+        return "So many days have no usual range: the longest is that of eight weeks."
+    return "Too early to say what is usual: that takes four weeks of data before these days."
+
+
+def amounts(numbers: Sequence[Number], wording: Wording) -> str:
+    """Return how much there was as a sentence: "340 messages, 262 more than before, and 39 new threads."; empty for nothing."""
+    at = {number.metric: number for number in numbers}
+    there = [number for name in AMOUNTS if (number := at.get(name)) and number.cell.value]
+    first, *others = [amount(number.metric, number.cell.value, wording) for number in there] or [""]
+    different = change(there[0]) if there else ""
+    sentence = f"{first}, {different}," if different else first
+    return f"{' and '.join([sentence, *others]).rstrip(',')}." if there else ""
+
+
+def amount(metric: str, value: float | None, wording: Wording) -> str:
+    """Return a count with its name: "340 messages", "1 new thread"."""
+    name = in_sentence(wording.title(metric))
+    if value == 1:
+        name = re.sub(r"s\b", "", name, count=1)
+    return f"{near(value, Unit.COUNT)} {name}"
 
 
 def _and_more(unusual: Sequence[Number], wording: Wording) -> str:
@@ -271,10 +298,14 @@ def _joined(*texts: str) -> str:
     return " ".join(filter(None, texts))
 
 
-def rest(points: Sequence[Point], known: Sequence[Number], wording: Wording) -> str:
-    """Return a text about other numbers that are unusual, outside or, beside points, within their usual range."""
+def rest(points: Sequence[Point], numbers: Sequence[Number], wording: Wording, *, too_long: bool = False) -> str:
+    """Return a text about other numbers that are unusual, outside or, beside points, within their usual range.
+
+    Where nothing is known to be usual, and the lead says how much there was, it says why.
+    """
+    known = [number for number in numbers if number.judged.verdict is not Verdict.UNKNOWN]
     if not points:
-        return _outside(known, wording)
+        return _outside(known, wording) if known or not amounts(numbers, wording) else unknown(too_long=too_long)
     kinds = {_kind(point.number.metric) for point in points}
     news = [n for n in known if n.judged.verdict is Verdict.NEWS and _kind(n.metric) not in kinds]
     usual_ = [called(n.metric, wording) for n in known if n.judged.verdict is Verdict.USUAL and n.metric in _CALLED]

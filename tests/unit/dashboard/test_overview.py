@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 
 import pytest
@@ -203,13 +203,12 @@ def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
 
 
 def test_news_before_four_weeks_give_the_number_of_messages(pages: Pages) -> None:
-    """Before four weeks of data the news say that nothing is usual yet, after the number of messages."""
-    text, lead = (
-        _plain(pages.sign_in(), "/t/b/overview"),
-        "Too early to say what is usual: that takes four weeks of data before these days.",
-    )
+    """Before four weeks of data the news say how many messages there were, and that nothing is usual yet."""
+    text = _plain(pages.sign_in(), "/t/b/overview")
     messages = asked(pages.engine, "messages", tenant="b", start="2026-07-24", end="2026-08-21")[0]["messages"]
-    assert re.search(rf"\b{messages:,} messages[^.]{{0,60}}\. {lead}", text), text[:600]
+    assert messages == 1, "the number of the sentence"
+    assert " 1 message and 1 conversation started. " in text
+    assert "Too early to say what is usual: that takes four weeks of data before these days." in text
 
 
 def test_news_compare_yesterday_and_link_waiting_conversations(pages: Pages) -> None:
@@ -296,13 +295,34 @@ def test_a_day_in_progress_that_is_far_above_usual_says_so(pages: Pages) -> None
 
 
 def test_half_a_year_has_no_usual_range(pages: Pages) -> None:
-    """Of more days than the eight weeks that are usual, cards and news say that no range is known; of eight weeks they know it."""
+    """Of more days than eight weeks, cards and news say that no range is known, and the lead says how much there was."""
     _weeks(pages, 4)
     http = pages.sign_in()
     long = _plain(http, "/t/b/overview", **{"from": "2026-06-24", "to": "2026-08-20"})
-    assert "What is usual is known for up to eight weeks; these days are more." in long
+    assert "So many days have no usual range: the longest is that of eight weeks." in long
+    assert (
+        " 571 messages, 301 more than before, and 1 conversation started. " in long
+    )  # 27 of the days before have data
     assert "usual range not known for 57 days" in long
     known = _plain(http, "/t/b/overview", **{"from": "2026-06-25", "to": "2026-08-20"})
-    assert "usual is known for up to" not in known and "usual range not known" not in known.replace(
+    assert "So many days have no usual range" not in known and "usual range not known" not in known.replace(
         "not known for 56", "?"
     )
+
+
+def test_the_unusual_day_or_week_of_a_long_stretch_is_named_with_the_way_to_it(pages: Pages) -> None:
+    """A stretch without a usual range names its most unusual day or week, with its range and the page of its days."""
+    _weeks(pages, 1)
+    loud = datetime(2026, 8, 5, 12, tzinfo=NOW.tzinfo)
+    made = [
+        {"type": "message.received", "time": loud + timedelta(minutes=n), "id": f"loud{n}", "channel": "web"}
+        for n in range(200)
+    ]
+    pages.engine.record("b", made, history=True)
+    html = read(pages.sign_in(), "/t/b/overview/news", **{"from": "2026-06-24", "to": "2026-08-20"})
+    line = re.search(r"<span>(5 August stood out.*?)</span>.*?href=\"([^\"]*)\">Open it<", html, re.S)
+    assert line, html
+    assert line[1] == "5 August stood out: 210 messages (usual 10)."
+    assert "from=2026-08-05" in line[2] and "to=2026-08-06" in line[2]
+    by_week = read(pages.sign_in(), "/t/b/overview/news", **{"from": "2026-05-01", "to": "2026-08-20"})
+    assert "The week of 3 August stood out: 270 messages (usual 70)." in by_week

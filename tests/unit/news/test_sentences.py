@@ -60,6 +60,20 @@ def test_a_sentence_on_incomplete_days_names_their_number() -> None:
     assert sentences.lead((), [whole, cut], PLAIN) == "Nothing unusual so far: 1 of 2 numbers is not complete."
 
 
+@pytest.mark.parametrize(
+    ("previous", "said"),
+    [(None, "2 messages."), (2.0, "2 messages."), (1.0, "2 messages, 1 more than before.")],
+)
+def test_where_nothing_is_usual_yet_the_lead_says_how_much_there_was(previous: float | None, said: str) -> None:
+    """Without any usual range the lead has the amounts and their change, and the rest says why there is no range."""
+    there = [replace(number("messages", Verdict.UNKNOWN), previous=previous), number("csat", Verdict.UNKNOWN)]
+    assert sentences.lead((), there, PLAIN) == said
+    assert sentences.rest((), there, PLAIN) == sentences.unknown(too_long=False)
+    assert sentences.rest((), there, PLAIN, too_long=True) == sentences.unknown(too_long=True)
+    assert sentences.lead((), there[1:], PLAIN) == sentences.unknown(too_long=False)
+    assert not sentences.rest((), there[1:], PLAIN)
+
+
 def test_an_unusual_number_without_a_sentence_is_named() -> None:
     """An unusual number without its own sentence is named in the first line."""
     known = [number("ratings", Verdict.NEWS), number("csat", Verdict.USUAL)]
