@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Column, Done, Page, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import mentions
 from hubbub.dashboard.conversations import STATE_TITLES, local, raw_event
 from hubbub.dashboard.forms import Act, Fact, Field, facts
 from hubbub.dashboard.label_review import labelled_by as labelled_by_person
@@ -19,6 +20,7 @@ from hubbub.dashboard.person import Role
 from hubbub.errors import BadRequestError
 from hubbub.model.label import SOURCE, GivenLabel, LabelSet
 from hubbub.model.plain import JsonObject
+from hubbub.model.readable import readable
 from hubbub.query.conversations import conversation_of
 from hubbub.query.timeline import ConversationEvent, episodes, timeline
 from hubbub.reports.formatting import in_words, instant, plain, shown
@@ -105,8 +107,7 @@ def _messages(ask: Ask) -> dict[str, str]:
     for row in timeline(ask.engine.queries, ask.tenant, _id(ask)).rows:
         event = row.event
         if event["type"] == "message.received" and event.get("kind", "person") == "person":
-            text = event.get("attributes", {}).get("text")
-            words = " ".join(text.split())[:LONGEST_CHOICE] if isinstance(text, str) else ""
+            words = " ".join((_text(event) or "").split())[:LONGEST_CHOICE]
             at = instant(local(ask, datetime.fromisoformat(event["time"])))
             chosen.setdefault(event.get("message_id") or event["id"], " · ".join(filter(None, (at, words))))
     return chosen
@@ -167,7 +168,8 @@ def _timeline(ask: Ask) -> Shown:
     people = ask.called(
         {kind: {id_ for row in page.rows if (id_ := row.event.get(f"{kind}_id"))} for kind in ("contact", "staff")}
     )
-    entries = [_entry(ask, row, people) for row in page.rows]
+    named = mentions(ask, (_text(row.event) for row in page.rows))
+    entries = [_entry(ask, row, people, named) for row in page.rows]
     following = ask.link(cursor=page.next) if page.next else ""
     columns = [
         Column("at", "Time", "instant"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
@@ -209,10 +211,19 @@ class Entry:
     """Address of the event as it was sent."""
 
 
-def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], str]) -> Entry:
+def _text(event: JsonObject) -> str | None:
+    """Return an event's stored text as people read it."""
+    text = event.get("attributes", {}).get("text")
+    return readable(text)[:LONGEST_TEXT] if isinstance(text, str) else None
+
+
+def _entry(
+    ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], str], named: Callable[[str], str]
+) -> Entry:
     event, labels = row.event, row.labels
     attributes = dict(event.get("attributes", {}))
-    text, name = attributes.pop("text", None), event["type"]
+    attributes.pop("text", None)
+    text, name = _text(event), event["type"]
     if event["source"] == SOURCE:  # who gave the labels stands beside them; the rest is for the next run
         text, attributes = None, {}
     details = _details(event, attributes, _OF_LABELS if labels else frozenset())
@@ -220,7 +231,7 @@ def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], st
     return Entry(
         local(ask, datetime.fromisoformat(event["time"])), name, TITLES.get(name, words), _who(event, people),
         "in" if name == "message.received" else "quiet" if name in _QUIET else "loud" if name in _LOUD else "",
-        event.get("status") == "private", text[:LONGEST_TEXT] if isinstance(text, str) else None,
+        event.get("status") == "private", named(text) if text is not None else None,
         [(name.replace("_", " "), value[:200]) for name, value in details[:MOST_DETAILS]], row.waited_ms, labels,
         [(label.set.value, labelled_by(label), _sure(label)) for label in labels],
         raw_event(ask, event["source"], event["id"]),

@@ -7,7 +7,7 @@ id is in the CSV alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hubbub.dashboard.ask import Ask
@@ -33,18 +33,18 @@ def texts_of(ask: Ask, conversations: Sequence[str]) -> Mapping[str, Excerpt]:
 
 def with_mentions(ask: Ask, known: Mapping[str, Excerpt]) -> Mapping[str, Excerpt]:
     """Return excerpts with the names of mentioned people and channels of Slack in place of their ids."""
-    ids = {id_ for excerpt in known.values() for _, id_ in _MENTION.findall(excerpt.text or "")}
-    if not ids:
-        return known
-    names = {id_: name for (_, id_), name in ask.called({"contact": ids, "staff": ids, "room": ids}).items()}
-
-    def named(mention: re.Match[str]) -> str:
-        return f"{mention[1]}{names.get(mention[2], mention[2])}"
-
+    named = mentions(ask, (excerpt.text for excerpt in known.values()))
     return {
-        id_: replace(excerpt, text=_MENTION.sub(named, excerpt.text)) if excerpt.text else excerpt
-        for id_, excerpt in known.items()
+        id_: replace(excerpt, text=named(excerpt.text)) if excerpt.text else excerpt for id_, excerpt in known.items()
     }
+
+
+def mentions(ask: Ask, texts: Iterable[str | None]) -> Callable[[str], str]:
+    """Return a function that writes the names of Slack's people and channels in place of the ids that these texts mention."""
+    ids = {id_ for text in texts for _, id_ in _MENTION.findall(text or "")}
+    called = ask.called({"contact": ids, "staff": ids, "room": ids}) if ids else {}
+    names = {id_: name for (_, id_), name in called.items()}
+    return lambda text: _MENTION.sub(lambda one: f"{one[1]}{names.get(one[2], one[2])}", text) if names else text
 
 
 def conversation_columns(ask: Ask, columns: Sequence[Column], rows: Sequence[Cells], id_: str = "id") -> list[Column]:

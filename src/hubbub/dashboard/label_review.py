@@ -6,6 +6,7 @@ from typing import Any
 
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import mentions
 from hubbub.dashboard.conversations import local
 from hubbub.dashboard.forms import Act, Field, data_table, parameter
 from hubbub.dashboard.person import Role
@@ -60,7 +61,7 @@ def _next(ask: Ask) -> Shown:
         place = [part for part in (room, "" if ask.wording.only_channel else row.channel) if part]
         link = ask.link("conversation", id=row.conversation_id) if row.conversation_id else ""
         data |= {
-            "message": row, "at": at, "place": place, "conversation": link, "parts": _divided(row),
+            "message": row, "at": at, "place": place, "conversation": link, "parts": _divided(ask, row),
             "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(queue.labels)],
             "likely": _percentages(row), "why": _why(row),
         }  # fmt: skip
@@ -68,13 +69,13 @@ def _next(ask: Ask) -> Shown:
     return Shown("label_review", data, Table([], []), summary)
 
 
-def _divided(row: ToReview) -> list[tuple[str, bool]]:
+def _divided(ask: Ask, row: ToReview) -> list[tuple[str, bool]]:
     """Return a message's text in parts, each with whether it led to the suggested label."""
-    parts, end = [], 0
+    parts, end, named = [], 0, mentions(ask, [row.text])
     for span in row.spans:
         parts += [(row.text[end : span.start], False), (row.text[span.start : span.end], True)]
         end = span.end
-    return [*parts, (row.text[end:], False)]
+    return [(named(part), marked) for part, marked in (*parts, (row.text[end:], False))]
 
 
 def _percentages(row: ToReview) -> dict[str, str]:
@@ -96,9 +97,10 @@ def _why(row: ToReview) -> str:
 
 def _done(ask: Ask) -> Shown:
     page = ask.engine.labels.review.done(ask.tenant.id, _set(ask), LISTED)
+    named = mentions(ask, (row.text for row in page.rows))
     rows = [
         {
-            "text": row.text if len(row.text) <= LONGEST else f"{row.text[:LONGEST]}…",
+            "text": _cut(named(row.text)),
             "label": row.label,
             "suggestion": _suggestion(row.was, row.label),
             "by": row.by,
@@ -121,6 +123,10 @@ def _done(ask: Ask) -> Shown:
         forms=[another],
         nothing="People have labelled nothing yet. Labels given above appear here.",
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _suggestion(was: str | None, label: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hubbub.dashboard import label_review
 from hubbub.dashboard.ask import Ask, Form
 from hubbub.dashboard.components import Column, Done, Group, Page, Shown, Widget
+from hubbub.dashboard.conversation_rows import mentions
 from hubbub.dashboard.forms import Act, Field, data_table
 from hubbub.dashboard.label_review import labelled_by
 from hubbub.dashboard.person import Role
@@ -38,14 +39,16 @@ def _topics(ask: Ask) -> Shown:
         data = {"commands": COMMANDS.format(tenant=ask.tenant.id) if operates else ""}
         return Shown(data=data, empty=NOTHING + below + NEXT[operates])
     note = f"{ABOUT} They are of {answer.read:,} unlabelled messages.{below}"
-    return data_table(ask, columns, [_row(row) for row in answer.rows], acts=acts, note=note)
+    return data_table(ask, columns, [_row(ask, row) for row in answer.rows], acts=acts, note=note)
 
 
-def _row(row: SuggestedTopic) -> dict[str, object]:
+def _row(ask: Ask, row: SuggestedTopic) -> dict[str, object]:
     examples = [example.text for example in row.examples[:SHOWN_EXAMPLES]]
+    named = mentions(ask, examples)
     return {
         "words": ", ".join(row.words), "messages": row.messages, "people": row.people, "unresolved": row.unresolved,
-        "handling_ms": row.handling_ms, "opportunity_ms": row.opportunity_ms, "examples": " · ".join(map(_cut, examples)),
+        "handling_ms": row.handling_ms, "opportunity_ms": row.opportunity_ms,
+        "examples": " · ".join(_cut(named(text)) for text in examples),
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.answer_rows import PageAnswer
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.conversation_rows import mentions
 from hubbub.dashboard.conversations import local, raw_event
 from hubbub.dashboard.labelled import GIVEN_BY, cells
 from hubbub.dashboard.names import labels
@@ -312,9 +313,14 @@ def _messages(ask: Ask) -> Shown:
         Column("time", "Time", "instant"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
         Column("sentiment", "Tone"), Column("conversation_id", "Conversation"), Column("id", "Event"), *GIVEN_BY,
     ]  # fmt: skip
+    named = mentions(ask, (row.text for row in page.rows))
     rows = [
-        {**asdict(row), "time": local(ask, row.time), "text": _text(row.text), **cells(row.labels)} for row in page.rows
-    ]
+        {
+            **asdict(row), "time": local(ask, row.time), "text": _text(named(row.text)) if row.text else None,
+            **cells(row.labels),
+        }
+        for row in page.rows
+    ]  # fmt: skip
     links = [
         {"id": raw_event(ask, row.source, row.id)}
         | ({"conversation_id": ask.link("conversation", id=row.conversation_id)} if row.conversation_id else {})
@@ -327,8 +333,8 @@ def _messages(ask: Ask) -> Shown:
     return Shown("rows", {"next": following, "total": None}, Table(filled, rows, links), summary)
 
 
-def _text(text: str | None) -> str | None:
-    return text if text is None or len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+def _text(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def _escalations(ask: Ask) -> Shown:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from hubbub.labels.labelling import Guess
 from hubbub.model.label import LabelSet
+from hubbub.model.readable import readable
 
 PROMPT_VERSION = 1
 """Part of the cache key: another prompt asks again."""
@@ -67,7 +68,8 @@ class EndpointGuesser:
 
     def _messages(self, texts: Sequence[str]) -> list[dict[str, str]]:
         numbered = [
-            {"n": n, "text": text[:LONGEST].encode("utf-8", "replace").decode()} for n, text in enumerate(texts)
+            {"n": n, "text": readable(text)[:LONGEST].encode("utf-8", "replace").decode()}
+            for n, text in enumerate(texts)
         ]
         return [
             {"role": "system", "content": self._system},

@@ -15,6 +15,7 @@ from hubbub.labels.decision import Decision, Decisions, Message
 from hubbub.labels.reasons import Reasons
 from hubbub.labels.rules import Rules
 from hubbub.model.label import Labeller, LabelSet
+from hubbub.model.readable import readable
 
 PeoplesLabels = Mapping[str, Mapping[str, PersonLabel]]
 """Labels by people: message -> set -> label."""
@@ -107,7 +108,7 @@ class Labelling:
 
     def _certain(self, message: Message, people: Mapping[str, PersonLabel]) -> dict[LabelSet, Decision]:
         """Return the labels of people, else of the rules."""
-        by_rules = self._rules.labels(message.text)
+        by_rules = self._rules.labels(readable(message.text))
         decisions = {}
         for label_set in self._sets:
             if label_set in message.given:

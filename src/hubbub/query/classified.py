@@ -10,7 +10,8 @@ from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
 from hubbub.metrics.topics import FLAGGED
 from hubbub.model import page
-from hubbub.model.label import GivenLabel
+from hubbub.model.label import SOURCE, GivenLabel
+from hubbub.model.readable import readable
 from hubbub.model.tenant import Tenant, check_tones
 from hubbub.query.attributes import attributes_of
 from hubbub.query.filters import listed, matches
@@ -91,9 +92,12 @@ def flagged(
         texts = _texts(reading, tenant, {row["message_id"] for row in events if row["message_id"] is not None})
     rows = []
     for row in events:
-        text = attributes_of(row).get("text") or texts.get(row["message_id"])
+        own = None if row["source"] == SOURCE else attributes_of(row).get("text")  # Hubbub's labels have a digest there
+        text = own or texts.get(row["message_id"])
         known = {name: value for name, value in converted(row).items() if name in FlaggedMessage.__slots__}
-        rows.append(FlaggedMessage(**known, text=text if isinstance(text, str) else None, labels=labels_of(row)))
+        rows.append(
+            FlaggedMessage(**known, text=readable(text) if isinstance(text, str) else None, labels=labels_of(row))
+        )
     return page.Page(rows, following)
 
 

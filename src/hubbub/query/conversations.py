@@ -17,6 +17,7 @@ from hubbub.model import page
 from hubbub.model.label import GivenLabel
 from hubbub.model.naming import anywhere
 from hubbub.model.question import NONE
+from hubbub.model.readable import escaped
 from hubbub.model.tenant import Tenant
 from hubbub.query.filters import known_of, listed
 from hubbub.query.labelled import of_conversations
@@ -244,15 +245,20 @@ def _seen(reading: Transaction, wanted: Wanted, params: Bound) -> str:
 def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
     """Return the condition that an event contains the searched text, ignoring case.
 
-    Attributes are JSON, so they are searched for the text as JSON writes it. Databases ignore the case of ASCII only; other texts
-    are compared here, row by row.
+    Attributes are JSON, so they are searched for the text as JSON writes it, also with `&`, `<` and `>` as chat services escape
+    them. Databases ignore the case of ASCII only; other texts are compared here, row by row.
     """
-    written = json.dumps(wanted.text, ensure_ascii=False)[1:-1]
+    spellings = [
+        json.dumps(text, ensure_ascii=False)[1:-1] for text in dict.fromkeys((wanted.text, escaped(wanted.text)))
+    ]
     if wanted.text.isascii():
-        params |= {"text": anywhere(wanted.text.lower()), "written": anywhere(written.lower())}
+        params["text"] = anywhere(wanted.text.lower())
         parts = [f"lower(e.{name}) LIKE :text ESCAPE '!'" for name in _SEARCHED]
-        return f"coalesce({' OR '.join(parts)} OR lower(e.attributes) LIKE :written ESCAPE '!', FALSE)"
-    text, written = wanted.text.casefold(), written.casefold()
+        for number, spelling in enumerate(spellings):
+            params[f"written_{number}"] = anywhere(spelling.lower())
+            parts.append(f"lower(e.attributes) LIKE :written_{number} ESCAPE '!'")
+        return f"coalesce({' OR '.join(parts)}, FALSE)"
+    text, spellings = wanted.text.casefold(), [spelling.casefold() for spelling in spellings]
     rows = reading.scan(
         f"SELECT e.conversation_id, e.attributes, {', '.join(f'e.{name}' for name in _SEARCHED)} FROM event AS e "
         f"WHERE e.tenant = :tenant AND e.conversation_id IS NOT NULL AND {_heard('e', wanted)}", params,
@@ -260,7 +266,8 @@ def _holds(reading: Transaction, wanted: Wanted, params: Bound) -> str:
     held = {
         conversation
         for conversation, attributes, *ids in rows
-        if written in (attributes or "").casefold() or any(text in (id_ or "").casefold() for id_ in ids)
+        if any(spelling in (attributes or "").casefold() for spelling in spellings)
+        or any(text in (id_ or "").casefold() for id_ in ids)
     }
     params["held"] = json.dumps(sorted(held))
     return f"e.conversation_id {reading.dialect.in_texts(':held')}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from hubbub.facts.moments import micros
+from hubbub.model.readable import readable
 from hubbub.model.tenant import Tenant
 from hubbub.query.attributes import attributes_of
 from hubbub.query.queries import Queries
@@ -16,8 +16,6 @@ from hubbub.storage.transaction import Bound, Row
 
 LONGEST = 80
 """The most characters of a text."""
-_MARKED = re.compile(r"<(?:(https?://[^\s|<>]+)|([@#!])([^\s|<>]+))(?:\|([^<>]*))?>")
-"""Links and mentions as chat services mark them: <https://example.com|our page>, <@U123|ada>, <#C123|help>, <!here>."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +83,5 @@ def _text(row: Row) -> str | None:
     text = attributes_of(row).get("text")
     if not isinstance(text, str) or not text.strip():
         return None
-    line = " ".join(_MARKED.sub(_unmarked, text).split())
+    line = " ".join(readable(text).split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST].rstrip()}…"
-
-
-def _unmarked(marked: re.Match[str]) -> str:
-    link, sign, of, name = marked.groups()
-    return name or link if link else f"{'@' if sign == '!' else sign}{name or of}"

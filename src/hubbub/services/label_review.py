@@ -24,6 +24,7 @@ from hubbub.labels.reasons import Reasons
 from hubbub.model.event import nearest
 from hubbub.model.label import FIELDS, SOURCE, LabelSet
 from hubbub.model.page import check_limit
+from hubbub.model.readable import readable
 from hubbub.model.tenant import Tenant
 from hubbub.query.cached import cacheable
 from hubbub.services.label_review_views import (
@@ -79,7 +80,9 @@ class LabelReview:
         left, suggestions = self._left(owner, chosen, _order_named(order))
         messages = stored.of_keys(self._store, owner.no, left[: check_limit(limit)])
         suggested = [suggestions[message.key] for message in messages]
-        why = self._why(owner, chosen, [message.text for message in messages], [one.label for one in suggested])
+        why = self._why(
+            owner, chosen, [readable(message.text) for message in messages], [one.label for one in suggested]
+        )
         rows = [_row(*row) for row in zip(messages, suggested, why, strict=True)]
         done = self._examples.of(owner.id, chosen)
         labelled = sum(example.label is not None for example in done)
@@ -233,14 +236,15 @@ def _order_named(name: str) -> ReviewOrder:
 
 def _row(message: Message, suggested: Suggestion, why: Reasons) -> ToReview:
     return ToReview(
-        message.key, message.text, moment(message.time), message.channel, message.channel_id, message.conversation_id,
+        message.key, readable(message.text), moment(message.time), message.channel, message.channel_id, message.conversation_id,
         suggested.label, suggested.by, suggested.confidence, why.spans, why.rule, why.likely,
     )  # fmt: skip
 
 
 def _reviewed_label(example: Example, label: str) -> ReviewedLabel:
     return ReviewedLabel(
-        example.body.key, example.body.text, label, example.suggested, example.suggested_by, example.made_by, example.made_at
+        example.body.key, readable(example.body.text), label, example.suggested, example.suggested_by, example.made_by,
+        example.made_at,
     )  # fmt: skip
 
 

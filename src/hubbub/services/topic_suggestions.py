@@ -19,6 +19,7 @@ from hubbub.facts.refresh import refresh
 from hubbub.labels import extra, stored
 from hubbub.labels.decision import Message
 from hubbub.model.label import LabelSet
+from hubbub.model.readable import readable
 from hubbub.model.tenant import Tenant
 from hubbub.query.outcomes import Outcome, outcomes
 from hubbub.services.label_review import LabelReview
@@ -158,7 +159,7 @@ class TopicSuggestionService:
         return SuggestedTopic(
             topic.number, body.words, body.rule, body.messages, body.people, body.conversations, body.unresolved,
             body.handling_ms, opportunity(body), topic.made_at,
-            [ExampleMessage(message.key, message.text) for message in self._messages(tenant, topic)],
+            [ExampleMessage(message.key, readable(message.text)) for message in self._messages(tenant, topic)],
         )  # fmt: skip
 
     def _of(self, tenant: Tenant, messages: Sequence[Message]) -> str:

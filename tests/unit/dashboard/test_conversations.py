@@ -81,7 +81,10 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
 
 
 def test_a_list_of_threads_begins_with_their_first_messages(visitor: Visitor) -> None:
-    """A thread is listed by its first message, channel and author, and leads to it; its id is in the CSV alone."""
+    """A thread is listed by its first message, channel and author, and leads to it; its id is in the CSV alone.
+
+    Its page names the people whom messages mention, as the list does.
+    """
     root = {
         "type": "message.received", "id": "C01:1755590400.000100", "conversation_id": "C01:1755590400.000100",
         "time": "2026-08-19T08:00:00Z", "source": "slack", "channel": "slack", "channel_id": "C01", "contact_id": "U1",
@@ -116,6 +119,8 @@ def test_a_list_of_threads_begins_with_their_first_messages(visitor: Visitor) ->
     again = {**root, "id": "q", "time": "2026-08-19T09:30:00Z", "attributes": {"text": "Thanks, and the door?"}}
     visitor.engine.record("acme", again, history=True)
     assert "Who has the key" in visitor.see("/t/acme/live/waiting")
+    timeline = visitor.see(f"/t/acme/conversation?id={root['id']}")
+    assert "Who has the key, @ada or @Jo <b>?" in timeline and "<@" not in timeline
 
 
 def test_the_list_says_what_closes_a_silent_conversation(talk: Visitor) -> None:

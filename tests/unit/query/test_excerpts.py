@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hubbub.app import Engine
+from hubbub.query.conversations import Wanted, conversations
 from hubbub.query.excerpts import LONGEST, excerpts, messages
 from hubbub.settings import load
 
@@ -73,17 +74,27 @@ def test_unknown_conversations_and_messages_have_no_excerpt(engine: Engine) -> N
     assert messages(engine.queries, tenant, [(NOW, "none")]) == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("See <https://example.com/a?b=1|our page> or <https://example.com>", "See our page or https://example.com"),
-        ("<@U1|ada>, <@U2>: ask <!here> or in <#C1|help>", "@ada, @U2: ask @here or in #help"),
-        ("a < b > c, <b>bold</b>, <x@example.com>", "a < b > c, <b>bold</b>, <x@example.com>"),
-    ],
-)
-def test_links_and_mentions_of_chats_are_readable(engine: Engine, text: str, line: str) -> None:
-    """A marked link is its title or address, a mention its name; other angle brackets stay."""
-    event = {"type": "message.received", "time": "2026-08-19T10:00:00Z", "id": f"m{next(NUMBERS)}"}
-    engine.record("acme", {**event, "conversation_id": event["id"], "attributes": {"text": text}}, history=True)
-    (found,) = excerpts(engine.queries, engine.control.tenant("acme"), [event["id"]]).values()
-    assert found.text == line
+WRITTEN, READ = "R&amp;D: ask <@U1|ada>, see <https://example.com/refund|our page>", "R&D: ask @ada, see our page"
+
+
+def test_every_reader_reads_the_same_text(engine: Engine) -> None:
+    """Lists, complaints, rules, label review and search read marks as words; the stored event keeps what was sent."""
+    engine.add_tenant("marks")
+    own = {"topic": {"complaint": {"patterns": ["R&D: .*our page$"]}, "marks": {"words": ["amp", "refund", "https"]}}}
+    engine.labels.replace("marks", own)
+    event = {
+        "type": "message.received", "time": "2026-08-19T10:00:00Z", "id": "m", "source": "slack", "conversation_id": "c",
+        "contact_id": "bo", "channel_id": "desk", "attributes": {"text": WRITTEN},
+    }  # fmt: skip
+    engine.record("marks", event, history=True)
+    assert engine.labels.run("marks").topic == {"rules": 1}
+    tenant = engine.control.tenant("marks")
+    (listed,) = excerpts(engine.queries, tenant, ["c"]).values()
+    (complaint,) = engine.conversations.flagged("marks", "2026-08-19", "2026-08-20", {}).rows
+    (review,) = engine.labels.review.queue("marks", "topic").rows
+    assert (listed.text, complaint.text, review.text, review.suggested) == (READ, READ, READ, "complaint")
+    assert [review.text[span.start : span.end] for span in review.spans] == [READ]
+    since, until = NOW - timedelta(days=2), NOW
+    for text in ("r&d:", "R&amp;D", "our page"):
+        assert len(conversations(engine.queries, tenant, Wanted(since, until, text=text)).rows) == 1, text
+    assert engine.conversations.events("marks", "c").rows[0].event["attributes"]["text"] == WRITTEN
