@@ -37,6 +37,18 @@ def _ask(lab: Lab, zone: str, days: int, hours: list[int], *metrics: str, by: tu
         return usual_of_stretch(ask, reading, tenant, ask(asked), now)
 
 
+def _rating(number: int, day: int, value: int) -> Event:
+    time, who = (BEGIN + timedelta(days=day, hours=9)).replace(tzinfo=ZoneInfo("UTC")), f"s{number % 3}"
+    return Event(
+        type="satisfaction.rating_received",
+        id=f"r{number}",
+        time=time,
+        survey_id=f"r{number}",
+        value=value,
+        staff_id=who,
+    )
+
+
 def _weeks(hours: list[int], days: int) -> list[list[int]]:
     """Return the hours in each earlier window, the latest first; windows begin at the earliest on the day after the
     first event.
@@ -106,3 +118,39 @@ def test_more_than_eight_weeks_have_no_usual_range(lab: Lab, zone: str, hours: l
         elif found.metric == "messages":
             assert (found.usual.high is not None) == known
     assert found.cell.value is not None
+
+
+RATED = st.lists(st.tuples(st.integers(0, 7 * 17 - 1), st.integers(1, 5)), min_size=1, max_size=80)
+
+
+@given(rated=RATED, days=st.sampled_from([7, 28]))
+def test_shares_and_means_of_few_things_have_a_range_as_wide_as_chance(
+    lab: Lab, rated: list[tuple[int, int]], days: int
+) -> None:
+    """Each person's satisfaction, mean rating and NPS has a range that reaches three standard errors of the difference between its
+    own ratings and those of the eight weeks before; all three have those of values at the ends of their scales.
+    """
+    lab.empty()
+    tenant = lab.tenant("UTC")
+    lab.send(tenant, [_rating(number, day, value) for number, (day, value) in enumerate(rated)])
+    start = BEGIN.replace(tzinfo=tenant.tz) + timedelta(weeks=13)
+    scales = {"csat": (0.0, 1.0), "rating_avg": (1.0, 5.0), "nps_score": (-100.0, 100.0)}
+    asked = Question(tuple(scales), start, start + timedelta(days=days), by=("staff_id",))
+    with lab.queries.asking(tenant) as (ask, reading, now):
+        found = usual_of_stretch(ask, reading, tenant, ask(asked), now)
+    first = min(day for day, _ in rated) + 1
+    for one in found:
+        own = [day for number, (day, _) in enumerate(rated) if f"s{number % 3}" == one.dims[0]]
+        weeks = [low for back in range(1, LOOK_BACK + 1) if (low := 91 - 7 * back) >= first]
+        counts = [n for low in weeks if (n := len([day for day in own if low <= day < low + 7]))][:WEEKS]
+        n, base = len([day for day in own if 91 <= day < 91 + days]), sum(counts)
+        assert (one.cell.n or 0) == n and one.usual.n == len(counts)
+        if one.usual.median is None or not n:
+            continue
+        least, most = scales[one.metric]
+        near = (one.usual.median * min(n, base) + least + most) / (min(n, base) + 2)
+        half = CHANCE * math.sqrt((near - least) * (most - near) * (1 / n + 1 / base))
+        assert one.usual.low is not None and one.usual.high is not None
+        floor, top = scales["csat"] if one.metric == "csat" else (-math.inf, math.inf)
+        assert one.usual.low <= max(floor, one.usual.median - half) + 1e-9
+        assert one.usual.high >= min(top, one.usual.median + half) - 1e-9

@@ -44,7 +44,7 @@ def _top(ask: Ask) -> Shown:
     top = sorted((-score, contact) for score, contact in scored if score)[:TOP]
     if not top:
         return Shown(empty=NOTHING_HERE)
-    columns = [Column("contact_id", "Contact"), Column(SCORE, "Score", "score")]
+    columns = [Column("contact_id", "Contact"), Column(SCORE, "Score", "index")]
     links = [
         {
             "contact_id": ask.link("conversations", find=contact),
@@ -53,7 +53,7 @@ def _top(ask: Ask) -> Shown:
         for _, contact in top
     ]
     rows = [{"contact_id": contact, SCORE: -score} for score, contact in top]
-    summary = f"The {len(rows)} most engaged {ask.in_words('contacts')}; the first has {shown(rows[0][SCORE], 'score')} of 100"
+    summary = f"The {len(rows)} most engaged {ask.in_words('contacts')}; the first has {shown(rows[0][SCORE], 'index')} of 100"
     return Shown("table", {}, Table(columns, rows, links), summary)
 
 

@@ -21,6 +21,7 @@ LEAST = {
     Unit.COUNT.value: 0.5,
     Unit.NUMBER.value: 0.005,
     Unit.SCORE.value: 0.005,
+    Unit.INDEX.value: 0.05,
 }
 """Smallest rest that a row of all others shows, by unit."""
 

@@ -65,7 +65,7 @@ CAMPAIGN_RESULTS = Rollup(
         "campaign_score": Score(
             "0 to 100: weighted mean of min(1, shrunk rate / target) for delivery, read, engagement and conversion, minus a "
             "penalty for blocks; the last three are of distinct contacts; null below 30 attempts.",
-            Unit.SCORE, parts=("attempted", "delivered", "read", "engaged", "converted", "opted_out"),
+            Unit.INDEX, parts=("attempted", "delivered", "read", "engaged", "converted", "opted_out"),
             function="campaign_score", better=Better.HIGHER,
         ),
     },

@@ -63,7 +63,7 @@ CONTACTS = Rollup(
         "contact_engagement_score": Score(
             "0 to 100: 100 * (1 - exp(-raw / 20)), raw = sum of weight * 2^(-age / 30 days) over the contact's actions, at most "
             "5 per kind and local day; blocked gives 0. Linked contacts are one person. Over several: their mean.",
-            Unit.SCORE, parts=tuple(DEEDS),
+            Unit.INDEX, parts=tuple(DEEDS),
             function="contact_engagement_score", title="Engagement score", better=Better.HIGHER,
         ),
     },

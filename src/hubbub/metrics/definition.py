@@ -28,6 +28,9 @@ class Unit(StrEnum):
     MS = "ms"
     SHARE = "share"
     SCORE = "score"
+    """A mean on a short scale, like 1 to 5."""
+    INDEX = "index"
+    """A number on a scale that ends at 100."""
     NUMBER = "number"
 
 

@@ -72,13 +72,13 @@ RATINGS = Rollup(
         ),
         "nps_score": Ratio(
             "(share of 5) - (share of 1 to 3), times 100; 4 is passive. Derived from a 5-point scale, not a true NPS.",
-            Unit.SCORE, over={"rating_5": 1, "rating_1": -1, "rating_2": -1, "rating_3": -1}, under="ratings", factor=100,
+            Unit.INDEX, over={"rating_5": 1, "rating_1": -1, "rating_2": -1, "rating_3": -1}, under="ratings", factor=100,
             title="NPS", better=Better.HIGHER,
         ),
         "nps_answers": Stored("Valid answers on a 0-10 scale.", Unit.COUNT, measure="nps_answers"),
         "nps10_score": Ratio(
             "(share of 9-10) - (share of 0-6) of 0-10 answers, times 100; never mixed with the 5-point scale.",
-            Unit.SCORE, over={"promoters": 1, "detractors": -1}, under="nps_answers", factor=100,
+            Unit.INDEX, over={"promoters": 1, "detractors": -1}, under="nps_answers", factor=100,
             title="NPS (0 to 10)", better=Better.HIGHER,
         ),
     },

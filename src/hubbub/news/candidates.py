@@ -13,10 +13,11 @@ from hubbub.metrics.definition import Unit
 from hubbub.metrics.wording import Wording
 
 FLOORS: Mapping[Unit, tuple[int, float]] = {
-    Unit.SHARE: (20, 0.05), Unit.SCORE: (20, 0.2), Unit.MS: (20, 1.25), Unit.COUNT: (20, 1.2), Unit.NUMBER: (20, 1.2),
+    Unit.SHARE: (20, 0.05), Unit.SCORE: (20, 0.2), Unit.INDEX: (20, 5), Unit.MS: (20, 1.25), Unit.COUNT: (20, 1.2),
+    Unit.NUMBER: (20, 1.2),
 }  # fmt: skip
-"""By unit: least number of things, and least distance from usual: a difference for shares and scores (0.05 is 5 points), else a
-ratio. Numbers in the table below have their own floors."""
+"""By unit: least number of things, and least distance from usual: a difference for shares, scores and indexes (0.05 is 5 points),
+else a ratio. Numbers in the table below have their own floors."""
 FEW = FLOORS[Unit.SHARE][0]
 """Least number of things behind a share or duration that is not shown in grey."""
 

@@ -130,6 +130,6 @@ def _held(
 
 
 def _is_far(unit: Unit, value: float, other: float, least: float) -> bool:
-    if unit in (Unit.SHARE, Unit.SCORE):
+    if unit in (Unit.SHARE, Unit.SCORE, Unit.INDEX):
         return abs(value - other) >= least
     return max(value, other) >= least * min(value, other)

@@ -9,9 +9,9 @@ their spread that of the weeks.
 A number that only grows, such as all contacts ever known, has no usual range, nor has a stretch longer than the eight weeks that it
 could be compared with (`too_long`).
 
-The range is never narrower than chance alone: a count of n differs by more than three times the root of n, a share of n things by
-more than three times its standard error. For up to a week it includes the number of each of these weeks: eight numbers of a few
-days each say too little about the spread.
+The range is never narrower than chance alone: a count of n differs by more than three times the root of n, a share or mean score
+of n things by more than three times the standard error of its difference from that of the weeks before. For up to a week it
+includes the number of each of these weeks: eight numbers of a few days each say too little about the spread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hubbub.metrics.catalogue import RequestedMetric, find
-from hubbub.metrics.definition import Distinct, Extreme, First, Stored, Unit
+from hubbub.metrics.definition import Distinct, Extreme, First, Ratio, Stored, Unit
 from hubbub.metrics.definition import State as CurrentState
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
@@ -70,9 +70,9 @@ def usual_of_stretch(ask: Ask, reading: Reading, tenant: Tenant, answer: Answer,
     for name, column in answer.columns.items():
         metric = find(name)
         for row, dims in enumerate(answer.dims):
-            cell, values = column.cell(row), history.values(name, dims)
+            cell, (values, things) = column.cell(row), history.values(name, dims)
             middle = before.get((name, dims)) if isinstance(metric.declared, Distinct) else None
-            stretches.append(Stretch(name, dims, cell, _usual(metric, values, cell, elapsed / WEEK, middle)))
+            stretches.append(Stretch(name, dims, cell, _usual(metric, values, things, cell, elapsed / WEEK, middle)))
     return stretches
 
 
@@ -108,8 +108,11 @@ class _History:
         for row, dims in enumerate(answer.dims):
             self._rows.setdefault(dims, []).append(row)
 
-    def values(self, metric: str, dims: Dims) -> list[float]:
-        """Return the numbers of the last eight known, settled windows; a count's slice is 0 where only other slices counted."""
+    def values(self, metric: str, dims: Dims) -> tuple[list[float], int]:
+        """Return the numbers of the last eight known, settled windows, and of how many things they are together.
+
+        A count's slice is 0 where only other slices counted.
+        """
         column, starts = self._answer.columns[metric], self._answer.starts
         by_start = {
             starts[row]: float(value)
@@ -121,11 +124,18 @@ class _History:
         if self._answer.question.by and column.unit is Unit.COUNT:
             alive = {start for start, value in zip(starts, column.values, strict=True) if value} & self._starts
             by_start = {start: by_start.get(start, 0.0) for start in alive}
-        return [by_start[start] for start in sorted(by_start, reverse=True)][:WEEKS]
+        newest = sorted(by_start, reverse=True)[:WEEKS]
+        things = {starts[row]: column.n[row] or 0 for row in self._rows.get(dims, ())}
+        return [by_start[start] for start in newest], sum(things.get(start, 0) for start in newest)
 
 
-def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
-    """Return the usual range of a stretch of `weeks`, from the numbers of single weeks (or of the same part of each)."""
+def _usual(
+    metric: RequestedMetric, values: Sequence[float], things: int, cell: Cell, weeks: float, before: float | None
+) -> Usual:
+    """Return the usual range of a stretch of `weeks`, from the numbers of single weeks (or of the same part of each).
+
+    `things`: of how many these numbers are together.
+    """
     if isinstance(metric.declared, CurrentState) and metric.declared.only_grows:
         return Usual(None, None, len(values))
     from_zero = metric.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
@@ -142,7 +152,7 @@ def _usual(metric: RequestedMetric, values: Sequence[float], cell: Cell, weeks: 
             middle, spread = middle * weeks, spread * math.sqrt(weeks)
         else:
             spread /= math.sqrt(weeks)
-    usual = _between(metric.unit, middle, spread, week.n, cell)
+    usual = _between(metric, middle, spread, week.n, cell, things)
     if weeks > 1 or usual.low is None or usual.high is None:
         return usual
     return replace(usual, low=min(usual.low, *values), high=max(usual.high, *values))
@@ -157,13 +167,19 @@ def usual_of_part(name: str, usual: Usual, cell: Cell, share: float) -> Usual:
     if usual.median is None or usual.spread is None or not share:
         return Usual(None, None, usual.n)
     if _adds_up(metric):
-        return _between(metric.unit, usual.median * share, usual.spread * math.sqrt(share), usual.n, cell)
-    return _between(metric.unit, usual.median, usual.spread / math.sqrt(share), usual.n, cell)
+        return _between(metric, usual.median * share, usual.spread * math.sqrt(share), usual.n, cell)
+    return _between(metric, usual.median, usual.spread / math.sqrt(share), usual.n, cell)
 
 
-def _between(unit: Unit, middle: float, spread: float, weeks: int, cell: Cell) -> Usual:
-    """Return the range around a middle that noise and chance reach, within the limits of the unit."""
-    half = max(BAND * spread, CHANCE * _chance(unit, middle, cell.n))
+def _between(
+    metric: RequestedMetric, middle: float, spread: float, weeks: int, cell: Cell, things: int | None = None
+) -> Usual:
+    """Return the range around a middle that noise and chance reach, within the limits of the unit.
+
+    `things`: of how many the middle is; None: known as exactly as the number itself can be.
+    """
+    unit = metric.unit
+    half = max(BAND * spread, CHANCE * _chance(metric, middle, cell.n, things))
     low, high = middle - half, middle + half
     if unit is Unit.SHARE:
         high = min(1.0, high)
@@ -178,11 +194,28 @@ def _adds_up(metric: RequestedMetric) -> bool:
     return stored or isinstance(metric.declared, First) or metric.statistic in ("count", "sum")
 
 
-def _chance(unit: Unit, middle: float, n: int | None) -> float:
-    """Return the standard error of a number by chance alone; 0 where unknown."""
-    if unit is Unit.COUNT:
+def _chance(metric: RequestedMetric, middle: float, n: int | None, things: int | None) -> float:
+    """Return the standard error by chance alone of a number of `n` things beside a middle of `things`; 0 where unknown.
+
+    Values on a scale with this mean scatter at most as far as if all were at its ends, as those of a share are.
+    """
+    if metric.unit is Unit.COUNT:
         return math.sqrt(max(middle, 1.0))
-    if unit is Unit.SHARE and n:
-        near = (middle * n + 1) / (n + 2)  # a share of 0 or 1 of few things proves little
-        return math.sqrt(near * (1 - near) / n)
-    return 0.0
+    scale = _scale(metric)
+    if scale is None or not n:
+        return 0.0
+    least, most = scale
+    few = min(n, things or n)
+    near = (middle * few + least + most) / (few + 2)  # a share of 0 or 1 of few things proves little
+    return math.sqrt((near - least) * (most - near) * (1 / n + (1 / things if things else 0)))
+
+
+def _scale(metric: RequestedMetric) -> tuple[float, float] | None:
+    """Return the least and greatest value that a thing of a share or mean score has; None for other metrics."""
+    if metric.unit is Unit.SHARE:
+        return 0.0, 1.0
+    declared = metric.declared
+    if metric.unit not in (Unit.SCORE, Unit.INDEX) or not isinstance(declared, Ratio):
+        return None
+    weights = declared.over.values()
+    return float(min(weights) * declared.factor), float(max(weights) * declared.factor)

@@ -18,7 +18,7 @@ from hubbub.reports.formatting import reason, spreadsheet, unit_of
 from hubbub.reports.sections import SECTIONS, Ranking
 from hubbub.reports.tables import Table
 
-NUMBERS = {"count": "#,##0", "ms": "#,##0", "share": "0.0%", "score": "0.0", "number": "0.000"}
+NUMBERS = {"count": "#,##0", "ms": "#,##0", "share": "0.0%", "score": "0.00", "index": "0.0", "number": "0.000"}
 LONGEST = 32_767
 """Most characters in a cell."""
 

@@ -89,7 +89,8 @@ def shown(value: Any, unit: str) -> str:
         return countdown(int(value))
     if unit == Unit.SHARE:
         return f"{value:.1%}"
-    return (f"{value:,}" if isinstance(value, int) else f"{value:,.2f}").replace("-", "−")
+    digits = 1 if unit == Unit.INDEX else 2
+    return (f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}").replace("-", "−")
 
 
 def of_few(value: float | None, n: int | None, unit: str) -> str:
@@ -147,7 +148,7 @@ def changed(absolute: float | None, relative: float | None, unit: str) -> str:
         part = f"{relative or 0:+.0%}"
         words = f"{absolute:+,.0f}{f' ({part})' if part.strip('+-0%') else ''}"
     else:
-        words = f"{absolute:+,.2f}"
+        words = f"{absolute:+,.{1 if unit == Unit.INDEX else 2}f}"
     small = not words.strip("+-0.% pointsm()")
     return words.lstrip("+-") if small else words.replace("-", "−")
 

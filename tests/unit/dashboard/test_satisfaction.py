@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+
 from hubbub.dashboard.satisfaction import CARDS, NOT_RATED
 from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, report, rows
 from tests.unit.dashboard.conftest import NOW, Pages
@@ -52,3 +55,29 @@ def test_without_ratings_each_part_says_so(pages: Pages) -> None:
         refused = http.get(f"/t/b/satisfaction/{part}.csv", params=VIEW)
         assert refused.status_code == 404 and NOT_RATED in refused.text
     assert "not known by room" in read(http, "/t/b/satisfaction/ratings", **VIEW, channel_id="x")
+
+
+def test_ratings_of_few_before_give_no_color(pages: Pages) -> None:
+    """Two people fell from only fives to 14 fives of 20. Who had 64 ratings in the eight weeks before is red; who had eight is not:
+    ranges of eight and of 20 ratings overlap.
+    """
+    start = NOW - timedelta(days=27)
+    rated = [("sure", 7 * week + 1 + day % 6, 5) for week in range(8) for day in range(8)]
+    rated += [("few", 7 * week + 1, 5) for week in range(8)]
+    rated += [(who, -number, 5 if number < 14 else 1) for who in ("sure", "few") for number in range(20)]
+    made = [
+        {
+            "type": "satisfaction.rating_received", "time": (start - timedelta(days=ago, minutes=number)).isoformat(),
+            "value": value, "id": f"r{number}", "survey_id": f"r{number}", "staff_id": who,
+        }
+        for number, (who, ago, value) in enumerate(rated)
+    ]  # fmt: skip
+    assert not pages.engine.record("b", made, history=True)["rejected"]
+    days = {"from": f"{start:%Y-%m-%d}", "to": f"{NOW + timedelta(days=1):%Y-%m-%d}", "compare": "previous"}
+    html = read(pages.sign_in(), "/t/b/satisfaction/staff", **days)
+    of_few, of_sure = (
+        re.findall(r'change (\S*) ?\w*">(−\d+\.\d+)', next(row for row in html.split("<tr") if f">{who}<" in row))
+        for who in ("few", "sure")
+    )
+    assert of_sure == [("worse", "−30.0"), ("worse", "−1.20")]
+    assert of_few == [("", "−30.0"), ("", "−1.20")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.reports.formatting import JOINER, between, day, in_sentence, instant, shown, unbroken, window_start
+from hubbub.metrics.catalogue import find
+from hubbub.reports.formatting import JOINER, between, changed, day, in_sentence, instant, shown, unbroken, window_start
 
 
 def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
@@ -24,6 +25,7 @@ def test_the_time_of_an_event_is_that_of_its_own_offset() -> None:
         (600_000, 1_200_000, "ms", "10 min – 20 min"),
         (0.4, 416_000, "ms", "up to 6 min 56 s"),
         (0.5, 2.25, "score", "0.50 – 2.25"),
+        (-10.154, 24.49, "index", "−10.2 – 24.5"),
         (3.6, 4.4, "count", "4"),
         (0.901, 0.9013, "share", "90.1%"),
         (60_000, 60_400, "ms", "1 min"),
@@ -72,3 +74,15 @@ def test_a_title_inside_a_sentence_keeps_its_abbreviation() -> None:
         "CSAT",
         "",
     ]
+
+
+def test_scores_to_100_have_one_decimal_and_means_on_short_scales_two() -> None:
+    """NPS, campaign scores and engagement, and their changes, have one decimal; a mean rating of 1 to 5 has two."""
+    assert (shown(-9.375, "index"), shown(100.0, "index"), changed(-28.73, None, "index")) == ("−9.4", "100.0", "−28.7")
+    assert (shown(3.4444, "score"), changed(-0.614, None, "score")) == ("3.44", "−0.61")
+    units = {
+        name: find(name).unit
+        for name in ("rating_avg", "nps_score", "nps10_score", "campaign_score", "contact_engagement_score")
+    }
+    assert [name for name, unit in units.items() if unit == "score"] == ["rating_avg"]
+    assert set(units.values()) == {"score", "index"}
