@@ -273,6 +273,17 @@ def waiting(place: Place) -> int:
         return int(reading.value(sql))
 
 
+def test_tables_are_analyzed_after_a_hundredth_of_them_changed(place: Place) -> None:
+    """Each table of the store says when the server analyzes it, so that it knows tenants that are new."""
+    place.open().close()
+    with closing(Database(place.url)) as database, database.read() as reading:
+        rows = dict(
+            reading.rows("SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND reloptions IS NOT NULL")
+        )
+    assert set(rows) >= set(postgresql_schema.LAYOUT)
+    assert all("autovacuum_analyze_scale_factor=0.01" in rows[table] for table in postgresql_schema.LAYOUT)
+
+
 @pytest.mark.slow
 def test_two_processes_at_once_complete_the_tables_once(place: Place) -> None:
     """Two processes that start at once on older tables complete them once."""
