@@ -217,25 +217,29 @@ def _happened(number: NewsNumber, value: float | None, wording: Wording) -> str:
     return wording.text(both_ways).replace("{value}", written) or f"{in_sentence(title)}: {written}"
 
 
-def waiting_now(ask: Ask, wording: Wording, *, quiet: bool) -> str:
-    """Return who waits for a reply now, past the target if there is one; empty where nobody does, and for days without today.
+def waiting_now(ask: Ask, wording: Wording, *, quiet: bool) -> tuple[str, bool] | None:
+    """Return who waits for a reply now, past the target if there is one, and whether anybody does; None for days without today.
 
-    `quiet`: nothing else is news, and only conversations past their target are.
+    `quiet`: nothing else is news, and only conversations past their target are; nor is it said that nobody waits.
     """
     view, today = ask.view, day_of(ask.now, ask.tenant.tz)
     if view.where or not view.first <= today < view.after:
-        return ""
+        return None
     states = ask.kept(ask.engine.answers.states)
     (count, how), longest = waiters(states), states.now.get("oldest_waiting_ms")
     past = how == PAST_TARGET
+    if count == 0 and not quiet:
+        return f"Nobody waits {how.replace('their', 'the')}.", False
     if not count or not isinstance(longest, int | float) or (quiet and not past):
-        return ""
-    who = "1 conversation waits" if count == 1 else f"{count:,} conversations wait"
-    who = wording.text(who)
+        return None
     where = _most_wait(ask, "waiting_past_target" if past else "waiting_conversations", count, wording)
-    return (
-        f"{who} {how.replace('their', 'its') if count == 1 else how}{where}, the longest for {near(longest, Unit.MS)}."
-    )
+    if count == 1:
+        return (
+            f"{wording.text('1 conversation waits')} {how.replace('their', 'its')}, for {near(longest, Unit.MS)}.",
+            True,
+        )
+    who = wording.text(f"{count:,} conversations wait")
+    return f"{who} {how}{where}, the longest for {near(longest, Unit.MS)}.", True
 
 
 def _most_wait(ask: Ask, metric: str, count: int, wording: Wording) -> str:

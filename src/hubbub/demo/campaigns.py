@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hubbub.demo.conversations import write_receipts
 from hubbub.demo.writer import CONTACT_DAYS, Writer, contact_id
@@ -50,13 +50,7 @@ def _write_recipient(writer: Writer, campaign: str, contact: str, place: int) ->
     if not write_receipts(writer, sent, message, about):
         return
     if writer.chance(0.07):
-        writer.write(
-            "message.received",
-            sent + writer.minutes_about(45, 1.2),
-            message_id=writer.name("m"),
-            kind="person",
-            **about,
-        )
+        _write_reply(writer, sent + writer.minutes_about(45, 1.2), about)
     if writer.chance(0.12):
         link = {"url": f"https://example.org/{campaign}"}
         writer.write("link.clicked", sent + writer.minutes_about(30, 1.2), message_id=message, attributes=link, **about)
@@ -65,3 +59,14 @@ def _write_recipient(writer: Writer, campaign: str, contact: str, place: int) ->
             writer.write("contact.converted", sent + writer.minutes_about(600, 1.0), value=worth, **about)
     if writer.chance(0.004):
         writer.write("contact.blocked", sent + writer.minutes_about(20), **about)
+
+
+def _write_reply(writer: Writer, at: datetime, about: dict[str, str]) -> None:
+    """Write a contact's reply, and in most cases the answer of one of the staff."""
+    writer.write("message.received", at, message_id=writer.name("m"), kind="person", **about)
+    if writer.chance(0.97):
+        answered = writer.in_hours(at + writer.minutes_about(5))
+        message, staff = writer.name("m"), writer.pick(writer.scenario.staff)
+        writer.write("response.staff_sent", answered, message_id=message, staff_id=staff, **about)
+        writer.write("message.sent", answered, message_id=message, staff_id=staff, kind="person", **about)
+        write_receipts(writer, answered, message, about)

@@ -6,11 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.demo.scenario import READ_RECEIPTS, RECEIPTS, Story
-from hubbub.demo.writer import Writer
+from hubbub.demo.writer import CLOSES, OPENS, Writer
 
 SEVERITIES = ("low", "medium", "high", "critical")
-OPENS, CLOSES = 8, 21
-"""Working hours of staff; messages at night wait for the morning, unless AI answers."""
 REASONS = ("refund", "late check-out", "not understood", "asked for a person")
 MODEL, PRICE_IN, PRICE_OUT = "concierge-small", 0.4e-6, 1.6e-6
 """The model that answers, and the prices of one input and one output token."""
@@ -126,21 +124,13 @@ class _Conversation:
             )  # fmt: skip
             self.event("message.sent", message_id=message, kind="ai")
         else:
-            self.clock = self.in_hours(self.clock + writer.minutes_about(self.story.wait if self.story else 5))
+            self.clock = writer.in_hours(self.clock + writer.minutes_about(self.story.wait if self.story else 5))
             self.event("response.staff_sent", message_id=message, staff_id=self.staff)
             self.event("message.sent", message_id=message, staff_id=self.staff, kind="person")
         write_receipts(writer, self.clock, message, self.about)
         if writer.chance(0.05):
             emoji = {"emoji": writer.pick(("+1", "heart", "pray"))}
             self.event("message.reacted", self.clock + writer.minutes_about(3), message_id=message, attributes=emoji)
-
-    def in_hours(self, moment: datetime) -> datetime:
-        """Return the moment, or outside working hours a moment of the next morning."""
-        here = moment.astimezone(self.writer.scenario.tz)
-        if OPENS <= here.hour < CLOSES:
-            return moment
-        wait = (OPENS - here.hour) % 24
-        return moment + timedelta(hours=wait) - timedelta(minutes=here.minute) + self.writer.seconds(60, 3000)
 
     def end(self) -> None:
         writer = self.writer

@@ -15,6 +15,8 @@ from hubbub.model.event import Event
 
 CONTACT_DAYS = 60
 """Days after their first message in which contacts write again."""
+OPENS, CLOSES = 8, 21
+"""Working hours of staff; messages at night wait for the morning, unless AI answers."""
 
 
 class Writer:
@@ -55,6 +57,14 @@ class Writer:
     def minutes_about(self, median: float, spread: float = 0.8) -> timedelta:
         """Draw a log-normal duration with a median in minutes, like waits: many short ones, few very long ones."""
         return timedelta(milliseconds=int(60_000 * median * self.rng.lognormvariate(0.0, spread)))
+
+    def in_hours(self, moment: datetime) -> datetime:
+        """Return the moment, or outside working hours a moment of the next morning."""
+        here = moment.astimezone(self.scenario.tz)
+        if OPENS <= here.hour < CLOSES:
+            return moment
+        wait = (OPENS - here.hour) % 24
+        return moment + timedelta(hours=wait) - timedelta(minutes=here.minute) + self.seconds(60, 3000)
 
     def chance(self, share: float) -> bool:
         """Return True with probability `share`."""

@@ -47,7 +47,7 @@ class Held(StrEnum):
     FEW = "few"
     """It is computed from too few things."""
     LITTLE = "little"
-    """It is close to the usual range."""
+    """It is close to usual, or to the compared days, which were usual."""
     BEFORE = "before"
     """It was as far, or farther, from usual in the compared days."""
 
@@ -82,7 +82,8 @@ def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candid
         return Judged(Verdict.USUAL)
     half = (usual.high if rises else usual.median) - (usual.median if rises else usual.low)
     size = min(FURTHEST, abs(value - usual.median) / half) if half > 0 else FURTHEST
-    held = _held(metric, cell, float(usual.median), previous, candidate, rises=rises)
+    bound = usual.high if rises else usual.low
+    held = _held(metric, cell, float(usual.median), bound, previous, candidate, rises=rises)
     return Judged(Verdict.BEYOND if held else Verdict.NEWS, way_of(metric, rises=rises), size, held)
 
 
@@ -110,9 +111,16 @@ def way_of(metric: str, *, rises: bool) -> Way:
 
 
 def _held(
-    metric: str, cell: Cell, middle: float, previous: float | None, candidate: Candidate | None, *, rises: bool
+    metric: str,
+    cell: Cell,
+    middle: float,
+    bound: float,
+    previous: float | None,
+    candidate: Candidate | None,
+    *,
+    rises: bool,
 ) -> Held:
-    """Return the reason why a number outside its usual range around `middle` is no news, or `Held.NONE`."""
+    """Return the reason why a number beyond the bound of its usual range around `middle` is no news, or `Held.NONE`."""
     unit, value = find(metric).unit, float(cell.value or 0)
     least_n, least = (candidate.least_n, candidate.least) if candidate else FLOORS[unit]
     if cell.state == State.INCOMPLETE and not (
@@ -124,8 +132,11 @@ def _held(
         return Held.FEW
     if not _is_far(unit, value, middle, least):
         return Held.LITTLE
-    if previous is not None and ((value > previous) != rises or not _is_far(unit, value, previous, least)):
+    if previous is not None and (value > previous) != rises:
         return Held.BEFORE
+    if previous is not None and not _is_far(unit, value, previous, least):
+        was_outside = previous > bound if rises else previous < bound
+        return Held.BEFORE if was_outside else Held.LITTLE
     return Held.NONE
 
 

@@ -108,7 +108,7 @@ def _over(burst: Burst, zone: tzinfo) -> str:
     if burst.lasts:
         return ""
     day = f"{back.day} {back:%B}"
-    return f"{day} was as usual again. " if burst.days_since == 1 else f"Back to the usual range since {day}. "
+    return f"Back to the usual range {'on' if burst.days_since == 1 else 'since'} {day}. "
 
 
 def of_all_days(candidate: Candidate, number: Number, burst: Burst, over: str, days: int) -> str:

@@ -235,6 +235,37 @@ def test_news_compare_yesterday_and_link_waiting_conversations(pages: Pages) -> 
     assert "Show who waits" not in read(http, "/t/b/overview/news", **days_before)
 
 
+def test_the_news_say_first_who_waits_or_that_nobody_does(pages: Pages) -> None:
+    """Who waits stands above yesterday; a single one has its own wait, and after an answer the news say that nobody waits."""
+    _weeks(pages, 4)
+    text = re.sub(r"<[^>]*>", "", read(pages.sign_in(), "/t/b/overview/news"))
+    assert re.search(r"Now\. 1 conversation waits for a reply, for \d+[^.]*\.\s*Show who waits", text), text
+    assert text.index("Now.") < text.index("Yesterday.")
+    waits = pages.engine.conversations.live("b").rows[0].conversation_id
+    answered = {
+        "type": "message.sent",
+        "time": NOW - timedelta(hours=1),
+        "id": "x1",
+        "channel": "web",
+        "kind": "person",
+    }
+    pages.engine.record("b", [{**answered, "conversation_id": waits}])
+    quiet = re.sub(r"<[^>]*>", "", read(pages.sign_in(), "/t/b/overview/news"))
+    assert re.search(r"Now\. Nobody waits for a reply\.\s*Open Live", quiet), quiet
+
+
+def test_days_before_anything_is_usual_name_the_day_with_most_messages(pages: Pages) -> None:
+    """Without any usual range the news name the day with most messages and link to it."""
+    made = [
+        {"type": "message.received", "time": NOW - timedelta(days=3 if n else 2), "id": f"p{n}", "channel": "web"}
+        for n in range(9)
+    ]
+    pages.engine.record("b", made, history=True)
+    html = read(pages.sign_in(), "/t/b/overview/news")
+    assert "Monday 17 August had most: 8 messages." in html
+    assert "from=2026-08-17&amp;to=2026-08-18" in html
+
+
 def test_a_number_of_yesterday_that_is_outside_by_little_is_not_called_usual(pages: Pages) -> None:
     """Yesterday's number outside its usual range, but of too few to be news, is named and not called usual."""
     made = []
@@ -320,9 +351,9 @@ def test_the_unusual_day_or_week_of_a_long_stretch_is_named_with_the_way_to_it(p
     ]
     pages.engine.record("b", made, history=True)
     html = read(pages.sign_in(), "/t/b/overview/news", **{"from": "2026-06-24", "to": "2026-08-20"})
-    line = re.search(r"<span>(5 August stood out.*?)</span>.*?href=\"([^\"]*)\">Open it<", html, re.S)
+    line = re.search(r"<span>(Wednesday 5 August stood out.*?)</span>.*?href=\"([^\"]*)\">Open it<", html, re.S)
     assert line, html
-    assert line[1] == "5 August stood out: 210 messages (usual 10)."
+    assert line[1] == "Wednesday 5 August stood out: 210 messages (usual 10)."
     assert "from=2026-08-05" in line[2] and "to=2026-08-06" in line[2]
     by_week = read(pages.sign_in(), "/t/b/overview/news", **{"from": "2026-05-01", "to": "2026-08-20"})
     assert "The week of 3 August stood out: 270 messages (usual 70)." in by_week

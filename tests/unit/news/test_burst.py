@@ -100,7 +100,7 @@ def test_a_single_day_after_a_burst_is_named_as_one(engine: Engine) -> None:
         engine, lambda at: 9 if datetime(2026, 2, 25, tzinfo=UTC) < at < datetime(2026, 3, 1, tzinfo=UTC) else 2
     )
     assert point["head"] == "Satisfaction was low from 25 to 28 February: 10.0%"
-    assert point["in_words"].startswith("1 March was as usual again. ") and not point["burst"]["lasts"]
+    assert point["in_words"].startswith("Back to the usual range on 1 March. ") and not point["burst"]["lasts"]
 
 
 def test_a_burst_is_named_by_its_days(engine: Engine) -> None:

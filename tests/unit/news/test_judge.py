@@ -55,6 +55,7 @@ def test_a_number_within_its_noise_is_no_news(value: float, low: float, high: fl
         (0.65, 12, 0.80, Verdict.BEYOND, Way.WORSE, Held.FEW),
         (0.65, 135, 0.66, Verdict.BEYOND, Way.WORSE, Held.BEFORE),
         (0.65, 135, 0.60, Verdict.BEYOND, Way.WORSE, Held.BEFORE),  # on its way back
+        (0.69, 135, 0.73, Verdict.BEYOND, Way.WORSE, Held.LITTLE),  # the compared days were usual
         (0.95, 135, 0.80, Verdict.NEWS, Way.BETTER, Held.NONE),
         (0.80, 135, 0.60, Verdict.USUAL, Way.NONE, Held.NONE),
         (None, 0, 0.80, Verdict.UNKNOWN, Way.NONE, Held.NONE),
