@@ -227,3 +227,14 @@ def test_the_news_find_the_story(tenant: str, tmp_path: Path) -> None:
     days = [point["burst"] and (point["burst"]["from"], point["burst"]["to"]) for point in points]
     for before, own, point in zip(days, days[1:], points[1:], strict=False):
         assert ("in the same days" in point["head"]) == (own is not None and own == before)
+
+
+@pytest.mark.parametrize("tenant", [one.id for one in SCENARIOS.values() if one.campaigns])
+def test_staff_answer_most_replies_to_campaigns(tenant: str) -> None:
+    """Nine in ten contacts who reply to a campaign of an earlier day have an answer that is not part of the campaign."""
+    replied = {
+        e.conversation_id for e in of_type(tenant, "message.received") if e.campaign_id and e.time < NOW - timedelta(2)
+    }
+    answered = {e.conversation_id for e in of_type(tenant, "message.sent") if e.kind == "person" and not e.campaign_id}
+    assert len(replied) > 20
+    assert 0.9 < len(replied & answered) / len(replied) < 1

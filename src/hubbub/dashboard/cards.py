@@ -117,9 +117,9 @@ def _which_usual(ask: Ask, cards_: Sequence[Card]) -> str:
     if not any("usual " in foot and NOT_KNOWN not in foot for foot in feet):
         return ""
     days = ask.view.days
-    whole = f"all {days} days" if days > 1 else "such a day"
-    band = f" The grey band: for each {ask.grain}." if any('class="usual"' in card.spark for card in cards_) else ""
-    return f"Usual: for {whole}, by the weeks before.{band}"
+    whole = f"{days} days" if days > 1 else "such a day"
+    band = f" The grey band: for one {ask.grain}." if any('class="usual"' in card.spark for card in cards_) else ""
+    return f"Usual: what the weeks before suggest for {whole}.{band}"
 
 
 def _totals(ask: Ask, metrics: Sequence[str], beside: Mapping[str, NewsNumber]) -> Mapping[str, PageNumber]:

@@ -214,7 +214,7 @@ PAGE = Page(
         ),
         Widget(
             "places", "Channels and rooms", _places, size="list", wide=True, lazy=True,
-            about="Changes are shown only where they are unusual for the row.",
+            about="Only unusual changes are shown.",
         ),
     ),
     group=Group.NOW,

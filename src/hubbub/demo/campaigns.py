@@ -67,6 +67,9 @@ def _write_reply(writer: Writer, at: datetime, about: dict[str, str]) -> None:
     if writer.chance(0.97):
         answered = writer.in_hours(at + writer.minutes_about(5))
         message, staff = writer.name("m"), writer.pick(writer.scenario.staff)
+        about = {
+            name: value for name, value in about.items() if name != "campaign_id"
+        }  # those of a campaign answer nobody
         writer.write("response.staff_sent", answered, message_id=message, staff_id=staff, **about)
         writer.write("message.sent", answered, message_id=message, staff_id=staff, kind="person", **about)
         write_receipts(writer, answered, message, about)

@@ -161,7 +161,8 @@ def _left_out(dimension: str, shown: int, quiet: int, others: Sequence[str]) -> 
             alone = f"The change of the other {name.removesuffix('s')} is not clear by itself."
         parts.append(alone if shown else f"None of the {name} stands out.")
     if others and shown:
-        parts.append(f"By {_and([NAMES.get(other, other) for other in others])} it looks the same.")
+        text = _and([NAMES.get(other, other) for other in others])
+        parts.append(f"{text[:1].upper()}{text[1:]} show the same change.")
     return " ".join(parts)
 
 

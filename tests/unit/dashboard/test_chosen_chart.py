@@ -107,7 +107,7 @@ def test_a_band_is_drawn_where_the_card_names_a_range(pages: Pages) -> None:
                 named = re.search(r'<p class="n">.*?usual (?:up to )?\d', card, re.DOTALL) is not None
                 assert named >= ('class="usual"' in card), card
                 drawn[first, page] = drawn.get((first, page), 0) + ('class="usual"' in card)
-            note = "Usual: for all 28 days, by the weeks before. The grey band: for each day."
+            note = "Usual: what the weeks before suggest for 28 days. The grey band: for one day."
             assert (note in html) == (first == "2026-07-24" and drawn[first, page] > 0), (page, html)
     assert drawn["2026-07-24", "overview"] > 1 and not any(
         n for (first, _), n in drawn.items() if first == "2026-06-15"

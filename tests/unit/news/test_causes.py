@@ -33,7 +33,7 @@ def test_a_room_that_is_all_of_a_channel_is_one_cause() -> None:
         answer(110, channel=[MAIL, WEB], channel_id=[replace(MAIL, value="reservations"), row("chat", 500, 510, 10)])
     )
     assert [(one.value, one.same) for one in found.rows] == [("reservations", "email")]
-    assert found.left_out.endswith("By channels it looks the same.")
+    assert found.left_out.endswith("Channels show the same change.")
 
 
 def test_a_dimension_with_one_row_is_no_cause() -> None:
