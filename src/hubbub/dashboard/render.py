@@ -15,7 +15,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hubbub.dashboard.base_path import at
 from hubbub.dashboard.runtime import VEGA, vega
@@ -115,6 +115,8 @@ _TIMES: Mapping[str, Callable[[str], str]] = {"moment": window_start, "instant":
 """Units of columns with times, and how they are written."""
 _TEXTS = re.compile("(?<=>)[^<>]+(?=<)")
 """Texts between tags."""
+_HYPHENED = re.compile(r"(?<!\S)(?=\S{3,22}(?!\S))\S*[^\W_]-\w\S*")
+"""Words with a hyphen inside, of at most 22 characters: as many as the headline holds on a phone."""
 
 
 @cache
@@ -130,6 +132,7 @@ def environment() -> Environment:
         "day": day,
         "plain": plain,
         "unbroken": _unbroken,
+        "whole": _whole,
     }
     templates.globals |= {"static": lambda name: at(static_url(name)), "at": at, "vega": VEGA, "keys": KEYS}
     return templates
@@ -138,6 +141,20 @@ def environment() -> Environment:
 def _unbroken(html: Markup) -> Markup:
     """Return HTML whose texts have no-break spaces inside durations and ranges; tags, like the paths of drawings, stay."""
     return Markup(_TEXTS.sub(lambda text: unbroken(text[0]), html))
+
+
+def _whole(written: str) -> Markup:
+    """Return a text, or the texts of HTML, escaped, with words like `guest-0012` in elements that no line breaks.
+
+    A browser breaks a line after a hyphen. Longer ids may break: they would be wider than a phone.
+    """
+    if isinstance(written, Markup):
+        return Markup(_TEXTS.sub(lambda text: _in_one(text[0]), written))
+    return Markup(_in_one(str(escape(written))))
+
+
+def _in_one(html: str) -> str:
+    return _HYPHENED.sub(lambda word: f'<span class="whole">{word[0]}</span>', html)
 
 
 def _shown(value: Any, unit: str) -> str:

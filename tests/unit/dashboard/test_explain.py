@@ -29,7 +29,7 @@ def test_a_number_has_its_name_and_its_parts_in_words(
     """The page shows the metric's name, and its numerator and denominator in words with their sizes."""
     html = read(busy.sign_in(), "/t/a/explain", metric=metric, **VIEW)
     assert f"<h1>{title}</h1>" in html
-    text = unescape(html)
+    text = unescape(html.replace('<span class="whole">5-point</span>', "5-point"))
     assert all(part in text for part in said), text
 
 

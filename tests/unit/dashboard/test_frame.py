@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from markupsafe import Markup
 
 from hubbub.dashboard import render
 from hubbub.dashboard.charts import over_time
@@ -60,3 +61,13 @@ def test_a_page_outside_the_navigation_names_one_in_it(page: Page) -> None:
     """A page outside the navigation names one in it, of the same area and of no higher role."""
     above = (TENANT if page.tenant else OPERATOR)[page.under]
     assert above.group is not None and above.role <= page.role
+
+
+def test_words_with_a_hyphen_stay_in_one_line() -> None:
+    """Ids like guest-0012 are in an element that does not break; longer ones, dashes and texts' tags stay as they are."""
+    whole = render.environment().filters["whole"]
+    assert whole("ask guest-0012 <b>") == 'ask <span class="whole">guest-0012</span> &lt;b&gt;'
+    long, dashes = f"{'a' * 20}-{'b' * 20}", "1 – 2 - 3 −4 - a"
+    assert (whole(long), whole(dashes), whole(Markup('<i id="a-b">C-API</i>'))) == (
+        long, dashes, '<i id="a-b"><span class="whole">C-API</span></i>',
+    )  # fmt: skip
