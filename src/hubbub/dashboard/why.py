@@ -33,16 +33,19 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
             return Shown(empty="The data begins in these days: there is nothing before them to compare with.")
         nothing = "All time has no period before it." if ask.view.range == "all" else "Choose a comparison."
         return Shown(empty=f"{nothing} Causes need two periods: choose a comparison.")
-    name = made_of(metric, (number.previous or number.value) if number else None)
+    name, answer = metric, None
     try:
-        answer = ask.kept(
-            ask.engine.answers.changes, metrics=name, start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
-            where={k: list(v) for k, v in ask.view.where.items()}, compare=ask.view.compared, include_bots=ask.view.bots,
-            limit=100,
-        )  # fmt: skip
+        for name in made_of(metric, (number.previous or number.value) if number else None, ask.tenant.targets):
+            answer = ask.kept(
+                ask.engine.answers.changes, metrics=name, start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
+                where={k: list(v) for k, v in ask.view.where.items()}, compare=ask.view.compared, include_bots=ask.view.bots,
+                limit=100,
+            )  # fmt: skip
+            if answer.difference is not None:
+                break
     except BadQuestionError as error:
         return Shown(empty=error.message)
-    if answer.difference is None:
+    if answer is None or answer.difference is None:
         return Shown(empty="There is nothing to compare with.")
     moved, unit = causes(answer), unit_of(name)
     left_out = ask.in_words(moved.left_out)

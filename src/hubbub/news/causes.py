@@ -7,10 +7,11 @@ than chance would; and rows without a value. A channel with the same numbers as 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hubbub.metrics.definition import WITHIN, Unit
+from hubbub.model.target import Aim, Target
 from hubbub.query.changes import Changes, Part
 from hubbub.query.distributions import QUANTILES
 
@@ -31,6 +32,10 @@ NAMES = {
     "channel": "channels", "channel_id": "rooms", "account_id": "accounts", "staff_id": "staff", "topic": "topics",
     "intent": "intents",
 }  # fmt: skip
+
+
+_AIMS = {"first_response_ms": Aim.FIRST_RESPONSE, "response_ms": Aim.NEXT_RESPONSE}
+"""Durations -> the targets that judge them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,20 @@ class Causes:
     left_out: str
 
 
-def made_of(metric: str, near: float | None) -> str:
-    """Return the metric whose parts explain a change: itself, or for a percentile the share within the limit nearest to `near`."""
+def made_of(metric: str, near: float | None, targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return the metrics whose parts explain a change, the best first, of which the first with a difference is to be used.
+
+    That is the metric itself, or for a percentile the share within the tenant's target for all such waits, as on its pages, and
+    then the share within the limit nearest to `near`.
+    """
     name, _, statistic = metric.partition(".")
     if statistic not in QUANTILES:
-        return metric
+        return (metric,)
+    aim = next((one.aim for one in targets if one.aim == _AIMS.get(name) and one.scope == (None, None)), None)
+    within = (f"{aim}_within_target",) if aim else ()
     if not near or near <= 0:
-        return f"{name}.avg"
-    return f"{name}.{min(WITHIN, key=lambda limit: abs(math.log(WITHIN[limit] / near)))}"
+        return (*within, f"{name}.avg")
+    return (*within, f"{name}.{min(WITHIN, key=lambda limit: abs(math.log(WITHIN[limit] / near)))}")
 
 
 def causes(changes: Changes) -> Causes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hubbub.news import sentences
@@ -50,12 +50,7 @@ def _point_of(about: About, number: Number, numbers: Sequence[Number], before: B
     where = dict(about.question.where) | ({number.dimension: (number.slice,)} if number.dimension else {})
     asked = about.narrowed(number.metric, where)
     bursts = Bursts(about, number, candidate, asked)
-    metric = made_of(number.metric, number.previous or number.usual.median)
-    change = (
-        changes_of(about.ask, about.now, about.tenant, about.narrowed(metric, where), MOST)
-        if knows(metric, list(where))
-        else None
-    )
+    metric, change = _change(about, number, where)
     cause = _cause(about, change, number) if change else None
     story = topic_of(about, numbers, bursts, cause) if numbers and change and (cause or in_one_place(change)) else None
     topic = story[0] if story else None
@@ -70,6 +65,17 @@ def _point_of(about: About, number: Number, numbers: Sequence[Number], before: B
         number, head, changed, usual, _because(about, number, metric, cause, topic, about.days if burst else None), cause,
         rows if knows(number.metric, list(rows)) else where, candidate.things, burst, topic,
     )  # fmt: skip
+
+
+def _change(about: About, number: Number, where: Mapping[str, Sequence[str]]) -> tuple[str, Changes | None]:
+    """Return the metric whose parts explain a number, and its change; None where no such metric has these dimensions."""
+    metric, change = number.metric, None
+    for metric in made_of(number.metric, number.previous or number.usual.median, about.tenant.targets):
+        if knows(metric, list(where)):
+            change = changes_of(about.ask, about.now, about.tenant, about.narrowed(metric, where), MOST)
+            if change.difference is not None:
+                break
+    return metric, change
 
 
 def _because(

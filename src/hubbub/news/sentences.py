@@ -205,7 +205,14 @@ def there(cause: Cause, metric: str, days: int | None) -> str:
         f"{value:.0%}" if unit is Unit.SHARE and value is not None else about(value, unit)
         for value in (cause.after, cause.before)
     )
-    measure = f"{now} answered {STATISTICS[statistic]}" if statistic in WITHIN else f"on average {now}"
+    within = (
+        "within the target"
+        if metric.endswith("_within_target")
+        else STATISTICS[statistic]
+        if statistic in WITHIN
+        else ""
+    )
+    measure = f"{now} answered {within}" if within else f"on average {now}"
     measure += f" over all {days} days" if days is not None else ""
     return measure if cause.before is None else f"{measure}, before {before}"
 

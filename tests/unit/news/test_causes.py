@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
 from hubbub.metrics.catalogue import METRICS, find, names
 from hubbub.metrics.definition import Quantiles
+from hubbub.model.target import Aim, Target
 from hubbub.news.causes import causes, made_of
 from hubbub.query.changes import Changes, Contributions, Part, Periods
 
@@ -76,8 +78,13 @@ def test_no_difference_has_no_cause() -> None:
     "name", [name for name in names() if isinstance(METRICS[name.partition(".")[0]][0], Quantiles)]
 )
 def test_a_percentile_is_explained_by_the_share_within_a_limit(name: str) -> None:
-    """A percentile is explained by the share within the nearest limit, every other number by itself."""
-    found = made_of(name, 70_000)
+    """A percentile is explained by the share within the tenant's target, else within the nearest limit; all else by itself."""
+    (found,) = made_of(name, 70_000, ())
     assert find(found).name == found
     assert (found != name) == (name.rpartition(".")[2] in ("p50", "p90", "p95", "p99"))
+    target = Target(aim=Aim.FIRST_RESPONSE, minutes=15, valid_from=date(2026, 1, 1))
+    found_first = made_of(name, 70_000, [replace(target, channel="web"), target])
+    judged = found != name and name.startswith("first_response_ms.")
+    assert found_first == (*(("first_response_within_target",) if judged else ()), found)
+    assert made_of(name, 70_000, [replace(target, channel="web")]) == (found,), "a target of some waits"
     assert not found.endswith((".p50", ".p90")) and (found == name or found.endswith(".within_1min"))

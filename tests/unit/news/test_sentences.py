@@ -124,6 +124,7 @@ def test_a_cause_in_another_measure_has_both_of_its_figures() -> None:
     cause = Cause("channel_id", "C-API", 0.84, 0.343, 253, -0.13, 0.9)
     there = sentences.there(cause, "first_response_ms.within_15min", None)
     assert there == "34% answered within 15 min, before 84%"
+    assert sentences.there(cause, "first_response_within_target", None) == "34% answered within the target, before 84%"
     words = "almost all in the room C-API (34% answered within 15 min, before 84%)"
     assert sentences.because(cause, "C-API", there, PLAIN) == words
     new = replace(cause, before=None)
