@@ -80,7 +80,7 @@ def _local(ask: Ask, at: datetime | str) -> str:
 
 
 def with_names(ask: Ask, table: Table) -> list[Cells]:
-    """Return the rows of a table, with `<column>.name` behind each id column that has names."""
+    """Return the rows of a table, with `<column>.name` behind each id column that has names, and units where rows have them."""
     named: dict[str, Mapping[tuple[str, str], str]] = {}
     for column in _of_ids(table):
         named[column.name] = ask.called({KIND_OF[column.holds]: _ids(table, column)})
@@ -93,6 +93,8 @@ def with_names(ask: Ask, table: Table) -> list[Cells]:
                 cells[f"{column.name}.name"] = named[column.name].get(
                     (KIND_OF[column.holds], str(row.get(column.name)))
                 )
+        if any(column.unit == "row" for column in table.columns):
+            cells["unit"] = row.get("unit")
         rows.append(cells)
     return rows
 

@@ -24,7 +24,7 @@ from hubbub.model.question import NONE
 from hubbub.model.window import local_midnight
 from hubbub.query.classified import flagged
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, rule_text
-from hubbub.reports.formatting import moment, plain, shown
+from hubbub.reports.formatting import POINTS, moment, plain, shown
 
 METRIC = "classifications"
 MOST_SERIES, MOST_BARS = 7, 12
@@ -220,9 +220,9 @@ def _movers(ask: Ask) -> Shown:
         return Shown(empty="These days, or those before them, have no classified messages: nothing to compare.")
     columns = [
         Column("topic", "Topic"), Column("previous_share", "Share before", "share"), Column("share", "Share now", "share"),
-        Column("moved", "Change, points", "number"), Column("count", "Messages", "count"),
+        Column("moved", "Change", POINTS), Column("count", "Messages", "count"),
     ]  # fmt: skip
-    rows = [{**plain_values(row), "moved": f"{100 * row.change:+.1f}".replace("-", "−")} for row in moved]
+    rows = [{**plain_values(row), "moved": row.change} for row in moved]
     links = [
         {
             "topic": ask.link(view=ask.view.with_filter("topic", row["topic"])),
@@ -232,7 +232,7 @@ def _movers(ask: Ask) -> Shown:
     ]
     called = labels(ask, "topic", [row["topic"] for row in rows])
     summary = "Topics whose share changed most: " + ", ".join(
-        f"{plain(called[row['topic']])} {row['moved']} points" for row in rows
+        f"{plain(called[row['topic']])} {shown(row['moved'], POINTS)}" for row in rows
     )
     return Shown(
         "table",

@@ -37,6 +37,8 @@ LEAST = 4
 """Fewest known weeks of a usual range."""
 BAND = 3 * 1.4826
 """Spreads (MAD) on each side of the median that are noise: three standard deviations of normal values."""
+DIGITS = 9
+"""Decimals of a range's ends."""
 GRAINS = (Grain.HOUR, Grain.DAY, Grain.WEEK)
 _Place = tuple[date, time | None]
 Place = tuple[int, time | None]
@@ -208,5 +210,10 @@ def usual_among(values: list[float], *, from_zero: bool) -> Usual:
         return Usual(None, None, len(values))
     middle = float(median(values))
     spread = float(median(abs(value - middle) for value in values))
-    low = middle - BAND * spread
-    return Usual(middle, spread, len(values), max(0.0, low) if from_zero else low, middle + BAND * spread)
+    low, high = limits(middle, BAND * spread)
+    return Usual(middle, spread, len(values), max(0.0, low) if from_zero else low, high)
+
+
+def limits(middle: float, half: float) -> tuple[float, float]:
+    """Return the ends of a range around a middle, without the last digits that are rounding: 3.3805, not 3.3804999999999996."""
+    return round(middle - half, DIGITS), round(middle + half, DIGITS)

@@ -30,7 +30,7 @@ from hubbub.model.window import Grain, local_earlier
 from hubbub.query.answering import Ask
 from hubbub.query.result import Answer, Cell, State
 from hubbub.query.select import Dims
-from hubbub.query.usual import BAND, LOOK_BACK, WEEK, WEEKS, Usual, known_from, usual_among
+from hubbub.query.usual import BAND, LOOK_BACK, WEEK, WEEKS, Usual, known_from, limits, usual_among
 from hubbub.storage.transaction import Reading
 
 CHANCE = 3
@@ -180,7 +180,7 @@ def _between(
     """
     unit = metric.unit
     half = max(BAND * spread, CHANCE * _chance(metric, middle, cell.n, things))
-    low, high = middle - half, middle + half
+    low, high = limits(middle, half)
     if unit is Unit.SHARE:
         high = min(1.0, high)
     return Usual(middle, spread, weeks, max(0.0, low) if unit in (Unit.COUNT, Unit.MS, Unit.SHARE) else low, high)

@@ -28,6 +28,8 @@ FEWEST = 5
 """Fewest things of which a share is written in percent."""
 COUNTDOWN = "countdown"
 """Unit of the time to a target in ms; above 0: past the target."""
+POINTS = "points"
+"""Unit of a difference between shares."""
 WRITTEN = ("topic", "intent")
 """Dimensions whose values are written as words."""
 NAMES = {"others": "others", "none": "not given", "total": "total"}
@@ -87,6 +89,8 @@ def shown(value: Any, unit: str) -> str:
         return duration(float(value))
     if unit == COUNTDOWN:
         return countdown(int(value))
+    if unit == POINTS:
+        return changed(float(value), None, Unit.SHARE)
     if unit == Unit.SHARE:
         return f"{value:.1%}"
     digits = 1 if unit == Unit.INDEX else 2

@@ -117,3 +117,10 @@ def test_runs_are_stretches_between_enough_quiet_windows(verdicts: list[Verdict]
 def _fired_at_both_ends(run: Run, days: list[Judged]) -> bool:
     fired = {day.start for day in days if day.verdict is Verdict.FIRED}
     return run.start in fired and run.fired_to - DAY in fired and run.peak_at in fired
+
+
+def test_the_ends_of_a_usual_range_have_no_digits_that_are_rounding() -> None:
+    """Ends of ranges are written as short as they are: 5.5522 and 14.4478, not 14.447800000000001."""
+    for middle in range(5, 400):
+        usual = usual_among([middle - 1.0] * 4 + [middle + 1.0] * 4, from_zero=False)
+        assert (str(usual.low), str(usual.high)) == (f"{middle - 4.4478:.4f}", f"{middle + 4.4478:.4f}")

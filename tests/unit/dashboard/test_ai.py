@@ -46,7 +46,7 @@ def test_outcomes_reasons_and_usage_are_shown(visitor: Visitor) -> None:
     assert "24 hours 1 0 50.0%" in lasting and young in lasting
     assert "small 1 1,234 56" in _widget(visitor, "usage")
     cards = visitor.http.get(f"/t/acme/ai/cards.csv?{VIEW}").text
-    assert "Hours saved by AI (assumed),0.5" in cards
+    assert "metric,value,previous,n,unit" in cards and "Hours saved by AI (assumed),0.5,,1,number" in cards
 
 
 def test_only_days_that_are_young_say_that_they_are(visitor: Visitor) -> None:

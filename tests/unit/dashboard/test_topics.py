@@ -60,8 +60,8 @@ def test_numbers_of_topics_are_the_engines(classified: Visitor) -> None:
     assert sorted(int(row["n"]) for row in table(classified, "tones")) == counts
     assert sorted(int(row["classifications"]) for row in table(classified, "topics")) == counts
     moved = engine.trends("acme", DAYS["start"], DAYS["end"], "total")["rows"][0]["movers"]
-    assert [(int(row["count"]), float(row["share"])) for row in table(classified, "movers")] == [
-        (one["count"], one["share"]) for one in moved
+    assert [(int(row["count"]), float(row["share"]), float(row["moved"])) for row in table(classified, "movers")] == [
+        (one["count"], one["share"], one["change"]) for one in moved
     ]
     spots = engine.hotspots("acme", DAYS["start"], DAYS["end"])["rows"]
     assert [int(row["flagged_count"]) for row in table(classified, "hotspots")] == [
