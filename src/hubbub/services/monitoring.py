@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,15 +23,20 @@ from hubbub.errors import BadInputError
 from hubbub.facts.moments import DAY, HOUR, in_utc, micros, moment
 from hubbub.facts.refresh import refresh
 from hubbub.facts.units import UNITS
-from hubbub.ingest.silence import WEEKS, silences
+from hubbub.ingest.silence import HISTORY, WEEKS, silences
 from hubbub.model.page import Page, check_limit, cursor_of, place_of
 from hubbub.model.window import day_of
 from hubbub.query.cached import cacheable
 from hubbub.settings import Settings, documented
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Reading
 
 SEEN = (WEEKS + 2) * 7 * 24
 """Hours up to now in which sources are looked for: one that sent nothing in them has ended."""
+LIVE = 48
+"""Hours within which a source that sends by itself delivers an event; what arrives later is imported."""
+Hours = dict[int, tuple[int, int]]
+"""Hour since 1970 -> number of its events, and the time of the newest in microseconds."""
 STATES = ("behind", "fresh", "empty")
 """States of a tenant, the worst first: units to fold, none to fold, no events."""
 
@@ -178,6 +184,9 @@ class MonitoringService:
     def __init__(self, settings: Settings, clock: Clock, store: Store, control: Control, delivered: Deliveries) -> None:
         self._settings, self._clock, self._store, self._control = settings, clock, store, control
         self._delivered = delivered
+        self._settled = lru_cache(maxsize=100)(
+            self._count
+        )  # a tenant's weeks are counted once a day, not for each page
 
     def freshness(
         self, state: str | None = None, tenant: str | None = None, cursor: str | None = None, limit: int = 50
@@ -237,26 +246,33 @@ class MonitoringService:
 
     @cacheable("period")
     def silent(self, tenant: str) -> Sequence[SilentSource]:
-        """Return the sources of a tenant that are silent now, by the whole hours up to now."""
+        """Return the sources of a tenant that are silent now, by the whole hours up to now.
+
+        Only events that arrived within `LIVE` of their time are looked at: a source whose events were all imported later does not
+        send by itself, so that nothing is missing.
+        """
         owner, end = self._control.tenant(tenant), micros(self._clock()) // HOUR
         refresh(self._store, owner.no)
+        settled = (end - LIVE) // 24 * 24
+        past = self._settled(owner.no, settled)
+        expecting = {source for source, counts in past.items() if min(counts) <= end - HISTORY}
         with self._store.facts.read() as reading:
-            rows = reading.rows(
-                "SELECT source, time / 3600000000, count(*), max(time) FROM event WHERE tenant = ? AND time >= ? AND time < ? "
-                "GROUP BY 1, 2", (owner.no, (end - SEEN) * HOUR, micros(self._clock())),
-            )  # fmt: skip
-        hours: dict[str, dict[int, int]] = {}
-        newest: dict[str, int] = {}
-        for source, hour, count, last in rows:
-            hours.setdefault(source, {})[hour] = count
-            newest[source] = max(last, newest.get(source, 0))
+            if expecting <= _heard(reading, owner.no, end - 1, end + 1).keys():
+                return []
+            recent = _heard(reading, owner.no, settled, end + 1)
         found = []
-        for source, counts in sorted(hours.items()):
-            known = [counts.get(hour, 0) for hour in range(min(counts), end)]
-            watched = end - 1 - max(counts)  # of a source that has sent something in this hour, -1
-            if watched > 0 and silences(known, watched):
-                found.append(SilentSource(source, moment(newest[source]).astimezone(owner.tz).isoformat()))
+        for source in sorted(expecting):
+            counts = {**past[source], **recent.get(source, {})}
+            last = max(counts)
+            known = [counts[hour][0] if hour in counts else 0 for hour in range(min(counts), end)]
+            if last < end - 1 and silences(known, end - 1 - last):
+                found.append(SilentSource(source, moment(counts[last][1]).astimezone(owner.tz).isoformat()))
         return found
+
+    def _count(self, tenant: int, end: int) -> Mapping[str, Hours]:
+        """Return what sources sent in the hours before `end`, all of which can get no more events that count."""
+        with self._store.facts.read() as reading:
+            return _heard(reading, tenant, end - SEEN, end)
 
     def deliveries(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
@@ -309,6 +325,18 @@ class MonitoringService:
             ),
             documented(self._settings),
         )
+
+
+def _heard(reading: Reading, tenant: int, first: int, after: int) -> dict[str, Hours]:
+    """Return what each source of a tenant sent in the hours `[first, after)` since 1970 by itself: arrived within `LIVE`."""
+    rows = reading.rows(
+        "SELECT source, time / 3600000000, count(*), max(time) FROM event WHERE tenant = ? AND time >= ? AND time < ? "
+        "AND received_at < time + ? GROUP BY 1, 2", (tenant, first * HOUR, after * HOUR, LIVE * HOUR),
+    )  # fmt: skip
+    found: dict[str, Hours] = {}
+    for source, hour, count, last in rows:
+        found.setdefault(source, {})[hour] = count, last
+    return found
 
 
 def _size(file: Path) -> int:
