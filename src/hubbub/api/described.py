@@ -51,7 +51,7 @@ TAGS = {
     "calendar": "Business hours.",
     "live": "Conversations that wait for a reply now.",
     "targets": "Minutes within which to answer or to resolve.",
-    "rules": "Alert rules, subscriptions and targets as one document.",
+    "rules": "Alert rules, digests and targets as one document.",
     "jobs": "Work in the background.",
     "ai": "Suggested replies.",
     "schedules": "Schedules of jobs.",

@@ -1,4 +1,4 @@
-"""The routes of rule sets: a tenant's alert rules, subscriptions and targets as one document."""
+"""The routes of rule sets: a tenant's alert rules, digests and targets as one document."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class RuleSetBody(BaseModel):
     targets: list[SavedTargetBody] = Field(default_factory=list, max_length=MOST_TARGETS, description="Targets.")
 
 
-@router.get("", summary="Export alert rules, subscriptions and targets")
+@router.get("", summary="Export alert rules, digests and targets")
 def export(engine: EngineOf, tenant: Reads) -> RuleSet:
-    """Return the tenant's alert rules, active subscriptions and targets; destinations by kind and name, without addresses."""
+    """Return the tenant's alert rules, active digests and targets; destinations by kind and name, without addresses."""
     return engine.rules.export(tenant)
 
 
-@router.put("", summary="Import alert rules, subscriptions and targets")
+@router.put("", summary="Import alert rules, digests and targets")
 def import_(engine: EngineOf, tenant: Administers, body: RuleSetBody) -> Imported:
     """Add and change rules until the tenant has those of the document. Others stay; a repeated import changes nothing."""
     return engine.rules.import_(tenant, body.model_dump(exclude_unset=True))

@@ -1,4 +1,4 @@
-"""The routes of subscriptions: digests on a schedule. Reading needs the scope `read`, changing anything `admin`."""
+"""The routes of digests, sent on a schedule. Reading needs the scope `read`, changing anything `admin`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hubbub.reports.sections import SECTIONS
 
 router = APIRouter(prefix="/v1/subscriptions", route_class=Counted)
 
-Id = Annotated[str, Path(max_length=100, description="Id of the subscription.")]
+Id = Annotated[str, Path(max_length=100, description="Id of the digest.")]
 Text = Annotated[str, Field(max_length=200)]
 
 
@@ -44,25 +44,25 @@ class NewSubscription(BaseModel):
     )
 
 
-@router.get("", summary="Subscriptions")
+@router.get("", summary="Digests")
 def subscriptions(engine: EngineOf, tenant: Reads) -> Page[Subscription]:
-    """Return the tenant's subscriptions, oldest first: digest, time, last sent period, and the reason of a wait."""
+    """Return the tenant's digests, oldest first: period, time, last sent period, and the reason of a wait."""
     return engine.subscriptions.of(tenant)
 
 
-@router.post("", status_code=201, summary="Add a subscription")
+@router.post("", status_code=201, summary="Add a digest")
 def add(engine: EngineOf, tenant: Administers, body: NewSubscription, once: Once) -> Subscription:
     """Send a digest of every period that ends from now on; its numbers are those of its report."""
     return once(tenant, lambda: engine.subscriptions.add(tenant, **body.model_dump()))
 
 
-@router.post("/{subscription}/stop", summary="Stop a subscription")
+@router.post("/{subscription}/stop", summary="Stop a digest")
 def stop(engine: EngineOf, tenant: Administers, subscription: Id) -> Subscription:
     """Stop sending it."""
     return engine.subscriptions.stop(tenant, subscription)
 
 
-@router.delete("/{subscription}", summary="Remove a subscription")
+@router.delete("/{subscription}", summary="Remove a digest")
 def remove(engine: EngineOf, tenant: Administers, subscription: Id) -> Removed:
     """Delete it; sent reports stay."""
     return engine.subscriptions.remove(tenant, subscription)

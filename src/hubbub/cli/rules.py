@@ -1,4 +1,4 @@
-"""`hubbub rules`: a tenant's alert rules, subscriptions and targets as one JSON document."""
+"""`hubbub rules`: a tenant's alert rules, digests and targets as one JSON document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
-group = typer.Typer(help="Alert rules, subscriptions and targets as a document.", no_args_is_help=True)
+group = typer.Typer(help="Alert rules, digests and targets as a document.", no_args_is_help=True)
 
 COLUMNS = ("kind", "name", "outcome")
 
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 @group.command("export")
 def export(tenant: TenantName, data: Data = None, as_json: Json = True) -> None:
-    """Print a tenant's alert rules, subscriptions and targets as JSON, with the kind and name of each destination."""
+    """Print a tenant's alert rules, digests and targets as JSON, with the kind and name of each destination."""
     show_answer(data, as_json, lambda engine: engine.rules.export(tenant))
 
 

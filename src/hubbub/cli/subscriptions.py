@@ -51,17 +51,17 @@ def add(
 
 @group.command("list")
 def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """List subscriptions: digest, time, last sent period, and the reason of a wait."""
+    """List digests: period, time, last sent period, and the reason of a wait."""
     _show(data, as_json, lambda engine: engine.subscriptions.of(tenant))
 
 
 @group.command("stop")
 def stop(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Stop sending a subscription."""
+    """Stop sending a digest."""
     _show(data, as_json, lambda engine: engine.subscriptions.stop(tenant, id_))
 
 
 @group.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Delete a subscription; sent reports stay."""
+    """Delete a digest; sent reports stay."""
     _show(data, as_json, lambda engine: engine.subscriptions.remove(tenant, id_))

@@ -1,4 +1,4 @@
-"""Subscriptions: the recipient of a digest of each day, week or month, its time, and the last period sent."""
+"""Digests: the recipient of a summary of each day, week or month, its time, and the last period sent."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def add_subscription(con: sa.Connection, new: NewSubscription) -> None:
     """Store a subscription. Raises BadInputError beyond `MOST`."""
     own = subscriptions.c.tenant == new.tenant
     if con.execute(sa.select(sa.func.count()).select_from(subscriptions).where(own)).scalar_one() >= MOST:
-        raise BadInputError(f"this tenant has {MOST} subscriptions, the maximum: remove some")
+        raise BadInputError(f"this tenant has {MOST} digests, the maximum: remove some")
     con.execute(subscriptions.insert().values(
         id=new.id, tenant=new.tenant, destination=new.destination, kind=new.kind, zone=new.zone, at=new.at,
         wait_hours=new.wait_hours, sections=json.dumps(new.sections), formats=json.dumps(new.formats), done_to=new.done_to,
@@ -101,14 +101,14 @@ class Subscriptions:
         """Return a subscription of a tenant. Raises NotFoundError."""
         rows = self._read(subscriptions.c.id == id_, subscriptions.c.tenant == tenant)
         if not rows:
-            raise NotFoundError(f"there is no subscription {id_[:40]!r}")
+            raise NotFoundError(f"there is no digest {id_[:40]!r}")
         return rows[0]
 
     def find(self, id_: str) -> Subscription:
         """Return a subscription by its id, as a link in a message names it. Raises NotFoundError."""
         rows = self._read(subscriptions.c.id == id_)
         if not rows:
-            raise NotFoundError("this subscription does not exist any more")
+            raise NotFoundError("this digest does not exist any more")
         return rows[0]
 
     def of(self, tenant: str) -> list[Subscription]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from hubbub.control.integrations import FETCHED
 from hubbub.dashboard.ask import Ask, Form
+from hubbub.dashboard.base_path import at
 from hubbub.dashboard.components import WEEKDAYS, Column, Done, Group, Page, Shown, Table, Widget
 from hubbub.dashboard.conversations import local
 from hubbub.dashboard.forms import Act, data_table, parameter
@@ -72,7 +73,7 @@ def _calendars(ask: Ask) -> Shown:
         limit=PAGE_SIZE,
     )  # fmt: skip
     if not page.rows:
-        return Shown(empty="No source is connected: sent and imported events have no days to fetch.")
+        return _unconnected(ask)
     columns = [
         Column("source", "Source"), Column("date", "Day", "date"), Column("state", "State"), Column("found", "Events", "count"),
         Column("message", "Why"),
@@ -84,6 +85,19 @@ def _calendars(ask: Ask) -> Shown:
     following = ask.link("coverage", ask.view.on(rest={"cursor": page.next})) if page.next else ""
     data = {"calendars": [_calendar(ask, source, today) for source in page.rows], "next": following}
     return Shown("calendar", data, Table(columns, days), "Days of each source, by weekday and week.")
+
+
+def _unconnected(ask: Ask) -> Shown:
+    """Say what is known without a connected source, and how imported events go on."""
+    operates = ask.person.may(Role.OPERATOR)
+    who = "connect a service" if operates else "ask an operator to connect a service"
+    return Shown(
+        empty=(
+            "No source is connected. Whether something sent or imported is missing is not known: only connected sources have days "
+            f"and gaps. Next: import a newer file or export, in which known events are not counted twice, or {who}."
+        ),
+        more=[("Connect a service", f"{at('/operate/sources')}?tenant={ask.tenant.id}")] if operates else [],
+    )
 
 
 def _calendar(ask: Ask, source: Covered, today: date) -> Calendar:
@@ -121,6 +135,8 @@ def _square(day: CoveredDay, most: int) -> Square:
 def _gaps(ask: Ask) -> Shown:
     first = day_of(ask.now, ask.tenant.tz) - timedelta(weeks=WEEKS)
     page = ask.engine.coverage.of(ask.tenant.id, first.isoformat(), limit=100)
+    if not page.rows:
+        return _unconnected(ask)
     with_source = [(source, gap) for source in page.rows for gap in _joined(source.gaps)]
     rows = [
         {"source": source.name, "from": local(ask, gap.from_), "to": local(ask, gap.to), "why": gap.message, "do": gap.action}
@@ -132,9 +148,10 @@ def _gaps(ask: Ask) -> Shown:
     ]  # fmt: skip
     unheard = [source.name for source in page.rows if not any(day.found for day in source.days)]
     complete = f"No event has come from {', '.join(unheard)} in the last half year." if unheard else ALL_COMPLETE
-    nothing = f"No gap is open. {complete}" if page.rows else "No source is connected."
     acts = [list(_acts(source, gap)) for source, gap in with_source]
-    return data_table(ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (), nothing=nothing)
+    return data_table(
+        ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (), nothing=f"No gap is open. {complete}"
+    )
 
 
 def _acts(source: Covered, gap: GapView) -> Iterator[Act]:

@@ -40,11 +40,11 @@ def _schedules(ask: Ask) -> Shown:
         {**plain(row), "when": in_words(row.cron), "state": "paused" if row.paused else "active"} for row in schedules
     ]
     columns = [
-        Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When"),
+        Column("doc", "Schedule", "long"), Column("when", "When"),
         Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"),
-        Column("last_run", "Last (UTC)", "utc"),
+        Column("last_run", "Last (UTC)", "utc"), Column("name", "Key"),
     ]  # fmt: skip
-    names = {row.name: row.name for row in schedules}
+    names = {row.name: row.doc for row in schedules}
     which = Field("schedule", "Schedule", "select", options=names)
     past = Act(
         "backfill", "Run for these days", title="Run for past days",
@@ -52,7 +52,7 @@ def _schedules(ask: Ask) -> Shown:
     )  # fmt: skip
     return data_table(
         ask, columns, rows,
-        links=[{"name": those_jobs(queue=row.queue)} for row in schedules],
+        links=[{"doc": those_jobs(queue=row.queue)} for row in schedules],
         acts=[_acts(row.name, paused=row.paused) for row in schedules], forms=[past],
     )  # fmt: skip
 
@@ -74,12 +74,12 @@ def _backfill(ask: Ask, form: Form) -> Done:
 
 def _pause(ask: Ask, form: Form) -> Done:
     row = ask.engine.schedules.pause(form.get("schedule", ""))
-    return Done(f"{row.name} is paused: it starts no jobs until it is resumed.")
+    return Done(f"Paused: {row.doc} It starts no jobs until it is resumed.")
 
 
 def _resume(ask: Ask, form: Form) -> Done:
     row = ask.engine.schedules.resume(form.get("schedule", ""))
-    return Done(f"{row.name} is resumed. Ticks during the pause were skipped: run it for those days.")
+    return Done(f"Resumed: {row.doc} It started no jobs during the pause: run it for those days.")
 
 
 PAGE = Page(

@@ -1,4 +1,4 @@
-"""Subscriptions: digests of days, weeks and months that are sent by themselves, and what each waits for."""
+"""Digests of days, weeks and months that are sent by themselves, and what each waits for."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _subscriptions(ask: Ask) -> Shown:
 
 def _form(ask: Ask, destinations: dict[str, str]) -> Act:
     return Act(
-        "add", "Subscribe", title="Send a digest",
+        "add", "Send", title="Send a digest",
         fields=(
             Field("kind", "Digest", "select", options={kind: kind for kind in KINDS}),
             Field("destination", "To", "select", options=destinations),
@@ -83,7 +83,7 @@ def _remove(ask: Ask, form: Form) -> Done:
 
 
 PAGE = Page(
-    "subscriptions", "Subscriptions",
-    (Widget("subscriptions", "Digests", _subscriptions, size="list", wide=True),),
+    "subscriptions", "Digests",
+    (Widget("subscriptions", "Who gets a digest", _subscriptions, size="list", wide=True),),
     role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"add": _add, "stop": _stop, "remove": _remove},
 )  # fmt: skip

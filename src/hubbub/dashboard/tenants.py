@@ -14,7 +14,7 @@ from hubbub.model.plain import plain
 
 PAGE_SIZE = 50
 GRAINS = {"raw": "Texts", "hour": "Hourly", "day": "Daily", "week": "Weekly", "month": "Monthly", "facts": "Facts"}
-FOR_EVER = "for ever"
+FOR_EVER, NEVER = "for ever", "never"
 
 
 def _tenants(ask: Ask) -> Shown:
@@ -26,13 +26,14 @@ def _tenants(ask: Ask) -> Shown:
             "tones": ", ".join(tenant.hotspot_tones) or None,
             "help_channels": ", ".join(tenant.threads.help_channels) or None,
             "answer_signs": ", ".join(tenant.threads.answer_signs) or None, "silence_days": tenant.threads.silence_days,
+            "closes": tenant.threads.silence_days or NEVER,
         }
         for tenant in page.rows
     ]  # fmt: skip
     columns = [
         Column("tenant", "Tenant"), Column("name", "Name", "long"), Column("zone", "Time zone"),
         *(Column(grain, title, "count") for grain, title in GRAINS.items()), Column("tones", "Hotspot tones"),
-        Column("help_channels", "Help channels"), Column("silence_days", "Closed after silent days", "count"),
+        Column("help_channels", "Help channels"), Column("closes", "Closed after silent days", "count"),
     ]  # fmt: skip
     links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
     return data_table(
@@ -55,7 +56,10 @@ def _change(row: dict[str, object]) -> Act:
     retention = tuple(
         Field(grain, f"{title}, days kept", value=str(row[grain]), hint=FOR_EVER) for grain, title in GRAINS.items()
     )
-    named = (Field("name", "Name", value=str(row["name"])), Field("zone", "Time zone", value=str(row["zone"])))
+    named = (
+        Field("name", "Name", value=str(row["name"])),
+        Field("zone", "Time zone", value=str(row["zone"]), options=zones()),
+    )
     tones = Field("tones", "Further tones that hotspots count", value=str(row["tones"] or ""), hint="negative, angry")
     threads = (
         Field("help_channels", "Help channels: ids", value=str(row["help_channels"] or ""), hint="C0123456789"),

@@ -45,7 +45,7 @@ class SavedSubscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """The alert rules, subscriptions and targets of a tenant; aim, channel, priority and first day are a target's identity."""
+    """The alert rules, digests and targets of a tenant; aim, channel, priority and first day are a target's identity."""
 
     alerts: Sequence[SavedAlert] = ()
     subscriptions: Sequence[SavedSubscription] = ()

@@ -79,7 +79,7 @@ class DestinationService:
     def remove(self, tenant: str, destination: str) -> Removed:
         """Delete a destination, and give up its waiting messages.
 
-        Raises NotFoundError, and ConflictError naming the alert rules and subscriptions that send there: they would notify
+        Raises NotFoundError, and ConflictError naming the alert rules and digests that send there: they would notify
         nobody.
         """
         owner = self._control.tenant(tenant)

@@ -1,4 +1,4 @@
-"""Rule sets: a tenant's alert rules, subscriptions and targets as one document, exported and imported."""
+"""Rule sets: a tenant's alert rules, digests and targets as one document, exported and imported."""
 
 from __future__ import annotations
 

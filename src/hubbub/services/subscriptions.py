@@ -1,4 +1,4 @@
-"""Subscriptions: digests of days, weeks and months, sent automatically.
+"""Digests of days, weeks and months, sent automatically.
 
 A due digest waits up to some hours until its period is complete; after that it is sent with what is missing.
 """
@@ -43,7 +43,7 @@ _HOUR = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """The result of a round: digests written and waiting, and errors by subscription."""
+    """The result of a round: digests written and waiting, and errors by digest."""
 
     written: int
     waiting: int
@@ -76,7 +76,7 @@ class SubscriptionService:
         self, owner: Tenant, destination: str, kind: str, zone: str | None, at: str, wait_hours: int, sections: Sequence[str],
         formats: Sequence[str],
     ) -> NewSubscription:  # fmt: skip
-        """Return a checked subscription; its first digest is of the period that ends next. Raises BadInputError with the field."""
+        """Return a checked digest; the first one sent is of the period that ends next. Raises BadInputError with the field."""
         target = self._outbox.destination(owner.id, destination)
         if kind not in KINDS:
             raise BadInputError(f"kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
@@ -92,27 +92,27 @@ class SubscriptionService:
         )  # fmt: skip
 
     def of(self, tenant: str) -> Page[Subscription]:
-        """Return a tenant's subscriptions, oldest first: times, last period sent, and what each waits for."""
+        """Return a tenant's digests, oldest first: times, last period sent, and what each waits for."""
         return Page(self._store.of(self._control.tenant(tenant).id))
 
     def stop(self, tenant: str, subscription: str) -> Subscription:
-        """Stop a subscription."""
+        """Stop a digest."""
         stored = self._store.get(self._control.tenant(tenant).id, subscription)
         self._store.stop(stored.id)
         return self._store.get(stored.tenant, stored.id)
 
     def remove(self, tenant: str, subscription: str) -> Removed:
-        """Delete a subscription."""
+        """Delete a digest."""
         self._store.remove(self._control.tenant(tenant).id, subscription)
         return Removed(subscription)
 
     # --- by the link of a message, without signing in
 
     def unsubscribe(self, token: str, *, stop: bool = False) -> Subscription:
-        """Return the subscription of a message's link, and stop it if `stop`. Raises NotFoundError."""
+        """Return the digest of a message's link, and stop it if `stop`. Raises NotFoundError."""
         id_, _, mac = token.partition(".")
         if not hmac.compare_digest(mac, self._mac(id_)):
-            raise NotFoundError("this link belongs to no subscription: part of it may be missing")
+            raise NotFoundError("this link belongs to no digest: part of it may be missing")
         self._store.find(id_)
         if stop:
             self._store.stop(id_)

@@ -112,6 +112,9 @@ def test_days_that_cannot_be_fetched_are_refused(fetched: Visitor) -> None:
 
 
 def test_without_sources_both_parts_say_so(visitor: Visitor) -> None:
-    """Without a connected source, the calendar and the gaps say so."""
-    assert "No source is connected" in visitor.see("/t/acme/coverage")
-    assert "No source is connected" in visitor.see("/t/acme/coverage/days")
+    """Without a connected source, the gaps and the calendar say so, and what to do next; only operators get the link."""
+    for part in ("gaps", "days"):
+        shown = visitor.see(f"/t/acme/coverage/{part}")
+        assert "No source is connected. Whether something sent or imported is missing is not known" in shown
+        assert "import a newer file or export" in shown and "or connect a service. Connect a service" in shown
+        assert 'href="/operate/sources?tenant=acme"' in visitor.page(f"/t/acme/coverage/{part}")

@@ -28,7 +28,7 @@ def test_every_schedule_is_written_in_words(visitor: Visitor) -> None:
     """Every schedule is listed in words, with its next run, and none as a cron line."""
     text = visitor.see("/operate/schedules")
     for one in SCHEDULES:
-        assert one.name in text and in_words(one.cron) in text
+        assert one.name in text and one.doc in text and in_words(one.cron) in text
     assert "cron line" not in text
     assert "Fri 21 Aug 2026, 02:00" in text
 
@@ -36,7 +36,7 @@ def test_every_schedule_is_written_in_words(visitor: Visitor) -> None:
 def test_a_schedule_is_paused_and_resumed(visitor: Visitor) -> None:
     """A paused schedule says so and can be resumed."""
     told = visitor.act("/operate/schedules/pause", "/operate/schedules", schedule="retention").text
-    assert "retention is paused" in told and ">Resume</button>" in told
+    assert "Paused: Deletes data past its retention." in told and ">Resume</button>" in told
     told = visitor.act("/operate/schedules/resume", "/operate/schedules", schedule="retention").text
     assert ">Resume</button>" not in told
 

@@ -1,4 +1,4 @@
-"""The page Subscriptions: admins add, stop and remove digests, and analysts see them."""
+"""The page Digests: admins add, stop and remove digests, and analysts see them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def test_without_a_destination_the_page_says_where_one_is_added(visitor: Visitor
     assert "Nobody gets a digest yet. It needs a destination first. Add a destination" in shown
     assert re.search(r'<a href="/t/acme/alerts\?[^"]*">Add a destination</a>', visitor.page(PAGE))
     assert f'action="{PAGE}/add' not in visitor.page(PAGE)
+    assert "<h1>Digests</h1>" in visitor.page(PAGE) and "Subscription" not in shown
 
 
 def test_a_digest_is_added_stopped_and_removed(visitor: Visitor) -> None:

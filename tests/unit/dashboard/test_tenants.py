@@ -13,6 +13,7 @@ def test_tenants_are_made_and_changed(visitor: Visitor) -> None:
     assert "beta is made, in the zone Asia/Kolkata" in plain(told) and XSS not in told
     one = f"{ON}?tenant=beta"
     days = {"raw": "120", "hour": "30", "day": "365", "week": "730", "month": ""}
+    assert '<option value="Asia/Tokyo">' in visitor.page(one)  # the form suggests time zones
     visitor.act(f"{ON}/change?tenant=beta", one, status=200, tenant="beta", name="Beta", zone="Asia/Tokyo", **days)
     row = visitor.engine.tenants.get("beta")
     assert (row.zone, row.name, row.retention.raw, row.retention.month) == (
