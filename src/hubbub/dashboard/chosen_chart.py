@@ -16,13 +16,12 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Cells, Column, Shown, Table
 from hubbub.dashboard.marked_days import TITLE, MarkedDays, marked_in_words, with_incidents
 from hubbub.dashboard.readings import n_beside, readings
-from hubbub.dashboard.usual_ranges import judged
-from hubbub.dashboard.widgets import ends_of, over_time, unit_of, usual_of, windows_of
-from hubbub.errors import BadQuestionError
+from hubbub.dashboard.usual_ranges import judged, so_far
+from hubbub.dashboard.widgets import ends_of, in_progress, open_window, over_time, unit_of, usual_of, windows_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.plain import plain
 from hubbub.model.window import day_of
-from hubbub.news.number import NewsNumber
+from hubbub.news.number import CourseRow, NewsNumber
 from hubbub.query.result import State
 from hubbub.reports.formatting import moment, shown, window_start
 
@@ -61,7 +60,7 @@ def _weekly(ask: Ask, name: str, title: str, marked: Sequence[MarkedDays]) -> Sh
     usual = _usual(ask, name)
     spans = windows_of([row.window for row in answer.rows], ask)
     weeks = [
-        {**_week(row, name, unit), "until": until.isoformat(), **usual.get(row.window, {})}
+        {**_week(row, name, unit, usual.get(row.window)), "until": until.isoformat()}
         for row, (_, until) in zip(answer.rows, spans, strict=True)
     ]
     rows = [_day(row, name, unit, weeks) for row in days.rows]
@@ -73,10 +72,11 @@ def _weekly(ask: Ask, name: str, title: str, marked: Sequence[MarkedDays]) -> Sh
         Column("window", "From", "moment"), Column(name, title, unit), Column("n", "n", "count"), Column("week", "Its week", unit),
         *([Column("before", "Before", unit)] if before else []), *([Column("incident", TITLE)] if has_incidents else []),
     ]  # fmt: skip
-    read = readings(ask, rows, {name: title, "week": "Its week"}, unit, "day", before=before)
+    open_at = open_window([row.window for row in days.rows], ask)
+    read = readings(ask, rows, {name: title, "week": "Its week"}, unit, "day", before=before, open_at=open_at)
     data = {
         "spec": charts.weekly(weeks, rows, name, "before", unit), "title": f"{title}, by week", "before": bool(before),
-        "usual": usual_of("week") if usual else "", "days": True, "readings": plain(read),
+        "usual": usual_of("week") if usual else "", "so_far": in_progress(weeks, "week"), "days": True, "readings": plain(read),
     }  # fmt: skip
     links = [{name: ask.explained(name, span)} for span in day_spans]
     words = ", ".join(f"{window_start(week['window'])} {week[f'{name}_shown']}" for week in weeks)
@@ -84,11 +84,16 @@ def _weekly(ask: Ask, name: str, title: str, marked: Sequence[MarkedDays]) -> Sh
     return Shown("chart", data, Table(columns, rows, links), summary)
 
 
-def _week(row: PageRow, name: str, unit: str) -> Cells:
+def _week(row: PageRow, name: str, unit: str, usual: CourseRow | None) -> Cells:
+    """Return a week with its usual range; one that is not over says so, and whether it is not as usual so far."""
     number = row.number(name)
+    is_open = number.state == State.LIVE
+    far = so_far(usual, unit) if usual and is_open else ""
     return {
         "window": row.window, "at": moment(row.window), name: number.value, f"{name}_shown": shown(number.value, unit),
-        "n": n_beside(number, unit), "before": number.previous, "open": number.state == State.LIVE,
+        "n": n_beside(number, unit), "before": number.previous, "open": is_open, "so_far": far,
+        "state": f", {far or 'not over yet'}" if is_open else "",
+        **({"low": usual.low, "high": usual.high} if usual else {}),
     }  # fmt: skip
 
 
@@ -98,22 +103,13 @@ def _day(row: PageRow, name: str, unit: str, weeks: Sequence[Cells]) -> dict[str
     n = n_beside(number, unit)
     return {
         "window": row.window, "at": moment(row.window), name: number.value, f"{name}_n": n, "n": n, "week": week[name],
-        "week_n": week["n"], "before": week["before"], "low": week.get("low"), "high": week.get("high"),
+        "week_n": week["n"], "week_shown": f"{week[f'{name}_shown']}{week['state']}",
+        "before": week["before"], "low": week.get("low"), "high": week.get("high"),
         "gap": bool(row.state(name)),
     }  # fmt: skip
 
 
-def _usual(ask: Ask, name: str) -> dict[str, dict[str, float]]:
-    """Return the usual range of each week by its beginning, where one is known."""
-    view = ask.view
-    where = {dimension: list(values) for dimension, values in view.where.items()}
-    try:
-        answer = ask.kept(
-            ask.engine.answers.usual, name, view.first.isoformat(), view.after.isoformat(), "week", (), where, view.bots
-        )
-    except BadQuestionError:
-        return {}
-    return {
-        row["window"]: {"low": row["usual"]["low"], "high": row["usual"]["high"]}
-        for row in answer.rows if row["usual"]["low"] is not None
-    }  # fmt: skip
+def _usual(ask: Ask, name: str) -> dict[str, CourseRow]:
+    """Return each week with a usual range, by its beginning."""
+    number = judged(ask, [name], "week").get(name)
+    return {row.window: row for row in (number and number.course) or () if row.low is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hubbub.dashboard import charts
+from hubbub.dashboard.answer_rows import UNASKED
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.cards import cards
 from hubbub.dashboard.chosen_chart import chosen_chart
@@ -61,13 +62,19 @@ def _funnel(ask: Ask) -> Shown:
         return Shown(empty=NOT_SENT)
     rows, links = [], []
     for name, (title, rate) in STEPS.items():
-        n, share = answer.number(name).value, answer.number(rate).value if rate else None
+        n, of = answer.number(name).value, answer.number(rate) if rate else UNASKED
+        share = of.value
         if rate and share is None:  # without receipts nothing is known of this step
             continue
-        label = f"{n:,}" if share is None else f"{n:,} ({shown(share, 'share')})"
-        rows.append({"step": title, "n": n, "n_shown": label, "rate": share})
+        label = f"{n:,}" if share is None else f"{n:,} ({shown(share, 'share')} of {shown(of.n, 'count')})"
+        rows.append({"step": title, "n": n, "n_shown": label, "rate": share, "of": of.n})
         links.append({"n": ask.explained(name), **({"rate": ask.explained(rate)} if rate else {})})
-    columns = [Column("step", "Step"), Column("n", "Messages", "count"), Column("rate", "Rate", "share")]
+    columns = [
+        Column("step", "Step"),
+        Column("n", "Messages", "count"),
+        Column("rate", "Rate", "share"),
+        Column("of", "Of", "count"),
+    ]
     if len(rows) == 1:  # a single bar says no more than its number
         return Shown(table=Table(columns, rows, links), empty=f"{rows[0]['n_shown']} messages were sent. {NO_RECEIPTS}")
     summary = ", ".join(f"{str(row['step']).lower()} {row['n_shown']}" for row in rows)

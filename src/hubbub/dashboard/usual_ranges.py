@@ -15,9 +15,12 @@ from hubbub.news.number import CourseRow, NewsNumber
 from hubbub.query.usual import GRAINS
 
 
-def judged(ask: Ask, metrics: Sequence[str]) -> dict[str, NewsNumber]:
-    """Return metrics of the view's days with their course, by name; those that do not have a filter are left out."""
-    grain = ask.grain if ask.grain in GRAINS else Grain.TOTAL.value
+def judged(ask: Ask, metrics: Sequence[str], grain: str = "") -> dict[str, NewsNumber]:
+    """Return metrics of the view's days with their course, by name; those that do not have a filter are left out.
+
+    `grain`: of the course, if not the view's.
+    """
+    grain = grain or (ask.grain if ask.grain in GRAINS else Grain.TOTAL.value)
     return {number.metric: number for number in _answer(ask, metrics, grain, (), {})}
 
 

@@ -166,6 +166,7 @@ class History:
         column, declared = answer.columns[name], find(name).declared
         self._only_grows = isinstance(declared, CurrentState) and declared.only_grows
         self._counts = column.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
+        self._is_share = column.unit is Unit.SHARE
         self._at: dict[Dims, dict[_Place, float]] = {}
         for start, dims, value, state in zip(answer.starts, answer.dims, column.values, column.states, strict=True):
             if value is not None and state == State.SETTLED and since is not None and start >= since:
@@ -201,7 +202,10 @@ class History:
     def usual(self, start: datetime, dims: Dims) -> Usual:
         """Return the usual range of a window."""
         values = [value for value in self.earlier(start, dims) if value is not None][:WEEKS]
-        return Usual(None, None, len(values)) if self._only_grows else usual_among(values, from_zero=self._counts)
+        if self._only_grows:
+            return Usual(None, None, len(values))
+        usual = usual_among(values, from_zero=self._counts)
+        return replace(usual, high=min(usual.high, 1.0)) if self._is_share and usual.high is not None else usual
 
 
 def usual_among(values: list[float], *, from_zero: bool) -> Usual:

@@ -7,6 +7,7 @@ import re
 from html import unescape
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from hubbub.dashboard import charts
@@ -84,6 +85,25 @@ def test_a_share_of_few_things_is_drawn_by_week(pages: Pages) -> None:
     assert len(days) == 28 and [day["window"][:10] for day in days if day["csat"] is None] == ["2026-08-20"]
     assert told == [(day["csat"], day["details"]["csat"]["n"]) for day in days if day["csat"] is not None]
     assert "Drawn by week: a day has 5 on average." in read(http, "/t/b/satisfaction/chart", **view)
+
+
+@pytest.mark.parametrize(("bad", "words"), [(0, "not over yet"), (40, "below usual so far")])
+def test_the_week_in_progress_says_that_it_is_not_over(pages: Pages, bad: int, words: str) -> None:
+    """Each day of the week in progress says that its week is not over, or how it is unusual so far, which the legend says, too; the
+    days of earlier weeks say neither. No end of a share's usual range is above 100 %.
+    """
+    _weeks(pages, 1)
+    rated = {"type": "satisfaction.rating_received", "time": "2026-08-18T10:00:00Z", "channel": "web", "value": 1}
+    pages.engine.record("b", [{**rated, "id": f"bad{number}", "survey_id": f"bad{number}"} for number in range(bad)])
+    html = read(pages.sign_in(), "/t/b/satisfaction/chart", **VIEW, channel="web")
+    found = re.search(r'class="readings">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    days = [day["lines"] for day in json.loads(unescape(found.group(1)))]
+    told = [[line for line in day if "Its week" in line] for day in days]
+    assert [words in line for (line,) in told] == [False] * 24 + [True] * 4
+    assert ("this week below usual so far" in html) == (bad > 0)
+    ranges = [re.findall(r"[\d.]+(?=%)", line) for day in days for line in day if line.startswith("Usual")]
+    assert ranges and all(0 <= float(low) <= float(high) <= 100 for low, high in ranges)
 
 
 def test_waits_have_a_log_scale(busy: Pages) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 from hubbub.dashboard.messages import CARDS, NO_RECEIPTS, NOT_SENT, STATES, STEPS
 from tests.unit.dashboard.busy import CAMPAIGN, VIEW, agree, asked, numbers, read, report, rows
 from tests.unit.dashboard.conftest import Pages
@@ -23,6 +25,15 @@ def test_numbers_of_messages_are_the_engines(busy: Pages) -> None:
     assert [float(row["rate"]) if row["rate"] else None for row in found] == [
         answer[rate] if rate else None for _, rate in STEPS.values()
     ]
+    assert [row["of"] for row in found] == [
+        "",
+        "40",
+        "36",
+        "36",
+        "40",
+    ]  # of the 41, one went by a channel without receipts
+    chart = unescape(read(http, "/t/a/messages/funnel", **VIEW))
+    assert all(words in chart for words in ("36 (90.0% of 40)", "20 (55.6% of 36)", "4 (10.0% of 40)"))
     assert NO_RECEIPTS in read(http, "/t/a/messages/funnel", **VIEW, channel="sms")
     table = rows(http, "/t/a/messages/channels", **VIEW)
     agree(table, asked(busy.engine, *CHANNELS, by=["channel"]), "channel", *CHANNELS)

@@ -56,14 +56,14 @@ def test_the_heatmap_is_shaded_by_the_average_hour(pages: Pages) -> None:
     assert 'class="h5" title="Wed 11:00: 3"' in text and 'class="h4" title="Tue 11:00: 4"' in text
 
 
-def _weeks(pages: Pages, bad: int) -> None:
-    """Give tenant b twelve weeks of ratings by two channels; in the last four weeks `bad` of five by web are bad."""
+def _weeks(pages: Pages, bad: int, days: int = 28) -> None:
+    """Give tenant b twelve weeks of ratings by two channels; in the last `days` days `bad` of five by web are bad."""
     made = []
     for back in range(84, 0, -1):
         for channel in ("web", "mail"):
             for number in range(5):
                 at, id_ = NOW - timedelta(days=back), f"{channel}-{back}-{number}"
-                low = number < (bad if channel == "web" and back <= 28 else 1)
+                low = number < (bad if channel == "web" and back <= days else 1)
                 made.append({
                     "type": "satisfaction.rating_received", "time": at, "id": id_, "survey_id": id_, "channel": channel,
                     "value": 1.0 if low else 5.0,
