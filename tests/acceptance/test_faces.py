@@ -331,7 +331,7 @@ def test_a_month_is_compared_with_the_month_before_on_every_face(faces: Faces) -
     assert engine.changes(tenant, metrics=["messages"], **span)["before"] == 2
     view = {"from": span["start"], "to": span["end"], "compare": "previous"}
     cards = faces.http.get(f"/t/{tenant}/overview/cards.csv", params=view).text.splitlines()
-    assert next(line for line in cards if line.startswith("Messages")) == "Messages,2,2,2"
+    assert next(line for line in cards if line.startswith("Messages")) == "Messages,2,2,2,count"
 
 
 def test_hours_end_with_their_day_on_every_face(faces: Faces) -> None:
