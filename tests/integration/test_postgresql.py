@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 
@@ -31,6 +32,7 @@ from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.model.window import Grain
 from hubbub.query.queries import Queries
 from hubbub.storage import postgresql_schema, schema
+from hubbub.storage.dialect import POSTGRESQL
 from hubbub.storage.log import Batch, Refused
 from hubbub.storage.postgresql import CHECK_SECONDS, LOCKS, MAKING, Database
 from hubbub.storage.store import Store
@@ -273,15 +275,24 @@ def waiting(place: Place) -> int:
         return int(reading.value(sql))
 
 
-def test_tables_are_analyzed_after_a_hundredth_of_them_changed(place: Place) -> None:
-    """Each table of the store says when the server analyzes it, so that it knows tenants that are new."""
+def test_a_tenant_that_is_new_to_the_statistics_is_read_by_its_keys(place: Place) -> None:
+    """After an analysis that knew one tenant only, the rows of another tenant's keys are read by the index of the keys."""
+    insert = (
+        "INSERT INTO response (tenant, anchor, ident, id, conversation_id, responder, asked_at) "
+        "SELECT ?, n, n, 'r', 'c' || n, 'ai', n FROM generate_series(1, 5000) AS n"
+    )
     place.open().close()
-    with closing(Database(place.url)) as database, database.read() as reading:
-        rows = dict(
-            reading.rows("SELECT relname, reloptions FROM pg_class WHERE relkind = 'r' AND reloptions IS NOT NULL")
-        )
-    assert set(rows) >= set(postgresql_schema.LAYOUT)
-    assert all("autovacuum_analyze_scale_factor=0.01" in rows[table] for table in postgresql_schema.LAYOUT)
+    with closing(Database(place.url)) as database:
+        with database.append() as writing:
+            writing.run(insert, (1,))
+        with psycopg.connect(place.url, autocommit=True) as con:
+            con.execute("ANALYZE response")
+        with database.append() as writing:
+            writing.run(insert, (2,))
+        sql = "SELECT ident FROM response WHERE tenant = 2 AND conversation_id " + POSTGRESQL.in_texts("?")
+        with database.read() as reading:
+            plan = "\n".join(row for (row,) in reading.rows(f"EXPLAIN {sql}", ('["c1", "c2", "c3", "c4"]',)))
+    assert "using response_conversation" in plan, plan
 
 
 @pytest.mark.slow
