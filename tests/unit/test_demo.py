@@ -238,3 +238,12 @@ def test_staff_answer_most_replies_to_campaigns(tenant: str) -> None:
     answered = {e.conversation_id for e in of_type(tenant, "message.sent") if e.kind == "person" and not e.campaign_id}
     assert len(replied) > 20
     assert 0.9 < len(replied & answered) / len(replied) < 1
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_conversations_of_the_last_hour_wait_for_an_answer(tenant: str) -> None:
+    """In the last half hour people write, and a few conversations of the last hour have no answer yet."""
+    assert len(of_type(tenant, "message.received", within=timedelta(minutes=30))) >= 6
+    asked = {event.conversation_id for event in of_type(tenant, "message.received", within=timedelta(hours=1))}
+    answered = {event.conversation_id for event in of_type(tenant, "message.sent", within=timedelta(hours=1))}
+    assert 3 <= len(asked - answered) <= 12

@@ -10,6 +10,8 @@ from hubbub.demo.writer import CLOSES, OPENS, Writer
 
 SEVERITIES = ("low", "medium", "high", "critical")
 REASONS = ("refund", "late check-out", "not understood", "asked for a person")
+LAST_HOUR = (55, 48, 37, 29, 24, 17, 13, 9, 6, 3)
+"""Minutes before the end of the sample at which its last conversations begin."""
 MODEL, PRICE_IN, PRICE_OUT = "concierge-small", 0.4e-6, 1.6e-6
 """The model that answers, and the prices of one input and one output token."""
 
@@ -31,6 +33,12 @@ def write_story(writer: Writer) -> None:
     """Write the conversations of the tenant's story that begin on the day."""
     for _ in range(writer.scenario.story.conversations):
         _Conversation(writer, writer.scenario.story).write()
+
+
+def write_last_hour(writer: Writer, now: datetime) -> None:
+    """Write conversations of the last hour, of which half are answered in working hours and half still wait."""
+    for place, minutes in enumerate(LAST_HOUR):
+        _Conversation(writer).write_beginning(now - timedelta(minutes=minutes), answered=place % 2 == 0)
 
 
 class _Conversation:
@@ -70,6 +78,15 @@ class _Conversation:
             self.clock += writer.minutes_about(6 if self.by_ai else 20)
         if writer.chance(0.86):
             self.end()
+
+    def write_beginning(self, at: datetime, *, answered: bool) -> None:
+        """Write only the first question to staff, at a moment, and perhaps the answer."""
+        self.clock, self.by_ai = at, False
+        self.event("conversation.started")
+        self.event("conversation.assigned", self.clock + self.writer.seconds(1, 60), staff_id=self.staff)
+        self.ask(first=True)
+        if answered:
+            self.answer()
 
     def ask(self, *, first: bool) -> None:
         writer = self.writer

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from hubbub.demo.campaigns import write_campaign
-from hubbub.demo.conversations import write_conversations, write_story
+from hubbub.demo.conversations import write_conversations, write_last_hour, write_story
 from hubbub.demo.daily import write_daily, write_links
 from hubbub.demo.scenario import SCENARIOS, Scenario
 from hubbub.demo.writer import Writer
@@ -27,7 +27,8 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
     """Yield a tenant's events of the last `days` days, until `now` (aware), in the order of their arrival.
 
     About 3 % arrive up to three days late, and 1 % arrive again with the same id. Times are UTC,
-    sources "demo". The same arguments give the same events; a day's events keep their ids when `now` is later.
+    sources "demo". The same arguments give the same events; a day's events keep their ids when `now` is later,
+    but for those of the story and of the last hour.
     """
     if tenant_id not in SCENARIOS:
         raise BadInputError(f"no demo tenant {tenant_id!r}{nearest(tenant_id, list(SCENARIOS))}")
@@ -42,7 +43,7 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
     rng = random.Random(f"{seed}:{tenant_id}:arrival")
     for number in range(first.toordinal(), today.toordinal() + 1):
         day = date.fromordinal(number)
-        for event in _day(scenario, day, (today - day).days, seed):
+        for event in _day(scenario, day, now, seed):
             late = rng.random() < LATE_SHARE
             delay = rng.random() * (LATEST if late else timedelta(seconds=2))
             again = rng.random() < RESENT_SHARE
@@ -57,7 +58,8 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
         yield event
 
 
-def _day(scenario: Scenario, day: date, ago: int, seed: int) -> list[Event]:
+def _day(scenario: Scenario, day: date, now: datetime, seed: int) -> list[Event]:
+    ago = (now.astimezone(scenario.tz).date() - day).days
     talk, campaign, daily, links, story = (Writer(scenario, day, seed, part) for part in "kcrls")
     write_conversations(talk)
     write_campaign(campaign)
@@ -65,4 +67,6 @@ def _day(scenario: Scenario, day: date, ago: int, seed: int) -> list[Event]:
     write_links(links)
     if scenario.story.ago[0] <= ago <= scenario.story.ago[1]:
         write_story(story)
+    if ago == 0:
+        write_last_hour(story, now)
     return talk.events + campaign.events + daily.events + links.events + story.events
