@@ -13,8 +13,6 @@ from hubbub.query.result import Cell
 from hubbub.query.select import Cells, Context, Key, Select
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-DIGITS = 6
-"""Decimals of a percentile: shares of a rank have two, so that exact ones have no more."""
 
 
 def spell_of(metric: RequestedMetric) -> tuple[str, str] | None:
@@ -97,9 +95,9 @@ def quantile(ordered: Sequence[int], share: float) -> float:
 
 
 def _between(first: int, second: int, rank: float) -> float:
-    """Return the value at a rank between two neighbours, without the last digits that are the rank's rounding."""
+    """Return the value at a rank between two neighbours."""
     low = math.floor(rank)
-    return first if rank == low else round(first + (second - first) * (rank - low), DIGITS)
+    return first if rank == low else first + (second - first) * (rank - low)
 
 
 def _plain(name: str, n: int, total: int | None, low: int | None, high: int | None) -> Cell:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from hubbub.model.question import NONE, Question
 from hubbub.model.target import Aim, Target
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
-from hubbub.query.distributions import QUANTILES, quantile
 from tests.laws.conftest import Lab
 
 START = datetime(2026, 5, 4, tzinfo=UTC)  # a Monday
@@ -313,14 +310,3 @@ def test_a_private_note_does_not_count_as_a_message(fresh: Lab) -> None:
     for bots in (False, True):
         (row,) = fresh.queries.answer(tenant, replace(day, include_bots=bots)).rows
         assert [row.cells[name].value for name in asked] == [1, 0, 0, 0, 3]
-
-
-@pytest.mark.parametrize("share", QUANTILES.values())
-def test_percentiles_have_no_digits_that_are_rounding(share: float) -> None:
-    """A percentile is the number nearest to the exact one: 64120.8, not 64120.800000000025."""
-    part = Fraction(str(share))
-    for n in range(1, 300):
-        ordered = [7919 * number * number for number in range(n)]
-        low = math.floor((n - 1) * part)
-        exact = ordered[low] + (ordered[min(low + 1, n - 1)] - ordered[low]) * ((n - 1) * part - low)
-        assert quantile(ordered, share) == float(exact)
