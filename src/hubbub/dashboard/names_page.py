@@ -1,4 +1,7 @@
-"""Names of ids: search them, and set them by hand as an admin; names from sources come by themselves."""
+"""Names of ids: search them, and set them by hand as an admin; names from sources come by themselves.
+
+Ids without a name are listed by how much they are seen, each with the form that names it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from hubbub.dashboard.forms import Act, Field, choice, data_table, parameter
 from hubbub.dashboard.person import Role
 from hubbub.model.name import KINDS
 from hubbub.model.plain import plain
+from hubbub.model.question import NONE
 
 TITLES = {"staff": "Staff", "contact": "Contact", "room": "Room", "account": "Account", "campaign": "Campaign"}
-MOST = 100
+MOST, MOST_UNNAMED = 100, 30
+SEEN = {"room": "messages", "staff": "responses", "account": "messages", "campaign": "campaign_messages_sent"}
+"""The metric by which ids of a kind are seen. Contacts are too many to be named by hand."""
 
 
 def _names(ask: Ask) -> Shown:
@@ -46,6 +52,32 @@ def _names(ask: Ask) -> Shown:
     )  # fmt: skip
 
 
+def _unnamed(ask: Ask) -> Shown:
+    seen = {
+        (kind, id_): (metric, int(row.value(metric) or 0))
+        for kind, metric in SEEN.items()
+        for row in ask.query([metric], by=[KINDS[kind]]).rows
+        if (id_ := row.dim(KINDS[kind])) not in (None, NONE)
+    }
+    known = ask.called({kind: [id_ for of, id_ in seen if of == kind] for kind in SEEN})
+    left = sorted((place for place in seen if place not in known), key=lambda place: (-seen[place][1], place))
+    rows = [
+        {"id": id_, "kind": ask.in_words(TITLES[kind]), "n": seen[kind, id_][1], "of": ask.title(seen[kind, id_][0])}
+        for kind, id_ in left[:MOST_UNNAMED]
+    ]
+    columns = [Column("id", "Id"), Column("kind", "What"), Column("n", "Seen", "count"), Column("of", "Counted")]
+    acts = [
+        [Act("call", "Set", {"kind": kind, "id": id_}, (Field("name", "Name", required=True),), title="Give a name")]
+        for kind, id_ in left[:MOST_UNNAMED]
+    ]
+    more = f"These are the {MOST_UNNAMED} most seen of {len(left)}. " if len(left) > MOST_UNNAMED else ""
+    return data_table(
+        ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (),
+        nothing=ask.in_words(f"All staff, rooms, accounts and campaigns of {ask.view.dates} have a name."),
+        note=f"{more}Of {ask.view.dates}." if rows else "",
+    )  # fmt: skip
+
+
 def _call(ask: Ask, form: Form) -> Done:
     name = {"kind": form.get("kind", ""), "id": form.get("id", ""), "name": form.get("name", "")}
     ask.engine.names.set(ask.tenant.id, [name])
@@ -61,6 +93,7 @@ PAGE = Page(
     "names", "Names",
     (Widget("names", "Names of ids", _names, size="tall", wide=True,
             about="A name is a label of an id. Changing it changes no number. “Name since” is when its source "
-                  "last changed or first sent it: often later than the first message."),),
+                  "last changed or first sent it: often later than the first message."),
+     Widget("unnamed", "Ids without a name", _unnamed, size="list", wide=True),),
     role=Role.ANALYST, header=False, actions={"call": _call, "forget": _forget}, group=Group.SET_UP,
 )  # fmt: skip

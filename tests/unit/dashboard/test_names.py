@@ -89,3 +89,22 @@ def test_names_are_searched_and_set_on_their_page(named: Visitor) -> None:
     named.act("/t/acme/names/forget", "/t/acme/names", kind="room", id="C1")
     assert "Reception" not in named.see("/t/acme/names")
     assert XSS not in named.page("/t/acme/names")
+
+
+def test_ids_without_a_name_are_listed_with_a_form(named: Visitor) -> None:
+    """Ids that no source named are listed by how much they are seen; an admin names one beside it, and it leaves the list."""
+    assert "All repliers, channels, accounts and campaigns of" in named.see("/t/acme/names/unnamed")
+    common = {"type": "message.received", "source": "test", "channel": "slack", "contact_id": "U1"}
+    named.engine.record(
+        "acme",
+        [{**common, "id": f"{room}{n}", "time": f"2026-08-19T09:0{n}:00Z", "channel_id": room, "conversation_id": room}
+         for room, most in (("C-8", 2), (XSS, 1)) for n in range(most)],
+        history=True,
+    )  # fmt: skip
+    shown = named.see("/t/acme/names/unnamed")
+    assert "C-8 Channel 2 Messages" in shown and f"{XSS} Channel 1 Messages" in shown and "C1 Channel" not in shown
+    assert shown.index("C-8") < shown.index(XSS)
+    named.act("/t/acme/names/call", "/t/acme/names", kind="room", id="C-8", name="Desk")
+    assert "C-8" not in named.see("/t/acme/names/unnamed") and "Desk" in named.see("/t/acme/names/names")
+    named.enter("acme", "analyst")
+    assert "Give a name" not in named.see("/t/acme/names/unnamed") and XSS not in named.page("/t/acme/names/unnamed")
